@@ -1,0 +1,65 @@
+"""Who is asking: subjects, permission ceilings, and the fixed subjects of the system itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CONFIG_SUBJECT_ID = "system:config"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """What is recorded about somebody who did something. Every member may be empty."""
+
+    subject_id: str = ""
+    subject_kind: str = ""
+    display_name: str = ""
+    auth_source: str = ""
+
+
+NOBODY = Actor()
+
+CONFIG_ACTOR = Actor(CONFIG_SUBJECT_ID, "system", "Workflow Config", "config")
+"""Creator of config-managed objects (semantics.md 11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that somebody may do: plugin name -> operations, None meaning every operation of that plugin.
+
+    "No ceiling" is ``None`` instead of a Ceiling; an empty one allows nothing.
+    """
+
+    plugins: Mapping[str, frozenset[str] | None]
+
+    def allows_plugin(self, plugin: str) -> bool:
+        return plugin in self.plugins
+
+    def allows(self, plugin: str, operation: str) -> bool:
+        if plugin not in self.plugins:
+            return False
+        operations = self.plugins[plugin]
+        return operations is None or operation in operations
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller, or the identity that a run executes as.
+
+    Attributes:
+        credential_subject_id: Subject whose stored credentials are used; empty means ``actor.subject_id``.
+        ceiling: Permission ceiling of the token or execution reference; None means unrestricted.
+        caller_plugin: Plugin through which the call came (WorkflowManagerHost, PluginInvoker); empty over HTTP.
+        internal_connections: Whether connections marked internal may be used (runs of the config subject).
+    """
+
+    actor: Actor
+    credential_subject_id: str = ""
+    ceiling: Ceiling | None = None
+    caller_plugin: str = ""
+    internal_connections: bool = False
+
+    @property
+    def subject_id(self) -> str:
+        return self.actor.subject_id

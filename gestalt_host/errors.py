@@ -1,0 +1,126 @@
+"""Errors that the host raises on purpose. HTTP statuses and gRPC codes are in ``faults.py`` of each edge.
+
+The texts are the contract's (http-api.md 7.4 and 8, contract.md 4); quoting of names follows http-api.md 1.1.
+"""
+
+from __future__ import annotations
+
+from gestalt_sdk.errors import GestaltError
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, ``"``, ``\\`` and control characters escaped, printable Unicode kept."""
+    named = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\f": "\\f"}
+    named["\v"] = "\\v"
+    out = []
+    for char in text:
+        if char in named:
+            out.append(named[char])
+        elif char.isprintable():
+            out.append(char)
+        elif ord(char) < 0x80:
+            out.append(f"\\x{ord(char):02x}")
+        elif ord(char) < 0x10000:
+            out.append(f"\\u{ord(char):04x}")
+        else:
+            out.append(f"\\U{ord(char):08x}")
+    return '"' + "".join(out) + '"'
+
+
+class HostError(GestaltError):
+    """Base of the host's own errors."""
+
+
+class NotAuthenticated(HostError):
+    """No subject, or the caller could not be authenticated."""
+
+
+class AuthorizationDenied(HostError):
+    """A policy or ceiling forbids it. ``detail`` names what, where the caller may know."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"authorization denied: {detail}" if detail else "authorization denied")
+
+
+class TokenScopeDenied(HostError):
+    """The permission ceiling lacks the plugin or operation."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"token scope denied: {detail}")
+
+
+class PluginNotFound(HostError):
+    def __init__(self, plugin: str) -> None:
+        super().__init__(f"integration {quoted(plugin)} not found")
+        self.plugin = plugin
+
+
+class OperationNotFound(HostError):
+    def __init__(self, plugin: str, operation: str) -> None:
+        super().__init__(f"operation {quoted(operation)} not found on integration {quoted(plugin)}")
+        self.plugin = plugin
+        self.operation = operation
+
+
+class InvalidInvocation(HostError):
+    """The request asks for something that can't be. The text starts with ``invalid invocation``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid invocation: {reason}")
+
+
+class InvalidArgument(HostError):
+    """A field is missing or malformed; the text names it and what is accepted."""
+
+
+class CredentialMissing(HostError):
+    def __init__(self, plugin: str) -> None:
+        super().__init__(f"no external credential stored for integration {quoted(plugin)}; connect via OAuth first")
+        self.plugin = plugin
+
+
+class PlatformCredentialMissing(HostError):
+    def __init__(self, plugin: str) -> None:
+        super().__init__(f"deployment/admin configuration is required for integration {quoted(plugin)}")
+        self.plugin = plugin
+
+
+class ObjectNotFound(HostError):
+    """A schedule, trigger or run that does not exist or is not the caller's. ``kind`` is the word of the text."""
+
+    def __init__(self, kind: str, object_id: str) -> None:
+        super().__init__(f"workflow {kind} {quoted(object_id)} not found")
+        self.kind = kind
+        self.object_id = object_id
+
+
+class WorkflowNotConfigured(HostError):
+    """The host has no workflow subsystem, or a provider lacks what the request needs."""
+
+
+class ProviderRequired(HostError):
+    """No workflow (or agent) provider was named and none is the default."""
+
+
+class ProviderUnknown(HostError):
+    """The request names a provider that is not configured; the text lists the configured names."""
+
+
+class ProviderUnavailable(HostError):
+    """The provider is configured but down; safe to retry."""
+
+
+class CapabilityMissing(HostError):
+    """The provider does not offer the extension that the request needs; the text names both."""
+
+
+class ProviderRefused(HostError):
+    """A provider answered with an error. ``code`` is the gRPC status name; the text is the provider's own."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class PluginUnavailable(HostError):
+    """The plugin's process is not running or the call to it broke."""

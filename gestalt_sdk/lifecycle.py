@@ -1,0 +1,80 @@
+"""The ProviderLifecycle service (contract.md 1.2, 1.3) in front of a ``Provider``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import structlog
+from google.protobuf.empty_pb2 import Empty
+
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
+from gestalt_sdk.provider import Provider
+from gestalt_sdk.values import from_struct
+
+PROTOCOL_VERSION = 3
+
+log = structlog.get_logger()
+
+
+class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
+    def __init__(self, provider: Provider, configured: asyncio.Event) -> None:
+        self._provider = provider
+        self._configured = configured
+        self._configuring = asyncio.Lock()
+
+    async def GetProviderIdentity(self, request: Empty, context: ServerContext) -> runtime_pb2.ProviderIdentity:
+        provider = self._provider
+        return runtime_pb2.ProviderIdentity(
+            kind=f"PROVIDER_KIND_{provider.kind.name}",
+            name=provider.name,
+            display_name=provider.display_name,
+            description=provider.description,
+            version=provider.version,
+            warnings=provider.warnings,
+            min_protocol_version=PROTOCOL_VERSION,
+            max_protocol_version=PROTOCOL_VERSION,
+            capabilities=provider.capabilities,
+        )
+
+    async def ConfigureProvider(
+        self, request: runtime_pb2.ConfigureProviderRequest, context: ServerContext
+    ) -> runtime_pb2.ConfigureProviderResponse:
+        await require_version(request.protocol_version, context)
+        async with self._configuring:
+            try:
+                await self._provider.configure(request.name, from_struct(request.config))
+            except Exception as error:
+                await _refuse(context, "configure provider", error)
+            self._provider.name = request.name
+            self._configured.set()
+        return runtime_pb2.ConfigureProviderResponse(protocol_version=PROTOCOL_VERSION)
+
+    async def HealthCheck(self, request: Empty, context: ServerContext) -> runtime_pb2.HealthCheckResponse:
+        try:
+            await self._provider.health()
+        except Exception as error:
+            return runtime_pb2.HealthCheckResponse(ready=False, message=str(error) or type(error).__name__)
+        return runtime_pb2.HealthCheckResponse(ready=True)
+
+    async def StartProvider(self, request: Empty, context: ServerContext) -> runtime_pb2.StartRuntimeProviderResponse:
+        try:
+            await self._provider.start()
+        except Exception as error:
+            await _refuse(context, "start provider", error)
+        return runtime_pb2.StartRuntimeProviderResponse(protocol_version=PROTOCOL_VERSION)
+
+
+async def require_version(requested: int, context: ServerContext) -> None:
+    """Refuse any protocol version but ours."""
+    if requested != PROTOCOL_VERSION:
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"host requested protocol version {requested}, provider requires {PROTOCOL_VERSION}",
+        )
+
+
+async def _refuse(context: ServerContext, step: str, error: Exception) -> None:
+    log.warning(f"{step} failed", event_name="lifecycle.refused", step=step, error=str(error))
+    await context.abort(grpc.StatusCode.UNKNOWN, f"{step}: {error}")

@@ -1,0 +1,69 @@
+"""The base class of every provider: identity and lifecycle, in Python's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+import grpc
+
+
+class ProviderKind(Enum):
+    """Contract kind and the word that manifests and `gestalt_sdk.run` use for it."""
+
+    INTEGRATION = "integration"
+    AUTHENTICATION = "authentication"
+    INDEXEDDB = "indexeddb"
+    SECRETS = "secrets"
+    CACHE = "cache"
+    S3 = "s3"
+    WORKFLOW = "workflow"
+    AUTHORIZATION = "authorization"
+    RUNTIME = "runtime"
+    AGENT = "agent"
+    EXTERNAL_CREDENTIAL = "external_credential"
+
+
+class Provider:
+    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serve.serve``.
+
+    The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only),
+    then calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.
+    """
+
+    kind: ClassVar[ProviderKind]
+    display_name: str = ""
+    description: str = ""
+    version: str = ""
+    capabilities: Sequence[str] = ()
+    """Extensions this provider serves, for example ``indexeddb.scopes``."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        """The configured name, known from ``configure`` on."""
+        self.warnings: list[str] = []
+        """Shown by the host after ``configure``; for example unknown configuration keys."""
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add this provider's servicers; returns the full service names, for reflection and health."""
+        raise NotImplementedError
+
+    async def configure(self, name: str, config: dict[str, Any]) -> None:
+        """Take the configuration. May be called again; one that is refused leaves the earlier one in force.
+
+        Raises:
+            Exception: any; its text reaches the host as ``configure provider: ...``.
+        """
+
+    async def start(self) -> None:
+        """Begin background work. Called once everything that this provider calls is ready; idempotent."""
+
+    async def health(self) -> None:
+        """Return when ready; raise with a reason when not."""
+
+    async def drain(self) -> None:
+        """Stop taking on work and finish what is running; calls are still answered meanwhile."""
+
+    async def close(self) -> None:
+        """Release everything; the server has stopped."""

@@ -26,7 +26,13 @@ if _version_not_supported:
 
 
 class AgentProviderStub:
-    """Missing associated documentation comment in .proto file."""
+    """Runs agents: sessions, turns in them, and questions that a turn asks people (interactions). Served by an agent
+    provider; called by the host only. The host chooses session and turn ids, and drops objects whose created_by is
+    not the asking subject.
+    Deadlines: 30 s, CreateSession 5 min; CreateTurn and GetTurn of a workflow's run end with the run.
+    Errors of every call: NOT_FOUND for an unknown id; INVALID_ARGUMENT; FAILED_PRECONDITION for a state that does
+    not allow the call.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -102,82 +108,101 @@ class AgentProviderStub:
 
 
 class AgentProviderServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Runs agents: sessions, turns in them, and questions that a turn asks people (interactions). Served by an agent
+    provider; called by the host only. The host chooses session and turn ids, and drops objects whose created_by is
+    not the asking subject.
+    Deadlines: 30 s, CreateSession 5 min; CreateTurn and GetTurn of a workflow's run end with the run.
+    Errors of every call: NOT_FOUND for an unknown id; INVALID_ARGUMENT; FAILED_PRECONDITION for a state that does
+    not allow the call.
+    """
 
     def CreateSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Opens a session under the given id. The same idempotency key may answer with the earlier session and its id.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one session.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the newest sessions that fit; the host filters again.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes what is set in the request and keeps the rest.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Starts a turn and answers without waiting for its end. From then on the provider may call AgentHost for it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one turn. Asked every second while someone waits for the end.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTurns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the newest turns of a session that fit.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ends a turn. The answer must not be live any more: neither PENDING nor RUNNING nor WAITING_FOR_INPUT.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTurnEvents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns what happened in a turn, in the order of seq.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInteraction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one question.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInteractions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the questions of a turn.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveInteraction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers a question; the turn goes on.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Says which optional parts are served. UNIMPLEMENTED: none.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -259,7 +284,13 @@ def add_AgentProviderServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentProvider:
-    """Missing associated documentation comment in .proto file."""
+    """Runs agents: sessions, turns in them, and questions that a turn asks people (interactions). Served by an agent
+    provider; called by the host only. The host chooses session and turn ids, and drops objects whose created_by is
+    not the asking subject.
+    Deadlines: 30 s, CreateSession 5 min; CreateTurn and GetTurn of a workflow's run end with the run.
+    Errors of every call: NOT_FOUND for an unknown id; INVALID_ARGUMENT; FAILED_PRECONDITION for a state that does
+    not allow the call.
+    """
 
     @staticmethod
     def CreateSession(request,
@@ -614,7 +645,12 @@ class AgentProvider:
 
 
 class AgentHostStub:
-    """Missing associated documentation comment in .proto file."""
+    """Tools and connections for a turn. Served by the host on a socket of its own for each agent provider
+    (GESTALT_AGENT_HOST_SOCKET); called by that provider. Every request bears the turn's run_grant, and the host
+    asks the provider for the turn (GetTurn) before it acts: a turn must be known as live before the first call.
+    Errors of every call: INVALID_ARGUMENT for missing ids; PERMISSION_DENIED for a grant that is missing, foreign,
+    expired or revoked, and for a turn that is not live.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -640,22 +676,32 @@ class AgentHostStub:
 
 
 class AgentHostServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Tools and connections for a turn. Served by the host on a socket of its own for each agent provider
+    (GESTALT_AGENT_HOST_SOCKET); called by that provider. Every request bears the turn's run_grant, and the host
+    asks the provider for the turn (GetTurn) before it acts: a turn must be known as live before the first call.
+    Errors of every call: INVALID_ARGUMENT for missing ids; PERMISSION_DENIED for a grant that is missing, foreign,
+    expired or revoked, and for a turn that is not live.
+    """
 
     def ListTools(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists the tools of a turn, in pages. A turn without tool refs has none.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteTool(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs a tool as the turn's subject. A status of 400 or more is an ordinary answer. PERMISSION_DENIED for a tool
+        outside the turn's refs.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveConnection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Hands out the headers of a connection that the agent's own configuration lists. PERMISSION_DENIED for any
+        other.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -687,7 +733,12 @@ def add_AgentHostServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentHost:
-    """Missing associated documentation comment in .proto file."""
+    """Tools and connections for a turn. Served by the host on a socket of its own for each agent provider
+    (GESTALT_AGENT_HOST_SOCKET); called by that provider. Every request bears the turn's run_grant, and the host
+    asks the provider for the turn (GetTurn) before it acts: a turn must be known as live before the first call.
+    Errors of every call: INVALID_ARGUMENT for missing ids; PERMISSION_DENIED for a grant that is missing, foreign,
+    expired or revoked, and for a turn that is not live.
+    """
 
     @staticmethod
     def ListTools(request,
@@ -772,7 +823,13 @@ class AgentHost:
 
 
 class AgentManagerHostStub:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin use agents on behalf of the subject that it serves. Served by the host on a socket of its own for
+    each plugin (GESTALT_AGENT_MANAGER_SOCKET).
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, without agents, and for
+    features that the agent provider lacks; INVALID_ARGUMENT for missing ids or a negative limit; NOT_FOUND for an
+    unknown object and for one of another subject alike; PERMISSION_DENIED; the agent provider's own status
+    otherwise.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -838,70 +895,87 @@ class AgentManagerHostStub:
 
 
 class AgentManagerHostServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin use agents on behalf of the subject that it serves. Served by the host on a socket of its own for
+    each plugin (GESTALT_AGENT_MANAGER_SOCKET).
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, without agents, and for
+    features that the agent provider lacks; INVALID_ARGUMENT for missing ids or a negative limit; NOT_FOUND for an
+    unknown object and for one of another subject alike; PERMISSION_DENIED; the agent provider's own status
+    otherwise.
+    """
 
     def CreateSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Opens a session.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one session.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the subject's sessions, newest first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSession(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes what is set and keeps the rest.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Starts a turn; does not wait for its end.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one turn.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTurns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the turns of a session, newest first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTurn(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ends a turn and withdraws its grant.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTurnEvents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns what happened in a turn.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInteractions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the questions of a turn.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveInteraction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers a question.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -973,7 +1047,13 @@ def add_AgentManagerHostServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentManagerHost:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin use agents on behalf of the subject that it serves. Served by the host on a socket of its own for
+    each plugin (GESTALT_AGENT_MANAGER_SOCKET).
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, without agents, and for
+    features that the agent provider lacks; INVALID_ARGUMENT for missing ids or a negative limit; NOT_FOUND for an
+    unknown object and for one of another subject alike; PERMISSION_DENIED; the agent provider's own status
+    otherwise.
+    """
 
     @staticmethod
     def CreateSession(request,

@@ -27,7 +27,15 @@ if _version_not_supported:
 
 
 class IndexedDBStub:
-    """Missing associated documentation comment in .proto file."""
+    """Object stores in the sense of W3C IndexedDB: records under a primary key, indexes, key ranges, cursors,
+    transactions. Served by a store, and handed to other providers as GESTALT_INDEXEDDB_SOCKET, each with a database
+    of its own; called by workflow, agent and other providers and by the host.
+    Results come in ascending primary-key order, index results by index key and then primary key. Keys order as
+    null, bool, number, time, text (by UTF-8 bytes), bytes, map, list; int and float compare by value.
+    Errors of every call: NOT_FOUND for a store that does not exist, checked first; INVALID_ARGUMENT for a record,
+    key or range that cannot be decoded; FAILED_PRECONDITION before configure; ABORTED when concurrent transactions
+    kept it waiting too long; RESOURCE_EXHAUSTED for an answer too large for one message.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -138,124 +146,166 @@ class IndexedDBStub:
 
 
 class IndexedDBServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Object stores in the sense of W3C IndexedDB: records under a primary key, indexes, key ranges, cursors,
+    transactions. Served by a store, and handed to other providers as GESTALT_INDEXEDDB_SOCKET, each with a database
+    of its own; called by workflow, agent and other providers and by the host.
+    Results come in ascending primary-key order, index results by index key and then primary key. Keys order as
+    null, bool, number, time, text (by UTF-8 bytes), bytes, map, list; int and float compare by value.
+    Errors of every call: NOT_FOUND for a store that does not exist, checked first; INVALID_ARGUMENT for a record,
+    key or range that cannot be decoded; FAILED_PRECONDITION before configure; ABORTED when concurrent transactions
+    kept it waiting too long; RESOURCE_EXHAUSTED for an answer too large for one message.
+    """
 
     def CreateObjectStore(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates a store with its indexes. The same name and schema again is accepted; FAILED_PRECONDITION when the
+        schema differs, and nothing changes then.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteObjectStore(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a store with its records and indexes. Absent: accepted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads one record. NOT_FOUND when absent.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers the primary key if the record exists. NOT_FOUND otherwise.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Add(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Inserts a record. ALREADY_EXISTS when the primary key, or the key of a unique index, is taken.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Put(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Inserts or replaces a whole record. ALREADY_EXISTS when another record has the key of a unique index.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes one record. Absent: accepted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Clear(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes all records; schema and indexes stay.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAll(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads the records of a range.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAllKeys(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers the primary keys of a range.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Count(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Counts the records of a range.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRange(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes the records of a range and answers how many. Unset range: every record; a host that relays refuses it
+        with INVALID_ARGUMENT.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexGet(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads the first record that matches, in index order. NOT_FOUND when none does.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexGetKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers the primary key of that record. NOT_FOUND when none matches.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexGetAll(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads all records that match.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexGetAllKeys(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers the primary keys of all records that match.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexCount(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Counts the records that match.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IndexDelete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes all records that match and answers how many. Without values and range: every record in the index.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenCursor(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Walks a store or an index, one command and one answer at a time. The client speaks first, with `open`; the
+        server acknowledges with `done = false`. The client ends it with `close`, by closing its side or by canceling.
+        What the cursor sees is fixed when it is opened.
+        Errors end the stream: NOT_FOUND for store, index, or update and delete without a current record;
+        INVALID_ARGUMENT for a frame that makes no sense; ALREADY_EXISTS for an update that collides; ABORTED when the
+        cursor was idle too long.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Transaction(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs operations on some stores, all or nothing. The client speaks first, with `begin`, then sends operations,
+        then `commit` or `abort`; each frame gets one answer, in order, and frames may be sent ahead. A failed
+        operation is answered with its error followed by an `abort` frame: everything is rolled back, and later frames
+        are ignored. A stream that is dropped or closed before `commit` is rolled back.
+        Reads see the transaction's own writes; nobody else does before the commit. Transactions that may write the
+        same stores run one after another.
+        Errors that end the stream: INVALID_ARGUMENT for no stores or an unexpected frame; NOT_FOUND for a missing
+        store.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -372,7 +422,15 @@ def add_IndexedDBServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexedDB:
-    """Missing associated documentation comment in .proto file."""
+    """Object stores in the sense of W3C IndexedDB: records under a primary key, indexes, key ranges, cursors,
+    transactions. Served by a store, and handed to other providers as GESTALT_INDEXEDDB_SOCKET, each with a database
+    of its own; called by workflow, agent and other providers and by the host.
+    Results come in ascending primary-key order, index results by index key and then primary key. Keys order as
+    null, bool, number, time, text (by UTF-8 bytes), bytes, map, list; int and float compare by value.
+    Errors of every call: NOT_FOUND for a store that does not exist, checked first; INVALID_ARGUMENT for a record,
+    key or range that cannot be decoded; FAILED_PRECONDITION before configure; ABORTED when concurrent transactions
+    kept it waiting too long; RESOURCE_EXHAUSTED for an answer too large for one message.
+    """
 
     @staticmethod
     def CreateObjectStore(request,

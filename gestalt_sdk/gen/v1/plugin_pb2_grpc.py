@@ -27,7 +27,11 @@ if _version_not_supported:
 
 
 class IntegrationProviderStub:
-    """Missing associated documentation comment in .proto file."""
+    """A plugin: operations that people, agents and workflows invoke. Served by the plugin process; called by the host
+    only. The operations themselves are not announced here but in a catalogue file of the plugin's package, which
+    the process writes when it is started with GESTALT_PLUGIN_WRITE_CATALOG.
+    The host adds no deadline of its own; a call ends when the caller's does.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -68,40 +72,56 @@ class IntegrationProviderStub:
 
 
 class IntegrationProviderServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A plugin: operations that people, agents and workflows invoke. Served by the plugin process; called by the host
+    only. The operations themselves are not announced here but in a catalogue file of the plugin's package, which
+    the process writes when it is started with GESTALT_PLUGIN_WRITE_CATALOG.
+    The host adds no deadline of its own; a call ends when the caller's does.
+    """
 
     def GetMetadata(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """First call after launch. Only supports_session_catalog and supports_post_connect of the answer are used.
+        UNIMPLEMENTED: no optional features. Repeated every 25 ms while the answer is UNAVAILABLE.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartProvider(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Hands over name and settings; operations may be executed from the answer on. UNIMPLEMENTED is accepted.
+        Errors: FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for settings that cannot be used.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Execute(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs one operation. A failure of the operation is an answer with an HTTP-like status of 400 or more and a body
+        `{"error": text}`; an RPC error means that the plugin itself failed. Canceled by the host when its caller gave
+        up or the run was canceled.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveHTTPSubject(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Decides as whom a request to a plugin's own HTTP route acts. UNIMPLEMENTED: the default subject.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionCatalog(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Operations that depend on who asks, merged into the catalogue file's. Called only when the metadata said
+        supports_session_catalog; every error reaches the caller.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PostConnect(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Called once after someone connected a credential, when the metadata said supports_post_connect. UNIMPLEMENTED
+        is accepted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -148,7 +168,11 @@ def add_IntegrationProviderServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IntegrationProvider:
-    """Missing associated documentation comment in .proto file."""
+    """A plugin: operations that people, agents and workflows invoke. Served by the plugin process; called by the host
+    only. The operations themselves are not announced here but in a catalogue file of the plugin's package, which
+    the process writes when it is started with GESTALT_PLUGIN_WRITE_CATALOG.
+    The host adds no deadline of its own; a call ends when the caller's does.
+    """
 
     @staticmethod
     def GetMetadata(request,
@@ -314,7 +338,12 @@ class IntegrationProvider:
 
 
 class PluginInvokerStub:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin invoke operations of other plugins. Served by the host, on a socket of its own, to plugins with an
+    `invokes` list (GESTALT_PLUGIN_INVOKER_SOCKET). Every request bears the invocation token of an Execute call; the
+    call runs as that token's subject.
+    Errors of all three: FAILED_PRECONDITION for a missing, foreign or expired token; PERMISSION_DENIED for a target
+    outside the declared `invokes`, the token's grants or the subject's permissions.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -340,22 +369,35 @@ class PluginInvokerStub:
 
 
 class PluginInvokerServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin invoke operations of other plugins. Served by the host, on a socket of its own, to plugins with an
+    `invokes` list (GESTALT_PLUGIN_INVOKER_SOCKET). Every request bears the invocation token of an Execute call; the
+    call runs as that token's subject.
+    Errors of all three: FAILED_PRECONDITION for a missing, foreign or expired token; PERMISSION_DENIED for a target
+    outside the declared `invokes`, the token's grants or the subject's permissions.
+    """
 
     def ExchangeInvocationToken(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Trades a token for a narrower one, to hand to less trusted code. It grants no more than its parent and ends no
+        later than the token that the Execute call got.
+        Errors: INVALID_ARGUMENT for a grant that names no plugin or nothing of it; PERMISSION_DENIED for a grant
+        beyond `invokes`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Invoke(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs one operation of another plugin. An operation status of 400 or more is an ordinary answer.
+        Errors: INVALID_ARGUMENT without plugin or operation; NOT_FOUND; FAILED_PRECONDITION without a credential, or
+        for recursion; ABORTED when the instance is ambiguous; RESOURCE_EXHAUSTED beyond five nested calls.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def InvokeGraphQL(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Sends a GraphQL document to a plugin's `graphql` surface. Errors as for Invoke.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -387,7 +429,12 @@ def add_PluginInvokerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PluginInvoker:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin invoke operations of other plugins. Served by the host, on a socket of its own, to plugins with an
+    `invokes` list (GESTALT_PLUGIN_INVOKER_SOCKET). Every request bears the invocation token of an Execute call; the
+    call runs as that token's subject.
+    Errors of all three: FAILED_PRECONDITION for a missing, foreign or expired token; PERMISSION_DENIED for a target
+    outside the declared `invokes`, the token's grants or the subject's permissions.
+    """
 
     @staticmethod
     def ExchangeInvocationToken(request,

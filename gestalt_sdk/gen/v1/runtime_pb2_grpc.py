@@ -27,7 +27,13 @@ if _version_not_supported:
 
 
 class ProviderLifecycleStub:
-    """Missing associated documentation comment in .proto file."""
+    """Life of a provider process: who it is, its settings, its health, its start. Served by every provider kind except
+    integration (plugins use IntegrationProvider instead); called by the host only, in the order
+    GetProviderIdentity, ConfigureProvider, GetProviderIdentity, HealthCheck when wanted and, for workflow
+    providers, StartProvider.
+    All calls carry a deadline of 30 s, StartProvider of 2 min. A failure before start makes the host stop the
+    process.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -58,28 +64,46 @@ class ProviderLifecycleStub:
 
 
 class ProviderLifecycleServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Life of a provider process: who it is, its settings, its health, its start. Served by every provider kind except
+    integration (plugins use IntegrationProvider instead); called by the host only, in the order
+    GetProviderIdentity, ConfigureProvider, GetProviderIdentity, HealthCheck when wanted and, for workflow
+    providers, StartProvider.
+    All calls carry a deadline of 30 s, StartProvider of 2 min. A failure before start makes the host stop the
+    process.
+    """
 
     def GetProviderIdentity(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Says what this process is. Must answer before and after ConfigureProvider; the host refuses a kind other than
+        the one it launched, and shows the names of the answer given after configure.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfigureProvider(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Hands over the configured name and settings; nothing is served before it succeeds. A repeat replaces the
+        configuration, and a refused one leaves the earlier configuration in force. Background work must not begin
+        here: other providers may not be up yet.
+        Errors: FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a setting that cannot be used,
+        naming it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HealthCheck(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers whether the provider can do its work now. A fault is an answer with ready = false, not an RPC error:
+        an RPC error means that the process itself is in trouble.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartProvider(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lets a workflow provider begin background work (schedules, dispatch). Sent once, after the configuration has
+        been reconciled and every plugin is loaded; not sent to other kinds. May be sent again. UNIMPLEMENTED counts
+        as success.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -116,7 +140,13 @@ def add_ProviderLifecycleServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProviderLifecycle:
-    """Missing associated documentation comment in .proto file."""
+    """Life of a provider process: who it is, its settings, its health, its start. Served by every provider kind except
+    integration (plugins use IntegrationProvider instead); called by the host only, in the order
+    GetProviderIdentity, ConfigureProvider, GetProviderIdentity, HealthCheck when wanted and, for workflow
+    providers, StartProvider.
+    All calls carry a deadline of 30 s, StartProvider of 2 min. A failure before start makes the host stop the
+    process.
+    """
 
     @staticmethod
     def GetProviderIdentity(request,

@@ -27,7 +27,15 @@ if _version_not_supported:
 
 
 class WorkflowProviderStub:
-    """Missing associated documentation comment in .proto file."""
+    """Keeps schedules, event triggers, runs and execution references, fires what is due, and asks the host to invoke
+    it (WorkflowHost). Served by a workflow provider; called by the host only. All calls work between
+    ConfigureProvider and StartProvider already: the host reconciles its configuration then.
+    Lists come oldest first, by created_at then id, and hold everything of this provider.
+    Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; NOT_FOUND for an unknown id;
+    FAILED_PRECONDITION before configure and for a state that does not allow the call; ALREADY_EXISTS when an id
+    belongs to someone else; ABORTED when concurrent changes won (retry); UNAVAILABLE when the store cannot be
+    reached (retry with backoff).
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -148,136 +156,179 @@ class WorkflowProviderStub:
 
 
 class WorkflowProviderServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Keeps schedules, event triggers, runs and execution references, fires what is due, and asks the host to invoke
+    it (WorkflowHost). Served by a workflow provider; called by the host only. All calls work between
+    ConfigureProvider and StartProvider already: the host reconciles its configuration then.
+    Lists come oldest first, by created_at then id, and hold everything of this provider.
+    Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; NOT_FOUND for an unknown id;
+    FAILED_PRECONDITION before configure and for a state that does not allow the call; ALREADY_EXISTS when an id
+    belongs to someone else; ABORTED when concurrent changes won (retry); UNAVAILABLE when the store cannot be
+    reached (retry with backoff).
+    """
 
     def StartRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates a run to be executed at once, trigger manual, status PENDING or later. The same idempotency key
+        returns the earlier run. FAILED_PRECONDITION when a run with the workflow key is active.
+        Callers: the host, for WorkflowManagerHost.StartRun.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one run.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns all runs.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ends a run as CANCELED; the answer bears the reason as status_message. A pending run is never invoked; a
+        running one is canceled at once, its claim is taken away and a later outcome dropped. FAILED_PRECONDITION for
+        a run that has ended.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignalRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a signal to an active run and returns it with id and sequence filled in. The same idempotency key, or the
+        same id on the same run, returns the stored signal. FAILED_PRECONDITION for a run that has ended and for an id
+        that belongs to another run.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignalOrStartRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a signal to the active run of a workflow key, or starts one with the signal queued. An active run keeps
+        its own target and reference.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpsertSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates or replaces a schedule. created_at and created_by of an existing one stay (the configuration replaces
+        created_by), and so does next_run_at when cron, zone and paused are unchanged.
+        Errors: INVALID_ARGUMENT for a cron or zone that cannot be used or that never occurs; ALREADY_EXISTS when the
+        id belongs to another target owner and retarget is not set.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one schedule.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSchedules(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns all schedules.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a schedule. Its runs stay; those pending still execute. NOT_FOUND when absent.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Stops future firings; runs already pending still execute. Repeating it changes nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Fires again from the next slot after now. Repeating it changes nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpsertEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates or replaces an event trigger; rules as for UpsertSchedule.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one trigger.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEventTriggers(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns all triggers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a trigger. Its runs stay. NOT_FOUND when absent.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Stops matching; events published meanwhile are not made up for. Repeating it changes nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Matches again, from the next event on. Repeating it changes nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutExecutionReference(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates or replaces a reference by id and returns what is stored. created_at is kept; a put without revoked_at
+        lifts a revocation. Revocation acts at once, also on runs that are pending.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetExecutionReference(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one reference, revoked or not. Called by the host while it handles InvokeOperation of this provider:
+        it must be answered meanwhile.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListExecutionReferences(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the references of one subject, revoked ones too.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishEvent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates one pending run for every unpaused trigger that matches, all in one transaction, then answers. A
+        (trigger, source, event id) that was seen before creates none.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -404,7 +455,15 @@ def add_WorkflowProviderServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowProvider:
-    """Missing associated documentation comment in .proto file."""
+    """Keeps schedules, event triggers, runs and execution references, fires what is due, and asks the host to invoke
+    it (WorkflowHost). Served by a workflow provider; called by the host only. All calls work between
+    ConfigureProvider and StartProvider already: the host reconciles its configuration then.
+    Lists come oldest first, by created_at then id, and hold everything of this provider.
+    Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; NOT_FOUND for an unknown id;
+    FAILED_PRECONDITION before configure and for a state that does not allow the call; ALREADY_EXISTS when an id
+    belongs to someone else; ABORTED when concurrent changes won (retry); UNAVAILABLE when the store cannot be
+    reached (retry with backoff).
+    """
 
     @staticmethod
     def StartRun(request,
@@ -1002,7 +1061,9 @@ class WorkflowProvider:
 
 
 class WorkflowHostStub:
-    """Missing associated documentation comment in .proto file."""
+    """Executes the target of a run. Served by the host on a socket of its own for each workflow provider
+    (GESTALT_WORKFLOW_HOST_SOCKET), which is what identifies the provider; called by that provider only.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -1018,10 +1079,19 @@ class WorkflowHostStub:
 
 
 class WorkflowHostServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Executes the target of a run. Served by the host on a socket of its own for each workflow provider
+    (GESTALT_WORKFLOW_HOST_SOCKET), which is what identifies the provider; called by that provider only.
+    """
 
     def InvokeOperation(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Checks the run's execution reference again and invokes the operation or the agent as the reference's subject.
+        Ends when the operation ends; canceling the call cancels the operation. An HTTP-like status of 400 or more is
+        an answer, not an RPC error.
+        Errors: INVALID_ARGUMENT for an incomplete request; PERMISSION_DENIED for a missing, revoked, foreign or
+        differing reference, a wrong signature, and whatever the subject may no longer do; NOT_FOUND for an unknown
+        plugin or operation; UNAUTHENTICATED without a usable credential; FAILED_PRECONDITION when the instance is
+        ambiguous.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1043,7 +1113,9 @@ def add_WorkflowHostServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowHost:
-    """Missing associated documentation comment in .proto file."""
+    """Executes the target of a run. Served by the host on a socket of its own for each workflow provider
+    (GESTALT_WORKFLOW_HOST_SOCKET), which is what identifies the provider; called by that provider only.
+    """
 
     @staticmethod
     def InvokeOperation(request,
@@ -1074,7 +1146,14 @@ class WorkflowHost:
 
 
 class WorkflowManagerHostStub:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin manage workflow objects on behalf of the subject that it serves. Served by the host on a socket of
+    its own for each plugin (GESTALT_WORKFLOW_MANAGER_SOCKET). Every request bears the invocation token of an
+    Execute call, which is checked before anything else.
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, and without any workflow
+    provider; INVALID_ARGUMENT for a missing id, target or type; NOT_FOUND for an unknown object and for one of
+    another subject alike; PERMISSION_DENIED for a target that the subject may not invoke; a workflow provider's own
+    status otherwise.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -1165,100 +1244,125 @@ class WorkflowManagerHostStub:
 
 
 class WorkflowManagerHostServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin manage workflow objects on behalf of the subject that it serves. Served by the host on a socket of
+    its own for each plugin (GESTALT_WORKFLOW_MANAGER_SOCKET). Every request bears the invocation token of an
+    Execute call, which is checked before anything else.
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, and without any workflow
+    provider; INVALID_ARGUMENT for a missing id, target or type; NOT_FOUND for an unknown object and for one of
+    another subject alike; PERMISSION_DENIED for a target that the subject may not invoke; a workflow provider's own
+    status otherwise.
+    """
 
     def StartRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Starts a run at once. Same idempotency key and subject: the earlier run.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignalRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a signal to an active run.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignalOrStartRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a signal to the active run of a workflow key, or starts one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates a schedule owned by the subject. Same idempotency key: the earlier one, or an error when the requests
+        differ.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one of the subject's schedules.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Replaces a schedule's cron, zone, target and pause.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a schedule; its runs stay.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Stops future firings.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Fires again from the next slot after now.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates an event trigger owned by the subject; idempotency as for CreateSchedule.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one of the subject's triggers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Replaces a trigger's match, target and pause.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a trigger; its runs stay.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Stops matching.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeEventTrigger(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Matches again, from the next event on.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishEvent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Publishes an event and returns it with id, spec_version and time filled in. Accepted means durable: the runs
+        exist.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1355,7 +1459,14 @@ def add_WorkflowManagerHostServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowManagerHost:
-    """Missing associated documentation comment in .proto file."""
+    """Lets a plugin manage workflow objects on behalf of the subject that it serves. Served by the host on a socket of
+    its own for each plugin (GESTALT_WORKFLOW_MANAGER_SOCKET). Every request bears the invocation token of an
+    Execute call, which is checked before anything else.
+    Errors of every call: FAILED_PRECONDITION for a missing, foreign or expired token, and without any workflow
+    provider; INVALID_ARGUMENT for a missing id, target or type; NOT_FOUND for an unknown object and for one of
+    another subject alike; PERMISSION_DENIED for a target that the subject may not invoke; a workflow provider's own
+    status otherwise.
+    """
 
     @staticmethod
     def StartRun(request,

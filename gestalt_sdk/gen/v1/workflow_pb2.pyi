@@ -398,7 +398,7 @@ class SignalWorkflowRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[BoundWorkflowRun, _Mapping]] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ..., started_run: _Optional[bool] = ..., workflow_key: _Optional[str] = ...) -> None: ...
 
 class UpsertWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref")
+    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
     CRON_FIELD_NUMBER: _ClassVar[int]
     TIMEZONE_FIELD_NUMBER: _ClassVar[int]
@@ -408,6 +408,7 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     RETARGET_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
     cron: str
     timezone: str
@@ -417,7 +418,8 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     execution_ref: str
     retarget: bool
     retire_execution_ref: str
-    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
+    created_at: _timestamp_pb2.Timestamp
+    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderScheduleRequest(_message.Message):
     __slots__ = ("schedule_id",)
@@ -456,7 +458,7 @@ class ResumeWorkflowProviderScheduleRequest(_message.Message):
     def __init__(self, schedule_id: _Optional[str] = ...) -> None: ...
 
 class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref")
+    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -465,6 +467,7 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     RETARGET_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
     match: WorkflowEventMatch
     target: BoundWorkflowTarget
@@ -473,7 +476,8 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     execution_ref: str
     retarget: bool
     retire_execution_ref: str
-    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
+    created_at: _timestamp_pb2.Timestamp
+    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderEventTriggerRequest(_message.Message):
     __slots__ = ("trigger_id",)

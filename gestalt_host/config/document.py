@@ -1,0 +1,241 @@
+"""YAML and JSON text as a tree whose every node knows its file and line.
+
+Scalars follow the YAML 1.2 core schema: ``yes`` and ``on`` are text, dates are text. Anchors, aliases and merge keys
+are expanded, within a bound. Duplicate keys, keys that are not text and recursive aliases are faults (config.md 1.4).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+from gestalt_host.config.errors import Faults, Place
+
+MAX_NODES = 200_000
+Scalar: TypeAlias = str | int | float | bool | None
+_STANDARD = "tag:yaml.org,2002:"
+
+
+@dataclass(slots=True)
+class Node:
+    """A scalar, a list of nodes or a mapping of text to nodes.
+
+    ``text`` is a scalar's source text: where text is wanted, ``1.10`` means ``1.10`` although its value is 1.1.
+    ``key_places`` says where each key of a mapping is written. Nodes are shared by aliases and never changed.
+    """
+
+    place: Place
+    value: Scalar | list[Node] | dict[str, Node]
+    text: str = ""
+    key_places: dict[str, Place] = field(default_factory=dict)
+
+    def plain(self) -> Any:
+        """The tree as dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: child.plain() for key, child in self.value.items()}
+        if isinstance(self.value, list):
+            return [child.plain() for child in self.value]
+        return self.value
+
+    def scalars(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """Every scalar below this node with its dotted path."""
+        if isinstance(self.value, dict):
+            for key, child in self.value.items():
+                yield from child.scalars(f"{path}.{key}" if path else key)
+        elif isinstance(self.value, list):
+            for index, child in enumerate(self.value):
+                yield from child.scalars(f"{path}[{index}]")
+        else:
+            yield path, self
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes with the scalars of the core schema; constructs nothing."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  the base's shape
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(_STANDARD + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def parse_yaml(text: str, file: str, faults: Faults) -> Node | None:
+    """The first document of the text; an empty mapping when there is none; None when it has been found faulty.
+
+    Tags of other schemas are ignored. A document that is not a mapping is a fault.
+    """
+    loader = None
+    try:
+        # The reader refuses characters that YAML does not allow as soon as it is made.
+        loader = _Loader(text.removeprefix("\ufeff"))
+        root = loader.get_node() if loader.check_node() else None
+    except yaml.YAMLError as error:
+        faults.add(_place_of(error, text, file), "", f"parsing config YAML: {_describe(error)}")
+        return None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    if root is None:
+        return Node(Place(file, 1), {})
+    before = len(faults.problems)
+    node = _Converter(file, faults).convert(root)
+    if len(faults.problems) > before:
+        return None
+    if not isinstance(node.value, dict):
+        faults.add(node.place, "", "parsing config YAML: expected mapping document")
+        return None
+    return node
+
+
+def parse_json(text: str, file: str, faults: Faults) -> Node | None:
+    """A JSON object as a tree; its lines are not known, so its places name the file only."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        faults.add(Place(file, getattr(error, "lineno", 0)), "", f"not valid JSON: {getattr(error, 'msg', error)}")
+        return None
+    if not isinstance(value, dict):
+        faults.add(Place(file), "", "expected a JSON object")
+        return None
+    return from_plain(value, Place(file))
+
+
+def from_plain(value: Any, place: Place) -> Node:
+    """A tree of dicts, lists and scalars that all stand at one place."""
+    if isinstance(value, dict):
+        return Node(place, {key: from_plain(child, place) for key, child in value.items()})
+    if isinstance(value, list):
+        return Node(place, [from_plain(child, place) for child in value])
+    return Node(place, value, text="" if value is None else str(value))
+
+
+class _Converter:
+    def __init__(self, file: str, faults: Faults) -> None:
+        self._file = file
+        self._faults = faults
+        self._count = 0
+        self._open: set[int] = set()
+
+    def convert(self, node: yaml.Node, path: str = "") -> Node:
+        place = self._place(node)
+        self._count += 1
+        if self._count > MAX_NODES:
+            if self._count == MAX_NODES + 1:
+                self._faults.add(place, path, "parsing config YAML: document contains excessive aliasing")
+            return Node(place, None)
+        if id(node) in self._open:
+            self._faults.add(place, path, "parsing config YAML: an anchor contains itself")
+            return Node(place, None)
+        if isinstance(node, yaml.ScalarNode):
+            return Node(place, self._scalar(node, place, path), text=node.value)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                items = [self.convert(child, f"{path}[{index}]") for index, child in enumerate(node.value)]
+                return Node(place, items)
+            assert isinstance(node, yaml.MappingNode)
+            return self._mapping(node, place, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, place: Place, path: str) -> Node:
+        result = Node(place, {})
+        assert isinstance(result.value, dict)
+        merged: list[Node] = []
+        for key_node, value_node in node.value:
+            key_place = self._place(key_node)
+            tag = self._tag(key_node) if isinstance(key_node, yaml.ScalarNode) else "mapping"
+            if tag == "merge":
+                merged.extend(self._merge_sources(value_node, path))
+                continue
+            if tag != "str":
+                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a mapping or list"
+                self._faults.add(key_place, path, f"key {shown} is not text; quote it to use it as a key")
+                continue
+            key = key_node.value
+            child_path = f"{path}.{key}" if path else key
+            if key in result.value:
+                first = result.key_places[key].line
+                self._faults.add(key_place, child_path, f"the key is already defined on line {first}")
+                continue
+            result.value[key] = self.convert(value_node, child_path)
+            result.key_places[key] = key_place
+        for source in merged:
+            assert isinstance(source.value, dict)
+            for key, child in source.value.items():
+                if key not in result.value:
+                    result.value[key] = child
+                    result.key_places[key] = source.key_places[key]
+        return result
+
+    def _merge_sources(self, node: yaml.Node, path: str) -> list[Node]:
+        candidates = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        sources = []
+        for candidate in candidates:
+            source = self.convert(candidate, path)
+            if isinstance(source.value, dict):
+                sources.append(source)
+            else:
+                self._faults.add(source.place, path, "parsing config YAML: map merge requires a mapping")
+        return sources
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str) -> Scalar:
+        tag, text = self._tag(node), node.value
+        try:
+            if tag == "null":
+                return None
+            if tag == "bool":
+                return bool(text.lower() == "true")
+            if tag == "int":
+                return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
+            if tag == "float":
+                special = text.lower().replace(".inf", "inf").replace(".nan", "nan")
+                return float(special)
+        except ValueError:
+            self._faults.add(place, path, f"{text!r} is not of the type that its tag says")
+        return str(text)
+
+    def _tag(self, node: yaml.ScalarNode) -> str:
+        tag = node.tag.removeprefix(_STANDARD)
+        if tag in ("null", "bool", "int", "float", "str", "merge"):
+            return tag
+        if node.style is not None:
+            return "str"
+        # A tag of another schema is ignored: the scalar is what it would be without it.
+        resolved: str = _Loader("").resolve(yaml.ScalarNode, node.value, (True, False))
+        return resolved.removeprefix(_STANDARD)
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self._file, node.start_mark.line + 1)
+
+
+def _place_of(error: yaml.YAMLError, text: str, file: str) -> Place:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        return Place(file, mark.line + 1)
+    position = getattr(error, "position", None)
+    return Place(file, text.count("\n", 0, position) + 1 if isinstance(position, int) else 0)
+
+
+def _describe(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError):
+        return ", ".join(part for part in (error.context, error.problem) if part)
+    if isinstance(error, yaml.reader.ReaderError):
+        character = error.character if isinstance(error.character, int) else ord(error.character)
+        return f"the character #x{character:04x} is not allowed: {error.reason}"
+    return str(error).splitlines()[0]

@@ -1,0 +1,63 @@
+"""What a configuration file, manifest or catalogue can have wrong with it, and the one error that lists it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gestalt_host.errors import HostError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file; ``line`` counts from 1, 0 means the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault: where it is written, its dotted path (empty for the document itself) and the reason."""
+
+    place: Place
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.path}: {self.reason}" if self.path else f"{self.place}: {self.reason}"
+
+
+class ConfigurationInvalid(HostError):
+    """The configuration cannot be used. ``problems`` holds every fault found, in the order of the text."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) == 1:
+            text = lines[0]
+        else:
+            text = "\n  ".join((f"{len(lines)} problems", *lines))
+        super().__init__(f"config validation: {text}")
+
+
+class ConfigurationUnreadable(HostError):
+    """A file that was named cannot be read; the text names it."""
+
+
+class Faults:
+    """Collects problems while one document, or all layers of a configuration, are read."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, place: Place, path: str, reason: str) -> None:
+        self.problems.append(Problem(place, path, reason))
+
+    def raise_any(self) -> None:
+        """Raise ``ConfigurationInvalid`` when anything has been noted."""
+        if self.problems:
+            raise ConfigurationInvalid(self.problems)

@@ -1,0 +1,279 @@
+"""The configuration as frozen dataclasses: defaults applied, names trimmed, paths absolute, references checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+from gestalt_host.config.errors import Place, Problem
+
+SUPPORTED_API_VERSION = "gestaltd.config/v5"
+
+
+class SourceMode(Enum):
+    """How a provider's source is named (config.md 11)."""
+
+    BUILTIN = "builtin"
+    MANIFEST = "path"
+    LOCAL_RELEASE = "local release metadata"
+    URL = "url"
+    PACKAGE = "package"
+    GITHUB_RELEASE = "githubRelease"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a provider comes from. ``builtin`` is the name of one that ships inside this distribution, or a word such
+    as ``env`` that the host implements itself; ``path`` is absolute."""
+
+    mode: SourceMode
+    builtin: str = ""
+    path: Path | None = None
+    url: str = ""
+    package: str = ""
+    version: str = ""
+    repository: str = ""
+    github: tuple[str, str, str] | None = None
+    """repo, tag, asset"""
+    token: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return self.builtin or str(self.path or "") or self.url or self.package or "/".join(self.github or ())
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDBBinding:
+    """The part of an IndexedDB provider that one consumer sees. No ``object_stores``: every store."""
+
+    provider: str
+    db: str
+    object_stores: tuple[str, ...] = ()
+
+
+ConnectionMode = Literal["none", "platform", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection as far as invoking operations needs it.
+
+    ``mode`` is effective (config.md 15.1), ``None`` when the configuration says nothing about it and the manifest's
+    counts. ``token`` is a platform connection's static token.
+    """
+
+    name: str
+    mode: ConnectionMode | None = None
+    display_name: str = ""
+    exposure: Literal["", "user", "internal"] = ""
+    ref: str = ""
+    auth_type: str = ""
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedOperation:
+    """One row of ``allowedOperations``: the operation is offered as ``alias`` (its own name when blank)."""
+
+    operation: str
+    alias: str = ""
+    description: str = ""
+    allowed_roles: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """An operation that a plugin may call on another plugin."""
+
+    plugin: str
+    operation: str = ""
+    surface: str = ""
+    credential_mode: Literal["", "none", "user"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """One entry of ``providers.<kind>`` or of ``plugins``.
+
+    ``kind`` is the key below ``providers`` (``indexeddb``, ``workflow``, ...) or ``plugins``. ``env`` and ``config``
+    may hold secrets and are left out of ``repr``.
+    """
+
+    kind: str
+    name: str
+    source: Source
+    place: Place
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    default: bool = False
+    display_name: str = ""
+    description: str = ""
+    icon_file: Path | None = None
+    indexeddb: IndexedDBBinding | None = None
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    allowed_operations: Mapping[str, AllowedOperation] | None = None
+    """Plugins: None offers every operation of the catalogue."""
+    invokes: tuple[Invoke, ...] = ()
+    authorization_policy: str = ""
+
+    @property
+    def path(self) -> str:
+        """The entry's dotted path."""
+        return f"plugins.{self.name}" if self.kind == "plugins" else f"providers.{self.kind}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen; a blank host means every interface. An external URL without trailing ``/``, blank when unset."""
+
+    host: str = ""
+    port: int = 8080
+    base_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    public: Listener = Listener()
+    management: Listener | None = None
+    encryption_key: str = field(default="", repr=False)
+    api_token_ttl: timedelta = timedelta(days=30)
+    artifacts_dir: Path | None = None
+    """Absolute; None means the configuration directory."""
+    selectors: Mapping[str, str] = field(default_factory=dict)
+    """``server.providers``: kind to the entry chosen explicitly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A static authorization policy (config.md 9). ``members`` maps subject ids to roles."""
+
+    name: str
+    default: Literal["", "allow", "deny"] = ""
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginTargetConfig:
+    name: str
+    operation: str
+    connection: str = ""
+    instance: str = ""
+    credential_mode: Literal["", "none", "user"] = ""
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMessageConfig:
+    role: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentToolConfig:
+    plugin: str = ""
+    system: str = ""
+    operation: str = ""
+    connection: str = ""
+    instance: str = ""
+    title: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputBindingConfig:
+    """``value_kind`` is agentOutput, signalPayload, signalMetadata or literal."""
+
+    input_field: str
+    value_kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDeliveryConfig:
+    target: PluginTargetConfig
+    input_bindings: tuple[InputBindingConfig, ...] = ()
+    credential_mode: Literal["", "none", "user"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTargetConfig:
+    provider: str
+    model: str = ""
+    prompt: str = ""
+    messages: tuple[AgentMessageConfig, ...] = ()
+    tools: tuple[AgentToolConfig, ...] = ()
+    output_delivery: OutputDeliveryConfig | None = None
+    response_schema: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionConfig:
+    """Operations of one plugin that the stored reference may call besides the target's own."""
+
+    plugin: str
+    operations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """A config-managed schedule; ``provider`` is resolved, ``target`` is exactly one of the two."""
+
+    key: str
+    provider: str
+    cron: str
+    target: PluginTargetConfig | AgentTargetConfig
+    timezone: str = "UTC"
+    paused: bool = False
+    permissions: tuple[PermissionConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventTriggerConfig:
+    """A config-managed event trigger; a blank ``source`` or ``subject`` matches any."""
+
+    key: str
+    provider: str
+    match_type: str
+    target: PluginTargetConfig | AgentTargetConfig
+    match_source: str = ""
+    match_subject: str = ""
+    paused: bool = False
+    permissions: tuple[PermissionConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """Everything that the configuration files say.
+
+    Attributes:
+        files: The layers, leftmost first; ``directory`` is that of the first.
+        providers: Kind (the key below ``providers``) to the entries by name.
+        indexeddb: Name of the host-wide IndexedDB entry, blank when none can be selected.
+        workflow: Name of the default workflow provider, blank when a request has to name one.
+        unprovided: What the configuration asks for and this version cannot do; `serve` refuses to start with any.
+    """
+
+    files: tuple[Path, ...]
+    directory: Path
+    server: Server
+    policies: Mapping[str, Policy]
+    connections: Mapping[str, Connection]
+    providers: Mapping[str, Mapping[str, ProviderEntry]]
+    plugins: Mapping[str, ProviderEntry]
+    schedules: tuple[ScheduleConfig, ...]
+    event_triggers: tuple[EventTriggerConfig, ...]
+    indexeddb: str = ""
+    workflow: str = ""
+    unprovided: tuple[Problem, ...] = ()
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.server.artifacts_dir or self.directory

@@ -1,0 +1,237 @@
+"""Strict reading of a document tree: every key is known, every value has its type, every fault has its line.
+
+A ``Block`` is one mapping. Asking it for a key makes the key known; leaving the ``with`` block reports the others.
+Nothing raises: faults are collected, and reading goes on with the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from gestalt_host.config.document import Node
+from gestalt_host.config.durations import DurationInvalid
+from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.interpolate import missing_in
+
+T = TypeVar("T")
+# Words of YAML 1.1 that a field of type boolean takes beside true and false (config.md 1.4).
+_TRUE = ("y", "Y", "yes", "on")
+_FALSE = ("n", "N", "no", "off")
+
+
+class Block:
+    """One mapping of the document, or the absence of one (``present`` is False, every key reads as its default)."""
+
+    def __init__(self, node: Node | None, path: str, faults: Faults, place: Place) -> None:
+        self.path = path
+        self.place = node.place if node is not None else place
+        self._faults = faults
+        self._known: set[str] = set()
+        self._node = node
+        self._values: dict[str, Node] = {}
+        self.present = node is not None and node.value is not None
+        if self.present and node is not None:
+            if isinstance(node.value, dict):
+                self._values = node.value
+            else:
+                self._faults.add(node.place, path, f"must be a mapping, not {_kind(node)}")
+
+    def __enter__(self) -> Block:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.refuse_unknown()
+
+    def refuse_unknown(self) -> None:
+        """Report every key that nobody has asked for."""
+        for key in self._values:
+            if key not in self._known:
+                accepted = sorted(self._known)
+                near = difflib.get_close_matches(key, accepted, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                self.fault(key, f"unknown key; {hint}accepted are {', '.join(accepted)}")
+
+    def fault(self, key: str, reason: str) -> None:
+        """Note a fault of one key, or of the mapping itself when ``key`` is empty."""
+        self._faults.add(self.place_of(key), self.path_of(key), reason)
+
+    def path_of(self, key: str) -> str:
+        return ".".join(part for part in (self.path, key) if part)
+
+    def place_of(self, key: str) -> Place:
+        if self._node is not None and key in self._node.key_places:
+            return self._node.key_places[key]
+        node = self._values.get(key)
+        return node.place if node is not None else self.place
+
+    def has(self, key: str) -> bool:
+        """Whether the key is written, with any value, null included."""
+        self._known.add(key)
+        return key in self._values
+
+    def node(self, key: str) -> Node | None:
+        """The key's node, None when it is absent or null."""
+        self._known.add(key)
+        node = self._values.get(key)
+        return None if node is None or node.value is None else node
+
+    def block(self, key: str) -> Block:
+        return Block(self.node(key), self.path_of(key), self._faults, self.place_of(key))
+
+    def blocks(self, key: str) -> Iterator[Block]:
+        """The mappings of a list."""
+        for index, node in enumerate(self._items(key)):
+            yield Block(node, f"{self.path_of(key)}[{index}]", self._faults, node.place)
+
+    def entries(self, key: str) -> Iterator[tuple[str, Block]]:
+        """The named mappings of a mapping, in document order; a null one is absent."""
+        group = self.block(key)
+        for name, node in group._values.items():
+            place = group.place_of(name)
+            child = Block(None if node.value is None else node, group.path_of(name), self._faults, place)
+            child.place = place
+            yield name, child
+
+    def text(self, key: str, default: str = "", *, required: bool = False) -> str:
+        """The trimmed text; numbers, booleans and dates count as written. ``required`` refuses a blank one."""
+        node = self.node(key)
+        value = default if node is None else self._as_text(node, self.path_of(key))
+        if required and not value:
+            self.fault(key, "is required")
+        return value
+
+    def raw_text(self, key: str) -> str:
+        """Like ``text``, blanks at its ends kept."""
+        node = self.node(key)
+        return "" if node is None else self._as_text(node, self.path_of(key), trim=False)
+
+    def one_of(self, key: str, accepted: Sequence[str], default: str = "") -> str:
+        value = self.text(key, default).lower()
+        if value and value not in accepted:
+            self.fault(key, f"{value!r} is not supported; accepted are {', '.join(accepted)}")
+            return default
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of trimmed texts; blank ones are kept."""
+        path = self.path_of(key)
+        return tuple(self._as_text(node, f"{path}[{index}]") for index, node in enumerate(self._items(key)))
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A list of texts that must not be blank nor appear twice."""
+        names: list[str] = []
+        for index, name in enumerate(self.texts(key)):
+            place = f"{key}[{index}]"
+            if not name:
+                self._faults.add(self._items(key)[index].place, self.path_of(place), "is required")
+            elif name in names:
+                self._faults.add(self._items(key)[index].place, self.path_of(place), f"{name!r} is a duplicate")
+            else:
+                names.append(name)
+        return tuple(names)
+
+    def text_map(self, key: str) -> dict[str, str]:
+        """A mapping of text to text, values kept as written."""
+        group = self.block(key)
+        return {
+            name: "" if node.value is None else self._as_text(node, group.path_of(name), trim=False)
+            for name, node in group._values.items()
+        }
+
+    def integer(self, key: str, default: int = 0, *, minimum: int | None = None, maximum: int | None = None) -> int:
+        node = self.node(key)
+        if node is None:
+            return default
+        value = node.value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            if not missing_in(node.text):
+                self.fault(key, f"must be an integer, not {_kind(node)}")
+            return default
+        if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+            bounds = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            self.fault(key, f"{value} is out of range; accepted are integers {bounds}")
+            return default
+        return value
+
+    def boolean(self, key: str, default: bool = False) -> bool:
+        node = self.node(key)
+        if node is None:
+            return default
+        if isinstance(node.value, bool):
+            return node.value
+        if isinstance(node.value, str) and node.value in _TRUE + _FALSE:
+            return node.value in _TRUE
+        if not missing_in(node.text):
+            self.fault(key, f"must be true or false, not {_kind(node)}")
+        return default
+
+    def duration(self, key: str, parse: Callable[[str], timedelta]) -> timedelta | None:
+        text = self.text(key)
+        if not text or missing_in(text):
+            return None
+        try:
+            return parse(text)
+        except DurationInvalid as error:
+            self.fault(key, str(error))
+            return None
+
+    def path_text(self, key: str) -> Path | None:
+        """A path, relative to the directory of the file that it is written in (config.md 6); ``~`` is not expanded."""
+        node = self.node(key)
+        if node is None:
+            return None
+        text = self._as_text(node, self.path_of(key))
+        return resolve_path(text, node.place) if text else None
+
+    def opaque(self, key: str) -> dict[str, Any]:
+        """A mapping with any keys and values below it."""
+        node = self.node(key)
+        if node is None:
+            return {}
+        if not isinstance(node.value, dict):
+            self.fault(key, f"must be a mapping, not {_kind(node)}")
+            return {}
+        plain: dict[str, Any] = node.plain()
+        return plain
+
+    def anything(self, key: str) -> Any:
+        """Any value as plain Python, None when absent."""
+        node = self.node(key)
+        return None if node is None else node.plain()
+
+    def _items(self, key: str) -> list[Node]:
+        node = self.node(key)
+        if node is None:
+            return []
+        if not isinstance(node.value, list):
+            self.fault(key, f"must be a list, not {_kind(node)}")
+            return []
+        return node.value
+
+    def _as_text(self, node: Node, path: str, *, trim: bool = True) -> str:
+        if isinstance(node.value, (dict, list)):
+            self._faults.add(node.place, path, f"must be text, not {_kind(node)}")
+            return ""
+        text = "" if node.value is None else node.text
+        return text.strip() if trim else text
+
+
+def resolve_path(text: str, place: Place) -> Path:
+    """An absolute path; a relative one starts from the directory of the place's file."""
+    return (Path(place.file).absolute().parent / text).resolve()
+
+
+def _kind(node: Node) -> str:
+    # A text is not shown: it may be a secret.
+    words: dict[type, str] = {dict: "a mapping", list: "a list", str: "text"}
+    return words.get(type(node.value), node.text or "null")

@@ -1,0 +1,338 @@
+"""The IndexedDB client: object stores, indexes, cursors, transactions and batches over one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import grpc
+
+from gestalt_sdk.channels import open_channel
+from gestalt_sdk.environment import INDEXEDDB_SOCKET, Address, service_address
+from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.v1 import datastore_pb2 as pb
+from gestalt_sdk.gen.v1 import datastore_pb2_grpc
+from gestalt_sdk.indexeddb.batch import Batch
+from gestalt_sdk.indexeddb.convert import (
+    DIRECTIONS,
+    apply_request,
+    error_of_call,
+    index_request,
+    outcome_from_proto,
+    page_from_proto,
+    range_request,
+    schema_to_proto,
+)
+from gestalt_sdk.indexeddb.cursor import Cursor
+from gestalt_sdk.indexeddb.errors import NotFound
+from gestalt_sdk.indexeddb.schema import (
+    Direction,
+    Durability,
+    Entry,
+    FieldValue,
+    KeyRange,
+    Mode,
+    ObjectStoreSchema,
+    Outcome,
+    Page,
+    Record,
+)
+from gestalt_sdk.indexeddb.transaction import Transaction
+from gestalt_sdk.indexeddb.values import from_record, to_range, to_record, to_typed
+
+DEFAULT_TIMEOUT_S = 30.0
+# A store that says which thing is missing lets ``find`` tell an absent record from a mistake.
+_MISTAKES = frozenset({"OBJECT_STORE_NOT_FOUND", "INDEX_NOT_FOUND"})
+
+
+class IndexedDB:
+    """One database of object stores.
+
+    Every unary call has a deadline of ``timeout_s``; inside a transaction or cursor it is the longest wait for one
+    answer. All methods raise the errors of ``indexeddb.errors``.
+    """
+
+    def __init__(
+        self, channel: grpc.aio.Channel, *, owns_channel: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
+        self._channel = channel
+        self._owns_channel = owns_channel
+        self._timeout_s = timeout_s
+        self._stub = datastore_pb2_grpc.IndexedDBStub(channel)
+        self._batch = Batch(ext_grpc.IndexedDBBatchStub(channel), self.transaction, self._cursor, timeout_s)
+
+    @classmethod
+    def connect(cls, address: Address | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
+        """A client with a channel of its own; without an address to the store that the host gave this provider.
+
+        Raises:
+            EnvironmentUnusable: no address, and GESTALT_INDEXEDDB_SOCKET is not set or cannot be read.
+        """
+        channel = open_channel(address or service_address(INDEXEDDB_SOCKET))
+        return cls(channel, owns_channel=True, timeout_s=timeout_s)
+
+    @classmethod
+    def over(cls, channel: grpc.aio.Channel, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
+        """A client over a channel that somebody else closes."""
+        return cls(channel, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        if self._owns_channel:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        await self.close()
+
+    @property
+    def batched(self) -> bool:
+        """False once the store has turned out not to serve the batch extension."""
+        return self._batch.served
+
+    async def create_object_store(self, name: str, schema: ObjectStoreSchema = ObjectStoreSchema()) -> None:  # noqa: B008 - immutable
+        """Create the store; one with the same schema is accepted, another schema is ``StoreRefused``."""
+        request = pb.CreateObjectStoreRequest(name=name, schema=schema_to_proto(schema))
+        await self._unary(self._stub.CreateObjectStore, request)
+
+    async def delete_object_store(self, name: str) -> None:
+        await self._unary(self._stub.DeleteObjectStore, pb.DeleteObjectStoreRequest(name=name))
+
+    def store(self, name: str) -> ObjectStore:
+        return ObjectStore(self, name)
+
+    def transaction(
+        self, stores: Sequence[str], mode: Mode = "readonly", durability: Durability = "default"
+    ) -> Transaction:
+        """A transaction over these stores, to be used with ``async with``."""
+        return Transaction(self._stub, stores, mode, durability, self._timeout_s)
+
+    async def apply(
+        self, entries: Sequence[Entry], *, return_current: bool = False, durability: Durability = "default"
+    ) -> list[Outcome]:
+        """Apply the entries in order in one commit; one outcome for each.
+
+        Args:
+            return_current: Give back the record that made a condition on the entry's own record, or an add, fail.
+        """
+        request = apply_request(entries, return_current=return_current, durability=durability)
+        response = await self._batch.apply(request)
+        return [outcome_from_proto(outcome) for outcome in response.outcomes]
+
+    async def get_many(self, store: str, ids: Iterable[str], *, key_field: str = "id") -> dict[str, Record]:
+        """The records found, by primary key, in the order of ``ids``, all from one snapshot."""
+        response = await self._batch.get_many(ext.GetManyRequest(store=store, ids=ids))
+        records = (from_record(record) for record in response.records)
+        return {str(record[key_field]): record for record in records}
+
+    async def apply_raw(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
+        """``apply`` on messages."""
+        return await self._batch.apply(request)
+
+    async def get_many_raw(self, request: ext.GetManyRequest) -> ext.GetManyResponse:
+        """``get_many`` on messages."""
+        return await self._batch.get_many(request)
+
+    async def page_raw(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
+        """``ObjectStore.page`` on messages."""
+        return await self._batch.page(request)
+
+    def _cursor(self, request: pb.OpenCursorRequest) -> Cursor:
+        return Cursor(self._stub, request, self._timeout_s)
+
+    async def _unary(self, method: Any, request: Any) -> Any:
+        try:
+            return await method(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error) from error
+
+
+class ObjectStore:
+    """One object store, outside a transaction: every call is a transaction of its own."""
+
+    def __init__(self, db: IndexedDB, name: str) -> None:
+        self._db = db
+        self._stub = db._stub
+        self.name = name
+
+    def index(self, name: str) -> Index:
+        return Index(self._db, self.name, name)
+
+    async def get(self, id: str) -> Record:
+        """Raises ``NotFound`` when absent."""
+        response = await self._db._unary(self._stub.Get, pb.ObjectStoreRequest(store=self.name, id=id))
+        return from_record(response.record)
+
+    async def find(self, id: str) -> Record | None:
+        """The record, None when absent."""
+        try:
+            return await self.get(id)
+        except NotFound as error:
+            if error.reason in _MISTAKES:
+                raise
+            return None
+
+    async def get_key(self, id: str) -> str:
+        response = await self._db._unary(self._stub.GetKey, pb.ObjectStoreRequest(store=self.name, id=id))
+        return response.key
+
+    async def add(self, record: Record) -> None:
+        """Raises ``AlreadyExists`` when the primary key or a unique index key is taken."""
+        await self._db._unary(self._stub.Add, pb.RecordRequest(store=self.name, record=to_record(record)))
+
+    async def put(self, record: Record) -> None:
+        """Insert or replace; raises ``AlreadyExists`` when a unique index key belongs to another record."""
+        await self._db._unary(self._stub.Put, pb.RecordRequest(store=self.name, record=to_record(record)))
+
+    async def delete(self, id: str) -> None:
+        """Absent records are accepted."""
+        await self._db._unary(self._stub.Delete, pb.ObjectStoreRequest(store=self.name, id=id))
+
+    async def clear(self) -> None:
+        await self._db._unary(self._stub.Clear, pb.ObjectStoreNameRequest(store=self.name))
+
+    async def get_all(self, range: KeyRange | None = None) -> list[Record]:
+        """Records by ascending primary key. One message: page through what may grow."""
+        response = await self._db._unary(self._stub.GetAll, range_request(self.name, range))
+        return [from_record(record) for record in response.records]
+
+    async def get_all_keys(self, range: KeyRange | None = None) -> list[str]:
+        response = await self._db._unary(self._stub.GetAllKeys, range_request(self.name, range))
+        return list(response.keys)
+
+    async def count(self, range: KeyRange | None = None) -> int:
+        response = await self._db._unary(self._stub.Count, range_request(self.name, range))
+        return response.count
+
+    async def delete_range(self, range: KeyRange) -> int:
+        """How many records it deleted."""
+        response = await self._db._unary(self._stub.DeleteRange, range_request(self.name, range))
+        return response.deleted
+
+    async def page(
+        self,
+        range: KeyRange | None = None,
+        *,
+        direction: Direction = "next",
+        limit: int = 0,
+        token: bytes = b"",
+        keys_only: bool = False,
+    ) -> Page:
+        """Up to ``limit`` entries (1 to 10 000, 0 means 1 000) behind the page that gave ``token``."""
+        request = ext.GetPageRequest(
+            store=self.name,
+            range=to_range(range),
+            direction=DIRECTIONS[direction],
+            limit=limit,
+            page_token=token,
+            keys_only=keys_only,
+        )
+        return page_from_proto(await self._db.page_raw(request), index=False)
+
+    def cursor(
+        self,
+        range: KeyRange | None = None,
+        direction: Direction = "next",
+        keys_only: bool = False,
+        prefetch: int = 0,
+    ) -> Cursor:
+        """A cursor, to be used with ``async with``; ``prefetch``: entries to send ahead, see ``Cursor``."""
+        request = pb.OpenCursorRequest(
+            store=self.name,
+            range=to_range(range),
+            direction=DIRECTIONS[direction],
+            keys_only=keys_only,
+            prefetch=prefetch,
+        )
+        return self._db._cursor(request)
+
+
+class Index:
+    """One index. ``values`` match the first parts of the index key; ``range`` bounds the whole key."""
+
+    def __init__(self, db: IndexedDB, store: str, name: str) -> None:
+        self._db = db
+        self._stub = db._stub
+        self._store = store
+        self.name = name
+
+    def _query(self, values: Sequence[FieldValue], range: KeyRange | None) -> pb.IndexQueryRequest:
+        return index_request(self._store, self.name, values, range)
+
+    async def get(self, *values: FieldValue, range: KeyRange | None = None) -> Record:
+        """The first match in index order; raises ``NotFound`` when there is none."""
+        response = await self._db._unary(self._stub.IndexGet, self._query(values, range))
+        return from_record(response.record)
+
+    async def find(self, *values: FieldValue, range: KeyRange | None = None) -> Record | None:
+        try:
+            return await self.get(*values, range=range)
+        except NotFound as error:
+            if error.reason in _MISTAKES:
+                raise
+            return None
+
+    async def get_key(self, *values: FieldValue, range: KeyRange | None = None) -> str:
+        response = await self._db._unary(self._stub.IndexGetKey, self._query(values, range))
+        return response.key
+
+    async def get_all(self, *values: FieldValue, range: KeyRange | None = None) -> list[Record]:
+        """Records by ascending index key, ties by primary key."""
+        response = await self._db._unary(self._stub.IndexGetAll, self._query(values, range))
+        return [from_record(record) for record in response.records]
+
+    async def get_all_keys(self, *values: FieldValue, range: KeyRange | None = None) -> list[str]:
+        response = await self._db._unary(self._stub.IndexGetAllKeys, self._query(values, range))
+        return list(response.keys)
+
+    async def count(self, *values: FieldValue, range: KeyRange | None = None) -> int:
+        response = await self._db._unary(self._stub.IndexCount, self._query(values, range))
+        return response.count
+
+    async def delete(self, *values: FieldValue, range: KeyRange | None = None) -> int:
+        """How many records it deleted; without values and range all that are in the index."""
+        response = await self._db._unary(self._stub.IndexDelete, self._query(values, range))
+        return response.deleted
+
+    async def page(
+        self,
+        *values: FieldValue,
+        range: KeyRange | None = None,
+        direction: Direction = "next",
+        limit: int = 0,
+        token: bytes = b"",
+        keys_only: bool = False,
+    ) -> Page:
+        """See ``ObjectStore.page``; in index order, ties by primary key."""
+        request = ext.GetPageRequest(
+            store=self._store,
+            index=self.name,
+            values=[to_typed(value) for value in values],
+            range=to_range(range),
+            direction=DIRECTIONS[direction],
+            limit=limit,
+            page_token=token,
+            keys_only=keys_only,
+        )
+        return page_from_proto(await self._db.page_raw(request), index=True)
+
+    def cursor(
+        self,
+        *values: FieldValue,
+        range: KeyRange | None = None,
+        direction: Direction = "next",
+        keys_only: bool = False,
+        prefetch: int = 0,
+    ) -> Cursor:
+        request = pb.OpenCursorRequest(
+            store=self._store,
+            index=self.name,
+            values=[to_typed(value) for value in values],
+            range=to_range(range),
+            direction=DIRECTIONS[direction],
+            keys_only=keys_only,
+            prefetch=prefetch,
+        )
+        return self._db._cursor(request)

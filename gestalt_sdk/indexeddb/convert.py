@@ -1,0 +1,144 @@
+"""Requests, schemas, batch entries and RPC errors between generated types and the client's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import grpc
+
+from gestalt_sdk.faults import reason_of
+from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.v1 import datastore_pb2 as pb
+from gestalt_sdk.indexeddb.errors import (
+    AlreadyExists,
+    IndexedDBError,
+    NotFound,
+    StoreRefused,
+    StoreUnavailable,
+    TransactionFailed,
+)
+from gestalt_sdk.indexeddb.schema import (
+    Condition,
+    CursorEntry,
+    Direction,
+    Durability,
+    Entry,
+    FieldValue,
+    KeyRange,
+    ObjectStoreSchema,
+    Outcome,
+    Page,
+)
+from gestalt_sdk.indexeddb.values import from_key, from_record, to_range, to_record, to_typed, write_typed
+
+OK, NOT_FOUND, ALREADY_EXISTS, ABORTED = 0, 5, 6, 10
+
+DIRECTIONS: dict[Direction, pb.CursorDirection] = {
+    "next": pb.CURSOR_NEXT,
+    "nextunique": pb.CURSOR_NEXT_UNIQUE,
+    "prev": pb.CURSOR_PREV,
+    "prevunique": pb.CURSOR_PREV_UNIQUE,
+}
+DURABILITIES: dict[Durability, pb.TransactionDurabilityHint] = {
+    "default": pb.TRANSACTION_DURABILITY_DEFAULT,
+    "strict": pb.TRANSACTION_DURABILITY_STRICT,
+    "relaxed": pb.TRANSACTION_DURABILITY_RELAXED,
+}
+_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def code_name(number: int) -> str:
+    return _CODE_NAMES.get(number, f"code {number}")
+
+
+def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
+    """The domain error of a failed RPC."""
+    code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotFound(text, reason_of(error))
+    if code is grpc.StatusCode.ALREADY_EXISTS:
+        return AlreadyExists(text)
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
+        return StoreUnavailable(f"the store did not answer: {text}")
+    return StoreRefused(code.name, text)
+
+
+def error_of_operation(code: int, text: str) -> IndexedDBError:
+    """The domain error of a failed operation inside a transaction."""
+    if code == NOT_FOUND:
+        return NotFound(text)
+    if code == ALREADY_EXISTS:
+        return AlreadyExists(text)
+    return TransactionFailed(code_name(code), text)
+
+
+def schema_to_proto(schema: ObjectStoreSchema) -> pb.ObjectStoreSchema:
+    return pb.ObjectStoreSchema(
+        indexes=[pb.IndexSchema(name=i.name, key_path=i.key_path, unique=i.unique) for i in schema.indexes],
+        columns=[
+            pb.ColumnDef(
+                name=column.name,
+                type=int(column.type),
+                primary_key=column.primary_key,
+                not_null=column.not_null,
+                unique=column.unique,
+            )
+            for column in schema.columns
+        ],
+    )
+
+
+def range_request(store: str, key_range: KeyRange | None) -> pb.ObjectStoreRangeRequest:
+    return pb.ObjectStoreRangeRequest(store=store, range=to_range(key_range))
+
+
+def index_request(
+    store: str, index: str, values: Iterable[FieldValue], key_range: KeyRange | None
+) -> pb.IndexQueryRequest:
+    return pb.IndexQueryRequest(
+        store=store, index=index, values=[to_typed(value) for value in values], range=to_range(key_range)
+    )
+
+
+def entry_from_proto(entry: pb.CursorEntry, *, index: bool) -> CursorEntry:
+    parts = [from_key(part) for part in entry.key]
+    key: FieldValue = parts if index else (parts or [None])[0]
+    record = from_record(entry.record) if entry.HasField("record") else None
+    return CursorEntry(key, entry.primary_key, record)
+
+
+def page_from_proto(response: ext.GetPageResponse, *, index: bool) -> Page:
+    return Page([entry_from_proto(entry, index=index) for entry in response.entries], response.next_page_token)
+
+
+def apply_request(entries: Sequence[Entry], *, return_current: bool, durability: Durability) -> ext.ApplyRequest:
+    request = ext.ApplyRequest(return_current=return_current, durability_hint=DURABILITIES[durability])
+    for entry in entries:
+        message = request.entries.add(store=entry.store, required=entry.required)
+        if entry.op == "put":
+            message.put.CopyFrom(to_record(entry.record or {}))
+        elif entry.op == "add":
+            message.add.CopyFrom(to_record(entry.record or {}))
+        elif entry.op == "delete":
+            message.delete = entry.id
+        else:
+            message.check = entry.id
+        for condition in entry.conditions:
+            _write_condition(message.conditions.add(store=condition.store, id=condition.id), condition)
+    return request
+
+
+def _write_condition(message: ext.ApplyCondition, condition: Condition) -> None:
+    if condition.absent is not None:
+        message.absent = condition.absent
+    else:
+        message.equals.field = condition.field
+        write_typed(message.equals.value, condition.value, condition.field)
+
+
+def outcome_from_proto(outcome: ext.ApplyOutcome) -> Outcome:
+    current = from_record(outcome.current) if outcome.HasField("current") else None
+    if outcome.code == OK:
+        return Outcome("ok", current=current)
+    code = outcome.code
+    return Outcome("already_exists" if code == ALREADY_EXISTS else "aborted", outcome.message, current)

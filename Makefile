@@ -1,14 +1,61 @@
-PYTHON ?= python3.11
+# Everything runs from the environment in .venv, made from pyproject.toml and the pins in constraints.txt.
+# Needs make and a Python of at least 3.11; `make PYTHON=/path/to/python` chooses one.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/pytest -q
+PARALLEL ?= -n 2 --dist loadfile
 
-$(VENV)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
-	touch $@
+.PHONY: help setup run test lint check gen bench conformance nightly clean
+.DEFAULT_GOAL := help
 
-.PHONY: setup gen
-setup: $(VENV)/.ready
+help:
+	@echo 'make run          set up, then serve the quickstart on http://127.0.0.1:8080 (Ctrl-C ends it)'
+	@echo 'make test         set up, then run all tests'
+	@echo 'make check        what CI runs: generated code, format, lint, types, contract, all tests'
+	@echo 'make conformance  replay the recorded conversations against our processes'
+	@echo 'make nightly      randomised, kill and fuzz tests at full count, and recordings that take minutes'
+	@echo 'make bench        measure; prints figures and how they were taken'
+	@echo 'make gen          generate gestalt_sdk/gen from proto/'
+	@echo 'make setup        only the environment in $(VENV)'
+
+$(READY): pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
+	@echo 'Setting up $(VENV) with $(PYTHON) ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(READY)
+
+run: setup
+	@$(BIN)/python examples/quickstart/run.py
+
+test: setup
+	$(PYTEST) $(PARALLEL)
+
+lint: setup
+	$(BIN)/python tools/generate_protos.py --check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples/quickstart
+	$(BIN)/python tests/conformance/tools/check_contract.py proto
+
+check: lint test
+
+conformance: setup
+	$(PYTEST) tests/conformance
+
+nightly: setup
+	GESTALT_NIGHTLY=1 $(PYTEST) -m 'nightly or not nightly'
+
+bench: setup
+	$(BIN)/python -m benchmarks.first_light
 
 gen: setup
 	$(BIN)/python tools/generate_protos.py
+
+clean:
+	rm -rf $(VENV) examples/quickstart/state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

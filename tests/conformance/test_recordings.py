@@ -1,0 +1,78 @@
+"""Replays the recorded conversations against real processes: the contract, the store, the workflow provider, HTTP, CLI.
+
+One test a recording. A failing one prints every step that differs; the programs in ``tools/`` do the same by hand.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gestaltd import Gestaltd, rig
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+TOOLS = HERE / "tools"
+RECORDINGS = HERE / "recordings"
+STORE = (
+    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb_store gestalt_store.provider:provider indexeddb"
+)
+WORKFLOW = f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb gestalt_workflow.provider:provider workflow"
+NIGHTLY = ("firing.jsonl",)
+"""Recordings that wait for minutes to pass."""
+
+
+def recordings(folder: str, *, only: tuple[str, ...] = ()) -> list[object]:
+    """One parameter for each recording of a folder; long ones only at night."""
+    found = sorted((RECORDINGS / folder).glob("*.jsonl"))
+    return [
+        pytest.param(path, id=f"{folder}/{path.stem}", marks=[pytest.mark.nightly] if path.name in NIGHTLY else [])
+        for path in found
+        if not only or path.name in only
+    ]
+
+
+def replay(tool: str, *arguments: str | Path) -> None:
+    """Run a tool; fail with what it printed unless every step agrees."""
+    command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:
+        pytest.fail(f"{tool} exited with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def test_the_protos_declare_exactly_the_contract() -> None:
+    replay("check_contract.py", ROOT / "proto")
+
+
+@pytest.mark.parametrize("path", recordings("store"))
+def test_the_store_answers_as_recorded(path: Path) -> None:
+    replay("replay_store.py", "--proto-path", ROOT / "proto", "--command", STORE, path)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", recordings("workflow"))
+def test_the_workflow_provider_answers_as_recorded(path: Path) -> None:
+    commands = ["--store-command", STORE, "--workflow-command", WORKFLOW]
+    replay("replay_workflow.py", "--proto-path", ROOT / "proto", *commands, path)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
+    """A host with the rig plugin three times and nothing stored."""
+    with rig(tmp_path_factory.mktemp("rig")) as served:
+        yield served
+
+
+@pytest.mark.parametrize("path", recordings("http"))
+def test_the_http_api_answers_as_recorded(host: Gestaltd, path: Path) -> None:
+    replay("replay_http.py", host.url, path)
+
+
+@pytest.mark.parametrize("path", recordings("cli", only=("schedules.jsonl", "events-runs.jsonl")))
+def test_the_command_line_prints_as_recorded(host: Gestaltd, path: Path) -> None:
+    program = Path(sys.executable).with_name("gestalt")
+    replay("replay_cli.py", "--program", str(program), "--url", host.url, path)

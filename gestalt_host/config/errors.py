@@ -21,11 +21,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: where it is written, its dotted path (empty for the document itself) and the reason."""
+    """One fault: where it is written, its dotted path (empty for the document itself) and the reason.
+
+    ``shape`` marks an unknown key or a value of the wrong type: a fault of its own file, whatever other layers say.
+    """
 
     place: Place
     path: str
     reason: str
+    shape: bool = False
 
     def __str__(self) -> str:
         return f"{self.place}: {self.path}: {self.reason}" if self.path else f"{self.place}: {self.reason}"
@@ -37,10 +41,7 @@ class ConfigurationInvalid(HostError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         lines = [str(problem) for problem in self.problems]
-        if len(lines) == 1:
-            text = lines[0]
-        else:
-            text = "\n  ".join((f"{len(lines)} problems", *lines))
+        text = lines[0] if len(lines) == 1 else "\n  ".join((f"{len(lines)} problems", *lines))
         super().__init__(f"config validation: {text}")
 
 
@@ -54,8 +55,8 @@ class Faults:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def add(self, place: Place, path: str, reason: str) -> None:
-        self.problems.append(Problem(place, path, reason))
+    def add(self, place: Place, path: str, reason: str, *, shape: bool = False) -> None:
+        self.problems.append(Problem(place, path, reason, shape))
 
     def raise_any(self) -> None:
         """Raise ``ConfigurationInvalid`` when anything has been noted."""

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from gestalt_host.config.document import Node
 from gestalt_host.config.durations import DurationInvalid
 from gestalt_host.config.errors import Faults, Place
-from gestalt_host.config.interpolate import missing_in
 
 T = TypeVar("T")
 # Words of YAML 1.1 that a field of type boolean takes beside true and false (config.md 1.4).
@@ -39,7 +38,7 @@ class Block:
             if isinstance(node.value, dict):
                 self._values = node.value
             else:
-                self._faults.add(node.place, path, f"must be a mapping, not {_kind(node)}")
+                self._faults.add(node.place, path, f"must be a mapping, not {_kind(node)}", shape=True)
 
     def __enter__(self) -> Block:
         return self
@@ -57,11 +56,11 @@ class Block:
                 accepted = sorted(self._known)
                 near = difflib.get_close_matches(key, accepted, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                self.fault(key, f"unknown key; {hint}accepted are {', '.join(accepted)}")
+                self.fault(key, f"unknown key; {hint}accepted are {', '.join(accepted)}", shape=True)
 
-    def fault(self, key: str, reason: str) -> None:
+    def fault(self, key: str, reason: str, *, shape: bool = False) -> None:
         """Note a fault of one key, or of the mapping itself when ``key`` is empty."""
-        self._faults.add(self.place_of(key), self.path_of(key), reason)
+        self._faults.add(self.place_of(key), self.path_of(key), reason, shape=shape)
 
     def path_of(self, key: str) -> str:
         return ".".join(part for part in (self.path, key) if part)
@@ -154,8 +153,7 @@ class Block:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            if not missing_in(node.text):
-                self.fault(key, f"must be an integer, not {_kind(node)}")
+            self.fault(key, f"must be an integer, not {_kind(node)}", shape=True)
             return default
         if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
             bounds = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
@@ -171,13 +169,12 @@ class Block:
             return node.value
         if isinstance(node.value, str) and node.value in _TRUE + _FALSE:
             return node.value in _TRUE
-        if not missing_in(node.text):
-            self.fault(key, f"must be true or false, not {_kind(node)}")
+        self.fault(key, f"must be true or false, not {_kind(node)}", shape=True)
         return default
 
     def duration(self, key: str, parse: Callable[[str], timedelta]) -> timedelta | None:
         text = self.text(key)
-        if not text or missing_in(text):
+        if not text:
             return None
         try:
             return parse(text)
@@ -199,7 +196,7 @@ class Block:
         if node is None:
             return {}
         if not isinstance(node.value, dict):
-            self.fault(key, f"must be a mapping, not {_kind(node)}")
+            self.fault(key, f"must be a mapping, not {_kind(node)}", shape=True)
             return {}
         plain: dict[str, Any] = node.plain()
         return plain
@@ -214,13 +211,13 @@ class Block:
         if node is None:
             return []
         if not isinstance(node.value, list):
-            self.fault(key, f"must be a list, not {_kind(node)}")
+            self.fault(key, f"must be a list, not {_kind(node)}", shape=True)
             return []
         return node.value
 
     def _as_text(self, node: Node, path: str, *, trim: bool = True) -> str:
         if isinstance(node.value, (dict, list)):
-            self._faults.add(node.place, path, f"must be text, not {_kind(node)}")
+            self._faults.add(node.place, path, f"must be text, not {_kind(node)}", shape=True)
             return ""
         text = "" if node.value is None else node.text
         return text.strip() if trim else text

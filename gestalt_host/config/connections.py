@@ -1,0 +1,123 @@
+"""Reading connections, shared and bound (config.md 15); the workflow system needs their modes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gestalt_host.config.durations import parse_config_duration
+from gestalt_host.config.model import Connection
+from gestalt_host.config.reader import Block
+from gestalt_host.config.sections import Findings
+
+NAME = re.compile(r"[a-zA-Z0-9._-]+")
+MODES = ("none", "platform", "user")
+_AUTH_TEXTS = (
+    *("grantType", "refreshToken", "authorizationUrl", "tokenUrl", "clientId", "clientSecret", "redirectUrl"),
+    *("clientAuth", "tokenExchange", "tokenPrefix", "scopeParam", "scopeSeparator", "acceptHeader", "accessTokenPath"),
+)
+AUTH_TYPES = ("oauth2", "mcp_oauth", "bearer", "manual", "none")
+
+
+def read_shared_connections(root: Block, findings: Findings) -> dict[str, Connection]:
+    """The top-level ``connections``."""
+    connections: dict[str, Connection] = {}
+    for name, block in root.entries("connections"):
+        _check_name(name, block)
+        with block:
+            connections[name] = _definition(name, block, findings, shared=True)
+    return connections
+
+
+def read_bindings(entry: Block, shared: Mapping[str, Connection], findings: Findings) -> dict[str, Connection]:
+    """``connections`` below a plugin: references to shared definitions, or inline ones without a user's credentials."""
+    bindings: dict[str, Connection] = {}
+    for name, block in entry.entries("connections"):
+        _check_name(name, block)
+        with block:
+            ref = block.text("ref")
+            exposure = block.one_of("exposure", ("user", "internal"))
+            binding = _reference(name, ref, block, shared) if ref else _definition(name, block, findings, shared=False)
+        mode = binding.mode
+        if exposure == "internal" and mode == "user":
+            block.fault("exposure", "'internal' is invalid for a connection with user credentials")
+        bindings[name] = Connection(
+            name=name,
+            mode=mode,
+            display_name=binding.display_name,
+            exposure=exposure,  # type: ignore[arg-type]
+            ref=ref,
+            auth_type=binding.auth_type,
+            token=binding.token,
+        )
+    return bindings
+
+
+def _reference(name: str, ref: str, block: Block, shared: Mapping[str, Connection]) -> Connection:
+    display_name = block.text("displayName")
+    _credential_refresh(block)
+    for key in ("mode", "auth", "params"):
+        if block.has(key):
+            block.fault(key, "cannot be combined with ref")
+    target = shared.get(ref)
+    if target is None:
+        known = ", ".join(sorted(shared)) or "none"
+        block.fault("ref", f"references unknown connection {ref!r}; configured are {known}")
+        return Connection(name, ref=ref)
+    return Connection(name, target.mode, display_name or target.display_name, "", ref, target.auth_type, target.token)
+
+
+def _definition(name: str, block: Block, findings: Findings, *, shared: bool) -> Connection:
+    display_name = block.text("displayName")
+    mode = block.one_of("mode", MODES)
+    _credential_refresh(block)
+    for _, parameter in block.entries("params"):
+        with parameter:
+            parameter.boolean("required")
+            for key in ("description", "default", "from", "field"):
+                parameter.text(key)
+    auth = block.block("auth")
+    with auth:
+        auth_type = auth.one_of("type", AUTH_TYPES)
+        token = auth.text("token")
+        _oauth_keys(auth)
+    if not mode and (shared or auth.present):
+        mode = "none" if auth_type in ("", "none") else "user"
+    if not shared and mode == "user" and auth_type not in ("", "none"):
+        block.fault("auth", "an inline connection may not hold a user's credentials; define it under connections")
+    if mode == "platform" and not token and auth_type not in ("", "none"):
+        findings.not_provided(block, "auth", "a platform connection without a static token")
+    return Connection(name, mode or None, display_name, "", "", auth_type, token)  # type: ignore[arg-type]
+
+
+def _oauth_keys(auth: Block) -> None:
+    for key in _AUTH_TEXTS:
+        auth.text(key)
+    auth.texts("scopes")
+    auth.texts("tokenMetadata")
+    auth.boolean("pkce")
+    for key in ("authorizationParams", "tokenParams", "refreshParams"):
+        auth.text_map(key)
+    for driver in auth.blocks("tokenExchangeDrivers"):
+        with driver:
+            for key in ("type", "targetPrincipal", "endpoint"):
+                driver.text(key)
+            driver.texts("scopes")
+            driver.integer("lifetimeSeconds")
+            driver.opaque("params")
+    for credential in auth.blocks("credentials"):
+        with credential:
+            for key in ("name", "label", "description"):
+                credential.text(key)
+    auth.opaque("authMapping")
+
+
+def _credential_refresh(block: Block) -> None:
+    with block.block("credentialRefresh") as refresh:
+        refresh.duration("refreshInterval", parse_config_duration)
+        refresh.duration("refreshBeforeExpiry", parse_config_duration)
+
+
+def _check_name(name: str, block: Block) -> None:
+    if not NAME.fullmatch(name):
+        block.fault("", f"{name!r} cannot name a connection; accepted are letters, digits, '.', '_' and '-'")

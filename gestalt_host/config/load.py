@@ -1,0 +1,231 @@
+"""From files to ``HostConfig``: the whole pipeline (config.md 1.2), with every fault reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gestalt_host.config.connections import read_shared_connections
+from gestalt_host.config.document import Node, from_plain, parse_yaml
+from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnreadable, Faults, Place, Problem
+from gestalt_host.config.interpolate import expand, missing_in, without_marks
+from gestalt_host.config.layers import merge
+from gestalt_host.config.model import SUPPORTED_API_VERSION, HostConfig, ProviderEntry
+from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
+from gestalt_host.config.reader import Block
+from gestalt_host.config.secret_providers import SecretResolver
+from gestalt_host.config.secret_references import check_references, replace_references
+from gestalt_host.config.sections import Findings, accept_unprovided
+from gestalt_host.config.selection import resolve_bindings, select_entries, unknown_entry
+from gestalt_host.config.server import read_policies, read_server
+from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
+
+
+def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False) -> HostConfig:
+    """Read and check the configuration.
+
+    Args:
+        paths: Layers, left to right; at least one.
+        environ: Variables for placeholders and for the built-in secrets provider ``env``.
+        static: For commands without run-time state: a missing variable counts as empty, secrets are not fetched.
+    Raises:
+        ConfigurationUnreadable: a file cannot be read.
+        ConfigurationInvalid: anything else, all of it.
+    """
+    findings = Findings()
+    faults = findings.faults
+    documents = [_read_document(path, environ, faults) for path in paths]
+    layers = [document for document in documents if document is not None]
+    if len(layers) < len(documents):
+        raise ConfigurationInvalid(faults.problems)
+    root = layers[0]
+    for layer in layers[1:]:
+        root = merge(root, layer)
+    missing = [] if static else _missing_variables(root)
+    faults.problems.extend(missing)
+    if static:
+        root, layers = _without_marks(root), [_without_marks(layer) for layer in layers]
+    if len(layers) > 1:
+        _check_shapes(layers, faults)
+    root = _replace_secrets(root, environ, findings, static=static)
+    config = _read(root, paths, findings)
+    covered = {(problem.place, problem.path) for problem in missing}
+    problems = [p for p in faults.problems if p in missing or (p.place, p.path) not in covered]
+    if problems:
+        raise ConfigurationInvalid(sorted(dict.fromkeys(problems), key=_reading_order(paths)))
+    return config
+
+
+def require_serveable(config: HostConfig) -> None:
+    """What `serve` needs beyond a valid configuration (config.md 8.3).
+
+    Raises:
+        ConfigurationInvalid: listing what is missing and what this version cannot do.
+    """
+    faults = Faults()
+    place = Place(str(config.files[0]))
+    if not config.server.encryption_key:
+        faults.add(place, "server.encryptionKey", "is required to serve; any text, or 64 hexadecimal digits")
+    if not config.indexeddb:
+        faults.add(place, "server.providers.indexeddb", "is required: no IndexedDB provider can be selected")
+    faults.problems.extend(config.unprovided)
+    faults.raise_any()
+
+
+def _read_document(path: Path, environ: Mapping[str, str], faults: Faults) -> Node | None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationUnreadable(
+            f"reading config file: open {path}: {(error.strerror or str(error)).lower()}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationUnreadable(f"reading config file: {path}: not UTF-8 text: {error.reason}") from None
+    text = expand(text, environ, str(path), faults)
+    node = parse_yaml(text, str(path), faults)
+    if node is not None:
+        _check_version(node, faults)
+        check_references(node, faults)
+    return node
+
+
+def _check_version(node: Node, faults: Faults) -> None:
+    """A file without apiVersion is of the current one (design decision 11)."""
+    assert isinstance(node.value, dict)
+    version = node.value.get("apiVersion")
+    if version is None:
+        return
+    text = version.text.strip()
+    if version.value == "":
+        faults.add(version.place, "apiVersion", f'apiVersion is required; supported value is "{SUPPORTED_API_VERSION}"')
+    elif text != SUPPORTED_API_VERSION:
+        faults.add(
+            version.place,
+            "apiVersion",
+            f'unsupported apiVersion "{text or "null"}"; supported value is "{SUPPORTED_API_VERSION}"',
+        )
+
+
+def _check_shapes(layers: Sequence[Node], faults: Faults) -> None:
+    """Each layer alone must fit the schema, so that an overlay cannot hide a typing error below it."""
+    for layer in layers:
+        alone = Findings()
+        _read(layer, (Path(layer.place.file),), alone)
+        faults.problems.extend(problem for problem in alone.faults.problems if problem.shape)
+
+
+def _replace_secrets(root: Node, environ: Mapping[str, str], findings: Findings, *, static: bool) -> Node:
+    entries = _read(root, (Path(root.place.file),), Findings()).providers["secrets"]
+    resolver = SecretResolver(entries, environ, findings.faults)
+    return replace_references(root, resolver.check if static else resolver.resolve, findings.faults)
+
+
+def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
+    faults = findings.faults
+    top = Block(root, "", faults, root.place)
+    with top:
+        top.text("apiVersion")
+        for _, repository in top.entries("providerRepositories"):
+            with repository:
+                repository.text("url", required=True)
+        server = read_server(top.block("server"), findings)
+        policies = read_policies(top.block("authorization"))
+        shared = read_shared_connections(top, findings)
+        context = EntryContext(server, policies, shared)
+        providers = read_provider_entries(_with_defaults(top.block("providers"), top, faults), context, findings)
+        with top.block("runtime") as runtime:
+            accept_unprovided(runtime, findings, providers="hosted placement")
+        plugins = read_plugins(top, context, findings)
+        selected = select_entries(server, providers, top.block("server").block("providers").place, faults)
+        stores, store = providers["indexeddb"], selected.get("indexeddb", "")
+        plugins = resolve_bindings(plugins, stores, store, faults)
+        for kind in ("workflow", "agent"):
+            providers[kind] = resolve_bindings(providers[kind], stores, store, faults)
+        _check_invokes(plugins, faults)
+        workflow_context = WorkflowContext(
+            plugins, providers["workflow"], providers["agent"], selected.get("workflow", ""), selected.get("agent", "")
+        )
+        with top.block("workflows") as workflows:
+            schedules = read_schedules(workflows, workflow_context)
+            triggers = read_event_triggers(workflows, workflow_context)
+    return HostConfig(
+        files=tuple(path.absolute() for path in paths),
+        directory=paths[0].absolute().parent,
+        server=server,
+        policies=policies,
+        connections=shared,
+        providers=providers,
+        plugins=plugins,
+        schedules=schedules,
+        event_triggers=triggers,
+        indexeddb=store,
+        workflow=selected.get("workflow", ""),
+        unprovided=tuple(findings.unprovided),
+    )
+
+
+def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
+    """``providers`` with the secrets entry that is there when none is configured (config.md 3.4)."""
+    node = top.node("providers")
+    values = node.value if node is not None and isinstance(node.value, dict) else {}
+    if node is not None and not isinstance(node.value, dict):
+        return providers
+    if "secrets" in values and values["secrets"].value not in (None, {}):
+        return providers
+    place = node.place if node is not None else top.place
+    base = node or Node(place, {})
+    completed = replace(base, value={**values, "secrets": from_plain({"default": {"source": "env"}}, place)})
+    return Block(completed, "providers", faults, place)
+
+
+def _check_invokes(plugins: Mapping[str, ProviderEntry], faults: Faults) -> None:
+    for entry in plugins.values():
+        for index, invoke in enumerate(entry.invokes):
+            if invoke.plugin and invoke.plugin not in plugins:
+                reason = unknown_entry("plugin", invoke.plugin, plugins)
+                faults.add(entry.place, f"{entry.path}.invokes[{index}].plugin", reason)
+
+
+def _missing_variables(root: Node) -> list[Problem]:
+    problems = []
+    for path, node in root.scalars():
+        for name in missing_in(node.text if isinstance(node.value, str) else ""):
+            problems.append(Problem(node.place, without_marks(path), _missing(name)))
+    for path, place in _keys(root, ""):
+        for name in missing_in(path.rpartition(".")[2]):
+            problems.append(Problem(place, without_marks(path), _missing(name)))
+    return problems
+
+
+def _missing(name: str) -> str:
+    return f'environment variable "{name}" not set; use ${{{name}:-}} to allow an empty default'
+
+
+def _keys(node: Node, path: str) -> list[tuple[str, Place]]:
+    found: list[tuple[str, Place]] = []
+    children = node.value.items() if isinstance(node.value, dict) else ()
+    for key, child in children:
+        child_path = f"{path}.{key}" if path else key
+        found.append((child_path, node.key_places.get(key, child.place)))
+        found.extend(_keys(child, child_path))
+    if isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            found.extend(_keys(child, f"{path}[{index}]"))
+    return found
+
+
+def _without_marks(node: Node) -> Node:
+    if isinstance(node.value, dict):
+        values = {without_marks(key): _without_marks(child) for key, child in node.value.items()}
+        return replace(node, value=values)
+    if isinstance(node.value, list):
+        return replace(node, value=[_without_marks(child) for child in node.value])
+    if isinstance(node.value, str) and missing_in(node.value):
+        return replace(node, value=without_marks(node.value), text=without_marks(node.text))
+    return node
+
+
+def _reading_order(paths: Sequence[Path]) -> Callable[[Problem], tuple[int, int]]:
+    files = {str(path): index for index, path in enumerate(paths)}
+    return lambda problem: (files.get(problem.place.file, -1), problem.place.line)

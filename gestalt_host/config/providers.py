@@ -1,0 +1,261 @@
+"""Reading the entries of ``providers.<kind>`` and ``plugins`` (config.md 10 to 14), and choosing defaults (11.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gestalt_host.config.connections import read_bindings
+from gestalt_host.config.model import (
+    AllowedOperation,
+    Connection,
+    IndexedDBBinding,
+    Invoke,
+    Policy,
+    ProviderEntry,
+    Server,
+    Source,
+    SourceMode,
+)
+from gestalt_host.config.reader import Block
+from gestalt_host.config.sections import Findings, accept_unprovided, check_entry_name
+from gestalt_host.config.sources import read_source
+
+PROVIDER_KINDS = (
+    "authentication",
+    "authorization",
+    "externalCredentials",
+    "secrets",
+    "telemetry",
+    "audit",
+    "ui",
+    "indexeddb",
+    "cache",
+    "s3",
+    "workflow",
+    "agent",
+)
+_NOT_ON_PROVIDERS = ("auth", "ui", "cache", "s3", "invokes", "lifecycle", "surfaces", "authorizationPolicy")
+_NOT_ON_AGENTS = tuple(key for key in _NOT_ON_PROVIDERS if key != "lifecycle")
+_NOT_ON_OTHERS = (*_NOT_ON_PROVIDERS, "indexeddb", "runtime")
+REJECTED_KEYS: Mapping[str, tuple[str, ...]] = {
+    "workflow": _NOT_ON_PROVIDERS,
+    "agent": _NOT_ON_AGENTS,
+    "ui": (),
+    "cache": (*_NOT_ON_OTHERS, "default"),
+    "plugins": ("default", "lifecycle"),
+}
+# What this version can start; entries of other kinds are read, checked and then refused by `serve`.
+_SERVED_BUILTINS = {"secrets": ("env", "file"), "telemetry": ("noop", "stdout"), "audit": ("inherit", "noop")}
+_UNPROVIDED_KINDS = {
+    "authentication": "an authentication provider",
+    "authorization": "an authorization provider",
+    "externalCredentials": "an external-credentials provider (credentials are built in)",
+    "ui": "a UI",
+    "cache": "a cache provider",
+    "s3": "an S3 provider",
+    "agent": "an agent provider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EntryContext:
+    """What an entry may refer to."""
+
+    server: Server
+    policies: Mapping[str, Policy]
+    connections: Mapping[str, Connection]
+
+
+def read_provider_entries(
+    providers: Block, context: EntryContext, findings: Findings
+) -> dict[str, dict[str, ProviderEntry]]:
+    """Every kind's entries by name; IndexedDB bindings are not resolved yet."""
+    with providers:
+        return {kind: _entries(providers, kind, kind, context, findings) for kind in PROVIDER_KINDS}
+
+
+def read_plugins(root: Block, context: EntryContext, findings: Findings) -> dict[str, ProviderEntry]:
+    return _entries(root, "plugins", "plugins", context, findings)
+
+
+def _entries(parent: Block, key: str, kind: str, context: EntryContext, findings: Findings) -> dict[str, ProviderEntry]:
+    entries: dict[str, ProviderEntry] = {}
+    for name, block in parent.entries(key):
+        check_entry_name(name, block)
+        if not block.present:
+            block.fault("", "is required")
+            continue
+        entry = _entry(kind, name, block, context, findings)
+        if entry is not None:
+            entries[name] = entry
+    return entries
+
+
+def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: Findings) -> ProviderEntry | None:
+    for key, advice in (("execution", "use runtime"), ("mountPath", "use ui.path")):
+        if block.has(key):
+            block.fault(key, f"is no longer supported; {advice}")
+    rejected = REJECTED_KEYS.get(kind, _NOT_ON_OTHERS)
+    for key in rejected:
+        node = block.node(key)
+        if block.has(key) and (node is None or node.value != [] or key not in ("invokes", "cache", "s3")):
+            block.fault(key, f"is not allowed on {kind} entries")
+    with block:
+        source = read_source(block, kind, name, findings.faults)
+        config = _config(block)
+        env = block.text_map("env")
+        with block.block("egress") as egress:
+            if any(egress.texts("allowedHosts")):
+                findings.not_provided(egress, "allowedHosts", "the egress sandbox")
+        entry = ProviderEntry(
+            kind=kind,
+            name=name,
+            source=source or Source(SourceMode.BUILTIN),
+            place=block.place,
+            config=config,
+            env=env,
+            default=block.boolean("default") if "default" not in rejected else False,
+            display_name=block.text("displayName"),
+            description=block.text("description"),
+            icon_file=block.path_text("iconFile"),
+            indexeddb=_binding(block) if "indexeddb" not in rejected else None,
+            connections=read_bindings(block, context.connections, findings),
+            allowed_operations=_allowed_operations(block),
+            invokes=_invokes(block, findings) if "invokes" not in rejected else (),
+            authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
+        )
+        _read_rest(kind, block, rejected, findings)
+    if source is not None:
+        _check_provided(kind, block, source, findings)
+    return entry if source is not None else None
+
+
+def _config(block: Block) -> dict[str, object]:
+    node = block.node("config")
+    if node is not None and not isinstance(node.value, dict):
+        block.fault("config", "must be a mapping")
+        return {}
+    return block.opaque("config")
+
+
+def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Findings) -> None:
+    """Keys outside the workflow system: known, and reported as unprovided when they ask for anything."""
+    features = {
+        "cache": "caches for plugins",
+        "s3": "S3 buckets for plugins",
+        "runtime": "hosted placement",
+        "surfaces": "overriding declarative surfaces",
+        "auth": "route authentication",
+        "mcp": "the MCP endpoint",
+        "securitySchemes": "inbound HTTP routes",
+        "http": "inbound HTTP routes",
+        "dev": "attaching providers",
+        "defaultHarness": "agent harnesses",
+        "harnesses": "agent harnesses",
+        "localHarness": "agent harnesses",
+        "lifecycle": "agent session hooks",
+    }
+    accept_unprovided(block, findings, **{key: what for key, what in features.items() if key not in rejected})
+    for key in rejected:
+        block.has(key)
+    if kind == "ui":
+        block.has("ui")
+        path = block.text("path", required=True)
+        if path and (not path.startswith("/") or any(c in path for c in "*{}")):
+            block.fault("path", f"{path!r} is not a mount path; accepted are paths that begin with '/', no patterns")
+    elif "ui" not in rejected and block.has("ui"):
+        ui = block.block("ui")
+        with ui:
+            if not ui.text("path") and ui.present:
+                ui.fault("path", "ui.path is required when ui is an object")
+            ui.text("bundle")
+        findings.not_provided(block, "ui", "a plugin's UI")
+
+
+def _check_provided(kind: str, block: Block, source: Source, findings: Findings) -> None:
+    if kind in _UNPROVIDED_KINDS:
+        findings.not_provided(block, "", _UNPROVIDED_KINDS[kind])
+    elif kind in _SERVED_BUILTINS and source.builtin not in _SERVED_BUILTINS[kind]:
+        findings.not_provided(block, "source", f"{kind} from {source}")
+    elif source.mode not in (SourceMode.BUILTIN, SourceMode.MANIFEST):
+        findings.not_provided(block, "source", f"a source by {source.mode.value}")
+
+
+def _binding(block: Block) -> IndexedDBBinding | None:
+    """The binding as written; blank parts are filled in by ``resolve_bindings``."""
+    node = block.node("indexeddb")
+    if node is None:
+        return None
+    if isinstance(node.value, dict):
+        with block.block("indexeddb") as binding:
+            return IndexedDBBinding(binding.text("provider"), binding.text("db"), binding.names("objectStores"))
+    return IndexedDBBinding(block.text("indexeddb"), "")
+
+
+def _allowed_operations(block: Block) -> dict[str, AllowedOperation] | None:
+    node = block.node("allowedOperations")
+    if node is None:
+        return None
+    if node.value == {}:
+        block.fault("allowedOperations", "must name at least one operation")
+    operations: dict[str, AllowedOperation] = {}
+    offered: dict[str, str] = {}
+    for name, operation in block.entries("allowedOperations"):
+        with operation:
+            alias = operation.text("alias")
+            roles = operation.texts("allowedRoles") if operation.has("allowedRoles") else None
+            operations[name] = AllowedOperation(
+                name, alias, operation.text("description"), roles, operation.texts("tags")
+            )
+            operation.boolean("paginate")
+            operation.anything("pagination")
+        offer = alias or name
+        if offer in offered:
+            operation.fault("alias", f"{offer!r} is already the name of {offered[offer]!r}")
+        offered[offer] = name
+    return operations
+
+
+def _invokes(block: Block, findings: Findings) -> tuple[Invoke, ...]:
+    invokes: list[Invoke] = []
+    for item in block.blocks("invokes"):
+        with item:
+            plugin, operation = item.text("plugin", required=True), item.text("operation")
+            surface = item.one_of("surface", ("graphql",))
+            mode = item.one_of("credentialMode", ("none", "user"))
+            run_as = item.node("runAs")
+            if run_as is not None:
+                _run_as(item)
+                if not operation:
+                    item.fault("runAs", "requires operation")
+                findings.not_provided(item, "runAs", "invoking as another subject")
+        if bool(operation) == bool(surface):
+            item.fault("operation", "exactly one of operation and surface is required")
+        invoke = Invoke(plugin, operation, surface, mode)  # type: ignore[arg-type]
+        if any((i.plugin, i.operation, i.surface) == (plugin, operation, surface) for i in invokes):
+            item.fault("", f"{plugin}.{operation or surface} is a duplicate")
+        invokes.append(invoke)
+    return tuple(invokes)
+
+
+def _run_as(item: Block) -> None:
+    with item.block("runAs") as run_as:
+        subject = run_as.block("subject")
+        if not subject.present:
+            run_as.fault("subject", "is required")
+        with subject:
+            subject.text("id", required=subject.present)
+            for key in ("kind", "credentialSubjectId", "displayName", "authSource"):
+                subject.text(key)
+        with run_as.block("externalIdentity") as identity:
+            identity.text("type")
+            identity.text("id")
+
+
+def _policy(block: Block, context: EntryContext) -> str:
+    policy = block.text("authorizationPolicy")
+    if policy and policy not in context.policies:
+        known = ", ".join(sorted(context.policies)) or "none"
+        block.fault("authorizationPolicy", f"references unknown policy {policy!r}; configured are {known}")
+    return policy

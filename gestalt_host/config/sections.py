@@ -1,0 +1,50 @@
+"""What the readers of single sections share: the fault list, the list of unprovided features, and name checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gestalt_host.config.document import Node
+from gestalt_host.config.errors import Faults, Problem
+from gestalt_host.config.reader import Block
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collected while a configuration is read.
+
+    ``faults`` make it invalid; ``unprovided`` is valid but asks for something that this version cannot do.
+    """
+
+    faults: Faults = field(default_factory=Faults)
+    unprovided: list[Problem] = field(default_factory=list)
+
+    def not_provided(self, block: Block, key: str, what: str) -> None:
+        self.unprovided.append(
+            Problem(block.place_of(key), block.path_of(key), f"{what} is not supported by this version; remove it")
+        )
+
+
+def accept_unprovided(block: Block, findings: Findings, **features: str) -> None:
+    """Keys that the schema allows and this version cannot serve; empty values ask for nothing."""
+    for key, what in features.items():
+        node = block.node(key)
+        if node is not None and _asks_for_something(node):
+            findings.not_provided(block, key, what)
+
+
+def check_entry_name(name: str, block: Block) -> None:
+    """An entry's name becomes the name of a directory: no blank, separator, dot name or control character."""
+    bad = (
+        not name.strip() or name != name.strip() or name in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in name)
+    )
+    if bad:
+        block.fault(
+            "", f"{name!r} cannot be a name; accepted are texts without '/', '\\' and blanks at the ends, and no '..'"
+        )
+
+
+def _asks_for_something(node: Node) -> bool:
+    if isinstance(node.value, dict):
+        return any(_asks_for_something(child) for child in node.value.values())
+    return node.value not in (None, False, "", [])

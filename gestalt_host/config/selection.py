@@ -1,0 +1,71 @@
+"""Choosing entries (config.md 11.5) and completing IndexedDB bindings (12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, Server
+
+# Kinds of which the host uses one entry; several without a choice are a fault for these only.
+_SINGLE = ("authentication", "authorization", "externalCredentials", "secrets", "telemetry", "audit", "indexeddb")
+
+
+def select_entries(
+    server: Server, providers: Mapping[str, Mapping[str, ProviderEntry]], root: Place, faults: Faults
+) -> dict[str, str]:
+    """Kind to the name of the entry that is used when nothing else is said; kinds without one are left out."""
+    chosen: dict[str, str] = {}
+    for kind, entries in providers.items():
+        explicit = server.selectors.get(kind, "")
+        if explicit:
+            if explicit in entries:
+                chosen[kind] = explicit
+            else:
+                faults.add(root, f"server.providers.{kind}", unknown_entry(kind, explicit, entries))
+            continue
+        defaults = sorted(name for name, entry in entries.items() if entry.default)
+        if len(defaults) > 1:
+            place = entries[defaults[1]].place
+            faults.add(place, f"providers.{kind}", f"declares multiple defaults: {', '.join(defaults)}")
+        elif defaults:
+            chosen[kind] = defaults[0]
+        elif len(entries) == 1:
+            chosen[kind] = next(iter(entries))
+        elif entries and kind in _SINGLE and kind != "secrets":
+            place = next(iter(entries.values())).place
+            names = ", ".join(sorted(entries))
+            faults.add(place, f"providers.{kind}", f"has multiple providers but no selection or default: {names}")
+    return chosen
+
+
+def unknown_entry(kind: str, name: str, entries: Mapping[str, object]) -> str:
+    known = ", ".join(sorted(entries)) or "none"
+    return f'references unknown {kind} "{name}"; configured are {known}'
+
+
+def resolve_bindings(
+    entries: Mapping[str, ProviderEntry],
+    stores: Mapping[str, ProviderEntry],
+    selected: str,
+    faults: Faults,
+) -> dict[str, ProviderEntry]:
+    """The entries with ``indexeddb`` complete: plugins inherit the selected store, others name theirs or have none."""
+    return {name: _resolve(entry, stores, selected, faults) for name, entry in entries.items()}
+
+
+def _resolve(entry: ProviderEntry, stores: Mapping[str, ProviderEntry], selected: str, faults: Faults) -> ProviderEntry:
+    binding, is_plugin = entry.indexeddb, entry.kind == "plugins"
+    if binding is None:
+        if not is_plugin or not selected:
+            return entry
+        return replace(entry, indexeddb=IndexedDBBinding(selected, entry.name))
+    provider = binding.provider or (selected if is_plugin else "")
+    path = f"{entry.path}.indexeddb.provider"
+    if not provider:
+        faults.add(entry.place, path, "is required")
+        return entry
+    if provider not in stores:
+        faults.add(entry.place, path, unknown_entry("indexeddb", provider, stores))
+    return replace(entry, indexeddb=replace(binding, provider=provider, db=binding.db or entry.name))

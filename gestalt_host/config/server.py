@@ -1,0 +1,107 @@
+"""Reading ``server`` and ``authorization`` (config.md 8, 9)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from gestalt_host.config.durations import parse_config_duration
+from gestalt_host.config.model import Listener, Policy, Server
+from gestalt_host.config.reader import Block
+from gestalt_host.config.sections import Findings, accept_unprovided
+
+DEFAULT_PORT = 8080
+DEFAULT_TOKEN_TTL = timedelta(days=30)
+SELECTABLE_KINDS = (
+    "authentication",
+    "authorization",
+    "externalCredentials",
+    "secrets",
+    "telemetry",
+    "audit",
+    "indexeddb",
+)
+
+
+def read_server(block: Block, findings: Findings) -> Server:
+    with block:
+        with block.block("public") as public:
+            host, port = public.text("host"), public.integer("port", DEFAULT_PORT, minimum=1, maximum=65535)
+        base_url = _base_url(block)
+        management = _management(block, host, port)
+        key = block.text("encryptionKey")
+        ttl = block.duration("apiTokenTtl", parse_config_duration) or DEFAULT_TOKEN_TTL
+        artifacts_dir = block.path_text("artifactsDir")
+        with block.block("providers") as providers:
+            selectors = {kind: providers.text(kind) for kind in SELECTABLE_KINDS if providers.has(kind)}
+        with block.block("agent") as agent:
+            agent.integer("defaultToolNarrowingThreshold", 200, minimum=0)
+        with block.block("dev") as dev:
+            dev.one_of("attachmentState", ("indexeddb",))
+            accept_unprovided(dev, findings, attachmentState="attaching providers")
+        with block.block("runtime") as runtime:
+            if runtime.has("defaultHostedProvider"):
+                runtime.fault("defaultHostedProvider", "is no longer supported; use defaultProvider")
+            accept_unprovided(runtime, findings, defaultProvider="hosted placement", relayBaseUrl="hosted placement")
+        with block.block("egress") as egress:
+            if egress.one_of("defaultAction", ("allow", "deny")) == "deny":
+                findings.not_provided(egress, "defaultAction", "the egress sandbox")
+        with block.block("admin") as admin:
+            accept_unprovided(
+                admin,
+                findings,
+                authorizationPolicy="the admin console",
+                allowedRoles="the admin console",
+                ui="the admin console",
+            )
+    return Server(
+        public=Listener(host, port, base_url),
+        management=management,
+        encryption_key=key,
+        api_token_ttl=ttl,
+        artifacts_dir=artifacts_dir,
+        selectors={kind: name for kind, name in selectors.items() if name},
+    )
+
+
+def _management(block: Block, public_host: str, public_port: int) -> Listener | None:
+    with block.block("management") as management:
+        host, base_url = management.text("host"), _base_url(management)
+        port = management.integer("port", 0, minimum=1, maximum=65535)
+    if not management.present:
+        return None
+    if not port:
+        management.fault("port", "is required when management.host or management.baseUrl is set")
+        return None
+    if (host, port) == (public_host, public_port):
+        management.fault("port", f"the management listener must differ from the public one, {host or '*'}:{port}")
+    return Listener(host, port, base_url)
+
+
+def _base_url(block: Block) -> str:
+    text = block.text("baseUrl").rstrip("/")
+    if text:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            block.fault("baseUrl", "must be an absolute http or https URL")
+            return ""
+    return text
+
+
+def read_policies(authorization: Block) -> dict[str, Policy]:
+    policies: dict[str, Policy] = {}
+    with authorization:
+        for name, block in authorization.entries("policies"):
+            with block:
+                default = block.one_of("default", ("allow", "deny"))
+                members: dict[str, str] = {}
+                for member in block.blocks("members"):
+                    with member:
+                        subject = member.text("subjectID", required=True)
+                        role = member.text("role", required=True)
+                    if subject in members:
+                        member.fault("subjectID", f"{subject!r} is a duplicate")
+                    elif subject and role:
+                        members[subject] = role
+            policies[name.strip()] = Policy(name.strip(), default, members)  # type: ignore[arg-type]
+    return policies

@@ -1,0 +1,244 @@
+"""Reading ``workflows``: config-managed schedules and event triggers with their checks (config.md 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gestalt_host.config.cron import CronInvalid, check_cron
+from gestalt_host.config.durations import parse_duration
+from gestalt_host.config.model import (
+    AgentMessageConfig,
+    AgentTargetConfig,
+    AgentToolConfig,
+    EventTriggerConfig,
+    InputBindingConfig,
+    OutputDeliveryConfig,
+    PermissionConfig,
+    PluginTargetConfig,
+    ProviderEntry,
+    ScheduleConfig,
+)
+from gestalt_host.config.reader import Block
+from gestalt_host.config.selection import unknown_entry
+
+_CREDENTIAL_MODES = ("none", "user")
+_BINDING_SOURCES = ("agentOutput", "signalPayload", "signalMetadata", "literal")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowContext:
+    """What a schedule or trigger may name, and the provider of one that names none."""
+
+    plugins: Mapping[str, ProviderEntry]
+    workflows: Mapping[str, ProviderEntry]
+    agents: Mapping[str, ProviderEntry]
+    default_workflow: str
+    default_agent: str
+
+
+def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[ScheduleConfig, ...]:
+    """Sorted by key; those with a fault are left out."""
+    schedules: dict[str, ScheduleConfig] = {}
+    for raw_key, block in sorted(workflows.entries("schedules"), key=lambda item: item[0]):
+        key = _key(raw_key, block, schedules)
+        with block:
+            target = _target(block, context)
+            permissions = _permissions(block, context)
+            provider = _provider(block, "workflow", context.workflows, context.default_workflow)
+            cron = block.text("cron", required=True)
+            timezone = block.text("timezone") or "UTC"
+            paused = block.boolean("paused")
+        if cron:
+            try:
+                check_cron(cron)
+            except CronInvalid as error:
+                block.fault("cron", f'"{cron}" is invalid: {error}')
+        if not zone_exists(timezone):
+            block.fault("timezone", f'"{timezone}" is not an IANA time zone, for example Europe/Berlin or UTC')
+        if target is not None and key:
+            schedules[key] = ScheduleConfig(key, provider, cron, target, timezone, paused, permissions)
+    return tuple(schedules.values())
+
+
+def read_event_triggers(workflows: Block, context: WorkflowContext) -> tuple[EventTriggerConfig, ...]:
+    """Sorted by key; those with a fault are left out."""
+    triggers: dict[str, EventTriggerConfig] = {}
+    for raw_key, block in sorted(workflows.entries("eventTriggers"), key=lambda item: item[0]):
+        key = _key(raw_key, block, triggers)
+        with block:
+            target = _target(block, context)
+            permissions = _permissions(block, context)
+            provider = _provider(block, "workflow", context.workflows, context.default_workflow)
+            with block.block("match") as match:
+                type_ = match.text("type", required=True)
+                source, subject = match.text("source"), match.text("subject")
+            paused = block.boolean("paused")
+        if target is not None and key:
+            triggers[key] = EventTriggerConfig(key, provider, type_, target, source, subject, paused, permissions)
+    return tuple(triggers.values())
+
+
+def zone_exists(name: str) -> bool:
+    """Whether the name is a zone of the IANA database. ``Local`` is not: it would depend on the machine."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return name.lower() not in ("local", "localtime")
+
+
+def _key(raw: str, block: Block, known: Mapping[str, object]) -> str:
+    key = raw.strip()
+    if not key:
+        block.fault("", "the key must not be empty")
+    elif key in known:
+        block.fault("", f"the key {key!r} is a duplicate after trimming")
+    if not block.present:
+        block.fault("", "is required")
+    return key
+
+
+def _provider(block: Block, kind: str, entries: Mapping[str, ProviderEntry], default: str) -> str:
+    name = block.text("provider")
+    if name and name not in entries:
+        block.fault("provider", unknown_entry(kind, name, entries))
+    elif not name and not default:
+        names = ", ".join(sorted(entries))
+        several = f"; providers.{kind} has multiple providers but no default: {names}" if names else ""
+        block.fault("provider", f"is required{several or f': no {kind} provider is configured'}")
+    return name or default
+
+
+def _target(block: Block, context: WorkflowContext) -> PluginTargetConfig | AgentTargetConfig | None:
+    with block.block("target") as target:
+        plugin, agent = target.block("plugin"), target.block("agent")
+        if plugin.present == agent.present:
+            block.fault("target", "exactly one of plugin and agent is required")
+            return None
+        if plugin.present:
+            return _plugin_target(plugin, context)
+        return _agent_target(agent, context)
+
+
+def _plugin_target(block: Block, context: WorkflowContext) -> PluginTargetConfig:
+    with block:
+        name, operation = block.text("name", required=True), block.text("operation", required=True)
+        if name and name not in context.plugins:
+            block.fault("name", _unknown_plugin(name, context))
+        return PluginTargetConfig(
+            name,
+            operation,
+            block.text("connection"),
+            block.text("instance"),
+            block.one_of("credentialMode", _CREDENTIAL_MODES),  # type: ignore[arg-type]
+            block.opaque("input"),
+        )
+
+
+def _agent_target(block: Block, context: WorkflowContext) -> AgentTargetConfig:
+    with block:
+        provider = _provider(block, "agent", context.agents, context.default_agent)
+        prompt = block.text("prompt")
+        messages = tuple(_message(message) for message in block.blocks("messages"))
+        if not prompt and not messages:
+            block.fault("prompt or messages", "is required")
+        timeout = block.duration("timeout", parse_duration)
+        return AgentTargetConfig(
+            provider=provider,
+            model=block.text("model"),
+            prompt=prompt,
+            messages=messages,
+            tools=_tools(block, context),
+            output_delivery=_output_delivery(block),
+            response_schema=block.opaque("responseSchema"),
+            metadata=block.opaque("metadata"),
+            model_options=block.opaque("modelOptions"),
+            timeout_s=int(timeout.total_seconds()) if timeout is not None else 0,
+        )
+
+
+def _message(block: Block) -> AgentMessageConfig:
+    with block:
+        return AgentMessageConfig(block.text("role"), block.raw_text("text"), block.opaque("metadata"))
+
+
+def _tools(block: Block, context: WorkflowContext) -> tuple[AgentToolConfig, ...]:
+    tools: list[tuple[Block, AgentToolConfig]] = []
+    for item in block.blocks("tools"):
+        with item:
+            keys = ("plugin", "system", "operation", "connection", "instance", "title", "description")
+            tool = AgentToolConfig(**{key: item.text(key) for key in keys})
+        if bool(tool.plugin) == bool(tool.system):
+            item.fault("", "exactly one of plugin and system is required")
+        elif tool.plugin and tool.plugin not in context.plugins:
+            item.fault("plugin", _unknown_plugin(tool.plugin, context))
+        elif tool.system:
+            if tool.system != "workflow":
+                item.fault("system", f"{tool.system!r} is not supported; accepted is workflow")
+            if not tool.operation:
+                item.fault("operation", "is required for a system tool")
+            for key in ("connection", "instance"):
+                if getattr(tool, key):
+                    item.fault(key, "is not allowed for a system tool")
+        tools.append((item, tool))
+    if any(tool.system for _, tool in tools):
+        for item, tool in tools:
+            if tool.plugin and not tool.operation:
+                item.fault("operation", "is required for every plugin tool when a system tool is in the list")
+    return tuple(tool for _, tool in tools)
+
+
+def _output_delivery(block: Block) -> OutputDeliveryConfig | None:
+    delivery = block.block("outputDelivery")
+    with delivery:
+        target = delivery.block("target")
+        with target:
+            name = target.text("name", required=delivery.present)
+            operation = target.text("operation", required=delivery.present)
+            if target.text("credentialMode"):
+                target.fault("credentialMode", "is not allowed here; set outputDelivery.credentialMode")
+            plugin = PluginTargetConfig(
+                name, operation, target.text("connection"), target.text("instance"), "", target.opaque("input")
+            )
+        bindings = tuple(_input_binding(binding) for binding in delivery.blocks("inputBindings"))
+        mode = delivery.one_of("credentialMode", _CREDENTIAL_MODES)
+    if not delivery.present:
+        return None
+    return OutputDeliveryConfig(plugin, bindings, mode)  # type: ignore[arg-type]
+
+
+def _input_binding(block: Block) -> InputBindingConfig:
+    with block:
+        field = block.text("inputField")
+        with block.block("value") as value:
+            given: dict[str, Any] = {source: value.anything(source) for source in _BINDING_SOURCES if value.has(source)}
+    kind = next(iter(given), "")
+    return InputBindingConfig(field, kind, given.get(kind))
+
+
+def _permissions(block: Block, context: WorkflowContext) -> tuple[PermissionConfig, ...]:
+    merged: dict[str, list[str]] = {}
+    for item in block.blocks("permissions"):
+        with item:
+            plugin = item.text("plugin", required=True)
+            if plugin and plugin not in context.plugins:
+                item.fault("plugin", _unknown_plugin(plugin, context))
+            operations = item.texts("operations")
+            if not operations:
+                item.fault("operations", "is required")
+            for index, operation in enumerate(operations):
+                if not operation:
+                    item.fault(f"operations[{index}]", "is required")
+            if item.anything("actions"):
+                item.fault("actions", "is not supported; list operations")
+        known = merged.setdefault(plugin, [])
+        known.extend(operation for operation in operations if operation and operation not in known)
+    return tuple(PermissionConfig(plugin, tuple(operations)) for plugin, operations in merged.items())
+
+
+def _unknown_plugin(name: str, context: WorkflowContext) -> str:
+    known = ", ".join(sorted(context.plugins)) or "none"
+    return f'references unknown plugin "{name}"; configured are {known}'

@@ -1,0 +1,145 @@
+"""The HTTP API as an ASGI application: select a route, authenticate, run its handler, write the answer.
+
+Everything a handler may leave to this module happens here once: domain errors become answers, unexpected ones are
+logged and hidden, a handler that takes too long is cut off, and every response gets the fixed headers. Plain ASGI
+without middleware layers: publishing an event goes through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import quote
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gestalt_host.access.subjects import Principal
+from gestalt_host.errors import HostError, NotAuthenticated, quoted
+from gestalt_host.http import absent_routes, auth_routes, integration_routes, operational, workflow_routes
+from gestalt_host.http.call import Answer, Call, ClientGone, error_answer
+from gestalt_host.http.faults import answer_to
+from gestalt_host.http.headers import security_headers
+from gestalt_host.http.routing import METHODS, NoRoute, Router, decoded
+from gestalt_host.http.services import HttpServices
+
+HANDLER_TIMEOUT_S = 60.0
+
+log = structlog.get_logger()
+
+
+def create_app(services: HttpServices, *, handler_timeout_s: float = HANDLER_TIMEOUT_S) -> ASGIApp:
+    """The ASGI application over the host's services."""
+    return Application(services, handler_timeout_s)
+
+
+class Application:
+    """See ``create_app``."""
+
+    def __init__(self, services: HttpServices, handler_timeout_s: float) -> None:
+        self._services = services
+        self._timeout_s = handler_timeout_s
+        self._fixed_headers = security_headers(services.base_url)
+        self._metrics = operational.HttpMetrics(services.metrics) if services.metrics is not None else None
+        self._router = Router(
+            [
+                *workflow_routes.ROUTES,
+                *integration_routes.ROUTES,
+                *auth_routes.ROUTES,
+                *absent_routes.ROUTES,
+            ],
+            catch_all=integration_routes.CATCH_ALL,
+            guarded=workflow_routes.COLLECTIONS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        call = Call(self._services, scope, receive)
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+        route = "other"
+        try:
+            if call.method not in METHODS:
+                answer = Answer(405, b"", content_type="")
+            elif raw_path == b"/api/v1" or raw_path.startswith(b"/api/v1/"):
+                route, answer = await self._api(call, raw_path)
+            else:
+                route, answer = await operational.serve(call, decoded(raw_path))
+        except ClientGone:
+            return
+        except HostError as error:
+            answer = _answer_error(call, error)
+        except Exception:
+            log.exception("request failed", event_name="http.failed", method=call.method, path=decoded(raw_path))
+            answer = error_answer(500, call.failure)
+        headers = answer.raw_headers(self._fixed_headers)
+        if call.oversized:
+            headers.append((b"connection", b"close"))
+        body = b"" if answer.status in (204, 304) else answer.body
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        if self._metrics is not None:
+            self._metrics.observe(call.method, route, answer.status, time.perf_counter() - began)
+
+    async def _api(self, call: Call, raw_path: bytes) -> tuple[str, Answer]:
+        """Answer a request under ``/api/v1``, with the pattern of its route."""
+        selected = self._router.select(call.method, raw_path)
+        if isinstance(selected, NoRoute):
+            if selected.authenticate:
+                call.who = await _authenticated(call)
+            path = quoted(decoded(raw_path))
+            if selected.status == 404:
+                return "other", error_answer(404, f"API route {path} not found")
+            return "other", error_answer(405, f"method {call.method} is not allowed for API route {path}")
+        route = selected.route
+        call.values = selected.values
+        try:
+            async with asyncio.timeout(self._timeout_s) as limit:
+                try:
+                    if not route.public:
+                        call.who = await _authenticated(call)
+                    return route.pattern, await route.handler(call)
+                except HostError as error:
+                    return route.pattern, _answer_error(call, error)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.warning("request took too long", event_name="http.timeout", method=call.method, route=route.pattern)
+            return route.pattern, Answer(504, b"", content_type="")
+
+
+async def _authenticated(call: Call) -> Principal:
+    who = await call.services.authenticate(call.headers)
+    if not who.subject_id:
+        raise NotAuthenticated("missing subject")
+    return who
+
+
+def _answer_error(call: Call, error: HostError) -> Answer:
+    answer = answer_to(error, failure=call.failure)
+    if answer.detail_hidden:
+        log.warning(
+            "request failed for a reason that is not told",
+            event_name="http.hidden_error",
+            method=call.method,
+            status=answer.status,
+            error=str(error),
+            error_type=type(error).__name__,
+        )
+    return error_answer(answer.status, answer.text, code=answer.code, integration=answer.integration)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """The app owns nothing that starts or stops; whoever wires it does."""
+    while True:
+        message: Message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,320 @@
+"""Request bodies: JSON text to the fields a route declares, by the rules of http-api.md 1.2.
+
+A route declares the fixed-shape objects it takes as a ``Shape``: field name to field kind. Decoding answers a dict
+that holds the fields the body set, under the declared names. Everything wrong with a body is ``InvalidBody``, always
+with the same text, except nesting deeper than the wire to the providers can carry.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from gestalt_host.errors import InvalidArgument
+
+BODY_LIMIT_BYTES = 1 << 20
+
+MAX_NESTING = 24
+"""Levels of objects and lists in a free-form value. Each level of objects costs three of the hundred message levels
+that protobuf parsers accept, and the value travels inside requests, runs and records that need their share."""
+
+INVALID_BODY = "invalid JSON body"
+
+
+class InvalidBody(InvalidArgument):
+    """The body is not the JSON that the route takes."""
+
+    def __init__(self, text: str = INVALID_BODY) -> None:
+        super().__init__(text)
+
+
+class _Repeated(dict[str, Any]):
+    """An object with a repeated key: as a dict the last value of each, in ``pairs`` all of them."""
+
+    pairs: list[tuple[str, Any]]
+
+
+Kind = Callable[[Any, Any, bool], Any]
+"""Decode one field: (JSON value, what an earlier spelling of the key gave or ``ABSENT``, strict) -> value.
+
+Answering ``ABSENT`` leaves the field out. Raises ``InvalidBody``.
+"""
+
+ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A fixed-shape object: declared field name -> kind. Keys match in any letter case."""
+
+    fields: Mapping[str, tuple[str, Kind]]
+
+    @classmethod
+    def of(cls, **kinds: Kind) -> Shape:
+        return cls({name.lower(): (name, kind) for name, kind in kinds.items()})
+
+    def decode(self, value: Any, into: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+        """Fill ``into`` from a parsed object; a repeated object is merged into what its first text gave."""
+        if value is None:
+            return into
+        if not isinstance(value, dict):
+            raise InvalidBody
+        pairs: Iterable[tuple[str, Any]] = value.pairs if isinstance(value, _Repeated) else value.items()
+        for key, item in pairs:
+            field = self.fields.get(_folded(key))
+            if field is None:
+                if strict:
+                    raise InvalidBody
+                continue
+            name, kind = field
+            decoded = kind(item, into.get(name, ABSENT), strict)
+            if decoded is ABSENT:
+                into.pop(name, None)
+            else:
+                into[name] = decoded
+        return into
+
+
+def text(value: Any, before: Any, strict: bool) -> Any:
+    """A string; null changes nothing."""
+    if value is None:
+        return before
+    if not isinstance(value, str):
+        raise InvalidBody
+    return value
+
+
+def boolean(value: Any, before: Any, strict: bool) -> Any:
+    """true or false; null changes nothing."""
+    if value is None:
+        return before
+    if not isinstance(value, bool):
+        raise InvalidBody
+    return value
+
+
+def integer(value: Any, before: Any, strict: bool) -> Any:
+    """A whole number of 32 bits, written without fraction and exponent; null changes nothing."""
+    if value is None:
+        return before
+    if type(value) is not int or not -(1 << 31) <= value < 1 << 31:
+        raise InvalidBody
+    return value
+
+
+def moment(value: Any, before: Any, strict: bool) -> Any:
+    """An RFC 3339 time as aware UTC ``datetime``, cut to microseconds; null and the zero time are absent."""
+    if value is None:
+        return ABSENT
+    if not isinstance(value, str):
+        raise InvalidBody
+    decoded = parse_moment(value)
+    return ABSENT if decoded == _ZERO_TIME else decoded
+
+
+def free_object(value: Any, before: Any, strict: bool) -> Any:
+    """A free-form object; null is absent; a repeated one adds its keys."""
+    if value is None:
+        return ABSENT
+    if not isinstance(value, dict):
+        raise InvalidBody
+    _check_nesting(value)
+    return value if before is ABSENT else {**before, **value}
+
+
+def anything(value: Any, before: Any, strict: bool) -> Any:
+    """Any JSON value; null is absent."""
+    if value is None:
+        return ABSENT
+    _check_nesting(value)
+    return value
+
+
+def nested(shape: Shape) -> Kind:
+    """An object of that shape; null changes nothing, a repeated one is merged."""
+
+    def decode(value: Any, before: Any, strict: bool) -> Any:
+        if value is None:
+            return before
+        return shape.decode(value, {} if before is ABSENT else before, strict=strict)
+
+    return decode
+
+
+def optional(shape: Shape) -> Kind:
+    """An object of that shape whose presence matters: ``{}`` is present, null absent, a repeated one merged."""
+
+    def decode(value: Any, before: Any, strict: bool) -> Any:
+        if value is None:
+            return ABSENT
+        return shape.decode(value, {} if before is ABSENT else before, strict=strict)
+
+    return decode
+
+
+def list_of(shape: Shape) -> Kind:
+    """A list of objects of that shape; null is absent, null in the list an empty object."""
+
+    def decode(value: Any, before: Any, strict: bool) -> Any:
+        if value is None:
+            return ABSENT
+        if not isinstance(value, list):
+            raise InvalidBody
+        return [shape.decode(item, {}, strict=strict) for item in value]
+
+    return decode
+
+
+def decode_strict(body: bytes, shape: Shape) -> dict[str, Any]:
+    """The fields of a body that must be one JSON object of known fields, and nothing after it."""
+    return shape.decode(parse(body, strict=True), {}, strict=True)
+
+
+def decode_lenient(body: bytes, shape: Shape) -> dict[str, Any]:
+    """The fields of a body whose first JSON value counts; unknown fields and text after it are ignored."""
+    return shape.decode(parse(body, strict=False), {}, strict=False)
+
+
+def decode_parameters(body: bytes) -> dict[str, Any]:
+    """A free-form object, lenient: the parameters of an operation. ``null`` is an empty one."""
+    value = parse(body, strict=False)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidBody
+    _check_nesting(value)
+    return dict(value) if isinstance(value, _Repeated) else value
+
+
+def parse(body: bytes, *, strict: bool) -> Any:
+    """The first JSON value of a body that may be longer than the limit; strict: the only one, within the limit.
+
+    Numbers are ``int`` where a double holds them exactly, else ``float``. Invalid UTF-8 and lone surrogates become
+    U+FFFD.
+    """
+    if len(body) > BODY_LIMIT_BYTES:
+        if strict:
+            raise InvalidBody
+        body = body[:BODY_LIMIT_BYTES]
+    source = body.decode("utf-8", _EACH_BYTE)
+    try:
+        start = _WHITESPACE.match(source).end()  # type: ignore[union-attr]
+        value, end = _DECODER.raw_decode(source, start)
+    except RecursionError:
+        raise InvalidBody(_TOO_DEEP) from None
+    except ValueError:
+        raise InvalidBody from None
+    if strict and _WHITESPACE.match(source, end).end() != len(source):  # type: ignore[union-attr]
+        raise InvalidBody
+    if _SURROGATE_ESCAPE.search(source, start, end):
+        value = _without_surrogates(value)
+    return value
+
+
+def parse_moment(value: str) -> datetime:
+    """An RFC 3339 time with upper-case ``T`` and ``Z`` or an offset. Raises ``InvalidBody``."""
+    match = _RFC3339.fullmatch(value)
+    if match is None:
+        raise InvalidBody
+    year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
+    micros = int((match[7] or "").ljust(6, "0")[:6])
+    zone = UTC
+    if match[8] != "Z":
+        hours, minutes = int(match[9]), int(match[10])
+        if hours > 23 or minutes > 59:
+            raise InvalidBody
+        offset = timedelta(hours=hours, minutes=minutes)
+        zone = timezone(-offset if match[8][0] == "-" else offset)
+    try:
+        return datetime(year, month, day, hour, minute, second, micros, zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidBody from None
+
+
+def _folded(key: str) -> str:
+    if key.isascii():
+        return key.lower()
+    # The two letters outside ASCII whose simple case folding is inside it.
+    return key.replace("\u017f", "s").replace("\u212a", "k").lower()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = _Repeated(found)
+    repeated.pairs = pairs
+    return repeated
+
+
+def _whole(digits: str) -> int | float:
+    if len(digits) < 16:
+        return int(digits)
+    number = _number(digits)
+    return int(number) if abs(number) <= _EXACT_INTEGER else number
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if number in (_INFINITY, -_INFINITY):
+        raise ValueError("number out of range")
+    return number
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, _Repeated):
+        return _object([(_SURROGATE.sub("\ufffd", key), _without_surrogates(item)) for key, item in value.pairs])
+    if isinstance(value, dict):
+        return _object([(_SURROGATE.sub("\ufffd", key), _without_surrogates(item)) for key, item in value.items()])
+    return value
+
+
+def _check_nesting(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            item
+            for container in level
+            if isinstance(container, (dict, list))
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return
+    raise InvalidBody(_TOO_DEEP)
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+_EACH_BYTE = "gestalt.each_byte"
+codecs.register_error(_EACH_BYTE, _each_byte)
+
+_TOO_DEEP = f"the JSON body is nested too deeply: at most {MAX_NESTING} levels of objects and lists are accepted"
+_INFINITY = float("inf")
+_EXACT_INTEGER = 2.0**53
+_ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_WHITESPACE = re.compile(r"[ \t\n\r]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_RFC3339 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?(Z|[+-]([0-9]{2}):([0-9]{2}))"
+)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_number, parse_int=_whole, parse_constant=_constant, strict=True
+)

@@ -1,0 +1,114 @@
+"""One request and one answer as the routes see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from gestalt_host.access.subjects import NOBODY, Principal
+from gestalt_host.http.bodies import BODY_LIMIT_BYTES
+from gestalt_host.http.headers import RawHeaders
+from gestalt_host.http.rendering import document, error_document
+from gestalt_host.http.services import HttpServices
+
+JSON = "application/json"
+PLAIN_TEXT = "text/plain; charset=utf-8"
+
+ANONYMOUS = Principal(NOBODY)
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete; nobody waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body; an empty ``content_type`` sends no such header."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def raw_headers(self, fixed: RawHeaders) -> RawHeaders:
+        found = [*fixed, *self.headers]
+        if self.content_type:
+            found.append((b"content-type", self.content_type.encode("latin-1", "replace")))
+        if self.status not in (204, 304):
+            found.append((b"content-length", str(len(self.body)).encode()))
+        return found
+
+
+class Call:
+    """A request on its way through a handler.
+
+    Attributes:
+        values: Decoded values of the route's placeholders, in order.
+        who: The caller; ``ANONYMOUS`` on public routes.
+        failure: What the answer says when something fails that the caller must not read about. Handlers set it to
+            the generic text of their route (http-api.md 8.9).
+    """
+
+    __slots__ = (
+        "_query",
+        "_receive",
+        "failure",
+        "headers",
+        "method",
+        "oversized",
+        "scope",
+        "services",
+        "values",
+        "who",
+    )
+
+    def __init__(self, services: HttpServices, scope: Scope, receive: Receive) -> None:
+        self.services = services
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.headers = Headers(scope=scope)
+        self.values: tuple[str, ...] = ()
+        self.who = ANONYMOUS
+        self.failure = "internal error"
+        self.oversized = False
+        self._receive = receive
+        self._query: dict[str, str] | None = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query string: the first value of each key."""
+        if self._query is None:
+            pairs = parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            self._query = dict(reversed(pairs))
+        return self._query
+
+    async def body(self) -> bytes:
+        """The body; of one over the limit as much as shows that it is. Raises ``ClientGone``."""
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if chunk := message.get("body", b""):
+                chunks.append(chunk)
+                size += len(chunk)
+            if not message.get("more_body", False):
+                break
+            if size > 2 * BODY_LIMIT_BYTES:
+                # A little more than the limit was read so that most clients get to read the answer.
+                self.oversized = True
+                break
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    return Answer(status, document(value))
+
+
+def error_answer(status: int, text: str, *, code: str = "", integration: str = "") -> Answer:
+    return Answer(status, error_document(text, code, integration))

@@ -1,0 +1,108 @@
+"""Domain errors as HTTP answers: status, text, and the ``code`` of the typed errors (http-api.md 7.4, 8.11).
+
+Provider errors reach the caller with the provider's own text where the code says whose fault it is (design
+decision 10); any other one, and every error nobody raised on purpose, is a generic 500 that gives nothing away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gestalt_host import errors
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFault:
+    """One row: status; ``code`` of a typed error; ``text`` where it is fixed instead of the error's own."""
+
+    status: int
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    status: int
+    text: str
+    code: str = ""
+    integration: str = ""
+    detail_hidden: bool = False
+    """The error says more than the answer does, so it belongs in the log."""
+
+
+HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
+    errors.NotAuthenticated: HttpFault(401),
+    errors.AuthorizationDenied: HttpFault(403),
+    errors.TokenScopeDenied: HttpFault(403),
+    errors.PluginNotFound: HttpFault(404),
+    errors.OperationNotFound: HttpFault(404),
+    errors.ObjectNotFound: HttpFault(404),
+    errors.ProviderUnknown: HttpFault(404),
+    errors.InvalidInvocation: HttpFault(400),
+    errors.InvalidArgument: HttpFault(400),
+    errors.ProviderRequired: HttpFault(400),
+    errors.CredentialMissing: HttpFault(412, code="not_connected"),
+    errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),
+    errors.WorkflowNotConfigured: HttpFault(412),
+    errors.CapabilityMissing: HttpFault(412),
+    errors.CallTooDeep: HttpFault(400),
+    errors.RecursiveCall: HttpFault(400),
+    errors.ProviderUnavailable: HttpFault(503),
+    errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
+    # By the provider's code, see below; this row is for the codes that are not in the table.
+    errors.ProviderRefused: HttpFault(500),
+}
+
+PROVIDER_STATUS: Mapping[str, int] = {
+    "INVALID_ARGUMENT": 400,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "FAILED_PRECONDITION": 412,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""gRPC status that a provider answered -> HTTP status."""
+
+
+def fault_of(error: BaseException) -> HttpFault | None:
+    """The row of the error's class or of the nearest base class that has one."""
+    for cls in type(error).__mro__:
+        row = HTTP_FAULTS.get(cls)
+        if row is not None:
+            return row
+    return None
+
+
+def answer_to(error: errors.HostError, *, failure: str, finished_run: bool = False) -> ErrorAnswer:
+    """The answer to a domain error.
+
+    Args:
+        failure: Generic text of the route, for what must not leak.
+        finished_run: FAILED_PRECONDITION means that the run to cancel has ended: a conflict.
+    """
+    row = fault_of(error)
+    if isinstance(error, errors.ProviderRefused):
+        status = PROVIDER_STATUS.get(error.code)
+        if status is None:
+            return ErrorAnswer(500, failure, detail_hidden=True)
+        if finished_run and error.code == "FAILED_PRECONDITION":
+            status = 409
+        return ErrorAnswer(status, str(error) or failure)
+    if row is None:
+        return ErrorAnswer(500, failure, detail_hidden=True)
+    text = row.text or str(error)
+    if isinstance(error, errors.NotAuthenticated):
+        text = text or "not authenticated"
+    integration = getattr(error, "plugin", "") if row.code else ""
+    return ErrorAnswer(row.status, text or failure, row.code, integration, detail_hidden=bool(row.text))
+
+
+def answer_to_invocation(error: errors.HostError) -> ErrorAnswer:
+    """The answer when invoking an operation failed: what a plugin's process answers is no business of the caller."""
+    if isinstance(error, errors.ProviderRefused):
+        text = {"UNAVAILABLE": "integration unavailable", "DEADLINE_EXCEEDED": "operation timed out"}
+        return ErrorAnswer(502, text.get(error.code, "operation failed"), detail_hidden=True)
+    return answer_to(error, failure="internal error")

@@ -1,0 +1,56 @@
+"""Routes outside ``/api/v1``: health, readiness, metrics (http-api.md 3)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from gestalt_host.http.call import PLAIN_TEXT, Answer, Call, json_answer
+
+METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+METRICS_DISABLED = "Prometheus metrics are unavailable because telemetry metrics are disabled."
+
+NOT_FOUND = Answer(404, b"404 page not found\n", PLAIN_TEXT)
+GET_ONLY = Answer(405, b"", content_type="", headers=((b"allow", b"GET"),))
+
+
+async def serve(call: Call, path: str) -> tuple[str, Answer]:
+    """Answer a request outside the API, with the path it counts under."""
+    if path == "/metrics":
+        return path, await _metrics(call)
+    if path not in ("/health", "/ready"):
+        return "other", NOT_FOUND
+    if call.method != "GET":
+        return path, GET_ONLY
+    reason = call.services.readiness() if path == "/ready" else None
+    return path, json_answer({"status": "ok"}) if reason is None else json_answer({"status": reason}, 503)
+
+
+async def _metrics(call: Call) -> Answer:
+    await call.services.authenticate(call.headers)
+    registry = call.services.metrics
+    if registry is None:
+        return Answer(503, METRICS_DISABLED.encode(), PLAIN_TEXT)
+    return Answer(200, await asyncio.to_thread(generate_latest, registry), METRICS_CONTENT_TYPE)
+
+
+class HttpMetrics:
+    """Counts requests by route pattern, so that ids never become label values."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("method", "route")
+        self._requests = Counter(
+            "gestalt_http_requests", "HTTP requests answered.", (*labels, "status"), registry=registry
+        )
+        self._duration = Histogram(
+            "gestalt_http_request_duration_seconds", "Time from request to answer.", labels, registry=registry
+        )
+
+    def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
+        known = method if method in _COUNTED_METHODS else "other"
+        self._requests.labels(known, route, str(status)).inc()
+        self._duration.labels(known, route).observe(duration_s)
+
+
+_COUNTED_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})

@@ -1,0 +1,1 @@
+"""Measurements; `make bench` runs them. Figures are printed with how they were taken."""

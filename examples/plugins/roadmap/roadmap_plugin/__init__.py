@@ -1,0 +1,1 @@
+"""Roadmap items from a folder, kept in an IndexedDB scope and announced by an event."""

@@ -2,7 +2,6 @@
 
 from gestalt_host.config.discovery import find_config, user_config_path
 from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnreadable, Problem
-from gestalt_host.config.keys import derive_encryption_key
 from gestalt_host.config.load import load, require_serveable
 from gestalt_host.config.model import HostConfig
 
@@ -11,7 +10,6 @@ __all__ = [
     "ConfigurationUnreadable",
     "HostConfig",
     "Problem",
-    "derive_encryption_key",
     "find_config",
     "load",
     "require_serveable",

@@ -1,0 +1,25 @@
+"""Provider packages: manifests, catalogues, where a source is found and how its process is started."""
+
+from gestalt_host.packages.bundled import bundled, bundled_names
+from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter, read_catalogue
+from gestalt_host.packages.commands import LaunchCommand
+from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.manifest import Manifest, ManifestConnection, find_manifest, read_manifest
+from gestalt_host.packages.prepare import Prepared, prepare
+
+__all__ = [
+    "Catalogue",
+    "LaunchCommand",
+    "Manifest",
+    "ManifestConnection",
+    "Operation",
+    "PackageInvalid",
+    "Parameter",
+    "Prepared",
+    "bundled",
+    "bundled_names",
+    "find_manifest",
+    "prepare",
+    "read_catalogue",
+    "read_manifest",
+]

@@ -1,0 +1,179 @@
+"""How a provider's process is started: from a package's entry point or from Python source (contract.md 2.7)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.platforms import host_arch, host_os
+
+# Our own runtime first; the reference SDK's serves providers that were written for it.
+RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
+PROBE_TIMEOUT_S = 20
+_TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
+_PROBE = """
+import importlib.util, sys
+def has(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+print(next((name for name in sys.argv[1:] if has(name)), ""), sys.version_info >= (3, 11))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchCommand:
+    """A process to start: arguments, the first one an absolute path, and variables that its language needs."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:
+    """The command for the package that the manifest belongs to.
+
+    Raises:
+        PackageInvalid: it has neither an executable for this platform nor Python source, or its interpreter has no
+            Gestalt runtime.
+    """
+    executable = _packaged(manifest)
+    if executable is not None:
+        return executable
+    target = python_target(manifest)
+    if target is None:
+        raise PackageInvalid(
+            f"{manifest.root}: no executable for {host_os()}/{host_arch()} in the manifest and no Python "
+            f"{manifest.kind} source: pyproject.toml has no target in [tool.gestalt]"
+        )
+    interpreter = find_interpreter(manifest.root, environ)
+    runtime, safe_path = await _runtime_of(interpreter)
+    kind = _runtime_kind(manifest)
+    # Without -P the directory that the host was started in would be the first place of its imports.
+    options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
+    args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
+    return LaunchCommand(args, {"PYTHONPATH": _python_path(environ)})
+
+
+def _packaged(manifest: Manifest) -> LaunchCommand | None:
+    if manifest.entrypoint is None:
+        return None
+    for artifact in manifest.artifacts:
+        if (artifact.os, artifact.arch) == (host_os(), host_arch()) and (
+            artifact.path == manifest.entrypoint.artifact_path or len(manifest.artifacts) == 1
+        ):
+            path = manifest.root / artifact.path
+            if not os.access(path, os.X_OK) or not path.is_file():
+                raise PackageInvalid(f"{manifest.path}: entrypoint {path} is not an executable file")
+            return LaunchCommand((str(path.resolve()), *manifest.entrypoint.args))
+    return None
+
+
+def python_target(manifest: Manifest) -> str | None:
+    """``MODULE[:ATTR]`` from ``pyproject.toml``, None when the folder has no Python source of this kind.
+
+    Raises:
+        PackageInvalid: the file or the target is malformed.
+    """
+    path = manifest.root / "pyproject.toml"
+    if not path.is_file():
+        return None
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackageInvalid(f"{path}: {error}") from None
+    table: Any = document.get("tool", {}).get("gestalt", {})
+    # `plugin` is the word that the manifests of integrations use.
+    keys = ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
+    target = next((table[key] for key in keys if key in table), None) if isinstance(table, dict) else None
+    if target is None:
+        return None
+    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+        raise PackageInvalid(
+            f"{path}: tool.gestalt.{keys[0]}: {target!r} is not of the form module or module:attribute"
+        )
+    return target
+
+
+def find_interpreter(root: Path, environ: Mapping[str, str]) -> Path:
+    """The Python that runs a provider's source: the first that exists of the ways in which one can be named.
+
+    Raises:
+        PackageInvalid: a variable names one that does not exist.
+    """
+    system, arch = host_os(), host_arch()
+    variable = f"GESTALT_PYTHON_{system}_{arch}".upper()
+    if environ.get(variable):
+        return _named(environ[variable], variable)
+    names = (f".venv-{system}-{arch}", f"venv-{system}-{arch}", f".venv/{system}-{arch}", f"venv/{system}-{arch}")
+    for name in (*names, ".venv"):
+        path = root / name / "bin" / "python"
+        if path.exists():
+            return path.absolute()
+    if environ.get("GESTALT_PYTHON"):
+        return _named(environ["GESTALT_PYTHON"], "GESTALT_PYTHON")
+    path = root / "venv" / "bin" / "python"
+    return path.absolute() if path.exists() else Path(sys.executable)
+
+
+def _named(text: str, variable: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise PackageInvalid(f"{variable} names {text!r}, which does not exist")
+    return path.absolute()
+
+
+def _runtime_kind(manifest: Manifest) -> str:
+    return {"plugin": "integration", "external_credentials": "external_credential"}.get(manifest.kind, manifest.kind)
+
+
+def _python_path(environ: Mapping[str, str]) -> str:
+    directory = environ.get("GESTALT_PYTHON_SDK_DIR", "")
+    if not directory:
+        return ""
+    if not (Path(directory) / "pyproject.toml").is_file() or not (Path(directory) / "gestalt").is_dir():
+        raise PackageInvalid(
+            f"GESTALT_PYTHON_SDK_DIR names {directory!r}, which has no pyproject.toml and package gestalt"
+        )
+    return os.pathsep.join(part for part in (directory, environ.get("PYTHONPATH", "")) if part)
+
+
+_probed: dict[Path, tuple[str, bool]] = {}
+
+
+async def _runtime_of(interpreter: Path) -> tuple[str, bool]:
+    """The runtime module that the interpreter has, and whether it knows ``-P``; asked once for each interpreter."""
+    if interpreter == Path(sys.executable):
+        return RUNTIMES[0], True
+    if interpreter not in _probed:
+        _probed[interpreter] = await _probe(interpreter)
+    return _probed[interpreter]
+
+
+async def _probe(interpreter: Path) -> tuple[str, bool]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            str(interpreter), "-c", _PROBE, *RUNTIMES, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise PackageInvalid(f"{interpreter}: cannot be started: {error.strerror}") from None
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise PackageInvalid(f"{interpreter}: did not answer within {PROBE_TIMEOUT_S} s") from None
+    words = output.decode(errors="replace").split()
+    if process.returncode != 0 or len(words) != 2:
+        raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install the package gestalt into its environment")
+    return words[0], words[1] == "True"

@@ -1,0 +1,137 @@
+"""Catalogues of plugins that are run from source: the plugin writes its own, once for each state of its sources.
+
+The plugin is run with ``GESTALT_PLUGIN_WRITE_CATALOG`` naming a temporary file (packaging.md 4.3, 13); nothing is
+written into its source folder. What it wrote is kept below the artifacts directory, by a digest of the sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from gestalt_host.packages.catalogue import FILE_NAME, Catalogue, read_catalogue
+from gestalt_host.packages.commands import LaunchCommand
+from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.manifest import Manifest
+
+WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
+RUN_TIMEOUT_S = 45
+_IGNORED_FOLDERS = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"})
+_IGNORED_SUFFIXES = frozenset({".pyc", ".pyo"})
+
+
+async def catalogue_of(
+    manifest: Manifest, command: LaunchCommand, name: str, cache_dir: Path, environ: Mapping[str, str]
+) -> Catalogue:
+    """The catalogue of a plugin: the file in its package, else the one that the plugin writes.
+
+    Raises:
+        PackageInvalid: the plugin writes none, or what it writes cannot be used.
+    """
+    packaged = _packaged(manifest)
+    if packaged is not None:
+        return packaged
+    kept = _Kept(cache_dir, name, await asyncio.to_thread(source_digest, manifest.root, command))
+    catalogue = kept.find()
+    if catalogue is None:
+        path = kept.new_file()
+        try:
+            await _write(command, path, manifest, environ)
+            catalogue = kept.read_new(path)
+            kept.replace_by(path)
+        finally:
+            kept.discard(path)
+    return catalogue
+
+
+def _packaged(manifest: Manifest) -> Catalogue | None:
+    path = manifest.root / FILE_NAME
+    return read_catalogue(path) if path.is_file() else None
+
+
+class _Kept:
+    """The catalogue of one entry as an earlier start kept it."""
+
+    def __init__(self, directory: Path, name: str, digest: str) -> None:
+        self._directory = directory.absolute()
+        self._name = name
+        self._path = self._directory / f"{name}@{digest}.yaml"
+
+    def find(self) -> Catalogue | None:
+        """The kept catalogue; one that cannot be read any more counts as absent."""
+        try:
+            return read_catalogue(self._path) if self._path.is_file() else None
+        except PackageInvalid:
+            return None
+
+    def new_file(self) -> Path:
+        """A path in the same directory to write to; nothing exists there."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._directory / f".{self._name}-{secrets.token_hex(8)}.yaml"
+
+    def read_new(self, path: Path) -> Catalogue:
+        """What has been written to the new file."""
+        if not path.is_file():
+            raise PackageInvalid(f"it has no {FILE_NAME} and wrote none when it was run with {WRITE_VARIABLE}")
+        return read_catalogue(path)
+
+    def replace_by(self, path: Path) -> None:
+        """Keep this file, and no older one of the entry."""
+        for old in self._directory.glob(f"{glob.escape(self._name)}@*.yaml"):
+            old.unlink(missing_ok=True)
+        path.replace(self._path)
+
+    def discard(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+
+def source_digest(root: Path, command: LaunchCommand) -> str:
+    """A digest of what the catalogue depends on: the files of the source folder, the command, the SDK's own files."""
+    digest = hashlib.sha256(repr(command).encode())
+    sdk = Path(__file__).resolve().parent.parent.parent / "gestalt_sdk"
+    for folder in (root, sdk):
+        for path in _files(folder):
+            status = path.stat()
+            digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
+            # Size and time are enough for the SDK, which does not change between two starts of a host.
+            digest.update(path.read_bytes() if folder == root else str(status.st_mtime_ns).encode())
+    return digest.hexdigest()[:32]
+
+
+def _files(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for directory, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if name not in _IGNORED_FOLDERS)
+        found.extend(Path(directory, name) for name in sorted(files) if Path(name).suffix not in _IGNORED_SUFFIXES)
+    return [path for path in found if path.is_file()]
+
+
+async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+    # This run has the full environment of the host (contract.md 1.3).
+    env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
+    process = await asyncio.create_subprocess_exec(
+        *command.args,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(RUN_TIMEOUT_S):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        raise PackageInvalid(f"{manifest.root}: writing its catalogue took more than {RUN_TIMEOUT_S} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
+        last = f": {lines[-1]}" if lines else ""
+        raise PackageInvalid(f"{manifest.root}: cannot write its catalogue (exit status {process.returncode}){last}")

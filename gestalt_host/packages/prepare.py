@@ -1,0 +1,73 @@
+"""From a configured source to something that can be started: manifest, command and, for plugins, catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gestalt_host.config.model import ProviderEntry, SourceMode
+from gestalt_host.packages.bundled import bundled
+from gestalt_host.packages.catalogue import Catalogue
+from gestalt_host.packages.commands import LaunchCommand, launch_command
+from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.generated_catalogues import catalogue_of
+from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
+
+_MANIFEST_KINDS = {"plugins": "plugin", "externalCredentials": "external_credentials"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A provider that can be launched; ``catalogue`` is set for plugins only."""
+
+    entry: ProviderEntry
+    manifest: Manifest
+    command: LaunchCommand
+    catalogue: Catalogue | None = None
+
+
+async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[str, str]) -> Prepared:
+    """Find and check what the entry's source names.
+
+    Raises:
+        PackageInvalid: naming the entry and what is wrong.
+    """
+    try:
+        manifest = read_manifest(manifest_path(entry))
+        wanted = _MANIFEST_KINDS.get(entry.kind, entry.kind)
+        if manifest.kind != wanted:
+            raise PackageInvalid(f"{manifest.path}: kind is {manifest.kind}, but {entry.path} needs {wanted}")
+        if manifest.surfaces:
+            names = ", ".join(sorted(manifest.surfaces))
+            raise PackageInvalid(f"{manifest.path}: spec.surfaces ({names}) is not supported by this version")
+        command = await launch_command(manifest, environ)
+        if wanted != "plugin":
+            return Prepared(entry, manifest, command)
+        cache_dir = artifacts_dir / ".gestaltd" / "catalogues"
+        return Prepared(entry, manifest, command, await catalogue_of(manifest, command, entry.name, cache_dir, environ))
+    except PackageInvalid as error:
+        raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}') from error
+
+
+def wanted_word(entry: ProviderEntry) -> str:
+    """The entry's kind as messages name it."""
+    return _MANIFEST_KINDS.get(entry.kind, entry.kind)
+
+
+def manifest_path(entry: ProviderEntry) -> Path:
+    """The manifest file that the entry's source names.
+
+    Raises:
+        PackageInvalid: the source is remote, unknown, missing or a directory without a manifest.
+    """
+    source = entry.source
+    if source.mode is SourceMode.BUILTIN:
+        return find_manifest(bundled(source.builtin))
+    if source.mode is not SourceMode.MANIFEST or source.path is None:
+        raise PackageInvalid(f"a source by {source.mode.value} is not supported by this version")
+    if source.path.is_dir():
+        raise PackageInvalid(f"{source.path} is a directory; name its manifest file")
+    if not source.path.exists():
+        raise PackageInvalid(f"{source.path}: no such file or directory")
+    return source.path

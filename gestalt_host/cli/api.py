@@ -1,0 +1,260 @@
+"""The HTTP client: requests to one server, and what its answers and failures mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from gestalt_host.cli.errors import ApiError, CliError, Unreachable
+from gestalt_host.cli.settings import is_loopback_url
+
+if TYPE_CHECKING:
+    import httpx
+
+REQUEST_TIMEOUT_S = 30.0
+AUTH_INFO_TIMEOUT_S = 5.0
+_SHOWN_OF_BODY = 200
+
+_HINTS = {
+    "env": (
+        " (using GESTALT_API_KEY from environment; unset it to use your stored CLI API token from 'gestalt auth login')"
+    ),
+    "file": " (stored CLI API token may be expired or revoked; run 'gestalt auth login' to mint a new one)",
+}
+
+
+def path_of(*segments: str) -> str:
+    """``/api/v1/…`` of the given segments, each percent-encoded as a whole; ``:`` stays, as in run ids."""
+    return "/api/v1/" + "/".join(quote(segment, safe=":") for segment in segments)
+
+
+class Api:
+    """One server, asked with one token (or none).
+
+    Args:
+        base_url: Normalised, possibly with a path.
+        token_source: ``env``, ``file`` or empty; decides the hint that a 401 gets.
+        url_source: Where the URL was found, in words.
+        transport: Replaces the network in tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str = "",
+        *,
+        token_source: str = "",
+        url_source: str = "",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._token = token
+        self._token_source = token_source
+        self._url_source = url_source
+        self._transport = transport
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        return self.request("GET", path, query=query)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.request("POST", path, body=body)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self.request("PUT", path, body=body)
+
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        return self.request("DELETE", path, query=query)
+
+    def request(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """Send one request and return the answer's JSON; 204 counts as ``{"status": "ok"}``, an empty body as ``{}``.
+
+        Raises:
+            ApiError: the server answered 4xx or 5xx.
+            Unreachable: no connection, or no answer within 30 s.
+            CliError: any other failure, or an answer that is not JSON.
+        """
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = _encoded(body)
+        url = self._url(path, query)
+        try:
+            status, answer = fetch(
+                method, url, headers=headers, content=content, timeout_s=REQUEST_TIMEOUT_S, transport=self._transport
+            )
+        except Unreachable as error:
+            raise Unreachable(
+                f"could not reach server at {self.base_url}\n  Run 'gestalt auth status' for diagnostics."
+                + url_hint(self._url_source)
+            ) from error
+        if status >= 400:
+            raise self._refused(status, answer)
+        if status == 204:
+            return {"status": "ok"}
+        if not answer:
+            return {}
+        try:
+            return orjson.loads(answer)
+        except ValueError as error:
+            raise CliError(f"failed to parse response JSON: {error}") from error
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+        return f"{self.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def _refused(self, status: int, answer: bytes) -> ApiError:
+        text, code, plugin = error_of(status, answer)
+        hint = _HINTS.get(self._token_source, "") if status == 401 else ""
+        return ApiError(text, status=status, code=code, plugin=plugin, hint=hint)
+
+
+def login_supported(base_url: str, *, url_source: str = "", transport: httpx.BaseTransport | None = None) -> bool:
+    """Whether the server has a login, from ``GET /api/v1/auth/info``, asked without a token.
+
+    Raises:
+        CliError: no answer, or one that does not say.
+    """
+    url = f"{base_url}/api/v1/auth/info"
+    try:
+        status, answer = fetch(
+            "GET", url, headers={"Accept": "*/*"}, timeout_s=AUTH_INFO_TIMEOUT_S, transport=transport
+        )
+    except Unreachable as error:
+        raise Unreachable(f"failed to reach {url}: {error.message}{url_hint(url_source)}") from error
+    if status >= 400:
+        raise CliError(f"request to {url} failed (HTTP {status}): {shown(answer)}")
+    try:
+        info = orjson.loads(answer)
+    except ValueError as error:
+        raise CliError(f"server at {base_url} returned non-JSON auth info: {error}") from error
+    supported = info.get("loginSupported") if isinstance(info, dict) else None
+    if not isinstance(supported, bool):
+        raise CliError(f"server at {base_url} returned auth info without loginSupported; is it a Gestalt server?")
+    return supported
+
+
+def url_hint(source: str) -> str:
+    """A further line for an error: where the URL was found and how to set another; empty without a source."""
+    if not source:
+        return ""
+    return (
+        f"\n  The URL comes from: {source}."
+        " To use another: --url URL, GESTALT_URL=URL, or 'gestalt config set url URL'."
+    )
+
+
+def shown(answer: bytes) -> str:
+    """The first part of a body, for an error message."""
+    return answer.decode(errors="replace")[:_SHOWN_OF_BODY]
+
+
+def error_of(status: int, answer: bytes) -> tuple[str, str, str]:
+    """Text, code and plugin name of an error answer; the whole body when it has no error text."""
+    try:
+        document = orjson.loads(answer)
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        inner = document.get("error")
+        levels = [inner, document] if isinstance(inner, dict) else [document]
+
+        def first(name: str) -> str:
+            return next((level[name] for level in levels if isinstance(level.get(name), str)), "")
+
+        text = inner if isinstance(inner, str) else first("message")
+        if text:
+            return text, first("code"), first("integration")
+    return f"HTTP {status}: {answer.decode(errors='replace')}", "", ""
+
+
+def fetch(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    content: bytes | None = None,
+    transport: httpx.BaseTransport | None = None,
+    client: httpx.Client | None = None,
+) -> tuple[int, bytes]:
+    """Status and body of one exchange, redirects followed, over within ``timeout_s``.
+
+    Raises:
+        Unreachable: no connection or no answer in time; the message is the transport's.
+        CliError: any other transport failure.
+    """
+    import httpx
+
+    owned = client is None
+    client = client or new_client(url, transport)
+    deadline = time.monotonic() + timeout_s
+    try:
+        request = client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout_s)
+        response = client.send(request, stream=True)
+        try:
+            return response.status_code, _read(response, deadline)
+        finally:
+            response.close()
+    except (httpx.ConnectError, httpx.TimeoutException) as error:
+        raise Unreachable(_transport_text(error, timeout_s)) from error
+    except httpx.InvalidURL as error:
+        raise CliError(f"invalid server URL '{url}': {error}") from error
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise CliError(f"request to {url} failed: {_transport_text(error, timeout_s)}") from error
+    finally:
+        if owned:
+            client.close()
+
+
+def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """An HTTP client for ``url`` that honours the proxy variables of the environment."""
+    import ssl
+
+    import httpx
+
+    # Reading the system's certificates takes 0.1 s. A server on this machine is asked without TLS; should it redirect
+    # to https, a context without certificates refuses.
+    plain = url.startswith("http://") and is_loopback_url(url)
+    verify: ssl.SSLContext | bool = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
+    try:
+        return httpx.Client(
+            follow_redirects=True,
+            max_redirects=10,
+            verify=verify,
+            transport=transport,
+            headers={"User-Agent": "gestalt-cli"},
+        )
+    except (ImportError, ValueError) as error:  # a proxy variable names a scheme that cannot be used
+        raise CliError(f"the proxy settings of the environment cannot be used: {error}") from error
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    import httpx
+
+    chunks: list[bytes] = []
+    for chunk in response.iter_bytes():
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the answer took too long", request=response.request)
+    return b"".join(chunks)
+
+
+def _transport_text(error: Exception, timeout_s: float) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {timeout_s:g} s"
+    return str(error) or type(error).__name__
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError) as error:
+        raise CliError(f"the request cannot be written as JSON: {error}") from error

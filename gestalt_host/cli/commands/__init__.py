@@ -1,0 +1,1 @@
+"""The commands of ``gestalt``, one module for each group."""

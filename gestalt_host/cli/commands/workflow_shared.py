@@ -1,0 +1,183 @@
+"""What the workflow commands share: options for a target and its input, the owner option, and printing lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gestalt_host.cli import parameters
+from gestalt_host.cli.api import Api
+from gestalt_host.cli.errors import CliError, failing_to
+from gestalt_host.cli.grammar import OneOf, flag, option, pairs
+from gestalt_host.cli.output import member
+from gestalt_host.cli.session import Session
+from gestalt_host.cli.tables import Column
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+UPDATE_CONFLICTS = (("--paused", "--no-paused"), ("--clear-input", "--param"), ("--clear-input", "--input-file"))
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """The options of one command line that describe a plugin target; None where not given."""
+
+    plugin: str | None
+    operation: str | None
+    connection: str | None
+    instance: str | None
+    param: tuple[tuple[str, Any], ...]
+    input_file: str | None
+    clear_input: bool = False
+
+    def new(self) -> dict[str, Any]:
+        """The target of a create request: what was given, and the input unless it is empty."""
+        return {"plugin": self._given() | _unless_empty("input", parameters.input_of(self.param, self.input_file))}
+
+    def over(self, existing: Any, kind: str) -> dict[str, Any]:
+        """The target of an update request: what was given, the rest as in the ``existing`` object.
+
+        An empty connection or instance removes it. Any input flag or file replaces the whole input.
+
+        Args:
+            kind: ``schedule`` or ``trigger``, for the messages.
+
+        Raises:
+            CliError: plugin or operation is neither given nor in the existing object, as for an agent target.
+        """
+        given = self._given()
+        plugin: dict[str, Any] = {}
+        for name in ("name", "operation"):
+            value = given.get(name, member(existing, "target", "plugin", name))
+            plugin[name] = required(value, kind, f"target.plugin.{name}", "plugin" if name == "name" else name)
+        for name in ("connection", "instance"):
+            plugin |= _unless_empty(name, given.get(name, member(existing, "target", "plugin", name)))
+        if self.param or self.input_file is not None:
+            plugin |= _unless_empty("input", parameters.input_of(self.param, self.input_file))
+        elif not self.clear_input:
+            plugin |= _unless_empty("input", member(existing, "target", "plugin", "input"))
+        return {"plugin": plugin}
+
+    def _given(self) -> dict[str, Any]:
+        members = {
+            "name": self.plugin,
+            "operation": self.operation,
+            "connection": self.connection,
+            "instance": self.instance,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+
+def _unless_empty(name: str, value: Any) -> dict[str, Any]:
+    return {name: value} if value else {}
+
+
+def required(value: Any, kind: str, path: str, option_name: str) -> str:
+    """A text that an update needs, from an option or from the existing object."""
+    if not isinstance(value, str):
+        raise CliError(f"existing {kind} is missing {path}; pass --{option_name}")
+    return value
+
+
+def optional_member(name: str, given: str | None, existing: Any) -> dict[str, str]:
+    """The member ``name`` of an update request: the given text, else the existing one; left out when empty."""
+    value = existing if given is None else given
+    return {name: value} if isinstance(value, str) and value else {}
+
+
+def paused_of(existing: Any, paused: bool, no_paused: bool) -> bool:
+    return paused or (not no_paused and member(existing, "paused") is True)
+
+
+def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def target_options(*, required: bool) -> Callable[[F], F]:
+    """``--plugin``, ``--operation``, ``--connection``, ``--instance``."""
+    removes = "" if required else "; an empty one removes it"
+    return _all(
+        option("--plugin", metavar="PLUGIN", required=required, help="Plugin to invoke"),
+        option("--operation", metavar="OPERATION", required=required, help="Operation of the plugin"),
+        option("--connection", metavar="CONNECTION", help=f"Connection of the plugin to use{removes}"),
+        option("--instance", metavar="INSTANCE", help=f"Instance of the connection to use{removes}"),
+    )
+
+
+input_options: Callable[[Any], Any] = _all(
+    pairs("-p", "--param", metavar="PARAMS", help="Input: key=value (a string) or key:=json; repeatable"),
+    option("--input-file", metavar="FILE", help="Input from a JSON file ('-': standard input), overridden by --param"),
+)
+
+update_options: Callable[[Any], Any] = _all(
+    flag("--paused", help="Pause it"),
+    flag("--no-paused", help="Resume it"),
+    flag("--clear-input", help="Remove the input"),
+)
+
+owner_option: Callable[[Any], Any] = option(
+    "--owner",
+    metavar="OWNER",
+    type=OneOf(["config", "all"]),
+    help="Whose to read: config (managed by the server's configuration) or all, instead of your own",
+)
+
+
+def owner_query(owner: str | None) -> dict[str, str]:
+    return {} if owner is None else {"owner": owner}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind of workflow object: its path, its words, and its table."""
+
+    path: str
+    singular: str
+    plural: str
+    columns: Sequence[Column]
+    row: Callable[[Any], list[str]]
+
+    def print_one(self, session: Session, value: Any) -> None:
+        if session.output.as_json:
+            session.output.json(value)
+        else:
+            session.output.table(self.columns, [self.row(value)])
+
+    def print_list(self, session: Session, api: Api, owner: str | None, keep: Callable[[Any], bool]) -> None:
+        """Ask for the list and print what passes ``keep``.
+
+        Where nothing is left and a person is looking, a remark tells of config-managed ones that would be: they are
+        listed only when asked for.
+        """
+        with failing_to(f"list workflow {self.plural}"):
+            answer = api.get(self.path, owner_query(owner))
+        found = [item for item in answer if keep(item)] if isinstance(answer, list) else []
+        if session.output.as_json:
+            session.output.json(found if isinstance(answer, list) else answer)
+        else:
+            session.output.table(self.columns, [self.row(item) for item in found])
+        if not found and owner is None and session.output.has_reader:
+            self._remark_on_managed(session, api, keep)
+
+    def _remark_on_managed(self, session: Session, api: Api, keep: Callable[[Any], bool]) -> None:
+        try:
+            answer = api.get(self.path, owner_query("config"))
+        except CliError:
+            return  # a server without the owner query, or a caller who may not see them
+        count = sum(map(keep, answer)) if isinstance(answer, list) else 0
+        if count:
+            noun = self.singular if count == 1 else self.plural
+            session.output.remark(
+                f"None of your own; {count} config-managed {noun} not shown. List with --owner config, or --owner all."
+            )
+
+
+def matching(value: Any, path: Sequence[str], wanted: str | None) -> bool:
+    """Whether the text at ``path`` is the wanted one; anything goes when none is wanted."""
+    return wanted is None or member(value, *path) == wanted

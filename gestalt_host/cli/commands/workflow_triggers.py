@@ -1,0 +1,198 @@
+"""``gestalt workflow triggers``: create, read, change and delete event triggers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gestalt_host.cli.api import path_of
+from gestalt_host.cli.commands.workflow_shared import (
+    UPDATE_CONFLICTS,
+    Resource,
+    TargetOptions,
+    input_options,
+    matching,
+    optional_member,
+    owner_option,
+    owner_query,
+    paused_of,
+    required,
+    target_options,
+    update_options,
+)
+from gestalt_host.cli.errors import failing_to
+from gestalt_host.cli.grammar import Group, argument, flag, option
+from gestalt_host.cli.output import member, text_or_dash, yes_or_no
+from gestalt_host.cli.session import Session
+from gestalt_host.cli.tables import Column
+
+_COLUMNS = (
+    Column("ID"),
+    Column("Type", 1),
+    Column("Source", 4),
+    Column("Subject", 6),
+    Column("Plugin", 2),
+    Column("Operation", 3),
+    Column("Paused", 5),
+    Column("Created", 7),
+)
+
+
+def _row(trigger: Any) -> list[str]:
+    return [
+        text_or_dash(member(trigger, "id")),
+        text_or_dash(member(trigger, "match", "type")),
+        text_or_dash(member(trigger, "match", "source")),
+        text_or_dash(member(trigger, "match", "subject")),
+        text_or_dash(member(trigger, "target", "plugin", "name")),
+        text_or_dash(member(trigger, "target", "plugin", "operation")),
+        yes_or_no(member(trigger, "paused")),
+        text_or_dash(member(trigger, "createdAt")),
+    ]
+
+
+_TRIGGERS = Resource(path_of("workflow", "event-triggers"), "trigger", "triggers", _COLUMNS, _row)
+_id = argument("id", help="Id of the trigger")
+
+
+def _path(id: str, *more: str) -> str:
+    return path_of("workflow", "event-triggers", id, *more)
+
+
+@click.command(cls=Group)
+def triggers() -> None:
+    """Invoke an operation when a matching event is published"""
+
+
+@triggers.command("list")
+@option("--plugin", metavar="PLUGIN", help="Only those that invoke this plugin")
+@option("--type", "event_type", metavar="TYPE", help="Only those that match this event type")
+@owner_option
+@click.pass_obj
+def list_triggers(session: Session, plugin: str | None, event_type: str | None, owner: str | None) -> None:
+    """List triggers"""
+    _TRIGGERS.print_list(
+        session,
+        session.api(),
+        owner,
+        lambda trigger: (
+            matching(trigger, ("target", "plugin", "name"), plugin) and matching(trigger, ("match", "type"), event_type)
+        ),
+    )
+
+
+@triggers.command("get")
+@_id
+@owner_option
+@click.pass_obj
+def get(session: Session, id: str, owner: str | None) -> None:
+    """Show a trigger"""
+    api = session.api()
+    with failing_to(f"get workflow trigger {id}"):
+        trigger = api.get(_path(id), owner_query(owner))
+    _TRIGGERS.print_one(session, trigger)
+
+
+@triggers.command("create")
+@option("--type", "event_type", metavar="TYPE", required=True, help="Type that an event must have")
+@option("--source", metavar="SOURCE", help="Source that an event must have")
+@option("--subject", metavar="SUBJECT", help="Subject that an event must have")
+@target_options(required=True)
+@flag("--paused", help="Create it paused")
+@input_options
+@click.pass_obj
+def create(
+    session: Session, /, event_type: str, source: str | None, subject: str | None, paused: bool, **target: Any
+) -> None:
+    """Create a trigger"""
+    api = session.api()
+    match = {"type": event_type, "source": source, "subject": subject}
+    body = {
+        "match": {name: value for name, value in match.items() if value is not None},
+        "target": TargetOptions(**target).new(),
+        "paused": paused,
+    }
+    with failing_to("create workflow trigger"):
+        trigger = api.post(_TRIGGERS.path, body)
+    _TRIGGERS.print_one(session, trigger)
+
+
+@triggers.command("update", conflicts=UPDATE_CONFLICTS)
+@_id
+@option("--type", "event_type", metavar="TYPE", help="Type that an event must have")
+@option("--source", metavar="SOURCE", help="Source that an event must have; an empty one removes it")
+@option("--subject", metavar="SUBJECT", help="Subject that an event must have; an empty one removes it")
+@target_options(required=False)
+@update_options
+@input_options
+@click.pass_obj
+def update(
+    session: Session,
+    /,
+    id: str,
+    event_type: str | None,
+    source: str | None,
+    subject: str | None,
+    paused: bool,
+    no_paused: bool,
+    **target: Any,
+) -> None:
+    """Change a trigger; what is not given stays"""
+    api = session.api()
+    with failing_to(f"load workflow trigger {id}"):
+        existing = api.get(_path(id))
+    old = member(existing, "match")
+    provider = member(existing, "provider")
+    body = {
+        **optional_member("provider", None, provider.strip() if isinstance(provider, str) else None),
+        "match": {
+            "type": required(
+                event_type if event_type is not None else member(old, "type"), "trigger", "match.type", "type"
+            ),
+            **optional_member("source", source, member(old, "source")),
+            **optional_member("subject", subject, member(old, "subject")),
+        },
+        "target": TargetOptions(**target).over(existing, "trigger"),
+        "paused": paused_of(existing, paused, no_paused),
+    }
+    with failing_to(f"update workflow trigger {id}"):
+        trigger = api.put(_path(id), body)
+    _TRIGGERS.print_one(session, trigger)
+
+
+@triggers.command("delete")
+@_id
+@click.pass_obj
+def delete(session: Session, id: str) -> None:
+    """Delete a trigger"""
+    api = session.api()
+    with failing_to(f"delete workflow trigger {id}"):
+        answer = api.delete(_path(id))
+    if session.output.as_json:
+        session.output.json(answer)
+    else:
+        session.output.done(f"Workflow trigger {id} deleted.")
+
+
+@triggers.command("pause")
+@_id
+@click.pass_obj
+def pause(session: Session, id: str) -> None:
+    """Stop a trigger from firing"""
+    _switch(session, id, "pause")
+
+
+@triggers.command("resume")
+@_id
+@click.pass_obj
+def resume(session: Session, id: str) -> None:
+    """Let a paused trigger fire again"""
+    _switch(session, id, "resume")
+
+
+def _switch(session: Session, id: str, verb: str) -> None:
+    api = session.api()
+    with failing_to(f"{verb} workflow trigger {id}"):
+        trigger = api.post(_path(id, verb), {})
+    _TRIGGERS.print_one(session, trigger)

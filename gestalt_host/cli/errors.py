@@ -1,0 +1,43 @@
+"""Errors that the command line raises on purpose; each becomes one ``error:`` text and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CliError(Exception):
+    """Something failed while a command ran: exit code 1, the message on stderr."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ApiError(CliError):
+    """The server answered 4xx or 5xx.
+
+    ``code`` and ``plugin`` are the typed error's members, empty when the answer has none; ``text`` is the server's own
+    text, without the hint that ``message`` may carry.
+    """
+
+    def __init__(self, text: str, *, status: int, code: str = "", plugin: str = "", hint: str = "") -> None:
+        super().__init__(text + hint)
+        self.text = text
+        self.status = status
+        self.code = code
+        self.plugin = plugin
+
+
+class Unreachable(CliError):
+    """No connection to the server, or no answer in time."""
+
+
+@contextmanager
+def failing_to(what: str) -> Iterator[None]:
+    """Prefix the message of any ``CliError`` raised inside with ``failed to <what>: ``."""
+    try:
+        yield
+    except CliError as error:
+        error.message = f"failed to {what}: {error.message}"
+        raise

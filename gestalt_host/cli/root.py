@@ -1,0 +1,76 @@
+"""The command tree of ``gestalt`` and the options that every level takes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gestalt_host.cli import grammar
+from gestalt_host.cli.commands import auth, config, plugin, tokens, workflow
+from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.session import session_of, set_format, set_url
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"gestalt {version('gestalt')}")
+        except PackageNotFoundError:  # run from a source tree that was never installed
+            click.echo("gestalt (not installed)")
+        ctx.exit()
+
+
+@click.command(
+    cls=grammar.Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+              help="Print version")  # fmt: skip
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Invoke plugin operations, and schedule them or let events trigger them, on a Gestalt server."""
+    if ctx.invoked_subcommand is not None:
+        return
+    click.echo(ctx.get_help())
+    sys.stdout.flush()
+    session = session_of(ctx)
+    try:
+        server = session.find_server()
+    except CliError:
+        server = None
+    if server is None:
+        session.output.say("\nTarget server: not configured")
+    else:
+        session.output.say(f"\nTarget server: {server.url}\nConfig source: {server.source}")
+
+
+def _hidden(command: click.Command) -> click.Command:
+    """The same command once more, not listed."""
+    return grammar.Command(
+        command.name, params=command.params, callback=command.callback, help=command.help, hidden=True
+    )
+
+
+def _add_global_options(command: click.Command) -> None:
+    """``--format`` and ``--url`` on a command and everything below it."""
+    options = [
+        click.Option(["--format"], metavar="FORMAT", type=grammar.OneOf(["json", "table"]), expose_value=False,
+                     callback=set_format, help="Output format [default: table] [possible values: json, table]"),
+        click.Option(["--url"], metavar="URL", expose_value=False, callback=set_url,
+                     help="Server URL, before any configured one"),
+    ]  # fmt: skip
+    command.params = [*command.params, *options]
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _add_global_options(child)
+
+
+for _command in (auth.auth, auth.init, config.config, plugin.plugin, tokens.tokens, workflow.workflow):
+    root.add_command(_command)
+for _command in (plugin.invoke, plugin.describe):
+    root.add_command(_hidden(_command))
+_add_global_options(root)

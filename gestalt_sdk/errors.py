@@ -5,3 +5,19 @@ from __future__ import annotations
 
 class GestaltError(Exception):
     """An expected failure. Its text is written for the person or program that made the call."""
+
+
+class ServiceUnavailable(GestaltError):
+    """A service of the host did not answer before the deadline, or cannot be reached."""
+
+
+class ServiceRefused(GestaltError):
+    """A service of the host refused the call.
+
+    Attributes:
+        code: Name of the gRPC code, for example ``NOT_FOUND``.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code

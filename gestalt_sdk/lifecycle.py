@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import grpc
 import structlog
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.provider import Provider
 from gestalt_sdk.values import from_struct
@@ -19,9 +21,8 @@ log = structlog.get_logger()
 
 
 class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
-    def __init__(self, provider: Provider, configured: asyncio.Event) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._configured = configured
         self._configuring = asyncio.Lock()
 
     async def GetProviderIdentity(self, request: Empty, context: ServerContext) -> runtime_pb2.ProviderIdentity:
@@ -46,9 +47,9 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
             try:
                 await self._provider.configure(request.name, from_struct(request.config))
             except Exception as error:
-                await _refuse(context, "configure provider", error)
+                await refuse(context, "configure provider", error)
             self._provider.name = request.name
-            self._configured.set()
+            self._provider.configured_event.set()
         return runtime_pb2.ConfigureProviderResponse(protocol_version=PROTOCOL_VERSION)
 
     async def HealthCheck(self, request: Empty, context: ServerContext) -> runtime_pb2.HealthCheckResponse:
@@ -62,7 +63,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
         try:
             await self._provider.start()
         except Exception as error:
-            await _refuse(context, "start provider", error)
+            await refuse(context, "start provider", error)
         return runtime_pb2.StartRuntimeProviderResponse(protocol_version=PROTOCOL_VERSION)
 
 
@@ -75,6 +76,10 @@ async def require_version(requested: int, context: ServerContext) -> None:
         )
 
 
-async def _refuse(context: ServerContext, step: str, error: Exception) -> None:
+async def refuse(context: ServerContext, step: str, error: Exception) -> NoReturn:
+    """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
     log.warning(f"{step} failed", event_name="lifecycle.refused", step=step, error=str(error))
-    await context.abort(grpc.StatusCode.UNKNOWN, f"{step}: {error}")
+    if not isinstance(error, GestaltError):
+        log.debug("traceback of the refusal", event_name="lifecycle.traceback", exc_info=error)
+    await context.abort(grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")
+    raise AssertionError("abort raises")

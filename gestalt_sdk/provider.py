@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
+
+from gestalt_sdk.environment import INDEXEDDB_SOCKET, binding_variable
+from gestalt_sdk.host import HostChannels
+
+if TYPE_CHECKING:
+    from gestalt_sdk.indexeddb import IndexedDB
 
 
 class ProviderKind(Enum):
@@ -44,6 +51,20 @@ class Provider:
         """The configured name, known from ``configure`` on."""
         self.warnings: list[str] = []
         """Shown by the host after ``configure``; for example unknown configuration keys."""
+        self.host_channels = HostChannels()
+        """Channels to the services that the host gives this process; closed after ``close``."""
+        self.configured_event = asyncio.Event()
+        """Set by the runtime when ``configure`` has succeeded; gRPC health reports SERVING from then on."""
+
+    def indexeddb(self, binding: str = "") -> IndexedDB:
+        """The client of the IndexedDB service that the host gives this process; nothing is dialled before its use.
+
+        Raises:
+            EnvironmentUnusable: the host gives none under that binding name.
+        """
+        from gestalt_sdk.indexeddb import IndexedDB
+
+        return IndexedDB.over(self.host_channels.channel(binding_variable(INDEXEDDB_SOCKET, binding)))
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add this provider's servicers; returns the full service names, for reflection and health."""

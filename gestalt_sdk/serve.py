@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gestalt_sdk.channels import SERVER_OPTIONS
-from gestalt_sdk.environment import PARENT_PID, PLUGIN_NAME, PLUGIN_SOCKET, EnvironmentUnusable, parse_address
+from gestalt_sdk.environment import (
+    PARENT_PID,
+    PLUGIN_NAME,
+    PLUGIN_SOCKET,
+    WRITE_CATALOG,
+    EnvironmentUnusable,
+    parse_address,
+)
+from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.lifecycle import LifecycleServicer
 from gestalt_sdk.logs import configure_logging
@@ -26,6 +35,7 @@ from gestalt_sdk.provider import Provider, ProviderKind
 LIFECYCLE_SERVICE = "gestalt.provider.v1.ProviderLifecycle"
 PARENT_POLL_S = 0.5
 STOP_GRACE_S = 1.5
+ORPHAN_GRACE_S = 0.3
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -34,12 +44,17 @@ log = structlog.get_logger()
 def serve(make_provider: Callable[[], Provider]) -> int:
     """Run a provider process until a signal or the host's death; returns the exit status.
 
-    ``make_provider`` is called inside the running event loop, so a constructor may use asyncio.
+    ``make_provider`` is called inside the running event loop, so a constructor may use asyncio. Where
+    GESTALT_PLUGIN_WRITE_CATALOG is set the plugin's catalogue is written there instead and nothing is served.
     """
     configure_logging(os.environ.get(PLUGIN_NAME) or "provider")
+    catalogue_path = os.environ.get(WRITE_CATALOG, "")
     try:
-        run_event_loop(serve_until_stopped(make_provider))
-    except EnvironmentUnusable as error:
+        if catalogue_path:
+            run_event_loop(write_catalogue(make_provider, Path(catalogue_path)))
+        else:
+            run_event_loop(serve_until_stopped(make_provider))
+    except GestaltError as error:
         print(f"cannot serve: {error}", file=sys.stderr)
         return 1
     return 0
@@ -54,44 +69,63 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)
 
 
+async def write_catalogue(make_provider: Callable[[], Provider], path: Path) -> None:
+    """Write the catalogue of a plugin to ``path``.
+
+    Raises:
+        EnvironmentUnusable: the provider is no plugin, or the file cannot be written.
+    """
+    from gestalt_sdk.plugin import Plugin
+
+    provider = make_provider()
+    if not isinstance(provider, Plugin):
+        raise EnvironmentUnusable(
+            f"{WRITE_CATALOG} is set, but a provider of kind {provider.kind.value} has no catalog"
+        )
+    try:
+        provider.catalogue().write(path)
+    except OSError as error:
+        raise EnvironmentUnusable(f"{WRITE_CATALOG} is {str(path)!r}: {error.strerror or error}") from error
+
+
 async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
     """Serve on the socket of the environment until SIGTERM, SIGINT or the parent's death.
 
     Raises:
-        EnvironmentUnusable: the socket variable is missing or cannot be read.
+        EnvironmentUnusable: the socket variable is missing, cannot be read, or cannot be bound.
     """
     text = os.environ.get(PLUGIN_SOCKET, "")
     if not text:
         raise EnvironmentUnusable(f"{PLUGIN_SOCKET} is not set: providers are started by a host")
     address = parse_address(text, variable=PLUGIN_SOCKET)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    watcher = asyncio.create_task(_watch_parent(stop), name="parent watcher")
-    configured = asyncio.Event()
+    stopping = _Stopping()
     provider = make_provider()
     server = grpc.aio.server(options=SERVER_OPTIONS)
     services = list(provider.register(server))
     if provider.kind is not ProviderKind.INTEGRATION:
-        runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(LifecycleServicer(provider, configured), server)
+        runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(LifecycleServicer(provider), server)
         services.append(LIFECYCLE_SERVICE)
-    else:
-        configured.set()
     checks = health.aio.HealthServicer()
     add_health_and_reflection(server, checks, services)
-    readiness = asyncio.create_task(_report_ready(checks, configured, services), name="readiness")
-    bind(server, address.target)
-    await server.start()
+    await _set_health(checks, services, health_pb2.HealthCheckResponse.NOT_SERVING)
     try:
-        await stop.wait()
+        bind(server, address.target)
+    except (RuntimeError, OSError) as error:
+        raise EnvironmentUnusable(f"{PLUGIN_SOCKET} is {text!r}, which cannot be bound: {error}") from error
+    try:
+        await server.start()
+        readiness = asyncio.create_task(_report_ready(provider, checks, services), name="readiness")
+        try:
+            await stopping.asked.wait()
+        finally:
+            readiness.cancel()
         await checks.enter_graceful_shutdown()
-        await provider.drain()
+        await _drain(provider, stopping)
     finally:
-        watcher.cancel()
-        readiness.cancel()
-        await server.stop(STOP_GRACE_S)
+        stopping.close()
+        await server.stop(ORPHAN_GRACE_S if stopping.orphaned else STOP_GRACE_S)
         await provider.close()
+        await provider.host_channels.close()
         if address.path is not None:
             address.path.unlink(missing_ok=True)
 
@@ -117,19 +151,82 @@ def bind(server: grpc.aio.Server, target: str) -> None:
         os.umask(before)
 
 
-async def _report_ready(checks: health.aio.HealthServicer, configured: asyncio.Event, services: list[str]) -> None:
+async def _set_health(
+    checks: health.aio.HealthServicer, services: list[str], status: health_pb2.HealthCheckResponse.ServingStatus
+) -> None:
     for name in ("", *services):
-        await checks.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-    await configured.wait()
-    for name in ("", *services):
-        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await checks.set(name, status)
 
 
-async def _watch_parent(stop: asyncio.Event) -> None:
-    parent = os.environ.get(PARENT_PID, "")
-    if not parent.isdecimal():
-        return
-    while os.getppid() == int(parent):
-        await asyncio.sleep(PARENT_POLL_S)
-    log.warning("the host has gone, stopping", event_name="parent.gone", parent_pid=int(parent))
-    stop.set()
+async def _report_ready(provider: Provider, checks: health.aio.HealthServicer, services: list[str]) -> None:
+    await provider.configured_event.wait()
+    await _set_health(checks, services, health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _drain(provider: Provider, stopping: _Stopping) -> None:
+    """Let the provider finish; cut short by a second signal, and soon when the host has gone."""
+    draining = asyncio.ensure_future(provider.drain())
+    hurry = asyncio.ensure_future(stopping.hurry.wait())
+    limit = ORPHAN_GRACE_S if stopping.orphaned else None
+    try:
+        await asyncio.wait([draining, hurry], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hurry.cancel()
+        if not draining.done():
+            draining.cancel()
+    try:
+        await draining
+    except asyncio.CancelledError:
+        log.warning("stopped before the drain ended", event_name="drain.cut")
+    except Exception:
+        log.exception("drain failed", event_name="drain.failed")
+
+
+class _Stopping:
+    """When to stop: ``asked`` by a signal or the host's death (``orphaned``), ``hurry`` from a second signal on."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self.orphaned = False
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = -1
+        self._poll: asyncio.TimerHandle | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._signalled)
+        parent = os.environ.get(PARENT_PID, "")
+        if parent.isdecimal():
+            self._watch(int(parent))
+
+    def _signalled(self) -> None:
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+    def _watch(self, parent: int) -> None:
+        """Wake when the parent ends: by a descriptor where the system has them, else by looking twice a second."""
+        with suppress(AttributeError, OSError):
+            self._pidfd = os.pidfd_open(parent)
+            self._loop.add_reader(self._pidfd, self._parent_ended, parent)
+        if os.getppid() != parent:
+            self._parent_ended(parent)
+        elif self._pidfd < 0:
+            self._poll = self._loop.call_later(PARENT_POLL_S, self._watch, parent)
+
+    def _parent_ended(self, parent: int) -> None:
+        log.warning("the host has gone, stopping", event_name="parent.gone", parent_pid=parent)
+        self.orphaned = True
+        self._unwatch()
+        self.hurry.set() if self.asked.is_set() else self.asked.set()
+
+    def _unwatch(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def close(self) -> None:
+        """No more events of the parent; signals still hurry the end."""
+        self._unwatch()

@@ -1,0 +1,50 @@
+"""Channels to the services that the host gives this process, opened when first used and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from gestalt_sdk.channels import open_channel
+from gestalt_sdk.environment import service_address
+from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
+
+CALL_TIMEOUT_S = 30.0
+_SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class HostChannels:
+    """One channel for each service variable."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def channel(self, variable: str) -> grpc.aio.Channel:
+        """Raises ``EnvironmentUnusable`` when the variable is not set or cannot be read."""
+        channel = self._channels.get(variable)
+        if channel is None:
+            channel = self._channels[variable] = open_channel(service_address(variable))
+        return channel
+
+    async def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            await channel.close()
+
+
+async def call(method: Callable[..., Any], request: Any, timeout_s: float | None = CALL_TIMEOUT_S) -> Any:
+    """A unary call of a host service.
+
+    Raises:
+        ServiceUnavailable: no answer before the deadline, or no connection.
+        ServiceRefused: any other status, with its code and text.
+    """
+    try:
+        return await method(request, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
+        if code in _SILENT:
+            raise ServiceUnavailable(f"the host did not answer: {text}") from error
+        raise ServiceRefused(code.name, text) from error

@@ -1,0 +1,165 @@
+"""The IntegrationProvider service in front of a ``Plugin`` (contract.md 1.3, 4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import orjson
+import structlog
+from google.protobuf.empty_pb2 import Empty
+
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.gen.v1 import plugin_pb2 as pb
+from gestalt_sdk.gen.v1 import plugin_pb2_grpc
+from gestalt_sdk.lifecycle import PROTOCOL_VERSION, refuse, require_version
+from gestalt_sdk.operations import ParameterInvalid
+from gestalt_sdk.plugin import (
+    HTTPSubjectRequest,
+    OperationError,
+    Plugin,
+    PostConnectCredential,
+    Response,
+    SubjectRejected,
+)
+from gestalt_sdk.request import Request
+from gestalt_sdk.values import from_struct, from_timestamp
+
+SERVICE = "gestalt.provider.v1.IntegrationProvider"
+
+log = structlog.get_logger()
+
+
+def register(plugin: Plugin, server: grpc.aio.Server) -> Sequence[str]:
+    """Add the plugin's service to the server; returns its name."""
+    plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(IntegrationServicer(plugin), server)
+    return [SERVICE]
+
+
+class IntegrationServicer(plugin_pb2_grpc.IntegrationProviderServicer):
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        self._operations = plugin.operations
+        self._configuring = asyncio.Lock()
+
+    async def GetMetadata(self, request: Empty, context: ServerContext) -> pb.ProviderMetadata:
+        plugin = self._plugin
+        return pb.ProviderMetadata(
+            name=plugin.name,
+            display_name=plugin.display_name,
+            description=plugin.description,
+            static_catalog=plugin.catalogue().to_proto(),
+            supports_session_catalog=plugin.offers("session_catalogue"),
+            supports_post_connect=plugin.offers("post_connect"),
+            min_protocol_version=PROTOCOL_VERSION,
+            max_protocol_version=PROTOCOL_VERSION,
+        )
+
+    async def StartProvider(self, request: pb.StartProviderRequest, context: ServerContext) -> pb.StartProviderResponse:
+        await require_version(request.protocol_version, context)
+        async with self._configuring:
+            try:
+                await self._plugin.configure(request.name, from_struct(request.config))
+            except Exception as error:
+                await refuse(context, "configure provider", error)
+            self._plugin.name = request.name
+            self._plugin.configured_event.set()
+        return pb.StartProviderResponse(protocol_version=PROTOCOL_VERSION)
+
+    async def Execute(self, request: pb.ExecuteRequest, context: ServerContext) -> pb.OperationResult:
+        bound = self._operations.get(request.operation)
+        if bound is None:
+            return _failed(404, f"unknown operation {request.operation!r}")
+        try:
+            result = await bound.call(Request(request, self._plugin.host_channels), from_struct(request.params))
+            if isinstance(result, Response):
+                body = result.body if isinstance(result.body, str) else orjson.dumps(result.body).decode()
+                return pb.OperationResult(status=result.status, body=body)
+            return pb.OperationResult(status=200, body=orjson.dumps(result).decode())
+        except ParameterInvalid as error:
+            return _failed(400, str(error))
+        except OperationError as error:
+            return _failed(error.status, str(error))
+        except Exception:
+            log.exception("operation failed", event_name="operation.failed", operation=request.operation)
+            return _failed(500, "internal error")
+
+    async def GetSessionCatalog(
+        self, request: pb.GetSessionCatalogRequest, context: ServerContext
+    ) -> pb.GetSessionCatalogResponse:
+        if not self._plugin.offers("session_catalogue"):
+            await _unimplemented(context, "session catalogue")
+        message = pb.ExecuteRequest(
+            token=request.token,
+            connection_params=request.connection_params,
+            invocation_id=request.invocation_id,
+            context=request.context,
+        )
+        catalogue = await self._plugin.session_catalogue(Request(message, self._plugin.host_channels))
+        return pb.GetSessionCatalogResponse(catalog=catalogue.to_proto())
+
+    async def PostConnect(self, request: pb.PostConnectRequest, context: ServerContext) -> pb.PostConnectResponse:
+        if not self._plugin.offers("post_connect"):
+            await _unimplemented(context, "post-connect")
+        metadata = await self._plugin.post_connect(_credential(request.token))
+        return pb.PostConnectResponse(metadata=metadata)
+
+    async def ResolveHTTPSubject(
+        self, request: pb.ResolveHTTPSubjectRequest, context: ServerContext
+    ) -> pb.ResolveHTTPSubjectResponse:
+        if not self._plugin.offers("resolve_http_subject"):
+            await _unimplemented(context, "HTTP subject resolution")
+        call = Request(pb.ExecuteRequest(context=request.context), self._plugin.host_channels)
+        try:
+            subject = await self._plugin.resolve_http_subject(_http(request.request), call)
+        except SubjectRejected as error:
+            return pb.ResolveHTTPSubjectResponse(reject_status=error.status, reject_message=str(error))
+        return pb.ResolveHTTPSubjectResponse(
+            subject=pb.SubjectContext(
+                id=subject.id, kind=subject.kind, display_name=subject.display_name, auth_source=subject.auth_source
+            )
+        )
+
+
+def _failed(status: int, text: str) -> pb.OperationResult:
+    return pb.OperationResult(status=status, body=orjson.dumps({"error": text}).decode())
+
+
+async def _unimplemented(context: ServerContext, what: str) -> None:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"this plugin has no {what}")
+
+
+def _credential(message: pb.PostConnectCredential) -> PostConnectCredential:
+    return PostConnectCredential(
+        id=message.id,
+        subject_id=message.subject_id,
+        integration=message.integration,
+        connection=message.connection,
+        instance=message.instance,
+        access_token=message.access_token,
+        refresh_token=message.refresh_token,
+        scopes=message.scopes,
+        expires_at=from_timestamp(message.expires_at) if message.HasField("expires_at") else None,
+        metadata_json=message.metadata_json,
+    )
+
+
+def _http(message: pb.HTTPSubjectRequest) -> HTTPSubjectRequest:
+    def lists(fields: Any) -> dict[str, list[str]]:
+        return {name: list(item.values) for name, item in fields.items()}
+
+    return HTTPSubjectRequest(
+        binding=message.binding,
+        method=message.method,
+        path=message.path,
+        content_type=message.content_type,
+        headers=lists(message.headers),
+        query=lists(message.query),
+        params=from_struct(message.params),
+        raw_body=message.raw_body,
+        security_scheme=message.security_scheme,
+        verified_subject=message.verified_subject,
+        verified_claims=dict(message.verified_claims),
+    )

@@ -1,0 +1,114 @@
+"""Client of PluginInvoker: a plugin calls operations of other plugins (contract.md 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import orjson
+
+from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
+from gestalt_sdk.host import CALL_TIMEOUT_S, call
+from gestalt_sdk.values import to_struct
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What an operation answered: an HTTP-like ``status`` and a text, normally JSON."""
+
+    status: int
+    body: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status < 400
+
+    def json(self) -> Any:
+        """The body as a JSON value; raises ``ValueError`` when it is none."""
+        return orjson.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a narrower token may do on ``plugin``: operations, surfaces, or everything."""
+
+    plugin: str
+    operations: Sequence[str] = ()
+    surfaces: Sequence[str] = ()
+    all_operations: bool = False
+
+
+class PluginInvokerClient:
+    """Bound to one invocation token. Errors: ``ServiceRefused``, ``ServiceUnavailable``."""
+
+    def __init__(self, channel: grpc.aio.Channel, invocation_token: str) -> None:
+        self._channel = channel
+        self._stub = plugin_pb2_grpc.PluginInvokerStub(channel)
+        self._token = invocation_token
+
+    async def invoke(
+        self,
+        plugin: str,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        connection: str = "",
+        instance: str = "",
+        idempotency_key: str = "",
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> InvocationResult:
+        """A status of 400 or more is a result, not an error."""
+        request = plugin_pb2.PluginInvokeRequest(
+            plugin=plugin,
+            operation=operation,
+            params=to_struct(params) if params else None,
+            connection=connection,
+            instance=instance,
+            invocation_token=self._token,
+            idempotency_key=idempotency_key,
+        )
+        result = await call(self._stub.Invoke, request, timeout_s)
+        return InvocationResult(result.status or 200, result.body)
+
+    async def invoke_graphql(
+        self,
+        plugin: str,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        connection: str = "",
+        instance: str = "",
+        idempotency_key: str = "",
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> InvocationResult:
+        request = plugin_pb2.PluginInvokeGraphQLRequest(
+            plugin=plugin,
+            document=document,
+            variables=to_struct(variables) if variables else None,
+            connection=connection,
+            instance=instance,
+            invocation_token=self._token,
+            idempotency_key=idempotency_key,
+        )
+        result = await call(self._stub.InvokeGraphQL, request, timeout_s)
+        return InvocationResult(result.status or 200, result.body)
+
+    async def narrowed(self, grants: Sequence[Grant] = (), *, ttl_s: int = 0) -> PluginInvokerClient:
+        """A client whose token has only these grants, none meaning the same ones; ``ttl_s`` 0 means 10 minutes."""
+        request = plugin_pb2.ExchangeInvocationTokenRequest(
+            parent_invocation_token=self._token,
+            grants=[
+                plugin_pb2.PluginInvocationGrant(
+                    plugin=grant.plugin,
+                    operations=grant.operations,
+                    surfaces=grant.surfaces,
+                    all_operations=grant.all_operations,
+                )
+                for grant in grants
+            ],
+            ttl_seconds=ttl_s,
+        )
+        response = await call(self._stub.ExchangeInvocationToken, request)
+        return PluginInvokerClient(self._channel, response.invocation_token)

@@ -1,0 +1,153 @@
+"""Writing a plugin: a ``Plugin`` subclass whose declared methods are its operations.
+
+    class Notes(Plugin):
+        @operation("notes.add", title="Add a note")
+        async def add(self, request: Request, text: str, tags: list[str] | None = None) -> dict[str, Any]:
+            await self.indexeddb().store("notes").add({"id": request.idempotency_key, "text": text})
+            return {"added": True}
+
+An operation returns any JSON value (status 200) or a ``Response``; it raises ``OperationError`` for another status.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+import grpc
+
+from gestalt_sdk.catalogue import Catalogue
+from gestalt_sdk.environment import PLUGIN_NAME
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.operations import BoundOperation, Operation, operation, operations_of
+from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.request import Access, Credential, Request, Subject
+
+__all__ = [
+    "Access",
+    "Credential",
+    "HTTPSubjectRequest",
+    "Operation",
+    "OperationError",
+    "Plugin",
+    "PostConnectCredential",
+    "Request",
+    "Response",
+    "Subject",
+    "SubjectRejected",
+    "operation",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A result with a status of its own. A ``body`` that is text is sent as it is, anything else as JSON."""
+
+    status: int
+    body: Any = ""
+
+
+class OperationError(GestaltError):
+    """Ends an operation with ``status`` and the body ``{"error": message}``."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SubjectRejected(GestaltError):
+    """Raised by ``resolve_http_subject``: the HTTP request is refused with this status and text."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class PostConnectCredential:
+    """A credential that has just been connected. The tokens are secrets."""
+
+    id: str = ""
+    subject_id: str = ""
+    integration: str = ""
+    connection: str = ""
+    instance: str = ""
+    access_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    scopes: str = ""
+    expires_at: datetime | None = None
+    metadata_json: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPSubjectRequest:
+    """A request to one of the plugin's HTTP bindings whose sender is to be named."""
+
+    binding: str = ""
+    method: str = ""
+    path: str = ""
+    content_type: str = ""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    raw_body: bytes = b""
+    security_scheme: str = ""
+    verified_subject: str = ""
+    verified_claims: Mapping[str, str] = field(default_factory=dict)
+
+
+class Plugin(Provider):
+    """Base of every plugin. ``configure`` gets its configured name and its ``config`` before the first call.
+
+    Override ``session_catalogue``, ``post_connect`` or ``resolve_http_subject`` to offer them; the host learns of it.
+    """
+
+    kind: ClassVar[ProviderKind] = ProviderKind.INTEGRATION
+    icon_svg: str = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: dict[str, BoundOperation] = operations_of(self)
+        """Declared operations by id."""
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        from gestalt_sdk import integration
+
+        return integration.register(self, server)
+
+    def catalogue(self) -> Catalogue:
+        """What the host and its users see of this plugin."""
+        return Catalogue(
+            name=self.name or os.environ.get(PLUGIN_NAME, "") or _name_of(type(self)),
+            display_name=self.display_name,
+            description=self.description,
+            icon_svg=self.icon_svg,
+            operations=[bound.operation for bound in self.operations.values()],
+        )
+
+    async def session_catalogue(self, request: Request) -> Catalogue:
+        """The operations that this caller's credential allows."""
+        raise NotImplementedError
+
+    async def post_connect(self, credential: PostConnectCredential) -> Mapping[str, str]:
+        """Metadata to be stored with a credential that has just been connected."""
+        raise NotImplementedError
+
+    async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
+        """Who sent an HTTP request; a blank id means the default subject. May raise ``SubjectRejected``."""
+        raise NotImplementedError
+
+    @classmethod
+    def offers(cls, hook: str) -> bool:
+        """Whether the subclass overrides this optional method."""
+        return getattr(cls, hook) is not getattr(Plugin, hook)
+
+
+def _name_of(cls: type[Plugin]) -> str:
+    name = cls.__name__.lower()
+    for suffix in ("plugin", "provider"):
+        name = name.removesuffix(suffix) or name
+    return name

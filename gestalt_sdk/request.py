@@ -1,0 +1,170 @@
+"""What an operation of a plugin learns about its call, and the host services bound to that call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gestalt_sdk.environment import PLUGIN_INVOKER_SOCKET, WORKFLOW_MANAGER_SOCKET
+from gestalt_sdk.gen.v1 import plugin_pb2
+from gestalt_sdk.host import HostChannels
+from gestalt_sdk.values import from_struct, to_struct
+
+if TYPE_CHECKING:
+    from gestalt_sdk.invoker import InvocationResult, PluginInvokerClient
+    from gestalt_sdk.workflow import WorkflowManagerClient
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who acts: ``id`` such as ``user:42`` or ``system:config``; ``kind`` such as user, service_account, system."""
+
+    id: str = ""
+    kind: str = ""
+    display_name: str = ""
+    auth_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The credential used: ``mode`` is none, user or platform."""
+
+    mode: str = ""
+    subject_id: str = ""
+    connection: str = ""
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Policy and role by which the host admitted the call."""
+
+    policy: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIdentity:
+    type: str = ""
+    id: str = ""
+
+
+class Request:
+    """One call of an operation (contract.md 4.5).
+
+    Attributes:
+        operation: Operation id.
+        token: Access token of the credential; empty when none is needed.
+        connection_params: Parameters of the connection.
+        invocation_id: The host's id of the request; empty for calls of a workflow.
+        invocation_token: Opaque; authorises calls of host services on behalf of this one, at most for 15 minutes.
+        idempotency_key: The same for a repetition of the same call; may be empty.
+    """
+
+    def __init__(self, message: plugin_pb2.ExecuteRequest, host: HostChannels) -> None:
+        self._context = message.context
+        self._host = host
+        self.operation = message.operation
+        self.token = message.token
+        self.invocation_id = message.invocation_id
+        self.invocation_token = message.invocation_token
+        self.idempotency_key = message.idempotency_key
+        self._connection_params = message.connection_params
+
+    @classmethod
+    def make(
+        cls,
+        operation: str = "",
+        *,
+        subject: Subject | None = None,
+        workflow: dict[str, Any] | None = None,
+        host: HostChannels | None = None,
+        **fields: Any,
+    ) -> Request:
+        """A request for tests of a plugin; ``fields`` are the texts and ``connection_params`` above."""
+        message = plugin_pb2.ExecuteRequest(operation=operation, **fields)
+        if subject is not None:
+            message.context.subject.CopyFrom(
+                plugin_pb2.SubjectContext(
+                    id=subject.id,
+                    kind=subject.kind,
+                    display_name=subject.display_name,
+                    auth_source=subject.auth_source,
+                )
+            )
+        if workflow:
+            message.context.workflow.CopyFrom(to_struct(workflow))
+        return cls(message, host or HostChannels())
+
+    @property
+    def connection_params(self) -> dict[str, str]:
+        return dict(self._connection_params)
+
+    @cached_property
+    def subject(self) -> Subject:
+        return _subject(self._context.subject)
+
+    @cached_property
+    def credential(self) -> Credential:
+        message = self._context.credential
+        return Credential(message.mode, message.subject_id, message.connection, message.instance)
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self._context.access.policy, self._context.access.role)
+
+    @cached_property
+    def workflow(self) -> dict[str, Any]:
+        """``runId``, ``provider``, ``target``, ``trigger`` and more (contract.md 4.2); empty outside a workflow."""
+        return from_struct(self._context.workflow)
+
+    @cached_property
+    def agent_subject(self) -> Subject:
+        """The agent that acts on behalf of ``subject``; its id is empty when none does."""
+        return _subject(self._context.agent_subject)
+
+    @cached_property
+    def external_identity(self) -> ExternalIdentity:
+        return ExternalIdentity(self._context.external_identity.type, self._context.external_identity.id)
+
+    @cached_property
+    def agent_external_identity(self) -> ExternalIdentity:
+        message = self._context.agent_external_identity
+        return ExternalIdentity(message.type, message.id)
+
+    @property
+    def public_base_url(self) -> str:
+        """Of the host, without a trailing slash; empty when it has none."""
+        return self._context.host.public_base_url
+
+    def workflows(self) -> WorkflowManagerClient:
+        """The host's workflow manager, acting as this call's subject.
+
+        Raises:
+            EnvironmentUnusable: the host has no workflow provider.
+        """
+        from gestalt_sdk.workflow import WorkflowManagerClient
+
+        channel = self._host.channel(WORKFLOW_MANAGER_SOCKET)
+        return WorkflowManagerClient(channel, self.invocation_token, idempotency_key=self.idempotency_key)
+
+    def invoker(self) -> PluginInvokerClient:
+        """The host's plugin invoker, acting as this call's subject.
+
+        Raises:
+            EnvironmentUnusable: this plugin's configuration declares no ``invokes``.
+        """
+        from gestalt_sdk.invoker import PluginInvokerClient
+
+        return PluginInvokerClient(self._host.channel(PLUGIN_INVOKER_SOCKET), self.invocation_token)
+
+    async def invoke(
+        self, plugin: str, operation: str, params: dict[str, Any] | None = None, **options: Any
+    ) -> InvocationResult:
+        """Invoke an operation that this plugin's ``invokes`` declares; see ``PluginInvokerClient.invoke``."""
+        return await self.invoker().invoke(plugin, operation, params, **options)
+
+
+def _subject(message: plugin_pb2.SubjectContext) -> Subject:
+    return Subject(message.id, message.kind, message.display_name, message.auth_source)

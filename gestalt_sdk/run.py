@@ -1,0 +1,116 @@
+"""Serve a provider from its source: ``python -m gestalt_sdk.run ROOT MODULE[:ATTR] [KIND]`` (contract.md 2.7)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.serve import serve
+
+USAGE = "usage: python -m gestalt_sdk.run ROOT MODULE[:ATTR] [KIND]"
+
+
+class TargetUnusable(GestaltError):
+    """ROOT, MODULE, ATTR or KIND does not name a provider."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 after an orderly end, 1 when there is nothing to serve, 2 for wrong arguments."""
+    if len(arguments) not in (2, 3):
+        print(USAGE, file=sys.stderr)
+        return 2
+    root, target = arguments[:2]
+    try:
+        make = find_provider(Path(root), target, arguments[2] if len(arguments) == 3 else "integration")
+    except TargetUnusable as error:
+        print(f"cannot serve {target}: {error}", file=sys.stderr)
+        return 1
+    return serve(make)
+
+
+def find_provider(root: Path, target: str, kind_word: str) -> Callable[[], Provider]:
+    """Import the target with ``root`` first on the path; returns what makes, or already is, the provider.
+
+    Raises:
+        TargetUnusable: naming the part that is wrong and what would be accepted.
+    """
+    try:
+        kind = ProviderKind(kind_word)
+    except ValueError:
+        words = ", ".join(sorted(each.value for each in ProviderKind))
+        raise TargetUnusable(f"kind is {kind_word!r}; accepted are {words}") from None
+    if not root.is_dir():
+        raise TargetUnusable(f"root {str(root)!r} is not a directory")
+    module_name, _, attribute = target.partition(":")
+    if not module_name:
+        raise TargetUnusable("no module is named; accepted is MODULE or MODULE:ATTR")
+    sys.path.insert(0, str(root.resolve()))
+    value, name = _attribute(_import(module_name), attribute, kind)
+    return _maker(value, f"{module_name}:{name}", kind)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise TargetUnusable(f"there is no module {name!r} under the root") from error
+        raise TargetUnusable(f"module {name!r} needs {error.name!r}, which is not installed") from error
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise TargetUnusable(
+            f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+        ) from error
+
+
+def _attribute(module: ModuleType, attribute: str, kind: ProviderKind) -> tuple[Any, str]:
+    names = [attribute] if attribute else [kind.value, "provider", "plugin"]
+    for name in names:
+        value: Any = module
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        # A submodule `provider` of a package is no provider.
+        if value is not None and not isinstance(value, ModuleType):
+            return value, name
+    if attribute:
+        raise TargetUnusable(f"module {module.__name__!r} has no attribute {attribute!r}")
+    raise TargetUnusable(f"module {module.__name__!r} has none of the attributes {', '.join(names)}")
+
+
+def _maker(value: Any, name: str, kind: ProviderKind) -> Callable[[], Provider]:
+    if isinstance(value, Provider):
+        _require_kind(value, name, kind)
+        return lambda: value
+    if not callable(value):
+        raise TargetUnusable(
+            f"{name} is a {type(value).__name__}; accepted are a Provider, a subclass of it or a function making one"
+        )
+    if isinstance(value, type) and issubclass(value, Provider):
+        _require_kind(value, name, kind)
+
+    def make() -> Provider:
+        provider = value()
+        if not isinstance(provider, Provider):
+            raise TargetUnusable(f"{name} made a {type(provider).__name__}, not a Provider")
+        _require_kind(provider, name, kind)
+        return provider
+
+    return make
+
+
+def _require_kind(provider: Provider | type[Provider], name: str, kind: ProviderKind) -> None:
+    actual = getattr(provider, "kind", None)
+    if actual is not kind:
+        described = f"of kind {actual.value}" if isinstance(actual, ProviderKind) else "without a kind"
+        raise TargetUnusable(f"{name} is a provider {described}, but is to be served as {kind.value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples/quickstart
+	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples
 	$(BIN)/python tests/conformance/tools/check_contract.py proto
 
 check: lint test

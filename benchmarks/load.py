@@ -1,4 +1,4 @@
-"""A load generator that costs little, because it shares the machine: keep-alive HTTP/1.1 connections written by hand."""
+"""A load generator that costs little, as it shares the machine: keep-alive HTTP/1.1 connections written by hand."""
 
 from __future__ import annotations
 

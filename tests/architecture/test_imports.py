@@ -7,6 +7,7 @@ nobody calls back. Generated code stays in transport edges.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,11 +21,18 @@ HOST_LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"invocation"}),
     frozenset({"access"}),
     frozenset({"supervisor"}),
-    frozenset({"packages", "config"}),
+    frozenset({"packages"}),
+    frozenset({"config"}),
 )
 """Packages of gestalt_host from top to bottom; each may import its own layer's own package and those below."""
-EDGES = frozenset({"service", "services", "client", "clients", "convert", "faults", "lifecycle", "serve"})
-"""Module names that may import generated code, wherever they are."""
+EDGES = re.compile(r"(.*_)?(service|client|convert)|lifecycle")
+"""Names of modules that are transport edges, wherever they are: they may import generated code."""
+OTHER_EDGES = {
+    "providers/indexeddb/gestalt_workflow/host.py": "client of WorkflowHost",
+    "gestalt_host/supervisor/stores.py": "opens scopes on the store's socket",
+    "providers/indexeddb/gestalt_workflow/targets.py": "compares targets in their wire form, unknown fields included",
+    "providers/indexeddb_store/gestalt_store/wire.py": "splices records as the bytes they arrived in",
+}
 
 
 def modules(folder: str) -> Iterator[Path]:
@@ -118,7 +126,8 @@ def test_the_sdk_imports_no_provider() -> None:
 def test_generated_code_stays_in_transport_edges(folder: str) -> None:
     wrong = []
     for path in modules(folder):
-        if path.stem in EDGES or "hostservices" in path.parts:
+        name_below = path.relative_to(ROOT).as_posix()
+        if EDGES.fullmatch(path.stem) or name_below in OTHER_EDGES or "hostservices" in path.parts:
             continue
         wrong += [
             f"{path.relative_to(ROOT)}:{line} imports {name}"

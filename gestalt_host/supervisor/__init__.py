@@ -1,0 +1,22 @@
+"""Provider processes: launching, configuring, watching, restarting and stopping them, and the sockets in between."""
+
+from gestalt_host.supervisor.directories import sweep_stale
+from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.host_services import HostService
+from gestalt_host.supervisor.identity import Identity
+from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.stores import BoundStore, Store
+
+__all__ = [
+    "BoundStore",
+    "HostService",
+    "Identity",
+    "ProviderDown",
+    "ProviderProcess",
+    "ProviderSpec",
+    "ProviderStartFailed",
+    "State",
+    "Store",
+    "Timings",
+    "sweep_stale",
+]

@@ -1,0 +1,114 @@
+"""One operating-system process: spawning it as a direct child, waiting for it, ending it and all it started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from gestalt_host.supervisor.errors import ProviderStartFailed
+
+SPAWN_ATTEMPTS = 5
+BUSY_WAIT_S = 0.1
+_STDERR = 2
+
+
+class Child:
+    """A running or ended child process. It leads a session of its own, so that Ctrl-C reaches only the host."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def spawn(cls, args: Sequence[str], env: Mapping[str, str]) -> Child:
+        """Start the command: null stdin, both outputs to the host's stderr, the host's working directory.
+
+        Raises:
+            ProviderStartFailed: it cannot be executed.
+        """
+        for attempt in range(1, SPAWN_ATTEMPTS + 1):
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *_dying_with_the_host(args),
+                    env=dict(env),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=_STDERR,
+                    stderr=_STDERR,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                # A file that somebody still writes, for example a fresh copy of an executable.
+                if error.errno != errno.ETXTBSY or attempt == SPAWN_ATTEMPTS:
+                    raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
+                await asyncio.sleep(BUSY_WAIT_S * attempt)
+            else:
+                return cls(process)
+        raise AssertionError("unreachable")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """The exit status; negative for a signal."""
+        return await self._process.wait()
+
+    def describe_exit(self) -> str:
+        """How it ended, for messages: ``exit status 3``, ``signal SIGKILL``."""
+        code = self._process.returncode
+        if code is None:
+            return "running"
+        if code >= 0:
+            return f"exit status {code}"
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+
+    async def stop(self, grace_s: float) -> int:
+        """SIGTERM, up to ``grace_s`` of patience, SIGKILL; returns the exit status when the process has been reaped."""
+        if self.running:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
+        self.kill()
+        return await self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to the process and to whatever else is in its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self.running:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+
+def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:
+    """The command behind ``setpriv``, which asks Linux for SIGTERM at the host's death and then becomes the command.
+
+    Not every SDK watches its parent (contract.md 2.4). Doing it between fork and exec in Python would not be safe in a
+    process with threads.
+    """
+    wrapper = _setpriv()
+    if wrapper is None or not os.access(args[0], os.X_OK):
+        return args
+    return (wrapper, "--pdeathsig", "TERM", "--", *args)
+
+
+@cache
+def _setpriv() -> str | None:
+    return shutil.which("setpriv") if sys.platform == "linux" else None

@@ -1,0 +1,106 @@
+"""Temporary directories of provider sockets: private, short paths, and none left behind by a host that was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from gestalt_host.errors import HostError
+from gestalt_host.supervisor.process_identity import ProcessIdentity
+
+PREFIX = "gstp-"
+ORPHAN_GRACE_S = 3.0
+_OWNER, _CHILD = "owner", "child"
+_POLL_S = 0.05
+
+log = structlog.get_logger()
+
+
+def base_directories() -> list[Path]:
+    """Where socket directories may be, best first: short paths, because a socket's is limited to about 100 bytes."""
+    names = ("/tmp", tempfile.gettempdir(), "/var/tmp", "/dev/shm", ".")
+    return [Path(name) for name in dict.fromkeys(names)]
+
+
+def make_directory() -> Path:
+    """A fresh ``gstp-*`` directory, mode 0700, that names this process as its owner.
+
+    Raises:
+        HostError: none of the base directories can be written to.
+    """
+    for base in base_directories():
+        try:
+            directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base)).absolute()
+        except OSError:
+            continue
+        (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
+        return directory
+    raise HostError(f"no directory for sockets can be made in {', '.join(map(str, base_directories()))}")
+
+
+def note_child(directory: Path, pid: int) -> None:
+    """Note the provider's process, so that a later host can end it if this one is killed."""
+    (directory / _CHILD).write_text(str(ProcessIdentity.of(pid)))
+
+
+def remove_directory(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+async def sweep_stale(bases: Iterable[Path] | None = None) -> int:
+    """Remove what hosts of this user left behind when they were killed: orphaned providers, then their directories.
+
+    Directories of running hosts, of other users and of other PID namespaces are left alone. Returns how many were
+    removed.
+    """
+    stale = list(_stale_directories(base_directories() if bases is None else bases))
+    orphans = [child for child in (_read(directory / _CHILD) for directory in stale) if child and child.is_running()]
+    if orphans:
+        log.warning(
+            "ending providers of a host that was killed",
+            event_name="orphans.ending",
+            pids=[orphan.pid for orphan in orphans],
+        )
+        await _end(orphans)
+    for directory in stale:
+        remove_directory(directory)
+    return len(stale)
+
+
+def _stale_directories(bases: Iterable[Path]) -> Iterator[Path]:
+    for base in bases:
+        try:
+            candidates = sorted(base.glob(f"{PREFIX}*"))
+        except OSError:
+            continue
+        for directory in candidates:
+            owner = _read(directory / _OWNER)
+            if owner is not None and owner.is_provably_dead():
+                yield directory
+
+
+def _read(path: Path) -> ProcessIdentity | None:
+    try:
+        if path.parent.lstat().st_uid != os.getuid():
+            return None
+        return ProcessIdentity.parse(path.read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+async def _end(processes: list[ProcessIdentity]) -> None:
+    for number, wait_s in ((signal.SIGTERM, ORPHAN_GRACE_S), (signal.SIGKILL, 1.0)):
+        for process in processes:
+            if process.is_running():
+                os.kill(process.pid, number)
+        waited = 0.0
+        while waited < wait_s and any(process.is_running() for process in processes):
+            await asyncio.sleep(_POLL_S)
+            waited += _POLL_S

@@ -1,0 +1,156 @@
+"""The host's side of the lifecycle calls (contract.md 1.3, 4.5): generated code and gRPC statuses end here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from gestalt_host.supervisor.errors import ProviderStartFailed
+from gestalt_host.supervisor.identity import Identity
+from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.values import to_struct
+
+PROTOCOL_VERSION = 3
+CALL_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+HEALTH_TIMEOUT_S = 2.0
+POLL_S = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    kind: str
+    minimum: int
+    maximum: int
+    identity: Identity
+
+
+async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> Identity:
+    """The first identity: kind and protocol bounds must fit.
+
+    Raises:
+        ProviderStartFailed: they do not, or the call failed.
+    """
+    answer = await _identity(channel, "get provider identity")
+    if answer.kind != kind.value:
+        raise ProviderStartFailed(f"provider kind mismatch: got {answer.kind}, want {kind.value}")
+    if (answer.minimum and answer.minimum > PROTOCOL_VERSION) or (answer.maximum and answer.maximum < PROTOCOL_VERSION):
+        raise ProviderStartFailed(
+            f"provider speaks protocol versions {answer.minimum} to {answer.maximum}, host requires {PROTOCOL_VERSION}"
+        )
+    return answer.identity
+
+
+async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> Identity:
+    """Configure the provider and ask for the identity that the host shows.
+
+    Raises:
+        ProviderStartFailed: the configuration cannot be sent or is refused.
+    """
+    request = runtime_pb2.ConfigureProviderRequest(name=name, protocol_version=PROTOCOL_VERSION)
+    if config:
+        try:
+            request.config.CopyFrom(to_struct(config))
+        except TypeError as error:
+            raise ProviderStartFailed(f"encode provider config: {error}") from error
+    stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
+    try:
+        response = await stub.ConfigureProvider(request, timeout=CALL_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise ProviderStartFailed(_prefixed("configure provider", error)) from error
+    _require_version(response.protocol_version)
+    return (await _identity(channel, "get configured provider identity")).identity
+
+
+async def start_provider(channel: grpc.aio.Channel) -> None:
+    """Tell a workflow provider to begin its background work; one that has no such call has begun already.
+
+    Raises:
+        ProviderStartFailed: it refused.
+    """
+    stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
+    try:
+        response = await stub.StartProvider(Empty(), timeout=START_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return
+        raise ProviderStartFailed(_prefixed("start provider", error)) from error
+    _require_version(response.protocol_version)
+
+
+async def start_integration(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> None:
+    """The sequence of a plugin: metadata, asked until it is served, then StartProvider.
+
+    Raises:
+        ProviderStartFailed: it refused.
+    """
+    stub = plugin_pb2_grpc.IntegrationProviderStub(channel)
+    while True:
+        try:
+            await stub.GetMetadata(Empty(), timeout=CALL_TIMEOUT_S)
+            break
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                break
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise ProviderStartFailed(_prefixed("get provider metadata", error)) from error
+            await asyncio.sleep(POLL_S)
+    request = plugin_pb2.StartProviderRequest(name=name, protocol_version=PROTOCOL_VERSION)
+    if config:
+        try:
+            request.config.CopyFrom(to_struct(config))
+        except TypeError as error:
+            raise ProviderStartFailed(f"encode provider config: {error}") from error
+    try:
+        response = await stub.StartProvider(request, timeout=START_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return
+        raise ProviderStartFailed(_prefixed("start provider", error)) from error
+    _require_version(response.protocol_version)
+
+
+async def is_healthy(channel: grpc.aio.Channel) -> bool:
+    """Whether the provider answers its health check with ready, within two seconds."""
+    stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
+    try:
+        response = await stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT_S)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(response.ready)
+
+
+async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:
+    stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
+    try:
+        answer = await stub.GetProviderIdentity(Empty(), timeout=CALL_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise ProviderStartFailed(_prefixed(step, error)) from error
+    kind = runtime_pb2.ProviderKind.Name(answer.kind).removeprefix("PROVIDER_KIND_").lower()
+    identity = Identity(
+        answer.display_name,
+        answer.version,
+        answer.description,
+        tuple(answer.warnings),
+        frozenset(answer.capabilities),
+    )
+    return _Answer(kind, answer.min_protocol_version, answer.max_protocol_version, identity)
+
+
+def _require_version(version: int) -> None:
+    if version != PROTOCOL_VERSION:
+        raise ProviderStartFailed(
+            f"provider responded with protocol version {version}, host requires {PROTOCOL_VERSION}"
+        )
+
+
+def _prefixed(step: str, error: grpc.aio.AioRpcError) -> str:
+    """The provider's own text behind the step; SDKs put the same prefix in front already."""
+    text = error.details() or error.code().name
+    return text if text.startswith(f"{step}: ") else f"{step}: {text}"

@@ -1,0 +1,219 @@
+"""IndexedDB entries and what their consumers get of them: a scope of one process, or a process each.
+
+Sources: contract.md 5.8, config.md 12, design decision 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+import structlog
+
+from gestalt_host.supervisor.errors import ProviderStartFailed
+from gestalt_host.supervisor.host_services import HostService
+from gestalt_host.supervisor.identity import Identity
+from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_sdk.environment import INDEXEDDB_SOCKET
+from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+
+SCOPES = "indexeddb.scopes"
+OPEN_TIMEOUT_S = 30.0
+_SERVER_DSN = ("postgres://", "postgresql://", "mysql://", "sqlserver://")
+
+log = structlog.get_logger()
+
+Relay = Callable[[grpc.aio.Channel, Sequence[str]], Callable[[grpc.aio.Server], Sequence[str]]]
+"""Makes the ``register`` of a relay to a channel that allows only the named object stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundStore:
+    """What a consumer's process needs for its binding: the path of a socket, or a host service in front of one."""
+
+    socket: str = ""
+    service: HostService | None = None
+
+    @property
+    def sockets(self) -> dict[str, str]:
+        return {INDEXEDDB_SOCKET: self.socket} if self.socket else {}
+
+    @property
+    def services(self) -> tuple[HostService, ...]:
+        return (self.service,) if self.service else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    db: str
+    object_stores: tuple[str, ...]
+    path: str
+
+
+class _WithoutScopes(ProviderStartFailed):
+    """The store has to run once for each binding; found out before it is configured."""
+
+
+class Store:
+    """One configured IndexedDB entry.
+
+    With the capability ``indexeddb.scopes`` it is one process, and every binding is a scope, opened again on the same
+    path after a restart. Any other store runs once for each binding with its config rewritten.
+    """
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        package: str,
+        relay: Relay,
+        environ: Mapping[str, str] | None = None,
+        timings: Timings | None = None,
+    ) -> None:
+        """``package`` is the address in the store's manifest, which tells how its config is rewritten."""
+        self.name = spec.name
+        self._spec = spec
+        self._package = package
+        self._relay = relay
+        self._environ = environ
+        self._timings = timings
+        self._scoped: ProviderProcess | None = None
+        self._dedicated: dict[tuple[str, tuple[str, ...]], ProviderProcess] = {}
+        self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
+
+    @property
+    def processes(self) -> list[ProviderProcess]:
+        return [self._scoped] if self._scoped is not None else list(self._dedicated.values())
+
+    @property
+    def ready(self) -> bool:
+        return all(process.state is State.READY for process in self.processes)
+
+    @property
+    def reason(self) -> str:
+        """Why the store is not ready."""
+        return "; ".join(process.last_error for process in self.processes if process.last_error)
+
+    async def is_healthy(self) -> bool:
+        """Whether every process of the store is ready and healthy."""
+        for process in self.processes:
+            if not await process.is_healthy():
+                return False
+        return True
+
+    async def start(self) -> None:
+        """Start the store's process, if one serves all its bindings.
+
+        Raises:
+            ProviderStartFailed: the store does not come up.
+        """
+        process = self._new_process(self._spec)
+        process.after_identity(_require_scopes)
+        process.before_ready(self._open_scopes)
+        self._scoped = process
+        try:
+            await process.start()
+        except ProviderStartFailed as error:
+            self._scoped = None
+            if not isinstance(error.__cause__, _WithoutScopes):
+                raise
+            log.info(
+                "store has no scopes; it runs once for each binding", event_name="store.unscoped", provider=self.name
+            )
+
+    async def bind(self, db: str, object_stores: Sequence[str] = ()) -> BoundStore:
+        """The consumer's part of the store. The same binding again is the same part.
+
+        Raises:
+            ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
+        """
+        key = (db, tuple(object_stores))
+        if self._scoped is not None:
+            if key not in self._scopes:
+                path = str(self._scoped.directory / f"scope-{len(self._scopes)}.sock")
+                # Noted first: a store that restarts during the call opens it with the others.
+                self._scopes[key] = scope = _Scope(db, key[1], path)
+                try:
+                    await self._open(scope)
+                except ProviderStartFailed:
+                    del self._scopes[key]
+                    raise
+            return BoundStore(socket=self._scopes[key].path)
+        process = await self._dedicated_process(db)
+        if not object_stores:
+            return BoundStore(socket=str(process.socket))
+        register = self._relay(process.channel, key[1])
+        return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        for process in self.processes:
+            await process.stop(grace_s)
+
+    def kill(self) -> None:
+        for process in self.processes:
+            process.kill()
+
+    async def _dedicated_process(self, db: str) -> ProviderProcess:
+        key = (db, ())
+        if key not in self._dedicated:
+            config = scoped_config(self._package, self._spec.config, db)
+            process = self._new_process(replace(self._spec, config=config))
+            await process.start()
+            self._dedicated[key] = process
+        return self._dedicated[key]
+
+    def _new_process(self, spec: ProviderSpec) -> ProviderProcess:
+        return ProviderProcess(spec, self._environ, self._timings)
+
+    async def _open_scopes(self) -> None:
+        for scope in self._scopes.values():
+            await self._open(scope)
+
+    async def _open(self, scope: _Scope) -> None:
+        assert self._scoped is not None
+        stub = datastore_pb2_grpc.IndexedDBScopesStub(self._scoped.channel)
+        request = datastore_pb2.OpenScopeRequest(db=scope.db, object_stores=scope.object_stores, socket_path=scope.path)
+        try:
+            await stub.OpenScope(request, timeout=OPEN_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            text = error.details() or error.code().name
+            raise ProviderStartFailed(f'indexeddb "{self.name}": open scope "{scope.db}": {text}') from error
+
+
+def _require_scopes(identity: Identity) -> None:
+    if SCOPES not in identity.capabilities:
+        raise _WithoutScopes(f"the store does not offer {SCOPES}")
+
+
+def scoped_config(package: str, config: Mapping[str, Any], db: str) -> dict[str, Any]:
+    """The store's config for one binding (config.md 12.3).
+
+    Raises:
+        ProviderStartFailed: this store has no namespace that a config can choose.
+    """
+    scoped = dict(config)
+    if package.endswith("/indexeddb/relationaldb"):
+        if _is_server_dsn(config.get("dsn")):
+            for key in ("table_prefix", "prefix"):
+                scoped.pop(key, None)
+            scoped["schema"] = db
+        else:
+            scoped.pop("schema", None)
+            scoped["table_prefix"] = scoped["prefix"] = f"{db}_"
+    elif package.endswith("/indexeddb/mongodb"):
+        scoped["database"] = db
+    elif package.endswith("/indexeddb/dynamodb"):
+        scoped["table"] = db
+    else:
+        raise ProviderStartFailed(
+            f"scoped indexeddb bindings need a provider with config-level namespace support or the capability "
+            f"{SCOPES}; {package or 'this one'} has neither"
+        )
+    return scoped
+
+
+def _is_server_dsn(dsn: Any) -> bool:
+    if not isinstance(dsn, str) or not dsn:
+        return True
+    return dsn.startswith(_SERVER_DSN) or "@tcp(" in dsn or "@unix(" in dsn

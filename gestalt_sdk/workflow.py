@@ -6,6 +6,7 @@ Errors of every method: ``ServiceRefused`` with the host's code and text, ``Serv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 import grpc
@@ -247,8 +248,32 @@ class WorkflowManagerClient:
         request = pb.WorkflowManagerResumeEventTriggerRequest(trigger_id=trigger_id, invocation_token=self._token)
         return _trigger(await call(self._stub.ResumeEventTrigger, request))
 
-    async def publish_event(self, event: Event, *, provider: str = "") -> Event:
-        """Publish to ``provider`` or, when empty, to every one; returns the event with id and time filled in."""
+    async def publish_event(
+        self,
+        event: Event | str,
+        *,
+        source: str = "",
+        subject: str = "",
+        data: Mapping[str, Any] | None = None,
+        id: str = "",
+        time: datetime | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        provider: str = "",
+    ) -> Event:
+        """Publish an event, given whole or as its type and parts.
+
+        Args:
+            id: A repeated id of the same source creates no further runs. Empty: the host chooses one.
+            provider: Only to this workflow provider; empty: to every one.
+        Returns:
+            The event with id, time and version filled in.
+        """
+        if isinstance(event, str):
+            event = Event(
+                event, source=source, subject=subject, data=data or {}, id=id, time=time, extensions=extensions or {}
+            )
+        elif source or subject or data or id or time or extensions:
+            raise ValueError("an Event is given whole: its parts cannot be given beside it")
         request = pb.WorkflowManagerPublishEventRequest(
             event=event_to_proto(event), invocation_token=self._token, provider_name=provider
         )

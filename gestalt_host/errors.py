@@ -42,6 +42,14 @@ class AuthorizationDenied(HostError):
         super().__init__(f"authorization denied: {detail}" if detail else "authorization denied")
 
 
+class OperationAccessDenied(AuthorizationDenied):
+    """A policy denies a public request; the text does not say whether plugin or operation (http-api.md 7.4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.args = ("operation access denied",)
+
+
 class TokenScopeDenied(HostError):
     """The permission ceiling lacks the plugin or operation."""
 
@@ -98,6 +106,13 @@ class WorkflowNotConfigured(HostError):
     """The host has no workflow subsystem, or a provider lacks what the request needs."""
 
 
+class AgentsNotAvailable(WorkflowNotConfigured):
+    """An agent target on a host that was built without agents."""
+
+    def __init__(self) -> None:
+        super().__init__("agents are not configured")
+
+
 class ProviderRequired(HostError):
     """No workflow (or agent) provider was named and none is the default."""
 
@@ -124,3 +139,17 @@ class ProviderRefused(HostError):
 
 class PluginUnavailable(HostError):
     """The plugin's process is not running or the call to it broke."""
+
+
+class CallTooDeep(HostError):
+    """Plugins invoke one another deeper than is allowed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"plugin invocations are nested deeper than {limit}")
+
+
+class RecursiveCall(HostError):
+    """A plugin's operation is invoked while it is in the chain of callers."""
+
+    def __init__(self, plugin: str, operation: str) -> None:
+        super().__init__(f"recursive call detected: {plugin}/{operation} already in call chain")

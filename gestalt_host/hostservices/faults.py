@@ -1,0 +1,85 @@
+"""Domain errors of the host as gRPC statuses (contract.md 4.2-4.4), one table for each service that providers dial."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from gestalt_host import errors
+from gestalt_host.access.invocation_tokens import InvocationTokenInvalid
+from gestalt_host.workflows.agents import AgentTurnFailed
+from gestalt_host.workflows.execution import ReferenceLookupFailed
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.faults import Fault, FaultTable, status_of
+
+log = structlog.get_logger()
+
+# ProviderRefused has no row of its own: it keeps the code that the provider answered.
+_COMMON: dict[type[GestaltError], Fault] = {
+    errors.NotAuthenticated: Fault("NOT_AUTHENTICATED", StatusCode.UNAUTHENTICATED),
+    errors.AuthorizationDenied: Fault("AUTHORIZATION_DENIED", StatusCode.PERMISSION_DENIED),
+    errors.TokenScopeDenied: Fault("TOKEN_SCOPE_DENIED", StatusCode.PERMISSION_DENIED),
+    errors.PluginNotFound: Fault("PLUGIN_NOT_FOUND", StatusCode.NOT_FOUND),
+    errors.OperationNotFound: Fault("OPERATION_NOT_FOUND", StatusCode.NOT_FOUND),
+    errors.ObjectNotFound: Fault("OBJECT_NOT_FOUND", StatusCode.NOT_FOUND),
+    errors.InvalidArgument: Fault("INVALID_ARGUMENT", StatusCode.INVALID_ARGUMENT),
+    errors.InvalidInvocation: Fault("INVALID_INVOCATION", StatusCode.UNKNOWN),
+    errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
+    errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
+    errors.WorkflowNotConfigured: Fault("WORKFLOW_NOT_CONFIGURED", StatusCode.FAILED_PRECONDITION),
+    errors.CapabilityMissing: Fault("CAPABILITY_MISSING", StatusCode.FAILED_PRECONDITION),
+    errors.ProviderRequired: Fault("PROVIDER_REQUIRED", StatusCode.INVALID_ARGUMENT),
+    errors.ProviderUnknown: Fault("PROVIDER_UNKNOWN", StatusCode.NOT_FOUND),
+    errors.ProviderUnavailable: Fault("PROVIDER_UNAVAILABLE", StatusCode.UNAVAILABLE),
+    errors.ProviderRefused: Fault("PROVIDER_REFUSED", StatusCode.UNKNOWN),
+    errors.PluginUnavailable: Fault("PLUGIN_UNAVAILABLE", StatusCode.UNAVAILABLE),
+    errors.CallTooDeep: Fault("CALL_TOO_DEEP", StatusCode.RESOURCE_EXHAUSTED),
+    errors.RecursiveCall: Fault("RECURSIVE_CALL", StatusCode.FAILED_PRECONDITION),
+    InvocationTokenInvalid: Fault("INVOCATION_TOKEN_INVALID", StatusCode.FAILED_PRECONDITION),
+    ReferenceLookupFailed: Fault("REFERENCE_LOOKUP_FAILED", StatusCode.INTERNAL),
+    AgentTurnFailed: Fault("AGENT_TURN_FAILED", StatusCode.UNKNOWN),
+}
+
+MANAGER_FAULTS: FaultTable = _COMMON
+
+WORKFLOW_HOST_FAULTS: FaultTable = {
+    **_COMMON,
+    errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
+    errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
+}
+
+INVOKER_FAULTS: FaultTable = {
+    **_COMMON,
+    errors.InvalidInvocation: Fault("INVALID_INVOCATION", StatusCode.INVALID_ARGUMENT),
+}
+
+
+@asynccontextmanager
+async def answering(context: ServerContext, table: FaultTable, prefix: str = "") -> AsyncIterator[None]:
+    """End the call with the status of any error raised inside.
+
+    Args:
+        prefix: Put before the text, except before an invocation token's errors.
+    """
+    try:
+        yield
+    except GestaltError as error:
+        if isinstance(error, errors.ProviderRefused) and error.code in StatusCode.__members__:
+            code = StatusCode[error.code]
+            table = {**table, errors.ProviderRefused: Fault("PROVIDER_REFUSED", code)}
+        status = status_of(error, table)
+        if status is None:
+            log.exception("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__)
+            await context.abort(StatusCode.INTERNAL, f"{prefix}internal error")
+        else:
+            status.message = prefix + status.message
+            await context.abort_with_status(rpc_status.to_status(status))
+    except Exception:
+        # A bug: its traceback belongs in the log, not in a peer's error text.
+        log.exception("unexpected failure", event_name="rpc.failed")
+        await context.abort(StatusCode.INTERNAL, f"{prefix}internal error")

@@ -1,0 +1,112 @@
+"""WorkflowHost: the service that one workflow provider dials to have its runs executed (contract.md 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+
+from gestalt_host.errors import InvalidArgument
+from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering
+from gestalt_host.hostservices.workflow_context import workflow_struct
+from gestalt_host.supervisor.host_services import HostService
+from gestalt_host.workflows import convert
+from gestalt_host.workflows.client import WorkflowProviderClient
+from gestalt_host.workflows.execution import RunExecutor
+from gestalt_host.workflows.model import ExecutionReference, Signal, Target
+from gestalt_host.workflows.targets import same_target
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+
+SERVICE = "gestalt.provider.v1.WorkflowHost"
+PREFIX = "workflow invoke operation: "
+
+
+def workflow_host(client: WorkflowProviderClient, executor: RunExecutor) -> HostService:
+    """The service for the provider behind ``client``; its socket identifies it."""
+
+    def register(server: grpc.aio.Server) -> Sequence[str]:
+        workflow_pb2_grpc.add_WorkflowHostServicer_to_server(WorkflowHostServicer(client, executor), server)
+        return [SERVICE]
+
+    return HostService(WORKFLOW_HOST_SOCKET, register)
+
+
+class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
+    def __init__(self, client: WorkflowProviderClient, executor: RunExecutor) -> None:
+        self._client = client
+        self._executor = executor
+
+    async def InvokeOperation(
+        self, request: pb.InvokeWorkflowOperationRequest, context: ServerContext
+    ) -> pb.InvokeWorkflowOperationResponse:
+        async with answering(context, WORKFLOW_HOST_FAULTS, PREFIX):
+            _check(request)
+            result = await self._executor.invoke(self._client, WireInvocation(request))
+        return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
+
+
+def _check(request: pb.InvokeWorkflowOperationRequest) -> None:
+    kind = request.target.WhichOneof("kind")
+    if kind == "agent":
+        if not request.target.agent.provider_name.strip():
+            raise InvalidArgument("target.agent.provider_name is required")
+    else:
+        if not request.target.plugin.plugin_name.strip():
+            raise InvalidArgument("target.plugin.plugin_name is required")
+        if not request.target.plugin.operation.strip():
+            raise InvalidArgument("target.plugin.operation is required")
+    if not request.execution_ref.strip():
+        raise InvalidArgument("execution_ref is required")
+
+
+class WireInvocation:
+    """One request, as ``workflows.execution`` asks about it; decoded only where somebody looks."""
+
+    def __init__(self, request: pb.InvokeWorkflowOperationRequest) -> None:
+        self._request = request
+        self.run_id = request.run_id.strip()
+        self.execution_ref = request.execution_ref.strip()
+        self._signals: list[Signal] | None = None
+
+    def trigger_kind(self) -> str:
+        return self._request.trigger.WhichOneof("kind") or ""
+
+    def carried(self) -> bytes:
+        if not self._request.HasField("reference"):
+            return b""
+        return self._request.reference.SerializeToString(deterministic=True)
+
+    def carried_reference(self) -> ExecutionReference:
+        return convert.reference_from_proto(self._request.reference)
+
+    def target(self) -> Target | None:
+        return convert.target_from_proto(self._request.target)
+
+    def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
+        # Equal messages are equal targets; only others need their normalised forms compared.
+        if carried and self._request.target == self._request.reference.target:
+            return True
+        return same_target(self.target(), reference.target)
+
+    def params(self) -> Struct:
+        own = self._request.target.plugin.input
+        extra = self._request.input
+        if not extra.fields:
+            return own
+        merged = Struct()
+        merged.CopyFrom(own)
+        for name in extra.fields:
+            merged.fields[name].CopyFrom(extra.fields[name])
+        return merged
+
+    def workflow(self, provider: str) -> Struct:
+        return workflow_struct(self._request, provider, self._request.target.plugin.input, self.signals())
+
+    def signals(self) -> list[Signal]:
+        if self._signals is None:
+            self._signals = [convert.signal_from_proto(item) for item in self._request.signals]
+        return self._signals

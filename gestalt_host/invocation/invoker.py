@@ -1,0 +1,126 @@
+"""Invoking a plugin's operation: every check in its order, then the call (http-api.md 7.2, semantics.md 12.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gestalt_host.access.authorizer import Access, Authorizer
+from gestalt_host.access.invocation_tokens import Call, Delegation, InvocationTokens
+from gestalt_host.access.subjects import Principal
+from gestalt_host.errors import (
+    AuthorizationDenied,
+    CallTooDeep,
+    OperationAccessDenied,
+    RecursiveCall,
+    TokenScopeDenied,
+)
+from gestalt_host.invocation.connections import connection_for, credential_for, require_usable
+from gestalt_host.invocation.model import Execution, OperationResult, Payload, Plugin
+from gestalt_host.invocation.plugins import PluginRegistry, operation_of
+
+MAX_DEPTH = 5
+"""Nested invocations, plugin calling plugin (contract.md 4.4)."""
+
+
+class Invoker:
+    def __init__(self, plugins: PluginRegistry, authorizer: Authorizer, tokens: InvocationTokens) -> None:
+        self.plugins = plugins
+        self._authorizer = authorizer
+        self._tokens = tokens
+
+    async def invoke(
+        self,
+        who: Principal,
+        plugin: str,
+        operation: str,
+        params: Payload,
+        *,
+        connection: str = "",
+        instance: str = "",
+        credential_mode: str = "",
+        workflow: Payload | None = None,
+        idempotency_key: str = "",
+        public: bool = False,
+        call: Call | None = None,
+    ) -> OperationResult:
+        """Check, resolve the credential, execute.
+
+        Args:
+            who: Whom the operation runs as.
+            workflow: The ``workflow`` struct, for calls that come from a run.
+            public: The caller is a person's or program's HTTP request: hidden operations do not exist for it, and
+                denials do not say which part was denied.
+            call: Of a plugin that invokes another one: the chain so far.
+        Raises:
+            HostError: see http-api.md 7.4 and semantics.md 12.3 for the classes.
+        """
+        found = self.plugins.get(plugin)
+        if not public and who.ceiling is not None and not who.ceiling.allows_plugin(plugin):
+            raise TokenScopeDenied(plugin)
+        access = self._authorizer.access(who, plugin)
+        if access is None:
+            raise OperationAccessDenied() if public else AuthorizationDenied(plugin)
+        self._require_operation(who, found, operation, access, public=public)
+        used = connection_for(found, operation, connection)
+        require_usable(found, operation, used, who, named=bool(connection))
+        if who.ceiling is not None and not who.ceiling.allows(plugin, operation):
+            raise TokenScopeDenied(f"{plugin}.{operation}" if who.ceiling.allows_plugin(plugin) else plugin)
+        credential = credential_for(found, used, who, instance, credential_mode)
+        call = _extend(call, plugin, credential.instance, operation)
+        delegation = Delegation(
+            principal=who, call=call, connection=credential.connection, instance=credential.instance
+        )
+        execution = Execution(
+            operation=found.provider_operations.get(operation, operation),
+            params=params,
+            subject=who.actor,
+            credential=credential,
+            access=access,
+            workflow=workflow,
+            invocation_id=call.request_id,
+            invocation_token=self._tokens.mint(plugin, delegation),
+            idempotency_key=idempotency_key,
+        )
+        return await found.runner.execute(execution)
+
+    def require_access(self, who: Principal, plugin: str) -> Plugin:
+        """The first two checks of a public request, for routes that read the body only after them.
+
+        Raises:
+            PluginNotFound, OperationAccessDenied
+        """
+        found = self.plugins.get(plugin)
+        if self._authorizer.access(who, plugin) is None:
+            raise OperationAccessDenied
+        return found
+
+    def usable_operations(self, who: Principal, plugin: Plugin) -> list[str]:
+        """Ids of the visible operations that the caller's role and ceiling allow, in the catalogue's order."""
+        access = self._authorizer.access(who, plugin.name)
+        if access is None:
+            return []
+        return [
+            name
+            for name, operation in plugin.operations.items()
+            if operation.visible is not False
+            and self._authorizer.allows_operation(access, operation.allowed_roles)
+            and (who.ceiling is None or who.ceiling.allows(plugin.name, name))
+        ]
+
+    def _require_operation(
+        self, who: Principal, plugin: Plugin, operation: str, access: Access, *, public: bool
+    ) -> None:
+        entry = operation_of(plugin, operation, visible_only=public)
+        if not self._authorizer.allows_operation(access, entry.allowed_roles):
+            raise OperationAccessDenied() if public else AuthorizationDenied(f"{plugin.name}.{operation}")
+
+
+def _extend(call: Call | None, plugin: str, instance: str, operation: str) -> Call:
+    link = f"{plugin}/{instance or 'default'}/{operation}"
+    if call is None:
+        return Call(chain=(link,))
+    if call.depth >= MAX_DEPTH:
+        raise CallTooDeep(MAX_DEPTH)
+    if link in call.chain:
+        raise RecursiveCall(plugin, operation)
+    return replace(call, depth=call.depth + 1, chain=(*call.chain, link))

@@ -1,0 +1,122 @@
+"""Plugins as invoking needs them: operations, connections, declared invokes. The daemon's wiring builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from google.protobuf.struct_pb2 import Struct
+
+from gestalt_host.access.authorizer import Access
+from gestalt_host.access.subjects import Actor
+from gestalt_host.packages.catalogue import Catalogue, Operation
+
+PLUGIN_CONNECTION = "_plugin"
+"""Internal name of a plugin's implicit connection; ``plugin`` is its public alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationResult:
+    """What an operation answered. ``status`` is HTTP-like (0 counts as 200), ``body`` usually JSON text."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a plugin reaches what is behind it (config.md 15).
+
+    Attributes:
+        mode: ``none``, ``platform`` (one credential of the deployment) or ``user`` (the subject's own).
+        token: Static access token of a platform connection; empty when it has none.
+        internal: Only for runs of the configuration, never for public requests.
+    """
+
+    name: str
+    mode: str = "none"
+    token: str = field(default="", repr=False)
+    internal: bool = False
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """An operation (or surface) of another plugin that a plugin declares to call."""
+
+    plugin: str
+    operation: str = ""
+    surface: str = ""
+    credential_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What an invocation uses of a connection; ``connection`` is the internal name."""
+
+    mode: str = "none"
+    subject_id: str = ""
+    connection: str = ""
+    instance: str = ""
+    token: str = field(default="", repr=False)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+Payload = Mapping[str, Any] | Struct
+"""A JSON object: as a dict, or as the struct that it arrived in and leaves in, which is never taken apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One call of a plugin's operation, complete."""
+
+    operation: str
+    params: Payload
+    subject: Actor
+    credential: Credential
+    access: Access
+    workflow: Payload | None = None
+    invocation_id: str = ""
+    invocation_token: str = field(default="", repr=False)
+    idempotency_key: str = ""
+
+
+class OperationRunner(Protocol):
+    """Carries out an execution: ``plugin_client.PluginClient`` for a plugin process."""
+
+    async def execute(self, execution: Execution) -> OperationResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A configured plugin.
+
+    Attributes:
+        operations: By the id that callers use (the alias, where ``allowedOperations`` gives one).
+        provider_operations: Those ids to the plugin's own, where they differ.
+        operation_connections: Operation id to the connection that the catalogue binds it to.
+        connections: By internal name; the implicit ``_plugin`` included when it exists.
+        default_connection: Name by the rule of config.md 15.3.
+        catalogue: As the package has it, before ``allowedOperations``.
+    """
+
+    name: str
+    runner: OperationRunner
+    operations: Mapping[str, Operation]
+    display_name: str = ""
+    description: str = ""
+    catalogue: Catalogue | None = None
+    provider_operations: Mapping[str, str] = field(default_factory=dict)
+    operation_connections: Mapping[str, str] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    default_connection: str = PLUGIN_CONNECTION
+    invokes: tuple[Invoke, ...] = ()
+
+    def declared_invoke(self, plugin: str, operation: str) -> Invoke | None:
+        """The declared invoke of that operation, None when this plugin declares none."""
+        for item in self.invokes:
+            if item.plugin == plugin and item.operation == operation and not item.surface:
+                return item
+        return None

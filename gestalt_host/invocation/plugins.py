@@ -1,0 +1,46 @@
+"""The plugins that run on this host, by name; filled by the daemon's wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gestalt_host.errors import OperationNotFound, PluginNotFound
+from gestalt_host.invocation.model import Plugin
+from gestalt_host.packages.catalogue import Operation
+
+
+class PluginRegistry:
+    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+        self._plugins: dict[str, Plugin] = {}
+        for plugin in plugins:
+            self.add(plugin)
+
+    def add(self, plugin: Plugin) -> None:
+        self._plugins[plugin.name] = plugin
+
+    def names(self) -> list[str]:
+        return sorted(self._plugins)
+
+    def __iter__(self) -> Iterator[Plugin]:
+        return (self._plugins[name] for name in self.names())
+
+    def find(self, name: str) -> Plugin | None:
+        return self._plugins.get(name)
+
+    def get(self, name: str) -> Plugin:
+        plugin = self._plugins.get(name)
+        if plugin is None:
+            raise PluginNotFound(name)
+        return plugin
+
+
+def operation_of(plugin: Plugin, operation: str, *, visible_only: bool = False) -> Operation:
+    """The catalogue's entry.
+
+    Raises:
+        OperationNotFound: no such operation; with ``visible_only`` a hidden one is answered in the same way.
+    """
+    found = plugin.operations.get(operation)
+    if found is None or (visible_only and found.visible is False):
+        raise OperationNotFound(plugin.name, operation)
+    return found

@@ -1,0 +1,258 @@
+"""Executing a run on behalf of a workflow provider: who may, then the plugin operation or agent turn (semantics.md 12).
+
+A signed reference that travels with the call is believed without asking (design decision 18); otherwise the reference
+is fetched back from the provider that quotes it. Roles and catalogues are checked anew for every run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from google.protobuf.struct_pb2 import Struct
+
+from gestalt_host.access.subjects import Principal
+from gestalt_host.errors import AuthorizationDenied, HostError, ProviderRefused, ProviderUnavailable, quoted
+from gestalt_host.invocation.invoker import Invoker
+from gestalt_host.invocation.model import OperationResult
+from gestalt_host.workflows.agents import AgentTurns, AgentWork
+from gestalt_host.workflows.client import REFERENCE, WorkflowProviderClient
+from gestalt_host.workflows.model import AgentTarget, ExecutionReference, PluginTarget, Signal, Target
+from gestalt_host.workflows.reference_store import ReferenceStore
+from gestalt_host.workflows.references import principal_of
+from gestalt_host.workflows.signals import batch_id
+
+CACHED_REFERENCES = 2048
+CACHED_REFERENCE_BYTES = 32 * 1024
+
+log = structlog.get_logger()
+
+
+class ReferenceLookupFailed(HostError):
+    """The provider could not be asked for the execution reference, or failed to answer."""
+
+
+class Invocation(Protocol):
+    """One InvokeOperation call. Big members stay in the form that they arrived in."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def execution_ref(self) -> str: ...
+
+    def trigger_kind(self) -> str:
+        """``manual``, ``schedule``, ``event``, or blank."""
+        ...
+
+    def carried(self) -> bytes:
+        """The execution reference that came along, serialised; blank when none did."""
+        ...
+
+    def carried_reference(self) -> ExecutionReference: ...
+
+    def target(self) -> Target | None: ...
+
+    def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
+        """Whether the call is for the reference's target; ``carried``: the reference is the one that came along."""
+        ...
+
+    def params(self) -> Struct:
+        """The plugin target's input overlaid with the input of the call."""
+        ...
+
+    def workflow(self, provider: str) -> Struct:
+        """The ``workflow`` struct (semantics.md 12.4)."""
+        ...
+
+    def signals(self) -> Sequence[Signal]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One finished invocation, for whoever watches. ``status`` is the operation's, None when there is none."""
+
+    provider: str
+    run_id: str
+    trigger: str
+    target: str
+    """``plugin.operation`` or ``agent:provider``."""
+    status: int | None
+    error: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Authorized:
+    """What a reference allows. The input of a plugin target is not kept: the call brings it."""
+
+    reference: ExecutionReference
+    principal: Principal
+    carried: bool
+
+
+class RunExecutor:
+    def __init__(
+        self,
+        invoker: Invoker,
+        references: ReferenceStore,
+        agents: AgentTurns | None = None,
+        *,
+        observer: Callable[[RunReport], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``observer`` is told of every invocation after it ended; it must not block."""
+        self._invoker = invoker
+        self._references = references
+        self._agents = agents
+        self._observer = observer
+        self._clock = clock
+        self._known: OrderedDict[bytes, _Authorized] = OrderedDict()
+
+    async def invoke(self, client: WorkflowProviderClient, invocation: Invocation) -> OperationResult:
+        """Check the reference and carry out the run's target as its subject. There is no deadline for operations.
+
+        Raises:
+            AuthorizationDenied: no such reference, revoked, another provider's, for another target, wrongly signed.
+            ReferenceLookupFailed: the reference could not be fetched.
+            HostError: what the invocation ended with.
+        """
+        started = self._clock()
+        try:
+            result = await self._invoke(client, invocation)
+        except HostError as error:
+            self._report(client, invocation, None, str(error), started)
+            raise
+        self._report(client, invocation, result.status, "", started)
+        return result
+
+    async def _invoke(self, client: WorkflowProviderClient, invocation: Invocation) -> OperationResult:
+        allowed = await self._authorize(client, invocation)
+        target = allowed.reference.target
+        key = f"workflow:{client.name}:{invocation.run_id}"
+        if isinstance(target, PluginTarget):
+            batch = batch_id(invocation.signals())
+            return await self._invoker.invoke(
+                allowed.principal,
+                target.plugin,
+                target.operation,
+                invocation.params(),
+                connection=target.connection,
+                instance=target.instance,
+                credential_mode=target.credential_mode,
+                workflow=invocation.workflow(client.name),
+                # A keyed run is invoked once for each batch of signals, and each of them is new work.
+                idempotency_key=f"{key}:{batch}" if batch else key,
+            )
+        if self._agents is None:
+            raise AuthorizationDenied(f"agent provider {quoted(target.provider)} is not available")
+        work = AgentWork(
+            target=target,
+            principal=allowed.principal,
+            caller_plugin=allowed.reference.caller_plugin,
+            key=key,
+            run_id=invocation.run_id,
+            signals=tuple(invocation.signals()),
+            workflow=invocation.workflow(client.name),
+        )
+        return await self._agents.run(work)
+
+    async def _authorize(self, client: WorkflowProviderClient, invocation: Invocation) -> _Authorized:
+        carried = invocation.carried() if client.has(REFERENCE) else b""
+        found: _Authorized | None = None
+        if carried:
+            found = self._from_carried(client, invocation, carried)
+        if found is None:
+            found = await self._fetch(client, invocation)
+        reference = found.reference
+        if reference.id != invocation.execution_ref or reference.provider != client.name:
+            raise _denied(invocation, "belongs to something else")
+        if not invocation.same_target(reference, carried=found.carried):
+            raise _denied(invocation, "is for another target")
+        return found
+
+    def _from_carried(
+        self, client: WorkflowProviderClient, invocation: Invocation, carried: bytes
+    ) -> _Authorized | None:
+        """What the reference that came along allows; None when it is not signed with this host's key."""
+        digest = hashlib.sha256(carried).digest()
+        known = self._known.get(digest)
+        if known is not None:
+            self._known.move_to_end(digest)
+            return known
+        reference = invocation.carried_reference()
+        if not self._references.signer.knows(reference):
+            return None
+        if not self._references.signer.valid(reference):
+            raise _denied(invocation, "has a wrong signature")
+        if reference.revoked_at is not None:
+            raise _denied(invocation, "is revoked")
+        found = _Authorized(reference, principal_of(reference), carried=True)
+        if len(carried) <= CACHED_REFERENCE_BYTES:
+            self._known[digest] = found
+            if len(self._known) > CACHED_REFERENCES:
+                self._known.popitem(last=False)
+        return found
+
+    async def _fetch(self, client: WorkflowProviderClient, invocation: Invocation) -> _Authorized:
+        try:
+            reference = await self._references.find(client, invocation.execution_ref, wait=False)
+        except (ProviderRefused, ProviderUnavailable) as error:
+            raise ReferenceLookupFailed(f"execution reference could not be read: {error}") from error
+        if reference is None:
+            raise _denied(invocation, "was not found")
+        if reference.revoked_at is not None:
+            raise _denied(invocation, "is revoked")
+        signer = self._references.signer
+        if signer.knows(reference) and not signer.valid(reference):
+            raise _denied(invocation, "has a wrong signature")
+        if client.has(REFERENCE) and not signer.knows(reference):
+            await self._sign_again(client, invocation, reference)
+        return _Authorized(reference, principal_of(reference), carried=False)
+
+    async def _sign_again(
+        self, client: WorkflowProviderClient, invocation: Invocation, reference: ExecutionReference
+    ) -> None:
+        """Sign a reference that is fit for this call, so that the next one need not ask. Failing costs only that."""
+        if reference.provider != client.name or not invocation.same_target(reference, carried=False):
+            return
+        try:
+            await self._references.sign_again(client, reference)
+        except HostError as error:
+            log.warning(
+                "an execution reference could not be signed",
+                event_name="reference.sign_failed",
+                provider=client.name,
+                reference=reference.id,
+                error=str(error),
+            )
+
+    def _report(
+        self, client: WorkflowProviderClient, invocation: Invocation, status: int | None, error: str, started: float
+    ) -> None:
+        if self._observer is None:
+            return
+        target = invocation.target()
+        if isinstance(target, PluginTarget):
+            label = f"{target.plugin}.{target.operation}"
+        else:
+            label = f"agent:{target.provider}" if isinstance(target, AgentTarget) else ""
+        self._observer(
+            RunReport(
+                provider=client.name,
+                run_id=invocation.run_id,
+                trigger=invocation.trigger_kind(),
+                target=label,
+                status=status,
+                error=error,
+                duration_s=self._clock() - started,
+            )
+        )
+
+
+def _denied(invocation: Invocation, reason: str) -> AuthorizationDenied:
+    return AuthorizationDenied(f"workflow execution ref {quoted(invocation.execution_ref)} {reason}")

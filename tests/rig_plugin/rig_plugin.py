@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gestalt_sdk.plugin import Plugin, Request, operation
-from gestalt_sdk.workflow import Event
 
 
 class RigPlugin(Plugin):
@@ -36,7 +35,7 @@ class RigPlugin(Plugin):
     async def sync(
         self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None
     ) -> dict[str, Any]:
-        await request.workflows().publish_event(Event("roadmap.sync.completed", source="roadmap"))
+        await request.workflows().publish_event("roadmap.sync.completed", source="roadmap")
         return await self.noop(request, mode, n, sleep)
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.plugin import OperationError, Plugin, Request, operation
-from gestalt_sdk.workflow import Event
 from roadmap_plugin.sync import ITEMS, Counts, prepare, sync
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -60,8 +59,7 @@ class RoadmapPlugin(Plugin):
         """Publish the completion. The id follows from the run, so that a repeated run announces nothing new."""
         run_id = request.workflow.get("runId") or request.idempotency_key
         event_id = f"sync:{run_id}" if run_id else str(uuid.uuid4())
-        event = Event(COMPLETED, source=SOURCE, id=event_id, data=counts.as_json())
-        await request.workflows().publish_event(event)
+        await request.workflows().publish_event(COMPLETED, source=SOURCE, id=event_id, data=counts.as_json())
         return event_id
 
     @operation("items.list", title="List items", read_only=True)

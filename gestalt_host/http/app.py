@@ -80,8 +80,6 @@ class Application:
             log.exception("request failed", event_name="http.failed", method=call.method, path=decoded(raw_path))
             answer = error_answer(500, call.failure)
         headers = answer.raw_headers(self._fixed_headers)
-        if call.oversized:
-            headers.append((b"connection", b"close"))
         body = b"" if answer.status in (204, 304) else answer.body
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

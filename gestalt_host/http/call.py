@@ -59,7 +59,6 @@ class Call:
         "failure",
         "headers",
         "method",
-        "oversized",
         "scope",
         "services",
         "values",
@@ -74,7 +73,6 @@ class Call:
         self.values: tuple[str, ...] = ()
         self.who = ANONYMOUS
         self.failure = "internal error"
-        self.oversized = False
         self._receive = receive
         self._query: dict[str, str] | None = None
 
@@ -87,7 +85,7 @@ class Call:
         return self._query
 
     async def body(self) -> bytes:
-        """The body; of one over the limit as much as shows that it is. Raises ``ClientGone``."""
+        """The body; of one over the limit only as much as shows that it is. Raises ``ClientGone``."""
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -99,9 +97,7 @@ class Call:
                 size += len(chunk)
             if not message.get("more_body", False):
                 break
-            if size > 2 * BODY_LIMIT_BYTES:
-                # A little more than the limit was read so that most clients get to read the answer.
-                self.oversized = True
+            if size > BODY_LIMIT_BYTES:
                 break
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from gestalt_host.http.rendering import free_form, put_text
-from gestalt_host.http.services import OperationView, ParameterView
 from gestalt_host.http.workflow_shapes import public_connection
 from gestalt_host.invocation.model import PLUGIN_CONNECTION, Connection, Plugin
+from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ def integration_shape(plugin: Plugin) -> Json:
     shape: Json = {"name": plugin.name}
     put_text(shape, "displayName", plugin.display_name)
     put_text(shape, "description", plugin.description)
-    put_text(shape, "iconSvg", getattr(plugin.catalogue, "icon_svg", ""))
+    put_text(shape, "iconSvg", _icon(plugin))
     connections = [_connection_shape(item) for item in _public_connections(plugin)]
     shape["connections"] = connections
     state = next((item for item in connections if item["status"] != "ready"), connections[0] if connections else None)
@@ -48,20 +48,19 @@ def operation_shapes(plugin: Plugin) -> list[Json]:
 
 def internal_parameters(plugin: Plugin, operation: str) -> frozenset[str]:
     """Names of the operation's parameters that are not for public requests; none for an unknown operation."""
-    found = cast("OperationView | None", plugin.operations.get(operation))
+    found = plugin.operations.get(operation)
     return frozenset(item.name for item in found.parameters if item.internal) if found is not None else frozenset()
 
 
-def _offered(plugin: Plugin) -> Iterator[tuple[str, OperationView]]:
+def _offered(plugin: Plugin) -> Iterator[tuple[str, Operation]]:
     """The visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
-    for name, row in plugin.operations.items():
-        operation = cast(OperationView, row)
+    for name, operation in plugin.operations.items():
         bound = plugin.connections.get(plugin.operation_connections.get(name, ""))
         if operation.visible is not False and operation.transport not in _MCP_ONLY and not (bound and bound.internal):
             yield name, operation
 
 
-def _operation_shape(name: str, operation: OperationView) -> Json:
+def _operation_shape(name: str, operation: Operation) -> Json:
     parameters = [_parameter_shape(item) for item in operation.parameters if not item.internal]
     internal = {item.name for item in operation.parameters if item.internal}
     schema = _without(operation.input_schema, internal)
@@ -88,6 +87,10 @@ def _operation_shape(name: str, operation: OperationView) -> Json:
     put_text(shape, "transport", operation.transport or "plugin")
     put_text(shape, "query", operation.query)
     return shape
+
+
+def _icon(plugin: Plugin) -> str:
+    return plugin.catalogue.icon_svg if isinstance(plugin.catalogue, Catalogue) else ""
 
 
 def _public_connections(plugin: Plugin) -> list[Connection]:
@@ -126,7 +129,7 @@ def _connection_shape(connection: Connection) -> Json:
     }
 
 
-def _parameter_shape(parameter: ParameterView) -> Json:
+def _parameter_shape(parameter: Parameter) -> Json:
     shape: Json = {"name": parameter.name}
     put_text(shape, "wireName", parameter.wire_name)
     shape["type"] = parameter.type

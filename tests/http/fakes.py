@@ -27,6 +27,7 @@ from gestalt_host.http.services import HttpServices
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import Connection, Execution, OperationResult, Plugin
 from gestalt_host.invocation.plugins import PluginRegistry
+from gestalt_host.packages.catalogue import Operation, Parameter
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
@@ -47,39 +48,7 @@ CONFIG = Principal(CONFIG_ACTOR)
 FINISHED = ("succeeded", "failed", "canceled")
 
 
-@dataclass(frozen=True)
-class FakeParameter:
-    name: str
-    type: str = "string"
-    wire_name: str = ""
-    location: str = ""
-    description: str = ""
-    required: bool = False
-    internal: bool = False
-    default: Any = None
-
-
-@dataclass(frozen=True)
-class FakeOperation:
-    id: str
-    method: str = "POST"
-    path: str = ""
-    title: str = ""
-    description: str = ""
-    input_schema: Mapping[str, Any] | None = None
-    output_schema: Mapping[str, Any] | None = None
-    annotations: Mapping[str, bool] | None = None
-    allowed_roles: tuple[str, ...] = ()
-    parameters: tuple[FakeParameter, ...] = ()
-    required_scopes: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    read_only: bool = False
-    visible: Any = None
-    transport: str = "plugin"
-    query: str = ""
-
-
-RIG_PARAMETERS = (FakeParameter("mode"), FakeParameter("n", "integer"), FakeParameter("sleep", "integer"))
+RIG_PARAMETERS = (Parameter("mode"), Parameter("n", "integer"), Parameter("sleep", "integer"))
 
 
 class FakeRunner:
@@ -106,8 +75,8 @@ class FakeRunner:
         )
 
 
-def rig_plugin(name: str, *extra: FakeOperation) -> Plugin:
-    rows = [FakeOperation(word, title=word.title(), parameters=RIG_PARAMETERS) for word in ("noop", "fail", "sync")]
+def rig_plugin(name: str, *extra: Operation) -> Plugin:
+    rows = [Operation(word, "POST", title=word.title(), parameters=RIG_PARAMETERS) for word in ("noop", "fail", "sync")]
     connections = {key: Connection(key) for key in ("default", "alerts", "_plugin")}
     return Plugin(
         name=name,
@@ -136,9 +105,7 @@ class FakeManager:
 
     # Schedules
 
-    async def create_schedule(
-        self, who: Principal, request: ScheduleRequest, *, idempotency_key: str = ""
-    ) -> Schedule:
+    async def create_schedule(self, who: Principal, request: ScheduleRequest, *, idempotency_key: str = "") -> Schedule:
         return self._put_schedule(who, request, str(uuid.uuid4()), datetime.now(UTC))
 
     async def get_schedule(self, who: Principal, schedule_id: str, *, owner: str = "") -> Schedule:
@@ -199,9 +166,7 @@ class FakeManager:
     async def list_event_triggers(self, who: Principal, *, owner: str = "") -> list[EventTrigger]:
         return sorted(self._all(self.triggers, who, owner), key=lambda item: (item.created_at, item.id))
 
-    async def update_event_trigger(
-        self, who: Principal, trigger_id: str, request: EventTriggerRequest
-    ) -> EventTrigger:
+    async def update_event_trigger(self, who: Principal, trigger_id: str, request: EventTriggerRequest) -> EventTrigger:
         before = self._visible("trigger", self.triggers, who, trigger_id)
         return self._put_trigger(who, request, trigger_id, before.created_at)
 
@@ -220,9 +185,7 @@ class FakeManager:
         key = "cfg_" + hashlib.sha256(repr(request).encode()).hexdigest()
         return self._put_trigger(CONFIG, request, key, datetime.now(UTC))
 
-    def _put_trigger(
-        self, who: Principal, request: EventTriggerRequest, trigger_id: str, created: Any
-    ) -> EventTrigger:
+    def _put_trigger(self, who: Principal, request: EventTriggerRequest, trigger_id: str, created: Any) -> EventTrigger:
         self._begin(request)
         self._check_provider(request.provider)
         trigger = EventTrigger(
@@ -314,9 +277,7 @@ class FakeManager:
             raise ProviderRefused("FAILED_PRECONDITION", f"workflow run {quoted(run_id)} is {run.status}")
         if run_id in self.tasks:
             self.tasks[run_id].cancel()
-        ended = replace(
-            run, status="canceled", status_message=reason or "canceled", completed_at=datetime.now(UTC)
-        )
+        ended = replace(run, status="canceled", status_message=reason or "canceled", completed_at=datetime.now(UTC))
         self.runs[run_id] = (self.runs[run_id][0], ended)
         return ended
 
@@ -353,9 +314,7 @@ class FakeManager:
             raise ObjectNotFound(kind, object_id)
         return item
 
-    def _pause(
-        self, kind: str, table: dict[str, tuple[str, Any]], who: Principal, object_id: str, paused: bool
-    ) -> Any:
+    def _pause(self, kind: str, table: dict[str, tuple[str, Any]], who: Principal, object_id: str, paused: bool) -> Any:
         item = replace(self._visible(kind, table, who, object_id), paused=paused, updated_at=datetime.now(UTC))
         table[object_id] = (table[object_id][0], item)
         return item

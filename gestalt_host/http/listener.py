@@ -1,0 +1,226 @@
+"""Serving an ASGI application on a TCP port: limits of the transport, and a stop that lets requests finish.
+
+uvicorn's connection class does HTTP; this module adds what http-api.md 1.1 and 1.5 ask of the transport (header size
+and time, an answer to methods that HTTP does not have) and leaves signals, logging and the event loop to the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+import time
+from email.utils import formatdate
+from types import TracebackType
+from typing import Any
+
+import httptools
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gestalt_host.http.headers import RawHeaders, security_headers
+from gestalt_sdk.errors import GestaltError
+
+HEADER_LIMIT_BYTES = 1 << 20
+HEADER_TIMEOUT_S = 10.0
+DISCARD_LIMIT_BYTES = 8 << 20
+"""Of a body that nobody reads any more, this much is taken and thrown away, so that the client gets to read the answer
+before the connection breaks."""
+IDLE_TIMEOUT_S = 120
+BACKLOG = 2048
+
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} [^ \r\n]+ HTTP/1\.[01]\r?\n")
+
+log = structlog.get_logger()
+
+
+class ListenFailed(GestaltError):
+    """The address cannot be listened on; the text names it and why."""
+
+
+class Listener:
+    """One listening socket and the connections it accepted; bound on entry of its ``async with``.
+
+    Leaving it closes the socket, lets running requests finish for ``grace_s`` seconds, and then cancels them.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, base_url: str = "", grace_s: float = 5.0) -> None:
+        """``host``: blank for every interface. ``port``: 0 picks a free one."""
+        self._host = host
+        self._wanted_port = port
+        self._grace_s = grace_s
+        self._state = ServerState()
+        self._security_headers = security_headers(base_url)
+        self._config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=IDLE_TIMEOUT_S,
+        )
+        self._config.load()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        """The port that is listened on."""
+
+    async def __aenter__(self) -> Listener:
+        loop = asyncio.get_running_loop()
+        bound = _bind(self._host, self._wanted_port)
+        self.port = bound.getsockname()[1]
+
+        def connection() -> asyncio.Protocol:
+            return Connection(self._config, self._state, self._security_headers, loop)
+
+        self._server = await loop.create_server(connection, sock=bound, backlog=BACKLOG)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        running = set(self._state.tasks)
+        if running:
+            _, late = await asyncio.wait(running, timeout=self._grace_s)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("requests cut off at the end", event_name="http.cut_off", count=len(late))
+                await asyncio.wait(late, timeout=1.0)
+        for connection in list(self._state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        fixed_headers: RawHeaders,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(config, state, {}, loop)
+        self._fixed_headers = fixed_headers
+        self._received = b""
+        self._header_bytes = 0
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._discarded_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_header_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = data
+        super().data_received(data)
+        self._received = b""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._header_bytes = 0
+        self._discarded_bytes = 0
+        if self._header_timer is None:
+            self._expect_headers()
+
+    def on_url(self, url: bytes) -> None:
+        self._count_header(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_header_timer()
+        self._set_date()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle is not None and self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > DISCARD_LIMIT_BYTES:
+                self.transport.close()
+            return
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refused, and close. Called while its error is handled."""
+        error: BaseException | None = sys.exc_info()[1]
+        if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(self._received):
+            self._answer_and_close(b"405 Method Not Allowed")
+        elif self._header_bytes > HEADER_LIMIT_BYTES:
+            self._answer_and_close(b"431 Request Header Fields Too Large")
+        else:
+            self._answer_and_close(b"400 Bad Request", b"400 Bad Request")
+
+    def _answer_and_close(self, status: bytes, text: bytes = b"") -> None:
+        lines = [b"HTTP/1.1 " + status]
+        lines += [name + b": " + value for name, value in self._fixed_headers]
+        if text:
+            lines.append(b"content-type: text/plain; charset=utf-8")
+        lines += [b"content-length: %d" % len(text), b"connection: close", b"", text]
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
+
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > HEADER_LIMIT_BYTES:
+            # The parser turns what its callbacks raise into its own error, which ends in ``send_400_response``.
+            raise ValueError("request header too large")
+
+    def _expect_headers(self) -> None:
+        self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._close_slow)
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _close_slow(self) -> None:
+        self._header_timer = None
+        self.transport.close()
+
+    def _set_date(self) -> None:
+        now = int(time.time())
+        date = _DATES.get(now)
+        if date is None:
+            _DATES.clear()
+            date = _DATES[now] = [(b"date", formatdate(now, usegmt=True).encode())]
+        self.server_state.default_headers = date
+
+
+_DATES: dict[int, RawHeaders] = {}
+"""The Date header of the current second."""
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises ``ListenFailed``."""
+    try:
+        if not host:
+            both = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if both else socket.AF_INET
+            return socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {reason}") from error

@@ -1,0 +1,414 @@
+"""Operations of a plugin over gRPC: parameters, results, errors, context, catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import grpc
+import orjson
+import pytest
+import yaml
+from google.protobuf.empty_pb2 import Empty
+
+from gestalt_sdk.catalogue import Catalogue
+from gestalt_sdk.channels import open_channel
+from gestalt_sdk.environment import Address
+from gestalt_sdk.gen.v1 import plugin_pb2 as pb
+from gestalt_sdk.gen.v1 import plugin_pb2_grpc, workflow_pb2, workflow_pb2_grpc
+from gestalt_sdk.operations import DeclarationInvalid
+from gestalt_sdk.plugin import (
+    HTTPSubjectRequest,
+    Operation,
+    OperationError,
+    Plugin,
+    PostConnectCredential,
+    Request,
+    Response,
+    Subject,
+    SubjectRejected,
+    operation,
+)
+from gestalt_sdk.serve import run_event_loop, write_catalogue
+from gestalt_sdk.values import to_struct
+
+
+@dataclass
+class PostMessage:
+    channel: Annotated[str, "Where to"]
+    text: str = "hello"
+    tags: list[str] = field(default_factory=list)
+
+
+class Probe(Plugin):
+    display_name = "Probe"
+    description = "A probe"
+
+    @operation("chat.postMessage", title="Post a message", method="post", tags=["chat"], destructive=False)
+    async def post(self, request: Request, message: PostMessage) -> dict[str, Any]:
+        """Post a message
+        to a channel.
+
+        More words.
+        """
+        return {"channel": message.channel, "text": message.text, "tags": message.tags, "by": request.subject.id}
+
+    @operation("types", read_only=True, visible=False, allowed_roles=["admin"], required_scopes=["read"])
+    async def types(
+        self,
+        text: str = "",
+        n: int = 0,
+        x: float = 0.0,
+        flag: bool = False,
+        items: list[int] | None = None,
+        options: dict[str, bool] | None = None,
+        mode: Literal["fast", "slow"] = "fast",
+        maybe: int | None = 7,
+        anything: Any = None,
+    ) -> list[Any]:
+        return [text, n, x, flag, items, options, mode, maybe, anything]
+
+    @operation("needed")
+    async def needed(self, n: int) -> int:
+        return n
+
+    @operation("rest")
+    async def rest(self, request: Request, a: int = 1, **more: Any) -> dict[str, Any]:
+        return {"a": a, **more}
+
+    @operation("results")
+    async def results(self, kind: str) -> Any:
+        if kind == "response":
+            return Response(201, {"made": True})
+        if kind == "text":
+            return Response(202, "plain")
+        if kind == "error":
+            raise OperationError(409, "it is taken")
+        if kind == "none":
+            return None
+        if kind == "object":
+            return object()
+        raise RuntimeError("a secret detail")
+
+    @operation("context")
+    async def context(self, request: Request) -> dict[str, Any]:
+        return {
+            "credential": [request.credential.mode, request.credential.connection],
+            "access": [request.access.policy, request.access.role],
+            "workflow": request.workflow,
+            "key": request.idempotency_key,
+            "token": request.token,
+            "params": request.connection_params,
+            "base": request.public_base_url,
+        }
+
+    @operation("publish")
+    async def publish(self, request: Request) -> str:
+        return (await request.workflows().publish_event("probe.done", source="probe", data={"n": 1})).id
+
+    @operation("forward")
+    async def forward(self, request: Request) -> Any:
+        result = await request.invoke("other", "do", {"a": 1})
+        return [result.status, result.json()]
+
+    @operation("hang")
+    async def hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.host_was_gone = True
+
+
+@pytest.fixture
+async def stub(tmp_path: Path) -> AsyncIterator[plugin_pb2_grpc.IntegrationProviderStub]:
+    async with served(Probe(), tmp_path) as stub:
+        yield stub
+
+
+class served:  # noqa: N801 - reads as a function
+    """The plugin's service over a unix socket, in this process."""
+
+    def __init__(self, plugin: Plugin, folder: Path) -> None:
+        self._plugin, self._path = plugin, folder / "p"
+
+    async def __aenter__(self) -> plugin_pb2_grpc.IntegrationProviderStub:
+        self._server = grpc.aio.server()
+        self._plugin.register(self._server)
+        self._server.add_insecure_port(f"unix:{self._path}")
+        await self._server.start()
+        self._channel = open_channel(Address(f"unix:{self._path}"))
+        return plugin_pb2_grpc.IntegrationProviderStub(self._channel)
+
+    async def __aexit__(self, *details: object) -> None:
+        await self._channel.close()
+        await self._server.stop(0)
+        await self._plugin.host_channels.close()
+
+
+async def execute(
+    stub: plugin_pb2_grpc.IntegrationProviderStub, name: str, params: Mapping[str, Any] | None = None, **fields: Any
+) -> tuple[int, Any]:
+    request = pb.ExecuteRequest(operation=name, params=to_struct(params) if params else None, **fields)
+    result = await stub.Execute(request, timeout=10)
+    return result.status, orjson.loads(result.body)
+
+
+async def test_a_dataclass_takes_the_parameters(stub: Any) -> None:
+    context = pb.RequestContext(subject=pb.SubjectContext(id="user:1"))
+    status, body = await execute(
+        stub, "chat.postMessage", {"channel": "c", "tags": ["x"], "unknown": 1}, context=context
+    )
+    assert (status, body) == (200, {"channel": "c", "text": "hello", "tags": ["x"], "by": "user:1"})
+    assert (await execute(stub, "chat.postMessage")) == (
+        400,
+        {"error": 'parameter "channel" is missing; accepted is text'},
+    )
+
+
+async def test_defaults_and_values_of_each_type(stub: Any) -> None:
+    assert await execute(stub, "types") == (200, ["", 0, 0.0, False, None, None, "fast", 7, None])
+    given = {
+        "text": "t", "n": 3, "x": 2, "flag": True, "items": [1, 2], "options": {"a": True}, "mode": "slow",
+        "maybe": None, "anything": {"deep": [1]},
+    }  # fmt: skip
+    assert await execute(stub, "types", given) == (
+        200,
+        ["t", 3, 2.0, True, [1, 2], {"a": True}, "slow", None, {"deep": [1]}],
+    )
+    # A query string has texts only.
+    texts = {"n": "3", "x": "2.5", "flag": "true", "items": "[1,2]", "options": '{"a":false}', "maybe": "4"}
+    assert await execute(stub, "types", texts) == (200, ["", 3, 2.5, True, [1, 2], {"a": False}, "fast", 4, None])
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ({"text": 5}, 'parameter "text" is 5; accepted is text'),
+        ({"n": 1.5}, 'parameter "n" is 1.5; accepted is an integer'),
+        ({"n": "many"}, 'parameter "n" is "many"; accepted is an integer'),
+        ({"n": True}, 'parameter "n" is true; accepted is an integer'),
+        ({"x": "far"}, 'parameter "x" is "far"; accepted is a number'),
+        ({"flag": 1}, 'parameter "flag" is 1; accepted is true or false'),
+        ({"items": {"a": 1}}, 'parameter "items" is {"a":1}; accepted is a list; of each item: accepted is an integer'),
+        ({"items": [1, "b"]}, 'parameter "items" is [1,"b"]; accepted is a list; of each item: accepted is an integer'),
+        (
+            {"options": [1]},
+            'parameter "options" is [1]; accepted is an object; of each value: accepted is true or false',
+        ),
+        ({"mode": "medium"}, 'parameter "mode" is "medium"; accepted are "fast", "slow"'),
+        ({"text": ["x" * 200]}, 'parameter "text" is ["' + "x" * 78 + "...; accepted is text"),
+    ],
+)
+async def test_a_parameter_that_does_not_fit_is_named(stub: Any, params: dict[str, Any], error: str) -> None:
+    assert await execute(stub, "types", params) == (400, {"error": error})
+
+
+async def test_a_null_is_an_absent_parameter(stub: Any) -> None:
+    assert await execute(stub, "types", {"text": None, "n": None}) == await execute(stub, "types")
+    assert (await execute(stub, "needed", {"n": None}))[0] == 400
+
+
+async def test_rest_takes_what_is_not_declared(stub: Any) -> None:
+    assert await execute(stub, "rest", {"a": 2, "b": [3]}) == (200, {"a": 2, "b": [3]})
+
+
+async def test_results_and_errors(stub: Any) -> None:
+    assert await execute(stub, "results", {"kind": "response"}) == (201, {"made": True})
+    assert await execute(stub, "results", {"kind": "error"}) == (409, {"error": "it is taken"})
+    assert await execute(stub, "results", {"kind": "none"}) == (200, None)
+    assert await execute(stub, "results", {"kind": "boom"}) == (500, {"error": "internal error"})
+    assert await execute(stub, "results", {"kind": "object"}) == (500, {"error": "internal error"})
+    assert await execute(stub, "nope") == (404, {"error": "unknown operation 'nope'"})
+    plain = await stub.Execute(pb.ExecuteRequest(operation="results", params=to_struct({"kind": "text"})), timeout=5)
+    assert (plain.status, plain.body) == (202, "plain")
+    compact = await stub.Execute(pb.ExecuteRequest(operation="rest", params=to_struct({"b": 2})), timeout=5)
+    assert compact.body == '{"a":1,"b":2}'
+
+
+async def test_the_request_shows_its_context(stub: Any) -> None:
+    context = pb.RequestContext(
+        credential=pb.CredentialContext(mode="user", connection="main"),
+        access=pb.AccessContext(policy="p", role="r"),
+        workflow=to_struct({"runId": "run-1", "trigger": {"kind": "manual"}}),
+        host=pb.HostContext(public_base_url="http://h"),
+    )
+    status, body = await execute(
+        stub, "context", context=context, idempotency_key="k", token="t", connection_params={"region": "eu"}
+    )
+    assert (status, body) == (
+        200,
+        {
+            "credential": ["user", "main"],
+            "access": ["p", "r"],
+            "workflow": {"runId": "run-1", "trigger": {"kind": "manual"}},
+            "key": "k",
+            "token": "t",
+            "params": {"region": "eu"},
+            "base": "http://h",
+        },
+    )
+
+
+async def test_a_canceled_call_cancels_the_operation(tmp_path: Path) -> None:
+    plugin = Probe()
+    plugin.host_was_gone = False
+    async with served(plugin, tmp_path) as stub:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Execute(pb.ExecuteRequest(operation="hang"), timeout=0.2)
+        async with asyncio.timeout(5):
+            while not plugin.host_was_gone:
+                await asyncio.sleep(0.01)
+
+
+class Host(workflow_pb2_grpc.WorkflowManagerHostServicer, plugin_pb2_grpc.PluginInvokerServicer):
+    async def PublishEvent(self, request: workflow_pb2.WorkflowManagerPublishEventRequest, context: Any) -> Any:
+        if request.invocation_token != "tok":
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "invocation token is required")
+        request.event.id = f"{request.event.type}/{request.event.source}"
+        return request.event
+
+    async def Invoke(self, request: pb.PluginInvokeRequest, context: Any) -> pb.OperationResult:
+        body = orjson.dumps([request.plugin, request.operation, request.invocation_token]).decode()
+        return pb.OperationResult(status=0, body=body)
+
+
+async def test_host_services_get_the_calls_token(stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = grpc.aio.server()
+    workflow_pb2_grpc.add_WorkflowManagerHostServicer_to_server(Host(), server)
+    plugin_pb2_grpc.add_PluginInvokerServicer_to_server(Host(), server)
+    server.add_insecure_port(f"unix:{tmp_path / 'h'}")
+    await server.start()
+    monkeypatch.setenv("GESTALT_WORKFLOW_MANAGER_SOCKET", str(tmp_path / "h"))
+    monkeypatch.setenv("GESTALT_PLUGIN_INVOKER_SOCKET", str(tmp_path / "h"))
+    assert await execute(stub, "publish", invocation_token="tok") == (200, "probe.done/probe")
+    assert await execute(stub, "forward", invocation_token="tok") == (200, [200, ["other", "do", "tok"]])
+    assert (await execute(stub, "publish"))[0] == 500
+    await server.stop(0)
+
+
+class Hooks(Plugin):
+    async def session_catalogue(self, request: Request) -> Catalogue:
+        return Catalogue(name=request.token, operations=[Operation("only.mine", input_schema={"type": "object"})])
+
+    async def post_connect(self, credential: PostConnectCredential) -> dict[str, str]:
+        return {"account": credential.access_token.upper()}
+
+    async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
+        if http.headers.get("x-deny"):
+            raise SubjectRejected(403, "no entry")
+        return Subject(id=f"user:{http.verified_subject}", kind="user")
+
+
+async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
+    async with served(Hooks(), tmp_path) as stub:
+        metadata = await stub.GetMetadata(Empty(), timeout=5)
+        assert metadata.supports_session_catalog and metadata.supports_post_connect
+        catalogue = (await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(token="t"), timeout=5)).catalog
+        assert (catalogue.name, catalogue.operations[0].id) == ("t", "only.mine")
+        credential = pb.PostConnectCredential(access_token="abc")
+        connected = await stub.PostConnect(pb.PostConnectRequest(token=credential), timeout=5)
+        assert dict(connected.metadata) == {"account": "ABC"}
+        http = pb.HTTPSubjectRequest(verified_subject="7")
+        answer = await stub.ResolveHTTPSubject(pb.ResolveHTTPSubjectRequest(request=http), timeout=5)
+        assert answer.subject.id == "user:7"
+        http.headers["x-deny"].values.append("1")
+        answer = await stub.ResolveHTTPSubject(pb.ResolveHTTPSubjectRequest(request=http), timeout=5)
+        assert (answer.reject_status, answer.reject_message) == (403, "no entry")
+    assert "abc" not in repr(PostConnectCredential(access_token="abc"))
+
+
+async def test_hooks_that_are_not_overridden_are_unimplemented(stub: Any) -> None:
+    for method, request in (
+        (stub.GetSessionCatalog, pb.GetSessionCatalogRequest()),
+        (stub.PostConnect, pb.PostConnectRequest()),
+        (stub.ResolveHTTPSubject, pb.ResolveHTTPSubjectRequest()),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await method(request, timeout=5)
+        assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_the_catalogue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GESTALT_PLUGIN_NAME", raising=False)
+    run_event_loop(write_catalogue(Probe, tmp_path / "catalog.yaml"))
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog.yaml"]
+    document = yaml.safe_load((tmp_path / "catalog.yaml").read_text())
+    assert document["name"] == "probe" and document["displayName"] == "Probe"
+    operations = {each["id"]: each for each in document["operations"]}
+    assert list(operations) == sorted(operations)
+    assert operations["chat.postMessage"] == {
+        "id": "chat.postMessage",
+        "method": "POST",
+        "title": "Post a message",
+        "description": "Post a message to a channel.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "channel": {"type": "string", "description": "Where to"},
+                "text": {"type": "string", "default": "hello"},
+                "tags": {"type": "array", "items": {"type": "string"}, "default": []},
+            },
+            "required": ["channel"],
+        },
+        "annotations": {"destructiveHint": False},
+        "parameters": [
+            {"name": "channel", "type": "string", "description": "Where to", "required": True},
+            {"name": "text", "type": "string", "default": "hello"},
+            {"name": "tags", "type": "array", "default": []},
+        ],
+        "tags": ["chat"],
+        "transport": "plugin",
+    }
+    types = operations["types"]
+    assert (types["visible"], types["readOnly"], types["allowedRoles"]) == (False, True, ["admin"])
+    assert types["annotations"] == {"readOnlyHint": True} and types["requiredScopes"] == ["read"]
+    kinds = {each["name"]: each["type"] for each in types["parameters"]}
+    assert kinds == {
+        "text": "string", "n": "integer", "x": "number", "flag": "boolean", "items": "array", "options": "object",
+        "mode": "string", "maybe": "integer", "anything": "object",
+    }  # fmt: skip
+
+
+def test_declarations_that_cannot_work_are_refused() -> None:
+    with pytest.raises(DeclarationInvalid, match="is not an async method"):
+
+        @operation("x")  # type: ignore[type-var]
+        def plain(self: Any) -> None:
+            pass
+
+    with pytest.raises(DeclarationInvalid, match=r"operation id is 'a..b'; accepted are words"):
+        operation("a..b")(Probe.needed)
+
+    class Twice(Plugin):
+        @operation("x")
+        async def one(self) -> None: ...
+
+        @operation("x")
+        async def two(self) -> None: ...
+
+    with pytest.raises(DeclarationInvalid, match="'x' is declared by two methods"):
+        Twice()
+
+    class Odd(Plugin):
+        @operation("x")
+        async def one(self, n: set[int]) -> None: ...
+
+    with pytest.raises(DeclarationInvalid, match=r"operation 'x': parameter n: set\[int\] cannot be a parameter"):
+        Odd()
+
+    class Mixed(Plugin):
+        @operation("x")
+        async def one(self, message: PostMessage, more: int) -> None: ...
+
+    with pytest.raises(DeclarationInvalid, match="message is a dataclass, so it must be the only parameter"):
+        Mixed()
+
+
+async def test_an_operation_can_be_called_without_a_host() -> None:
+    request = Request.make(subject=Subject("user:9"), workflow={"runId": "r"}, idempotency_key="k")
+    result = await Probe().operations["chat.postMessage"].call(request, {"channel": "c"})
+    assert result["by"] == "user:9"
+    assert request.workflow == {"runId": "r"} and request.idempotency_key == "k"

@@ -36,6 +36,8 @@ STARTING = (
     "gestalt_host.supervisor.",
     "gestalt_host.daemon.",
     "gestalt_host.invocation.assembly",
+    "gestalt_host.workflows.reconcile",
+    "gestalt_host.workflows.config_targets",
 )
 """Errors of these modules end the start of the host or of one provider, long before or beside any request."""
 

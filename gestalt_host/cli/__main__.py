@@ -47,7 +47,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of stdout went away, as in `gestalt … | head -1`; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     except Exception as error:
         output.fail(
             f"unexpected {type(error).__name__}: {error}\n  This is a fault of the gestalt command; please report it."

@@ -95,8 +95,8 @@ class _Reader:
             arg = rest.pop(0)
             if arg == "--":
                 self._positional += rest
-                break
-            if arg.startswith("--"):
+                rest.clear()
+            elif arg.startswith("--"):
                 self._long(arg, rest)
             elif arg.startswith("-") and arg != "-":
                 self._short(arg, rest)
@@ -149,6 +149,8 @@ class _Reader:
 
     def _check(self) -> None:
         if isinstance(self._command, click.Group):
+            if self._positional:  # what follows '--' is never a subcommand
+                raise Usage(f"unexpected argument '{self._positional[0]}' found", self._ctx)
             if not self._command.invoke_without_command:
                 raise HelpOnStderr("a command is required", self._ctx)
             return

@@ -12,7 +12,7 @@ import orjson
 
 from gestalt_host.cli import prompts
 from gestalt_host.cli.api import error_of, fetch, new_client, path_of, shown
-from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.errors import CliError, Unreachable
 from gestalt_host.cli.output import Output, member
 
 CALLBACK_TIMEOUT_S = 300.0
@@ -53,14 +53,17 @@ def through_browser(output: Output, base_url: str) -> tuple[str, str]:
 
 def _login_url(client: Any, base_url: str, state: str, port: int) -> str:
     url = base_url + path_of("auth", "login")
-    status, answer = fetch(
-        "POST",
-        url,
-        headers={"Accept": "application/json", "Content-Type": "application/json"},
-        content=orjson.dumps({"state": state, "callbackPort": port}),
-        timeout_s=_REQUEST_TIMEOUT_S,
-        client=client,
-    )
+    try:
+        status, answer = fetch(
+            "POST",
+            url,
+            headers={"Accept": "application/json", "Content-Type": "application/json"},
+            content=orjson.dumps({"state": state, "callbackPort": port}),
+            timeout_s=_REQUEST_TIMEOUT_S,
+            client=client,
+        )
+    except Unreachable as error:
+        raise Unreachable(f"could not reach server at {base_url}: {error.message}") from error
     if status >= 400:
         raise CliError(f"login request to {url} failed (HTTP {status}): {shown(answer)}")
     try:

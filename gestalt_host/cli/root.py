@@ -69,8 +69,14 @@ def _add_global_options(command: click.Command) -> None:
             _add_global_options(child)
 
 
-for _command in (auth.auth, auth.init, config.config, plugin.plugin, tokens.tokens, workflow.workflow):
+_LISTED: tuple[click.Command, ...] = (
+    auth.auth,
+    auth.init,
+    config.config,
+    plugin.plugin,
+    tokens.tokens,
+    workflow.workflow,
+)
+for _command in (*_LISTED, _hidden(plugin.invoke), _hidden(plugin.describe)):
     root.add_command(_command)
-for _command in (plugin.invoke, plugin.describe):
-    root.add_command(_hidden(_command))
 _add_global_options(root)

@@ -74,15 +74,16 @@ def normalise_url(text: str) -> str:
     Raises:
         CliError: no host, or a scheme other than http and https.
     """
-    url = text.strip().rstrip("/")
-    if "://" not in url and url:
-        url = f"{'http' if _is_loopback(_host(f'//{url}')) else 'https'}://{url}"
-    scheme, _, rest = url.partition("://")
-    if not rest or not _host(f"//{rest}"):
+    scheme, mark, rest = text.strip().partition("://")
+    if not mark:
+        scheme, rest = "", scheme
+    rest = rest.rstrip("/")
+    host = _host(f"//{rest}")
+    if not host:
         raise CliError(f"invalid server URL '{text}': it names no host; expected for example http://localhost:8080")
-    if scheme not in ("http", "https"):
+    if scheme not in ("", "http", "https"):
         raise CliError(f"invalid server URL '{text}': scheme '{scheme}' is not http or https")
-    return url
+    return f"{scheme or ('http' if _is_loopback(host) else 'https')}://{rest}"
 
 
 def _host(url: str) -> str:

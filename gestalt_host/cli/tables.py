@@ -49,7 +49,7 @@ def draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int
     lines = _plain([columns[index] for index in kept], [[row[index] for index in kept] for row in cells], widths)
     if hidden:
         names = ", ".join(columns[index].title for index in sorted(hidden))
-        lines.append(f"Too narrow for: {names}. Widen the terminal, pipe through 'less -S', or use --format json.")
+        lines.append(f"Too narrow for: {names}. See all with --format json, or pipe through 'less -S'.")
     return lines
 
 

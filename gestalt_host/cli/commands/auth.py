@@ -7,7 +7,7 @@ import click
 from gestalt_host.cli import login, prompts, settings
 from gestalt_host.cli.api import Api, login_supported, path_of
 from gestalt_host.cli.errors import CliError
-from gestalt_host.cli.grammar import Group
+from gestalt_host.cli.grammar import Command, Group
 from gestalt_host.cli.session import Session
 
 DEFAULT_URL = "http://localhost:8080"
@@ -153,7 +153,7 @@ def status(session: Session) -> None:
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
-@click.command("init")
+@click.command("init", cls=Command)
 @click.pass_obj
 def init(session: Session) -> None:
     """Set up the server URL and log in, step by step"""

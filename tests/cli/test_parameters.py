@@ -1,0 +1,119 @@
+"""``key=value`` and ``key:=json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.parameters import gather, input_of, merged, parse_pair
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+keys = texts.filter(lambda key: key and "=" not in key)
+finite = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+documents = st.recursive(
+    finite | texts, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=8
+)
+
+
+@given(keys.filter(lambda key: not key.endswith(":")), texts)
+def test_the_string_form_keeps_key_and_value_as_they_are(key: str, value: str) -> None:
+    assert parse_pair(f"{key}={value}") == (key, value)
+
+
+@given(keys.filter(lambda key: not key.endswith(":")), documents, st.sampled_from(["", " ", "\t", "\n "]))
+def test_the_json_form_gives_the_json_value(key: str, value: Any, blank: str) -> None:
+    assert parse_pair(f"{key}:={blank}{json.dumps(value)}{blank}") == (key, value)
+
+
+@given(texts)
+def test_any_text_is_a_pair_or_refused_in_words_that_name_it(text: str) -> None:
+    try:
+        key, _ = parse_pair(text)
+    except ValueError as error:
+        assert f"'{text}'" in str(error)
+    else:
+        assert key
+        assert text.startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("a=b:=c", "a", "b:=c"),
+        ("a:b=c", "a:b", "c"),
+        (" a.b =c", " a.b ", "c"),
+        ("key=@x", "key", "@x"),
+        ("n:= 5 ", "n", 5),
+        ("n:=1.50", "n", 1.5),
+        ("n:=12345678901234567890123", "n", 1.2345678901234568e22),
+    ],
+)
+def test_the_form_is_the_one_whose_separator_starts_first(text: str, key: str, value: Any) -> None:
+    parsed = parse_pair(text)
+    assert parsed == (key, value)
+    assert type(parsed[1]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("abc", "no '=' or ':=' found in 'abc'"),
+        ("=v", "empty key in '=v'"),
+        (":=1", "empty key in ':=1'"),
+        ("n:=x", "invalid JSON in 'n:=x'"),
+        ("n:=", "invalid JSON in 'n:='"),
+        ("n:=NaN", "invalid JSON in 'n:=NaN'"),
+    ],
+)
+def test_a_malformed_pair_says_what_is_wrong(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"^invalid") as caught:
+        parse_pair(text)
+    assert reason in str(caught.value)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), documents)))
+def test_repeated_keys_become_an_array_in_order(pairs: list[tuple[str, Any]]) -> None:
+    result = merged(gather(pairs))
+    for key in {key for key, _ in pairs}:
+        values = [value for name, value in pairs if name == key]
+        assert result[key] == (values if len(values) > 1 else values[0])
+
+
+def test_an_array_parameter_is_wrapped_and_a_scalar_one_not_repeated() -> None:
+    types = {"tags": "array", "n": "integer"}
+    assert merged({"tags": ["a"]}, types) == {"tags": ["a"]}
+    assert merged({"tags": [["a"]]}, types) == {"tags": ["a"]}
+    assert merged({"tags": ["a", "b"]}, types) == {"tags": ["a", "b"]}
+    with pytest.raises(CliError, match="'n' is not an array type but was specified multiple times"):
+        merged({"n": [1, 2]}, types)
+
+
+def test_flags_override_members_of_the_file_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "in.json"
+    file.write_text('{"o": {"a": 1}, "k": "file"}')
+    assert input_of([("o", {"b": 2})], str(file)) == {"o": {"b": 2}, "k": "file"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[]", "must contain a JSON object"),
+        (b"{", "failed to parse input file"),
+        (b"\xff", "failed to parse input file"),
+    ],
+)
+def test_a_file_that_holds_no_object_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "in.json").write_bytes(content)
+    with pytest.raises(CliError, match=reason):
+        input_of([], str(tmp_path / "in.json"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"failed to read input file '.*no\.json': No such file"):
+        input_of([], str(tmp_path / "no.json"))

@@ -1,0 +1,1 @@
+"""The workflow provider: schedules, event triggers and runs, kept in an IndexedDB service."""

@@ -1,0 +1,94 @@
+"""The provider's ``config``: one frozen value, or every reason why it cannot be used (semantics.md 15.1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from gestalt_workflow.errors import InvalidConfiguration
+
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_FORM = "a duration such as 500ms, 1m30s or 10m"
+_KEYS = ("pollInterval", "workerCount", "runClaimTTL", "runClaimRenewEvery")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How this process works.
+
+    Attributes:
+        poll_interval: How often it looks for work that other processes left; at most once a second.
+        worker_count: Runs that it invokes at once.
+        claim_ttl: How long a claim holds without renewal.
+        claim_renew_every: How often all claims are renewed.
+        warnings: Keys that mean nothing here; shown to the operator, never fatal.
+    """
+
+    poll_interval: timedelta = timedelta(seconds=1)
+    worker_count: int = 4
+    claim_ttl: timedelta = timedelta(minutes=10)
+    claim_renew_every: timedelta = timedelta(minutes=10) / 3
+    warnings: tuple[str, ...] = field(default=())
+
+
+def read_config(values: dict[str, Any]) -> Config:
+    """Read the mapping; zero and negative values mean the default.
+
+    Raises:
+        InvalidConfiguration: a value has the wrong form; names every such key.
+    """
+    problems: list[str] = []
+    default = Config()
+    poll = _duration(values, "pollInterval", default.poll_interval, problems)
+    ttl = _duration(values, "runClaimTTL", default.claim_ttl, problems)
+    renew = _duration(values, "runClaimRenewEvery", ttl / 3, problems)
+    workers = _count(values, "workerCount", default.worker_count, problems)
+    if problems:
+        raise InvalidConfiguration("; ".join(problems))
+    if renew >= ttl:
+        renew = ttl / 3
+    unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
+    return Config(poll, workers, ttl, renew, tuple(unknown))
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """A Go-style duration (``1h2m3.5s``, ``-2s``, ``0``), None when it is not one."""
+    sign = -1 if text.startswith("-") else 1
+    rest = text[1:] if text[:1] in ("-", "+") else text
+    if rest == "0":
+        return timedelta()
+    seconds, position = 0.0, 0
+    while position < len(rest):
+        part = _PART.match(rest, position)
+        if part is None:
+            return None
+        seconds += float(part[1]) * _UNITS_S[part[2]]
+        position = part.end()
+    try:
+        return timedelta(seconds=sign * seconds) if rest else None
+    except OverflowError:
+        return None
+
+
+def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
+    value = values.get(key)
+    if value is None:
+        return default
+    duration = parse_duration(value.strip()) if isinstance(value, str) else None
+    if duration is None:
+        problems.append(f"{key} is {value!r}; expected {_FORM}")
+        return default
+    return duration if duration > timedelta() else default
+
+
+def _count(values: dict[str, Any], key: str, default: int, problems: list[str]) -> int:
+    value = values.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        problems.append(f"{key} is {value!r}; expected a whole number such as 4")
+        return default
+    return int(value) if value > 0 else default

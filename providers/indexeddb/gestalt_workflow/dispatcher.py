@@ -1,0 +1,267 @@
+"""Dispatch: claims runs that wait, as many as it can invoke at once, invokes them, and has the outcome recorded.
+
+A claim and the run's change to running are one commit, which also names the revision of the execution reference that
+will travel along. A slot is free again when the invocation has ended; its outcome is written together with the next
+claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from gestalt_workflow import transitions
+from gestalt_workflow.backoff import Backoff
+from gestalt_workflow.clock import Clock
+from gestalt_workflow.completion import Completions
+from gestalt_workflow.config import Config
+from gestalt_workflow.errors import StorageFailed, StorageUnavailable
+from gestalt_workflow.host import WorkflowHost
+from gestalt_workflow.model import Reference, Run, RunStatus, Signal
+from gestalt_workflow.queue import RunQueue
+from gestalt_workflow.records import (
+    REFERENCES,
+    RUNS,
+    SIGNALS,
+    Undecodable,
+    run_from_record,
+    run_to_record,
+    signal_from_record,
+)
+from gestalt_workflow.recovery import Recovery
+from gestalt_workflow.references import References
+from gestalt_workflow.storage import Condition, Entry, Outcome, Storage, at_revision
+
+SIGNALS_PER_BATCH = 25
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One claimed run from its claim until its outcome is recorded."""
+
+    run: Run
+    signals: Sequence[Signal]
+    reference: Reference | None
+    task: asyncio.Task[None] | None = None
+    invoking: bool = True
+
+
+class Dispatcher:
+    """Implements ``runs.Dispatch``. ``run`` is its loop; ``renew_claims`` keeps its claims alive beside it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        queue: RunQueue,
+        references: References,
+        recovery: Recovery,
+        completions: Completions,
+        host: WorkflowHost,
+        owner: str,
+        config: Config,
+        clock: Clock,
+    ) -> None:
+        self._storage = storage
+        self._queue = queue
+        self._references = references
+        self._recovery = recovery
+        self._completions = completions
+        self._host = host
+        self._owner = owner
+        self._config = config
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._executions: dict[str, Execution] = {}
+        self._claiming: set[str] = set()
+        self._free = config.worker_count
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.settle_soon = asyncio.Event()
+        """Set when a claim's answer was lost: a sweep should look for it."""
+
+    # What others tell it
+
+    def offer(self, run: Run) -> None:
+        self._queue.offer(run)
+        self._wake.set()
+
+    def withdraw(self, run_id: str) -> None:
+        self._queue.forget(run_id)
+        execution = self._executions.get(run_id)
+        if execution is not None and execution.invoking and execution.task is not None:
+            execution.task.cancel()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def busy(self) -> set[str]:
+        """Runs that this process is claiming, invoking or recording."""
+        return self._claiming | self._executions.keys()
+
+    # Claiming
+
+    async def run(self) -> None:
+        backoff = Backoff(first_s=0.05, limit_s=10)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._free > 0 and await self._claim_some():
+                    pass
+                backoff.reset()
+            except StorageFailed as error:
+                log.warning("claiming failed", event_name="dispatch.failed", error=str(error))
+                self._queue.suspect()
+                self._wake.set()
+                await backoff.wait()
+
+    async def _claim_some(self) -> bool:
+        """Claim and start up to as many runs as there are slots; False when nothing waits."""
+        runs = await self._queue.take(self._free, self.busy())
+        if not runs:
+            return False
+        self._claiming.update(run.id for run in runs)
+        try:
+            await self._claim(runs)
+        finally:
+            self._claiming.difference_update(run.id for run in runs)
+        return True
+
+    async def _claim(self, runs: Sequence[Run]) -> None:
+        await self._references.load(run.execution_ref for run in runs)
+        now = self._clock()
+        lease = now + self._config.claim_ttl
+        executions: list[Execution] = []
+        entries: list[Entry] = []
+        for run in runs:
+            signals = await self._batch(run) if run.waiting else []
+            claimed = transitions.claimed(run, self._owner, now, lease, tuple(signal.id for signal in signals))
+            reference = self._references.sendable(run.execution_ref)
+            conditions = [at_revision(run.revision), Condition.equals("status", int(RunStatus.PENDING))]
+            if reference is not None:
+                conditions.append(at_revision(reference.revision, store=REFERENCES, id=reference.id))
+            executions.append(Execution(claimed, signals, reference))
+            entries.append(Entry(RUNS, "put", run_to_record(claimed), conditions=conditions))
+        try:
+            outcomes = await self._storage.write(entries, "claim runs")
+        except StorageUnavailable:
+            self.settle_soon.set()
+            raise
+        for run, execution, outcome in zip(runs, executions, outcomes, strict=True):
+            if outcome.ok:
+                self._start(execution)
+            else:
+                self._refused(run, execution, outcome)
+
+    def _refused(self, run: Run, execution: Execution, outcome: Outcome) -> None:
+        """Somebody changed the run, or revoked its reference: try again with what is true now."""
+        if outcome.current is None:
+            return
+        try:
+            current = run_from_record(outcome.current)
+        except Undecodable:
+            return
+        if execution.reference is not None and current.revision == run.revision:
+            self._references.forget(execution.reference.id)
+        if current.status is RunStatus.PENDING:
+            self.offer(current)
+
+    async def _batch(self, run: Run) -> list[Signal]:
+        """The next signals of a keyed run, in sequence order; true as long as the run's revision stays."""
+        step = "read signals"
+        page = await self._storage.page(SIGNALS, "waiting", [run.id], step, limit=SIGNALS_PER_BATCH)
+        return [signal for _, signal in self._storage.decoded(SIGNALS, page.records, signal_from_record)]
+
+    # Invoking
+
+    def _start(self, execution: Execution) -> None:
+        run_id = execution.run.id
+        self._executions[run_id] = execution
+        self._free -= 1
+        self._idle.clear()
+        task = asyncio.create_task(self._execute(execution), name=f"run {run_id}")
+        execution.task = task
+        task.add_done_callback(lambda done: self._ended(execution, done))
+
+    async def _execute(self, execution: Execution) -> None:
+        run = execution.run
+        reference = execution.reference
+        if reference is not None and self._references.sendable(run.execution_ref) is None:
+            reference = None  # revoked since the claim: the host is to see that for itself
+        try:
+            outcome = await self._host.invoke(run, execution.signals, reference)
+        finally:
+            self._release(execution)
+        after = await self._completions.record(run, execution.signals, outcome)
+        if after is not None and after.status is RunStatus.PENDING:
+            self._queue.offer(after)
+
+    def _release(self, execution: Execution) -> None:
+        """The invocation is over, or never began: its slot is free."""
+        if execution.invoking:
+            execution.invoking = False
+            self._free += 1
+            self._wake.set()
+
+    def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        self._release(execution)
+        del self._executions[execution.run.id]
+        if not self._executions:
+            self._idle.set()
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("run crashed", event_name="run.crashed", run_id=execution.run.id, exc_info=task.exception())
+            self.settle_soon.set()
+
+    # Keeping claims
+
+    async def renew_claims(self) -> None:
+        """Renew every claim of this process at once, and stop work whose claim somebody took away."""
+        every_s = self._config.claim_renew_every.total_seconds()
+        while True:
+            await asyncio.sleep(every_s)
+            held = [execution for execution in self._executions.values() if execution.invoking]
+            if held:
+                await self._renew(held, every_s)
+
+    async def _renew(self, held: Sequence[Execution], every_s: float) -> None:
+        entries = [self._recovery.renewal(self._clock() + self._config.claim_ttl)]
+        for execution in held:
+            run = execution.run
+            conditions = [Condition.equals("owner", run.owner), Condition.equals("epoch", run.epoch)]
+            entries.append(Entry(RUNS, "check", id=run.id, conditions=conditions))
+        try:
+            async with asyncio.timeout(every_s):
+                outcomes = await self._storage.write(entries, "renew claims")
+        except (StorageFailed, TimeoutError) as error:
+            log.warning("claims not renewed", event_name="claims.unrenewed", count=len(held), error=str(error))
+            return
+        for execution, outcome in zip(held, outcomes[1:], strict=True):
+            if not outcome.ok and execution.invoking:
+                log.warning("claim lost", event_name="claim.lost", run_id=execution.run.id)
+                self.withdraw(execution.run.id)
+
+    # Ending
+
+    async def finish(self, within: timedelta) -> None:
+        """After ``run`` has been stopped: wait for what is being invoked, then fail what did not end in time."""
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._idle.wait()
+            return
+        except TimeoutError:
+            pass
+        left = list(self._executions.values())
+        for execution in left:
+            if execution.task is not None:
+                execution.task.cancel()
+        tasks = [execution.task for execution in left if execution.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._recovery.settle_own([execution.run for execution in left])

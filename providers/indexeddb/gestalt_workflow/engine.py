@@ -1,0 +1,143 @@
+"""One configured workflow engine: its parts, wired, and the order in which they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Self
+
+import structlog
+
+from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_workflow.clock import Clock, utc_now
+from gestalt_workflow.completion import Completions
+from gestalt_workflow.config import Config
+from gestalt_workflow.dispatcher import Dispatcher
+from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.format import prepare_database
+from gestalt_workflow.host import WorkflowHost
+from gestalt_workflow.identity import new_owner
+from gestalt_workflow.queue import RunQueue
+from gestalt_workflow.records import FORMAT
+from gestalt_workflow.recovery import Recovery
+from gestalt_workflow.references import References
+from gestalt_workflow.runs import Runs
+from gestalt_workflow.scheduler import Scheduler
+from gestalt_workflow.schedules import Schedules
+from gestalt_workflow.signals import Signals
+from gestalt_workflow.storage import Storage
+from gestalt_workflow.triggers import Triggers
+from gestalt_workflow.watcher import Watcher
+
+DRAIN = timedelta(seconds=15)
+RESTART_LIMIT_S = 10.0
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """``open`` makes objects usable, ``start`` begins firing and dispatching, ``drain`` ends that, ``close`` all."""
+
+    def __init__(self, name: str, config: Config, db: IndexedDB, host: WorkflowHost, clock: Clock = utc_now) -> None:
+        self.name = name
+        self.owner = new_owner()
+        self.clock = clock
+        self.storage = Storage(db)
+        self._host = host
+        self._stack = AsyncExitStack()
+        self._loops: list[asyncio.Task[None]] = []
+        self._started = False
+        self.references = References(self.storage)
+        self.recovery = Recovery(self.storage, self.owner, clock)
+        self.queue = RunQueue(self.storage)
+        self.dispatcher = Dispatcher(
+            self.storage,
+            self.queue,
+            self.references,
+            self.recovery,
+            Completions(self.storage, clock),
+            host,
+            self.owner,
+            config,
+            clock,
+        )
+        self.recovery.withdrawn = self.dispatcher.withdraw
+        self.recovery.unclaimed = self.dispatcher.offer
+        self.scheduler = Scheduler(self.storage, clock, self.dispatcher.offer)
+        self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
+        self.triggers = Triggers(self.storage, self.references, clock)
+        self.runs = Runs(self.storage, self.triggers, self.recovery, self.dispatcher, clock)
+        self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
+        self._watcher = Watcher(
+            self.storage, self.queue, self.dispatcher, self.scheduler, self.recovery, config.poll_interval, clock
+        )
+
+    async def open(self) -> Self:
+        """Connect and prepare the database.
+
+        Raises:
+            StorageFailed: the store cannot be used.
+            FormatTooNew: a newer provider wrote the database.
+        """
+        self._stack.push_async_callback(self._host.close)
+        await self._stack.enter_async_context(self.storage)
+        try:
+            await prepare_database(self.storage)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    def start(self) -> None:
+        """Begin firing and dispatching; calling it again changes nothing."""
+        if self._started:
+            return
+        self._started = True
+        parts = {
+            "scheduler": self.scheduler.run,
+            "dispatcher": self.dispatcher.run,
+            "claims": self.dispatcher.renew_claims,
+            "watcher": self._watcher.run,
+        }
+        self._loops = [asyncio.create_task(_kept_running(name, part), name=name) for name, part in parts.items()]
+
+    async def health(self) -> None:
+        """Raises ``StorageFailed`` when the store does not answer."""
+        await self.storage.find_record(FORMAT, "format", "health")
+
+    async def drain(self, within: timedelta = DRAIN) -> None:
+        """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""
+        if not self._started:
+            return
+        await self._stop_loops(keep="claims")
+        await self.dispatcher.finish(within)
+        await self._stop_loops()
+        try:
+            await self.recovery.forget_owner()
+        except StorageFailed as error:
+            log.warning("lease not released", event_name="lease.unreleased", error=str(error))
+
+    async def close(self) -> None:
+        await self._stop_loops()
+        await self._stack.aclose()
+
+    async def _stop_loops(self, keep: str = "") -> None:
+        ending = [loop for loop in self._loops if loop.get_name() != keep]
+        self._loops = [loop for loop in self._loops if loop.get_name() == keep]
+        for loop in ending:
+            loop.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+
+async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
+    """A loop that meets a bug is logged and begins anew, ever more slowly; it must not end in silence."""
+    delay_s = 0.1
+    while True:
+        try:
+            await part()
+        except Exception:
+            log.exception("loop failed", event_name="loop.failed", loop=name)
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, RESTART_LIMIT_S)

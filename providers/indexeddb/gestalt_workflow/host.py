@@ -1,0 +1,45 @@
+"""The host as the provider calls it: one run, one InvokeOperation, no deadline (contract.md 4.2, semantics.md 18.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+
+from gestalt_sdk.channels import open_channel
+from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET, Address, service_address
+from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_workflow.convert import invocation_to_proto
+from gestalt_workflow.model import InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal
+
+
+class WorkflowHost:
+    def __init__(self, address: Address | None = None) -> None:
+        """Without an address the one that the host gave this provider.
+
+        Raises:
+            EnvironmentUnusable: there is none.
+        """
+        self._channel = open_channel(address or service_address(WORKFLOW_HOST_SOCKET))
+        self._stub = workflow_pb2_grpc.WorkflowHostStub(self._channel)
+
+    async def invoke(self, run: Run, signals: Sequence[Signal], reference: Reference | None) -> Outcome:
+        """Have the host run the target. Waits for the answer however long it takes; cancel to give up.
+
+        A host that cannot be reached at this moment is waited for: the run is claimed, but nothing has begun.
+        """
+        request = invocation_to_proto(run, signals, reference)
+        try:
+            response = await self._stub.InvokeOperation(request, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            return InvocationFailed(_status_text(error))
+        return InvocationResult(response.status, response.body)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+def _status_text(error: grpc.aio.AioRpcError) -> str:
+    """As the status message of a run has always shown it: ``rpc error: code = NotFound desc = ...``."""
+    name = "Canceled" if error.code() is grpc.StatusCode.CANCELLED else error.code().name.title().replace("_", "")
+    return f"rpc error: code = {name} desc = {error.details() or ''}"

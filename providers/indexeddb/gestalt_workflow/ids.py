@@ -1,0 +1,48 @@
+"""Identifiers that are derived, not drawn (semantics.md 3), so that a repeated request meets the object it made."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import datetime
+
+from gestalt_sdk.values import rfc3339
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _scope(owner: str, subject: str, *rest: str) -> tuple[str, ...]:
+    """Keys belong to a target owner and a subject; without a subject to the owner alone (design decision 8)."""
+    return (owner, subject, *rest) if subject else (owner, *rest)
+
+
+def manual_run(owner: str, subject: str, idempotency_key: str) -> str:
+    return "manual:" + _digest(*_scope(owner, subject, idempotency_key))[:32]
+
+
+def scheduled_run(schedule_id: str, slot: datetime) -> str:
+    return f"schedule:{schedule_id}:{rfc3339(slot)}"
+
+
+def event_run(trigger_id: str, source: str, event_id: str) -> str:
+    return "event:" + _digest(trigger_id, source, event_id)[:32]
+
+
+def key_row(owner: str, subject: str, workflow_key: str) -> str:
+    """Row that says which run holds a workflow key."""
+    return "workflow_key:" + _digest(*_scope(owner, subject, workflow_key))
+
+
+def signal_with_key(owner: str, subject: str, run_id: str, idempotency_key: str) -> str:
+    return "workflow_signal:" + _digest(*_scope(owner, subject, run_id, idempotency_key))
+
+
+def signal_row(owner: str, subject: str, idempotency_key: str) -> str:
+    """Row that says which signal an idempotency key made."""
+    return "signal_key:" + _digest(*_scope(owner, subject, idempotency_key))

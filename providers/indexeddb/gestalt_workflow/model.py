@@ -1,0 +1,243 @@
+"""Workflow objects as this provider works with them; no generated types.
+
+Targets, triggers, events and signals travel through this provider unchanged, so they are kept as the encoded messages
+they arrived in; beside them stand the few facts that scheduling and dispatch need. Times are aware UTC ``datetime``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+AGENT_DEADLINE = timedelta(minutes=5)
+AGENT_GRACE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    subject_id: str = ""
+    subject_kind: str = ""
+    display_name: str = ""
+    auth_source: str = ""
+
+
+NOBODY = Actor()
+CONFIG_SUBJECT = "system:config"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a run invokes.
+
+    Attributes:
+        data: Encoded ``BoundWorkflowTarget``, normalised (semantics.md 15.6).
+        owner: Plugin name, or ``agent:`` and the agent provider's name.
+        priority: Dispatch priority that an agent target asks for in its metadata, 0 when it does not.
+        agent_timeout_s: Time an agent turn may take; None for a plugin operation.
+    """
+
+    data: bytes
+    owner: str
+    priority: int = 0
+    agent_timeout_s: int | None = None
+
+    @property
+    def is_agent(self) -> bool:
+        return self.agent_timeout_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule; ``revision`` counts its writes. ``next_run_at`` stays visible, but idle, while it is paused."""
+
+    id: str
+    cron: str
+    timezone: str
+    target: Target
+    created_at: datetime
+    updated_at: datetime
+    paused: bool = False
+    next_run_at: datetime | None = None
+    created_by: Actor = NOBODY
+    execution_ref: str = ""
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventMatch:
+    """``source`` and ``subject`` blank match any."""
+
+    type: str
+    source: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventTrigger:
+    id: str
+    match: EventMatch
+    target: Target
+    created_at: datetime
+    updated_at: datetime
+    paused: bool = False
+    created_by: Actor = NOBODY
+    execution_ref: str = ""
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A published event; ``data`` is the encoded, normalised ``WorkflowEvent``."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    data: bytes
+
+
+class RunStatus(IntEnum):
+    PENDING = 1
+    RUNNING = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    CANCELED = 5
+
+    @property
+    def terminal(self) -> bool:
+        return self >= RunStatus.SUCCEEDED
+
+    @property
+    def wire_name(self) -> str:
+        return f"WORKFLOW_RUN_STATUS_{self.name}"
+
+
+class TriggerKind(IntEnum):
+    MANUAL = 1
+    SCHEDULE = 2
+    EVENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunTrigger:
+    """What made the run; ``data`` is the encoded ``WorkflowRunTrigger``."""
+
+    kind: TriggerKind
+    data: bytes
+    schedule_id: str = ""
+    slot: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution.
+
+    Attributes:
+        revision: Counts writes of the record; every write names the one it replaces.
+        owner, epoch, lease: The claim while running: process identity, how often the run has been claimed, and until
+            when the claim holds by itself (renewals are kept per process).
+        rank_at: Place in the queue while pending: the time since when it waits, later by its priority.
+        key_row: Id of the row that reserves ``workflow_key``; blank for an unkeyed run.
+        next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
+        batch: Signals handed to the invocation under way.
+        stale: It failed because its process ended; its signals' idempotency keys are free again.
+    """
+
+    id: str
+    status: RunStatus
+    target: Target
+    trigger: RunTrigger
+    created_at: datetime
+    created_by: Actor = NOBODY
+    published_by: Actor = NOBODY
+    execution_ref: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    status_message: str = ""
+    result_body: str = ""
+    workflow_key: str = ""
+    key_row: str = ""
+    revision: int = 1
+    owner: str = ""
+    epoch: int = 0
+    lease: datetime | None = None
+    rank_at: datetime | None = None
+    next_sequence: int = 1
+    waiting: int = 0
+    batch: tuple[str, ...] = ()
+    stale: bool = False
+
+    @property
+    def keyed(self) -> bool:
+        return bool(self.workflow_key)
+
+    @property
+    def agent_deadline(self) -> datetime | None:
+        """When a running agent turn is taken for lost even though its claim holds."""
+        if self.target.agent_timeout_s is None or self.started_at is None:
+            return None
+        turn = timedelta(seconds=self.target.agent_timeout_s) if self.target.agent_timeout_s else AGENT_DEADLINE
+        return self.started_at + turn + AGENT_GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal; ``data`` is the encoded ``WorkflowSignal`` with id and sequence as stored."""
+
+    id: str
+    run_id: str
+    workflow_key: str
+    sequence: int
+    data: bytes
+    created_at: datetime
+    idempotency_key: str = ""
+    started_run: bool = False
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A signal as it was asked for: blank id and sequence 0 are filled in when it is stored."""
+
+    data: bytes
+    id: str = ""
+    idempotency_key: str = ""
+    sequence: int = 0
+    subject_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An execution reference: ``data`` is the encoded message without its three times."""
+
+    id: str
+    subject_id: str
+    data: bytes
+    created_at: datetime
+    revoked_at: datetime | None = None
+    retired_at: datetime | None = None
+    signed: bool = False
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What the host answered. A status below 400, 0 and negative ones too, is success."""
+
+    status: int
+    body: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status < 400
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationFailed:
+    """The call of the host failed; ``message`` becomes the run's status message."""
+
+    message: str
+
+
+Outcome = InvocationResult | InvocationFailed

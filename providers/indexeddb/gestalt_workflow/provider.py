@@ -1,0 +1,77 @@
+"""The provider process: identity, configuration, start, drain, close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_workflow.config import read_config
+from gestalt_workflow.engine import Engine
+from gestalt_workflow.errors import NotConfigured
+from gestalt_workflow.host import WorkflowHost
+from gestalt_workflow.service import WorkflowServicer
+
+SERVICE = "gestalt.provider.v1.WorkflowProvider"
+
+
+class IndexedDBWorkflowProvider(Provider):
+    """Keeps schedules, event triggers and runs in the IndexedDB service that its host gives it."""
+
+    kind = ProviderKind.WORKFLOW
+    display_name = "IndexedDB workflow provider"
+    description = "Schedules, event triggers and runs, kept in an IndexedDB service"
+    version = "0.1.0"
+    capabilities: Sequence[str] = (
+        "workflow.retarget",
+        "workflow.retire",
+        "workflow.reference",
+        "workflow.published_by",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Raises ``NotConfigured`` before the first configure that succeeded."""
+        if self._engine is None:
+            raise NotConfigured
+        return self._engine
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        workflow_pb2_grpc.add_WorkflowProviderServicer_to_server(WorkflowServicer(lambda: self.engine), server)
+        return [SERVICE]
+
+    async def configure(self, name: str, config: dict[str, Any]) -> None:
+        """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted
+        ends the work of the earlier one until ``start`` is called again."""
+        settings = read_config(config)
+        engine = await Engine(name, settings, IndexedDB.connect(), WorkflowHost()).open()
+        earlier, self._engine = self._engine, engine
+        self.warnings = list(settings.warnings)
+        if earlier is not None:
+            await earlier.drain()
+            await earlier.close()
+
+    async def start(self) -> None:
+        self.engine.start()
+
+    async def health(self) -> None:
+        await self.engine.health()
+
+    async def drain(self) -> None:
+        if self._engine is not None:
+            await self._engine.drain()
+
+    async def close(self) -> None:
+        if self._engine is not None:
+            await self._engine.close()
+
+
+provider = IndexedDBWorkflowProvider

@@ -1,0 +1,105 @@
+"""The runs that wait, as far as this process knows them: the front of the stored queue, in its order.
+
+The store's ``hot`` index is the queue. What this process commits it also keeps here, so a run that is created and
+dispatched by the same process is never read back. When more waits than the window holds, the rest is read a page at a
+time. Entries may be outdated, since other processes claim too; claiming is what decides.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Collection
+from datetime import datetime
+
+from gestalt_workflow.model import Run
+from gestalt_workflow.records import READY, RUNS, run_from_record
+from gestalt_workflow.storage import Storage
+
+WINDOW = 1024
+PAGE = 512
+
+Key = tuple[datetime, str]
+
+
+class RunQueue:
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._order: list[Key] = []
+        self._runs: dict[str, Run] = {}
+        self._more = True
+        self._edge: Key | None = None
+        """Behind this key the store knows of runs that the window does not; None: the window knows nothing."""
+        self._offered: list[Run] | None = None
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether a run may wait that the window does not hold."""
+        return self._more
+
+    def offer(self, run: Run) -> None:
+        """A run that was just committed as pending; replaces an older record of it."""
+        if run.rank_at is None:
+            return
+        if self._offered is not None:
+            self._offered.append(run)
+        self.forget(run.id)
+        key = (run.rank_at, run.id)
+        if self._more and (self._edge is None or key > self._edge):
+            return
+        insort(self._order, key)
+        self._runs[run.id] = run
+        if len(self._order) > WINDOW:
+            _, dropped = self._order.pop()
+            del self._runs[dropped]
+            self._more, self._edge = True, self._order[-1]
+
+    def forget(self, run_id: str) -> None:
+        """It waits no longer."""
+        run = self._runs.pop(run_id, None)
+        if run is not None and run.rank_at is not None:
+            self._order.remove((run.rank_at, run.id))
+
+    def suspect(self) -> None:
+        """A write whose answer was lost may have put runs into the store: look again."""
+        self._more, self._edge = True, None
+        self._order.clear()
+        self._runs.clear()
+
+    async def take(self, limit: int, busy: Collection[str]) -> list[Run]:
+        """Up to ``limit`` runs from the front, read from the store when the window does not hold that many.
+
+        ``busy``: runs that this process is claiming or invoking, which the store may still show as waiting.
+        """
+        if len(self._order) < limit and self._more:
+            await self.refresh(busy)
+        taken, self._order = self._order[:limit], self._order[limit:]
+        return [self._runs.pop(run_id) for _, run_id in taken]
+
+    async def refresh(self, busy: Collection[str]) -> None:
+        """Read the front of the stored queue again; one message on a store with pages."""
+        self._offered = []
+        try:
+            fresh, more = await self._front(busy)
+            offered = self._offered
+        finally:
+            self._offered = None
+        self._order = sorted((run.rank_at, run.id) for run in fresh if run.rank_at is not None)
+        self._runs = {run.id: run for run in fresh}
+        self._more = more
+        self._edge = self._order[-1] if more and self._order else None
+        for run in offered:
+            self.offer(run)
+
+    async def _front(self, busy: Collection[str]) -> tuple[list[Run], bool]:
+        """The first runs that can be taken, and whether more wait behind them."""
+        token = b""
+        while True:
+            page = await self._storage.page(RUNS, "hot", [READY], "read queue", limit=PAGE, token=token)
+            runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
+            free = [run for run in runs if run.id not in busy and run.rank_at is not None]
+            token = page.next_token
+            if free or not token:
+                return free, bool(token)

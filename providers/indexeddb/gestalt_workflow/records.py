@@ -1,0 +1,332 @@
+"""What is stored: object stores, their indexes, and the records of every object.
+
+Targets, triggers, signals and references are one bytes field each; only what is indexed, compared or shown alone has
+a field of its own. A field that has nothing to say is left out, which also keeps the record out of sparse indexes
+(contract.md 5.4): a run is in ``hot`` only while it waits, in ``held`` only while it is claimed, a schedule in ``due``
+only while it can fire, a signal in ``waiting`` only until it is delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
+from gestalt_workflow.model import (
+    NOBODY,
+    Actor,
+    EventMatch,
+    EventTrigger,
+    Reference,
+    Run,
+    RunStatus,
+    RunTrigger,
+    Schedule,
+    Signal,
+    Target,
+    TriggerKind,
+)
+
+FORMAT = "wf_format"
+SCHEDULES = "wf_schedules"
+TRIGGERS = "wf_triggers"
+TRIGGER_TYPES = "wf_trigger_types"
+RUNS = "wf_runs"
+RUN_KEYS = "wf_run_keys"
+SIGNALS = "wf_signals"
+SIGNAL_KEYS = "wf_signal_keys"
+REFERENCES = "wf_references"
+OWNERS = "wf_owners"
+
+READY = "ready"
+"""The one queue there is: first part of the ``hot`` index."""
+
+SCHEMAS: Mapping[str, ObjectStoreSchema] = {
+    FORMAT: ObjectStoreSchema(),
+    SCHEDULES: ObjectStoreSchema([IndexSchema("due", ["due_at"]), IndexSchema("created", ["created_at"])]),
+    TRIGGERS: ObjectStoreSchema([IndexSchema("type", ["match_type"]), IndexSchema("created", ["created_at"])]),
+    TRIGGER_TYPES: ObjectStoreSchema(),
+    RUNS: ObjectStoreSchema(
+        [
+            IndexSchema("hot", ["queue", "rank_at"]),
+            IndexSchema("held", ["owner", "epoch"]),
+            IndexSchema("created", ["created_at"]),
+            IndexSchema("slot", ["schedule_id", "slot"]),
+        ]
+    ),
+    RUN_KEYS: ObjectStoreSchema(),
+    SIGNALS: ObjectStoreSchema(
+        [
+            IndexSchema("sequence", ["run_id", "sequence"], unique=True),
+            IndexSchema("waiting", ["waiting", "sequence"]),
+        ]
+    ),
+    SIGNAL_KEYS: ObjectStoreSchema(),
+    REFERENCES: ObjectStoreSchema(
+        [IndexSchema("subject", ["subject_id", "created_at"]), IndexSchema("created", ["created_at"])]
+    ),
+    OWNERS: ObjectStoreSchema(),
+}
+
+T = TypeVar("T")
+
+
+class Undecodable(Exception):
+    """A stored record is not what this provider writes."""
+
+
+def decoding(decode: Callable[[Record], T]) -> Callable[[Record], T]:
+    """Turn whatever a broken record raises into ``Undecodable`` that names the record."""
+
+    def checked(record: Record) -> T:
+        try:
+            return decode(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Undecodable(f"record {record.get('id')!r}: {type(error).__name__}: {error}") from error
+
+    return checked
+
+
+def _compact(record: dict[str, Any]) -> Record:
+    """Without the fields that say nothing."""
+    return {name: value for name, value in record.items() if value is not None and value != "" and value != ()}
+
+
+def _actor_to_field(actor: Actor) -> list[str] | None:
+    if actor == NOBODY:
+        return None
+    return [actor.subject_id, actor.subject_kind, actor.display_name, actor.auth_source]
+
+
+def _actor(record: Record, name: str) -> Actor:
+    value = record.get(name)
+    return NOBODY if value is None else Actor(*value)
+
+
+def _time(record: Record, name: str) -> datetime | None:
+    value = record.get(name)
+    if value is not None and not isinstance(value, datetime):
+        raise TypeError(f"{name} is not a time")
+    return value
+
+
+def _moment(record: Record, name: str) -> datetime:
+    value = record[name]
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} is not a time")
+    return value
+
+
+def _target_fields(target: Target) -> dict[str, Any]:
+    return {
+        "target": target.data,
+        "target_owner": target.owner,
+        "target_priority": target.priority or None,
+        "agent_timeout_s": target.agent_timeout_s,
+    }
+
+
+def _target(record: Record) -> Target:
+    data, owner = record["target"], record["target_owner"]
+    if not isinstance(data, bytes) or not isinstance(owner, str):
+        raise TypeError("target is not encoded")
+    return Target(data, owner, record.get("target_priority") or 0, record.get("agent_timeout_s"))
+
+
+def schedule_to_record(schedule: Schedule) -> Record:
+    return _compact(
+        {
+            "id": schedule.id,
+            "cron": schedule.cron,
+            "timezone": schedule.timezone,
+            **_target_fields(schedule.target),
+            "paused": schedule.paused,
+            "created_at": schedule.created_at,
+            "updated_at": schedule.updated_at,
+            "next_run_at": schedule.next_run_at,
+            "due_at": None if schedule.paused else schedule.next_run_at,
+            "created_by": _actor_to_field(schedule.created_by),
+            "execution_ref": schedule.execution_ref,
+            "revision": schedule.revision,
+        }
+    )
+
+
+@decoding
+def schedule_from_record(record: Record) -> Schedule:
+    return Schedule(
+        id=record["id"],
+        cron=record["cron"],
+        timezone=record["timezone"],
+        target=_target(record),
+        created_at=_moment(record, "created_at"),
+        updated_at=_moment(record, "updated_at"),
+        paused=record["paused"],
+        next_run_at=_time(record, "next_run_at"),
+        created_by=_actor(record, "created_by"),
+        execution_ref=record.get("execution_ref", ""),
+        revision=record["revision"],
+    )
+
+
+def trigger_to_record(trigger: EventTrigger) -> Record:
+    return _compact(
+        {
+            "id": trigger.id,
+            "match_type": trigger.match.type,
+            "match_source": trigger.match.source,
+            "match_subject": trigger.match.subject,
+            **_target_fields(trigger.target),
+            "paused": trigger.paused,
+            "created_at": trigger.created_at,
+            "updated_at": trigger.updated_at,
+            "created_by": _actor_to_field(trigger.created_by),
+            "execution_ref": trigger.execution_ref,
+            "revision": trigger.revision,
+        }
+    )
+
+
+@decoding
+def trigger_from_record(record: Record) -> EventTrigger:
+    return EventTrigger(
+        id=record["id"],
+        match=EventMatch(record["match_type"], record.get("match_source", ""), record.get("match_subject", "")),
+        target=_target(record),
+        created_at=_moment(record, "created_at"),
+        updated_at=_moment(record, "updated_at"),
+        paused=record["paused"],
+        created_by=_actor(record, "created_by"),
+        execution_ref=record.get("execution_ref", ""),
+        revision=record["revision"],
+    )
+
+
+def run_to_record(run: Run) -> Record:
+    return _compact(
+        {
+            "id": run.id,
+            "status": int(run.status),
+            **_target_fields(run.target),
+            "trigger": run.trigger.data,
+            "trigger_kind": int(run.trigger.kind),
+            "schedule_id": run.trigger.schedule_id,
+            "slot": run.trigger.slot,
+            "created_at": run.created_at,
+            "started_at": run.started_at,
+            "completed_at": run.completed_at,
+            "status_message": run.status_message,
+            "result_body": run.result_body,
+            "created_by": _actor_to_field(run.created_by),
+            "published_by": _actor_to_field(run.published_by),
+            "execution_ref": run.execution_ref,
+            "workflow_key": run.workflow_key,
+            "key_row": run.key_row,
+            "revision": run.revision,
+            "queue": READY if run.rank_at is not None else None,
+            "rank_at": run.rank_at,
+            "owner": run.owner,
+            "epoch": run.epoch or None,
+            "lease": run.lease,
+            "next_sequence": run.next_sequence if run.keyed else None,
+            "waiting": run.waiting or None,
+            "batch": list(run.batch) or None,
+            "stale": run.stale or None,
+        }
+    )
+
+
+@decoding
+def run_from_record(record: Record) -> Run:
+    return Run(
+        id=record["id"],
+        status=RunStatus(record["status"]),
+        target=_target(record),
+        trigger=RunTrigger(
+            TriggerKind(record["trigger_kind"]),
+            record["trigger"],
+            record.get("schedule_id", ""),
+            _time(record, "slot"),
+        ),
+        created_at=_moment(record, "created_at"),
+        created_by=_actor(record, "created_by"),
+        published_by=_actor(record, "published_by"),
+        execution_ref=record.get("execution_ref", ""),
+        started_at=_time(record, "started_at"),
+        completed_at=_time(record, "completed_at"),
+        status_message=record.get("status_message", ""),
+        result_body=record.get("result_body", ""),
+        workflow_key=record.get("workflow_key", ""),
+        key_row=record.get("key_row", ""),
+        revision=record["revision"],
+        owner=record.get("owner", ""),
+        epoch=record.get("epoch", 0),
+        lease=_time(record, "lease"),
+        rank_at=_time(record, "rank_at"),
+        next_sequence=record.get("next_sequence", 1),
+        waiting=record.get("waiting", 0),
+        batch=tuple(record.get("batch") or ()),
+        stale=bool(record.get("stale", False)),
+    )
+
+
+def signal_to_record(signal: Signal) -> Record:
+    return _compact(
+        {
+            "id": signal.id,
+            "run_id": signal.run_id,
+            "workflow_key": signal.workflow_key,
+            "sequence": signal.sequence,
+            "data": signal.data,
+            "created_at": signal.created_at,
+            "idempotency_key": signal.idempotency_key,
+            "started_run": signal.started_run or None,
+            "delivered_at": signal.delivered_at,
+            "waiting": signal.run_id if signal.delivered_at is None else None,
+        }
+    )
+
+
+@decoding
+def signal_from_record(record: Record) -> Signal:
+    return Signal(
+        id=record["id"],
+        run_id=record["run_id"],
+        workflow_key=record["workflow_key"],
+        sequence=record["sequence"],
+        data=record["data"],
+        created_at=_moment(record, "created_at"),
+        idempotency_key=record.get("idempotency_key", ""),
+        started_run=bool(record.get("started_run", False)),
+        delivered_at=_time(record, "delivered_at"),
+    )
+
+
+def reference_to_record(reference: Reference) -> Record:
+    return _compact(
+        {
+            "id": reference.id,
+            "subject_id": reference.subject_id,
+            "data": reference.data,
+            "created_at": reference.created_at,
+            "revoked_at": reference.revoked_at,
+            "retired_at": reference.retired_at,
+            "signed": reference.signed or None,
+            "revision": reference.revision,
+        }
+    )
+
+
+@decoding
+def reference_from_record(record: Record) -> Reference:
+    return Reference(
+        id=record["id"],
+        subject_id=record["subject_id"],
+        data=record["data"],
+        created_at=_moment(record, "created_at"),
+        revoked_at=_time(record, "revoked_at"),
+        retired_at=_time(record, "retired_at"),
+        signed=bool(record.get("signed", False)),
+        revision=record["revision"],
+    )

@@ -1,0 +1,148 @@
+"""Claims whose process has gone, and the leases that keep the others (semantics.md 18.6, design decision 6).
+
+A claim holds until the later of the run's own lease, set when it was claimed, and its owner's, which one small record
+per process renews for all of its claims. A run whose claim has ended is failed, never invoked again: nobody knows how
+far it came. Every such write names the run's revision and the lease it was judged by, so a completion or a renewal
+that was faster wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from gestalt_workflow import transitions
+from gestalt_workflow.clock import Clock
+from gestalt_workflow.identity import provably_dead
+from gestalt_workflow.model import Run, RunStatus
+from gestalt_workflow.records import OWNERS, RUNS, run_from_record, run_to_record
+from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision
+
+SWEEP_EVERY = timedelta(seconds=60)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a running run's claim has ended, and the condition under which that stays true."""
+
+    reason: str
+    conditions: tuple[Condition, ...] = ()
+
+
+class Recovery:
+    """
+    Attributes:
+        withdrawn: Called with the id of each run that was ended here, should this process be invoking it.
+        unclaimed: Called with each run that went back to pending here.
+    """
+
+    def __init__(self, storage: Storage, owner: str, clock: Clock) -> None:
+        self._storage = storage
+        self._owner = owner
+        self._clock = clock
+        self.withdrawn: Callable[[str], None] = _ignore
+        self.unclaimed: Callable[[Run], None] = _ignore
+
+    async def sweep(self, invoking: Callable[[], Collection[str]]) -> int:
+        """Settle every claim that has ended; returns how many. One message when nothing is claimed elsewhere.
+
+        ``invoking`` gives the runs that this process has claimed or is claiming, invoking or recording: asked after
+        the claims were read. A claim of ours beyond them comes from a write whose answer was lost; it never led to
+        an invocation, so the run goes back into the queue.
+        """
+        step = "sweep claims"
+        token, settled = b"", 0
+        while True:
+            page = await self._storage.page(RUNS, "held", [], step, token=token)
+            ours = invoking()
+            runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
+            leases = await self._leases({run.owner for run in runs if run.owner != self._owner}, step)
+            for run in runs:
+                if run.owner == self._owner and run.id not in ours:
+                    await self._unclaim(run)
+                    continue
+                verdict = self._judge(run, leases.get(run.owner))
+                if verdict is not None and await self._settle(run, verdict):
+                    settled += 1
+            token = page.next_token
+            if not token:
+                return settled
+
+    async def settled_if_stale(self, run: Run) -> Run | None:
+        """The run, failed first when its claim has ended; None when somebody changed it meanwhile."""
+        step = "settle run"
+        leases = await self._leases({run.owner} - {self._owner}, step)
+        verdict = self._judge(run, leases.get(run.owner))
+        if verdict is None:
+            return run
+        await self._settle(run, verdict)
+        return await self._storage.find(RUNS, run.id, run_from_record, step)
+
+    async def settle_own(self, runs: Collection[Run]) -> None:
+        """Fail runs of this process that it cannot wait for any longer."""
+        for run in runs:
+            await self._settle(run, Verdict("the provider is stopping"))
+
+    async def forget_owner(self) -> None:
+        """This process claims nothing any more."""
+        await self._storage.write([Entry(OWNERS, "delete", id=self._owner)], "release lease")
+
+    def renewal(self, until: datetime) -> Entry:
+        """The write that lets all claims of this process hold until then."""
+        return Entry(OWNERS, "put", {"id": self._owner, "lease": until})
+
+    async def _leases(self, owners: Collection[str], step: str) -> dict[str, datetime]:
+        living = sorted(owner for owner in owners if not provably_dead(owner))
+        if not living:
+            return {}
+        records = await self._storage.find_many(OWNERS, living, lambda record: record, step)
+        return {owner: record["lease"] for owner, record in records.items() if isinstance(record["lease"], datetime)}
+
+    def _judge(self, run: Run, owner_lease: datetime | None) -> Verdict | None:
+        now = self._clock()
+        deadline = run.agent_deadline
+        if deadline is not None and deadline <= now:
+            return Verdict("the agent turn did not end in time")
+        if run.owner == self._owner:
+            return None
+        if provably_dead(run.owner):
+            return Verdict("its process has ended")
+        lease = max((moment for moment in (run.lease, owner_lease) if moment is not None), default=None)
+        if lease is not None and lease > now:
+            return None
+        unrenewed = (
+            absent(store=OWNERS, id=run.owner)
+            if owner_lease is None
+            else Condition.equals("lease", owner_lease, store=OWNERS, id=run.owner)
+        )
+        return Verdict("its lease has ended", (unrenewed,))
+
+    async def _settle(self, run: Run, verdict: Verdict) -> bool:
+        ended = transitions.interrupted(run, self._clock())
+        conditions = [at_revision(run.revision), *verdict.conditions]
+        entry = Entry(RUNS, "put", run_to_record(ended), conditions=conditions)
+        outcomes = await self._storage.write([entry, *transitions.key_release(ended)], "settle run")
+        if not outcomes[0].ok:
+            return False
+        log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
+        self.withdrawn(run.id)
+        return True
+
+    async def _unclaim(self, run: Run) -> None:
+        if run.status is not RunStatus.RUNNING:
+            return
+        waiting = transitions.unclaimed(run, self._clock())
+        entry = Entry(RUNS, "put", run_to_record(waiting), conditions=[at_revision(run.revision)])
+        (outcome,) = await self._storage.write([entry], "return run to the queue")
+        if outcome.ok:
+            log.warning("claim without invocation given back", event_name="run.unclaimed", run_id=run.id)
+            self.unclaimed(waiting)
+
+
+def _ignore(_: object) -> None:
+    return None

@@ -1,0 +1,221 @@
+"""Firing: makes a run for every schedule that is due, whatever the executors are doing (semantics.md 17).
+
+Schedules that are due within the next minute are held in memory, the later ones are not looked at; one timer waits for
+the first. The slots of an outage collapse into one run for the latest, found directly. Run and advance are one
+commit that names the schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+
+import structlog
+
+from gestalt_workflow import ids
+from gestalt_workflow.backoff import Backoff
+from gestalt_workflow.clock import Clock
+from gestalt_workflow.convert import schedule_trigger
+from gestalt_workflow.errors import InvalidRequest, StorageFailed
+from gestalt_workflow.model import Run, Schedule
+from gestalt_workflow.records import (
+    RUNS,
+    SCHEDULES,
+    Undecodable,
+    run_to_record,
+    schedule_from_record,
+    schedule_to_record,
+)
+from gestalt_workflow.runs import new_run
+from gestalt_workflow.slots import next_slot, parse_cron, previous_slot
+from gestalt_workflow.storage import Entry, KeyRange, Outcome, Storage, at_revision
+
+AHEAD = timedelta(seconds=60)
+"""How far ahead schedules are read."""
+PAGE = 2000
+FIRED_AT_ONCE = 250
+TICK_S = 1.0
+"""The longest sleep: a clock that was set forward, or a machine that slept, is noticed within it."""
+
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """``run`` is its loop; ``fired`` is called with each run once it is committed."""
+
+    def __init__(self, storage: Storage, clock: Clock, fired: Callable[[Run], None]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._fired = fired
+        self._known: dict[str, Schedule] = {}
+        self._due: list[tuple[datetime, str, int]] = []
+        self._horizon: datetime | None = None
+        self._changes: dict[str, Schedule | None] | None = None
+        self._wake = asyncio.Event()
+        self._broken: set[str] = set()
+
+    def changed(self, schedule_id: str, schedule: Schedule | None) -> None:
+        """A schedule was committed, or deleted (None)."""
+        if self._changes is not None:
+            self._changes[schedule_id] = schedule
+        self._broken.discard(schedule_id)
+        self._take(schedule_id, schedule)
+
+    def reload(self) -> None:
+        """Other processes may have changed schedules."""
+        self._horizon = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        backoff = Backoff(first_s=0.05, limit_s=10)
+        while True:
+            try:
+                now = self._clock()
+                if self._horizon is None or now >= self._horizon:
+                    await self._load(now)
+                due = self._pop_due(self._clock())
+                if due:
+                    await self._fire(due)
+                    backoff.reset()
+                    continue
+            except StorageFailed as error:
+                log.warning("scheduling failed", event_name="scheduler.failed", error=str(error))
+                self._horizon = None
+                await backoff.wait()
+                continue
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        moments = [self._horizon] if self._horizon is not None else []
+        if self._due:
+            moments.append(self._due[0][0])
+        delay_s = min((moment - self._clock()).total_seconds() for moment in moments) if moments else 0.0
+        try:
+            async with asyncio.timeout(min(max(delay_s, 0.0), TICK_S)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _load(self, now: datetime) -> None:
+        """Read what is due until ``AHEAD`` from now, the earliest first."""
+        until = now + AHEAD
+        self._changes = {}
+        try:
+            page = await self._storage.page(
+                SCHEDULES, "due", [], "read due schedules", range=KeyRange(upper=until), limit=PAGE
+            )
+            changes = self._changes
+        finally:
+            self._changes = None
+        schedules = [s for _, s in self._storage.decoded(SCHEDULES, page.records, schedule_from_record)]
+        self._known.clear()
+        self._due.clear()
+        last = schedules[-1].next_run_at if schedules and page.next_token else None
+        self._horizon = last or until
+        for schedule in schedules:
+            if schedule.id not in self._broken:
+                self._take(schedule.id, schedule)
+        for schedule_id, changed in changes.items():
+            self._take(schedule_id, changed)
+
+    def _take(self, schedule_id: str, schedule: Schedule | None) -> None:
+        known = self._known.get(schedule_id)
+        if schedule is None:
+            self._known.pop(schedule_id, None)
+            return
+        if known is not None and known.revision > schedule.revision and known.created_at == schedule.created_at:
+            return
+        due = None if schedule.paused else schedule.next_run_at
+        if due is None or self._horizon is None or due > self._horizon:
+            self._known.pop(schedule_id, None)
+            return
+        self._known[schedule_id] = schedule
+        heappush(self._due, (due, schedule_id, schedule.revision))
+        if self._due[0][1] == schedule_id:
+            self._wake.set()
+
+    def _pop_due(self, now: datetime) -> list[Schedule]:
+        due: list[Schedule] = []
+        while self._due and self._due[0][0] <= now and len(due) < FIRED_AT_ONCE:
+            _, schedule_id, revision = heappop(self._due)
+            schedule = self._known.get(schedule_id)
+            if schedule is not None and schedule.revision == revision:
+                due.append(schedule)
+                del self._known[schedule_id]
+        return due
+
+    async def _fire(self, schedules: Sequence[Schedule]) -> None:
+        now = self._clock()
+        planned: list[tuple[Schedule, Run, Schedule]] = []
+        for schedule in schedules:
+            try:
+                planned.append((schedule, *_firing(schedule, now)))
+            except InvalidRequest as error:  # written by something that accepts more than we do
+                self._broken.add(schedule.id)
+                log.error("schedule skipped", event_name="schedule.broken", schedule_id=schedule.id, error=str(error))
+        entries: list[Entry] = []
+        for schedule, run, following in planned:
+            unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
+            entries.append(Entry(RUNS, "add", run_to_record(run), conditions=[unchanged]))
+            entries.append(
+                Entry(SCHEDULES, "put", schedule_to_record(following), conditions=[at_revision(schedule.revision)])
+            )
+        if not entries:
+            return
+        try:
+            outcomes = await self._storage.write(entries, "fire schedules")
+        except StorageFailed:
+            for schedule, _, _ in planned:
+                self._take(schedule.id, schedule)
+            raise
+        for (_, run, following), made, moved in zip(planned, outcomes[::2], outcomes[1::2], strict=True):
+            if made.ok:
+                late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
+                log.info(
+                    "schedule fired",
+                    event_name="schedule.fired",
+                    schedule_id=following.id,
+                    run_id=run.id,
+                    late_s=late_s,
+                )
+                self._fired(run)
+            self._moved(following, moved)
+
+    def _moved(self, following: Schedule, outcome: Outcome) -> None:
+        if outcome.ok:
+            self._take(following.id, following)
+            return
+        if outcome.current is None:
+            return
+        try:
+            self._take(following.id, schedule_from_record(outcome.current))
+        except Undecodable as error:
+            log.error("schedule skipped", event_name="schedule.broken", schedule_id=following.id, error=str(error))
+
+
+def _firing(schedule: Schedule, now: datetime) -> tuple[Run, Schedule]:
+    """The run for the latest slot that is due, and the schedule moved to the next one."""
+    cron = parse_cron(schedule.cron)
+    first = schedule.next_run_at
+    assert first is not None
+    latest = previous_slot(cron, schedule.timezone, now)
+    slot = latest if latest is not None and latest > first else first
+    run = new_run(
+        ids.scheduled_run(schedule.id, slot),
+        schedule.target,
+        schedule_trigger(schedule.id, slot),
+        now,
+        created_by=schedule.created_by,
+        execution_ref=schedule.execution_ref,
+    )
+    following = replace(
+        schedule,
+        next_run_at=next_slot(cron, schedule.timezone, now),
+        updated_at=now,
+        revision=schedule.revision + 1,
+    )
+    return run, following

@@ -1,0 +1,98 @@
+"""Looking for what other processes left in the database: at most one message a second, however much is stored.
+
+What this process does itself it knows without looking. The rounds take turns: runs that wait, claims whose process has
+gone, schedules that another process changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from gestalt_workflow.clock import Clock
+from gestalt_workflow.dispatcher import Dispatcher
+from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.queue import RunQueue
+from gestalt_workflow.records import READY, RUNS
+from gestalt_workflow.recovery import SWEEP_EVERY, Recovery
+from gestalt_workflow.scheduler import Scheduler
+from gestalt_workflow.storage import Storage
+
+SHORTEST = timedelta(seconds=1)
+RELOAD_EVERY = timedelta(seconds=30)
+
+log = structlog.get_logger()
+
+
+class Watcher:
+    def __init__(
+        self,
+        storage: Storage,
+        queue: RunQueue,
+        dispatcher: Dispatcher,
+        scheduler: Scheduler,
+        recovery: Recovery,
+        every: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._storage = storage
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._scheduler = scheduler
+        self._recovery = recovery
+        self._every_s = max(every, SHORTEST).total_seconds()
+        self._clock = clock
+
+    async def run(self) -> None:
+        await self._attempt(self._sweep)
+        self._dispatcher.wake()
+        swept = reloaded = self._clock()
+        while True:
+            await self._sleep()
+            now = self._clock()
+            if self._dispatcher.settle_soon.is_set():
+                self._dispatcher.settle_soon.clear()
+                if not await self._attempt(self._sweep):
+                    self._dispatcher.settle_soon.set()
+            elif not timedelta() <= now - swept < SWEEP_EVERY:
+                swept = now
+                await self._attempt(self._sweep)
+            elif not timedelta() <= now - reloaded < RELOAD_EVERY:
+                reloaded = now
+                self._scheduler.reload()
+            else:
+                await self._attempt(self._look_for_runs)
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(self._every_s):
+                await self._dispatcher.settle_soon.wait()
+            await asyncio.sleep(min(1.0, self._every_s))  # let the store come back
+        except TimeoutError:
+            pass
+
+    async def _sweep(self) -> None:
+        await self._recovery.sweep(self._dispatcher.busy)
+
+    async def _look_for_runs(self) -> None:
+        if self._queue.may_have_more or len(self._queue):
+            self._dispatcher.wake()
+            return
+        if self._storage.batched:
+            await self._queue.refresh(self._dispatcher.busy())
+            if len(self._queue):
+                self._dispatcher.wake()
+        elif await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
+            self._queue.suspect()
+            self._dispatcher.wake()
+
+    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await action()
+        except StorageFailed as error:
+            log.warning("looking for work failed", event_name="watcher.failed", error=str(error))
+            return False
+        return True

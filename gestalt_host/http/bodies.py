@@ -50,13 +50,17 @@ ABSENT: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A fixed-shape object: declared field name -> kind. Keys match in any letter case."""
+    """A fixed-shape object: field name, as declared and in lower case -> declared name and kind.
+
+    Keys of a body match in any letter case.
+    """
 
     fields: Mapping[str, tuple[str, Kind]]
 
     @classmethod
     def of(cls, **kinds: Kind) -> Shape:
-        return cls({name.lower(): (name, kind) for name, kind in kinds.items()})
+        declared = {name: (name, kind) for name, kind in kinds.items()}
+        return cls({name.lower(): row for name, row in declared.items()} | declared)
 
     def decode(self, value: Any, into: dict[str, Any], *, strict: bool) -> dict[str, Any]:
         """Fill ``into`` from a parsed object; a repeated object is merged into what its first text gave."""
@@ -66,7 +70,7 @@ class Shape:
             raise InvalidBody
         pairs: Iterable[tuple[str, Any]] = value.pairs if isinstance(value, _Repeated) else value.items()
         for key, item in pairs:
-            field = self.fields.get(_folded(key))
+            field = self.fields.get(key) or self.fields.get(_folded(key))
             if field is None:
                 if strict:
                     raise InvalidBody

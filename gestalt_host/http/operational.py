@@ -47,10 +47,20 @@ class HttpMetrics:
             "gestalt_http_request_duration_seconds", "Time from request to answer.", labels, registry=registry
         )
 
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
-        known = method if method in _COUNTED_METHODS else "other"
-        self._requests.labels(known, route, str(status)).inc()
-        self._duration.labels(known, route).observe(duration_s)
+        series = self._series.get((method, route, status))
+        if series is None:
+            series = self._open(method if method in _COUNTED_METHODS else "other", route, status)
+            # Methods come from clients; the ones that are not counted by name are not kept by name either.
+            if method in _COUNTED_METHODS:
+                self._series[method, route, status] = series
+        series[0].inc()
+        series[1].observe(duration_s)
+
+    def _open(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, str(status)), self._duration.labels(method, route)
 
 
 _COUNTED_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})

@@ -70,6 +70,7 @@ class Router:
 
     def __init__(self, routes: Sequence[Route], *, catch_all: Sequence[Route], guarded: Sequence[str]) -> None:
         self._root = _Node()
+        self._fixed: dict[tuple[str, bytes], Selected] = {}
         self._catch_all = {route.method: route for route in catch_all}
         self._guarded = [tuple(prefix.split("/")) for prefix in guarded]
         for route in routes:
@@ -87,9 +88,14 @@ class Router:
             else:
                 node = node.literal.setdefault(segment, _Node())
         node.methods[route.method] = route
+        if "{" not in route.pattern:
+            path = "/".join((API_PREFIX, *segments)).encode()
+            self._fixed[route.method, path] = Selected(route, ())
 
     def select(self, method: str, raw_path: bytes) -> Selected | NoRoute:
         """Select by method and the still escaped path, which starts with ``/api/v1``."""
+        if (fixed := self._fixed.get((method, raw_path))) is not None:
+            return fixed
         segments = tuple(decoded(segment) for segment in raw_path[len(API_PREFIX) + 1 :].split(b"/"))
         guarded = any(segments[: len(prefix)] == prefix for prefix in self._guarded)
         known = False

@@ -1,0 +1,198 @@
+"""An IndexedDB client over dictionaries, for engine tests: same calls, counted, and able to fail on request.
+
+It keeps to what the store's own tests establish for the real one: sparse indexes, conditions, outcomes of ``apply``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from typing import Any
+
+from gestalt_sdk.indexeddb import (
+    Condition,
+    CursorEntry,
+    Entry,
+    KeyRange,
+    NotFound,
+    ObjectStoreSchema,
+    Outcome,
+    Page,
+    Record,
+    StoreUnavailable,
+)
+
+
+class MemoryDatabase:
+    """The data, shared by any number of clients."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, dict[str, Record]] = {}
+        self.schemas: dict[str, ObjectStoreSchema] = {}
+
+    def rows(self, store: str) -> dict[str, Record]:
+        if store not in self.stores:
+            raise NotFound(f"object store not found: {store}")
+        return self.stores[store]
+
+    def indexed(self, store: str, index: str) -> list[tuple[list[Any], str, Record]]:
+        """Entries of the index in its order."""
+        path = next(i.key_path for i in self.schemas[store].indexes if i.name == index)
+        rows = [
+            ([record[part] for part in path], id, record)
+            for id, record in self.rows(store).items()
+            if all(part in record for part in path)
+        ]
+        return sorted(rows, key=lambda row: (row[0], row[1]))
+
+
+class MemoryClient:
+    """Stands in for ``IndexedDB``. ``messages`` counts calls by name; ``before`` may raise or delay."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self.database = database
+        self.messages: Counter[str] = Counter()
+        self.before: Callable[[str], None] | None = None
+        self.after: Callable[[str], None] | None = None
+        self.batched = True
+
+    @property
+    def count(self) -> int:
+        return self.messages.total()
+
+    async def _message(self, name: str) -> None:
+        await asyncio.sleep(0)
+        self.messages[name] += 1
+        if self.before is not None:
+            self.before(name)
+
+    def _answered(self, name: str) -> None:
+        if self.after is not None:
+            self.after(name)
+
+    async def close(self) -> None:
+        return None
+
+    async def create_object_store(self, name: str, schema: ObjectStoreSchema) -> None:
+        await self._message("create_object_store")
+        self.database.schemas[name] = schema
+        self.database.stores.setdefault(name, {})
+
+    def store(self, name: str) -> MemoryStore:
+        return MemoryStore(self, name)
+
+    async def get_many(self, store: str, ids: Iterable[str]) -> dict[str, Record]:
+        await self._message("get_many")
+        rows = self.database.rows(store)
+        return {id: deepcopy(rows[id]) for id in ids if id in rows}
+
+    async def apply(self, entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+        await self._message("apply")
+        before = {name: dict(rows) for name, rows in self.database.stores.items()}
+        outcomes = [self._apply(entry) for entry in entries]
+        failed = [place for place, entry in enumerate(entries) if entry.required and not outcomes[place].ok]
+        if failed:
+            self.database.stores = before
+            outcomes = [o if place in failed else Outcome("aborted", "required") for place, o in enumerate(outcomes)]
+        self._answered("apply")
+        return outcomes
+
+    def _apply(self, entry: Entry) -> Outcome:
+        rows = self.database.rows(entry.store)
+        id = entry.id or str((entry.record or {}).get("id"))
+        current = rows.get(id)
+        if not all(self._holds(condition, entry.store, id) for condition in entry.conditions):
+            return Outcome("aborted", "condition", deepcopy(current))
+        if entry.op == "add" and current is not None:
+            return Outcome("already_exists", "already exists", deepcopy(current))
+        if entry.op in ("put", "add"):
+            assert entry.record is not None
+            if self._conflicts(entry.store, id, entry.record):
+                return Outcome("already_exists", "unique index conflict")
+            rows[id] = deepcopy(entry.record)
+        elif entry.op == "delete":
+            rows.pop(id, None)
+        return Outcome("ok")
+
+    def _holds(self, condition: Condition, store: str, id: str) -> bool:
+        record = self.database.rows(condition.store or store).get(condition.id or id)
+        if condition.absent is not None:
+            return (record is None) == condition.absent
+        return record is not None and record.get(condition.field) == condition.value
+
+    def _conflicts(self, store: str, id: str, record: Record) -> bool:
+        for index in self.database.schemas[store].indexes:
+            if index.unique and all(part in record for part in index.key_path):
+                key = [record[part] for part in index.key_path]
+                if any(k == key and other != id for k, other, _ in self.database.indexed(store, index.name)):
+                    return True
+        return False
+
+
+class MemoryStore:
+    def __init__(self, client: MemoryClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    async def find(self, id: str) -> Record | None:
+        await self._client._message("get")
+        return deepcopy(self._client.database.rows(self._name).get(id))
+
+    async def get(self, id: str) -> Record:
+        found = await self.find(id)
+        if found is None:
+            raise NotFound("not found")
+        return found
+
+    def index(self, name: str) -> MemoryIndex:
+        return MemoryIndex(self._client, self._name, name)
+
+
+class MemoryIndex:
+    def __init__(self, client: MemoryClient, store: str, name: str) -> None:
+        self._client = client
+        self._store = store
+        self._name = name
+
+    async def get_all(self, *values: Any) -> list[Record]:
+        await self._client._message("index_get_all")
+        return [deepcopy(record) for _, _, record in self._rows(values, None)]
+
+    async def get_key(self, *values: Any) -> str:
+        await self._client._message("index_get_key")
+        rows = self._rows(values, None)
+        if not rows:
+            raise NotFound("key not found")
+        return rows[0][1]
+
+    async def page(
+        self,
+        *values: Any,
+        range: KeyRange | None = None,
+        limit: int = 0,
+        token: bytes = b"",
+        direction: str = "next",
+        keys_only: bool = False,
+    ) -> Page:
+        await self._client._message("page")
+        rows = self._rows(values, range)
+        if direction == "prev":
+            rows.reverse()
+        start = int(token or b"0")
+        part = rows[start : start + (limit or 1000)]
+        more = start + len(part) < len(rows)
+        entries = [CursorEntry(key, id, None if keys_only else deepcopy(record)) for key, id, record in part]
+        return Page(entries, str(start + len(part)).encode() if more else b"")
+
+    def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[tuple[list[Any], str, Record]]:
+        rows = self._client.database.indexed(self._store, self._name)
+        rows = [row for row in rows if row[0][: len(values)] == list(values)]
+        if range is not None and range.upper is not None:
+            rows = [row for row in rows if row[0] <= [range.upper]]
+        return rows
+
+
+def unavailable(name: str) -> None:
+    raise StoreUnavailable(f"{name}: no answer")

@@ -1,0 +1,91 @@
+"""The frames of ``OpenCursor`` (contract.md 5.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gestalt_store import wire
+from gestalt_store.cursors import Cursor
+from gestalt_store.databases import View
+from gestalt_store.engine import Entry, Walk
+from gestalt_store.entries import entry_message
+from gestalt_store.errors import Invalid, Undecodable
+from gestalt_store.ranges import index_span, primary_span
+from gestalt_store.streams import Frames
+from gestalt_store.values import from_key_value
+
+PREFETCH_LIMIT = 10_000
+NEXT_UNIQUE, PREV, PREV_UNIQUE = 1, 2, 3
+
+_ACKNOWLEDGED = wire.CursorResponse(done=False)
+_DONE = wire.CursorResponse(done=True)
+
+
+async def cursor_stream(view: View, frames: Frames, _: Any) -> None:
+    """Serve one cursor until the client closes it."""
+    frame = await frames.read()
+    if frame is None:
+        return
+    if frame.WhichOneof("msg") != "open":
+        raise Invalid("first message must be OpenCursorRequest")
+    opening = frame.open
+    prefetch = max(0, min(opening.prefetch, PREFETCH_LIMIT))
+    cursor = await Cursor.open(view.database, _walk(view, opening))
+    cursor.on_expiry(frames.expire)
+    try:
+        await frames.write(_ACKNOWLEDGED)
+        while (frame := await frames.read()) is not None:
+            if frame.WhichOneof("msg") != "command":
+                raise Invalid("expected CursorCommand after open")
+            command = frame.command
+            kind = command.WhichOneof("command")
+            if kind == "close":
+                return
+            await frames.write(await _answer(cursor, kind, command, prefetch))
+    finally:
+        cursor.close()
+
+
+def _walk(view: View, opening: Any) -> Walk:
+    store = view.store(opening.store)
+    reverse = opening.direction in (PREV, PREV_UNIQUE)
+    if not opening.index:
+        return Walk(store, primary_span(opening), reverse=reverse, keys_only=opening.keys_only)
+    index = store.index(opening.index)
+    return Walk(
+        store,
+        index_span(index.schema, opening, "unmarshal cursor values"),
+        index,
+        reverse=reverse,
+        unique=opening.direction in (NEXT_UNIQUE, PREV_UNIQUE),
+        keys_only=opening.keys_only,
+    )
+
+
+async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int) -> Any:
+    if kind == "next":
+        entry = await cursor.next()
+        if entry is None:
+            return _DONE
+        answer = wire.CursorResponse(entry=entry_message(entry))
+        if prefetch:
+            answer.entries.extend([entry_message(item) for item in await cursor.prefetched(prefetch)])
+        return answer
+    if kind == "continue_to_key":
+        try:
+            parts = [from_key_value(part) for part in command.continue_to_key.key]
+        except Undecodable as error:
+            raise Undecodable(f"unmarshal cursor key: {error}") from None
+        return _moved(await cursor.continue_to(parts))
+    if kind == "advance":
+        return _moved(await cursor.advance(command.advance))
+    if kind == "update":
+        return wire.CursorResponse(entry=entry_message(await cursor.update(command.update)))
+    if kind == "delete":
+        await cursor.delete()
+        return _ACKNOWLEDGED
+    raise Invalid("unknown cursor command")
+
+
+def _moved(entry: Entry | None) -> Any:
+    return _DONE if entry is None else wire.CursorResponse(entry=entry_message(entry))

@@ -1,0 +1,128 @@
+"""The databases of one configuration, opened on first use, and what each socket may see of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from gestalt_store.config import StoreConfig
+from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
+from gestalt_store.schema import StoreSchema
+from gestalt_store.sqlite.database import SqliteDatabase
+from gestalt_store.sqlite.files import MemoryFolder, database_path
+
+
+class Databases:
+    """Every database of a DSN; bindings with one db share one object and so one writer."""
+
+    def __init__(self, config: StoreConfig) -> None:
+        self.config = config
+        self._memory = MemoryFolder() if config.path is None else None
+        self._open: dict[str, SqliteDatabase] = {}
+        self._opening: dict[str, asyncio.Task[SqliteDatabase]] = {}
+        self._closed = False
+
+    def opened(self, db: str) -> SqliteDatabase | None:
+        """The database if it is open already."""
+        return self._open.get(db)
+
+    async def open(self, db: str) -> SqliteDatabase:
+        """The database, opened or created when this is its first use.
+
+        Raises:
+            DatabaseUnusable, StorageCorrupt, StorageUnavailable
+        """
+        found = self._open.get(db)
+        if found is not None:
+            return found
+        if self._closed:
+            raise StorageUnavailable("the store is closing")
+        task = self._opening.get(db)
+        if task is None:
+            task = self._opening[db] = asyncio.create_task(self._open_now(db), name=f"open database {db!r}")
+        # Shared by all who wait for it, so that one caller's cancellation does not end it.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*(database.close() for database in self._open.values()))
+        self._open.clear()
+        if self._memory is not None:
+            self._memory.close()
+
+    async def _open_now(self, db: str) -> SqliteDatabase:
+        base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
+        assert base is not None
+        try:
+            database = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
+            self._open[db] = database
+            return database
+        finally:
+            del self._opening[db]
+
+
+class Configured:
+    """The configuration in force; replaced as a whole by the next one."""
+
+    def __init__(self) -> None:
+        self.databases: Databases | None = None
+
+
+class Access:
+    """What one socket serves: a database and, of it, all stores or some."""
+
+    def __init__(self, configured: Configured, db: str | None, stores: Collection[str] = ()) -> None:
+        """``db`` None means the one that the configuration names."""
+        self._configured = configured
+        self._db = db
+        self._allowed = frozenset(stores)
+
+    async def view(self) -> View:
+        """The database as this socket sees it.
+
+        Raises:
+            NotConfigured: before the first accepted configuration.
+        """
+        databases = self._configured.databases
+        if databases is None:
+            raise NotConfigured
+        db = databases.config.db if self._db is None else self._db
+        database = databases.opened(db)
+        if database is None:
+            database = await databases.open(db)
+        return View(database, self._allowed)
+
+
+class View:
+    """A database of which some stores may be hidden; for the time of one call."""
+
+    __slots__ = ("_allowed", "database")
+
+    def __init__(self, database: SqliteDatabase, allowed: frozenset[str]) -> None:
+        self.database = database
+        self._allowed = allowed
+
+    def store(self, name: str) -> Any:
+        """The store; ``ObjectStoreNotFound`` when it is missing or hidden."""
+        if self._allowed and name not in self._allowed:
+            raise ObjectStoreNotFound(name)
+        return self.database.store(name)
+
+    async def create_store(self, name: str, schema: StoreSchema) -> None:
+        self._check(name)
+        await self.database.create_store(name, schema)
+
+    async def delete_store(self, name: str) -> None:
+        self._check(name)
+        await self.database.delete_store(name)
+
+    async def begin(self, names: Sequence[str], *, readonly: bool, relaxed: bool) -> Any:
+        for name in names:
+            self._check(name)
+        return await self.database.begin(names, readonly=readonly, relaxed=relaxed)
+
+    def _check(self, name: str) -> None:
+        if self._allowed and name not in self._allowed:
+            raise ObjectStoreNotFound(name)

@@ -1,0 +1,164 @@
+"""The sixteen operations on records, as unary calls and inside transactions alike (contract.md 5.3, 5.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gestalt_store.engine import Operations, Walk, Write
+from gestalt_store.errors import RecordNotFound, Undecodable
+from gestalt_store.keys import decode
+from gestalt_store.ranges import index_span, primary_span
+from gestalt_store.rendering import render
+from gestalt_store.values import read_record
+
+Resolve = Callable[[str], Any]
+"""Finds a store by name, or raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        result: Member of ``TransactionOperationResponse`` that carries what ``run`` returns: ``record`` bytes,
+            ``records`` bytes, ``key`` text, ``keys`` texts, ``count`` or ``delete`` numbers, ``empty`` None.
+    """
+
+    run: Callable[[Operations, Resolve, Any], Awaitable[Any]]
+    result: str
+    writes: bool = False
+
+
+def key_text(primary_key: bytes) -> str:
+    """The text of an encoded primary key in answers."""
+    if primary_key[0] == 0x07 and primary_key.find(b"\x00") == len(primary_key) - 1:
+        return primary_key[1:-1].decode()
+    return render(decode(primary_key))
+
+
+def prepare_write(store: Any, data: bytes, *, add: bool = False) -> Write:
+    """Check a record and find its keys.
+
+    Raises:
+        Invalid: it cannot be decoded or has no usable primary key.
+    """
+    try:
+        record, data = read_record(data)
+    except Undecodable as error:
+        raise Undecodable(f"unmarshal record: {error}") from None
+    schema = store.schema
+    fields = record.fields
+    return Write(store, schema.primary_key(fields), data, schema.index_keys(fields), add)
+
+
+async def _get(operations: Operations, resolve: Resolve, request: Any) -> bytes:
+    store = resolve(request.store)
+    record = await operations.get(store, store.schema.parse_id(request.id))
+    if record is None:
+        raise RecordNotFound
+    return record
+
+
+async def _get_key(operations: Operations, resolve: Resolve, request: Any) -> str:
+    store = resolve(request.store)
+    key = store.schema.parse_id(request.id)
+    if await operations.get(store, key) is None:
+        raise RecordNotFound
+    return key_text(key)
+
+
+async def _add(operations: Operations, resolve: Resolve, request: Any) -> None:
+    await operations.write(prepare_write(resolve(request.store), request.record, add=True))
+
+
+async def _put(operations: Operations, resolve: Resolve, request: Any) -> None:
+    await operations.write(prepare_write(resolve(request.store), request.record))
+
+
+async def _delete(operations: Operations, resolve: Resolve, request: Any) -> None:
+    store = resolve(request.store)
+    await operations.delete(store, store.schema.parse_id(request.id, "marshal primary key"))
+
+
+async def _clear(operations: Operations, resolve: Resolve, request: Any) -> None:
+    await operations.clear(resolve(request.store))
+
+
+def _store_walk(resolve: Resolve, request: Any, *, keys_only: bool = False) -> Walk:
+    store = resolve(request.store)
+    return Walk(store, primary_span(request), keys_only=keys_only)
+
+
+def _index_walk(resolve: Resolve, request: Any, *, keys_only: bool = False) -> Walk:
+    store = resolve(request.store)
+    index = store.index(request.index)
+    return Walk(store, index_span(index.schema, request), index, keys_only=keys_only)
+
+
+async def _get_all(operations: Operations, resolve: Resolve, request: Any) -> list[bytes]:
+    return await operations.records(_store_walk(resolve, request))
+
+
+async def _get_all_keys(operations: Operations, resolve: Resolve, request: Any) -> list[str]:
+    return [key_text(key) for key in await operations.keys(_store_walk(resolve, request, keys_only=True))]
+
+
+async def _count(operations: Operations, resolve: Resolve, request: Any) -> int:
+    return await operations.count(_store_walk(resolve, request, keys_only=True))
+
+
+async def _delete_range(operations: Operations, resolve: Resolve, request: Any) -> int:
+    return await operations.delete_walk(_store_walk(resolve, request, keys_only=True))
+
+
+async def _index_get(operations: Operations, resolve: Resolve, request: Any) -> bytes:
+    entry = await operations.first(_index_walk(resolve, request))
+    if entry is None or entry.record is None:
+        raise RecordNotFound("record not found")
+    return entry.record
+
+
+async def _index_get_key(operations: Operations, resolve: Resolve, request: Any) -> str:
+    entry = await operations.first(_index_walk(resolve, request, keys_only=True))
+    if entry is None:
+        raise RecordNotFound("key not found")
+    return key_text(entry.primary_key)
+
+
+async def _index_get_all(operations: Operations, resolve: Resolve, request: Any) -> list[bytes]:
+    return await operations.records(_index_walk(resolve, request))
+
+
+async def _index_get_all_keys(operations: Operations, resolve: Resolve, request: Any) -> list[str]:
+    return [key_text(key) for key in await operations.keys(_index_walk(resolve, request, keys_only=True))]
+
+
+async def _index_count(operations: Operations, resolve: Resolve, request: Any) -> int:
+    return await operations.count(_index_walk(resolve, request, keys_only=True))
+
+
+async def _index_delete(operations: Operations, resolve: Resolve, request: Any) -> int:
+    return await operations.delete_walk(_index_walk(resolve, request, keys_only=True))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "get": Operation(_get, "record"),
+    "get_key": Operation(_get_key, "key"),
+    "add": Operation(_add, "empty", writes=True),
+    "put": Operation(_put, "empty", writes=True),
+    "delete": Operation(_delete, "empty", writes=True),
+    "clear": Operation(_clear, "empty", writes=True),
+    "get_all": Operation(_get_all, "records"),
+    "get_all_keys": Operation(_get_all_keys, "keys"),
+    "count": Operation(_count, "count"),
+    "delete_range": Operation(_delete_range, "delete", writes=True),
+    "index_get": Operation(_index_get, "record"),
+    "index_get_key": Operation(_index_get_key, "key"),
+    "index_get_all": Operation(_index_get_all, "records"),
+    "index_get_all_keys": Operation(_index_get_all_keys, "keys"),
+    "index_count": Operation(_index_count, "count"),
+    "index_delete": Operation(_index_delete, "delete", writes=True),
+}
+"""By member name of ``TransactionOperation``."""

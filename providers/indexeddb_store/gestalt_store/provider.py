@@ -1,0 +1,113 @@
+"""The provider: lifecycle, configuration, and the services on its socket."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_store import __version__
+from gestalt_store.config import read_config
+from gestalt_store.databases import Access, Configured, Databases
+from gestalt_store.errors import NotConfigured
+from gestalt_store.scopes import Scopes
+from gestalt_store.service import add_services, end_with
+
+SCOPES_SERVICE = "gestalt.extension.v1.IndexedDBScopes"
+SWITCH_INTERVAL_S = 0.0005
+"""How long the event loop may keep the interpreter from the writer's thread, which mostly waits for the disk."""
+
+
+class StoreProvider(Provider):
+    """IndexedDB on SQLite."""
+
+    kind = ProviderKind.INDEXEDDB
+    display_name = "IndexedDB on SQLite"
+    description = "Object stores, indexes, cursors and transactions in SQLite files."
+    version = __version__
+    capabilities = ("indexeddb.scopes", "indexeddb.batch", "indexeddb.prefetch")
+
+    def __init__(self) -> None:
+        super().__init__()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._configured = Configured()
+        self._scopes = Scopes(self._configured)
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        services = add_services(server, Access(self._configured, None))
+        datastore_pb2_grpc.add_IndexedDBScopesServicer_to_server(_ScopesServicer(self._scopes), server)
+        return [*services, SCOPES_SERVICE]
+
+    async def configure(self, name: str, config: dict[str, Any]) -> None:
+        accepted, warnings = read_config(config)
+        current = self._configured.databases
+        if current is not None and current.config == accepted:
+            self.warnings = warnings
+            return
+        if current is not None and current.config.path == accepted.path and accepted.path is not None:
+            await self._replace_in_place(current, Databases(accepted))
+        else:
+            databases = Databases(accepted)
+            try:
+                await databases.open(accepted.db)
+            except BaseException:
+                await databases.close()
+                raise
+            self._configured.databases = databases
+            if current is not None:
+                await current.close()
+        self.warnings = warnings
+
+    async def _replace_in_place(self, current: Databases, databases: Databases) -> None:
+        """Same files, other settings: they must be closed before they can be opened again."""
+        await current.close()
+        try:
+            await databases.open(databases.config.db)
+        except BaseException:
+            await databases.close()
+            # The earlier configuration stays in force; its files open again with the next call.
+            self._configured.databases = Databases(current.config)
+            raise
+        self._configured.databases = databases
+
+    async def health(self) -> None:
+        databases = self._configured.databases
+        if databases is None:
+            raise NotConfigured
+        await (await databases.open(databases.config.db)).check_readable()
+
+    async def close(self) -> None:
+        await self._scopes.close_all()
+        databases, self._configured.databases = self._configured.databases, None
+        if databases is not None:
+            await databases.close()
+
+
+class _ScopesServicer(datastore_pb2_grpc.IndexedDBScopesServicer):
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    async def OpenScope(
+        self, request: datastore_pb2.OpenScopeRequest, context: ServerContext
+    ) -> datastore_pb2.OpenScopeResponse:
+        try:
+            await self._scopes.open(request.db, list(request.object_stores), request.socket_path)
+        except Exception as error:
+            await end_with(context, error)
+        return datastore_pb2.OpenScopeResponse()
+
+    async def CloseScope(
+        self, request: datastore_pb2.CloseScopeRequest, context: ServerContext
+    ) -> datastore_pb2.CloseScopeResponse:
+        await self._scopes.close(request.socket_path)
+        return datastore_pb2.CloseScopeResponse()
+
+
+def provider() -> StoreProvider:
+    """What ``gestalt_sdk.run`` serves."""
+    return StoreProvider()

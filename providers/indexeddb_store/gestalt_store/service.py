@@ -1,0 +1,165 @@
+"""The gRPC edge: IndexedDB and IndexedDBBatch on a server, statuses, and the frames of the two streams.
+
+Requests and answers travel as bytes and are read with the classes of ``wire``, so that records are never decoded and
+encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.faults import status_of
+from gestalt_store import batch, wire
+from gestalt_store.cursor_stream import cursor_stream
+from gestalt_store.databases import Access, View
+from gestalt_store.errors import FAULTS, AnswerTooLarge
+from gestalt_store.operations import OPERATIONS, Operation
+from gestalt_store.schema import StoreSchema
+from gestalt_store.streams import Frames
+from gestalt_store.transaction_stream import transaction_stream
+
+INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
+BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+
+_CALLS = {
+    "Get": "get",
+    "GetKey": "get_key",
+    "Add": "add",
+    "Put": "put",
+    "Delete": "delete",
+    "Clear": "clear",
+    "GetAll": "get_all",
+    "GetAllKeys": "get_all_keys",
+    "Count": "count",
+    "DeleteRange": "delete_range",
+    "IndexGet": "index_get",
+    "IndexGetKey": "index_get_key",
+    "IndexGetAll": "index_get_all",
+    "IndexGetAllKeys": "index_get_all_keys",
+    "IndexCount": "index_count",
+    "IndexDelete": "index_delete",
+}
+_ANSWERS: dict[str, Callable[[Any], bytes]] = {
+    "empty": lambda _: b"",
+    "record": lambda record: wire.RecordResponse(record=record).SerializeToString(),
+    "records": lambda records: wire.RecordsResponse(records=records).SerializeToString(),
+    "key": lambda key: wire.KeyResponse(key=key).SerializeToString(),
+    "keys": lambda keys: wire.KeysResponse(keys=keys).SerializeToString(),
+    "count": lambda count: wire.CountResponse(count=count).SerializeToString(),
+    "delete": lambda deleted: wire.DeleteResponse(deleted=deleted).SerializeToString(),
+}
+
+log = structlog.get_logger()
+
+Answer = Callable[[View, Any], Awaitable[bytes]]
+Stream = Callable[[View, Frames, Any], Awaitable[None]]
+
+
+def add_services(server: grpc.aio.Server, access: Access) -> list[str]:
+    """Serve the access on a server; returns the names of the services."""
+    requests = wire.methods("IndexedDB")
+    calls: dict[str, Answer] = {name: _operation(OPERATIONS[member]) for name, member in _CALLS.items()}
+    calls["CreateObjectStore"] = _create_store
+    calls["DeleteObjectStore"] = _delete_store
+    streams: dict[str, Stream] = {"OpenCursor": cursor_stream, "Transaction": transaction_stream}
+    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
+    handlers |= {name: _stream(access, stream, requests[name][0]) for name, stream in streams.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(INDEXEDDB_SERVICE, handlers),))
+    requests = wire.methods("IndexedDBBatch", wire.BATCH_PACKAGE)
+    calls = {"Apply": _apply, "GetMany": _get_many, "GetPage": _get_page}
+    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BATCH_SERVICE, handlers),))
+    return [INDEXEDDB_SERVICE, BATCH_SERVICE]
+
+
+async def end_with(context: ServerContext, error: Exception) -> NoReturn:
+    """End the call with the status of an error; anything unexpected is logged and sent without details."""
+    if isinstance(error, DecodeError):
+        await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
+    if isinstance(error, GestaltError):
+        status = status_of(error, FAULTS)
+        if status is not None:
+            await context.abort_with_status(rpc_status.to_status(status))
+    log.error("call failed", event_name="rpc.failed", exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+    raise AssertionError("abort raises")
+
+
+def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
+    decode = request_class.FromString
+
+    async def call(data: bytes, context: ServerContext) -> bytes:
+        try:
+            result = await answer(await access.view(), decode(data))
+            if len(result) > ANSWER_LIMIT_BYTES:
+                raise AnswerTooLarge(
+                    "the answer exceeds 64 MiB, the most that one message carries; "
+                    "read it by pages: a cursor, or IndexedDBBatch/GetPage"
+                )
+            return result
+        except Exception as error:
+            await end_with(context, error)
+
+    return grpc.unary_unary_rpc_method_handler(call)
+
+
+def _stream(access: Access, stream: Stream, request_class: Any) -> Any:
+    decode = request_class.FromString
+
+    async def call(_: Any, context: ServerContext) -> None:
+        frames = Frames(context, decode)
+        try:
+            await frames.run(stream, await access.view())
+        except Exception as error:
+            await end_with(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(call)
+
+
+def _operation(operation: Operation) -> Answer:
+    run = operation.run
+    encode = _ANSWERS[operation.result]
+
+    async def answer(view: View, request: Any) -> bytes:
+        return encode(await run(view.database, view.store, request))
+
+    return answer
+
+
+async def _create_store(view: View, request: Any) -> bytes:
+    await view.create_store(request.name, StoreSchema.of(request.schema))
+    return b""
+
+
+async def _delete_store(view: View, request: Any) -> bytes:
+    await view.delete_store(request.name)
+    return b""
+
+
+async def _apply(view: View, request: Any) -> bytes:
+    answer = wire.ApplyResponse()
+    outcomes = answer.outcomes
+    for outcome in await batch.apply(view, request):
+        outcomes.add(code=outcome.code, message=outcome.message, current=outcome.current or b"")
+    data: bytes = answer.SerializeToString()
+    return data
+
+
+async def _get_many(view: View, request: Any) -> bytes:
+    data: bytes = wire.GetManyResponse(records=await batch.get_many(view, request)).SerializeToString()
+    return data
+
+
+async def _get_page(view: View, request: Any) -> bytes:
+    entries, token = await batch.get_page(view, request)
+    data: bytes = wire.GetPageResponse(entries=entries, next_page_token=token).SerializeToString()
+    return data

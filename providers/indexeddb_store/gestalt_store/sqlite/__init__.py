@@ -1,0 +1,1 @@
+"""The engine on SQLite: one file for each database, one process for each file."""

@@ -1,0 +1,215 @@
+"""Reading connections: one for single reads on the event loop, a pool for snapshots and for scans on reader threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from gestalt_store.engine import Entry, Position, Walk
+from gestalt_store.errors import StorageUnavailable, TransactionAborted
+from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.failures import translated
+
+IDLE_CONNECTIONS = 16
+CONNECTION_LIMIT = 512
+LOOP_ROWS = 256
+"""Most rows that are read on the event loop at once; more go to a reader thread."""
+T = TypeVar("T")
+
+
+def connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
+    """A connection for reading, usable from any thread, one at a time."""
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute("PRAGMA query_only = 1")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection
+
+
+class Readers:
+    """The pool of a database. For the event loop; scans run in its threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._out = 0
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix=f"reader of {path.name}")
+        self.main = connect(path, cache_kib=8192)
+        """For single statements on the event loop; never left inside a transaction."""
+
+    def take(self) -> sqlite3.Connection:
+        """A connection that sees what is committed now, and only that, until it is given back.
+
+        Raises:
+            StorageUnavailable: too many are out.
+        """
+        if self._out >= CONNECTION_LIMIT:
+            raise StorageUnavailable(f"{CONNECTION_LIMIT} cursors and read-only transactions are open; close some")
+        with translated(self._path):
+            connection = self._idle.pop() if self._idle else connect(self._path, cache_kib=1024)
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM facts").fetchone()  # the snapshot begins with the first read
+        self._out += 1
+        return connection
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        self._out -= 1
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()
+            return
+        if len(self._idle) < IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    async def in_thread(self, read: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        """Run a read of many rows in a reader thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read, connection)
+
+    async def scan(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a read of many rows on what is committed now."""
+        connection = self.take()
+        try:
+            with translated(self._path):
+                # Shielded: a canceled call must not give back a connection that its thread is still using.
+                task = asyncio.ensure_future(self.in_thread(read, connection))
+                try:
+                    return await asyncio.shield(task)
+                except asyncio.CancelledError:
+                    connection.interrupt()
+                    await asyncio.wait([task])
+                    if not task.cancelled():
+                        task.exception()
+                    raise
+        finally:
+            self.give_back(connection)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for connection in (self.main, *self._idle):
+            connection.close()
+        self._idle.clear()
+
+
+class Expirable:
+    """Something that a client may leave open and forget."""
+
+    def __init__(self, idle_limit_s: float) -> None:
+        self.idle_limit_s = idle_limit_s
+        self.last_used = time.monotonic()
+        self.busy = 0
+        self.on_expiry: Callable[[str], None] | None = None
+        """Called with the reason when the limit ends it, so whoever waits for the client's next frame learns it."""
+        self.expired = False
+
+    @property
+    def reason(self) -> str:
+        return f"left idle for more than {self.idle_limit_s:g} s and ended by the store; begin again"
+
+    def expire(self) -> None:
+        """Release everything."""
+        raise NotImplementedError
+
+
+class IdleWatch:
+    """Ends what was left alone longer than its limit. One timer, and none while nothing is open."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._open: set[Expirable] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, item: Expirable) -> None:
+        self._open.add(item)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
+
+    def remove(self, item: Expirable) -> None:
+        self._open.discard(item)
+
+    def close(self) -> None:
+        """End everything that is still open."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for item in list(self._open):
+            self._end(item)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for item in list(self._open):
+            if not item.busy and now - item.last_used > item.idle_limit_s:
+                self._end(item)
+        if self._open:
+            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
+
+    def _end(self, item: Expirable) -> None:
+        self._open.discard(item)
+        item.expired = True
+        item.expire()
+        if item.on_expiry is not None:
+            item.on_expiry(item.reason)
+
+
+class SqliteSnapshot(Expirable):
+    """A connection inside a read transaction."""
+
+    def __init__(self, readers: Readers, watch: IdleWatch, path: Path, idle_limit_s: float) -> None:
+        super().__init__(idle_limit_s)
+        self._readers = readers
+        self._watch = watch
+        self._path = path
+        self._connection: sqlite3.Connection | None = readers.take()
+        watch.add(self)
+
+    async def page(self, walk: Walk, after: Position | None, limit: int, skip: int = 0) -> list[Entry]:
+        return await self.read(lambda c: reads.page(c, walk, after, limit, skip), light=limit + skip <= LOOP_ROWS)
+
+    async def read(self, read: Callable[[sqlite3.Connection], T], *, light: bool) -> T:
+        """Run a read on the snapshot: on the event loop when it is light, else on a reader thread.
+
+        Raises:
+            TransactionAborted: the snapshot was given up.
+        """
+        connection = self._connection
+        if connection is None:
+            raise self._gone()
+        self.last_used = time.monotonic()
+        with translated(self._path):
+            if light:
+                return read(connection)
+            self.busy += 1
+            task = asyncio.ensure_future(self._readers.in_thread(read, connection))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                connection.interrupt()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()
+                raise
+            finally:
+                self.busy -= 1
+                self.last_used = time.monotonic()
+
+    def _gone(self) -> TransactionAborted:
+        return TransactionAborted(self.reason if self.expired else "the snapshot is closed")
+
+    @property
+    def open(self) -> bool:
+        return self._connection is not None
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._watch.remove(self)
+            self._readers.give_back(connection)

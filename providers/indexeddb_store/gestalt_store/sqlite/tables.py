@@ -1,0 +1,139 @@
+"""Stores and indexes as tables, with every statement that reads or writes them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from functools import cached_property
+
+from gestalt_store.schema import IndexSchema, StoreSchema
+
+
+class SqliteIndex:
+    """Table ``index_K``: one row for each record that is in the index, ordered by index key, then primary key."""
+
+    def __init__(self, number: int, store_number: int, schema: IndexSchema) -> None:
+        self.number = number
+        self.schema = schema
+        self.table = f"index_{number}"
+        table, records = self.table, f"records_{store_number}"
+        self.insert = f"INSERT INTO {table} (key, pk, ties, record) VALUES (?, ?, ?, ?)"
+        self.remove = f"DELETE FROM {table} WHERE key = ? AND pk = ?"
+        self.remove_all = f"DELETE FROM {table}"
+        self.conflict = f"SELECT pk FROM {table} WHERE key = ? AND ties = ? AND pk <> ? LIMIT 1"
+        self.holders = f"SELECT pk FROM {table} WHERE key = ? AND ties = ?"
+        self._joined = f"{table} AS i CROSS JOIN {records} AS r ON r.id = i.record"
+
+    @cached_property
+    def create(self) -> str:
+        return (
+            f"CREATE TABLE {self.table} (key BLOB NOT NULL, pk BLOB NOT NULL, ties BLOB NOT NULL, "
+            "record INTEGER NOT NULL, PRIMARY KEY (key, pk)) WITHOUT ROWID"
+        )
+
+    @cached_property
+    def values(self) -> str:
+        return f"SELECT r.value FROM {self._joined} WHERE i.key >= ? AND i.key < ?"
+
+    @cached_property
+    def primary_keys(self) -> str:
+        return f"SELECT i.pk FROM {self.table} AS i WHERE i.key >= ? AND i.key < ?"
+
+    @cached_property
+    def count(self) -> str:
+        return f"SELECT count(*) FROM {self.table} AS i WHERE i.key >= ? AND i.key < ?"
+
+    @cached_property
+    def rows(self) -> str:
+        return f"SELECT i.pk, r.value, i.key, i.ties FROM {self._joined} WHERE i.key >= ? AND i.key < ?"
+
+    @cached_property
+    def key_rows(self) -> str:
+        return f"SELECT i.pk, NULL, i.key, i.ties FROM {self.table} AS i WHERE i.key >= ? AND i.key < ?"
+
+
+EXACT = " AND i.ties = ?"
+AFTER = " AND (i.key, i.pk) > (?, ?)"
+BEFORE = " AND (i.key, i.pk) < (?, ?)"
+INDEX_ORDER = " ORDER BY i.key, i.pk LIMIT ? OFFSET ?"
+INDEX_ORDER_REVERSE = " ORDER BY i.key DESC, i.pk DESC LIMIT ? OFFSET ?"
+
+
+class SqliteStore:
+    """Table ``records_N``: a row number that indexes point to, the whole primary key, the record's bytes."""
+
+    def __init__(self, number: int, name: str, schema: StoreSchema, index_numbers: Iterable[int]) -> None:
+        self.number = number
+        self.name = name
+        self.schema = schema
+        self.indexes = tuple(
+            SqliteIndex(index_number, number, index)
+            for index_number, index in zip(index_numbers, schema.indexes, strict=True)
+        )
+        self.has_unique = any(index.unique for index in schema.indexes)
+        self.dropped = False
+        """Set when the deletion is applied: writes prepared before it fail."""
+        self.unsettled = 0
+        """Writes handed to the writer whose commit has not ended."""
+        table = self.table = f"records_{number}"
+        self.get = f"SELECT value FROM {table} WHERE key = ?"
+        self.find = f"SELECT id, value FROM {table} WHERE key = ?"
+        self.find_id = f"SELECT id FROM {table} WHERE key = ?"
+        self.insert = f"INSERT INTO {table} (key, value) VALUES (?, ?)"
+        self.update = f"UPDATE {table} SET value = ? WHERE id = ?"
+        self.remove = f"DELETE FROM {table} WHERE id = ?"
+        self.remove_all = f"DELETE FROM {table}"
+        self.values = f"SELECT value FROM {table} WHERE key >= ? AND key < ?"
+        self.primary_keys = f"SELECT key FROM {table} WHERE key >= ? AND key < ?"
+        self.count = f"SELECT count(*) FROM {table} WHERE key >= ? AND key < ?"
+        self.rows = f"SELECT key, value FROM {table} WHERE key >= ? AND key < ?"
+        self.key_rows = f"SELECT key, NULL FROM {table} WHERE key >= ? AND key < ?"
+
+    @cached_property
+    def create(self) -> str:
+        return f"CREATE TABLE {self.table} (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)"
+
+    def index(self, name: str) -> SqliteIndex:
+        """The named index; ``IndexNotFound`` when there is none."""
+        return self.indexes[self.schema.index_position(name)]
+
+
+STORE_ORDER = " ORDER BY key LIMIT ? OFFSET ?"
+STORE_ORDER_REVERSE = " ORDER BY key DESC LIMIT ? OFFSET ?"
+
+
+def load_stores(connection: sqlite3.Connection) -> dict[str, SqliteStore]:
+    """Every store of the file by name."""
+    numbers: dict[int, list[int]] = {}
+    for number, store in connection.execute("SELECT id, store FROM indexes ORDER BY store, position").fetchall():
+        numbers.setdefault(store, []).append(number)
+    return {
+        name: SqliteStore(number, name, StoreSchema.from_bytes(schema), numbers.get(number, ()))
+        for number, name, schema in connection.execute("SELECT id, name, schema FROM stores").fetchall()
+    }
+
+
+def create_store(connection: sqlite3.Connection, name: str, schema: StoreSchema) -> SqliteStore:
+    """Create the store's rows and tables, inside the caller's transaction."""
+    cursor = connection.execute("INSERT INTO stores (name, schema) VALUES (?, ?)", (name, schema.to_bytes()))
+    number = cursor.lastrowid
+    assert number is not None
+    index_numbers: list[int] = []
+    for position in range(len(schema.indexes)):
+        cursor = connection.execute("INSERT INTO indexes (store, position) VALUES (?, ?)", (number, position))
+        assert cursor.lastrowid is not None
+        index_numbers.append(cursor.lastrowid)
+    store = SqliteStore(number, name, schema, index_numbers)
+    connection.execute(store.create)
+    for index in store.indexes:
+        connection.execute(index.create)
+    return store
+
+
+def drop_store(connection: sqlite3.Connection, store: SqliteStore) -> None:
+    """Remove the store's tables and rows, inside the caller's transaction."""
+    for index in store.indexes:
+        connection.execute(f"DROP TABLE {index.table}")
+    connection.execute(f"DROP TABLE {store.table}")
+    connection.execute("DELETE FROM indexes WHERE store = ?", (store.number,))
+    connection.execute("DELETE FROM stores WHERE id = ?", (store.number,))

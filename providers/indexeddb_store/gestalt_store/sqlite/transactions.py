@@ -1,0 +1,250 @@
+"""Interactive transactions: read-only ones on a snapshot, read-write ones on locked stores with an overlay.
+
+SQLite has one writer, so a read-write transaction never holds it between two frames: it holds the locks of its stores,
+notes its writes, and hands them to the writer in one job when it commits (design decision 13).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gestalt_store.engine import LIST_LIMIT_BYTES, Entry, Walk, Write
+from gestalt_store.errors import TransactionAborted, TransactionFinished, TransactionReadonly
+from gestalt_store.locks import Claim
+from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.failures import translated
+from gestalt_store.sqlite.overlay import Overlay
+from gestalt_store.sqlite.snapshots import Expirable, SqliteSnapshot
+from gestalt_store.sqlite.tables import SqliteStore
+
+if TYPE_CHECKING:
+    from gestalt_store.sqlite.database import SqliteDatabase
+
+FIRST_ROWS = 64
+"""Rows of a list that are tried on the event loop before a reader thread is asked for all."""
+
+
+class ReadOnlyTransaction:
+    """Reads of one snapshot; writes are refused."""
+
+    def __init__(self, database: SqliteDatabase, snapshot: SqliteSnapshot, schema_claim: Claim) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._schema_claim = schema_claim
+        snapshot.on_expiry = self._expired
+        self.on_expiry: Callable[[str], None] | None = None
+
+    async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
+        return await self._snapshot.read(lambda c: reads.get(c, store, primary_key), light=True)
+
+    async def records(self, walk: Walk) -> list[bytes]:
+        found = await self._snapshot.read(lambda c: reads.values(c, walk, FIRST_ROWS + 1), light=True)
+        if len(found) <= FIRST_ROWS:
+            return found
+        return await self._snapshot.read(lambda c: reads.values(c, walk), light=False)
+
+    async def keys(self, walk: Walk) -> list[bytes]:
+        found = await self._snapshot.read(lambda c: reads.primary_keys(c, walk, FIRST_ROWS + 1), light=True)
+        if len(found) <= FIRST_ROWS:
+            return found
+        return await self._snapshot.read(lambda c: reads.primary_keys(c, walk), light=False)
+
+    async def first(self, walk: Walk) -> Entry | None:
+        entries = await self._snapshot.page(walk, None, 1)
+        return entries[0] if entries else None
+
+    async def count(self, walk: Walk) -> int:
+        return await self._snapshot.read(lambda c: reads.count(c, walk), light=False)
+
+    async def write(self, write: Write) -> None:
+        raise TransactionReadonly
+
+    async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
+        raise TransactionReadonly
+
+    async def clear(self, store: SqliteStore) -> None:
+        raise TransactionReadonly
+
+    async def delete_walk(self, walk: Walk) -> int:
+        raise TransactionReadonly
+
+    async def commit(self) -> None:
+        if not self._snapshot.open:
+            await self._snapshot.read(lambda c: None, light=True)  # says why
+        self.abort()
+
+    def abort(self) -> None:
+        self._snapshot.close()
+        self._database.locks.release(self._schema_claim)
+
+    def _expired(self, reason: str) -> None:
+        self._database.locks.release(self._schema_claim)
+        if self.on_expiry is not None:
+            self.on_expiry(reason)
+
+
+class ReadWriteTransaction(Expirable):
+    """Holds the locks of its stores from its first operation on, in the order in which transactions began."""
+
+    def __init__(
+        self, database: SqliteDatabase, stores: dict[str, SqliteStore], schema_claim: Claim, *, relaxed: bool
+    ) -> None:
+        super().__init__(database.limits.transaction_idle_s)
+        self._database = database
+        self._stores = stores
+        self._schema_claim = schema_claim
+        self._claim = database.locks.claim(stores, exclusive=True, owner=f"a transaction on {_names(stores)}")
+        self._relaxed = relaxed
+        self._overlay = Overlay()
+        self._settled = False
+        self._finished = False
+        database.watch.add(self)
+
+    async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
+        async with self._using():
+            await self._base()
+            with translated(self._database.path):
+                return self._overlay.get(self._database.readers.main, store, primary_key)
+
+    async def records(self, walk: Walk) -> list[bytes]:
+        async with self._using():
+            await self._base()
+            if self._overlay.untouched(walk.store):
+                return await self._database.read_records(walk)
+            entries = await self._database.readers.scan(lambda c: self._overlay.entries(c, walk))
+            if sum(len(entry.record or b"") + 6 for entry in entries) > LIST_LIMIT_BYTES:
+                raise reads.too_large("records")
+            return [entry.record or b"" for entry in entries]
+
+    async def keys(self, walk: Walk) -> list[bytes]:
+        async with self._using():
+            await self._base()
+            if self._overlay.untouched(walk.store):
+                return await self._database.read_keys(walk)
+            return [entry.primary_key for entry in await self._merged_keys(walk)]
+
+    async def first(self, walk: Walk) -> Entry | None:
+        async with self._using():
+            await self._base()
+            with translated(self._database.path):
+                if self._overlay.untouched(walk.store):
+                    entries = reads.page(self._database.readers.main, walk, None, 1)
+                else:
+                    entries = self._overlay.entries(self._database.readers.main, walk, 1)
+            return entries[0] if entries else None
+
+    async def count(self, walk: Walk) -> int:
+        async with self._using():
+            await self._base()
+            if self._overlay.untouched(walk.store):
+                return await self._database.readers.scan(lambda c: reads.count(c, walk))
+            return len(await self._merged_keys(walk))
+
+    async def write(self, write: Write) -> None:
+        async with self._using():
+            if not self._overlay.needs_base(write):
+                self._overlay.write(None, write)
+                return
+            await self._base()
+            with translated(self._database.path):
+                self._overlay.write(self._database.readers.main, write)
+
+    async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
+        async with self._using():
+            self._overlay.delete(store, primary_key)
+
+    async def clear(self, store: SqliteStore) -> None:
+        async with self._using():
+            self._overlay.clear(store)
+
+    async def delete_walk(self, walk: Walk) -> int:
+        async with self._using():
+            await self._base()
+            store: SqliteStore = walk.store
+            if self._overlay.untouched(store):
+                keys = await self._database.readers.scan(lambda c: reads.primary_keys(c, walk))
+            else:
+                keys = [entry.primary_key for entry in await self._merged_keys(walk)]
+            for key in keys:
+                self._overlay.delete(store, key)
+            return len(keys)
+
+    async def commit(self) -> None:
+        """Make the writes durable.
+
+        Raises:
+            TransactionAborted: it was ended before; StorageUnavailable: the engine failed. Nothing is written then.
+        """
+        self._check()
+        self._finished = True
+        self._database.watch.remove(self)
+        written = self._overlay.written
+        try:
+            if not written:
+                return
+            # A transaction that only wrote may come here without having waited for its locks.
+            await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
+            overlay = self._overlay
+            job = self._database.writer.submit(overlay.apply, written, weight=overlay.weight, relaxed=self._relaxed)
+        finally:
+            # Whoever is next waits for this commit before it reads (``_base``).
+            self._release()
+        await job
+
+    def abort(self) -> None:
+        if not self._finished:
+            self._finished = True
+            self._database.watch.remove(self)
+            self._release()
+
+    def expire(self) -> None:
+        self._finished = True
+        self._release()
+
+    def _release(self) -> None:
+        self._database.locks.release(self._claim)
+        self._database.locks.release(self._schema_claim)
+
+    def _check(self) -> None:
+        if self.expired:
+            raise TransactionAborted(self.reason)
+        if self._finished:
+            raise TransactionFinished
+
+    def _using(self) -> _Use:
+        self._check()
+        return _Use(self)
+
+    async def _base(self) -> None:
+        """Wait until the stores are ours and everything written to them before is committed."""
+        if self._settled:
+            return
+        await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
+        await self._database.writer.settled(list(self._stores.values()))
+        self._settled = True
+
+    async def _merged_keys(self, walk: Walk) -> list[Entry]:
+        keys_only = Walk(walk.store, walk.span, walk.index, walk.reverse, keys_only=True)
+        return await self._database.readers.scan(lambda c: self._overlay.entries(c, keys_only))
+
+
+class _Use:
+    """Keeps the idle limit away while an operation runs."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Expirable) -> None:
+        self._item = item
+
+    async def __aenter__(self) -> None:
+        self._item.busy += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._item.busy -= 1
+        self._item.last_used = time.monotonic()
+
+
+def _names(stores: dict[str, SqliteStore]) -> str:
+    return ", ".join(repr(name) for name in sorted(stores))

@@ -1,0 +1,223 @@
+"""The one writer of a database: many writes, transactions and schema changes to one commit.
+
+Jobs that arrive while a commit is on its way to the disk form the next group. A group of light jobs is executed on the
+event loop, which costs less than handing the interpreter lock back and forth for each statement, and only its commit,
+which waits for the disk, runs in the writer's thread; a group with a heavy job runs there as a whole. Callers are
+answered when their group is durable.
+
+A job checks before it writes, so one that raises has left nothing behind and the group goes on. When the engine itself
+fails (disk full, input/output error), the group is rolled back and its jobs are run again, each in a commit of its own:
+only those fail that cannot be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gestalt_store.errors import StorageUnavailable, StoreError
+from gestalt_store.sqlite.failures import translate
+from gestalt_store.sqlite.tables import SqliteStore
+
+LIGHT_WEIGHT = 400
+"""Rows that a group may write on the event loop, some 10 ms of it."""
+HEAVY = LIGHT_WEIGHT + 1
+GROUP_LIMIT = 1024
+
+log = structlog.get_logger()
+
+Body = Callable[[sqlite3.Connection], Any]
+
+
+class _Job:
+    __slots__ = ("body", "error", "future", "relaxed", "result", "stores", "weight")
+
+    def __init__(
+        self, body: Body, stores: Sequence[SqliteStore], weight: int, relaxed: bool, future: asyncio.Future[Any]
+    ) -> None:
+        self.body = body
+        self.stores = stores
+        self.weight = weight
+        self.relaxed = relaxed
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Writer:
+    """Owns the writing connection. Its methods are for the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Job] = deque()
+        self._busy = False
+        self._scheduled = False
+        self._closing = False
+        self._synchronous_off = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._settled: asyncio.Future[None] | None = None
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
+        self._thread.start()
+        self.commits = 0
+        """Groups committed so far."""
+
+    def submit(
+        self, body: Body, stores: Sequence[SqliteStore] = (), *, weight: int = 3, relaxed: bool = False
+    ) -> asyncio.Future[Any]:
+        """Queue a job; the future ends with the body's result or error once the group is durable.
+
+        Args:
+            body: Called with the connection inside the group's transaction, and again if the group had to be undone.
+            stores: Stores it writes; ``unsettled`` counts the job until it has ended.
+            weight: Rows it writes, about; ``HEAVY`` for a job of unknown size.
+            relaxed: The commit need not wait for the disk.
+        """
+        future = self._loop.create_future()
+        if self._closing:
+            future.set_exception(StorageUnavailable("the store is closing"))
+            return future
+        for store in stores:
+            store.unsettled += 1
+        self._queue.append(_Job(body, stores, weight, relaxed, future))
+        self._schedule()
+        return future
+
+    async def settled(self, stores: Sequence[SqliteStore]) -> None:
+        """Wait until every write queued for the stores has ended."""
+        while any(store.unsettled for store in stores):
+            if self._settled is None:
+                self._settled = self._loop.create_future()
+            await asyncio.shield(self._settled)
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread."""
+        self._closing = True
+        await self._idle.wait()
+        self._work.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+
+    def _schedule(self) -> None:
+        if not self._busy and not self._scheduled:
+            self._scheduled = True
+            self._idle.clear()
+            # After the callbacks that are ready now, so that calls which arrived together share a commit.
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        self._busy = True
+        waiting = self._queue
+        if len(waiting) <= GROUP_LIMIT:
+            jobs = list(waiting)
+            waiting.clear()
+        else:
+            jobs = [waiting.popleft() for _ in range(GROUP_LIMIT)]
+        if sum(job.weight for job in jobs) > LIGHT_WEIGHT:
+            self._work.put(partial(self._in_thread, jobs))
+            return
+        try:
+            changed = self._execute(jobs)
+            if not changed:
+                self._connection.execute("COMMIT")
+                self._settle(jobs)
+                return
+        except sqlite3.Error as error:
+            self._work.put(partial(self._again, jobs, error))
+            return
+        self._work.put(partial(self._commit, jobs))
+
+    def _execute(self, jobs: list[_Job]) -> bool:
+        """Begin and run every job; whether anything was written."""
+        connection = self._connection
+        relaxed = all(job.relaxed for job in jobs)
+        if relaxed != self._synchronous_off:
+            connection.execute("PRAGMA synchronous = " + ("NORMAL" if relaxed else "FULL"))
+            self._synchronous_off = relaxed
+        before = connection.total_changes
+        schema_change = False
+        connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            job.error = None
+            try:
+                job.result = job.body(connection)
+                schema_change = schema_change or job.weight == HEAVY
+            except sqlite3.Error:
+                raise
+            except StoreError as error:
+                job.error = error
+            except Exception as error:
+                log.exception("write failed", event_name="store.write_failed")
+                job.error = error
+        return schema_change or connection.total_changes != before
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._again(jobs, error)
+            return
+        self._loop.call_soon_threadsafe(self._settle, jobs)
+
+    def _in_thread(self, jobs: list[_Job]) -> None:
+        try:
+            self._execute(jobs)
+        except sqlite3.Error as error:
+            self._again(jobs, error)
+            return
+        self._commit(jobs)
+
+    def _again(self, jobs: list[_Job], cause: sqlite3.Error) -> None:
+        log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=str(cause))
+        self._roll_back()
+        for job in jobs:
+            try:
+                self._execute([job])
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                job.error = translate(error, self._path)
+                self._roll_back()
+        self._loop.call_soon_threadsafe(self._settle, jobs)
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            log.exception("rollback failed", event_name="store.rollback_failed", database=str(self._path))
+
+    def _settle(self, jobs: list[_Job]) -> None:
+        self.commits += 1
+        for job in jobs:
+            for store in job.stores:
+                store.unsettled -= 1
+            if job.future.done():
+                continue
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
+        if self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
+        self._busy = False
+        if self._queue:
+            self._schedule()
+        else:
+            self._idle.set()
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()

@@ -1,0 +1,189 @@
+"""Writes on the writer's connection, inside the transaction of a group commit.
+
+Each function checks everything before it changes anything, so one that raises a ``StoreError`` leaves no trace.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gestalt_store import wire
+from gestalt_store.engine import Condition, Conditional, Outcome, Walk, Write
+from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, UniqueConflict
+from gestalt_store.keys import encode
+from gestalt_store.schema import IndexKeys
+from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.tables import SqliteStore
+from gestalt_store.values import from_typed
+
+OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
+
+
+def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False) -> None:
+    """Put or add a record; index rows that stay the same are not touched.
+
+    Args:
+        checked: The caller has made sure of uniqueness (a transaction's overlay, which saw the final state).
+    Raises:
+        AlreadyExists, UniqueConflict, ObjectStoreNotFound
+    """
+    store: SqliteStore = item.store
+    if store.dropped:
+        raise ObjectStoreNotFound(store.name)
+    execute = connection.execute
+    primary_key = item.primary_key
+    if not store.indexes:
+        row = execute(store.find_id, (primary_key,)).fetchone()
+        if row is None:
+            execute(store.insert, (primary_key, item.record))
+        elif item.add:
+            raise AlreadyExists
+        else:
+            execute(store.update, (item.record, row[0]))
+        return
+    row = execute(store.find, (primary_key,)).fetchone()
+    if row is not None and item.add:
+        raise AlreadyExists
+    keys = item.index_keys
+    before: IndexKeys = (None,) * len(keys) if row is None else index_keys_of(store, row[1])
+    if store.has_unique and not checked:
+        for index, key, old in zip(store.indexes, keys, before, strict=True):
+            if (
+                key is not None
+                and index.schema.unique
+                and key != old
+                and execute(index.conflict, (*key, primary_key)).fetchone() is not None
+            ):
+                raise UniqueConflict
+    if row is None:
+        record_id = execute(store.insert, (primary_key, item.record)).lastrowid
+    else:
+        record_id = row[0]
+        execute(store.update, (item.record, record_id))
+    for index, key, old in zip(store.indexes, keys, before, strict=True):
+        if key == old:
+            continue
+        if old is not None:
+            execute(index.remove, (old.order, primary_key))
+        if key is not None:
+            execute(index.insert, (key.order, primary_key, key.ties, record_id))
+
+
+def index_keys_of(store: SqliteStore, record: bytes) -> IndexKeys:
+    """The keys that a stored record has in the store's indexes."""
+    return store.schema.index_keys(wire.Record.FromString(record).fields)
+
+
+def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> bool:
+    """Delete a record and its index rows; whether there was one."""
+    if store.dropped:
+        raise ObjectStoreNotFound(store.name)
+    execute = connection.execute
+    if not store.indexes:
+        row = execute(store.find_id, (primary_key,)).fetchone()
+        if row is None:
+            return False
+    else:
+        row = execute(store.find, (primary_key,)).fetchone()
+        if row is None:
+            return False
+        for index, key in zip(store.indexes, index_keys_of(store, row[1]), strict=True):
+            if key is not None:
+                execute(index.remove, (key.order, primary_key))
+    execute(store.remove, (row[0],))
+    return True
+
+
+def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:
+    """Delete every record."""
+    if store.dropped:
+        raise ObjectStoreNotFound(store.name)
+    for index in store.indexes:
+        connection.execute(index.remove_all)
+    connection.execute(store.remove_all)
+
+
+def delete_walk(connection: sqlite3.Connection, walk: Walk) -> int:
+    """Delete every record of the walk; returns how many."""
+    store: SqliteStore = walk.store
+    if store.dropped:
+        raise ObjectStoreNotFound(store.name)
+    if walk.index is None and walk.span.unbounded:
+        number = reads.count(connection, walk)
+        clear(connection, store)
+        return number
+    after, number = None, 0
+    while True:
+        # By pages: the rows of a walk must not change under it, and a list of all keys may not fit into memory.
+        entries = reads.page(connection, Walk(store, walk.span, walk.index, keys_only=True), after, 1000)
+        for entry in entries:
+            delete(connection, store, entry.primary_key)
+        number += len(entries)
+        if len(entries) < 1000:
+            return number
+
+
+def apply(connection: sqlite3.Connection, entries: Sequence[Conditional], return_current: bool) -> list[Outcome]:
+    """Execute conditional entries in order; a required one that fails undoes them all."""
+    for entry in entries:
+        if entry.store.dropped:
+            raise ObjectStoreNotFound(entry.store.name)
+    careful = len(entries) > 1 and any(entry.required for entry in entries)
+    if careful:
+        connection.execute("SAVEPOINT entries")
+    outcomes: list[Outcome] = []
+    for position, entry in enumerate(entries):
+        outcome = _conditional(connection, entry, return_current)
+        if outcome.code != OK and entry.required:
+            if careful:
+                connection.execute("ROLLBACK TO entries")
+                connection.execute("RELEASE entries")
+            text = f"nothing was written: required entry {position} failed"
+            others = [Outcome(ABORTED, text, None)] * len(entries)
+            others[position] = outcome
+            return others
+        outcomes.append(outcome)
+    if careful:
+        connection.execute("RELEASE entries")
+    return outcomes
+
+
+_DONE = Outcome(OK, "", None)
+
+
+def _conditional(connection: sqlite3.Connection, entry: Conditional, return_current: bool) -> Outcome:
+    for condition in entry.conditions:
+        current, problem = _test(connection, condition)
+        if problem:
+            own = condition.store is entry.store and condition.primary_key == entry.primary_key
+            return Outcome(ABORTED, problem, current if own and return_current else None)
+    try:
+        if entry.write is not None:
+            write(connection, entry.write)
+        elif entry.delete:
+            delete(connection, entry.store, entry.primary_key)
+    except (AlreadyExists, UniqueConflict) as error:
+        current = None
+        if return_current and isinstance(error, AlreadyExists):
+            current = reads.get(connection, entry.store, entry.primary_key)
+        return Outcome(ALREADY_EXISTS, str(error), current)
+    return _DONE
+
+
+def _test(connection: sqlite3.Connection, condition: Condition) -> tuple[bytes | None, str]:
+    """The record looked at and what is wrong with it, blank when the condition holds."""
+    current = reads.get(connection, condition.store, condition.primary_key)
+    if condition.absent is not None:
+        if condition.absent == (current is None):
+            return current, ""
+        return current, "the record exists" if condition.absent else "there is no such record"
+    if current is None:
+        return None, "there is no such record"
+    value = wire.Record.FromString(current).fields.get(condition.field)
+    found = None if value is None else from_typed(value)
+    if found == condition.value and type(found) is type(condition.value):
+        return current, ""
+    if encode(found) == encode(condition.value):
+        return current, ""
+    return current, f'field "{condition.field}" has another value'

@@ -1,0 +1,134 @@
+"""The frames of ``Transaction`` (contract.md 5.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from gestalt_sdk.faults import fault_of
+from gestalt_store import wire
+from gestalt_store.databases import View
+from gestalt_store.errors import FAULTS, Invalid, StoreError, TransactionReadonly, Undecodable
+from gestalt_store.operations import OPERATIONS, Operation
+from gestalt_store.ranges import InvalidBound
+from gestalt_store.streams import Frames
+
+READWRITE = 1
+RELAXED = 2
+UNKNOWN = 2
+INTERNAL = 13
+
+log = structlog.get_logger()
+
+
+async def transaction_stream(view: View, frames: Frames, _: Any) -> None:
+    """Serve one transaction until it commits, aborts or fails, or the client leaves."""
+    frame = await frames.read()
+    if frame is None:
+        return
+    if frame.WhichOneof("msg") != "begin":
+        raise Invalid("first message must be BeginTransactionRequest")
+    begin = frame.begin
+    if not begin.stores:
+        raise Invalid("invalid transaction: at least one object store is required")
+    names = list(dict.fromkeys(begin.stores))
+    readonly = begin.mode != READWRITE
+    transaction = await view.begin(names, readonly=readonly, relaxed=begin.durability_hint == RELAXED)
+    transaction.on_expiry = frames.expire
+    scope = {name: view.store(name) for name in names}
+
+    def resolve(name: str) -> Any:
+        store = scope.get(name)
+        if store is None:
+            raise Invalid(f"invalid transaction: object store not in scope: {name}")
+        return store
+
+    try:
+        await frames.write(wire.TransactionServerMessage(begin={}))
+        while (frame := await frames.read()) is not None:
+            kind = frame.WhichOneof("msg")
+            if kind == "operation":
+                answer, failed = await _operate(transaction, resolve, frame.operation, readonly)
+                await frames.write(answer)
+                if failed:
+                    transaction.abort()
+                    await frames.write(wire.TransactionServerMessage(abort={}))
+                    await frames.drain()
+                    return
+            elif kind == "commit":
+                await frames.write(await _commit(transaction))
+                return
+            elif kind == "abort":
+                transaction.abort()
+                await frames.write(wire.TransactionServerMessage(abort={}))
+                return
+            else:
+                raise Invalid("expected transaction operation, commit, or abort")
+    finally:
+        transaction.abort()
+
+
+async def _operate(transaction: Any, resolve: Any, request: Any, readonly: bool) -> tuple[Any, bool]:
+    """Run one operation; its answer, and whether it failed."""
+    message = wire.TransactionServerMessage()
+    answer = message.operation
+    answer.request_id = request.request_id
+    try:
+        kind = request.WhichOneof("operation")
+        if kind is None:
+            raise Invalid("unknown transaction operation")
+        operation = OPERATIONS[kind]
+        if readonly and operation.writes:
+            raise TransactionReadonly
+        _fill(answer, operation, await operation.run(transaction, resolve, getattr(request, kind)))
+        return message, False
+    except StoreError as error:
+        _fill_error(answer.error, error)
+    except Exception:
+        log.exception("operation failed", event_name="transaction.operation_failed")
+        answer.error.code, answer.error.message = INTERNAL, "internal error"
+    return message, True
+
+
+def _fill(answer: Any, operation: Operation, result: Any) -> None:
+    member = operation.result
+    if member == "empty":
+        answer.empty.SetInParent()
+    elif member == "record":
+        answer.record.record = result
+    elif member == "records":
+        answer.records.SetInParent()
+        answer.records.records.extend(result)
+    elif member == "key":
+        answer.key.key = result
+    elif member == "keys":
+        answer.keys.SetInParent()
+        answer.keys.keys.extend(result)
+    elif member == "count":
+        answer.count.SetInParent()
+        answer.count.count = result
+    else:
+        answer.delete.SetInParent()
+        answer.delete.deleted = result
+
+
+def _fill_error(status: Any, error: StoreError) -> None:
+    fault = fault_of(error, FAULTS)
+    status.code = INTERNAL if fault is None else fault.code.value[0]
+    if isinstance(error, Undecodable) and not isinstance(error, InvalidBound):
+        # Peers know an undecodable value inside a transaction by this code (contract.md 5.1).
+        status.code = UNKNOWN
+    status.message = str(error)
+
+
+async def _commit(transaction: Any) -> Any:
+    message = wire.TransactionServerMessage(commit={})
+    try:
+        await transaction.commit()
+    except StoreError as error:
+        _fill_error(message.commit.error, error)
+    except Exception:
+        log.exception("commit failed", event_name="transaction.commit_failed")
+        message.commit.error.code, message.commit.error.message = INTERNAL, "internal error"
+    return message

@@ -73,8 +73,11 @@ async def reporting_faults(context: ServerContext, table: FaultTable) -> AsyncIt
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         else:
             await context.abort_with_status(rpc_status.to_status(status))
-    except grpc.aio.AioRpcError:
-        log.exception("call of another service failed", event_name="rpc.failed")
+    except grpc.aio.AbortError:
+        raise  # ended on purpose, inside
+    except Exception as error:
+        # grpc would send the text of the exception to the peer.
+        log.exception("call failed", event_name="rpc.failed", error_type=type(error).__name__)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
 

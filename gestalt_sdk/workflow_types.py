@@ -89,6 +89,9 @@ class Actor:
     auth_source: str = ""
 
 
+NOBODY = Actor()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A CloudEvent. The host fills in ``id``, ``spec_version`` and ``time`` where they are absent."""
@@ -134,7 +137,7 @@ class Schedule:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     next_run_at: datetime | None = None
-    created_by: Actor = Actor()
+    created_by: Actor = NOBODY
     execution_ref: str = ""
     provider: str = ""
     """Workflow provider that keeps it; set on what the manager answers."""
@@ -148,7 +151,7 @@ class EventTrigger:
     paused: bool = False
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    created_by: Actor = Actor()
+    created_by: Actor = NOBODY
     execution_ref: str = ""
     provider: str = ""
 
@@ -166,7 +169,7 @@ class Run:
     completed_at: datetime | None = None
     status_message: str = ""
     result_body: str = ""
-    created_by: Actor = Actor()
+    created_by: Actor = NOBODY
     published_by: Actor | None = None
     execution_ref: str = ""
     workflow_key: str = ""
@@ -179,7 +182,7 @@ class Signal:
     payload: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
-    created_by: Actor = Actor()
+    created_by: Actor = NOBODY
     created_at: datetime | None = None
     idempotency_key: str = ""
     sequence: int = 0

@@ -1,0 +1,34 @@
+"""Statuses for the errors of this package's clients, for providers that let them reach their own callers.
+
+Merge into a provider's own table: ``FAULTS = {**CLIENT_FAULTS, MyError: Fault(...)}``.
+"""
+
+from __future__ import annotations
+
+from grpc import StatusCode
+
+from gestalt_sdk.environment import EnvironmentUnusable
+from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
+from gestalt_sdk.faults import Fault, FaultTable
+from gestalt_sdk.indexeddb.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    IndexedDBError,
+    NotFound,
+    StoreRefused,
+    StoreUnavailable,
+    TransactionFailed,
+)
+
+CLIENT_FAULTS: FaultTable = {
+    EnvironmentUnusable: Fault("ENVIRONMENT_UNUSABLE", StatusCode.FAILED_PRECONDITION, 503),
+    ServiceUnavailable: Fault("SERVICE_UNAVAILABLE", StatusCode.UNAVAILABLE, 503),
+    ServiceRefused: Fault("SERVICE_REFUSED", StatusCode.INTERNAL, 500),
+    NotFound: Fault("RECORD_NOT_FOUND", StatusCode.NOT_FOUND, 404),
+    AlreadyExists: Fault("RECORD_EXISTS", StatusCode.ALREADY_EXISTS, 409),
+    ConditionFailed: Fault("CONDITION_FAILED", StatusCode.ABORTED, 409),
+    TransactionFailed: Fault("TRANSACTION_FAILED", StatusCode.ABORTED, 409),
+    StoreUnavailable: Fault("STORE_UNAVAILABLE", StatusCode.UNAVAILABLE, 503),
+    StoreRefused: Fault("STORE_REFUSED", StatusCode.INTERNAL, 500),
+    IndexedDBError: Fault("STORE_FAILED", StatusCode.INTERNAL, 500),
+}

@@ -1,0 +1,40 @@
+"""Writing a workflow provider: a ``WorkflowProvider`` with a servicer of the contract's WorkflowProvider service.
+
+    class Mine(WorkflowProvider):
+        def servicer(self):
+            return MyServicer(self)          # subclasses WorkflowProviderServicer, gets raw messages
+
+``start`` begins background work, ``drain`` ends it (contract.md 1.3); ``workflow_host`` invokes what is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import grpc
+
+from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.gen.v1.workflow_pb2_grpc import WorkflowProviderServicer, add_WorkflowProviderServicer_to_server
+from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.workflow import WorkflowHostClient
+
+__all__ = ["SERVICE", "WorkflowProvider", "WorkflowProviderServicer"]
+
+SERVICE = "gestalt.provider.v1.WorkflowProvider"
+
+
+class WorkflowProvider(Provider):
+    kind: ClassVar[ProviderKind] = ProviderKind.WORKFLOW
+
+    def servicer(self) -> WorkflowProviderServicer:
+        """The service; asked for once, before ``configure``."""
+        raise NotImplementedError
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        add_WorkflowProviderServicer_to_server(self.servicer(), server)
+        return [SERVICE]
+
+    def workflow_host(self) -> WorkflowHostClient:
+        """Raises ``EnvironmentUnusable`` when the host does not offer the service."""
+        return WorkflowHostClient(self.host_channels.channel(WORKFLOW_HOST_SOCKET))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import structlog
@@ -18,13 +17,11 @@ from gestalt_host.http.integration_shapes import (
     operation_shapes,
 )
 from gestalt_host.http.routing import Route
-from gestalt_host.http.workflow_shapes import internal_connection
+from gestalt_host.invocation.connections import check_selectors, internal_name
 from gestalt_host.invocation.model import OperationResult, Plugin
 
 log = structlog.get_logger()
 
-_CONNECTION_NAME = re.compile(r"[a-zA-Z0-9._-]+")
-_INSTANCE_NAME = re.compile(r"[a-zA-Z0-9._ -]+")
 _SELECTORS = (("instance", "_instance"), ("connection", "_connection"))
 
 
@@ -84,7 +81,7 @@ async def _invoke(call: Call, plugin: Plugin, params: dict[str, Any], *, connect
             plugin.name,
             operation,
             params,
-            connection=internal_connection(connection),
+            connection=internal_name(connection),
             instance=instance,
             public=True,
         )
@@ -123,11 +120,7 @@ def _may_see(call: Call, plugin: str) -> bool:
 
 def _check_names(found: dict[str, str]) -> None:
     """Check ``_connection`` and ``_instance`` where they are set."""
-    connection, instance = found.get("_connection", ""), found.get("_instance", "")
-    if connection and not _CONNECTION_NAME.fullmatch(connection):
-        raise InvalidArgument("connection name contains invalid characters")
-    if instance and not _INSTANCE_NAME.fullmatch(instance):
-        raise InvalidArgument("instance name contains invalid characters")
+    check_selectors(found.get("_connection", ""), found.get("_instance", ""))
 
 
 def _log_failure(plugin: str, operation: str, error: str, error_type: str) -> None:

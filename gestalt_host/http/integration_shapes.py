@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gestalt_host.http.rendering import free_form, put_text
-from gestalt_host.http.workflow_shapes import public_connection
+from gestalt_host.http.target_shapes import public_connection
 from gestalt_host.invocation.model import PLUGIN_CONNECTION, Connection, Plugin
 from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
 

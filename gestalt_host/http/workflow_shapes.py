@@ -1,97 +1,30 @@
-"""Workflow objects in JSON, both ways (http-api.md 8.2-8.7).
+"""Schedules, event triggers, events and runs in JSON (http-api.md 8.3-8.7); their targets are in ``target_shapes``.
 
-Decoding trims the texts that the contract trims and makes the checks that only a request body can fail: exactly one
-kind of target, no credential modes on public requests, an event type to match. Everything about what a target means
-is the manager's.
+Decoding trims the texts that the contract trims and requires an event type; what the rest means is the manager's.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.http import bodies
-from gestalt_host.http.bodies import Shape, list_of, nested, optional
-from gestalt_host.http.rendering import free_form, put_map, put_text, put_time
+from gestalt_host.http.bodies import Shape, nested
+from gestalt_host.http.rendering import put_map, put_text, put_time
+from gestalt_host.http.target_shapes import TARGET, Json, present, target_request, target_shape, trimmed
 from gestalt_host.workflows.model import (
-    AgentMessage,
-    AgentTarget,
     Event,
     EventMatch,
     EventTrigger,
     EventTriggerInvocation,
     EventTriggerRequest,
     ManualTrigger,
-    MessagePart,
-    OutputBinding,
-    OutputDelivery,
-    PluginTarget,
     Run,
     RunTrigger,
     Schedule,
     ScheduleRequest,
     ScheduleTrigger,
-    Target,
-    ToolRef,
 )
 
-INTERNAL_CONNECTION = "_plugin"
-PUBLIC_CONNECTION = "plugin"
-"""How the internal connection is called outside."""
-
-Json = dict[str, Any]
-
-PLUGIN_TARGET = Shape.of(
-    name=bodies.text,
-    operation=bodies.text,
-    connection=bodies.text,
-    instance=bodies.text,
-    credentialMode=bodies.text,
-    input=bodies.free_object,
-)
-MESSAGE_PART = Shape.of(
-    type=bodies.text,
-    text=bodies.text,
-    json=bodies.free_object,
-    toolCall=optional(Shape.of(id=bodies.text, toolId=bodies.text, arguments=bodies.free_object)),
-    toolResult=optional(
-        Shape.of(toolCallId=bodies.text, status=bodies.integer, content=bodies.text, output=bodies.free_object)
-    ),
-    imageRef=optional(Shape.of(uri=bodies.text, mimeType=bodies.text)),
-)
-MESSAGE = Shape.of(role=bodies.text, text=bodies.text, parts=list_of(MESSAGE_PART), metadata=bodies.free_object)
-TOOL_REF = Shape.of(
-    system=bodies.text,
-    plugin=bodies.text,
-    operation=bodies.text,
-    connection=bodies.text,
-    instance=bodies.text,
-    credentialMode=bodies.text,
-    title=bodies.text,
-    description=bodies.text,
-)
-BINDING_VALUE = Shape.of(
-    agentOutput=bodies.text, signalPayload=bodies.text, signalMetadata=bodies.text, literal=bodies.anything
-)
-OUTPUT_DELIVERY = Shape.of(
-    target=nested(PLUGIN_TARGET),
-    inputBindings=list_of(Shape.of(inputField=bodies.text, value=nested(BINDING_VALUE))),
-    credentialMode=bodies.text,
-)
-AGENT_TARGET = Shape.of(
-    provider=bodies.text,
-    model=bodies.text,
-    prompt=bodies.text,
-    messages=list_of(MESSAGE),
-    toolRefs=list_of(TOOL_REF),
-    outputDelivery=optional(OUTPUT_DELIVERY),
-    responseSchema=bodies.free_object,
-    metadata=bodies.free_object,
-    modelOptions=bodies.free_object,
-    timeoutSeconds=bodies.integer,
-)
-TARGET = Shape.of(plugin=optional(PLUGIN_TARGET), agent=optional(AGENT_TARGET))
 SCHEDULE = Shape.of(
     provider=bodies.text, cron=bodies.text, timezone=bodies.text, target=nested(TARGET), paused=bodies.boolean
 )
@@ -118,42 +51,42 @@ CANCEL = Shape.of(reason=bodies.text)
 def schedule_request(body: Json) -> ScheduleRequest:
     """A decoded ``SCHEDULE``. Raises ``InvalidArgument``."""
     return ScheduleRequest(
-        cron=_trimmed(body, "cron"),
-        target=_target(body.get("target", {})),
-        timezone=_trimmed(body, "timezone"),
+        cron=trimmed(body, "cron"),
+        target=target_request(body.get("target", {})),
+        timezone=trimmed(body, "timezone"),
         paused=body.get("paused", False),
-        provider=_trimmed(body, "provider"),
+        provider=trimmed(body, "provider"),
     )
 
 
 def event_trigger_request(body: Json) -> EventTriggerRequest:
     """A decoded ``EVENT_TRIGGER``. Raises ``InvalidArgument``."""
-    target = _target(body.get("target", {}))
+    target = target_request(body.get("target", {}))
     match = body.get("match", {})
-    event_type = _trimmed(match, "type")
+    event_type = trimmed(match, "type")
     if not event_type:
         raise InvalidArgument("workflow trigger match.type is required")
     return EventTriggerRequest(
-        match=EventMatch(event_type, _trimmed(match, "source"), _trimmed(match, "subject")),
+        match=EventMatch(event_type, trimmed(match, "source"), trimmed(match, "subject")),
         target=target,
         paused=body.get("paused", False),
-        provider=_trimmed(body, "provider"),
+        provider=trimmed(body, "provider"),
     )
 
 
 def event_request(body: Json) -> Event:
     """A decoded ``EVENT``; what it lacks is the manager's to fill in. Raises ``InvalidArgument``."""
-    event_type = _trimmed(body, "type")
+    event_type = trimmed(body, "type")
     if not event_type:
         raise InvalidArgument("workflow event type is required")
     return Event(
-        id=_trimmed(body, "id"),
-        source=_trimmed(body, "source"),
-        spec_version=_trimmed(body, "specVersion"),
+        id=trimmed(body, "id"),
+        source=trimmed(body, "source"),
+        spec_version=trimmed(body, "specVersion"),
         type=event_type,
-        subject=_trimmed(body, "subject"),
+        subject=trimmed(body, "subject"),
         time=body.get("time"),
-        data_content_type=_trimmed(body, "dataContentType"),
+        data_content_type=trimmed(body, "dataContentType"),
         data=body.get("data", {}),
         extensions=body.get("extensions", {}),
     )
@@ -217,240 +150,6 @@ def run_shape(run: Run) -> Json:
     return shape
 
 
-def target_shape(target: Target | None) -> Json:
-    if target is None:
-        return {}
-    if isinstance(target, PluginTarget):
-        return {"plugin": _plugin_shape(target)}
-    return {"agent": _agent_shape(target)}
-
-
-def internal_connection(name: str) -> str:
-    """The connection that a public name means."""
-    return INTERNAL_CONNECTION if name == PUBLIC_CONNECTION else name
-
-
-def public_connection(name: str) -> str:
-    return PUBLIC_CONNECTION if name == INTERNAL_CONNECTION else name
-
-
-# Requests
-
-
-def _target(body: Json) -> Target:
-    plugin, agent = body.get("plugin"), body.get("agent")
-    if (plugin is None) == (agent is None):
-        raise InvalidArgument("workflow target must set exactly one of plugin or agent")
-    if plugin is not None:
-        if _trimmed(plugin, "credentialMode"):
-            raise InvalidArgument("workflow target plugin.credentialMode is not supported on public requests")
-        return _plugin_target(plugin)
-    assert agent is not None
-    delivery = agent.get("outputDelivery")
-    if delivery is not None and _trimmed(delivery.get("target", {}), "credentialMode"):
-        raise InvalidArgument("workflow target agent.outputDelivery.target.credentialMode is not supported")
-    return _agent_target(agent)
-
-
-def _plugin_target(body: Json) -> PluginTarget:
-    return PluginTarget(
-        plugin=_trimmed(body, "name"),
-        operation=_trimmed(body, "operation"),
-        connection=internal_connection(_trimmed(body, "connection")),
-        instance=_trimmed(body, "instance"),
-        input=body.get("input", {}),
-    )
-
-
-def _agent_target(body: Json) -> AgentTarget:
-    delivery = body.get("outputDelivery")
-    return AgentTarget(
-        provider=_trimmed(body, "provider"),
-        model=_trimmed(body, "model"),
-        prompt=_trimmed(body, "prompt"),
-        messages=tuple(_message(item) for item in body.get("messages", ())),
-        tool_refs=tuple(_tool_ref(item) for item in body.get("toolRefs", ())),
-        response_schema=body.get("responseSchema", {}),
-        metadata=body.get("metadata", {}),
-        model_options=body.get("modelOptions", {}),
-        timeout_seconds=body.get("timeoutSeconds", 0),
-        output_delivery=None if delivery is None else _delivery(delivery),
-    )
-
-
-def _message(body: Json) -> AgentMessage:
-    return AgentMessage(
-        role=_trimmed(body, "role"),
-        text=body.get("text", ""),
-        parts=tuple(_part(item) for item in body.get("parts", ())),
-        metadata=body.get("metadata", {}),
-    )
-
-
-def _part(body: Json) -> MessagePart:
-    call, result, image = body.get("toolCall"), body.get("toolResult"), body.get("imageRef")
-    return MessagePart(
-        type=_trimmed(body, "type"),
-        text=body.get("text", ""),
-        json=body.get("json", {}),
-        tool_call=None
-        if call is None
-        else {
-            "id": call.get("id", ""),
-            "tool_id": call.get("toolId", ""),
-            "arguments": call.get("arguments", {}),
-        },
-        tool_result=None
-        if result is None
-        else {
-            "tool_call_id": result.get("toolCallId", ""),
-            "status": result.get("status", 0),
-            "content": result.get("content", ""),
-            "output": result.get("output", {}),
-        },
-        image_ref=None if image is None else {"uri": image.get("uri", ""), "mime_type": image.get("mimeType", "")},
-    )
-
-
-def _tool_ref(body: Json) -> ToolRef:
-    return ToolRef(
-        plugin=_trimmed(body, "plugin"),
-        operation=_trimmed(body, "operation"),
-        connection=internal_connection(_trimmed(body, "connection")),
-        instance=_trimmed(body, "instance"),
-        title=_trimmed(body, "title"),
-        description=_trimmed(body, "description"),
-        system=_trimmed(body, "system"),
-        credential_mode=_trimmed(body, "credentialMode"),
-    )
-
-
-def _delivery(body: Json) -> OutputDelivery:
-    return OutputDelivery(
-        target=_plugin_target(body.get("target", {})),
-        input_bindings=tuple(_binding(item) for item in body.get("inputBindings", ())),
-        credential_mode=_trimmed(body, "credentialMode").lower(),
-    )
-
-
-_BINDING_TEXTS = {
-    "agentOutput": "agent_output",
-    "signalPayload": "signal_payload",
-    "signalMetadata": "signal_metadata",
-}
-
-
-def _binding(body: Json) -> OutputBinding:
-    """A binding; with no source or several, ``source`` is empty, which the manager refuses."""
-    value = body.get("value", {})
-    sources = [(source, _trimmed(value, name)) for name, source in _BINDING_TEXTS.items() if _trimmed(value, name)]
-    if "literal" in value:
-        sources.append(("literal", value["literal"]))
-    source, chosen = sources[0] if len(sources) == 1 else ("", None)
-    return OutputBinding(_trimmed(body, "inputField"), source, chosen)
-
-
-def _trimmed(body: Json, name: str) -> str:
-    found: str = body.get(name, "")
-    return found.strip()
-
-
-# Answers
-
-
-def _plugin_shape(target: PluginTarget, *, credential_mode: bool = True) -> Json:
-    shape: Json = {"name": target.plugin, "operation": target.operation}
-    put_text(shape, "connection", public_connection(target.connection))
-    put_text(shape, "instance", target.instance)
-    if credential_mode:
-        put_text(shape, "credentialMode", target.credential_mode)
-    put_map(shape, "input", target.input)
-    return shape
-
-
-def _agent_shape(target: AgentTarget) -> Json:
-    shape: Json = {}
-    put_text(shape, "provider", target.provider)
-    put_text(shape, "model", target.model)
-    put_text(shape, "prompt", target.prompt)
-    if target.messages:
-        shape["messages"] = [_message_shape(item) for item in target.messages]
-    if target.tool_refs:
-        shape["toolRefs"] = [_tool_ref_shape(item) for item in target.tool_refs]
-    if target.output_delivery is not None:
-        shape["outputDelivery"] = _delivery_shape(target.output_delivery)
-    put_map(shape, "responseSchema", target.response_schema)
-    put_map(shape, "metadata", target.metadata)
-    put_map(shape, "modelOptions", target.model_options)
-    if target.timeout_seconds:
-        shape["timeoutSeconds"] = target.timeout_seconds
-    return shape
-
-
-def _message_shape(message: AgentMessage) -> Json:
-    shape: Json = {}
-    put_text(shape, "role", message.role)
-    put_text(shape, "text", message.text)
-    if message.parts:
-        shape["parts"] = [_part_shape(part) for part in message.parts]
-    put_map(shape, "metadata", message.metadata)
-    return shape
-
-
-def _part_shape(part: MessagePart) -> Json:
-    shape: Json = {}
-    put_text(shape, "type", part.type)
-    put_text(shape, "text", part.text)
-    put_map(shape, "json", part.json)
-    if part.tool_call is not None:
-        shape["toolCall"] = _present(
-            id=part.tool_call.get("id"),
-            toolId=part.tool_call.get("tool_id"),
-            arguments=free_form(part.tool_call.get("arguments")),
-        )
-    if part.tool_result is not None:
-        shape["toolResult"] = _present(
-            toolCallId=part.tool_result.get("tool_call_id"),
-            status=part.tool_result.get("status"),
-            content=part.tool_result.get("content"),
-            output=free_form(part.tool_result.get("output")),
-        )
-    if part.image_ref is not None:
-        shape["imageRef"] = _present(uri=part.image_ref.get("uri"), mimeType=part.image_ref.get("mime_type"))
-    return shape
-
-
-def _tool_ref_shape(ref: ToolRef) -> Json:
-    return _present(
-        system=ref.system,
-        plugin=ref.plugin,
-        operation=ref.operation,
-        connection=public_connection(ref.connection),
-        instance=ref.instance,
-        title=ref.title,
-        description=ref.description,
-    )
-
-
-def _delivery_shape(delivery: OutputDelivery) -> Json:
-    shape: Json = {"target": _plugin_shape(delivery.target, credential_mode=False)}
-    if delivery.input_bindings:
-        shape["inputBindings"] = [
-            {"inputField": item.input_field, "value": _binding_shape(item)} for item in delivery.input_bindings
-        ]
-    put_text(shape, "credentialMode", delivery.credential_mode)
-    return shape
-
-
-def _binding_shape(binding: OutputBinding) -> Json:
-    for name, source in _BINDING_TEXTS.items():
-        if binding.source == source:
-            return _present(**{name: binding.value})
-    if binding.source == "literal" and binding.value is not None:
-        return {"literal": free_form(binding.value)}
-    return {}
-
-
 def _trigger_shape(trigger: RunTrigger) -> Json:
     if isinstance(trigger, ManualTrigger):
         return {"kind": "manual"}
@@ -467,7 +166,7 @@ def _trigger_shape(trigger: RunTrigger) -> Json:
 
 
 def _put_actor(shape: Json, key: str, actor: Actor) -> None:
-    members = _present(
+    members = present(
         subjectId=actor.subject_id,
         subjectKind=actor.subject_kind,
         displayName=actor.display_name,
@@ -475,8 +174,3 @@ def _put_actor(shape: Json, key: str, actor: Actor) -> None:
     )
     if members:
         shape[key] = members
-
-
-def _present(**members: Any) -> Json:
-    """The members that are not empty."""
-    return {name: value for name, value in members.items() if value}

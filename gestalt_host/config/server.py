@@ -28,7 +28,7 @@ def read_server(block: Block, findings: Findings) -> Server:
         with block.block("public") as public:
             host, port = public.text("host"), public.integer("port", DEFAULT_PORT, minimum=1, maximum=65535)
         base_url = _base_url(block)
-        management = _management(block, host, port)
+        management = _management(block, host, port, findings)
         key = block.text("encryptionKey")
         ttl = block.duration("apiTokenTtl", parse_config_duration) or DEFAULT_TOKEN_TTL
         artifacts_dir = block.path_text("artifactsDir")
@@ -64,12 +64,13 @@ def read_server(block: Block, findings: Findings) -> Server:
     )
 
 
-def _management(block: Block, public_host: str, public_port: int) -> Listener | None:
+def _management(block: Block, public_host: str, public_port: int, findings: Findings) -> Listener | None:
     with block.block("management") as management:
         host, base_url = management.text("host"), _base_url(management)
         port = management.integer("port", 0, minimum=1, maximum=65535)
     if not management.present:
         return None
+    findings.not_provided(block, "management", "a second listener")
     if not port:
         management.fault("port", "is required when management.host or management.baseUrl is set")
         return None

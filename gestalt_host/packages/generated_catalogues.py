@@ -10,9 +10,12 @@ import asyncio
 import glob
 import hashlib
 import os
-import secrets
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import structlog
 
 from gestalt_host.packages.catalogue import FILE_NAME, Catalogue, read_catalogue
 from gestalt_host.packages.commands import LaunchCommand
@@ -23,6 +26,8 @@ WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
 RUN_TIMEOUT_S = 45
 _IGNORED_FOLDERS = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"})
 _IGNORED_SUFFIXES = frozenset({".pyc", ".pyo"})
+
+log = structlog.get_logger()
 
 
 async def catalogue_of(
@@ -39,13 +44,10 @@ async def catalogue_of(
     kept = _Kept(cache_dir, name, await asyncio.to_thread(source_digest, manifest.root, command))
     catalogue = kept.find()
     if catalogue is None:
-        path = kept.new_file()
-        try:
+        with tempfile.TemporaryDirectory(prefix="gestalt-catalogue-") as directory:
+            path = Path(directory) / FILE_NAME
             await _write(command, path, manifest, environ)
-            catalogue = kept.read_new(path)
-            kept.replace_by(path)
-        finally:
-            kept.discard(path)
+            catalogue = kept.keep(path)
     return catalogue
 
 
@@ -69,25 +71,23 @@ class _Kept:
         except PackageInvalid:
             return None
 
-    def new_file(self) -> Path:
-        """A path in the same directory to write to; nothing exists there."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self._directory / f".{self._name}-{secrets.token_hex(8)}.yaml"
-
-    def read_new(self, path: Path) -> Catalogue:
-        """What has been written to the new file."""
-        if not path.is_file():
+    def keep(self, written: Path) -> Catalogue:
+        """Read what the plugin has written and keep it in place of what an older state of its sources wrote."""
+        if not written.is_file():
             raise PackageInvalid(f"it has no {FILE_NAME} and wrote none when it was run with {WRITE_VARIABLE}")
-        return read_catalogue(path)
-
-    def replace_by(self, path: Path) -> None:
-        """Keep this file, and no older one of the entry."""
-        for old in self._directory.glob(f"{glob.escape(self._name)}@*.yaml"):
-            old.unlink(missing_ok=True)
-        path.replace(self._path)
-
-    def discard(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+        catalogue = read_catalogue(written)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for old in self._directory.glob(f"{glob.escape(self._name)}@*.yaml"):
+                old.unlink(missing_ok=True)
+            # Two hosts that start at once write the same; a rename keeps readers from half a file.
+            temporary = self._path.with_suffix(f".{os.getpid()}")
+            shutil.copyfile(written, temporary)
+            temporary.replace(self._path)
+        except OSError as error:
+            # For example a configuration directory that is read-only: every start then asks anew.
+            log.info("catalogue is not kept", event_name="catalogue.not_kept", provider=self._name, error=str(error))
+        return catalogue
 
 
 def source_digest(root: Path, command: LaunchCommand) -> str:

@@ -159,6 +159,7 @@ def _read(block: Block, path: Path) -> Manifest:
         version = block.text("version", required=True)
         if version and not _VERSION.fullmatch(version):
             block.fault("version", f"{version!r} is not a semantic version such as 1.2.3 or 1.2.3-alpha.4")
+        display_name, description = block.text("displayName"), block.text("description")
         icon = _package_path(block, "iconFile")
         command, workdir = _release(block)
         artifacts = _artifacts(block)
@@ -178,8 +179,8 @@ def _read(block: Block, path: Path) -> Manifest:
         kind=kind,
         source=source,
         version=version,
-        display_name=block.text("displayName"),
-        description=block.text("description"),
+        display_name=display_name,
+        description=description,
         icon_file=path.parent / icon if icon else None,
         artifacts=artifacts,
         entrypoint=entrypoint,

@@ -92,7 +92,8 @@ class ProviderProcess:
         self._directory = make_directory()
         self._socket = self._directory / "plugin.sock"
         self._channel = open_channel(Address(f"unix:{self._socket}"))
-        self._services = HostServiceServers(spec.services, self._directory)
+        self._added_services: list[HostService] = []
+        self._services = HostServiceServers((), self._directory)
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
         self._after_identity: list[Callable[[Identity], None]] = []
         self._before_ready: list[Hook] = []
@@ -144,6 +145,10 @@ class ProviderProcess:
         """Add work that must be done after configure, at every start, before the provider counts as ready."""
         self._before_ready.append(hook)
 
+    def add_service(self, service: HostService) -> None:
+        """Add a host service before ``start``; for one that itself needs this process's channel."""
+        self._added_services.append(service)
+
     async def start(self) -> None:
         """Launch and configure; returns when the provider is ready.
 
@@ -154,6 +159,8 @@ class ProviderProcess:
             raise RuntimeError(f"provider {self.name!r} has been started already")
         self.state = State.STARTING
         try:
+            services = (*self.spec.services, *self._added_services)
+            self._services = HostServiceServers(services, self._directory)
             await self._services.start()
             child = await self._launch()
         except BaseException as error:
@@ -215,6 +222,7 @@ class ProviderProcess:
         self._stopping = True
         if self._child is not None:
             self._child.kill()
+        remove_directory(self._directory)
 
     async def _watch(self, child: Child) -> None:
         ready_at = time.monotonic()

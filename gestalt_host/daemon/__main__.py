@@ -1,0 +1,69 @@
+"""The program `gestaltd`: which command is meant, and how its failure is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gestalt_host.daemon import commands, help_texts
+from gestalt_host.daemon.errors import UsageWrong
+from gestalt_host.daemon.options import HELP_WORDS, parse_options
+from gestalt_host.errors import HostError
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.logs import configure_logging
+
+OPTIONS = ("config", "artifacts-dir")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    configure_logging("gestaltd")
+    try:
+        return _run(words)
+    except UsageWrong as error:
+        if error.notice:
+            print(error.notice, file=sys.stderr)
+            print(error.help_text, file=sys.stderr)
+        return _fail(error)
+    except (HostError, GestaltError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(words: list[str]) -> int:
+    command = words[0] if words else ""
+    if command in ("version", "--version", "-version", "-v"):
+        print(commands.version())
+        return 0
+    if command == "help" or command.lstrip("-") in HELP_WORDS:
+        return _help(help_texts.ROOT)
+    if command == "validate":
+        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE)
+        if options.help:
+            return _help(help_texts.VALIDATE)
+        commands.validate(options, os.environ)
+        return 0
+    is_serve = command == "serve"
+    text = help_texts.SERVE if is_serve else help_texts.ROOT
+    options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
+    if options.help:
+        return _help(text)
+    commands.serve(options, os.environ, generate=not is_serve)
+    return 0
+
+
+def _help(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 0
+
+
+def _fail(error: GestaltError) -> int:
+    print(f"gestaltd: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

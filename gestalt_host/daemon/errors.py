@@ -1,0 +1,18 @@
+"""How the daemon's commands fail."""
+
+from __future__ import annotations
+
+from gestalt_host.errors import HostError
+
+
+class CommandFailed(HostError):
+    """The command ends with exit status 1; the text is what the person who ran it reads."""
+
+
+class UsageWrong(CommandFailed):
+    """An option or argument is not accepted. ``help`` is printed before the error, where it helps."""
+
+    def __init__(self, text: str, *, notice: str = "", help_text: str = "") -> None:
+        super().__init__(text)
+        self.notice = notice
+        self.help_text = help_text

@@ -1,0 +1,222 @@
+"""The running host: the order in which its parts start, when it is ready, and the order in which they stop.
+
+Start: stores, workflow providers beside plugins, configured workflows, listener, plugins ready, workflow providers
+told to begin (config.md 18.3, semantics.md 20). Stop: listener, workflow providers with time to finish, plugins,
+stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gestalt_host.access.keys import master_key
+from gestalt_host.access.subjects import Principal
+from gestalt_host.access.users import Users
+from gestalt_host.config.model import HostConfig, ProviderEntry
+from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.preparation import Preparation, prepare_entries
+from gestalt_host.daemon.together import all_of, every_one
+from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, plugin_failed
+from gestalt_host.errors import HostError
+from gestalt_host.http.app import create_app
+from gestalt_host.http.listener import Listener, ListenFailed
+from gestalt_host.http.services import HttpServices
+from gestalt_host.supervisor import BoundStore, ProviderProcess, Store, sweep_stale
+from gestalt_sdk.environment import Address
+from gestalt_sdk.indexeddb import IndexedDB
+
+WORKFLOW_GRACE_S = 15.0
+PLUGIN_GRACE_S = 2.0
+STORE_GRACE_S = 2.0
+REQUEST_GRACE_S = 15.0
+HEALTH_EVERY_S = 5.0
+LOCAL_ONLY = "127.0.0.1"
+
+log = structlog.get_logger()
+
+
+class Host:
+    """One `gestaltd serve`. ``start`` once, then ``stop`` once, whatever ``start`` did."""
+
+    def __init__(self, config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+        self._config = config
+        self._environ = environ
+        self._console = console
+        self._wiring: Wiring | None = None
+        self._stores: dict[str, Store] = {}
+        self._records: IndexedDB | None = None
+        self._user: Principal | None = None
+        self._http = AsyncExitStack()
+        self._listener: Listener | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._plugins_loaded = False
+        self._workflows_begun = False
+        self._datastore_healthy = True
+
+    async def start(self) -> None:
+        """Start everything; returns when the host is ready.
+
+        Raises:
+            HostError: a store, a workflow provider, the configured workflows or the listener failed.
+        """
+        await self._require_free_port()
+        await sweep_stale()
+        config = self._config
+        key = await asyncio.to_thread(master_key, config.server.encryption_key)
+        preparation = await prepare_entries(config, self._environ, config.artifacts_dir)
+        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run)
+        await self._start_stores(preparation, wiring)
+        await self._open_own_records()
+        wiring.add_workflows(preparation.workflows, await self._bind_workflows(config))
+        for name, error in preparation.failed_plugins.items():
+            plugin_failed(name, error)
+            wiring.add_unavailable_plugin(config.plugins[name])
+        add_plugins(wiring, preparation, await self._bind_plugins(preparation))
+        plugins = [self._own(self._start_plugin(process)) for process in wiring.processes.plugins.values()]
+        await all_of(process.start() for process in wiring.processes.workflows.values())
+        await wiring.reconciliation().run(config.schedules, config.event_triggers)
+        await self._listen(wiring)
+        await asyncio.gather(*plugins)
+        self._plugins_loaded = True
+        ready = sum(process.is_ready for process in wiring.processes.plugins.values())
+        log.info("all providers ready", event_name="host.plugins_ready", count=ready)
+        await all_of(process.begin() for process in wiring.processes.workflows.values())
+        self._workflows_begun = True
+        log.info("workflow providers ready", event_name="host.workflows_ready", count=len(wiring.processes.workflows))
+        self._own(self._watch_stores())
+        self._console.ready(self.url, ready, str(config.files[0]))
+
+    @property
+    def url(self) -> str:
+        """Where the API is reached from this machine."""
+        host = self._host()
+        port = self._listener.port if self._listener is not None else self._config.server.public.port
+        shown = LOCAL_ONLY if host in ("", "0.0.0.0", "::") else host
+        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+    def readiness(self) -> str | None:
+        """Why the host is not ready, None when it is (http-api.md 3)."""
+        if not self._plugins_loaded:
+            return "providers loading"
+        assert self._wiring is not None
+        workflows = self._wiring.processes.workflows.values()
+        if not self._workflows_begun or not all(process.is_ready for process in workflows):
+            return "workflow providers loading"
+        if not self._datastore_healthy or not all(store.ready for store in self._stores.values()):
+            return "datastore unavailable"
+        return None
+
+    async def stop(self) -> None:
+        """Stop in order; every process has ended and every socket is gone when this returns."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+        if self._wiring is not None:
+            processes = self._wiring.processes
+            await every_one(process.stop(WORKFLOW_GRACE_S) for process in processes.workflows.values())
+            await every_one(process.stop(PLUGIN_GRACE_S) for process in processes.plugins.values())
+        if self._records is not None:
+            await self._records.close()
+        await every_one(store.stop(STORE_GRACE_S) for store in self._stores.values())
+
+    def kill(self) -> None:
+        """End every process at once, for somebody who does not want to wait."""
+        if self._wiring is not None:
+            for process in (*self._wiring.processes.workflows.values(), *self._wiring.processes.plugins.values()):
+                process.kill()
+        for store in self._stores.values():
+            store.kill()
+
+    async def _require_free_port(self) -> None:
+        """Fail before any provider is started when the port is taken."""
+        async with AsyncExitStack() as stack:
+            await self._open_listener(stack, _answer_nothing)
+
+    async def _start_stores(self, preparation: Preparation, wiring: Wiring) -> None:
+        self._stores = {name: wiring.make_store(item) for name, item in preparation.stores.items()}
+        await all_of(store.start() for store in self._stores.values())
+
+    async def _open_own_records(self) -> None:
+        bound = await self._stores[self._config.indexeddb].bind(HOST_DATABASE)
+        self._records = IndexedDB.connect(Address(f"unix:{bound.socket}"))
+        users = Users(self._records)
+        await users.prepare()
+        self._user = await users.anonymous()
+
+    async def _bind_workflows(self, config: HostConfig) -> dict[str, BoundStore]:
+        return {name: await self._bind(entry) for name, entry in config.providers["workflow"].items()}
+
+    async def _bind_plugins(self, preparation: Preparation) -> dict[str, BoundStore | HostError]:
+        bindings: dict[str, BoundStore | HostError] = {}
+        for name, prepared in preparation.plugins.items():
+            try:
+                bindings[name] = await self._bind(prepared.entry)
+            except HostError as error:
+                bindings[name] = error
+        return bindings
+
+    async def _bind(self, entry: ProviderEntry) -> BoundStore:
+        binding = entry.indexeddb
+        if binding is None:
+            return BoundStore()
+        return await self._stores[binding.provider].bind(binding.db, binding.object_stores)
+
+    async def _start_plugin(self, process: ProviderProcess) -> None:
+        try:
+            await process.start()
+        except HostError as error:
+            plugin_failed(process.name, error)
+
+    async def _listen(self, wiring: Wiring) -> None:
+        base_url = self._config.server.public.base_url
+        services = HttpServices(
+            manager=wiring.manager,
+            invoker=wiring.invoker,
+            plugins=wiring.plugins,
+            authenticate=self._authenticate,
+            readiness=self.readiness,
+            base_url=base_url,
+            metrics=wiring.metrics,
+        )
+        self._listener = await self._open_listener(self._http, create_app(services))
+        log.info("gestaltd listening", event_name="host.listening", listener="public", url=self.url)
+
+    async def _open_listener(self, stack: AsyncExitStack, app: ASGIApp) -> Listener:
+        public = self._config.server.public
+        listener = Listener(app, self._host(), public.port, base_url=public.base_url, grace_s=REQUEST_GRACE_S)
+        try:
+            return await stack.enter_async_context(listener)
+        except ListenFailed as error:
+            raise CommandFailed(f"public http server: {error}") from error
+
+    async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """Without an authentication provider every request is the one user's (http-api.md 2.1)."""
+        assert self._user is not None
+        return self._user
+
+    def _host(self) -> str:
+        # Nobody authenticates here, so without being told the host is reachable from this machine only.
+        return self._config.server.public.host or LOCAL_ONLY
+
+    async def _watch_stores(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_EVERY_S)
+            checks = await asyncio.gather(*(store.is_healthy() for store in self._stores.values()))
+            self._datastore_healthy = all(checks)
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+
+async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Of the listener that only finds out whether the port is free."""

@@ -1,0 +1,53 @@
+"""The command line's grammar (cli.md B1): one or two dashes, ``--name value`` or ``--name=value``, options first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gestalt_host.daemon.errors import UsageWrong
+
+HELP_WORDS = ("h", "help")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given: values by option name, in order; ``help`` when it was asked for."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    help: bool = False
+
+    def all(self, name: str) -> list[str]:
+        return self.values.get(name, [])
+
+    def last(self, name: str) -> str:
+        """The last value given, blank without one."""
+        return (self.all(name) or [""])[-1]
+
+
+def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: str) -> Options:
+    """Read options that each take a value; nothing else may follow.
+
+    Raises:
+        UsageWrong: an unknown option, a missing value, or arguments that are left over.
+    """
+    options, rest = Options(), list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):
+        word = rest.pop(0)
+        name, has_value, value = word.lstrip("-").partition("=")
+        if name in HELP_WORDS:
+            return Options(help=True)
+        if name not in accepted:
+            notice = f"flag provided but not defined: -{name}"
+            raise UsageWrong(notice, notice=notice, help_text=help_text)
+        if not has_value:
+            if not rest:
+                notice = f"flag needs an argument: -{name}"
+                raise UsageWrong(notice, notice=notice, help_text=help_text)
+            value = rest.pop(0)
+        options.values.setdefault(name, []).append(value)
+    if rest[:1] == ["--"]:
+        rest.pop(0)
+    if rest:
+        raise UsageWrong(f"unexpected arguments: {' '.join(rest)}")
+    return options

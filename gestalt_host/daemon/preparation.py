@@ -1,0 +1,61 @@
+"""Finding what the configured entries name, all at once: manifests, launch commands, catalogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from gestalt_host.config.model import HostConfig, ProviderEntry
+from gestalt_host.daemon.together import all_of
+from gestalt_host.packages import PackageInvalid, Prepared, prepare
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Preparation:
+    """Prepared entries by name, and what is wrong with the plugins that could not be prepared."""
+
+    stores: dict[str, Prepared] = field(default_factory=dict)
+    workflows: dict[str, Prepared] = field(default_factory=dict)
+    plugins: dict[str, Prepared] = field(default_factory=dict)
+    failed_plugins: dict[str, PackageInvalid] = field(default_factory=dict)
+
+
+async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifacts_dir: Path) -> Preparation:
+    """Prepare the IndexedDB entries that somebody uses, all workflow providers and all plugins.
+
+    Raises:
+        PackageInvalid: a store or workflow provider cannot be prepared. Plugins that cannot are only noted.
+    """
+    result = Preparation()
+    used = used_stores(config)
+    for name in config.providers["indexeddb"].keys() - used:
+        log.info("indexeddb entry is not used", event_name="store.unused", provider=name)
+
+    async def one(entry: ProviderEntry, into: dict[str, Prepared]) -> None:
+        try:
+            into[entry.name] = await prepare(entry, artifacts_dir, environ)
+        except PackageInvalid as error:
+            if entry.kind != "plugins":
+                raise
+            result.failed_plugins[entry.name] = error
+
+    await all_of(
+        [
+            *(one(config.providers["indexeddb"][name], result.stores) for name in sorted(used)),
+            *(one(entry, result.workflows) for entry in config.providers["workflow"].values()),
+            *(one(entry, result.plugins) for entry in config.plugins.values()),
+        ]
+    )
+    return result
+
+
+def used_stores(config: HostConfig) -> set[str]:
+    """Names of the IndexedDB entries that the host itself, a workflow provider or a plugin is bound to."""
+    entries = (*config.providers["workflow"].values(), *config.plugins.values())
+    bound = {entry.indexeddb.provider for entry in entries if entry.indexeddb is not None}
+    return bound | ({config.indexeddb} if config.indexeddb else set())

@@ -1,0 +1,181 @@
+"""Putting the host's parts together: which process gets which services, and what the HTTP API talks to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from gestalt_host.access.authorizer import Authorizer
+from gestalt_host.access.invocation_tokens import InvocationTokens
+from gestalt_host.access.keys import subkey
+from gestalt_host.config.model import HostConfig, PluginTargetConfig, ProviderEntry
+from gestalt_host.daemon.preparation import Preparation
+from gestalt_host.errors import HostError, PluginUnavailable, quoted
+from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
+from gestalt_host.hostservices.plugin_invoker import plugin_invoker
+from gestalt_host.hostservices.workflow_host import workflow_host
+from gestalt_host.hostservices.workflow_manager import workflow_manager_host
+from gestalt_host.invocation.assembly import make_plugin
+from gestalt_host.invocation.connections import internal_name
+from gestalt_host.invocation.invoker import Invoker
+from gestalt_host.invocation.model import Connection, Execution, OperationResult, Plugin
+from gestalt_host.invocation.plugin_client import PluginClient
+from gestalt_host.invocation.plugins import PluginRegistry
+from gestalt_host.packages import Prepared
+from gestalt_host.supervisor import BoundStore, ProviderProcess, ProviderSpec, Store
+from gestalt_host.workflows.client import WorkflowProviderClient
+from gestalt_host.workflows.execution import RunExecutor, RunReport
+from gestalt_host.workflows.manager import WorkflowManager
+from gestalt_host.workflows.providers import WorkflowProviders
+from gestalt_host.workflows.reconcile import Reconciliation
+from gestalt_host.workflows.reference_store import ReferenceStore
+from gestalt_host.workflows.resolution import TargetResolver
+from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_sdk.provider import ProviderKind
+
+HOST_DATABASE = "_gestaltd"
+"""Database of the host's own records in the selected IndexedDB entry; no entry can be named so that it gets it."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Processes:
+    """Every provider process of the host, by the configured name."""
+
+    workflows: dict[str, ProviderProcess] = field(default_factory=dict)
+    plugins: dict[str, ProviderProcess] = field(default_factory=dict)
+
+
+class Wiring:
+    """The host's domain objects, made once; processes are added as their bindings become known."""
+
+    def __init__(
+        self,
+        config: HostConfig,
+        master_key: bytes,
+        environ: Mapping[str, str],
+        observer: Callable[[RunReport], None],
+    ) -> None:
+        self._config = config
+        self._environ = environ
+        self._observer = observer
+        self.processes = Processes()
+        self.plugins = PluginRegistry()
+        self.metrics = CollectorRegistry()
+        self.authorizer = Authorizer(
+            config.policies,
+            {name: entry.authorization_policy for name, entry in config.plugins.items()},
+            no_auth=True,
+        )
+        self.tokens = InvocationTokens(subkey(master_key, "gestalt invocation token"))
+        self.invoker = Invoker(self.plugins, self.authorizer, self.tokens)
+        self._references = ReferenceStore(ReferenceSigner(master_key))
+        # Made by ``add_workflows``: whoever lists providers must see them all from the start.
+        self._providers = WorkflowProviders()
+        self.manager = self._manager()
+
+    def make_store(self, prepared: Prepared) -> Store:
+        """The store of an IndexedDB entry, not started."""
+        return Store(_spec(prepared, ProviderKind.INDEXEDDB), prepared.manifest.source, indexeddb_relay, self._environ)
+
+    def add_workflows(self, prepared: Mapping[str, Prepared], bindings: Mapping[str, BoundStore]) -> None:
+        """The workflow providers' processes, not started, each with its WorkflowHost."""
+        executor = RunExecutor(self.invoker, self._references, observer=self._observer)
+        clients = []
+        for name, item in prepared.items():
+            process = self._process(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()))
+            client = WorkflowProviderClient(process)
+            process.add_service(workflow_host(client, executor))
+            self.processes.workflows[name] = process
+            clients.append(client)
+        self._providers = WorkflowProviders(clients, self._config.workflow)
+        self.manager = self._manager()
+
+    def add_plugin(self, prepared: Prepared, binding: BoundStore) -> None:
+        """The plugin's process, not started, and its place in the registry.
+
+        Raises:
+            HostError: the configuration does not fit the plugin's catalogue.
+        """
+        name = prepared.entry.name
+        assert prepared.catalogue is not None
+        plugin = make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _Unavailable(name))
+        process = self._process(prepared, ProviderKind.INTEGRATION, binding)
+        plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
+        if self._config.providers["workflow"]:
+            process.add_service(workflow_manager_host(name, self.manager, self.tokens))
+        if plugin.invokes:
+            process.add_service(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
+        self.processes.plugins[name] = process
+        self.plugins.add(plugin)
+
+    def add_unavailable_plugin(self, entry: ProviderEntry) -> None:
+        """A place in the registry for a plugin that cannot be started: calls fail, what targets it stays configured."""
+        targets = [schedule.target for schedule in self._config.schedules]
+        targets += [trigger.target for trigger in self._config.event_triggers]
+        named = [
+            item.connection for item in targets if isinstance(item, PluginTargetConfig) and item.name == entry.name
+        ]
+        connections = {name: Connection(name) for name in map(internal_name, filter(None, named))}
+        self.plugins.add(
+            Plugin(
+                name=entry.name,
+                runner=_Unavailable(entry.name),
+                operations={},
+                display_name=entry.display_name,
+                description=entry.description,
+                connections=connections,
+            )
+        )
+
+    def reconciliation(self) -> Reconciliation:
+        return Reconciliation(self._providers, self._references, self.plugins)
+
+    def _manager(self) -> WorkflowManager:
+        resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
+        return WorkflowManager(self._providers, self._references, resolver, self.authorizer)
+
+    def _process(self, prepared: Prepared, kind: ProviderKind, binding: BoundStore) -> ProviderProcess:
+        return ProviderProcess(_spec(prepared, kind, binding), self._environ)
+
+
+class _Unavailable:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def execute(self, execution: Execution) -> OperationResult:
+        raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
+
+
+def _spec(prepared: Prepared, kind: ProviderKind, binding: BoundStore | None = None) -> ProviderSpec:
+    binding = binding or BoundStore()
+    return ProviderSpec(
+        name=prepared.entry.name,
+        kind=kind,
+        command=prepared.command,
+        config=prepared.entry.config,
+        env=prepared.entry.env,
+        services=binding.services,
+        sockets=binding.sockets,
+    )
+
+
+def add_plugins(wiring: Wiring, preparation: Preparation, bindings: Mapping[str, BoundStore | HostError]) -> None:
+    """Every configured plugin, those that cannot run included; one failure does not touch the others."""
+    for name, prepared in preparation.plugins.items():
+        binding = bindings.get(name, BoundStore())
+        try:
+            if isinstance(binding, HostError):
+                raise binding
+            wiring.add_plugin(prepared, binding)
+        except HostError as error:
+            plugin_failed(name, error)
+            wiring.add_unavailable_plugin(prepared.entry)
+
+
+def plugin_failed(name: str, error: Exception) -> None:
+    log.error("plugin is not available", event_name="plugin.failed", plugin=name, error=str(error))

@@ -27,7 +27,8 @@ def normalised(target: Target) -> bytes:
 def same_target(left: Target | None, right: Target | None) -> bool:
     if left is None or right is None:
         return left is right
-    return left == right or normalised(left) == normalised(right)
+    # Not ``left == right``: to Python 1 equals True.
+    return left is right or normalised(left) == normalised(right)
 
 
 def fingerprint(target: Target) -> str:

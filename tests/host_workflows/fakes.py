@@ -258,9 +258,7 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
         stored.id = stored.id or str(uuid.uuid4())
         stored.sequence = sum(run_id == run.id for run_id, _ in self.signals) + 1
         self.signals.append((run.id, stored))
-        return pb.SignalWorkflowRunResponse(
-            run=run, signal=stored, started_run=started, workflow_key=run.workflow_key
-        )
+        return pb.SignalWorkflowRunResponse(run=run, signal=stored, started_run=started, workflow_key=run.workflow_key)
 
     # Events and references --------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config
-from gestalt_workflow.errors import StorageFailed, StorageUnavailable
+from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.model import Reference, Run, RunStatus, Signal
 from gestalt_workflow.queue import RunQueue
@@ -27,7 +27,6 @@ from gestalt_workflow.records import (
     REFERENCES,
     RUNS,
     SIGNALS,
-    Undecodable,
     run_from_record,
     run_to_record,
     signal_from_record,
@@ -82,6 +81,9 @@ class Dispatcher:
         self._free = config.worker_count
         self._idle = asyncio.Event()
         self._idle.set()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._crashed: dict[str, Run] = {}
         self.settle_soon = asyncio.Event()
         """Set when a claim's answer was lost: a sweep should look for it."""
 
@@ -103,17 +105,25 @@ class Dispatcher:
 
     def busy(self) -> set[str]:
         """Runs that this process is claiming, invoking or recording."""
-        return self._claiming | self._executions.keys()
+        return self._claiming | self._executions.keys() | self._crashed.keys()
+
+    async def settle_crashed(self) -> None:
+        """Fail the runs whose execution met a bug: whether they were invoked is not known."""
+        crashed = list(self._crashed.values())
+        await self._recovery.settle_own(crashed)
+        for run in crashed:
+            self._crashed.pop(run.id, None)
 
     # Claiming
 
     async def run(self) -> None:
+        """Claim and start runs until ``stop``."""
         backoff = Backoff(first_s=0.05, limit_s=10)
-        while True:
+        while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             try:
-                while self._free > 0 and await self._claim_some():
+                while self._free > 0 and not self._stopping and await self._claim_some():
                     pass
                 backoff.reset()
             except StorageFailed as error:
@@ -122,9 +132,11 @@ class Dispatcher:
                 self._wake.set()
                 await backoff.wait()
 
+        self._stopped.set()
+
     async def _claim_some(self) -> bool:
         """Claim and start up to as many runs as there are slots; False when nothing waits."""
-        runs = await self._queue.take(self._free, self.busy())
+        runs = await self._queue.take(self._free, self.busy)
         if not runs:
             return False
         self._claiming.update(run.id for run in runs)
@@ -162,14 +174,16 @@ class Dispatcher:
 
     def _refused(self, run: Run, execution: Execution, outcome: Outcome) -> None:
         """Somebody changed the run, or revoked its reference: try again with what is true now."""
-        if outcome.current is None:
+        if execution.reference is not None:
+            self._references.forget(execution.reference.id)
+        if outcome.current is None:  # the condition that failed was not the run's own
+            if execution.reference is not None:
+                self.offer(run)
             return
         try:
             current = run_from_record(outcome.current)
         except Undecodable:
             return
-        if execution.reference is not None and current.revision == run.revision:
-            self._references.forget(execution.reference.id)
         if current.status is RunStatus.PENDING:
             self.offer(current)
 
@@ -218,6 +232,7 @@ class Dispatcher:
         self._wake.set()
         if not task.cancelled() and task.exception() is not None:
             log.error("run crashed", event_name="run.crashed", run_id=execution.run.id, exc_info=task.exception())
+            self._crashed[execution.run.id] = execution.run
             self.settle_soon.set()
 
     # Keeping claims
@@ -251,9 +266,12 @@ class Dispatcher:
     # Ending
 
     async def finish(self, within: timedelta) -> None:
-        """After ``run`` has been stopped: wait for what is being invoked, then fail what did not end in time."""
+        """Claim no more, wait for what is being invoked, then fail what did not end in time."""
+        self._stopping = True
+        self._wake.set()
         try:
             async with asyncio.timeout(within.total_seconds()):
+                await self._stopped.wait()  # a claim under way is not torn from its commit
                 await self._idle.wait()
             return
         except TimeoutError:

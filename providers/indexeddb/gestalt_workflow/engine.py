@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Self
@@ -111,10 +111,12 @@ class Engine:
         """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""
         if not self._started:
             return
-        await self._stop_loops(keep="claims")
+        await self._stop_loops(keep={"claims", "dispatcher"})
         await self.dispatcher.finish(within)
         await self._stop_loops()
         try:
+            await self.dispatcher.settle_crashed()
+            await self.recovery.sweep(self.dispatcher.busy)
             await self.recovery.forget_owner()
         except StorageFailed as error:
             log.warning("lease not released", event_name="lease.unreleased", error=str(error))
@@ -123,9 +125,9 @@ class Engine:
         await self._stop_loops()
         await self._stack.aclose()
 
-    async def _stop_loops(self, keep: str = "") -> None:
-        ending = [loop for loop in self._loops if loop.get_name() != keep]
-        self._loops = [loop for loop in self._loops if loop.get_name() == keep]
+    async def _stop_loops(self, keep: Collection[str] = ()) -> None:
+        ending = [loop for loop in self._loops if loop.get_name() not in keep]
+        self._loops = [loop for loop in self._loops if loop.get_name() in keep]
         for loop in ending:
             loop.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
@@ -139,5 +141,7 @@ async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
             await part()
         except Exception:
             log.exception("loop failed", event_name="loop.failed", loop=name)
+        else:
+            return
         await asyncio.sleep(delay_s)
         delay_s = min(delay_s * 2, RESTART_LIMIT_S)

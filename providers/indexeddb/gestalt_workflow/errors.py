@@ -64,6 +64,10 @@ class StorageUnavailable(StorageFailed):
     """The store did not answer. Whether a write took effect is not known."""
 
 
+class Undecodable(StorageFailed):
+    """A stored record is not what this provider writes."""
+
+
 class AnswerTooLarge(WorkflowError):
     """A list does not fit into one message."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from gestalt_sdk.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.provider import Provider, ProviderKind
@@ -52,6 +53,8 @@ class IndexedDBWorkflowProvider(Provider):
         """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted
         ends the work of the earlier one until ``start`` is called again."""
         settings = read_config(config)
+        service_address(INDEXEDDB_SOCKET)  # both are checked before anything is opened
+        service_address(WORKFLOW_HOST_SOCKET)
         engine = await Engine(name, settings, IndexedDB.connect(), WorkflowHost()).open()
         earlier, self._engine = self._engine, engine
         self.warnings = list(settings.warnings)

@@ -7,8 +7,9 @@ time. Entries may be outdated, since other processes claim too; claiming is what
 
 from __future__ import annotations
 
+import asyncio
 from bisect import insort
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from gestalt_workflow.model import Run
@@ -30,6 +31,7 @@ class RunQueue:
         self._edge: Key | None = None
         """Behind this key the store knows of runs that the window does not; None: the window knows nothing."""
         self._offered: list[Run] | None = None
+        self._refreshing = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._order)
@@ -68,18 +70,22 @@ class RunQueue:
         self._order.clear()
         self._runs.clear()
 
-    async def take(self, limit: int, busy: Collection[str]) -> list[Run]:
+    async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> list[Run]:
         """Up to ``limit`` runs from the front, read from the store when the window does not hold that many.
 
-        ``busy``: runs that this process is claiming or invoking, which the store may still show as waiting.
+        ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
         """
         if len(self._order) < limit and self._more:
             await self.refresh(busy)
         taken, self._order = self._order[:limit], self._order[limit:]
         return [self._runs.pop(run_id) for _, run_id in taken]
 
-    async def refresh(self, busy: Collection[str]) -> None:
+    async def refresh(self, busy: Callable[[], Collection[str]]) -> None:
         """Read the front of the stored queue again; one message on a store with pages."""
+        async with self._refreshing:
+            await self._refresh(busy)
+
+    async def _refresh(self, busy: Callable[[], Collection[str]]) -> None:
         self._offered = []
         try:
             fresh, more = await self._front(busy)
@@ -93,13 +99,14 @@ class RunQueue:
         for run in offered:
             self.offer(run)
 
-    async def _front(self, busy: Collection[str]) -> tuple[list[Run], bool]:
+    async def _front(self, busy: Callable[[], Collection[str]]) -> tuple[list[Run], bool]:
         """The first runs that can be taken, and whether more wait behind them."""
         token = b""
         while True:
             page = await self._storage.page(RUNS, "hot", [READY], "read queue", limit=PAGE, token=token)
             runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
-            free = [run for run in runs if run.id not in busy and run.rank_at is not None]
+            taken = busy()
+            free = [run for run in runs if run.id not in taken and run.rank_at is not None]
             token = page.next_token
             if free or not token:
                 return free, bool(token)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
+from gestalt_workflow.errors import Undecodable
 from gestalt_workflow.model import (
     NOBODY,
     Actor,
@@ -70,10 +71,6 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
 }
 
 T = TypeVar("T")
-
-
-class Undecodable(Exception):
-    """A stored record is not what this provider writes."""
 
 
 def decoding(decode: Callable[[Record], T]) -> Callable[[Record], T]:

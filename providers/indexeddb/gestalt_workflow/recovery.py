@@ -8,6 +8,7 @@ that was faster wins.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,13 +63,13 @@ class Recovery:
             ours = invoking()
             runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
             leases = await self._leases({run.owner for run in runs if run.owner != self._owner}, step)
+            ended: list[tuple[Run, Verdict]] = []
             for run in runs:
                 if run.owner == self._owner and run.id not in ours:
                     await self._unclaim(run)
-                    continue
-                verdict = self._judge(run, leases.get(run.owner))
-                if verdict is not None and await self._settle(run, verdict):
-                    settled += 1
+                elif (verdict := self._judge(run, leases.get(run.owner))) is not None:
+                    ended.append((run, verdict))
+            settled += sum(await asyncio.gather(*(self._settle(run, verdict) for run, verdict in ended)))
             token = page.next_token
             if not token:
                 return settled
@@ -85,8 +86,7 @@ class Recovery:
 
     async def settle_own(self, runs: Collection[Run]) -> None:
         """Fail runs of this process that it cannot wait for any longer."""
-        for run in runs:
-            await self._settle(run, Verdict("the provider is stopping"))
+        await asyncio.gather(*(self._settle(run, Verdict("its process stopped waiting for it")) for run in runs))
 
     async def forget_owner(self) -> None:
         """This process claims nothing any more."""

@@ -134,10 +134,9 @@ class Runs:
             if request.idempotency_key:
                 return await self._earlier(run.id, signal_row, step), None
             return None, None
-        holder = await self.holder(key_row, step)
+        holder, held_by = await self.holder(key_row, step)
         if holder is not None and not holder.status.terminal:
             raise StateConflict(f'workflow key "{request.workflow_key}" already has an active run')
-        held_by = absent() if holder is None else Condition.equals("run_id", holder.id)
         entries = [
             Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True),
             Entry(RUNS, "add", run_to_record(run), conditions=conditions, required=True),
@@ -145,15 +144,21 @@ class Runs:
         outcomes = await self._storage.write_alone(entries, step)
         return None, run if all(outcome.ok for outcome in outcomes) else None
 
-    async def holder(self, key_row: str, step: str) -> Run | None:
-        """The run that the key row names, settled first when its process has gone; None when the key is free."""
-        row = await self._storage.find(RUN_KEYS, key_row, lambda record: str(record["run_id"]), step)
-        if row is None:
-            return None
-        run = await self._storage.find(RUNS, row, run_from_record, step)
+    async def holder(self, key_row: str, step: str) -> tuple[Run | None, Condition]:
+        """The run that the key row names, settled first when its process has gone; None when the key is free.
+
+        The condition on the row holds as long as nobody else takes the key.
+        """
+        run_id = await self._storage.find(RUN_KEYS, key_row, lambda record: str(record["run_id"]), step)
+        if run_id is None:
+            return None, absent()
+        unchanged = Condition.equals("run_id", run_id)
+        run = await self._storage.find(RUNS, run_id, run_from_record, step)
         if run is not None and run.status is RunStatus.RUNNING:
-            return await self._recovery.settled_if_stale(run)
-        return run
+            run = await self._recovery.settled_if_stale(run)
+            if run is not None and run.status.terminal:
+                unchanged = absent()  # settling it has released the key
+        return run, unchanged
 
     async def _earlier(self, run_id: str, signal_row: str, step: str) -> Run | None:
         signal_run = await self._storage.find(SIGNAL_KEYS, signal_row, lambda record: str(record["run_id"]), step)

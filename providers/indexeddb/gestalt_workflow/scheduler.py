@@ -19,12 +19,11 @@ from gestalt_workflow import ids
 from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import schedule_trigger
-from gestalt_workflow.errors import InvalidRequest, StorageFailed
+from gestalt_workflow.errors import InvalidRequest, StorageFailed, Undecodable
 from gestalt_workflow.model import Run, Schedule
 from gestalt_workflow.records import (
     RUNS,
     SCHEDULES,
-    Undecodable,
     run_to_record,
     schedule_from_record,
     schedule_to_record,
@@ -74,9 +73,10 @@ class Scheduler:
         while True:
             try:
                 now = self._clock()
-                if self._horizon is None or now >= self._horizon:
+                due = self._pop_due(now)
+                if not due and (self._horizon is None or now >= self._horizon):
                     await self._load(now)
-                due = self._pop_due(self._clock())
+                    due = self._pop_due(self._clock())
                 if due:
                     await self._fire(due)
                     backoff.reset()

@@ -92,7 +92,7 @@ class Signals:
         signal = request.signal
         row = _row_id(owner, signal)
         for _ in range(ATTEMPTS):
-            holder = await self._runs.holder(key_row, step)
+            holder, held_by = await self._runs.holder(key_row, step)
             earlier = await self._earlier(row, step)
             if earlier is not None:
                 if not earlier.run.stale:
@@ -102,13 +102,13 @@ class Signals:
             if holder is not None and not holder.status.terminal:
                 delivery = await self._append(holder, signal, row, step)
             else:
-                delivery = await self._start(request, signal, key_row, row, holder, step)
+                delivery = await self._start(request, signal, key_row, row, held_by, step)
             if delivery is not None:
                 return delivery
         raise TooMuchContention(step)
 
     async def _start(
-        self, request: SignalOrStartRequest, signal: NewSignal, key_row: str, row: str, holder: Run | None, step: str
+        self, request: SignalOrStartRequest, signal: NewSignal, key_row: str, row: str, held_by: Condition, step: str
     ) -> Delivery | None:
         run = new_run(
             ids.new_id(),
@@ -120,7 +120,6 @@ class Signals:
             workflow_key=request.workflow_key,
             key_row=key_row,
         )
-        held_by = absent() if holder is None else Condition.equals("run_id", holder.id)
         key = Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True)
         return await self._store(None, run, signal, row, step, [key])
 

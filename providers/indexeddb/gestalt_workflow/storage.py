@@ -29,8 +29,7 @@ from gestalt_sdk.indexeddb import (
     TransactionFailed,
 )
 from gestalt_workflow.backoff import Backoff
-from gestalt_workflow.errors import StorageFailed, StorageUnavailable
-from gestalt_workflow.records import Undecodable
+from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")
 
@@ -192,7 +191,7 @@ class Storage:
             return decode(record)
         except Undecodable as error:
             self.counters.undecodable += 1
-            raise StorageFailed(f"{step}: {error}") from error
+            raise Undecodable(f"{step}: {error}") from error
 
     # Writes
 

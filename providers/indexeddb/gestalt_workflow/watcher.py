@@ -75,16 +75,16 @@ class Watcher:
             pass
 
     async def _sweep(self) -> None:
+        await self._dispatcher.settle_crashed()
         await self._recovery.sweep(self._dispatcher.busy)
 
     async def _look_for_runs(self) -> None:
-        if self._queue.may_have_more or len(self._queue):
-            self._dispatcher.wake()
-            return
         if self._storage.batched:
-            await self._queue.refresh(self._dispatcher.busy())
+            await self._queue.refresh(self._dispatcher.busy)
             if len(self._queue):
                 self._dispatcher.wake()
+        elif self._queue.may_have_more or len(self._queue):
+            self._dispatcher.wake()
         elif await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
             self._queue.suspect()
             self._dispatcher.wake()

@@ -1,0 +1,398 @@
+"""The rig of the contract suite: a real store process, a workflow provider process, and this test as their host.
+
+Everything goes through sockets, as under a host. ``GESTALT_TEST_WORKFLOW_COMMAND`` points the suite at another
+provider binary, ``GESTALT_TEST_STORE_COMMAND`` at another store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import grpc
+from google.protobuf import empty_pb2, struct_pb2
+
+from gestalt_sdk.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
+from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
+from gestalt_sdk.values import to_struct, to_timestamp
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKFLOW = os.environ.get(
+    "GESTALT_TEST_WORKFLOW_COMMAND",
+    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb gestalt_workflow.provider:provider workflow",
+)
+STORE = os.environ.get(
+    "GESTALT_TEST_STORE_COMMAND",
+    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb_store gestalt_store.provider:provider indexeddb",
+)
+PENDING, RUNNING, SUCCEEDED, FAILED, CANCELED = range(1, 6)
+DEADLINE_S = 20.0
+
+
+class ProviderProcess:
+    """One provider process on its socket, driven through its lifecycle as a host does."""
+
+    def __init__(
+        self, name: str, command: str, directory: Path, environ: dict[str, str], config: dict[str, Any]
+    ) -> None:
+        self.name = name
+        self.socket = directory / f"{name}.sock"
+        self.log = directory / f"{name}.log"
+        self._command = command
+        self._environ = environ
+        self.config = config
+        self._process: asyncio.subprocess.Process | None = None
+        self.channel: grpc.aio.Channel | None = None
+        self.identity: runtime_pb2.ProviderIdentity | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def launch(self) -> None:
+        environ = {k: os.environ[k] for k in ("PATH", "HOME", "TMPDIR", "LANG") if k in os.environ}
+        environ |= {
+            "PYTHONPATH": str(ROOT),
+            "GESTALT_PLUGIN_SOCKET": str(self.socket),
+            "GESTALT_PLUGIN_NAME": self.name,
+        }
+        environ |= {"GESTALT_PLUGIN_PARENT_PID": str(os.getpid()), **self._environ}
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *shlex.split(self._command), env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options=CHANNEL_OPTIONS)
+        await eventually(self._socket_or_exit, within_s=DEADLINE_S)
+        await asyncio.wait_for(self.channel.channel_ready(), DEADLINE_S)
+
+    async def _socket_or_exit(self) -> bool | None:
+        assert self._process is not None
+        if self._process.returncode is not None:
+            raise AssertionError(f"{self.name} exited with {self._process.returncode}: {self.log.read_text()[-3000:]}")
+        return True if self.socket.exists() else None
+
+    @property
+    def lifecycle(self) -> runtime_pb2_grpc.ProviderLifecycleStub:
+        return runtime_pb2_grpc.ProviderLifecycleStub(self.channel)
+
+    async def configure(self) -> None:
+        request = runtime_pb2.ConfigureProviderRequest(name=self.name, protocol_version=3)
+        if self.config:
+            request.config.CopyFrom(to_struct(self.config))
+        await self.lifecycle.ConfigureProvider(request, timeout=DEADLINE_S)
+        self.identity = await self.lifecycle.GetProviderIdentity(empty_pb2.Empty(), timeout=DEADLINE_S)
+
+    async def start(self) -> None:
+        await self.lifecycle.StartProvider(empty_pb2.Empty(), timeout=DEADLINE_S)
+
+    async def boot(self, *, start: bool = True) -> None:
+        await self.launch()
+        await self.configure()
+        if start:
+            await self.start()
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and wait for the end; returns the exit status."""
+        if self.channel is not None:
+            await self.channel.close()
+            self.channel = None
+        if self._process is None:
+            return 0
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        status = await asyncio.wait_for(self._process.wait(), DEADLINE_S)
+        self.socket.unlink(missing_ok=True)
+        return status
+
+    async def kill(self) -> None:
+        await self.end(signal.SIGKILL)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
+    """Answers InvokeOperation by operation name, 200 ``ok`` unless told otherwise, and keeps every request."""
+
+    def __init__(self) -> None:
+        self.requests: list[workflow_pb2.InvokeWorkflowOperationRequest] = []
+        self.answers: dict[str, tuple[int, str]] = {}
+        self.errors: dict[str, tuple[grpc.StatusCode, str]] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.during: Callable[[workflow_pb2.InvokeWorkflowOperationRequest], Awaitable[None]] | None = None
+        self.active: Counter[str] = Counter()
+
+    def hold(self, operation: str) -> asyncio.Event:
+        """Invocations of the operation wait until the event is set."""
+        return self.gates.setdefault(operation, asyncio.Event())
+
+    async def InvokeOperation(self, request: Any, context: Any) -> workflow_pb2.InvokeWorkflowOperationResponse:
+        operation = request.target.plugin.operation or request.target.agent.provider_name
+        self.requests.append(request)
+        self.active[operation] += 1
+        try:
+            if self.during is not None:
+                await self.during(request)
+            if operation in self.gates:
+                await self.gates[operation].wait()
+            if operation in self.errors:
+                await context.abort(*self.errors[operation])
+            status, body = self.answers.get(operation, (200, "ok"))
+            return workflow_pb2.InvokeWorkflowOperationResponse(status=status, body=body)
+        finally:
+            self.active[operation] -= 1
+
+    def run_ids(self) -> list[str]:
+        return [request.run_id for request in self.requests]
+
+    async def invoked(self, count: int, *, within_s: float = 10) -> list[workflow_pb2.InvokeWorkflowOperationRequest]:
+        """Wait until there have been that many invocations."""
+
+        async def probe() -> bool | None:
+            return True if len(self.requests) >= count else None
+
+        await eventually(probe, within_s=within_s)
+        return self.requests
+
+
+class CountingStore:
+    """Stands between provider and store and counts what goes by: calls, and frames of streams in one direction."""
+
+    def __init__(self, target: str, *, without_extensions: bool = False) -> None:
+        self._target = target
+        self._without_extensions = without_extensions
+        self.messages: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self.messages.total()
+
+    @asynccontextmanager
+    async def serving(self, socket: Path) -> AsyncIterator[CountingStore]:
+        async with grpc.aio.insecure_channel(f"unix:{self._target}", options=CHANNEL_OPTIONS) as channel:
+            self._channel = channel
+            server = grpc.aio.server(options=SERVER_OPTIONS)
+            server.add_generic_rpc_handlers([_Relay(self)])
+            server.add_insecure_port(f"unix:{socket}")
+            await server.start()
+            try:
+                yield self
+            finally:
+                await server.stop(0.2)
+
+    def handler(self, path: str) -> grpc.RpcMethodHandler | None:
+        service, _, method = path.strip("/").rpartition("/")
+        if self._without_extensions and "extension" in service:
+            return None
+        if method in ("Transaction", "OpenCursor"):
+            return grpc.stream_stream_rpc_method_handler(
+                lambda requests, context: self._stream(path, requests, context)
+            )
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._unary(path, request, context))
+
+    async def _unary(self, path: str, request: bytes, context: Any) -> bytes:
+        self.messages[path.rpartition("/")[2]] += 1
+        try:
+            return await self._channel.unary_unary(path)(request, timeout=30)
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+            raise
+
+    async def _stream(self, path: str, requests: Any, context: Any) -> AsyncIterator[bytes]:
+        name = path.rpartition("/")[2]
+
+        async def counted() -> AsyncIterator[bytes]:
+            async for request in requests:
+                self.messages[name] += 1
+                yield request
+
+        try:
+            async for response in self._channel.stream_stream(path)(counted()):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "")
+
+
+class _Relay(grpc.GenericRpcHandler):
+    def __init__(self, store: CountingStore) -> None:
+        self._store = store
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        return self._store.handler(details.method)
+
+
+class Rig:
+    """Store, host and any number of provider processes in one scratch directory."""
+
+    def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
+        self.directory = directory
+        self.host = ScriptedHost()
+        self._stack = stack
+        self.store = ProviderProcess("store", STORE, directory, {}, {"dsn": f"sqlite://{directory}/state.db"})
+        self.counting: CountingStore | None = None
+        self._providers = 0
+
+    @property
+    def database_store(self) -> datastore_pb2_grpc.IndexedDBStub:
+        return datastore_pb2_grpc.IndexedDBStub(self.store.channel)
+
+    async def count_messages(self, *, without_extensions: bool = False) -> CountingStore:
+        """From the next provider on, count what providers and store exchange."""
+        counting = CountingStore(str(self.store.socket), without_extensions=without_extensions)
+        self.counting = await self._stack.enter_async_context(counting.serving(self.directory / "counting.sock"))
+        return counting
+
+    async def provider(self, *, start: bool = True, name: str = "", **config: Any) -> Workflow:
+        """A provider process that runs, by default configured to notice things soon."""
+        self._providers += 1
+        name = name or f"w{self._providers}"
+        store = self.directory / "counting.sock" if self.counting is not None else self.store.socket
+        environ = {
+            "GESTALT_INDEXEDDB_SOCKET": str(store),
+            "GESTALT_WORKFLOW_HOST_SOCKET": str(self.directory / "host.sock"),
+        }
+        process = ProviderProcess(name, WORKFLOW, self.directory, environ, {"pollInterval": "100ms", **config})
+        self._stack.push_async_callback(process.kill)
+        await process.boot(start=start)
+        return Workflow(process)
+
+
+class Workflow:
+    """A provider as its host calls it, with the few shapes that tests need."""
+
+    def __init__(self, process: ProviderProcess) -> None:
+        self.process = process
+
+    @property
+    def rpc(self) -> workflow_pb2_grpc.WorkflowProviderStub:
+        return workflow_pb2_grpc.WorkflowProviderStub(self.process.channel)
+
+    async def start_run(self, operation: str = "run", **fields: Any) -> workflow_pb2.BoundWorkflowRun:
+        request = workflow_pb2.StartWorkflowProviderRunRequest(target=target(operation), **fields)
+        return await self.rpc.StartRun(request, timeout=DEADLINE_S)
+
+    async def get_run(self, run_id: str) -> workflow_pb2.BoundWorkflowRun:
+        request = workflow_pb2.GetWorkflowProviderRunRequest(run_id=run_id)
+        return await self.rpc.GetRun(request, timeout=DEADLINE_S)
+
+    async def list_runs(self) -> list[workflow_pb2.BoundWorkflowRun]:
+        response = await self.rpc.ListRuns(workflow_pb2.ListWorkflowProviderRunsRequest(), timeout=DEADLINE_S)
+        return list(response.runs)
+
+    async def cancel_run(self, run_id: str, reason: str = "") -> workflow_pb2.BoundWorkflowRun:
+        request = workflow_pb2.CancelWorkflowProviderRunRequest(run_id=run_id, reason=reason)
+        return await self.rpc.CancelRun(request, timeout=DEADLINE_S)
+
+    async def run_in(self, run_id: str, *statuses: int, within_s: float = 10) -> workflow_pb2.BoundWorkflowRun:
+        """Wait until the run has one of these statuses, any terminal one by default."""
+        wanted = statuses or (SUCCEEDED, FAILED, CANCELED)
+
+        async def probe() -> workflow_pb2.BoundWorkflowRun | None:
+            run = await self.get_run(run_id)
+            return run if run.status in wanted else None
+
+        return await eventually(probe, within_s=within_s)
+
+    async def upsert_trigger(self, trigger_id: str, type: str = "t", operation: str = "run", **fields: Any) -> Any:
+        request = workflow_pb2.UpsertWorkflowProviderEventTriggerRequest(
+            trigger_id=trigger_id,
+            match=workflow_pb2.WorkflowEventMatch(type=type),
+            target=fields.pop("target", None) or target(operation),
+            **fields,
+        )
+        return await self.rpc.UpsertEventTrigger(request, timeout=DEADLINE_S)
+
+    async def publish(self, event_id: str = "", type: str = "t", source: str = "s", **fields: Any) -> None:
+        event = workflow_pb2.WorkflowEvent(id=event_id, type=type, source=source)
+        request = workflow_pb2.PublishWorkflowProviderEventRequest(event=event, **fields)
+        await self.rpc.PublishEvent(request, timeout=DEADLINE_S)
+
+    async def upsert_schedule(self, schedule_id: str, cron: str = "* * * * *", **fields: Any) -> Any:
+        request = workflow_pb2.UpsertWorkflowProviderScheduleRequest(
+            schedule_id=schedule_id, cron=cron, target=fields.pop("target", None) or target(), **fields
+        )
+        return await self.rpc.UpsertSchedule(request, timeout=DEADLINE_S)
+
+    async def get_schedule(self, schedule_id: str) -> workflow_pb2.BoundWorkflowSchedule:
+        request = workflow_pb2.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
+        return await self.rpc.GetSchedule(request, timeout=DEADLINE_S)
+
+    async def signal(self, run_id: str, name: str = "go", **fields: Any) -> workflow_pb2.SignalWorkflowRunResponse:
+        signal = workflow_pb2.WorkflowSignal(name=name, **fields)
+        request = workflow_pb2.SignalWorkflowProviderRunRequest(run_id=run_id, signal=signal)
+        return await self.rpc.SignalRun(request, timeout=DEADLINE_S)
+
+    async def signal_or_start(
+        self, key: str, name: str = "go", *, operation: str = "run", created_by: Any = None, **fields: Any
+    ) -> workflow_pb2.SignalWorkflowRunResponse:
+        signal = workflow_pb2.WorkflowSignal(name=name, **fields)
+        request = workflow_pb2.SignalOrStartWorkflowProviderRunRequest(
+            workflow_key=key, target=target(operation), signal=signal, created_by=created_by
+        )
+        return await self.rpc.SignalOrStartRun(request, timeout=DEADLINE_S)
+
+    async def put_reference(self, reference_id: str, **fields: Any) -> workflow_pb2.WorkflowExecutionReference:
+        reference = workflow_pb2.WorkflowExecutionReference(
+            id=reference_id,
+            target=fields.pop("target", None) or target(),
+            subject_id=fields.pop("subject_id", "user:alice"),
+            **fields,
+        )
+        request = workflow_pb2.PutWorkflowExecutionReferenceRequest(reference=reference)
+        return await self.rpc.PutExecutionReference(request, timeout=DEADLINE_S)
+
+    async def get_reference(self, reference_id: str) -> workflow_pb2.WorkflowExecutionReference:
+        request = workflow_pb2.GetWorkflowExecutionReferenceRequest(id=reference_id)
+        return await self.rpc.GetExecutionReference(request, timeout=DEADLINE_S)
+
+
+def target(operation: str = "run", plugin: str = "svc", **fields: Any) -> workflow_pb2.BoundWorkflowTarget:
+    return workflow_pb2.BoundWorkflowTarget(
+        plugin=workflow_pb2.BoundWorkflowPluginTarget(plugin_name=plugin, operation=operation, **fields)
+    )
+
+
+def actor(subject_id: str) -> workflow_pb2.WorkflowActor:
+    return workflow_pb2.WorkflowActor(subject_id=subject_id, subject_kind=subject_id.partition(":")[0])
+
+
+def struct(**fields: Any) -> struct_pb2.Struct:
+    return to_struct(fields)
+
+
+def timestamp(moment: datetime) -> Any:
+    return to_timestamp(moment)
+
+
+@asynccontextmanager
+async def open_rig() -> AsyncIterator[Rig]:
+    directory = Path(tempfile.mkdtemp(prefix="gwf-", dir="/tmp"))
+    try:
+        async with AsyncExitStack() as stack:
+            rig = Rig(directory, stack)
+            server = grpc.aio.server(options=SERVER_OPTIONS)
+            workflow_pb2_grpc.add_WorkflowHostServicer_to_server(rig.host, server)
+            server.add_insecure_port(f"unix:{directory}/host.sock")
+            await server.start()
+            stack.push_async_callback(server.stop, 0.2)
+            stack.push_async_callback(rig.store.kill)
+            await rig.store.boot(start=False)
+            yield rig
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""Signals (semantics.md 18.3, 18.5, 19.2 to 19.4; design decision 8)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor
+
+
+async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_result_stays(rig: Rig) -> None:
+    workflow = await rig.provider(start=False)
+    first = await workflow.signal_or_start("k", "s1")
+    assert first.started_run and first.workflow_key == "k" and first.signal.sequence == 1
+    for number in range(2, 31):
+        delivery = await workflow.signal_or_start("k", f"s{number}")
+        assert (delivery.started_run, delivery.run.id, delivery.signal.sequence) == (False, first.run.id, number)
+    await workflow.process.start()
+    done = await workflow.run_in(first.run.id)
+    assert done.status == SUCCEEDED
+    batches = [[signal.name for signal in request.signals] for request in rig.host.requests]
+    assert [len(batch) for batch in batches] == [25, 5]
+    assert sum(batches, []) == [f"s{number}" for number in range(1, 31)]
+
+
+async def test_a_signal_during_the_run_brings_it_back_and_none_is_lost(rig: Rig, workflow: Workflow) -> None:
+    gate = rig.host.hold("run")
+    run = await workflow.start_run(workflow_key="k")
+    await workflow.run_in(run.id, RUNNING)
+    delivery = await workflow.signal(run.id, "later")
+    assert delivery.run.status == RUNNING and delivery.signal.sequence == 1 and not delivery.started_run
+    gate.set()
+    assert (await workflow.run_in(run.id)).status == SUCCEEDED
+    assert [[s.name for s in request.signals] for request in rig.host.requests] == [[], ["later"]]
+
+
+async def test_a_signal_right_after_a_keyed_start_is_never_lost_or_refused(rig: Rig, workflow: Workflow) -> None:
+    rig.host.hold("run")  # the run cannot end before its signals came
+    for number in range(20):
+        run = await workflow.start_run(workflow_key=f"k{number}")
+        deliveries = await asyncio.gather(*(workflow.signal(run.id, f"s{i}") for i in range(3)))
+        assert sorted(delivery.signal.sequence for delivery in deliveries) == [1, 2, 3]
+        await workflow.cancel_run(run.id)
+
+
+async def test_a_signal_to_an_unkeyed_run_is_refused(rig: Rig, workflow: Workflow) -> None:
+    rig.host.hold("run")
+    run = await workflow.start_run()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal(run.id)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_signal_to_an_ended_run_is_refused_also_with_a_known_key(workflow: Workflow) -> None:
+    delivery = await workflow.signal_or_start("k", idempotency_key="i")
+    await workflow.run_in(delivery.run.id)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal(delivery.run.id, idempotency_key="i")
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.details() == f'workflow run "{delivery.run.id}" is WORKFLOW_RUN_STATUS_SUCCEEDED'
+
+
+async def test_a_repeated_idempotency_key_gives_the_stored_signal(rig: Rig, workflow: Workflow) -> None:
+    rig.host.hold("run")
+    first = await workflow.signal_or_start("k", idempotency_key="i", created_by=actor("user:alice"))
+    again = await workflow.signal_or_start("k", "other", idempotency_key="i", created_by=actor("user:alice"))
+    assert again.signal == first.signal and again.started_run
+    direct = await workflow.signal(first.run.id, idempotency_key="i")
+    assert direct.signal.id == first.signal.id
+    # Another signaller with the same key makes a signal of its own.
+    other = await workflow.signal(first.run.id, idempotency_key="i", created_by=actor("user:bob"))
+    assert other.signal.id != first.signal.id and other.signal.sequence == 2
+
+
+async def test_a_finished_runs_signal_key_still_answers_with_that_run(workflow: Workflow) -> None:
+    first = await workflow.signal_or_start("k", idempotency_key="i")
+    await workflow.run_in(first.run.id)
+    again = await workflow.signal_or_start("k", idempotency_key="i")
+    assert again.run.id == first.run.id and again.run.status == SUCCEEDED and again.signal.id == first.signal.id
+
+
+async def test_a_signal_id_belongs_to_one_run(rig: Rig, workflow: Workflow) -> None:
+    rig.host.hold("run")
+    first = await workflow.signal_or_start("k", id="sig")
+    again = await workflow.signal(first.run.id, "other", id="sig")
+    assert again.signal.name == "go" and again.signal.sequence == 1 and again.started_run
+    other = await workflow.start_run(workflow_key="k2")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal(other.id, id="sig")
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.details() == 'workflow signal "sig" belongs to a different run'
+
+
+async def test_explicit_sequences_are_kept_and_may_not_repeat(rig: Rig) -> None:
+    workflow = await rig.provider(start=False)
+    first = await workflow.signal_or_start("k", "a", sequence=10)
+    assert first.signal.sequence == 10
+    assert (await workflow.signal(first.run.id, "b")).signal.sequence == 11
+    assert (await workflow.signal(first.run.id, "c", sequence=-1)).signal.sequence == -1
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal(first.run.id, "d", sequence=10, id="twice")
+    assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert refused.value.details() == 'workflow signal "twice" already exists'
+    await workflow.process.start()
+    await workflow.run_in(first.run.id)
+    assert [signal.name for signal in rig.host.requests[0].signals] == ["c", "a", "b"]
+
+
+async def test_workflow_keys_are_separate_for_each_subject(rig: Rig, workflow: Workflow) -> None:
+    rig.host.hold("run")
+    mine = await workflow.signal_or_start("k", created_by=actor("user:alice"))
+    theirs = await workflow.signal_or_start("k", created_by=actor("user:bob"))
+    assert theirs.started_run and theirs.run.id != mine.run.id
+
+
+async def test_a_failed_run_frees_its_key_and_fails_its_waiting_signals(rig: Rig, workflow: Workflow) -> None:
+    gate = rig.host.hold("bad")
+    rig.host.answers["bad"] = (500, "")
+    first = await workflow.signal_or_start("k", "one", operation="bad")
+    await workflow.run_in(first.run.id, RUNNING)
+    await workflow.signal(first.run.id, "two")
+    gate.set()
+    assert (await workflow.run_in(first.run.id)).status == FAILED
+    second = await workflow.signal_or_start("k", "three", operation="bad")
+    assert second.started_run and second.run.id != first.run.id and second.signal.sequence == 1
+    await workflow.run_in(second.run.id)
+    assert [s.name for s in rig.host.requests[-1].signals] == ["three"]
+
+
+async def test_one_keyed_run_is_never_invoked_twice_at_once(rig: Rig) -> None:
+    workflow = await rig.provider(workerCount=8)
+    overlapping = 0
+
+    async def watch(request: object) -> None:
+        nonlocal overlapping
+        overlapping = max(overlapping, rig.host.active["run"])
+        await asyncio.sleep(0.005)
+
+    rig.host.during = watch
+    run = (await workflow.signal_or_start("k", "s0")).run
+    runs = {run.id}
+    for number in range(1, 40):
+        runs.add((await workflow.signal_or_start("k", f"s{number}")).run.id)
+    for run_id in runs:
+        await workflow.run_in(run_id)
+    delivered = [signal.name for request in rig.host.requests for signal in request.signals]
+    assert delivered == [f"s{number}" for number in range(40)]
+    assert overlapping == 1
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal_or_start("k", name)
+    assert (refused.value.code(), refused.value.details()) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "signal.name is required",
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.signal_or_start(name, "go")
+    assert refused.value.details() == "workflow_key is required"
+    assert not [run for run in await workflow.list_runs() if run.status == PENDING]

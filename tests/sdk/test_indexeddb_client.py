@@ -1,13 +1,23 @@
-"""The IndexedDB client against a store without extensions: the plain service and every fallback."""
+"""The IndexedDB client: against a scripted store in memory, and the same rules against the real one.
+
+``any_db`` is the store in memory, which has no extensions, the SQLite store with its extensions, and the SQLite store
+with the client's fallbacks: all three must behave alike. ``db`` is the one in memory, where a test looks at frames.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from gestalt_store.provider import StoreProvider
 
+from gestalt_sdk.channels import SERVER_OPTIONS
 from gestalt_sdk.environment import Address
 from gestalt_sdk.indexeddb import (
     AlreadyExists,
@@ -22,6 +32,7 @@ from gestalt_sdk.indexeddb import (
     StoreUnavailable,
     TransactionFailed,
 )
+from gestalt_sdk.indexeddb.schema import Direction
 from tests.support.memory_store import MemoryStore, serve_memory_store
 
 
@@ -34,12 +45,47 @@ def memory() -> MemoryStore:
 async def db(memory: MemoryStore, tmp_path: Path) -> AsyncIterator[IndexedDB]:
     server = await serve_memory_store(memory, tmp_path / "s")
     async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
-        schema = ObjectStoreSchema([IndexSchema("by_kind", ["kind"]), IndexSchema("by_mail", ["mail"], unique=True)])
-        await client.create_object_store("items", schema)
-        await client.create_object_store("other")
+        await create_stores(client)
         memory.calls.clear()
         yield client
     await server.stop(0)
+
+
+SCHEMA = ObjectStoreSchema([IndexSchema("by_kind", ["kind"]), IndexSchema("by_mail", ["mail"], unique=True)])
+
+
+@asynccontextmanager
+async def sqlite_store(folder: Path) -> AsyncIterator[IndexedDB]:
+    provider = StoreProvider()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    provider.register(server)
+    server.add_insecure_port(f"unix:{folder / 's'}")
+    await server.start()
+    await provider.configure("store", {"dsn": f"sqlite://{folder / 'state.db'}"})
+    async with IndexedDB.connect(Address(f"unix:{folder / 's'}"), timeout_s=5) as client:
+        yield client
+    await server.stop(0)
+    await provider.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "sqlite without extensions"])
+async def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IndexedDB]:
+    if request.param == "memory":
+        server = await serve_memory_store(MemoryStore(), tmp_path / "s")
+        async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
+            await create_stores(client)
+            yield client
+        await server.stop(0)
+        return
+    async with sqlite_store(tmp_path) as client:
+        await create_stores(client)
+        client._batch.served = request.param == "sqlite"
+        yield client
+
+
+async def create_stores(client: IndexedDB) -> None:
+    await client.create_object_store("items", SCHEMA)
+    await client.create_object_store("other")
 
 
 async def fill(db: IndexedDB, count: int) -> None:
@@ -48,8 +94,8 @@ async def fill(db: IndexedDB, count: int) -> None:
             tx.store("items").put({"id": f"{n:03d}", "kind": "odd" if n % 2 else "even", "n": n})
 
 
-async def test_unary_calls_read_back_what_they_wrote(db: IndexedDB) -> None:
-    items = db.store("items")
+async def test_unary_calls_read_back_what_they_wrote(any_db: IndexedDB) -> None:
+    items = any_db.store("items")
     await items.put({"id": "a", "kind": "x", "n": 1, "f": 1.0, "none": None, "list": [1, {"b": True}]})
     record = await items.get("a")
     assert record == {"id": "a", "kind": "x", "n": 1, "f": 1.0, "none": None, "list": [1, {"b": True}]}
@@ -87,10 +133,10 @@ async def test_a_transaction_sends_its_frames_without_waiting(db: IndexedDB, mem
     assert await db.store("items").count() == 3
 
 
-async def test_a_failed_operation_fails_everything_behind_it_and_the_commit(db: IndexedDB) -> None:
-    await db.store("items").put({"id": "taken"})
+async def test_a_failed_operation_fails_everything_behind_it_and_the_commit(any_db: IndexedDB) -> None:
+    await any_db.store("items").put({"id": "taken"})
     with pytest.raises(AlreadyExists):
-        async with db.transaction(["items"], "readwrite") as tx:
+        async with any_db.transaction(["items"], "readwrite") as tx:
             items = tx.store("items")
             before, failing, behind = items.put({"id": "x"}), items.add({"id": "taken"}), items.put({"id": "y"})
             await before
@@ -100,15 +146,15 @@ async def test_a_failed_operation_fails_everything_behind_it_and_the_commit(db: 
                 await behind
             with pytest.raises(TransactionFailed):
                 await items.count()
-    assert await db.store("items").get_all_keys() == ["taken"]
+    assert await any_db.store("items").get_all_keys() == ["taken"]
 
 
-async def test_an_unawaited_failure_surfaces_at_commit(db: IndexedDB) -> None:
+async def test_an_unawaited_failure_surfaces_at_commit(any_db: IndexedDB) -> None:
     with pytest.raises(NotFound):
-        async with db.transaction(["items"], "readonly") as tx:
+        async with any_db.transaction(["items"], "readonly") as tx:
             tx.store("items").get("absent")
     with pytest.raises(TransactionFailed) as failed:
-        async with db.transaction(["items"], "readonly") as tx:
+        async with any_db.transaction(["items"], "readonly") as tx:
             tx.store("items").put({"id": "x"})
     assert failed.value.code == "FAILED_PRECONDITION"
 
@@ -122,22 +168,22 @@ async def test_a_block_that_raises_rolls_back(db: IndexedDB, memory: MemoryStore
     assert await db.store("items").count() == 0
 
 
-async def test_a_missing_store_at_begin_is_not_found(db: IndexedDB) -> None:
+async def test_a_missing_store_at_begin_is_not_found(any_db: IndexedDB) -> None:
     with pytest.raises(NotFound, match="object store not found: nowhere"):
-        async with db.transaction(["nowhere"]) as tx:
+        async with any_db.transaction(["nowhere"]) as tx:
             await tx.store("nowhere").count()
     with pytest.raises(NotFound):
-        async with db.transaction(["nowhere"]):
+        async with any_db.transaction(["nowhere"]):
             pass
 
 
-async def test_a_finished_transaction_refuses_calls(db: IndexedDB) -> None:
-    async with db.transaction(["items"]) as tx:
+async def test_a_finished_transaction_refuses_calls(any_db: IndexedDB) -> None:
+    async with any_db.transaction(["items"]) as tx:
         await tx.commit()
         with pytest.raises(TransactionFailed, match="already finished"):
             tx.store("items").count()
     with pytest.raises(TransactionFailed, match="has not begun"):
-        db.transaction(["items"]).store("items").count()
+        any_db.transaction(["items"]).store("items").count()
 
 
 async def test_a_commit_error_is_transaction_failed(db: IndexedDB, memory: MemoryStore) -> None:
@@ -209,9 +255,9 @@ async def test_a_cursor_gives_every_entry_in_order(db: IndexedDB, memory: Memory
         assert cursor.value is None
 
 
-async def test_cursor_commands(db: IndexedDB) -> None:
-    await fill(db, 8)
-    async with db.store("items").cursor() as cursor:
+async def test_cursor_commands(any_db: IndexedDB) -> None:
+    await fill(any_db, 8)
+    async with any_db.store("items").cursor() as cursor:
         assert (await cursor.advance(1) or cursor).primary_key == "001"
         assert (await cursor.continue_to("004") or cursor).primary_key == "004"
         await cursor.update({"n": 40})
@@ -223,19 +269,27 @@ async def test_cursor_commands(db: IndexedDB) -> None:
             await cursor.advance(0)
         with pytest.raises(StoreUnavailable):
             await cursor.next()
-    assert await db.store("items").find("004") is None
+    assert await any_db.store("items").find("004") is None
     with pytest.raises(NotFound):
-        async with db.store("items").index("nope").cursor():
+        async with any_db.store("items").index("nope").cursor():
             pass
-    async with db.store("items").cursor(prefetch=2) as cursor:
+    async with any_db.store("items").cursor(prefetch=2) as cursor:
         with pytest.raises(ValueError, match="moves by next only"):
             await cursor.advance(1)
 
 
 async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: MemoryStore) -> None:
-    await db.store("items").put({"id": "a", "n": 1})
-    memory.calls.clear()
-    outcomes = await db.apply(
+    outcomes = await db.apply([Entry("items", "add", {"id": str(n)}) for n in range(9)])
+    assert {outcome.code for outcome in outcomes} == {"ok"}
+    assert memory.calls == {"Transaction": 1} and not db.batched
+    assert await db.apply([]) == []
+    await db.apply([Entry("items", "check", id="9", conditions=[Condition(absent=True)])])
+    assert memory.calls == {"Transaction": 2}
+
+
+async def test_each_entry_of_apply_has_its_outcome(any_db: IndexedDB) -> None:
+    await any_db.store("items").put({"id": "a", "n": 1})
+    outcomes = await any_db.apply(
         [
             Entry("items", "put", {"id": "a", "n": 2}, conditions=[Condition.equals("n", 1)]),
             Entry("items", "put", {"id": "a", "n": 3}, conditions=[Condition.equals("n", 1)]),
@@ -248,26 +302,26 @@ async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: 
     )
     assert [outcome.code for outcome in outcomes] == ["ok", "aborted", "already_exists", "ok", "ok", "ok"]
     assert outcomes[1].current == {"id": "a", "n": 2} and outcomes[2].current == {"id": "a", "n": 2}
-    assert memory.calls == {"Transaction": 1} and not db.batched
-    assert await db.get_many("items", ["b", "nope", "a"]) == {"b": {"id": "b", "x": None}, "a": {"id": "a", "n": 2}}
+    found = await any_db.get_many("items", ["b", "nope", "a"])
+    assert found == {"b": {"id": "b", "x": None}, "a": {"id": "a", "n": 2}} and list(found) == ["b", "a"]
     with pytest.raises(AlreadyExists):
         outcomes[2].require()
 
 
-async def test_a_required_entry_stops_all(db: IndexedDB) -> None:
-    outcomes = await db.apply(
+async def test_a_required_entry_stops_all(any_db: IndexedDB) -> None:
+    outcomes = await any_db.apply(
         [
             Entry("items", "put", {"id": "a"}),
             Entry("items", "check", id="lock", conditions=[Condition(absent=False)], required=True),
         ]
     )
     assert [outcome.code for outcome in outcomes] == ["aborted", "aborted"]
-    assert await db.store("items").count() == 0
+    assert await any_db.store("items").count() == 0
 
 
-async def test_a_unique_conflict_fails_its_own_entry_only(db: IndexedDB) -> None:
-    await db.store("items").put({"id": "a", "mail": "m1"})
-    outcomes = await db.apply(
+async def test_a_unique_conflict_fails_its_own_entry_only(any_db: IndexedDB) -> None:
+    await any_db.store("items").put({"id": "a", "mail": "m1"})
+    outcomes = await any_db.apply(
         [
             Entry("items", "put", {"id": "b", "mail": "m2"}),
             Entry("items", "put", {"id": "c", "mail": "m1"}),
@@ -276,42 +330,112 @@ async def test_a_unique_conflict_fails_its_own_entry_only(db: IndexedDB) -> None
         ]
     )
     assert [outcome.code for outcome in outcomes] == ["ok", "already_exists", "already_exists", "ok"]
-    assert await db.store("items").get_all_keys() == ["a", "b", "e"]
+    assert await any_db.store("items").get_all_keys() == ["a", "b", "e"]
 
 
 @pytest.mark.parametrize("direction", ["next", "prev", "nextunique"])
-async def test_pages_of_a_store_cover_it(db: IndexedDB, direction: str) -> None:
-    await fill(db, 10)
+async def test_pages_of_a_store_cover_it(any_db: IndexedDB, direction: Direction) -> None:
+    await fill(any_db, 10)
     keys, token, sizes = [], b"", []
     while True:
-        page = await db.store("items").page(limit=4, token=token, direction=direction)  # type: ignore[arg-type]
+        page = await any_db.store("items").page(limit=4, token=token, direction=direction)
         keys += [entry.primary_key for entry in page.entries]
         sizes.append(len(page.entries))
         token = page.next_token
         if not token:
             break
-        await db.store("items").delete(keys[-1])  # the next page does not need the record that the token names
+        await any_db.store("items").delete(keys[-1])  # the next page does not need the record that the token names
     expected = [f"{n:03d}" for n in range(10)]
     assert keys == (expected[::-1] if direction == "prev" else expected)
     assert sizes == [4, 4, 2]
 
 
 @pytest.mark.parametrize("direction", ["next", "prev"])
-async def test_pages_of_an_index_split_equal_keys(db: IndexedDB, direction: str) -> None:
-    await fill(db, 10)
+async def test_pages_of_an_index_split_equal_keys(any_db: IndexedDB, direction: Direction) -> None:
+    await fill(any_db, 10)
     keys, token = [], b""
     while True:
-        page = await db.store("items").index("by_kind").page(limit=3, token=token, direction=direction)  # type: ignore[arg-type]
+        page = await any_db.store("items").index("by_kind").page(limit=3, token=token, direction=direction)
         keys += [(entry.key, entry.primary_key) for entry in page.entries]
         token = page.next_token
         if not token:
             break
-        await db.store("items").delete(keys[-1][1])
+        await any_db.store("items").delete(keys[-1][1])
     expected = [(["even"], f"{n:03d}") for n in range(0, 10, 2)] + [(["odd"], f"{n:03d}") for n in range(1, 10, 2)]
     assert keys == (expected[::-1] if direction == "prev" else expected)
 
 
-async def test_a_page_token_of_somebody_else_is_refused(db: IndexedDB) -> None:
+async def test_a_page_token_of_somebody_else_is_refused(any_db: IndexedDB) -> None:
     for token in (b"\xff\xff", b"\n"):
         with pytest.raises(StoreRefused, match="page_token"):
-            await db.store("items").page(token=token)
+            await any_db.store("items").page(token=token)
+
+
+@pytest.mark.parametrize("prefetch", [1, 3, 1000])
+@pytest.mark.parametrize("direction", ["next", "prev"])
+async def test_prefetching_changes_only_the_number_of_frames(
+    any_db: IndexedDB, prefetch: int, direction: Direction
+) -> None:
+    await fill(any_db, 10)
+    index = any_db.store("items").index("by_kind")
+    async with index.cursor("odd", direction=direction) as cursor:
+        plain = [entry async for entry in cursor]
+    async with index.cursor("odd", direction=direction, prefetch=prefetch) as cursor:
+        assert [entry async for entry in cursor] == plain
+        assert await cursor.next() is None
+    assert len(plain) == 5 and plain[0].key == ["odd"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected", "holds"),
+    [
+        (1, 1, True),
+        (1, 2, False),
+        (1.5, 1.5, True),
+        (1, True, False),
+        ("1", 1, False),
+        (None, None, True),
+        ("x", None, False),
+        (None, "x", False),
+        (b"x", b"x", True),
+        ([1, {"a": 2}], [1, {"a": 2}], True),
+        ([1], [2], False),
+        (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), True),
+    ],
+)
+async def test_when_a_condition_on_a_field_holds(any_db: IndexedDB, stored: Any, expected: Any, holds: bool) -> None:
+    await any_db.store("items").put({"id": "a", "v": stored})
+    [outcome] = await any_db.apply([Entry("items", "check", id="a", conditions=[Condition.equals("v", expected)])])
+    assert outcome.ok == holds
+    [absent] = await any_db.apply([Entry("items", "check", id="b", conditions=[Condition.equals("v", expected)])])
+    assert not absent.ok
+
+
+async def test_a_store_that_says_what_is_missing_makes_find_precise(tmp_path: Path) -> None:
+    async with sqlite_store(tmp_path) as client:
+        await create_stores(client)
+        assert await client.store("items").find("absent") is None
+        with pytest.raises(NotFound) as missing:
+            await client.store("nowhere").find("absent")
+        assert missing.value.reason == "OBJECT_STORE_NOT_FOUND"
+        with pytest.raises(NotFound):
+            await client.store("items").index("nope").find("x")
+        with pytest.raises(NotFound):
+            await client.apply([Entry("nowhere", "delete", id="x")])
+        with pytest.raises(StoreRefused) as refused:
+            await client.create_object_store("items")
+        assert refused.value.code == "FAILED_PRECONDITION"
+
+
+async def test_transactions_over_the_same_store_queue(tmp_path: Path) -> None:
+    async with sqlite_store(tmp_path) as client:
+        await create_stores(client)
+        await client.store("items").put({"id": "n", "value": 0})
+
+        async def increment() -> None:
+            async with client.transaction(["items"], "readwrite") as tx:
+                record = await tx.store("items").get("n")
+                tx.store("items").put({**record, "value": record["value"] + 1})
+
+        await asyncio.gather(*(increment() for _ in range(20)))
+        assert (await client.store("items").get("n"))["value"] == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -325,8 +326,6 @@ async def test_targets_written_by_the_configuration_show_their_credential_mode(
 ) -> None:
     trigger = host.manager.add_config_trigger("t", PluginTarget("slack", "noop"))
     held_by, stored = host.manager.triggers[trigger.id]
-    from dataclasses import replace
-
     target = PluginTarget("slack", "noop", "_plugin", credential_mode="none")
     host.manager.triggers[trigger.id] = (held_by, replace(stored, target=target))
     answer = await api.get(f"{TRIGGERS}/{trigger.id}?owner=config")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
 from gestalt_sdk.gen.v1 import plugin_pb2
 from gestalt_sdk.operations import Operation, Parameter
@@ -42,6 +41,8 @@ class Catalogue:
 
     def write(self, path: Path) -> None:
         """Write ``catalog.yaml`` to ``path``, all of it or nothing."""
+        import yaml  # only authoring tools write catalogues
+
         text = yaml.safe_dump(self.document(), sort_keys=False, allow_unicode=True, width=120)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
 
-from gestalt_sdk.environment import RELAY_TOKEN_HEADER, Address
+from gestalt_sdk.environment import (
+    RELAY_TOKEN_HEADER,
+    TLS_CA_FILE,
+    TLS_CA_PEM,
+    Address,
+    EnvironmentUnusable,
+)
 
 ServerContext: TypeAlias = grpc.aio.ServicerContext
 """What a servicer method gets beside its request."""
@@ -35,38 +44,45 @@ CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
 
 def open_channel(address: Address) -> grpc.aio.Channel:
     """A channel to the address; it sends the relay token, if there is one, with every call."""
-    interceptors = [_RelayToken(address.token)] if address.token else None
+    interceptors = _relay_token(address.token) if address.token else None
     if address.tls:
         options = [item for item in CHANNEL_OPTIONS if item[0] != "grpc.default_authority"]
-        return grpc.aio.secure_channel(
-            address.target, grpc.ssl_channel_credentials(), options=options, interceptors=interceptors
-        )
+        credentials = grpc.ssl_channel_credentials(_root_certificates(os.environ))
+        return grpc.aio.secure_channel(address.target, credentials, options=options, interceptors=interceptors)
     return grpc.aio.insecure_channel(address.target, options=CHANNEL_OPTIONS, interceptors=interceptors)
 
 
-class _RelayToken(
-    grpc.aio.UnaryUnaryClientInterceptor,
-    grpc.aio.UnaryStreamClientInterceptor,
-    grpc.aio.StreamUnaryClientInterceptor,
-    grpc.aio.StreamStreamClientInterceptor,
-):
-    def __init__(self, token: str) -> None:
-        self._token = token
+def _root_certificates(environ: Mapping[str, str]) -> bytes | None:
+    """The system's roots and the host's own CA, where it names one (contract.md 2.5); None: grpc's roots."""
+    pem = environ.get(TLS_CA_PEM, "").encode()
+    file = environ.get(TLS_CA_FILE, "")
+    if not pem and file:
+        try:
+            pem = Path(file).read_bytes()
+        except OSError as error:
+            raise EnvironmentUnusable(f"{TLS_CA_FILE} is {file!r}: {error.strerror or error}") from error
+    if not pem:
+        return None
+    system = ssl.get_default_verify_paths().cafile
+    return (Path(system).read_bytes() + b"\n" if system else b"") + pem
 
-    def _with_token(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
-        metadata = grpc.aio.Metadata(*(details.metadata or ()), (RELAY_TOKEN_HEADER, self._token))
+
+def _relay_token(token: str) -> list[grpc.aio.ClientInterceptor]:
+    """One interceptor for each shape of call: grpc registers an object for the first shape that it has, no other."""
+
+    def with_token(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        metadata = grpc.aio.Metadata(*(details.metadata or ()), (RELAY_TOKEN_HEADER, token))
         return grpc.aio.ClientCallDetails(
             details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
         )
 
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._with_token(details), request)
+    async def intercept(self: Any, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(with_token(details), request)
 
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(self._with_token(details), request)
-
-    async def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(self._with_token(details), requests)
-
-    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(self._with_token(details), requests)
+    shapes = {
+        "intercept_unary_unary": grpc.aio.UnaryUnaryClientInterceptor,
+        "intercept_unary_stream": grpc.aio.UnaryStreamClientInterceptor,
+        "intercept_stream_unary": grpc.aio.StreamUnaryClientInterceptor,
+        "intercept_stream_stream": grpc.aio.StreamStreamClientInterceptor,
+    }
+    return [type("_RelayToken", (base,), {method: intercept})() for method, base in shapes.items()]

@@ -78,8 +78,13 @@ async def require_version(requested: int, context: ServerContext) -> None:
 
 async def refuse(context: ServerContext, step: str, error: Exception) -> NoReturn:
     """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
-    log.warning(f"{step} failed", event_name="lifecycle.refused", step=step, error=str(error))
-    if not isinstance(error, GestaltError):
-        log.debug("traceback of the refusal", event_name="lifecycle.traceback", exc_info=error)
+    expected = isinstance(error, (GestaltError, ValueError))
+    log.warning(
+        f"{step} failed",
+        event_name="lifecycle.refused",
+        step=step,
+        error=str(error),
+        exc_info=None if expected else error,
+    )
     await context.abort(grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")
     raise AssertionError("abort raises")

@@ -34,6 +34,7 @@ from gestalt_sdk.indexeddb import (
 )
 from gestalt_sdk.indexeddb.schema import Direction
 from tests.support.memory_store import MemoryStore, serve_memory_store
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -220,6 +221,27 @@ async def test_no_store_is_unavailable_at_once(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             async with client.store("items").cursor():
                 pass
+
+
+async def test_a_store_that_dies_fails_what_is_under_way(memory: MemoryStore, tmp_path: Path) -> None:
+    server = await serve_memory_store(memory, tmp_path / "s")
+    async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
+        await client.create_object_store("items")
+        with pytest.raises(StoreUnavailable):
+            async with client.transaction(["items"], "readwrite") as tx:
+                await tx.store("items").put({"id": "x"})
+                await server.stop(0)
+                tx.store("items").put({"id": "y"})
+        server = await serve_memory_store(memory, tmp_path / "s")
+
+        async def answered() -> bool | None:
+            try:
+                return await client.store("items").count() == 0
+            except StoreUnavailable:
+                return None
+
+        assert await eventually(answered)
+    await server.stop(0)
 
 
 async def test_cancelling_the_caller_rolls_back(db: IndexedDB, memory: MemoryStore) -> None:

@@ -9,11 +9,10 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode as Code
 
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-
-Code = grpc.StatusCode
 
 
 class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
@@ -241,15 +240,14 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
 
     async def SignalOrStartRun(self, request: Any, context: Any) -> Any:
         await self._enter("SignalOrStartRun", request, context)
-        run_id = self.workflow_keys.get(request.workflow_key)
-        started = run_id is None
+        started = request.workflow_key not in self.workflow_keys
         if started:
             run = self.add_run(
                 request.target, request.execution_ref, request.created_by, workflow_key=request.workflow_key
             )
             self.workflow_keys[request.workflow_key] = run.id
         else:
-            run = self.runs[run_id]
+            run = self.runs[self.workflow_keys[request.workflow_key]]
         return self._signalled(run, request.signal, started=started)
 
     def _signalled(self, run: pb.BoundWorkflowRun, signal: pb.WorkflowSignal, *, started: bool) -> Any:

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.workflows.convert import event_to_proto, reference_to_proto, target_to_proto
@@ -21,12 +22,13 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.host_workflows.conftest import ANN, BOB, Rig, limited
 from tests.support.waiting import eventually
 
-Code = grpc.StatusCode
 SYNC = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental", "n": 1})
 ACTOR = pb.WorkflowActor(subject_id="user:ann", subject_kind="user", display_name="Ann", auth_source="session")
 
 
-async def stored(rig: Rig, who: Principal = ANN, target: PluginTarget = SYNC, provider: str = "local", **changes: Any):
+async def stored(
+    rig: Rig, who: Principal = ANN, target: PluginTarget = SYNC, provider: str = "local", **changes: Any
+) -> pb.WorkflowExecutionReference:
     """A reference in the provider, as the manager would have put it there."""
     reference = replace(reference_for(who, provider, target, "workflow_run:1"), **changes)
     await rig.references.put(rig.clients[provider], reference)
@@ -34,7 +36,9 @@ async def stored(rig: Rig, who: Principal = ANN, target: PluginTarget = SYNC, pr
     return rig.providers[provider].references[reference.id]
 
 
-def request(reference: pb.WorkflowExecutionReference, *, carried: bool = True, **members: Any):
+def request(
+    reference: pb.WorkflowExecutionReference, *, carried: bool = True, **members: Any
+) -> pb.InvokeWorkflowOperationRequest:
     made = pb.InvokeWorkflowOperationRequest(
         target=reference.target,
         run_id="run-1",

@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
 import pytest
+from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.errors import (
@@ -42,7 +42,6 @@ from gestalt_host.workflows.providers import WorkflowProviders
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.host_workflows.conftest import ANN, BOB, OPERATOR, Rig, limited
 
-Code = grpc.StatusCode
 SYNC = PluginTarget("roadmap", "sync")
 POST = PluginTarget("slack", "post")
 
@@ -369,7 +368,8 @@ async def test_a_provider_without_references_is_named(rig: Rig, things: Any) -> 
         with pytest.raises(WorkflowNotConfigured) as error:
             await attempt
         assert str(error.value) == (
-            'workflow execution refs are not configured: workflow provider "local" does not support execution references'
+            "workflow execution refs are not configured: "
+            'workflow provider "local" does not support execution references'
         )
 
 
@@ -462,7 +462,7 @@ async def test_a_subject_without_a_role_learns_nothing(rig: Rig) -> None:
 
 
 async def test_a_token_limits_what_is_created_and_is_copied_whole(rig: Rig) -> None:
-    with pytest.raises(AuthorizationDenied, match="roadmap.sync"):
+    with pytest.raises(AuthorizationDenied, match=r"roadmap\.sync"):
         await rig.manager.create_schedule(limited(ANN, slack=None), schedule())
     await rig.manager.create_schedule(limited(ANN, roadmap=["sync"], slack=None), schedule())
     (reference,) = rig.local.references.values()
@@ -513,7 +513,7 @@ async def test_bad_cron_comes_back_in_the_providers_words(rig: Rig) -> None:
 async def test_a_trigger_needs_a_type_after_its_target(rig: Rig) -> None:
     with pytest.raises(PluginNotFound):
         await rig.manager.create_event_trigger(ANN, trigger(PluginTarget("nope", "x"), match=EventMatch(" ")))
-    with pytest.raises(InvalidArgument, match="workflow trigger match.type is required"):
+    with pytest.raises(InvalidArgument, match=r"workflow trigger match\.type is required"):
         await rig.manager.create_event_trigger(ANN, trigger(match=EventMatch(" ")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,11 @@ from gestalt_host.workflows.targets import fingerprint, normalised, same_target
 
 TARGET = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental"})
 ANN = Principal(Actor("user:ann", "user", "Ann", "session"))
+
+
+def with_field(reference: ExecutionReference, field: str, value: Any) -> ExecutionReference:
+    changes: dict[str, Any] = {field: value}
+    return replace(reference, **changes)
 
 
 def test_vectors() -> None:
@@ -175,7 +181,7 @@ def test_only_the_whole_identity_of_the_configuration_opens_internal_connections
         "r", "local", TARGET, "system:config", "system", "Gestalt config", "config", "system:config"
     )
     assert refs.principal_of(reference).internal_connections
-    assert not refs.principal_of(replace(reference, **{field: "user:ann"})).internal_connections
+    assert not refs.principal_of(with_field(reference, field, "user:ann")).internal_connections
 
 
 def test_permissions_of_agent_targets_name_the_provider() -> None:
@@ -234,7 +240,7 @@ def test_a_signature_holds_whatever_the_times_are() -> None:
     ],
 )
 def test_a_signature_covers_everything_that_decides(field: str, value: object) -> None:
-    assert not SIGNER.valid(replace(SIGNER.sign(REFERENCE), **{field: value}))
+    assert not SIGNER.valid(with_field(SIGNER.sign(REFERENCE), field, value))
 
 
 def test_another_key_is_another_key_id() -> None:

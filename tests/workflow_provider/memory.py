@@ -103,8 +103,10 @@ class MemoryClient:
         rows = self.database.rows(entry.store)
         id = entry.id or str((entry.record or {}).get("id"))
         current = rows.get(id)
-        if not all(self._holds(condition, entry.store, id) for condition in entry.conditions):
-            return Outcome("aborted", "condition", deepcopy(current))
+        for condition in entry.conditions:
+            if not self._holds(condition, entry.store, id):
+                own = not condition.store or (condition.store, condition.id) == (entry.store, id)
+                return Outcome("aborted", "condition", deepcopy(current) if own else None)
         if entry.op == "add" and current is not None:
             return Outcome("already_exists", "already exists", deepcopy(current))
         if entry.op in ("put", "add"):

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,8 @@ class ProviderProcess:
 
     async def launch(self) -> None:
         environ = {k: os.environ[k] for k in ("PATH", "HOME", "TMPDIR", "LANG") if k in os.environ}
-        environ |= {
-            "PYTHONPATH": str(ROOT),
-            "GESTALT_PLUGIN_SOCKET": str(self.socket),
-            "GESTALT_PLUGIN_NAME": self.name,
-        }
-        environ |= {"GESTALT_PLUGIN_PARENT_PID": str(os.getpid()), **self._environ}
+        environ |= {"PYTHONPATH": str(ROOT), "GESTALT_PLUGIN_PARENT_PID": str(os.getpid())}
+        environ |= {"GESTALT_PLUGIN_SOCKET": str(self.socket), "GESTALT_PLUGIN_NAME": self.name, **self._environ}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *shlex.split(self._command), env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -201,17 +198,15 @@ class CountingStore:
         if self._without_extensions and "extension" in service:
             return None
         if method in ("Transaction", "OpenCursor"):
-            return grpc.stream_stream_rpc_method_handler(
-                lambda requests, context: self._stream(path, requests, context)
-            )
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._unary(path, request, context))
+            return grpc.stream_stream_rpc_method_handler(partial(self._stream, path))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, path))
 
     async def _unary(self, path: str, request: bytes, context: Any) -> bytes:
         self.messages[path.rpartition("/")[2]] += 1
         try:
             return await self._channel.unary_unary(path)(request, timeout=30)
         except grpc.aio.AioRpcError as error:
-            await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+            await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
             raise
 
     async def _stream(self, path: str, requests: Any, context: Any) -> AsyncIterator[bytes]:
@@ -348,12 +343,8 @@ class Workflow:
         return await self.rpc.SignalOrStartRun(request, timeout=DEADLINE_S)
 
     async def put_reference(self, reference_id: str, **fields: Any) -> workflow_pb2.WorkflowExecutionReference:
-        reference = workflow_pb2.WorkflowExecutionReference(
-            id=reference_id,
-            target=fields.pop("target", None) or target(),
-            subject_id=fields.pop("subject_id", "user:alice"),
-            **fields,
-        )
+        fields = {"target": target(), "subject_id": "user:alice", **fields}
+        reference = workflow_pb2.WorkflowExecutionReference(id=reference_id, **fields)
         request = workflow_pb2.PutWorkflowExecutionReferenceRequest(reference=reference)
         return await self.rpc.PutExecutionReference(request, timeout=DEADLINE_S)
 

@@ -22,7 +22,7 @@ async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_re
     assert done.status == SUCCEEDED
     batches = [[signal.name for signal in request.signals] for request in rig.host.requests]
     assert [len(batch) for batch in batches] == [25, 5]
-    assert sum(batches, []) == [f"s{number}" for number in range(1, 31)]
+    assert [name for batch in batches for name in batch] == [f"s{number}" for number in range(1, 31)]
 
 
 async def test_a_signal_during_the_run_brings_it_back_and_none_is_lost(rig: Rig, workflow: Workflow) -> None:

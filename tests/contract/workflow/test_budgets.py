@@ -1,0 +1,135 @@
+"""Message budgets of design 4, counted between provider and store; no clock decides over a pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig
+from tests.support.waiting import eventually
+
+QUIET: dict[str, Any] = {"pollInterval": "1h"}
+"""No idle rounds, so that what is counted belongs to what is measured."""
+
+
+async def quiet(counting: CountingStore) -> None:
+    """Wait until nothing goes by any more."""
+
+    async def probe() -> bool | None:
+        before = counting.count
+        await asyncio.sleep(0.15)
+        return True if counting.count == before else None
+
+    await eventually(probe)
+
+
+@pytest.mark.parametrize("schedules", [0, 200])
+async def test_an_idle_second_costs_one_message_whatever_is_stored(rig: Rig, schedules: int) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider()
+    for number in range(schedules):
+        await workflow.upsert_schedule(f"s{number}", "0 0 1 1 *")
+        await workflow.upsert_trigger(f"t{number}", type=f"t{number}")
+    for _ in range(schedules):
+        await workflow.start_run()
+    if schedules:
+
+        async def all_done() -> bool | None:
+            return True if all(run.status == SUCCEEDED for run in await workflow.list_runs()) else None
+
+        await eventually(all_done, within_s=20)
+    await asyncio.sleep(1)
+    before = counting.count
+    await asyncio.sleep(5)
+    assert counting.count - before <= 5 + 1  # one more: where the window begins
+
+
+@pytest.mark.parametrize("matching", [0, 1, 25])
+async def test_a_publish_is_one_message_however_many_triggers_match(rig: Rig, matching: int) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    for number in range(matching):
+        await workflow.upsert_trigger(f"t{number}")
+    await workflow.upsert_trigger("other", type="other")
+    await workflow.publish("first")
+    before = counting.count
+    await workflow.publish("second")
+    assert counting.count - before == 1
+    assert len(await workflow.list_runs()) == 2 * matching
+
+
+async def test_a_trigger_that_changed_costs_one_publish_its_reload(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow, other = await rig.provider(start=False), await rig.provider(start=False)
+    await workflow.upsert_trigger("a")
+    await workflow.publish("first")
+    await other.upsert_trigger("b")
+    before = counting.count
+    await workflow.publish("second")
+    assert counting.count - before == 4  # refused, token, triggers, accepted
+    assert len(await workflow.list_runs()) == 3
+
+
+@pytest.mark.parametrize(("extensions", "allowed"), [(True, 4), (False, 9)])
+async def test_a_lone_run_from_due_to_finished(rig: Rig, extensions: bool, allowed: int) -> None:
+    counting = await rig.count_messages(without_extensions=not extensions)
+    workflow = await rig.provider(**QUIET)
+    await workflow.put_reference("ref", signature=b"s", signature_key_id="k")
+    for number in range(1, 4):
+        gate = rig.host.gates["run"] = asyncio.Event()
+        before = counting.count
+        run = await workflow.start_run(execution_ref="ref")
+        await rig.host.invoked(number)
+        gate.set()
+        await quiet(counting)
+        cost = counting.count - before
+        assert (await workflow.get_run(run.id)).status == SUCCEEDED
+    assert rig.host.requests[-1].reference.id == "ref"
+    # Without batches the insertion is counted too: what it takes is begin, read, put and commit.
+    assert cost - (0 if extensions else 4) <= allowed
+
+
+@pytest.mark.parametrize("extensions", [True, False])
+async def test_sixteen_runs_in_flight_cost_six_messages_each_at_most(rig: Rig, extensions: bool) -> None:
+    counting = await rig.count_messages(without_extensions=not extensions)
+    workflow = await rig.provider(workerCount=16, start=False, **QUIET)
+    await workflow.put_reference("ref", signature=b"s", signature_key_id="k")
+    runs = 160
+    await asyncio.gather(*(workflow.start_run(execution_ref="ref") for _ in range(runs)))
+    before = counting.count
+    await workflow.process.start()
+    await rig.host.invoked(runs)
+    await quiet(counting)
+    assert (counting.count - before) / runs <= 6
+
+
+async def test_reading_one_object_is_at_most_two_messages(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    run = await workflow.start_run()
+    await workflow.upsert_schedule("s")
+    await workflow.put_reference("ref")
+    for read in (workflow.get_run(run.id), workflow.get_schedule("s"), workflow.get_reference("ref")):
+        before = counting.count
+        await read
+        assert counting.count - before <= 2
+
+
+async def test_a_signal_batch_costs_ten_messages_at_most(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(**QUIET)
+    gate = rig.host.hold("run")
+    run = await workflow.start_run(workflow_key="k")
+    await rig.host.invoked(1)
+    for number in range(25):
+        await workflow.signal(run.id, f"s{number}")
+    await quiet(counting)
+    before = counting.count
+    gate.set()
+    await rig.host.invoked(2)
+    await quiet(counting)
+    assert len(rig.host.requests[1].signals) == 25
+    assert (await workflow.get_run(run.id)).status == SUCCEEDED
+    assert counting.count - before - 1 <= 10

@@ -1,6 +1,6 @@
 """A small IndexedDB service in memory, for tests of the client: text primary keys, field indexes, no isolation.
 
-Trusted only where the client tests pass against the real store too. ``MemoryStore.script`` injects failures.
+Trusted only where the client tests pass against the real store too. ``hang`` and ``commit_error`` inject failures.
 """
 
 from __future__ import annotations

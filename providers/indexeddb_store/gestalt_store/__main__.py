@@ -1,14 +1,79 @@
-"""``python -m gestalt_store``: serve, as the host starts it."""
+"""``python -m gestalt_store``: serve as a provider, or back up, restore and check databases.
+
+Exit status: 0 done, 1 problems found by ``check``, 2 the command could not be carried out.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from pathlib import Path
 
+# Before grpc is imported: processes that fork while calls are in flight would crash otherwise.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-if __name__ == "__main__":
-    from gestalt_sdk.serve import serve
-    from gestalt_store.provider import provider
+from gestalt_store.config import read_config
+from gestalt_store.errors import ConfigInvalid, StoreError
+from gestalt_store.sqlite import maintenance
 
-    sys.exit(serve(provider))
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; without any, serve."""
+    parser = argparse.ArgumentParser(prog="gestalt_store", description="The IndexedDB provider on SQLite.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve on the socket that the host names in the environment (the default)")
+    command = commands.add_parser("backup", help="write databases to one file while a store may be serving them")
+    command.add_argument("--db", action="append", default=[], help="this database only; may be repeated")
+    command.add_argument("dsn", help="sqlite://PATH, as configured")
+    command.add_argument("file", type=Path, help="archive to write")
+    command = commands.add_parser("restore", help="put the databases of a backup in place; overwrites nothing")
+    command.add_argument("dsn", help="sqlite://PATH to restore to")
+    command.add_argument("file", type=Path, help="archive to read")
+    command = commands.add_parser("check", help="prove that files are sound and that indexes agree with records")
+    command.add_argument("dsn", help="sqlite://PATH, as configured")
+    options = parser.parse_args(arguments)
+    if options.command in (None, "serve"):
+        from gestalt_sdk.serve import serve
+        from gestalt_store.provider import provider
+
+        return serve(provider)
+    try:
+        return _maintain(options)
+    except StoreError as error:
+        print(f"gestalt_store: {error}", file=sys.stderr)
+        return 2
+
+
+def _maintain(options: argparse.Namespace) -> int:
+    config, _ = read_config({"dsn": options.dsn})
+    if config.path is None:
+        raise ConfigInvalid("a database in memory cannot be backed up, restored or checked from outside")
+    if options.command == "backup":
+        for db in maintenance.backup(config.path, options.file, options.db):
+            print(f"backed up {_shown(db)}")
+        return 0
+    if options.command == "restore":
+        for db in maintenance.restore(options.file, config.path):
+            print(f"restored {_shown(db)}")
+        return 0
+    databases = maintenance.databases_of(config.path)
+    if not databases:
+        raise ConfigInvalid(f"{config.path}: no database")
+    found = 0
+    for db, path in databases.items():
+        problems = maintenance.check(path)
+        found += len(problems)
+        for problem in problems:
+            print(f"{path}: {problem}")
+        if not problems:
+            print(f"{path}: sound ({_shown(db)})")
+    return 1 if found else 0
+
+
+def _shown(db: str) -> str:
+    return f"database {db}" if db else "the unnamed database"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

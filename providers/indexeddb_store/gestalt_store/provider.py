@@ -8,17 +8,15 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
 from gestalt_sdk.provider import Provider, ProviderKind
 from gestalt_store import __version__
 from gestalt_store.config import read_config
 from gestalt_store.databases import Access, Configured, Databases
 from gestalt_store.errors import NotConfigured
 from gestalt_store.scopes import Scopes
-from gestalt_store.service import add_services, end_with
+from gestalt_store.scopes_service import add_scopes_service
+from gestalt_store.service import add_services
 
-SCOPES_SERVICE = "gestalt.extension.v1.IndexedDBScopes"
 SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter from the writer's thread, which mostly waits for the disk."""
 
@@ -40,8 +38,7 @@ class StoreProvider(Provider):
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         services = add_services(server, Access(self._configured, None))
-        datastore_pb2_grpc.add_IndexedDBScopesServicer_to_server(_ScopesServicer(self._scopes), server)
-        return [*services, SCOPES_SERVICE]
+        return [*services, *add_scopes_service(server, self._scopes)]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         accepted, warnings = read_config(config)
@@ -86,26 +83,6 @@ class StoreProvider(Provider):
         databases, self._configured.databases = self._configured.databases, None
         if databases is not None:
             await databases.close()
-
-
-class _ScopesServicer(datastore_pb2_grpc.IndexedDBScopesServicer):
-    def __init__(self, scopes: Scopes) -> None:
-        self._scopes = scopes
-
-    async def OpenScope(
-        self, request: datastore_pb2.OpenScopeRequest, context: ServerContext
-    ) -> datastore_pb2.OpenScopeResponse:
-        try:
-            await self._scopes.open(request.db, list(request.object_stores), request.socket_path)
-        except Exception as error:
-            await end_with(context, error)
-        return datastore_pb2.OpenScopeResponse()
-
-    async def CloseScope(
-        self, request: datastore_pb2.CloseScopeRequest, context: ServerContext
-    ) -> datastore_pb2.CloseScopeResponse:
-        await self._scopes.close(request.socket_path)
-        return datastore_pb2.CloseScopeResponse()
 
 
 def provider() -> StoreProvider:

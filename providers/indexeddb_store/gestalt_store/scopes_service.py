@@ -1,0 +1,38 @@
+"""The gRPC edge of IndexedDBScopes, on the provider's own socket only."""
+
+from __future__ import annotations
+
+import grpc
+
+from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+from gestalt_store.scopes import Scopes
+from gestalt_store.service import end_with
+
+SCOPES_SERVICE = "gestalt.extension.v1.IndexedDBScopes"
+
+
+def add_scopes_service(server: grpc.aio.Server, scopes: Scopes) -> list[str]:
+    """Serve the scopes on a server; returns the names of the services."""
+    datastore_pb2_grpc.add_IndexedDBScopesServicer_to_server(ScopesServicer(scopes), server)
+    return [SCOPES_SERVICE]
+
+
+class ScopesServicer(datastore_pb2_grpc.IndexedDBScopesServicer):
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    async def OpenScope(
+        self, request: datastore_pb2.OpenScopeRequest, context: ServerContext
+    ) -> datastore_pb2.OpenScopeResponse:
+        try:
+            await self._scopes.open(request.db, list(request.object_stores), request.socket_path)
+        except Exception as error:
+            await end_with(context, error)
+        return datastore_pb2.OpenScopeResponse()
+
+    async def CloseScope(
+        self, request: datastore_pb2.CloseScopeRequest, context: ServerContext
+    ) -> datastore_pb2.CloseScopeResponse:
+        await self._scopes.close(request.socket_path)
+        return datastore_pb2.CloseScopeResponse()

@@ -1,0 +1,3 @@
+from tests.host_workflows.conftest import rig
+
+__all__ = ["rig"]

@@ -1,0 +1,107 @@
+"""Plugins from configuration, manifest and catalogue: operations under their aliases, connections and the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gestalt_host.config.errors import Place
+from gestalt_host.config.model import AllowedOperation, Connection, Invoke, ProviderEntry, Source, SourceMode
+from gestalt_host.invocation.assembly import OperationsUnfit, connections_of, make_plugin
+from gestalt_host.invocation.model import Execution, OperationResult
+from gestalt_host.packages.catalogue import Catalogue, Operation
+from gestalt_host.packages.manifest import Manifest, ManifestConnection
+
+CATALOGUE = Catalogue(
+    "roadmap", "Road map", operations={"sync": Operation("sync", tags=("a",)), "noop": Operation("noop")}
+)
+
+
+class Runner:
+    async def execute(self, execution: Execution) -> OperationResult:
+        raise NotImplementedError
+
+
+def entry(**members: Any) -> ProviderEntry:
+    place = Place("gestalt.yaml", 1)
+    source = Source(SourceMode.BUILTIN, builtin="roadmap")
+    return ProviderEntry(kind="plugins", name="roadmap", source=source, place=place, **members)
+
+
+def manifest(**members: Any) -> Manifest:
+    return Manifest(Path("manifest.yaml"), "plugin", "x", "1.0.0", **members)
+
+
+def test_names_fall_back_to_manifest_and_catalogue() -> None:
+    assert make_plugin(entry(), manifest(), CATALOGUE, Runner()).display_name == "Road map"
+    assert make_plugin(entry(), manifest(display_name="M"), CATALOGUE, Runner()).display_name == "M"
+    assert make_plugin(entry(display_name="E"), manifest(display_name="M"), CATALOGUE, Runner()).display_name == "E"
+
+
+def test_allowed_operations_rename_and_restrict() -> None:
+    allowed = {"sync": AllowedOperation("sync", "pull", "Pulls", ("admin",), ("b",))}
+    plugin = make_plugin(entry(allowed_operations=allowed), manifest(), CATALOGUE, Runner())
+    assert list(plugin.operations) == ["pull"] and plugin.provider_operations == {"pull": "sync"}
+    operation = plugin.operations["pull"]
+    assert (operation.description, operation.allowed_roles, operation.tags) == ("Pulls", ("admin",), ("b",))
+    kept = {"sync": AllowedOperation("sync")}
+    plugin = make_plugin(entry(), manifest(allowed_operations=kept), CATALOGUE, Runner())
+    assert list(plugin.operations) == ["sync"] and plugin.operations["sync"].tags == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"),
+    [
+        ({"gone": AllowedOperation("gone")}, r"plugins\.roadmap\.allowedOperations\.gone: .*known: sync, noop"),
+        (
+            {"sync": AllowedOperation("sync", "noop"), "noop": AllowedOperation("noop")},
+            r"plugins\.roadmap\.allowedOperations\.noop\.alias: 'noop' is taken",
+        ),
+    ],
+)
+def test_allowed_operations_that_do_not_fit(allowed: dict[str, AllowedOperation], text: str) -> None:
+    with pytest.raises(OperationsUnfit, match=text):
+        make_plugin(entry(allowed_operations=allowed), manifest(), CATALOGUE, Runner())
+
+
+@pytest.mark.parametrize(
+    ("names", "declared", "default"),
+    [
+        ((), "", "_plugin"),
+        (("one",), "", "one"),
+        (("one", "two"), "", "_plugin"),
+        (("one", "default"), "", "default"),
+        (("one", "default"), "one", "one"),
+        (("one",), "plugin", "_plugin"),
+    ],
+)
+def test_the_default_connection(names: tuple[str, ...], declared: str, default: str) -> None:
+    found = manifest(connections={name: ManifestConnection(name) for name in names}, default_connection=declared)
+    assert connections_of(entry(), found)[1] == default
+
+
+def test_the_configuration_speaks_last_and_never_opens_what_is_internal() -> None:
+    declared = {
+        "a": ManifestConnection("a", "user", "A"),
+        "b": ManifestConnection("b", "none", exposure="internal"),
+    }
+    configured = {
+        "a": Connection("a", "platform", token="t"),
+        "b": Connection("b", exposure="user"),
+        "c": Connection("c", exposure="internal"),
+        "plugin": Connection("plugin", "platform", token="x"),
+    }
+    found, _ = connections_of(entry(connections=configured), manifest(connections=declared))
+    assert (found["a"].mode, found["a"].token, found["a"].display_name) == ("platform", "t", "A")
+    assert found["b"].internal and found["c"].internal and found["c"].mode == "none"
+    assert found["_plugin"].token == "x" and "plugin" not in found
+
+
+def test_declared_invokes() -> None:
+    invokes = (Invoke("slack", "post", credential_mode="none"), Invoke("graph", surface="graphql"))
+    plugin = make_plugin(entry(invokes=invokes), manifest(), CATALOGUE, Runner())
+    declared = plugin.declared_invoke("slack", "post")
+    assert declared is not None and declared.credential_mode == "none"
+    assert plugin.declared_invoke("graph", "") is None and plugin.declared_invoke("slack", "search") is None

@@ -16,7 +16,7 @@ import yaml
 
 from gestalt_host.config.errors import Faults, Place
 
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 Scalar: TypeAlias = str | int | float | bool | None
 _STANDARD = "tag:yaml.org,2002:"
 

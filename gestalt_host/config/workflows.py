@@ -186,7 +186,7 @@ def _tools(block: Block, context: WorkflowContext) -> tuple[AgentToolConfig, ...
         tools.append((item, tool))
     if any(tool.system for _, tool in tools):
         for item, tool in tools:
-            if tool.plugin and not tool.operation:
+            if tool.plugin and not tool.system and not tool.operation:
                 item.fault("operation", "is required for every plugin tool when a system tool is in the list")
     return tuple(tool for _, tool in tools)
 

@@ -55,23 +55,9 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     config = _load(options, find_config(options.all("config"), environ), environ, static=True)
     if config.unprovided:
         raise CommandFailed(f"loading config: {ConfigurationInvalid(config.unprovided)}")
-    public = config.server.public
-    log.info(
-        "config loaded",
-        event_name="config.loaded",
-        files=[str(path) for path in config.files],
-        port=public.port,
-        host=public.host or "(not set)",
-        base_url=public.base_url or "(not set)",
-        server_encryption="***" if config.server.encryption_key else "(not set)",
-        indexeddb=config.indexeddb or "(not set)",
-        workflow=config.workflow or "(not set)",
-    )
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
-        run_event_loop(_check_packages(config, environ, Path(scratch)))
-    for name in config.plugins:
-        log.info("integration configured", event_name="config.plugin", plugin=name)
-    log.info("config ok", event_name="config.ok")
+        operations = run_event_loop(_check_packages(config, environ, Path(scratch)))
+    print(_summary(config, operations))
 
 
 def version() -> str:
@@ -104,17 +90,38 @@ def _generate(path: Path) -> None:
     log.info("generated default config", event_name="config.generated", path=str(path))
 
 
-async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> None:
+async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> dict[str, int]:
+    """The number of operations of each plugin, once every package has been found and fits its entry."""
     preparation = await prepare_entries(config, environ, scratch)
     problems: list[HostError] = list(preparation.failed_plugins.values())
-    for prepared in preparation.plugins.values():
+    operations: dict[str, int] = {}
+    for name, prepared in preparation.plugins.items():
+        assert prepared.catalogue is not None
         try:
-            if prepared.catalogue is not None:
-                make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _NoRunner())
+            plugin = make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _NoRunner())
         except HostError as error:
             problems.append(error)
+        else:
+            operations[name] = len(plugin.operations)
     if problems:
         raise CommandFailed("\n".join(str(problem) for problem in problems))
+    return operations
+
+
+def _summary(config: HostConfig, operations: Mapping[str, int]) -> str:
+    public = config.server.public
+    rows = [
+        ("files", ", ".join(str(path) for path in config.files)),
+        ("listener", f"{public.host or '127.0.0.1'}:{public.port}"),
+        ("base URL", public.base_url or "(not set)"),
+        ("encryption key", "***" if config.server.encryption_key else "(not set)"),
+        ("indexeddb", config.indexeddb or "(not set)"),
+        ("workflow", ", ".join(sorted(config.providers["workflow"])) or "(not set)"),
+    ]
+    lines = ["config loaded", *(f"  {label:<15} {value}" for label, value in rows)]
+    lines += [f"integration configured: {name} ({operations[name]} operations)" for name in sorted(operations)]
+    lines.append(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
+    return "\n".join(lines)
 
 
 class _NoRunner:

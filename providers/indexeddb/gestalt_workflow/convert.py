@@ -110,6 +110,13 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
     )
 
 
+def moved_from_proto(
+    request: pb.UpsertWorkflowProviderScheduleRequest | pb.UpsertWorkflowProviderEventTriggerRequest,
+) -> datetime | None:
+    """Creation time of an object that moves here from another provider, None for any other."""
+    return from_timestamp(request.created_at) if request.HasField("created_at") else None
+
+
 def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
     match = trigger.match
     return pb.BoundWorkflowEventTrigger(

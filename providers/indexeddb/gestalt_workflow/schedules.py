@@ -31,6 +31,7 @@ class ScheduleRequest:
         first_slot: Its next slot at the time of the request.
         retarget: It may take over a schedule whose target has another owner.
         retire: Id of the execution reference that this change replaces.
+        created_at: Of a schedule that moves here from another provider; does not count when the id exists.
     """
 
     id: str
@@ -43,6 +44,7 @@ class ScheduleRequest:
     execution_ref: str = ""
     retarget: bool = False
     retire: str = ""
+    created_at: datetime | None = None
 
 
 def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, datetime]:
@@ -160,7 +162,7 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
             cron=wanted.cron,
             timezone=wanted.timezone,
             target=wanted.target,
-            created_at=now,
+            created_at=wanted.created_at or now,
             updated_at=now,
             paused=wanted.paused,
             next_run_at=wanted.first_slot,

@@ -109,6 +109,7 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 execution_ref=request.execution_ref.strip(),
                 retarget=request.retarget,
                 retire=request.retire_execution_ref.strip(),
+                created_at=convert.moved_from_proto(request),
             )
             return convert.schedule_to_proto(await self._engine().schedules.upsert(wanted))
 
@@ -161,6 +162,7 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 execution_ref=request.execution_ref.strip(),
                 retarget=request.retarget,
                 retire=request.retire_execution_ref.strip(),
+                created_at=convert.moved_from_proto(request),
             )
             return convert.trigger_to_proto(await self._engine().triggers.upsert(wanted))
 

@@ -28,7 +28,7 @@ KNOWN_TYPES = 4096
 
 @dataclass(frozen=True, slots=True)
 class TriggerRequest:
-    """What a trigger is to be; see ``ScheduleRequest`` for the last two."""
+    """What a trigger is to be; see ``ScheduleRequest`` for the last three."""
 
     id: str
     match: EventMatch
@@ -38,6 +38,7 @@ class TriggerRequest:
     execution_ref: str = ""
     retarget: bool = False
     retire: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime
             id=wanted.id or new_id(),
             match=wanted.match,
             target=wanted.target,
-            created_at=now,
+            created_at=wanted.created_at or now,
             updated_at=now,
             paused=wanted.paused,
             created_by=wanted.requested_by,

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,11 @@ class Bench:
             await call.read()
 
         async def transaction(number: int) -> None:
-            frames = [pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=["add"], mode=1))]
+            frames = [
+                pb.TransactionClientMessage(
+                    begin=pb.BeginTransactionRequest(stores=["add"], mode=pb.TRANSACTION_READWRITE)
+                )
+            ]
             for step in range(5):
                 request = pb.RecordRequest(
                     store="add", record=record(number, f"{os.getpid()}-{number}-{step}-{clients}")
@@ -369,10 +374,10 @@ async def main() -> None:
             await echo.channel.channel_ready()
             print(f"{'':34} clients      rate      server CPU  failed  ratio to")
             sections: dict[str, list[Callable[[], Awaitable[None]]]] = {
-                "unary": [lambda n=n: bench.unary(n) for n in (1, 16, 64)],
-                "transactions": [lambda n=n: bench.transactions(n) for n in (1, 16, 64)],
-                "apply": [lambda n=n: bench.apply(n) for n in (1, 16)],
-                "pages": [lambda n=n: bench.pages(n) for n in (1, 16)],
+                "unary": [partial(bench.unary, n) for n in (1, 16, 64)],
+                "transactions": [partial(bench.transactions, n) for n in (1, 16, 64)],
+                "apply": [partial(bench.apply, n) for n in (1, 16)],
+                "pages": [partial(bench.pages, n) for n in (1, 16)],
                 "lists": [bench.lists],
                 "cursors": [lambda: bench.cursors(16, 0), lambda: bench.cursors(1, 0), lambda: bench.cursors(1, 500)],
             }

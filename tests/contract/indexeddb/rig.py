@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 TARGET = ("providers/indexeddb_store", "gestalt_store.provider:provider", "indexeddb")
 DEADLINE_S = 30.0
 
-Code = grpc.StatusCode
+Code: TypeAlias = grpc.StatusCode
 _numbers = itertools.count(1)
 
 

@@ -39,17 +39,25 @@ class Limits:
 class SqliteDatabase:
     """Opened by ``open``; one object for each file in a process."""
 
-    def __init__(self, path: Path, db: str, lock: FileLock, connection: sqlite3.Connection, limits: Limits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        db: str,
+        lock: FileLock,
+        connection: sqlite3.Connection,
+        stores: dict[str, SqliteStore],
+        limits: Limits,
+    ) -> None:
         self.path = path
         self.db = db
         self.limits = limits
         self.locks = LockTable()
-        self.writer = Writer(connection, path)
         self.readers = Readers(path)
+        self.writer = Writer(connection, path)
         self.watch = IdleWatch(max(0.05, min(limits.transaction_idle_s, limits.snapshot_idle_s) / 4))
         self._lock = lock
         self._connection = connection
-        self._stores: dict[str, SqliteStore] = tables.load_stores(connection)
+        self._stores = stores
         self._closed = False
 
     @classmethod
@@ -61,10 +69,10 @@ class SqliteDatabase:
             StorageCorrupt, StorageUnavailable: SQLite cannot read or write it.
         """
         loop = asyncio.get_running_loop()
-        lock, connection = await loop.run_in_executor(None, _open_file, path, db)
+        lock, connection, stores = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(path, db, lock, connection, limits)
+                return cls(path, db, lock, connection, stores, limits)
         except BaseException:
             connection.close()
             lock.release()
@@ -288,7 +296,7 @@ class SqliteDatabase:
             raise
 
 
-def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection]:
+def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore]]:
     make_private(path)
     lock = FileLock(path)
     try:
@@ -303,7 +311,7 @@ def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection]:
                 connection.execute("PRAGMA journal_size_limit = 67108864")
                 connection.execute("PRAGMA cache_size = -16384")
                 ensure_format(connection, path, db)
-                return lock, connection
+                return lock, connection, tables.load_stores(connection)
             except BaseException:
                 connection.close()
                 raise

@@ -16,7 +16,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from gestalt_store import wire
-from gestalt_store.errors import DatabaseUnusable, StoreError
+from gestalt_store.errors import DatabaseUnusable, StorageCorrupt, StoreError
 from gestalt_store.keys import Encoded
 from gestalt_store.sqlite import tables
 from gestalt_store.sqlite.failures import translated
@@ -102,6 +102,14 @@ def restore(source: Path, base: Path) -> list[str]:
 def check(path: Path) -> list[str]:
     """What is wrong with a database file, empty when nothing is: its structure, and every index row and key."""
     problems: list[str] = []
+    try:
+        _check(path, problems)
+    except StorageCorrupt as error:
+        problems.append(str(error))
+    return problems
+
+
+def _check(path: Path, problems: list[str]) -> None:
     with _reading(path) as connection:
         connection.execute("BEGIN")
         for (text,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
@@ -111,8 +119,8 @@ def check(path: Path) -> list[str]:
             for problem in _check_store(connection, store):
                 problems.append(f"object store {store.name!r}: {problem}")
                 if len(problems) >= _PROBLEM_LIMIT:
-                    return [*problems, "and more"]
-    return problems
+                    problems.append("and more")
+                    return
 
 
 def _check_store(connection: sqlite3.Connection, store: SqliteStore) -> Iterator[str]:

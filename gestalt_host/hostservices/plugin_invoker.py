@@ -74,7 +74,7 @@ class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
                 delegation.principal,
                 plugin,
                 operation,
-                request.params,
+                request.params.SerializeToString(),
                 connection=connection or self._inherited(delegation, plugin),
                 instance=instance,
                 credential_mode=declared.credential_mode,

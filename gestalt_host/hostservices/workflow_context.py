@@ -1,126 +1,116 @@
 """The ``workflow`` struct that a run's plugin or agent sees (semantics.md 12.4), built from the provider's request.
 
-It is made struct to struct: inputs and event data are copied as they are, never taken apart.
+It is written in wire form (``invocation.struct_wire``): inputs and event data are copied as they are.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gestalt_host.workflows.convert import actor_from_proto
+from gestalt_host.invocation.struct_wire import field, list_value, struct_value, text_value, texts
 from gestalt_host.workflows.model import Signal
-from gestalt_host.workflows.signals import actor_members, compacted
+from gestalt_host.workflows.signals import compacted
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.values import to_value
 
 
-def workflow_struct(
-    request: pb.InvokeWorkflowOperationRequest, provider: str, params: Struct, signals: list[Signal]
-) -> Struct:
-    """The struct for one invocation; absent members are left out. ``params``: the plugin target's own input."""
-    result = Struct()
-    _texts(result, runId=request.run_id, provider=provider, executionRef=request.execution_ref)
-    target = _inner(result, "target")
-    if request.target.WhichOneof("kind") == "agent":
-        _agent_target(target, request.target.agent)
-    else:
-        _texts(target, kind="plugin")
-        source = request.target.plugin
-        plugin = _inner(target, "plugin")
-        _texts(
-            plugin,
-            pluginName=source.plugin_name,
-            operation=source.operation,
-            connection=source.connection,
-            instance=source.instance,
-        )
-        _inner(plugin, "input").CopyFrom(params)
-    _trigger(result, request.trigger)
-    _actor(result, "createdBy", request.created_by)
+def workflow_struct(request: pb.InvokeWorkflowOperationRequest, provider: str, signals: list[Signal]) -> bytes:
+    """The serialised struct for one invocation; absent members are left out."""
+    parts = [
+        texts(runId=request.run_id, provider=provider, executionRef=request.execution_ref),
+        field("target", struct_value(_target(request.target))),
+        _trigger(request.trigger),
+        _actor("createdBy", request.created_by),
+    ]
     if request.HasField("published_by"):
-        _actor(result, "publishedBy", request.published_by)
-    if request.input.fields:
-        _inner(result, "input").CopyFrom(request.input)
-    if request.metadata.fields:
-        _inner(result, "metadata").CopyFrom(request.metadata)
+        parts.append(_actor("publishedBy", request.published_by))
+    for name in ("input", "metadata"):
+        content = getattr(request, name).SerializeToString()
+        if content:
+            parts.append(field(name, struct_value(content)))
     if signals:
-        result.fields["signals"].CopyFrom(to_value(compacted(signals)))
-    return result
+        values = [to_value(signal).SerializeToString() for signal in compacted(signals)]
+        parts.append(field("signals", list_value(values)))
+    return b"".join(parts)
 
 
-def _agent_target(target: Struct, source: pb.BoundWorkflowAgentTarget) -> None:
-    _texts(target, kind="agent", agentProvider=source.provider_name, model=source.model)
+def _target(source: pb.BoundWorkflowTarget) -> bytes:
+    if source.WhichOneof("kind") == "agent":
+        return _agent_target(source.agent)
+    plugin = source.plugin
+    members = texts(
+        pluginName=plugin.plugin_name,
+        operation=plugin.operation,
+        connection=plugin.connection,
+        instance=plugin.instance,
+    )
+    own_input = field("input", struct_value(plugin.input.SerializeToString()))
+    return _KIND_PLUGIN + field("plugin", struct_value(members + own_input))
+
+
+def _agent_target(source: pb.BoundWorkflowAgentTarget) -> bytes:
+    parts = [texts(kind="agent", agentProvider=source.provider_name, model=source.model)]
     if source.tool_refs:
-        tools = target.fields["tools"].list_value
-        for ref in source.tool_refs:
-            tool = tools.values.add().struct_value
-            tool.SetInParent()
-            _texts(tool, system=ref.system, plugin=ref.plugin, operation=ref.operation)
+        tools = [texts(system=ref.system, plugin=ref.plugin, operation=ref.operation) for ref in source.tool_refs]
+        parts.append(field("tools", list_value([struct_value(tool) for tool in tools])))
     if source.HasField("output_delivery"):
         delivery = source.output_delivery.target
-        _texts(_inner(target, "outputDelivery"), plugin=delivery.plugin_name, operation=delivery.operation)
+        members = texts(plugin=delivery.plugin_name, operation=delivery.operation)
+        parts.append(field("outputDelivery", struct_value(members)))
+    return b"".join(parts)
 
 
-def _trigger(result: Struct, source: pb.WorkflowRunTrigger) -> None:
+def _trigger(source: pb.WorkflowRunTrigger) -> bytes:
     kind = source.WhichOneof("kind")
     if kind is None:
-        return
-    trigger = _inner(result, "trigger")
-    _texts(trigger, kind=kind)
+        return b""
+    members = texts(kind=kind)
     if kind == "schedule":
-        _texts(trigger, scheduleId=source.schedule.schedule_id)
-        if source.schedule.HasField("scheduled_for"):
-            _texts(trigger, scheduledFor=nanosecond_time(source.schedule.scheduled_for))
+        schedule = source.schedule
+        slot = nanosecond_time(schedule.scheduled_for) if schedule.HasField("scheduled_for") else ""
+        members += texts(scheduleId=schedule.schedule_id, scheduledFor=slot)
     elif kind == "event":
-        _texts(trigger, triggerId=source.event.trigger_id)
-        _event(_inner(trigger, "event"), source.event.event)
+        members += texts(triggerId=source.event.trigger_id)
+        members += field("event", struct_value(_event(source.event.event)))
+    return field("trigger", struct_value(members))
 
 
-def _event(event: Struct, source: pb.WorkflowEvent) -> None:
-    _texts(
-        event,
+def _event(source: pb.WorkflowEvent) -> bytes:
+    members = texts(
         id=source.id,
         source=source.source,
         specVersion=source.spec_version,
         type=source.type,
         subject=source.subject,
+        time=nanosecond_time(source.time) if source.HasField("time") else "",
         dataContentType=source.datacontenttype,
     )
-    if source.HasField("time"):
-        _texts(event, time=nanosecond_time(source.time))
-    _inner(event, "data").CopyFrom(source.data)
+    members += field("data", struct_value(source.data.SerializeToString()))
     if source.extensions:
-        extensions = _inner(event, "extensions")
-        for name in source.extensions:
-            extensions.fields[name].CopyFrom(source.extensions[name])
+        names = source.extensions
+        extensions = b"".join([field(name, names[name].SerializeToString()) for name in names])
+        members += field("extensions", struct_value(extensions))
+    return members
 
 
-def _actor(result: Struct, name: str, source: pb.WorkflowActor) -> None:
-    members = actor_members(actor_from_proto(source))
-    if members:
-        _texts(_inner(result, name), **members)
+def _actor(name: str, source: pb.WorkflowActor) -> bytes:
+    members = texts(
+        subjectId=source.subject_id,
+        subjectKind=source.subject_kind,
+        displayName=source.display_name,
+        authSource=source.auth_source,
+    )
+    return field(name, struct_value(members)) if members else b""
 
 
-def _inner(struct: Struct, name: str) -> Struct:
-    inner: Struct = struct.fields[name].struct_value
-    inner.SetInParent()
-    return inner
-
-
-def _texts(struct: Struct, **members: str) -> None:
-    fields = struct.fields
-    for name, text in members.items():
-        if text:
-            fields[name].string_value = text
+_KIND_PLUGIN = field("kind", text_value("plugin"))
 
 
 def nanosecond_time(stamp: Timestamp) -> str:
     """RFC 3339 in UTC with as many digits of the fraction as it needs, up to nine."""
-    moment = datetime.fromtimestamp(stamp.seconds, UTC)
-    text = f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}"
+    text = datetime.fromtimestamp(stamp.seconds, UTC).isoformat().removesuffix("+00:00")
     if stamp.nanos:
         text += f".{stamp.nanos:09d}".rstrip("0")
     return text + "Z"

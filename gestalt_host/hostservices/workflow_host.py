@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import grpc
-from google.protobuf.struct_pb2 import Struct
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering
@@ -14,7 +13,7 @@ from gestalt_host.supervisor.host_services import HostService
 from gestalt_host.workflows import convert
 from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor
-from gestalt_host.workflows.model import ExecutionReference, Signal, Target
+from gestalt_host.workflows.model import ExecutionReference, Signal
 from gestalt_host.workflows.targets import same_target
 from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
@@ -83,28 +82,24 @@ class WireInvocation:
     def carried_reference(self) -> ExecutionReference:
         return convert.reference_from_proto(self._request.reference)
 
-    def target(self) -> Target | None:
-        return convert.target_from_proto(self._request.target)
+    def target_label(self) -> str:
+        target = self._request.target
+        if target.WhichOneof("kind") == "agent":
+            return f"agent:{target.agent.provider_name}"
+        return f"{target.plugin.plugin_name}.{target.plugin.operation}"
 
     def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
         # Equal messages are equal targets; only others need their normalised forms compared.
         if carried and self._request.target == self._request.reference.target:
             return True
-        return same_target(self.target(), reference.target)
+        return same_target(convert.target_from_proto(self._request.target), reference.target)
 
-    def params(self) -> Struct:
-        own = self._request.target.plugin.input
-        extra = self._request.input
-        if not extra.fields:
-            return own
-        merged = Struct()
-        merged.CopyFrom(own)
-        for name in extra.fields:
-            merged.fields[name].CopyFrom(extra.fields[name])
-        return merged
+    def params(self) -> bytes:
+        # One after the other: of two entries with one key the later counts.
+        return self._request.target.plugin.input.SerializeToString() + self._request.input.SerializeToString()
 
-    def workflow(self, provider: str) -> Struct:
-        return workflow_struct(self._request, provider, self._request.target.plugin.input, self.signals())
+    def workflow(self, provider: str) -> bytes:
+        return workflow_struct(self._request, provider, self.signals())
 
     def signals(self) -> list[Signal]:
         if self._signals is None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from google.protobuf.struct_pb2 import Struct
-
 from gestalt_host.access.authorizer import Access
 from gestalt_host.access.subjects import Actor
 from gestalt_host.packages.catalogue import Catalogue, Operation
@@ -64,8 +62,8 @@ class Credential:
     params: Mapping[str, str] = field(default_factory=dict)
 
 
-Payload = Mapping[str, Any] | Struct
-"""A JSON object: as a dict, or as the struct that it arrived in and leaves in, which is never taken apart."""
+Payload = Mapping[str, Any] | bytes
+"""A JSON object: as a dict, or as a serialised ``google.protobuf.Struct``, which is never taken apart on its way."""
 
 
 @dataclass(frozen=True, slots=True)

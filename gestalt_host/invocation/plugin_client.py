@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
-from google.protobuf.struct_pb2 import Struct
 
 from gestalt_host.errors import PluginUnavailable, ProviderRefused, quoted
 from gestalt_host.invocation.model import Execution, OperationResult, Payload
@@ -25,8 +22,7 @@ class PluginClient:
     def __init__(self, link: ProviderLink, *, base_url: str = "") -> None:
         self._link = link
         self._execute = plugin_pb2_grpc.IntegrationProviderStub(link.channel).Execute
-        base_url = base_url.rstrip("/")
-        self._host = pb.HostContext(public_base_url=base_url) if base_url else None
+        self._base_url = base_url.rstrip("/")
 
     async def execute(self, execution: Execution) -> OperationResult:
         """Call the plugin; a cancelled caller cancels the call.
@@ -37,14 +33,16 @@ class PluginClient:
         """
         request = pb.ExecuteRequest(
             operation=execution.operation,
-            params=_struct(execution.params),
             token=execution.credential.token,
             connection_params=execution.credential.params,
             invocation_id=execution.invocation_id,
-            context=self._context(execution),
             invocation_token=execution.invocation_token,
             idempotency_key=execution.idempotency_key,
         )
+        # Parsing into the message is several times faster than copying messages into it.
+        if execution.params:
+            request.params.MergeFromString(_encoded(execution.params))
+        self._fill_context(request.context, execution)
         try:
             await self._link.wait_ready(READY_WAIT_S)
         except (TimeoutError, GestaltError) as error:
@@ -58,31 +56,21 @@ class PluginClient:
             raise ProviderRefused(code.name, error.details() or f"integration answered {code.name}") from error
         return OperationResult(result.status, result.body)
 
-    def _context(self, execution: Execution) -> pb.RequestContext:
-        subject, credential, access = execution.subject, execution.credential, execution.access
-        members: dict[str, Any] = {
-            "subject": pb.SubjectContext(
-                id=subject.subject_id,
-                kind=subject.subject_kind,
-                display_name=subject.display_name,
-                auth_source=subject.auth_source,
-            ),
-            "credential": pb.CredentialContext(
-                mode=credential.mode,
-                subject_id=credential.subject_id,
-                connection=credential.connection,
-                instance=credential.instance,
-            ),
-            "host": self._host,
-        }
+    def _fill_context(self, context: pb.RequestContext, execution: Execution) -> None:
+        actor, used, access = execution.subject, execution.credential, execution.access
+        subject = context.subject
+        subject.id, subject.kind = actor.subject_id, actor.subject_kind
+        subject.display_name, subject.auth_source = actor.display_name, actor.auth_source
+        credential = context.credential
+        credential.mode, credential.subject_id = used.mode, used.subject_id
+        credential.connection, credential.instance = used.connection, used.instance
         if access.policy:
-            members["access"] = pb.AccessContext(policy=access.policy, role=access.role)
+            context.access.policy, context.access.role = access.policy, access.role
+        if self._base_url:
+            context.host.public_base_url = self._base_url
         if execution.workflow is not None:
-            members["workflow"] = _struct(execution.workflow)
-        return pb.RequestContext(**members)
+            context.workflow.MergeFromString(_encoded(execution.workflow))
 
 
-def _struct(payload: Payload) -> Struct | None:
-    if isinstance(payload, Struct):
-        return payload if payload.fields else None
-    return to_struct(payload) if payload else None
+def _encoded(payload: Payload) -> bytes:
+    return payload if isinstance(payload, bytes) else to_struct(payload).SerializeToString()

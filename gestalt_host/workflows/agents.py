@@ -43,7 +43,7 @@ class AgentTurnFailed(HostError):
 
 @dataclass(frozen=True, slots=True)
 class AgentWork:
-    """One agent run. ``key`` starts every idempotency key of the run, ``workflow`` is the run's context."""
+    """One agent run. ``key`` starts every idempotency key of the run; ``workflow`` is its context, a serialised struct."""
 
     target: AgentTarget
     principal: Principal
@@ -51,7 +51,7 @@ class AgentWork:
     key: str
     run_id: str
     signals: tuple[Signal, ...]
-    workflow: Struct
+    workflow: bytes
 
 
 class AgentTurns:
@@ -209,7 +209,8 @@ def _metadata(work: AgentWork) -> Struct:
         if key in _RESERVED_METADATA or key.startswith(("__gestalt.lifecycle.", "__gestalt.workspace.")):
             raise InvalidInvocation(f"agent session metadata key {quoted(key)} is reserved")
     metadata = to_struct(work.target.metadata)
-    metadata.fields["workflow"].struct_value.CopyFrom(work.workflow)
+    metadata.fields["workflow"].struct_value.Clear()
+    metadata.fields["workflow"].struct_value.MergeFromString(work.workflow)
     return metadata
 
 

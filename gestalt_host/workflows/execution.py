@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from google.protobuf.struct_pb2 import Struct
 
 from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import AuthorizationDenied, HostError, ProviderRefused, ProviderUnavailable, quoted
@@ -22,7 +21,7 @@ from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import OperationResult
 from gestalt_host.workflows.agents import AgentTurns, AgentWork
 from gestalt_host.workflows.client import REFERENCE, WorkflowProviderClient
-from gestalt_host.workflows.model import AgentTarget, ExecutionReference, PluginTarget, Signal, Target
+from gestalt_host.workflows.model import ExecutionReference, PluginTarget, Signal
 from gestalt_host.workflows.reference_store import ReferenceStore
 from gestalt_host.workflows.references import principal_of
 from gestalt_host.workflows.signals import batch_id
@@ -55,18 +54,20 @@ class Invocation(Protocol):
 
     def carried_reference(self) -> ExecutionReference: ...
 
-    def target(self) -> Target | None: ...
+    def target_label(self) -> str:
+        """``plugin.operation``, or ``agent:`` and the provider's name."""
+        ...
 
     def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
         """Whether the call is for the reference's target; ``carried``: the reference is the one that came along."""
         ...
 
-    def params(self) -> Struct:
-        """The plugin target's input overlaid with the input of the call."""
+    def params(self) -> bytes:
+        """The plugin target's input overlaid with the input of the call, as a serialised struct."""
         ...
 
-    def workflow(self, provider: str) -> Struct:
-        """The ``workflow`` struct (semantics.md 12.4)."""
+    def workflow(self, provider: str) -> bytes:
+        """The ``workflow`` struct (semantics.md 12.4), serialised."""
         ...
 
     def signals(self) -> Sequence[Signal]: ...
@@ -236,17 +237,12 @@ class RunExecutor:
     ) -> None:
         if self._observer is None:
             return
-        target = invocation.target()
-        if isinstance(target, PluginTarget):
-            label = f"{target.plugin}.{target.operation}"
-        else:
-            label = f"agent:{target.provider}" if isinstance(target, AgentTarget) else ""
         self._observer(
             RunReport(
                 provider=client.name,
                 run_id=invocation.run_id,
                 trigger=invocation.trigger_kind(),
-                target=label,
+                target=invocation.target_label(),
                 status=status,
                 error=error,
                 duration_s=self._clock() - started,

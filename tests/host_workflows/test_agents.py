@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Ceiling, Principal
@@ -133,8 +132,6 @@ def turns(rig: Rig, agent_link: tuple[FakeAgent, Link]) -> AgentTurns:
 
 
 def work(target: AgentTarget = HELPER, who: Principal = ANN, **members: Any) -> AgentWork:
-    context = Struct()
-    context.update({"runId": "r1"})
     base: dict[str, Any] = {
         "target": target,
         "principal": who,
@@ -142,7 +139,7 @@ def work(target: AgentTarget = HELPER, who: Principal = ANN, **members: Any) -> 
         "key": "workflow:local:r1",
         "run_id": "r1",
         "signals": (),
-        "workflow": context,
+        "workflow": to_struct({"runId": "r1"}).SerializeToString(),
     }
     return AgentWork(**{**base, **members})
 

@@ -47,6 +47,7 @@ from gestalt_host.workflows.signing import ReferenceSigner
 from gestalt_sdk.environment import parse_address
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.values import from_struct
 from tests.host_workflows.conftest import ANN, BOB, KEY, operations
 from tests.host_workflows.fakes import FakePlugin
 from tests.support.links import serving
@@ -207,7 +208,7 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(system:
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
     assert await manager.list_runs(BOB, RunFilter()) == []
-    workflow = system.plugin.requests[0].context.workflow
+    workflow = from_struct(system.plugin.requests[0].context.workflow)
     assert workflow["publishedBy"]["subjectId"] == "user:bob"
     assert workflow["trigger"]["triggerId"] == trigger.id
     assert len({request.idempotency_key for request in system.plugin.requests}) == 10
@@ -269,7 +270,7 @@ async def test_start_cancel_and_signal(system: System) -> None:
     result = await manager.signal_or_start_run(ANN, "order-42", SYNC, Signal(name="go", payload={"action": "x"}))
     assert result.started_run and (await system.finished(ANN, result.run.id)).status == "succeeded"
     request = system.plugin.requests[-1]
-    assert request.context.workflow["signals"][0]["payload"]["action"] == "x"
+    assert from_struct(request.context.workflow)["signals"][0]["payload"]["action"] == "x"
     assert request.idempotency_key.startswith(f"workflow:local:{result.run.id}:signal-batch-")
     stranger = await manager.signal_or_start_run(BOB, "order-42", SYNC, Signal(name="go"))
     assert stranger.run.id != result.run.id, "keys are scoped by subject"

@@ -27,7 +27,7 @@ from gestalt_host.errors import (
     RecursiveCall,
     TokenScopeDenied,
 )
-from gestalt_host.invocation.model import Connection, Plugin
+from gestalt_host.invocation.model import Connection, Payload, Plugin
 from gestalt_host.packages.catalogue import Operation
 from tests.host_workflows.conftest import ANN, BOB, Rig, limited
 
@@ -46,7 +46,8 @@ async def failing(rig: Rig, who: Principal, plugin: str, operation: str, **optio
 async def test_params_travel_as_they_are(rig: Rig) -> None:
     struct = Struct()
     struct.update({"a": [1, {"b": None}]})
-    for params in ({"a": [1, {"b": None}]}, struct):
+    payloads: list[Payload] = [{"a": [1, {"b": None}]}, struct.SerializeToString()]
+    for params in payloads:
         result = await rig.invoker.invoke(ANN, "roadmap", "sync", params, idempotency_key="k", public=True)
         assert (result.status, result.body, result.content_type) == (200, '{"ok":true}', "application/json")
         seen = rig.plugin.requests[-1]

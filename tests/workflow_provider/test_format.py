@@ -1,0 +1,69 @@
+"""The database's format, errors and faults."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from gestalt_workflow import errors, format
+from gestalt_workflow.errors import FormatTooNew, StorageFailed, WorkflowError
+from gestalt_workflow.faults import FAULTS
+from gestalt_workflow.records import FORMAT, SCHEMAS
+
+from gestalt_sdk.faults import fault_of
+from tests.workflow_provider.conftest import World, client_of
+
+
+async def test_an_empty_database_is_made_ready_and_marked(world: World) -> None:
+    await world.engine(start=False)
+    assert set(world.database.stores) == set(SCHEMAS)
+    assert world.database.stores[FORMAT]["format"]["version"] == format.VERSION
+
+
+async def test_opening_a_ready_database_is_one_message(world: World) -> None:
+    await world.engine(start=False)
+    assert client_of(await world.engine(start=False)).count == 1
+
+
+async def test_a_database_that_was_left_half_made_is_finished(world: World) -> None:
+    await world.engine(start=False)
+    del world.database.stores[FORMAT]["format"]
+    await world.engine(start=False)
+    assert world.database.stores[FORMAT]["format"]["version"] == format.VERSION
+
+
+async def test_a_newer_database_is_refused(world: World) -> None:
+    await world.engine(start=False)
+    world.database.stores[FORMAT]["format"]["version"] = format.VERSION + 1
+    with pytest.raises(FormatTooNew, match="install the newer provider again"):
+        await world.engine(start=False)
+
+
+async def test_an_older_database_is_migrated_step_by_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.engine(start=False)
+    steps: list[int] = []
+
+    async def one_to_two(storage: object) -> None:
+        steps.append(1)
+
+    async def two_to_three(storage: object) -> None:
+        steps.append(2)
+
+    monkeypatch.setattr(format, "VERSION", 3)
+    monkeypatch.setattr(format, "MIGRATIONS", {1: one_to_two, 2: two_to_three})
+    await world.engine(start=False)
+    assert steps == [1, 2]
+    assert world.database.stores[FORMAT]["format"]["version"] == 3
+
+
+async def test_a_format_that_is_no_number_is_refused(world: World) -> None:
+    await world.engine(start=False)
+    world.database.stores[FORMAT]["format"]["version"] = "one"
+    with pytest.raises(StorageFailed, match="not a number"):
+        await world.engine(start=False)
+
+
+def test_every_error_has_a_fault() -> None:
+    for _, cls in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(cls, WorkflowError) and cls is not WorkflowError:
+            assert fault_of(cls.__new__(cls), FAULTS) is not None, cls

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+import structlog
+
 from gestalt_host.daemon import commands, help_texts
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
@@ -14,6 +16,8 @@ from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.logs import configure_logging
 
 OPTIONS = ("config", "artifacts-dir")
+
+log = structlog.get_logger()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        log.exception("gestaltd failed", event_name="daemon.failed")
+        print(
+            f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where", file=sys.stderr
+        )
+        return 1
 
 
 def _run(words: list[str]) -> int:

@@ -21,6 +21,7 @@ from gestalt_host.access.users import Users
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.metrics import ProviderMetrics
 from gestalt_host.daemon.preparation import Preparation, prepare_entries
 from gestalt_host.daemon.together import all_of, every_one
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, plugin_failed
@@ -72,6 +73,7 @@ class Host:
         key = await asyncio.to_thread(master_key, config.server.encryption_key)
         preparation = await prepare_entries(config, self._environ, config.artifacts_dir)
         wiring = self._wiring = Wiring(config, key, self._environ, self._console.run)
+        wiring.metrics.register(ProviderMetrics(self._processes))
         await self._start_stores(preparation, wiring)
         await self._open_own_records()
         wiring.add_workflows(preparation.workflows, await self._bind_workflows(config))
@@ -129,11 +131,18 @@ class Host:
 
     def kill(self) -> None:
         """End every process at once, for somebody who does not want to wait."""
+        for process in self._processes():
+            process.kill()
+
+    def _processes(self) -> list[ProviderProcess]:
+        """Every process, in the order in which they are stopped."""
+        found: list[ProviderProcess] = []
         if self._wiring is not None:
-            for process in (*self._wiring.processes.workflows.values(), *self._wiring.processes.plugins.values()):
-                process.kill()
+            processes = self._wiring.processes
+            found += [*processes.workflows.values(), *processes.plugins.values()]
         for store in self._stores.values():
-            store.kill()
+            found += store.processes
+        return found
 
     async def _require_free_port(self) -> None:
         """Fail before any provider is started when the port is taken."""

@@ -41,6 +41,7 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
         if manifest.surfaces:
             names = ", ".join(sorted(manifest.surfaces))
             raise PackageInvalid(f"{manifest.path}: spec.surfaces ({names}) is not supported by this version")
+        _check_config(manifest, entry)
         command = await launch_command(manifest, environ)
         if wanted != "plugin":
             return Prepared(entry, manifest, command)
@@ -48,6 +49,18 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
         return Prepared(entry, manifest, command, await catalogue_of(manifest, command, entry.name, cache_dir, environ))
     except PackageInvalid as error:
         raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}') from error
+
+
+def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
+    if manifest.config_schema is None:
+        return
+    # Few packages have a schema, and the library takes a while to import.
+    from gestalt_host.packages.config_schema import check_config
+
+    try:
+        check_config(manifest, entry.config)
+    except PackageInvalid as error:
+        raise PackageInvalid(f'provider config validation for {wanted_word(entry)} "{entry.name}": {error}') from error
 
 
 def wanted_word(entry: ProviderEntry) -> str:

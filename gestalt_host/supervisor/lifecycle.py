@@ -18,6 +18,7 @@ from gestalt_sdk.values import to_struct
 
 PROTOCOL_VERSION = 3
 CALL_TIMEOUT_S = 30.0
+METADATA_TIMEOUT_S = 45.0
 START_TIMEOUT_S = 120.0
 HEALTH_TIMEOUT_S = 2.0
 POLL_S = 0.025
@@ -91,16 +92,11 @@ async def start_integration(channel: grpc.aio.Channel, name: str, config: Mappin
         ProviderStartFailed: it refused.
     """
     stub = plugin_pb2_grpc.IntegrationProviderStub(channel)
-    while True:
-        try:
-            await stub.GetMetadata(Empty(), timeout=CALL_TIMEOUT_S)
-            break
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                break
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                raise ProviderStartFailed(_prefixed("get provider metadata", error)) from error
-            await asyncio.sleep(POLL_S)
+    try:
+        async with asyncio.timeout(METADATA_TIMEOUT_S):
+            await _ask_for_metadata(stub)
+    except TimeoutError as error:
+        raise ProviderStartFailed(f"get provider metadata: no answer within {METADATA_TIMEOUT_S:g} s") from error
     request = plugin_pb2.StartProviderRequest(name=name, protocol_version=PROTOCOL_VERSION)
     if config:
         try:
@@ -114,6 +110,19 @@ async def start_integration(channel: grpc.aio.Channel, name: str, config: Mappin
             return
         raise ProviderStartFailed(_prefixed("start provider", error)) from error
     _require_version(response.protocol_version)
+
+
+async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> None:
+    while True:
+        try:
+            await stub.GetMetadata(Empty(), timeout=CALL_TIMEOUT_S)
+            return
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise ProviderStartFailed(_prefixed("get provider metadata", error)) from error
+            await asyncio.sleep(POLL_S)
 
 
 async def is_healthy(channel: grpc.aio.Channel) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,6 +27,8 @@ from gestalt_host.supervisor.identity import Identity
 from gestalt_sdk.channels import open_channel
 from gestalt_sdk.environment import Address
 from gestalt_sdk.provider import ProviderKind
+
+RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 
 log = structlog.get_logger()
 
@@ -267,7 +270,7 @@ class ProviderProcess:
             socket=self._socket,
             parent_pid=os.getpid(),
             name=spec.name,
-            services={**self._services.paths, **spec.sockets},
+            services={**self._services.paths, **spec.sockets, **self._runtime_session()},
         )
         started = time.monotonic()
         try:
@@ -292,6 +295,10 @@ class ProviderProcess:
             duration_ms=round((time.monotonic() - started) * 1000),
         )
         return child
+
+    def _runtime_session(self) -> dict[str, str]:
+        """The local runtime's id of this launch, which every plugin is given (contract.md 2.5)."""
+        return {RUNTIME_SESSION_ID: str(uuid.uuid4())} if self.kind is ProviderKind.INTEGRATION else {}
 
     async def _connected(self) -> None:
         while not self._socket.exists():

@@ -150,10 +150,6 @@ class Store:
         for process in self.processes:
             await process.stop(grace_s)
 
-    def kill(self) -> None:
-        for process in self.processes:
-            process.kill()
-
     async def _dedicated_process(self, db: str) -> ProviderProcess:
         key = (db, ())
         if key not in self._dedicated:

@@ -1,0 +1,30 @@
+"""What `/metrics` shows of provider processes; read when it is asked for, not counted along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gestalt_host.supervisor import ProviderProcess
+
+LABELS = ("provider", "kind")
+
+
+class ProviderMetrics(Collector):
+    """Up or down, and how often started again, for every provider process."""
+
+    def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
+        self._processes = processes
+
+    def collect(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily("gestalt_provider_up", "1 while the provider is ready, else 0.", labels=LABELS)
+        restarts = CounterMetricFamily(
+            "gestalt_provider_restarts", "Starts after the first one since the host was started.", labels=LABELS
+        )
+        for process in self._processes():
+            labels = (process.name, process.kind.value)
+            up.add_metric(labels, float(process.is_ready))
+            restarts.add_metric(labels, process.restarts)
+        return (up, restarts)

@@ -43,7 +43,12 @@ class AgentTurnFailed(HostError):
 
 @dataclass(frozen=True, slots=True)
 class AgentWork:
-    """One agent run. ``key`` starts every idempotency key of the run; ``workflow`` is its context, a serialised struct."""
+    """One agent run.
+
+    Attributes:
+        key: Start of every idempotency key of the run.
+        workflow: The run's context, a serialised struct.
+    """
 
     target: AgentTarget
     principal: Principal

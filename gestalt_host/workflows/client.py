@@ -38,6 +38,8 @@ from gestalt_sdk.values import to_timestamp
 
 DEADLINE_S = 30.0
 
+YIELD_EVERY = 128
+
 RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
@@ -90,11 +92,20 @@ class WorkflowProviderClient:
         answer = await self._call(self._stub.GetRun, pb.GetWorkflowProviderRunRequest(run_id=run_id))
         return convert.run_from_proto(answer, self.name)
 
-    async def runs_of(self, subjects: Iterable[str]) -> list[Owned[Run]]:
-        """Every run whose execution reference belongs to one of the subjects, revoked ones too."""
+    async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Owned[Run]]:
+        """Every run whose execution reference belongs to one of the subjects, revoked ones too.
+
+        ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all.
+        """
+
+        def wanted(run: pb.BoundWorkflowRun) -> bool:
+            if plugin and run.target.plugin.plugin_name.strip() != plugin:
+                return False
+            return not status or convert.status_from_proto(int(run.status)) == status
 
         async def fetch() -> Iterable[Any]:
-            return (await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())).runs
+            runs = (await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())).runs
+            return filter(wanted, runs) if plugin or status else runs
 
         return await self._owned(fetch, subjects, convert.run_from_proto, active_only=False)
 
@@ -315,14 +326,21 @@ class WorkflowProviderClient:
                 raise messages
             return []
         owned = []
+        known: dict[str, ExecutionReference] = {}
         for message in messages:
             found = references.get(message.execution_ref.strip())
-            if found is not None:
-                item = read(message, self.name)
-                reference = convert.reference_from_proto(found)
-                # Equal messages are equal targets; only others need their normalised forms compared.
-                same = message.target == found.target or same_target(item.target, reference.target)
-                owned.append(Owned(item, reference, same))
+            if found is None:
+                continue
+            item = read(message, self.name)
+            reference = known.get(found.id)
+            if reference is None:
+                reference = known[found.id] = convert.reference_from_proto(found)
+            # Equal messages are equal targets; only others need their normalised forms compared.
+            same = message.target == found.target or same_target(item.target, reference.target)
+            owned.append(Owned(item, reference, same))
+            if len(owned) % YIELD_EVERY == 0:
+                # A long list must not hold up the runs that are being invoked.
+                await asyncio.sleep(0)
         return owned
 
     async def _call(self, method: Any, request: Any, *, wait: bool = True) -> Any:

@@ -5,6 +5,7 @@ What differs between them is in ``schedules`` and ``triggers``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,9 +107,10 @@ class ManagedObjects(Generic[Managed, Request]):
             scope = idempotency_scope(who.subject_id, who.caller_plugin, idempotency_key)
         object_id = self._kind.new_id(scope)
         if scope:
-            existing = await self._own(who, client, object_id)
+            existing = await self._own(who, object_id)
             if existing is not None:
-                if self._kind.same(existing, request) and same_target(existing.target, target):
+                same_place = existing.provider == client.name
+                if same_place and self._kind.same(existing, request) and same_target(existing.target, target):
                     return existing
                 raise InvalidInvocation(f"workflow {self._kind.word} idempotency key reused with different request")
         reference = self._reference(who, client, target, self._kind.reference_id(object_id, scope))
@@ -197,18 +199,23 @@ class ManagedObjects(Generic[Managed, Request]):
         extra = self._resolver.declared_permissions(who, target)
         return reference_for(who, client.name, target, reference_id, extra)
 
-    async def _own(self, who: Principal, client: WorkflowProviderClient, object_id: str) -> Managed | None:
-        """The object with a derived id that an earlier request of this caller made, in the selected provider."""
-        try:
-            found = await self._kind.get(client, object_id)
-        except ProviderRefused as error:
-            if error.code == "NOT_FOUND":
+    async def _own(self, who: Principal, object_id: str) -> Managed | None:
+        """The object with a derived id that an earlier request of this caller made, in whichever provider it is."""
+
+        async def find(client: WorkflowProviderClient) -> Managed | None:
+            try:
+                found = await self._kind.get(client, object_id)
+            except ProviderRefused as error:
+                if error.code == "NOT_FOUND":
+                    return None
+                raise
+            reference = await self._references.find(client, found.execution_ref)
+            if reference is None or reference.revoked_at is not None or reference.retired_at is not None:
                 return None
-            raise
-        reference = await self._references.find(client, found.execution_ref)
-        if reference is None or reference.subject_id != who.subject_id or reference.revoked_at is not None:
-            return None
-        return found
+            return found if reference.subject_id == who.subject_id else None
+
+        answers = await asyncio.gather(*map(find, self._providers.all()))
+        return next((found for found in answers if found is not None), None)
 
     async def _upsert(self, client: WorkflowProviderClient, write: Write[Request]) -> Managed:
         """Write the object; when that fails its new reference is revoked.

@@ -11,7 +11,6 @@ from gestalt_host.errors import InvalidArgument, InvalidInvocation, ObjectNotFou
 from gestalt_host.workflows.client import Owned, WorkflowProviderClient
 from gestalt_host.workflows.model import (
     ExecutionReference,
-    PluginTarget,
     Run,
     RunFilter,
     Signal,
@@ -54,15 +53,12 @@ class Runs:
     async def list(self, who: Principal, run_filter: RunFilter, *, owner: str = "") -> list[Run]:
         """The caller's runs, newest first, those of deleted schedules and triggers too."""
 
+        plugin, status = run_filter.plugin.strip(), run_filter.status.strip()
+
         async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Owned[Run]]:
-            return await client.runs_of(subjects)
+            return await client.runs_of(subjects, plugin=plugin, status=status)
 
         runs = await self._visibility.list(who, fetch, owner)
-        plugin, status = run_filter.plugin.strip(), run_filter.status.strip()
-        if plugin:
-            runs = [run for run in runs if isinstance(run.target, PluginTarget) and run.target.plugin == plugin]
-        if status:
-            runs = [run for run in runs if run.status == status]
         runs.sort(key=lambda run: run.id)
         runs.sort(key=lambda run: run.created_at or _EPOCH, reverse=True)
         return runs

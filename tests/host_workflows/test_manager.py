@@ -528,6 +528,8 @@ async def test_a_repeated_key_is_the_first_object(rig: Rig, things: Any) -> None
         await things.create(ANN, things.request(POST), idempotency_key="k1")
     with pytest.raises(InvalidInvocation):
         await things.create(ANN, things.request(paused=True), idempotency_key="k1")
+    with pytest.raises(InvalidInvocation):
+        await things.create(ANN, things.request(provider="other"), idempotency_key="k1")
     others = [
         await things.create(BOB, things.request(), idempotency_key="k1"),
         await things.create(Principal(ANN.actor, caller_plugin="slack"), things.request(), idempotency_key="k1"),

@@ -191,6 +191,16 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     assert await manager.list_event_triggers(who) == []
 
 
+async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System) -> None:
+    request = ScheduleRequest("0 3 * * *", SYNC)
+    made = await system.manager.create_schedule(ANN, request, idempotency_key="k")
+    assert (await system.manager.create_schedule(ANN, request, idempotency_key="k")) == made
+    await system.manager.delete_schedule(ANN, made.id)
+    again = await system.manager.create_schedule(ANN, request, idempotency_key="k")
+    assert again.id == made.id and await system.manager.list_schedules(ANN) == [again]
+    assert await system.manager.get_schedule(ANN, again.id) == again
+
+
 async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(system: System) -> None:
     manager = system.manager
     trigger = await manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))

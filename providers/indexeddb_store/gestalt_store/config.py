@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from gestalt_store.sqlite.database import Limits
 
 _KEYS = ("dsn", "table_prefix", "prefix", "schema", "limits")
 _LIMITS = ("lock_wait_s", "transaction_idle_s", "snapshot_idle_s")
+_CONNECTIONS = "connections"
 _SQLITE = "sqlite://"
-_DSN_FORMS = "sqlite://PATH or sqlite://:memory:"
+_POSTGRES = ("postgresql://", "postgres://")
+_DSN_FORMS = "sqlite://PATH, sqlite://:memory: or postgresql://[USER[:PASSWORD]@][HOST][:PORT]/DATABASE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,15 @@ class StoreConfig:
     """One accepted configuration.
 
     Attributes:
-        path: The DSN's file; None for a database in memory.
+        path: The DSN's file; None for a database in memory, and for PostgreSQL.
         db: Database of the provider's own socket; blank for the unnamed one.
+        conninfo: The DSN of PostgreSQL, which may hold a password; None for SQLite.
     """
 
     path: Path | None
     db: str
     limits: Limits
+    conninfo: str | None = field(default=None, repr=False)
 
 
 def read_config(config: Mapping[str, Any]) -> tuple[StoreConfig, list[str]]:
@@ -37,15 +41,15 @@ def read_config(config: Mapping[str, Any]) -> tuple[StoreConfig, list[str]]:
         ConfigInvalid: naming every key that is wrong, its value and what is accepted.
     """
     problems: list[str] = []
-    path = _read_dsn(config, problems)
+    path, conninfo = _read_dsn(config, problems)
     db = _read_db(config, problems)
     limits = _read_limits(config, problems)
     if problems:
         raise ConfigInvalid("; ".join(problems))
     warnings = [f"unknown configuration key {key!r}" for key in sorted(set(config) - set(_KEYS))]
     given = config.get("limits") or {}
-    warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(set(given) - set(_LIMITS))]
-    return StoreConfig(path, db, limits), warnings
+    warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(set(given) - {*_LIMITS, _CONNECTIONS})]
+    return StoreConfig(path, db, limits, conninfo), warnings
 
 
 def _text(config: Mapping[str, Any], key: str, problems: list[str]) -> str:
@@ -58,17 +62,43 @@ def _text(config: Mapping[str, Any], key: str, problems: list[str]) -> str:
     return value
 
 
-def _read_dsn(config: Mapping[str, Any], problems: list[str]) -> Path | None:
+def _read_dsn(config: Mapping[str, Any], problems: list[str]) -> tuple[Path | None, str | None]:
+    """The file, or the DSN of PostgreSQL; neither for a database in memory."""
     before = len(problems)
-    dsn = _text(config, "dsn", problems).strip()
-    if len(problems) > before:
-        return None
+    # Not by ``_text``: whatever stands there may hold a password.
+    dsn = config.get("dsn")
+    if dsn is not None and not isinstance(dsn, str):
+        problems.append(f"dsn is of type {type(dsn).__name__}; a text is expected, {_DSN_FORMS}")
+        return None, None
+    dsn = (dsn or "").strip()
     if not dsn:
         problems.append(f"dsn is missing; accepted are {_DSN_FORMS}")
+    elif dsn.startswith(_POSTGRES):
+        return None, _read_conninfo(dsn, problems)
+    if len(problems) > before:
+        return None, None
+    return _read_path(dsn, problems), None
+
+
+def _read_conninfo(dsn: str, problems: list[str]) -> str | None:
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        problems.append(
+            "dsn: PostgreSQL needs the package psycopg, which is not installed: pip install 'gestalt[postgres]'"
+        )
         return None
-    if dsn.startswith(("postgres://", "postgresql://")):
-        problems.append(f"dsn: PostgreSQL is not served by this version; accepted are {_DSN_FORMS}")
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        # The library's text quotes the DSN, password and all.
+        problems.append(f"dsn cannot be read as a DSN of PostgreSQL; accepted are {_DSN_FORMS}")
         return None
+    return dsn
+
+
+def _read_path(dsn: str, problems: list[str]) -> Path | None:
     rest = dsn.removeprefix(_SQLITE) if dsn.startswith(_SQLITE) else ""
     if not rest or "\x00" in rest:
         # Only the scheme is shown: the rest of another database's DSN may hold a password.
@@ -105,9 +135,9 @@ def _read_limits(config: Mapping[str, Any], problems: list[str]) -> Limits:
     if given is None:
         return Limits()
     if not isinstance(given, Mapping):
-        problems.append(f"limits is {given!r}; a mapping of {', '.join(_LIMITS)} is expected")
+        problems.append(f"limits is {given!r}; a mapping of {', '.join((*_LIMITS, _CONNECTIONS))} is expected")
         return Limits()
-    accepted: dict[str, float] = {}
+    accepted: dict[str, Any] = {}
     for key in _LIMITS:
         value = given.get(key)
         if value is None:
@@ -116,4 +146,12 @@ def _read_limits(config: Mapping[str, Any], problems: list[str]) -> Limits:
             problems.append(f"limits.{key} is {value!r}; seconds from 0.05 to 86400 are expected")
         else:
             accepted[key] = float(value)
+    connections = given.get(_CONNECTIONS)
+    if connections is not None:
+        # Numbers arrive as doubles.
+        whole = isinstance(connections, (int, float)) and not isinstance(connections, bool)
+        if not whole or connections != int(connections) or not 6 <= connections <= 1000:
+            problems.append(f"limits.{_CONNECTIONS} is {connections!r}; a whole number from 6 to 1000 is expected")
+        else:
+            accepted[_CONNECTIONS] = int(connections)
     return Limits(**accepted)

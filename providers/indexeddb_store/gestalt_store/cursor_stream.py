@@ -9,7 +9,7 @@ from gestalt_store.cursors import Cursor
 from gestalt_store.databases import View
 from gestalt_store.engine import Entry, Walk
 from gestalt_store.entries import entry_message
-from gestalt_store.errors import Invalid, Undecodable
+from gestalt_store.errors import Invalid, ObjectStoreNotFound, Undecodable
 from gestalt_store.ranges import index_span, primary_span
 from gestalt_store.streams import Frames
 from gestalt_store.values import from_key_value
@@ -30,7 +30,7 @@ async def cursor_stream(view: View, frames: Frames, _: Any) -> None:
         raise Invalid("first message must be OpenCursorRequest")
     opening = frame.open
     prefetch = max(0, min(opening.prefetch, PREFETCH_LIMIT))
-    cursor = await Cursor.open(view.database, _walk(view, opening))
+    cursor = await _open(view, opening)
     cursor.on_expiry(frames.expire)
     try:
         await frames.write(_ACKNOWLEDGED)
@@ -44,6 +44,16 @@ async def cursor_stream(view: View, frames: Frames, _: Any) -> None:
             await frames.write(await _answer(cursor, kind, command, prefetch))
     finally:
         cursor.close()
+
+
+async def _open(view: View, opening: Any) -> Cursor:
+    version = view.database.version
+    try:
+        return await Cursor.open(view.database, _walk(view, opening))
+    except ObjectStoreNotFound:
+        if not await view.changed(version):
+            raise
+        return await Cursor.open(view.database, _walk(view, opening))
 
 
 def _walk(view: View, opening: Any) -> Walk:

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gestalt_store.config import StoreConfig
+from gestalt_store.engine import Database
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
 from gestalt_store.schema import StoreSchema
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.files import MemoryFolder, database_path
 
+if TYPE_CHECKING:
+    from gestalt_store.postgres.server import Server
+
 
 class Databases:
-    """Every database of a DSN; bindings with one db share one object and so one writer."""
+    """Every database of a DSN; bindings with one db share one object and so one writer.
+
+    For SQLite each is a file of its own beside the DSN's path, for PostgreSQL a schema.
+    """
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
-        self._memory = MemoryFolder() if config.path is None else None
-        self._open: dict[str, SqliteDatabase] = {}
-        self._opening: dict[str, asyncio.Task[SqliteDatabase]] = {}
+        self._server: Server | None = None
+        self._memory: MemoryFolder | None = None
+        if config.conninfo is not None:
+            # Imported when it is wanted: a store on SQLite needs no PostgreSQL client.
+            from gestalt_store.postgres.server import Server
+
+            self._server = Server(config.conninfo, config.limits)
+        elif config.path is None:
+            self._memory = MemoryFolder()
+        self._open: dict[str, Database] = {}
+        self._opening: dict[str, asyncio.Task[Database]] = {}
         self._closed = False
 
-    def opened(self, db: str) -> SqliteDatabase | None:
+    def opened(self, db: str) -> Database | None:
         """The database if it is open already."""
         return self._open.get(db)
 
-    async def open(self, db: str) -> SqliteDatabase:
+    async def open(self, db: str) -> Database:
         """The database, opened or created when this is its first use.
 
         Raises:
@@ -51,12 +66,18 @@ class Databases:
         self._open.clear()
         if self._memory is not None:
             self._memory.close()
+        if self._server is not None:
+            await self._server.close()
 
-    async def _open_now(self, db: str) -> SqliteDatabase:
-        base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
-        assert base is not None
+    async def _open_now(self, db: str) -> Database:
         try:
-            database = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
+            database: Database
+            if self._server is not None:
+                database = await self._server.open(db)
+            else:
+                base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
+                assert base is not None
+                database = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
             self._open[db] = database
             return database
         finally:
@@ -100,7 +121,7 @@ class View:
 
     __slots__ = ("_allowed", "database")
 
-    def __init__(self, database: SqliteDatabase, allowed: frozenset[str]) -> None:
+    def __init__(self, database: Database, allowed: frozenset[str]) -> None:
         self.database = database
         self._allowed = allowed
 
@@ -109,6 +130,11 @@ class View:
         if self._allowed and name not in self._allowed:
             raise ObjectStoreNotFound(name)
         return self.database.store(name)
+
+    async def changed(self, version: int) -> bool:
+        """Whether other processes have changed the stores since ``version`` of the database was read."""
+        await self.database.refresh()
+        return self.database.version != version
 
     async def create_store(self, name: str, schema: StoreSchema) -> None:
         self._check(name)

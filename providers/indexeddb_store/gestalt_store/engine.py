@@ -1,4 +1,5 @@
-"""What the service asks of a storage engine; ``sqlite`` is the implementation for one file and one process.
+"""What the service asks of a storage engine; ``sqlite`` is the implementation for one file and one process,
+``postgres`` the one for any number of processes on one database.
 
 The service speaks in stores, encoded keys and spans; an engine keeps them, runs reads on a snapshot, orders writes and
 transactions, and makes them durable. Its errors are those of ``errors``.
@@ -164,6 +165,13 @@ class Database(Operations, Protocol):
     def store(self, name: str) -> Any:
         """The store; ``ObjectStoreNotFound`` when there is none."""
 
+    @property
+    def version(self) -> int:
+        """Changes with every change of the stores by another process that was noticed."""
+
+    async def refresh(self) -> None:
+        """Look for stores that another process created or deleted."""
+
     async def create_store(self, name: str, schema: StoreSchema) -> None: ...
     async def delete_store(self, name: str) -> None: ...
     async def begin(self, names: Sequence[str], *, readonly: bool, relaxed: bool) -> Transaction: ...
@@ -173,3 +181,7 @@ class Database(Operations, Protocol):
 
     async def get_many(self, store: Any, primary_keys: Sequence[bytes]) -> list[bytes]: ...
     async def apply(self, entries: Sequence[Conditional], *, return_current: bool, relaxed: bool) -> list[Outcome]: ...
+    async def check_readable(self) -> None:
+        """Raise when the database cannot be read."""
+
+    async def close(self) -> None: ...

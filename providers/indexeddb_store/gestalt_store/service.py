@@ -20,7 +20,7 @@ from gestalt_sdk.faults import status_of
 from gestalt_store import batch, wire
 from gestalt_store.cursor_stream import cursor_stream
 from gestalt_store.databases import Access, View
-from gestalt_store.errors import FAULTS, AnswerTooLarge
+from gestalt_store.errors import FAULTS, AnswerTooLarge, ObjectStoreNotFound
 from gestalt_store.operations import OPERATIONS, Operation
 from gestalt_store.schema import StoreSchema
 from gestalt_store.streams import Frames
@@ -99,7 +99,16 @@ def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
 
     async def call(data: bytes, context: ServerContext) -> bytes:
         try:
-            result = await answer(await access.view(), decode(data))
+            view = await access.view()
+            request = decode(data)
+            version = view.database.version
+            try:
+                result = await answer(view, request)
+            except ObjectStoreNotFound:
+                # Another process on the same database may have created it, or deleted and created it again.
+                if not await view.changed(version):
+                    raise
+                result = await answer(view, request)
             if len(result) > ANSWER_LIMIT_BYTES:
                 raise AnswerTooLarge(
                     "the answer exceeds 64 MiB, the most that one message carries; "

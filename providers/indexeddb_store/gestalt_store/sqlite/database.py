@@ -29,11 +29,13 @@ MANY = 300
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long clients may keep others waiting; all in seconds."""
+    """How long clients may keep others waiting, in seconds, and how much of a server they may take."""
 
     lock_wait_s: float = 15.0
     transaction_idle_s: float = 30.0
     snapshot_idle_s: float = 120.0
+    connections: int = 48
+    """Only for PostgreSQL: most connections of this process, over all its databases."""
 
 
 class SqliteDatabase:
@@ -99,6 +101,11 @@ class SqliteDatabase:
             raise ObjectStoreNotFound(name)
         return found
 
+    version = 0
+
+    async def refresh(self) -> None:
+        """Nothing: no other process can have changed the stores."""
+
     async def create_store(self, name: str, schema: StoreSchema) -> None:
         """Create the store, or find that it is there with this schema.
 
@@ -112,7 +119,7 @@ class SqliteDatabase:
         try:
             if self._matches(name, schema):
                 return
-            store = await self.writer.submit(lambda c: tables.create_store(c, name, schema), weight=HEAVY)
+            store = await self.writer.submit(lambda c: tables.create_store(c, name, schema), weight=HEAVY).future
             self._stores[name] = store
         finally:
             self.locks.release(claim)
@@ -131,7 +138,7 @@ class SqliteDatabase:
                 store.dropped = True
 
             try:
-                await self.writer.submit(drop, (store,), weight=HEAVY)
+                await self.writer.submit(drop, (store,), weight=HEAVY).future
             except BaseException:
                 store.dropped = False
                 raise
@@ -263,7 +270,7 @@ class SqliteDatabase:
     ) -> Any:
         """Run a write once no transaction holds its stores; its turn comes before that of transactions begun later."""
         if all(self.locks.free(store.name) for store in stores):
-            return await self.writer.submit(body, stores, weight=weight, relaxed=relaxed)
+            return await self.writer.submit(body, stores, weight=weight, relaxed=relaxed).future
         names = [store.name for store in stores]
         claim = self.locks.claim(names, exclusive=True, owner="a write")
         await self.locks.granted(claim, self.limits.lock_wait_s)
@@ -272,7 +279,7 @@ class SqliteDatabase:
         finally:
             # The writer works in order: whoever is next comes after this write without the lock.
             self.locks.release(claim)
-        return await job
+        return await job.future
 
     # Transactions.
 

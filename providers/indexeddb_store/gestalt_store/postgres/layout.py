@@ -1,0 +1,158 @@
+"""The layout of a database in a schema of PostgreSQL, its format number, and the ladder from older formats.
+
+Format 1: ``facts`` (format, name of the database), ``stores`` (one row for each object store, its schema as wire
+bytes), ``dropped`` (deleted stores whose tables are not gone yet). For store N the tables ``records_N`` and ``lock_N``,
+for its index at position P of the schema ``index_N_P``; ``tables`` describes them. Names are kept as bytes, because
+text of PostgreSQL cannot hold every text. The function ``present`` makes each statement on a deleted store fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from gestalt_store.errors import DatabaseUnusable
+from gestalt_store.postgres.failures import STORE_GONE, translate_opening
+from gestalt_store.postgres.pool import Command, Connection, Pool
+
+FORMAT = 1
+UNNAMED = "gestalt_indexeddb"
+"""Schema of the database without a name."""
+_LONGEST_NAME = 63
+_RESERVED = ("pg_", "information_schema")
+
+STEPS: dict[int, Callable[[str], list[str]]] = {}
+"""For each older format the statements that lead to the next one, given the quoted schema."""
+
+
+def schema_name(db: str) -> str:
+    """The schema of a database: its own name where PostgreSQL can have it, else one made from it.
+
+    Raises:
+        DatabaseUnusable: the name holds a NUL.
+    """
+    if "\x00" in db:
+        raise DatabaseUnusable(f"database {db!r}: PostgreSQL accepts no NUL in the name of a schema")
+    if not db:
+        return UNNAMED
+    name = f"_{db}" if db.startswith(_RESERVED) else db
+    raw = name.encode()
+    if len(raw) > _LONGEST_NAME:
+        # Identifiers longer than that are cut off by the server without a word.
+        name = raw[:40].decode(errors="ignore") + "_" + hashlib.sha256(raw).hexdigest()[:20]
+    return name
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def ensure_layout(pool: Pool, db: str) -> str:
+    """Create the schema and its layout, migrate an older one, refuse what is not ours; returns the quoted schema.
+
+    Raises:
+        DatabaseUnusable: another program's schema, a newer format, another database's schema, missing privileges.
+        StorageUnavailable: the server cannot be reached.
+    """
+    name = schema_name(db)
+    connection = await pool.take()
+    try:
+        found = await _facts(connection, name)
+        if found is None or int(found[b"format"]) < FORMAT:
+            await _change(connection, name, db, pool.where)
+            found = await _facts(connection, name)
+            assert found is not None
+    except psycopg.Error as error:
+        raise translate_opening(error, pool.where) from error
+    finally:
+        pool.give_back(connection)
+    _check(found, name, db, pool.where)
+    return quoted(name)
+
+
+def _check(facts: dict[bytes, bytes], name: str, db: str, where: str) -> None:
+    number = int(facts[b"format"])
+    if number > FORMAT:
+        raise DatabaseUnusable(
+            f"schema {name!r} of {where} has format {number}, this version reads up to {FORMAT}: a newer version wrote "
+            "it; use that one, or restore a backup made before the upgrade"
+        )
+    owner = facts[b"db"].decode()
+    if owner != db:
+        raise DatabaseUnusable(
+            f"schema {name!r} of {where} holds database {owner!r}, not {db!r}; choose another schema"
+        )
+
+
+async def _facts(connection: Connection, name: str) -> dict[bytes, bytes] | None:
+    """What the schema says of itself; None when it has no layout yet."""
+    there = await connection.run(
+        [
+            Command(
+                "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE n.nspname = $1 AND c.relname = 'facts' AND c.relkind = 'r'",
+                [name],
+                prepare=False,
+            )
+        ]
+    )
+    if not there[0]:
+        return None
+    rows = await connection.run([Command(f"SELECT name, value FROM {quoted(name)}.facts", prepare=False)])
+    return {bytes(key): bytes(value) for key, value in rows[0]}
+
+
+async def _change(connection: Connection, name: str, db: str, where: str) -> None:
+    """Create the layout, or climb the ladder; one process at a time, all or nothing."""
+
+    async def run(sql: str, *parameters: Any) -> list[Any]:
+        return (await connection.run([Command(sql, parameters, prepare=False)]))[0]
+
+    await run("BEGIN")
+    await run("SELECT pg_advisory_xact_lock(hashtextextended('gestalt indexeddb ' || $1, 0))", name)
+    facts = await _facts(connection, name)
+    if facts is None:
+        others = await run(
+            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1", name
+        )
+        if others[0][0]:
+            raise DatabaseUnusable(
+                f"schema {name!r} of {where} holds tables of another program; give the store a schema of its own"
+            )
+        for statement in creation(quoted(name)):
+            await run(statement)
+        await run(f"INSERT INTO {quoted(name)}.facts VALUES ('db', $1)", db.encode())
+    else:
+        number = int(facts[b"format"])
+        while number < FORMAT:
+            step = STEPS.get(number)
+            if step is None:
+                raise DatabaseUnusable(
+                    f"schema {name!r} of {where} has format {number}, which no released version wrote"
+                )
+            for statement in step(quoted(name)):
+                await run(statement)
+            number += 1
+            await run(f"UPDATE {quoted(name)}.facts SET value = $1 WHERE name = 'format'", str(number).encode())
+    await run("COMMIT")
+
+
+def creation(schema: str) -> list[str]:
+    """The statements that make an empty database in the quoted schema."""
+    body = (
+        f"BEGIN PERFORM 1 FROM {schema}.stores WHERE id = wanted; IF NOT FOUND THEN "
+        f"RAISE EXCEPTION 'object store deleted' USING ERRCODE = '{STORE_GONE}'; END IF; RETURN true; END"
+    ).replace("'", "''")
+    return [
+        f"CREATE SCHEMA IF NOT EXISTS {schema}",
+        f"CREATE TABLE {schema}.facts (name bytea PRIMARY KEY, value bytea NOT NULL)",
+        f"CREATE TABLE {schema}.stores (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+        "name bytea NOT NULL UNIQUE, schema bytea NOT NULL)",
+        f"CREATE TABLE {schema}.dropped (id bigint PRIMARY KEY, indexes integer NOT NULL)",
+        f"CREATE FUNCTION {schema}.present(wanted bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS '{body}'",
+        f"INSERT INTO {schema}.facts VALUES ('format', '{FORMAT}')",
+    ]

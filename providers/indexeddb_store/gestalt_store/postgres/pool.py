@@ -1,0 +1,326 @@
+"""Connections to one PostgreSQL server: how they are set up, shared, cleaned and given up.
+
+Statements go to the server as they are, with ``$1`` for parameters, several of them in one round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PipelineStatus, TransactionStatus
+
+from gestalt_store.errors import DatabaseUnusable, StorageUnavailable
+from gestalt_store.postgres.failures import lost, translate, translate_opening
+
+Row = tuple[Any, ...]
+
+OLDEST_SERVER = 130000
+RESERVED = 4
+"""Connections that cursors and transactions, which keep theirs for long, leave to single calls."""
+KEEP_IDLE_S = 60.0
+CLEANING_LIMIT_S = 10.0
+SUSPECT_S = 1.0
+_PREPARED = 2000
+
+_SESSION = """
+SET search_path = pg_catalog;
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SET default_transaction_deferrable = off;
+SET bytea_output = 'hex';
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_sort = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_material = off;
+SET enable_memoize = off;
+SET jit = off;
+SET statement_timeout = 0;
+SET lock_timeout = {lock_ms};
+SET idle_in_transaction_session_timeout = {idle_ms};
+"""
+# Every statement here is a walk along a b-tree, so the planner is kept from choosing anything else: what it would
+# estimate for a young table without statistics, or for a parameter it does not know, is no ground for scanning it all.
+
+log = structlog.get_logger()
+
+
+class Command(NamedTuple):
+    """One statement. Those that are worth it are prepared once for each connection."""
+
+    sql: str
+    parameters: Sequence[Any] = ()
+    prepare: bool = True
+
+
+class Connection:
+    """One connection; used by one task at a time."""
+
+    __slots__ = ("held", "idle_since", "raw", "reused", "suspect")
+
+    def __init__(self, raw: AsyncConnection[Row]) -> None:
+        self.raw = raw
+        self.reused = False
+        """Whether it has been idle since it last proved to be alive."""
+        self.suspect = False
+        """Whether it had been idle for so long that it may well be dead."""
+        self.held = False
+        self.idle_since = 0.0
+
+    async def run(self, commands: Sequence[Command]) -> list[list[Row]]:
+        """Send the commands in one round trip; the rows of each, or ``[(number of rows changed,)]``.
+
+        Raises:
+            psycopg.Error: of the first command that failed; those behind it are not executed.
+        """
+        cursors = [self.raw.cursor(binary=True) for _ in commands]
+        if len(commands) == 1:
+            await _execute(cursors[0], commands[0])
+        else:
+            async with self.raw.pipeline():
+                for cursor, command in zip(cursors, commands, strict=True):
+                    await _execute(cursor, command)
+        self.reused = self.suspect = False
+        return [[(cursor.rowcount,)] if cursor.description is None else await cursor.fetchall() for cursor in cursors]
+
+    @property
+    def alive(self) -> bool:
+        return not self.raw.closed and not self.raw.broken
+
+    @property
+    def clean(self) -> bool:
+        """Whether the next caller can have it as it is."""
+        connection = self.raw.pgconn
+        return (
+            connection.transaction_status == TransactionStatus.IDLE and connection.pipeline_status == PipelineStatus.OFF
+        )
+
+    @property
+    def cleanable(self) -> bool:
+        """Whether a rollback is all that is missing."""
+        connection = self.raw.pgconn
+        return (
+            connection.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+            and connection.pipeline_status == PipelineStatus.OFF
+        )
+
+
+async def _execute(cursor: Any, command: Command) -> None:
+    await cursor.execute(command.sql, command.parameters, prepare=command.prepare)
+
+
+class Pool:
+    """At most ``limit`` connections, opened when they are needed, closed when they have not been for a while.
+
+    Who asks while all are in use waits its turn, for a limited time.
+    """
+
+    def __init__(self, conninfo: str, *, limit: int, wait_s: float, lock_wait_s: float, idle_limit_s: float) -> None:
+        """``conninfo`` may hold a password: it is kept here and shown nowhere."""
+        given = conninfo_to_dict(conninfo)
+        usual: dict[str, Any] = {
+            "connect_timeout": 10,
+            "tcp_user_timeout": 30_000,
+            "application_name": "gestalt indexeddb",
+        }
+        self._conninfo = make_conninfo(conninfo, **{key: value for key, value in usual.items() if key not in given})
+        self._session = _SESSION.format(lock_ms=int(lock_wait_s * 1000), idle_ms=int(idle_limit_s * 1000) + 30_000)
+        self._limit = limit
+        self._held_limit = max(1, limit - RESERVED)
+        self._wait_s = wait_s
+        self._idle: list[Connection] = []
+        self._out = 0
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting_to_hold: deque[asyncio.Future[None]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.where = describe(conninfo)
+
+    async def take(self, *, held: bool = False) -> Connection:
+        """A connection outside any transaction; give it back in any case.
+
+        Args:
+            held: It will be kept while a client thinks; such connections leave some to the others.
+        Raises:
+            StorageUnavailable: the server cannot be reached, or all connections stay in use.
+            DatabaseUnusable: the server refuses us.
+        """
+        if self._closed:
+            raise StorageUnavailable("the store is closing")
+        await self._slot(held)
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+        except BaseException:
+            self._leave(held)
+            raise
+        connection.held = held
+        connection.suspect = connection.reused and time.monotonic() - connection.idle_since > SUSPECT_S
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Return a connection in whatever state; what is left of a transaction is rolled back."""
+        if not self._closed and connection.alive and connection.clean:
+            self._keep(connection)
+        else:
+            self._own(self._clean(connection))
+
+    async def run(self, commands: Sequence[Command], *, store: str | None = None) -> list[list[Row]]:
+        """Run statements that only read on a connection of their own, once more if an idle one turns out to be dead.
+
+        Raises:
+            StoreError: what became of it; see ``translate``.
+        """
+        while True:
+            connection = await self.take()
+            reused = connection.reused
+            try:
+                return await connection.run(commands)
+            except psycopg.Error as error:
+                if reused and lost(error):
+                    self.forget_idle()
+                    continue
+                raise translate(error, self.where, store) from error
+            finally:
+                self.give_back(connection)
+
+    def forget_idle(self) -> None:
+        """One connection was found dead, so the others are likely to be: open new ones."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self._own(_close(connection))
+
+    async def close(self) -> None:
+        """Close every connection; those still out are closed when they come back."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.forget_idle()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _slot(self, held: bool) -> None:
+        queue = self._waiting_to_hold if held else self._waiting
+        if not queue and self._free(held):
+            self._enter(held)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await turn
+        except TimeoutError:
+            self._give_up(turn, queue, held)
+            raise StorageUnavailable(
+                f"all {self._held_limit if held else self._limit} connections to {self.where} stay in use; "
+                "close cursors and transactions, or raise limits.connections"
+            ) from None
+        except BaseException:
+            self._give_up(turn, queue, held)
+            raise
+
+    def _give_up(self, turn: asyncio.Future[None], queue: deque[asyncio.Future[None]], held: bool) -> None:
+        if turn.done() and not turn.cancelled():
+            self._leave(held)
+        else:
+            with suppress(ValueError):
+                queue.remove(turn)
+
+    def _free(self, held: bool) -> bool:
+        return self._out < self._limit and (not held or self._held < self._held_limit)
+
+    def _enter(self, held: bool) -> None:
+        self._out += 1
+        self._held += held
+
+    def _leave(self, held: bool) -> None:
+        self._out -= 1
+        self._held -= held
+        for queue, holding in ((self._waiting, False), (self._waiting_to_hold, True)):
+            while queue and self._free(holding):
+                turn = queue.popleft()
+                if not turn.done():
+                    self._enter(holding)
+                    turn.set_result(None)
+
+    def _keep(self, connection: Connection) -> None:
+        connection.reused = True
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(KEEP_IDLE_S / 2, self._trim)
+        self._leave(connection.held)
+
+    def _trim(self) -> None:
+        self._timer = None
+        before = time.monotonic() - KEEP_IDLE_S
+        old = [connection for connection in self._idle if connection.idle_since < before]
+        self._idle = [connection for connection in self._idle if connection.idle_since >= before]
+        for connection in old:
+            self._own(_close(connection))
+        if self._idle:
+            self._timer = asyncio.get_running_loop().call_later(KEEP_IDLE_S / 2, self._trim)
+
+    async def _clean(self, connection: Connection) -> None:
+        """Roll back what is open, or close the connection; its place is free only then."""
+        try:
+            if not self._closed and connection.alive and connection.cleanable:
+                async with asyncio.timeout(CLEANING_LIMIT_S):
+                    await connection.run([Command("ROLLBACK", prepare=False)])
+        except (psycopg.Error, TimeoutError):
+            pass
+        if not self._closed and connection.alive and connection.clean:
+            self._keep(connection)
+            return
+        await _close(connection)
+        self._leave(connection.held)
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="clean a connection")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self) -> Connection:
+        try:
+            raw: AsyncConnection[Row] = await AsyncConnection.connect(
+                self._conninfo, autocommit=True, cursor_factory=AsyncRawCursor
+            )
+            try:
+                if raw.info.server_version < OLDEST_SERVER:
+                    raise DatabaseUnusable(
+                        f"{self.where} is version {raw.info.server_version // 10000}; "
+                        f"{OLDEST_SERVER // 10000} or newer is needed"
+                    )
+                raw.prepared_max = _PREPARED
+                await raw.cursor().execute(self._session)
+            except BaseException:
+                await raw.close()
+                raise
+        except psycopg.Error as error:
+            raise translate_opening(error, self.where) from None
+        return Connection(raw)
+
+
+async def _close(connection: Connection) -> None:
+    with suppress(psycopg.Error):
+        await connection.raw.close()
+
+
+def describe(conninfo: str) -> str:
+    """The database of a DSN for texts: never the user, the password or other options."""
+    given = conninfo_to_dict(conninfo)
+    host = str(given.get("host") or given.get("hostaddr") or "localhost")
+    port = f":{given['port']}" if given.get("port") and not host.startswith("/") else ""
+    name = given.get("dbname")
+    return f"PostgreSQL database {str(name)!r} on {host}{port}" if name else f"PostgreSQL on {host}{port}"

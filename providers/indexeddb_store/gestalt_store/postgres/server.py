@@ -1,0 +1,32 @@
+"""A PostgreSQL server as a configuration names it: one pool of connections for all of its databases."""
+
+from __future__ import annotations
+
+from gestalt_store.postgres.database import PostgresDatabase
+from gestalt_store.postgres.pool import Pool
+from gestalt_store.sqlite.database import Limits
+
+
+class Server:
+    """Close it after its databases."""
+
+    def __init__(self, conninfo: str, limits: Limits) -> None:
+        self._limits = limits
+        self._pool = Pool(
+            conninfo,
+            limit=limits.connections,
+            wait_s=limits.lock_wait_s,
+            lock_wait_s=limits.lock_wait_s,
+            idle_limit_s=max(limits.transaction_idle_s, limits.snapshot_idle_s),
+        )
+
+    async def open(self, db: str) -> PostgresDatabase:
+        """Open the schema of a database, created when this is its first use.
+
+        Raises:
+            DatabaseUnusable, StorageUnavailable
+        """
+        return await PostgresDatabase.open(self._pool, db, self._limits)
+
+    async def close(self) -> None:
+        await self._pool.close()

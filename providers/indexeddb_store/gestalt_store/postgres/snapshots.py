@@ -1,0 +1,109 @@
+"""Snapshots: a connection inside a read-only transaction of its own, given up when it is left alone for too long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import psycopg
+
+from gestalt_store.engine import Entry, Position, Walk
+from gestalt_store.errors import TransactionAborted
+from gestalt_store.postgres import reads
+from gestalt_store.postgres.failures import lost, translate
+from gestalt_store.postgres.pool import Command, Connection, Pool, Row
+from gestalt_store.sqlite.snapshots import Expirable, IdleWatch
+
+BEGIN = Command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
+
+
+class PgSnapshot(Expirable):
+    """What was committed when the first read ran; it begins with that read, in the same round trip."""
+
+    def __init__(self, pool: Pool, watch: IdleWatch, idle_limit_s: float) -> None:
+        super().__init__(idle_limit_s)
+        self._pool = pool
+        self._watch = watch
+        self._connection: Connection | None = None
+        self._begun = False
+        self._closed = False
+        watch.add(self)
+
+    async def page(self, walk: Walk, after: Position | None, limit: int, skip: int = 0) -> list[Entry]:
+        return await reads.page(self.runner(walk.store.name), walk, after, limit, skip)
+
+    def runner(self, store: str) -> reads.Run:
+        """Runs statements on the snapshot; ``store`` is the object store that errors name."""
+
+        async def run(commands: Sequence[Command]) -> list[list[Row]]:
+            return await self.run(commands, store)
+
+        return run
+
+    async def run(self, commands: Sequence[Command], store: str | None = None) -> list[list[Row]]:
+        """Run statements that only read.
+
+        Raises:
+            TransactionAborted: the snapshot was given up; otherwise see ``translate``.
+        """
+        self.busy += 1
+        try:
+            if self._begun:
+                return await self._send(commands, store)
+            return (await self._begin([BEGIN, *commands], store))[1:]
+        finally:
+            self.busy -= 1
+            self.last_used = time.monotonic()
+
+    @property
+    def open(self) -> bool:
+        return not self._closed
+
+    def expire(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._watch.remove(self)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+    def check(self) -> None:
+        """Raise when there is no snapshot any more."""
+        if self._closed:
+            raise TransactionAborted(self.reason if self.expired else "the snapshot is closed")
+
+    async def _begin(self, commands: Sequence[Command], store: str | None) -> list[list[Row]]:
+        while True:
+            self.check()
+            connection = await self._pool.take(held=True)
+            reused = connection.reused
+            if self._closed:
+                self._pool.give_back(connection)
+                self.check()
+            self._connection = connection
+            try:
+                result = await connection.run(commands)
+            except psycopg.Error as error:
+                # Nothing was promised yet, so a connection that died while it was idle is replaced.
+                if reused and lost(error) and self._connection is connection:
+                    self._connection = None
+                    self._pool.give_back(connection)
+                    self._pool.forget_idle()
+                    continue
+                raise translate(error, self._pool.where, store) from error
+            self._begun = True
+            return result
+
+    async def _send(self, commands: Sequence[Command], store: str | None) -> list[list[Row]]:
+        self.check()
+        assert self._connection is not None
+        try:
+            return await self._connection.run(commands)
+        except psycopg.Error as error:
+            if lost(error):
+                raise TransactionAborted("the connection to the database was lost; begin again") from error
+            raise translate(error, self._pool.where, store) from error

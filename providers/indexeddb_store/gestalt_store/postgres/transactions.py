@@ -1,0 +1,310 @@
+"""Interactive transactions: read-only ones on a snapshot, read-write ones as serialisable transactions of the server.
+
+A read-write transaction holds its stores, first among the transactions of this process (``locks``), then among those of
+all processes (``tables.lock_command``), both from its first operation on. So two of them meet in a store only one after
+the other, and the server finds no conflict to abort them for. Writes are collected and sent before the next read that
+could see them, or with the commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from gestalt_store.engine import Entry, Position, Walk, Write
+from gestalt_store.errors import StorageUnavailable, TransactionAborted, TransactionFinished, TransactionReadonly
+from gestalt_store.locks import Claim
+from gestalt_store.postgres import reads
+from gestalt_store.postgres.changes import Changes, Wanted
+from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.pool import Command, Connection, Row
+from gestalt_store.postgres.snapshots import PgSnapshot
+from gestalt_store.postgres.tables import PgStore, lock_command
+from gestalt_store.sqlite.snapshots import Expirable
+
+if TYPE_CHECKING:
+    from gestalt_store.postgres.database import PostgresDatabase
+
+BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
+RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
+COMMIT = Command("COMMIT", prepare=False)
+
+SEND_AT_BYTES = 8 * 1024 * 1024
+"""Collected writes are sent when their records reach this size."""
+_DELETED_AT_ONCE = 1000
+_DELETED_BYTES = 4 * 1024 * 1024
+
+
+class ReadOnlyTransaction:
+    """Reads of one snapshot; writes are refused."""
+
+    def __init__(self, database: PostgresDatabase, snapshot: PgSnapshot, schema_claim: Claim) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._schema_claim = schema_claim
+        snapshot.on_expiry = self._expired
+        self.on_expiry: Callable[[str], None] | None = None
+
+    async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
+        return await reads.get(self._snapshot.runner(store.name), store, primary_key)
+
+    async def records(self, walk: Walk) -> list[bytes]:
+        return await reads.records(self._snapshot.runner(walk.store.name), walk)
+
+    async def keys(self, walk: Walk) -> list[bytes]:
+        return await reads.keys(self._snapshot.runner(walk.store.name), walk)
+
+    async def first(self, walk: Walk) -> Entry | None:
+        return await reads.first(self._snapshot.runner(walk.store.name), walk)
+
+    async def count(self, walk: Walk) -> int:
+        return await reads.count(self._snapshot.runner(walk.store.name), walk)
+
+    async def write(self, write: Write) -> None:
+        raise TransactionReadonly
+
+    async def delete(self, store: PgStore, primary_key: bytes) -> None:
+        raise TransactionReadonly
+
+    async def clear(self, store: PgStore) -> None:
+        raise TransactionReadonly
+
+    async def delete_walk(self, walk: Walk) -> int:
+        raise TransactionReadonly
+
+    async def commit(self) -> None:
+        self._snapshot.check()
+        self.abort()
+
+    def abort(self) -> None:
+        self._snapshot.close()
+        self._database.locks.release(self._schema_claim)
+
+    def _expired(self, reason: str) -> None:
+        self._database.locks.release(self._schema_claim)
+        if self.on_expiry is not None:
+            self.on_expiry(reason)
+
+
+class ReadWriteTransaction(Expirable):
+    """Takes its place among the writers of its stores when it begins, and a connection with its first read."""
+
+    def __init__(
+        self, database: PostgresDatabase, stores: dict[str, PgStore], schema_claim: Claim | None, *, relaxed: bool
+    ) -> None:
+        super().__init__(database.limits.transaction_idle_s)
+        self._database = database
+        self._stores = stores
+        self._schema_claim = schema_claim
+        names = ", ".join(repr(name) for name in sorted(stores))
+        self._claim = database.locks.claim(stores, exclusive=True, owner=f"a transaction on {names}")
+        self._opening = [BEGIN, *([RELAXED] if relaxed else []), lock_command(list(stores.values()))]
+        self._connection: Connection | None = None
+        self._changes = Changes()
+        self._finished = False
+        self.conflicted = False
+        """Whether the server undid it because of another transaction; it can be run again then."""
+        database.watch.add(self)
+
+    async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
+        async with self._using():
+            changes = self._changes.of(store)
+            if not changes.known(primary_key):
+                wanted = Wanted(self._changes)
+                wanted.record(store, primary_key)
+                await self._learn(wanted)
+            return changes.current(primary_key)
+
+    async def records(self, walk: Walk) -> list[bytes]:
+        async with self._using():
+            await self._send_pending(walk.store)
+            return await reads.records(self._run, walk)
+
+    async def keys(self, walk: Walk) -> list[bytes]:
+        async with self._using():
+            await self._send_pending(walk.store)
+            return await reads.keys(self._run, walk)
+
+    async def first(self, walk: Walk) -> Entry | None:
+        async with self._using():
+            await self._send_pending(walk.store)
+            return await reads.first(self._run, walk)
+
+    async def count(self, walk: Walk) -> int:
+        async with self._using():
+            await self._send_pending(walk.store)
+            return await reads.count(self._run, walk)
+
+    async def write(self, write: Write) -> None:
+        async with self._using():
+            wanted = Wanted(self._changes)
+            wanted.write(write, alone=False)
+            await self._learn(wanted)
+            self._changes.of(write.store).put(write)
+            if self._changes.size > SEND_AT_BYTES:
+                await self._send_all()
+
+    async def delete(self, store: PgStore, primary_key: bytes) -> None:
+        async with self._using():
+            self._changes.of(store).delete(primary_key)
+
+    async def clear(self, store: PgStore) -> None:
+        async with self._using():
+            await self._clear(store)
+
+    async def delete_walk(self, walk: Walk) -> int:
+        async with self._using():
+            store: PgStore = walk.store
+            if walk.index is None and walk.span.unbounded:
+                await self._send_pending(store)
+                number = await reads.count(self._run, walk)
+                await self._clear(store)
+                return number
+            await self._send_pending(store)
+            changes = self._changes.of(store)
+            number, after, more = 0, None, True
+            whole = replace(walk, reverse=False, unique=False, keys_only=not store.indexes)
+            while more:
+                entries, more = await reads.limited_page(self._run, whole, after, _DELETED_AT_ONCE, _DELETED_BYTES)
+                for entry in entries:
+                    changes.base[entry.primary_key] = entry.record or b""
+                    changes.delete(entry.primary_key)
+                number += len(entries)
+                if entries:
+                    last = entries[-1]
+                    after = Position(b"" if last.key is None else last.key.order, last.primary_key)
+                    await self._send_all()
+            return number
+
+    async def commit(self) -> None:
+        """Make the writes durable.
+
+        Raises:
+            TransactionAborted: it was ended before, or conflicts; nothing is written then.
+            StorageUnavailable: the server failed or cannot be reached.
+        """
+        self._check()
+        self._database.watch.remove(self)
+        try:
+            if self._connection is None and not self._changes.pending:
+                return
+            wanted = Wanted(self._changes)
+            self._changes.bases(wanted)
+            await self._learn(wanted)
+            await self._run([*self._changes.commands(), COMMIT], committing=True)
+        finally:
+            self._finished = True
+            self._release()
+
+    def abort(self) -> None:
+        if not self._finished:
+            self._finished = True
+            self._database.watch.remove(self)
+            self._release()
+
+    def expire(self) -> None:
+        self._finished = True
+        self._release()
+
+    async def _clear(self, store: PgStore) -> None:
+        self._changes.of(store).emptied()
+        removing = [*(index.remove_all for index in store.indexes), store.remove_all]
+        await self._run([Command(statement) for statement in removing])
+
+    async def _learn(self, wanted: Wanted) -> None:
+        commands = wanted.commands()
+        if commands:
+            wanted.learn(await self._run(commands))
+
+    async def _send_pending(self, store: PgStore) -> None:
+        """Have the database know what was written to the store, so that its own reads see it."""
+        if self._changes.of(store).rows:
+            await self._send_all()
+
+    async def _send_all(self) -> None:
+        wanted = Wanted(self._changes)
+        self._changes.bases(wanted)
+        await self._learn(wanted)
+        commands = self._changes.commands()
+        if commands:
+            await self._run(commands)
+        self._changes.sent()
+
+    async def _run(self, commands: Sequence[Command], *, committing: bool = False) -> list[list[Row]]:
+        """Run statements inside the transaction, which begins with the first of them."""
+        where = self._database.pool.where
+        while True:
+            first = self._connection is None
+            connection = self._connection or await self._begin()
+            reused, suspect = connection.reused, connection.suspect
+            opening = self._opening if first else []
+            try:
+                if committing and suspect:
+                    # Should it be dead, nobody shall have to wonder whether the commit was done.
+                    await connection.run(opening)
+                    opening, first = [], False
+                return (await connection.run([*opening, *commands]))[len(opening) :]
+            except psycopg.Error as error:
+                if lost(error):
+                    if first and reused and (not committing or suspect) and self._connection is connection:
+                        # It died while it was idle: nothing has happened in this transaction.
+                        self._connection = None
+                        self._database.pool.give_back(connection)
+                        self._database.pool.forget_idle()
+                        continue
+                    if committing:
+                        raise StorageUnavailable(
+                            f"{where}: the connection was lost during the commit; whether it was written is unknown"
+                        ) from error
+                    raise StorageUnavailable(f"{where}: the connection was lost; nothing was written") from error
+                if store_gone(error):
+                    raise await self._database.gone(self._stores.values()) from error
+                self.conflicted = retryable(error)
+                raise translate(error, where) from error
+
+    async def _begin(self) -> Connection:
+        await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
+        connection = await self._database.pool.take(held=True)
+        if self._finished:  # ended while it waited
+            self._database.pool.give_back(connection)
+            self._check()
+        self._connection = connection
+        return connection
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._database.pool.give_back(connection)
+        self._database.locks.release(self._claim)
+        if self._schema_claim is not None:
+            self._database.locks.release(self._schema_claim)
+
+    def _check(self) -> None:
+        if self.expired:
+            raise TransactionAborted(self.reason)
+        if self._finished:
+            raise TransactionFinished
+
+    def _using(self) -> _Use:
+        self._check()
+        return _Use(self)
+
+
+class _Use:
+    """Keeps the idle limit away while an operation runs."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Expirable) -> None:
+        self._item = item
+
+    async def __aenter__(self) -> None:
+        self._item.busy += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._item.busy -= 1
+        self._item.last_used = time.monotonic()

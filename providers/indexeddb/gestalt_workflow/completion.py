@@ -61,21 +61,24 @@ class Completions:
 
     async def _write(self, run: Run, after: Run, signals: Sequence[Signal]) -> tuple[bool, Run | None]:
         """Whether it was written; if not, perhaps the record as it is."""
-        claim = [
-            at_revision(run.revision, store=RUNS, id=run.id),
-            Condition.equals("owner", run.owner, store=RUNS, id=run.id),
-            Condition.equals("epoch", run.epoch, store=RUNS, id=run.id),
-        ]
         entries: list[Entry] = []
-        if after.status is not RunStatus.FAILED:
-            now = self._clock()
+        if signals and after.status is not RunStatus.FAILED:
+            now, claim = self._clock(), _claim(run, store=RUNS, id=run.id)
             for signal in signals:
                 record = signal_to_record(replace(signal, delivered_at=now))
                 entries.append(Entry(SIGNALS, "put", record, conditions=claim))
-        own = [replace(condition, store="", id="") for condition in claim]
-        entries.append(Entry(RUNS, "put", run_to_record(after), conditions=own))
+        entries.append(Entry(RUNS, "put", run_to_record(after), conditions=_claim(run)))
         outcomes = await self._storage.write([*entries, *transitions.key_release(after)], STEP)
         outcome = outcomes[len(entries) - 1]
         if outcome.ok:
             return True, None
         return False, run_from_record(outcome.current) if outcome.current is not None else None
+
+
+def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:
+    """Holds while the run (the entry's own record, or another) is as this process claimed it."""
+    return [
+        at_revision(run.revision, store=store, id=id),
+        Condition.equals("owner", run.owner, store=store, id=id),
+        Condition.equals("epoch", run.epoch, store=store, id=id),
+    ]

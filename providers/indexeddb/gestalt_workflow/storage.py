@@ -8,7 +8,7 @@ over each other. Errors of the store come out as ``StorageFailed`` with the step
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -37,6 +37,7 @@ BATCH_ENTRIES = 1000
 BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
+READ_PATIENCE_S = 2.0
 
 log = structlog.get_logger()
 
@@ -106,22 +107,20 @@ class Storage:
         Raises:
             StorageFailed: also when the record cannot be decoded.
         """
-        with failing_as(step):
-            record = await self._db.store(store).find(id)
+        record = await self._read(step, lambda: self._db.store(store).find(id))
         return None if record is None else self._decode_one(record, decode, step)
 
     async def find_many(self, store: str, ids: Iterable[str], decode: Callable[[Record], T], step: str) -> dict[str, T]:
         """The objects found, by id, from one snapshot; broken records are left out."""
-        with failing_as(step):
-            records = await self._db.get_many(store, ids)
+        wanted = list(ids)
+        records = await self._read(step, lambda: self._db.get_many(store, wanted))
         return {str(record["id"]): value for record, value in self.decoded(store, records.values(), decode)}
 
     async def find_by_index(
         self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
     ) -> list[T]:
         """Every object under these index values, in one message: only for what is few by nature."""
-        with failing_as(step):
-            records = await self._db.store(store).index(index).get_all(*values)
+        records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
         return [value for _, value in self.decoded(store, records, decode)]
 
     async def first_key(self, store: str, index: str, values: Sequence[Any], step: str) -> str | None:
@@ -146,12 +145,13 @@ class Storage:
         keys_only: bool = False,
     ) -> Page:
         """One page of an index, in its order."""
-        with failing_as(step):
-            return (
-                await self._db.store(store)
-                .index(index)
-                .page(*values, range=range, limit=limit, token=token, direction=direction, keys_only=keys_only)
-            )
+        found = self._db.store(store).index(index)
+        return await self._read(
+            step,
+            lambda: found.page(
+                *values, range=range, limit=limit, token=token, direction=direction, keys_only=keys_only
+            ),
+        )
 
     async def scan(
         self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
@@ -165,6 +165,20 @@ class Storage:
             token = page.next_token
             if not token:
                 return
+
+    async def _read(self, step: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask, and ask again for a moment when the store cannot be reached: it may just be starting anew."""
+        loop = asyncio.get_running_loop()
+        patience_ends = loop.time() + READ_PATIENCE_S
+        backoff = Backoff(first_s=0.02, limit_s=0.5)
+        while True:
+            try:
+                with failing_as(step):
+                    return await call()
+            except StorageUnavailable:
+                if loop.time() >= patience_ends:
+                    raise
+                await backoff.wait()
 
     def decoded(
         self, store: str, records: Iterable[Record], decode: Callable[[Record], T]

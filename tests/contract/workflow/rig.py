@@ -116,6 +116,11 @@ class ProviderProcess:
         self.socket.unlink(missing_ok=True)
         return status
 
+    async def ended(self) -> None:
+        """Wait until the process has gone."""
+        assert self._process is not None
+        await asyncio.wait_for(self._process.wait(), DEADLINE_S)
+
     async def kill(self) -> None:
         await self.end(signal.SIGKILL)
 
@@ -175,6 +180,8 @@ class CountingStore:
         self._target = target
         self._without_extensions = without_extensions
         self.messages: Counter[str] = Counter()
+        self.answered: Callable[[str], Awaitable[None]] | None = None
+        """Called with the method when the store has answered a unary call, before the provider gets to know."""
 
     @property
     def count(self) -> int:
@@ -204,7 +211,10 @@ class CountingStore:
     async def _unary(self, path: str, request: bytes, context: Any) -> bytes:
         self.messages[path.rpartition("/")[2]] += 1
         try:
-            return await self._channel.unary_unary(path)(request, timeout=30)
+            response = await self._channel.unary_unary(path)(request, timeout=30)
+            if self.answered is not None:
+                await self.answered(path.rpartition("/")[2])
+            return response
         except grpc.aio.AioRpcError as error:
             await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
             raise

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
+from collections import Counter
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow
@@ -156,3 +159,96 @@ async def test_a_store_that_restarts_loses_no_result(rig: Rig, workflow: Workflo
     done = await workflow.run_in(run.id, within_s=20)
     assert (done.status, done.result_body) == (SUCCEEDED, "ok")
     assert rig.host.run_ids() == [run.id]
+
+
+@pytest.mark.parametrize("step", ["claim", "completion"])
+async def test_killed_between_a_commit_and_its_answer(rig: Rig, step: str) -> None:
+    """The store has committed, the provider never learns of it: neither repeated nor forgotten."""
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False, pollInterval="1h")
+    run = await workflow.start_run()
+    applied = 0
+
+    async def kill_at_step(method: str) -> None:
+        nonlocal applied
+        applied += method == "Apply"
+        if applied == (1 if step == "claim" else 2):
+            workflow.process.send_signal(signal.SIGKILL)
+
+    counting.answered = kill_at_step
+    await workflow.process.start()
+    await workflow.process.ended()
+    counting.answered = None
+    await workflow.process.end(signal.SIGKILL)
+    await workflow.process.boot()
+    done = await workflow.run_in(run.id)
+    if step == "claim":
+        assert (done.status, done.status_message, rig.host.requests) == (FAILED, INTERRUPTED, [])
+    else:
+        assert (done.status, done.result_body, rig.host.run_ids()) == (SUCCEEDED, "ok", [run.id])
+
+
+KILLS = [pytest.param(4, id="some"), pytest.param(60, id="many", marks=pytest.mark.nightly)]
+
+
+@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.timeout(600)
+async def test_killed_at_random_under_load(rig: Rig, kills: int) -> None:
+    """No run is invoked twice, none that was acknowledged is lost, and every one ends."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    workflow = await rig.provider(workerCount=8)
+    await workflow.upsert_trigger("a")
+    await workflow.upsert_trigger("b", operation="other")
+    acknowledged: set[str] = set()
+    published: set[str] = set()
+    signalled: set[str] = set()
+
+    async def load() -> None:
+        number = 0
+        while True:
+            number += 1
+            try:
+                acknowledged.add((await workflow.start_run(idempotency_key=f"i{number}")).id)
+                await workflow.publish(f"e{number}")
+                published.add(f"e{number}")
+                await workflow.signal_or_start(f"k{number % 3}", f"s{number}", idempotency_key=f"g{number}")
+                signalled.add(f"s{number}")
+            except (grpc.aio.AioRpcError, grpc.aio.UsageError, AttributeError, asyncio.CancelledError):
+                if asyncio.current_task() in ending:
+                    raise
+                await asyncio.sleep(0.02)
+
+    ending: set[asyncio.Task[None]] = set()
+    loading = asyncio.create_task(load())
+    try:
+        for _ in range(kills):
+            await asyncio.sleep(chance.uniform(0.05, 0.6))
+            await workflow.process.kill()
+            await workflow.process.boot()
+    finally:
+        ending.add(loading)
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+
+    async def all_ended() -> list[Any] | None:
+        runs = await workflow.list_runs()
+        return runs if all(run.status not in (PENDING, RUNNING) for run in runs) else None
+
+    runs = await eventually(all_ended, within_s=60)
+    by_id = {run.id: run for run in runs}
+    assert acknowledged <= by_id.keys()
+    events = [
+        (run.trigger.event.trigger_id, run.trigger.event.event.id) for run in runs if run.trigger.HasField("event")
+    ]
+    assert len(events) == len(set(events))
+    assert {(trigger, event) for trigger in "ab" for event in published} <= set(events)
+    unkeyed = [request.run_id for request in rig.host.requests if not by_id[request.run_id].workflow_key]
+    assert len(unkeyed) == len(set(unkeyed)), "a run was invoked twice"
+    delivered = Counter(signal.name for request in rig.host.requests for signal in request.signals)
+    assert not [name for name, times in delivered.items() if times > 1], "a signal was delivered twice"
+    failed = [run for run in runs if run.status == FAILED]
+    assert all(run.status_message == INTERRUPTED for run in failed)
+    if not failed:
+        assert signalled <= delivered.keys()

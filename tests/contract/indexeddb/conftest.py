@@ -1,4 +1,6 @@
-"""The IndexedDB suite talks only to a socket: our store's, a scope's, or the one that ``--indexeddb-socket`` names."""
+"""The IndexedDB suite talks only to a socket: our store's on SQLite or PostgreSQL, a scope's of either, or the one that
+``--indexeddb-socket`` names.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
+from tests.support.postgres import PostgresServer
+from tests.support.postgres import postgres_server as postgres_server
 
 LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
 
@@ -40,18 +44,34 @@ def shared_process(foreign_socket: Path | None) -> Iterator[StoreProcess | None]
         store.stop()
 
 
-@pytest.fixture(params=["provider", "scope"])
+@pytest.fixture(scope="session")
+def postgres_process(postgres_server: PostgresServer) -> Iterator[StoreProcess]:
+    """The same on PostgreSQL."""
+    with short_folder() as folder:
+        config = {"dsn": postgres_server.dsn, "schema": postgres_server.new_schema(), "limits": LIMITS}
+        store = StoreProcess(Path(folder), config)
+        store.start()
+        store.open_scope("binding", Path(folder) / "scope.sock")
+        yield store
+        store.stop()
+
+
+@pytest.fixture(params=["provider", "scope", "postgres", "postgres-scope"])
 async def service(
     request: pytest.FixtureRequest, foreign_socket: Path | None, shared_process: StoreProcess | None
 ) -> AsyncIterator[Service]:
-    """The service on the provider's own socket, and again through a scope."""
+    """The service on the provider's own socket, and again through a scope; on SQLite and on PostgreSQL."""
     if foreign_socket is not None:
-        if request.param == "scope":
-            pytest.skip("another implementation's socket has no scope")
+        if request.param != "provider":
+            pytest.skip("another implementation has one socket")
         socket = foreign_socket
     else:
-        assert shared_process is not None
-        socket = shared_process.socket if request.param == "provider" else shared_process.folder / "scope.sock"
+        if request.param.startswith("postgres"):
+            store: StoreProcess = request.getfixturevalue("postgres_process")
+        else:
+            assert shared_process is not None
+            store = shared_process
+        socket = store.folder / "scope.sock" if request.param.endswith("scope") else store.socket
     made = Service(socket)
     yield made
     await made.close()

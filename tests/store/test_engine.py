@@ -112,6 +112,70 @@ async def test_a_transaction_whose_commit_fails_leaves_nothing_and_the_lock_is_f
     assert await database.keys(Walk(store, EVERYTHING)) == [encode("a").whole]
 
 
+async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fails_too(database: SqliteDatabase) -> None:
+    store = await make(database, ("u", True))
+    connection = database._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+    first = await database.begin(["s"], readonly=False, relaxed=False)
+    await first.write(prepare_write(store, record(id="a", u=1, v=b"x" * 1_000_000)))
+    committing = asyncio.ensure_future(first.commit())
+    await asyncio.sleep(0)
+    second = await database.begin(["s"], readonly=False, relaxed=False)
+    assert await second.count(Walk(store, EVERYTHING)) == 1, "it need not wait for the first one's disk write"
+    with pytest.raises(UniqueConflict):
+        await second.write(prepare_write(store, record(id="b", u=1)))
+    await second.write(prepare_write(store, record(id="b", u=2)))
+    committing_second = asyncio.ensure_future(second.commit())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable, match="disk is full"):
+        await committing
+    with pytest.raises(TransactionAborted, match="had read from"):
+        await committing_second
+    third = await database.begin(["s"], readonly=False, relaxed=False)
+    await third.write(prepare_write(store, record(id="c", u=2)))
+    await third.commit()
+    assert await database.keys(Walk(store, EVERYTHING)) == [encode("c").whole]
+    assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
+
+
+async def test_transactions_that_follow_each_other_on_one_store_share_disk_writes(database: SqliteDatabase) -> None:
+    store = await make(database, ("n", False), ("u", True))
+
+    async def append(number: int) -> None:
+        transaction = await database.begin(["s"], readonly=False, relaxed=False)
+        count = await transaction.count(Walk(store, EVERYTHING))
+        listed = await transaction.records(Walk(store, EVERYTHING, store.index("n")))
+        assert len(listed) == count
+        await transaction.write(prepare_write(store, record(id=f"k{count:03d}", n=-count, u=count), add=True))
+        if count % 5 == 4:
+            await transaction.delete(store, encode("k000").whole)
+            await transaction.write(prepare_write(store, record(id="k000", n=0, u=0), add=True))
+        await transaction.commit()
+
+    before = database.writer.commits
+    await asyncio.gather(*(append(number) for number in range(60)))
+    assert database.writer.commits - before < 40
+    assert len(await database.keys(Walk(store, EVERYTHING))) == 60
+    assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
+    assert check(database.path) == []
+
+
+async def test_a_job_that_fails_after_it_has_written_is_undone_alone(database: SqliteDatabase) -> None:
+    store = await make(database)
+
+    def broken(connection: Any) -> None:
+        connection.execute(store.insert, (encode("half").whole, b""))
+        raise RuntimeError("a bug")
+
+    jobs = [database.writer.submit(broken, (store,)).future]
+    results = await asyncio.gather(
+        put(database, store, id="a"), *jobs, put(database, store, id="b"), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), RuntimeError, type(None)]
+    assert await database.keys(Walk(store, EVERYTHING)) == [encode("a").whole, encode("b").whole]
+
+
 async def test_a_read_only_database_is_told_and_reads_go_on(database: SqliteDatabase) -> None:
     store = await make(database)
     await put(database, store, id="a")

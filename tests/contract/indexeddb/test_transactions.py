@@ -117,6 +117,18 @@ async def test_unique_keys_may_change_hands_inside_a_transaction(service: Servic
     assert await service.index_keys(store, "u") == ["b", "a"]
 
 
+async def test_a_key_may_be_deleted_and_added_again(service: Service) -> None:
+    store = await service.new_store(index("n", "n"))
+    await service.put(store, id="a", n=1)
+    transaction = await service.transaction(store)
+    await transaction.do(delete=pb.ObjectStoreRequest(store=store, id="a"))
+    answer = await transaction.do(add=pb.RecordRequest(store=store, record=record(id="a", n=2)))
+    assert not answer.error.code
+    assert not (await transaction.commit()).code
+    assert await service.get(store, "a") == {"id": "a", "n": 2}
+    assert await service.index_keys(store, "n") == ["a"]
+
+
 WRITES = [
     ("add", pb.RecordRequest(store="out of scope")),
     ("put", pb.RecordRequest(store="out of scope")),

@@ -1,11 +1,13 @@
 """What a read-write transaction has written and not yet committed, and reads that see it over the committed state.
 
 Nothing here waits or locks: the transaction holds the locks of its stores, so what is committed in them stands still.
+Between the overlay and the file lie the rows of transactions whose commit is on its way to the disk (``Pending``).
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gestalt_store.engine import Entry, Walk, Write
@@ -13,6 +15,10 @@ from gestalt_store.errors import AlreadyExists, UniqueConflict
 from gestalt_store.keys import Encoded
 from gestalt_store.sqlite import reads, writes
 from gestalt_store.sqlite.tables import SqliteStore
+from gestalt_store.sqlite.writer import Job
+
+SMALL = 256
+"""Rows that are merged on the event loop."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,23 @@ class Overlay:
     @property
     def written(self) -> list[SqliteStore]:
         return list(self._stores)
+
+    @property
+    def opaque(self) -> list[SqliteStore]:
+        """Stores whose new state cannot be told row by row: they were cleared."""
+        return [store for store, overlay in self._stores.items() if overlay.cleared]
+
+    def publish(self, job: Job) -> Callable[[], None]:
+        """Show the rows to the next transactions while ``job`` commits them; returns what ends that."""
+        shown = [(store.pending, overlay) for store, overlay in self._stores.items() if not overlay.cleared]
+        for pending, overlay in shown:
+            pending.add(job, overlay.rows, overlay.unique)
+
+        def end() -> None:
+            for pending, overlay in shown:
+                pending.discard(job, overlay.rows)
+
+        return end
 
     @property
     def weight(self) -> int:
@@ -91,28 +114,41 @@ class Overlay:
                 return None if write is None else write.record
             if overlay.cleared:
                 return None
+        pending = store.pending.rows
+        if primary_key in pending:
+            write = pending[primary_key]
+            return None if write is None else write.record
         return reads.get(connection, store, primary_key)
 
     def untouched(self, store: SqliteStore) -> bool:
         """Whether reads of the store need no merging."""
-        return store not in self._stores
+        return store not in self._stores and not store.pending.rows
 
-    def entries(self, connection: sqlite3.Connection, walk: Walk, limit: int = reads.EVERY) -> list[Entry]:
-        """The walk's entries, own writes included."""
+    def small(self, store: SqliteStore) -> bool:
+        """Whether merging is little work."""
+        overlay = self._stores.get(store)
+        return (0 if overlay is None else len(overlay.rows)) + len(store.pending.rows) <= SMALL
+
+    def merged(self, walk: Walk) -> Callable[[sqlite3.Connection, int], list[Entry]]:
+        """What reads the walk, own and pending writes included; it may run in any thread, up to a limit of entries."""
         store: SqliteStore = walk.store
-        overlay = self._stores[store]
-        found: list[Entry] = []
-        if not overlay.cleared:
-            wanted = limit if limit == reads.EVERY else limit + len(overlay.rows)
-            found = [
-                entry for entry in reads.page(connection, walk, None, wanted) if entry.primary_key not in overlay.rows
-            ]
-        found += self._own(overlay, walk)
-        if walk.index is None:
-            found.sort(key=lambda entry: entry.primary_key, reverse=walk.reverse)
-        else:
-            found.sort(key=_index_order, reverse=walk.reverse)
-        return found if limit == reads.EVERY else found[:limit]
+        overlay = self._stores.get(store) or _NOTHING
+        rows = overlay.rows if overlay.cleared else {**store.pending.rows, **overlay.rows}
+        own = _matching(rows, walk)
+
+        def read(connection: sqlite3.Connection, limit: int) -> list[Entry]:
+            found: list[Entry] = []
+            if not overlay.cleared:
+                wanted = limit if limit == reads.EVERY else limit + len(rows)
+                found = [entry for entry in reads.page(connection, walk, None, wanted) if entry.primary_key not in rows]
+            found += own
+            if walk.index is None:
+                found.sort(key=_primary_order, reverse=walk.reverse)
+            else:
+                found.sort(key=_index_order, reverse=walk.reverse)
+            return found if limit == reads.EVERY else found[:limit]
+
+        return read
 
     def apply(self, connection: sqlite3.Connection) -> None:
         """Write everything, inside the transaction of a group commit."""
@@ -125,25 +161,6 @@ class Overlay:
                 else:
                     writes.write(connection, write, checked=True)
 
-    def _own(self, overlay: StoreOverlay, walk: Walk) -> list[Entry]:
-        span = walk.span
-        found = []
-        position = None if walk.index is None else walk.store.indexes.index(walk.index)
-        for primary_key, write in overlay.rows.items():
-            if write is None:
-                continue
-            record = None if walk.keys_only else write.record
-            if position is None:
-                if span.lower <= primary_key < span.upper:
-                    found.append(Entry(primary_key, record))
-                continue
-            key = write.index_keys[position]
-            if key is None or not span.lower <= key.order < span.upper:
-                continue
-            if span.ties is None or span.ties == key.ties:
-                found.append(Entry(primary_key, record, key))
-        return found
-
     @staticmethod
     def _exists(
         connection: sqlite3.Connection | None, store: SqliteStore, overlay: StoreOverlay, primary_key: bytes
@@ -152,6 +169,9 @@ class Overlay:
             return overlay.rows[primary_key] is not None
         if overlay.cleared:
             return False
+        pending = store.pending.rows
+        if primary_key in pending:
+            return pending[primary_key] is not None
         assert connection is not None
         return connection.execute(store.find_id, (primary_key,)).fetchone() is not None
 
@@ -168,9 +188,14 @@ class Overlay:
                 raise UniqueConflict
             if overlay.cleared:
                 continue
+            hidden = overlay.rows
+            pending = store.pending
+            holder = pending.unique.get((position, key))
+            if holder is not None and holder != write.primary_key and holder not in hidden:
+                raise UniqueConflict
             assert connection is not None
-            for (primary_key,) in connection.execute(index.holders, tuple(key)).fetchall():
-                if primary_key != write.primary_key and primary_key not in overlay.rows:
+            for (holder,) in connection.execute(index.holders, tuple(key)).fetchall():
+                if holder != write.primary_key and holder not in hidden and holder not in pending.rows:
                     raise UniqueConflict
 
     @staticmethod
@@ -181,6 +206,33 @@ class Overlay:
         for position, key in enumerate(before.index_keys):
             if key is not None and overlay.unique.get((position, key)) == primary_key:
                 del overlay.unique[position, key]
+
+
+_NOTHING = StoreOverlay()
+
+
+def _matching(rows: Mapping[bytes, Write | None], walk: Walk) -> list[Entry]:
+    span = walk.span
+    found = []
+    position = None if walk.index is None else walk.store.indexes.index(walk.index)
+    for primary_key, write in rows.items():
+        if write is None:
+            continue
+        record = None if walk.keys_only else write.record
+        if position is None:
+            if span.lower <= primary_key < span.upper:
+                found.append(Entry(primary_key, record))
+            continue
+        key = write.index_keys[position]
+        if key is None or not span.lower <= key.order < span.upper:
+            continue
+        if span.ties is None or span.ties == key.ties:
+            found.append(Entry(primary_key, record, key))
+    return found
+
+
+def _primary_order(entry: Entry) -> bytes:
+    return entry.primary_key
 
 
 def _index_order(entry: Entry) -> tuple[bytes, bytes]:

@@ -38,9 +38,11 @@ def values(connection: sqlite3.Connection, walk: Walk, limit: int = EVERY) -> li
     """
     found: list[bytes] = []
     size = 0
-    for (value,) in _select(connection, walk, "values", limit):
+    rows = _select(connection, walk, "values", limit)
+    for (value,) in rows:
         size += len(value) + 6
         if size > LIST_LIMIT_BYTES:
+            rows.close()  # an open statement would keep the connection on this state
             raise too_large("records")
         found.append(value)
     return found
@@ -50,9 +52,11 @@ def primary_keys(connection: sqlite3.Connection, walk: Walk, limit: int = EVERY)
     """The whole primary keys of the walk, in its order."""
     found: list[bytes] = []
     size = 0
-    for (key,) in _select(connection, walk, "primary_keys", limit):
+    rows = _select(connection, walk, "primary_keys", limit)
+    for (key,) in rows:
         size += len(key)
         if size > LIST_LIMIT_BYTES:
+            rows.close()
             raise too_large("keys")
         found.append(key)
     return found
@@ -139,6 +143,7 @@ def _up_to(rows: Any, limit_bytes: int) -> Iterator[Any]:
         yield row
         size += len(row[1] or b"")
         if size >= limit_bytes:
+            rows.close()
             return
 
 

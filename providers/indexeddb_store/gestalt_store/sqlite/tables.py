@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
+from gestalt_store.engine import Write
+from gestalt_store.keys import Encoded
 from gestalt_store.schema import IndexSchema, StoreSchema
 
 
@@ -59,6 +62,48 @@ INDEX_ORDER = " ORDER BY i.key, i.pk LIMIT ? OFFSET ?"
 INDEX_ORDER_REVERSE = " ORDER BY i.key DESC, i.pk DESC LIMIT ? OFFSET ?"
 
 
+class Pending:
+    """What committed transactions have written to a store and the disk has not confirmed yet.
+
+    A transaction that gets the store's lock meanwhile reads through it, so that transactions on one store need not wait
+    for each other's disk writes. For the event loop.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Write | None] = {}
+        """The last write of each primary key, None for a deletion."""
+        self.unique: dict[tuple[int, Encoded], bytes] = {}
+        """Primary key that holds a unique index key by a write in ``rows``, by index position."""
+        self.jobs: dict[Any, None] = {}
+        """The commits, in order."""
+        self._writer: dict[bytes, Any] = {}
+
+    def add(self, job: Any, rows: Mapping[bytes, Write | None], unique: Mapping[tuple[int, Encoded], bytes]) -> None:
+        self.jobs[job] = None
+        for key in rows:
+            before = self.rows.get(key)
+            if before is not None:
+                self._forget(before)
+            self._writer[key] = job
+        self.rows.update(rows)
+        self.unique.update(unique)
+
+    def discard(self, job: Any, rows: Mapping[bytes, Write | None]) -> None:
+        """The commit has ended: rows that no later one has written again are what the file holds."""
+        del self.jobs[job]
+        for key in rows:
+            if self._writer.get(key) is job:
+                del self._writer[key]
+                write = self.rows.pop(key)
+                if write is not None:
+                    self._forget(write)
+
+    def _forget(self, write: Write) -> None:
+        for position, key in enumerate(write.index_keys):
+            if key is not None and self.unique.get((position, key)) == write.primary_key:
+                del self.unique[position, key]
+
+
 class SqliteStore:
     """Table ``records_N``: a row number that indexes point to, the whole primary key, the record's bytes."""
 
@@ -74,7 +119,8 @@ class SqliteStore:
         self.dropped = False
         """Set when the deletion is applied: writes prepared before it fail."""
         self.unsettled = 0
-        """Writes handed to the writer whose commit has not ended."""
+        """Single writes handed to the writer whose commit has not ended: what they will have done is not known."""
+        self.pending = Pending()
         table = self.table = f"records_{number}"
         self.get = f"SELECT value FROM {table} WHERE key = ?"
         self.find = f"SELECT id, value FROM {table} WHERE key = ?"

@@ -6,6 +6,7 @@ notes its writes, and hands them to the writer in one job when it commits (desig
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.overlay import Overlay
 from gestalt_store.sqlite.snapshots import Expirable, SqliteSnapshot
 from gestalt_store.sqlite.tables import SqliteStore
+from gestalt_store.sqlite.writer import Job
 
 if TYPE_CHECKING:
     from gestalt_store.sqlite.database import SqliteDatabase
@@ -99,6 +101,8 @@ class ReadWriteTransaction(Expirable):
         self._relaxed = relaxed
         self._overlay = Overlay()
         self._settled = False
+        self._read_from: list[Job] = []
+        """Commits on their way whose writes this transaction may have read: it fails if one of them does."""
         self._finished = False
         database.watch.add(self)
 
@@ -113,7 +117,7 @@ class ReadWriteTransaction(Expirable):
             await self._base()
             if self._overlay.untouched(walk.store):
                 return await self._database.read_records(walk)
-            entries = await self._database.readers.scan(lambda c: self._overlay.entries(c, walk))
+            entries = await self._merged(walk)
             if sum(len(entry.record or b"") + 6 for entry in entries) > LIST_LIMIT_BYTES:
                 raise reads.too_large("records")
             return [entry.record or b"" for entry in entries]
@@ -123,7 +127,7 @@ class ReadWriteTransaction(Expirable):
             await self._base()
             if self._overlay.untouched(walk.store):
                 return await self._database.read_keys(walk)
-            return [entry.primary_key for entry in await self._merged_keys(walk)]
+            return [entry.primary_key for entry in await self._merged(walk)]
 
     async def first(self, walk: Walk) -> Entry | None:
         async with self._using():
@@ -132,7 +136,7 @@ class ReadWriteTransaction(Expirable):
                 if self._overlay.untouched(walk.store):
                     entries = reads.page(self._database.readers.main, walk, None, 1)
                 else:
-                    entries = self._overlay.entries(self._database.readers.main, walk, 1)
+                    entries = self._overlay.merged(walk)(self._database.readers.main, 1)
             return entries[0] if entries else None
 
     async def count(self, walk: Walk) -> int:
@@ -140,7 +144,7 @@ class ReadWriteTransaction(Expirable):
             await self._base()
             if self._overlay.untouched(walk.store):
                 return await self._database.readers.scan(lambda c: reads.count(c, walk))
-            return len(await self._merged_keys(walk))
+            return len(await self._merged(walk))
 
     async def write(self, write: Write) -> None:
         async with self._using():
@@ -166,7 +170,7 @@ class ReadWriteTransaction(Expirable):
             if self._overlay.untouched(store):
                 keys = await self._database.readers.scan(lambda c: reads.primary_keys(c, walk))
             else:
-                keys = [entry.primary_key for entry in await self._merged_keys(walk)]
+                keys = [entry.primary_key for entry in await self._merged(walk)]
             for key in keys:
                 self._overlay.delete(store, key)
             return len(keys)
@@ -186,12 +190,11 @@ class ReadWriteTransaction(Expirable):
                 return
             # A transaction that only wrote may come here without having waited for its locks.
             await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
-            overlay = self._overlay
-            job = self._database.writer.submit(overlay.apply, written, weight=overlay.weight, relaxed=self._relaxed)
+            job = self._submit()
         finally:
             # Whoever is next waits for this commit before it reads (``_base``).
             self._release()
-        await job
+        await job.future
 
     def abort(self) -> None:
         if not self._finished:
@@ -223,11 +226,33 @@ class ReadWriteTransaction(Expirable):
             return
         await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
         await self._database.writer.settled(list(self._stores.values()))
+        for store in self._stores.values():
+            self._read_from += store.pending.jobs
         self._settled = True
 
-    async def _merged_keys(self, walk: Walk) -> list[Entry]:
-        keys_only = Walk(walk.store, walk.span, walk.index, walk.reverse, keys_only=True)
-        return await self._database.readers.scan(lambda c: self._overlay.entries(c, keys_only))
+    def _submit(self) -> Job:
+        overlay, read_from = self._overlay, self._read_from
+
+        def body(connection: sqlite3.Connection) -> None:
+            if any(job.error is not None for job in read_from):
+                raise TransactionAborted("a transaction that this one had read from could not be committed; try again")
+            overlay.apply(connection)
+
+        opaque = overlay.opaque
+        job = self._database.writer.submit(body, opaque, weight=overlay.weight, relaxed=self._relaxed)
+        if job.error is None:
+            job.on_end = overlay.publish(job)
+        return job
+
+    async def _merged(self, walk: Walk) -> list[Entry]:
+        merged = self._overlay.merged(walk)
+        if self._overlay.small(walk.store):
+            with translated(self._database.path):
+                # One row more than is wanted from the file tells whether a reader thread has to do it.
+                entries = merged(self._database.readers.main, FIRST_ROWS + 1)
+                if len(entries) <= FIRST_ROWS:
+                    return entries
+        return await self._database.readers.scan(lambda connection: merged(connection, reads.EVERY))
 
 
 class _Use:

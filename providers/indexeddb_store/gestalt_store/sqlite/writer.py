@@ -38,8 +38,10 @@ log = structlog.get_logger()
 Body = Callable[[sqlite3.Connection], Any]
 
 
-class _Job:
-    __slots__ = ("body", "error", "future", "relaxed", "result", "stores", "weight")
+class Job:
+    """One body on its way to the disk. ``error`` says how it ended, once its group has been executed."""
+
+    __slots__ = ("body", "error", "future", "on_end", "relaxed", "result", "stores", "weight")
 
     def __init__(
         self, body: Body, stores: Sequence[SqliteStore], weight: int, relaxed: bool, future: asyncio.Future[Any]
@@ -51,6 +53,12 @@ class _Job:
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Called on the event loop before the future is resolved."""
+
+
+class _LeftTraces(Exception):
+    """A job failed after it had written, which only a rollback undoes; ``Job.error`` says why."""
 
 
 class Writer:
@@ -60,7 +68,7 @@ class Writer:
         self._connection = connection
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[Job] = deque()
         self._busy = False
         self._scheduled = False
         self._closing = False
@@ -74,29 +82,29 @@ class Writer:
         self.commits = 0
         """Groups committed so far."""
 
-    def submit(
-        self, body: Body, stores: Sequence[SqliteStore] = (), *, weight: int = 3, relaxed: bool = False
-    ) -> asyncio.Future[Any]:
-        """Queue a job; the future ends with the body's result or error once the group is durable.
+    def submit(self, body: Body, stores: Sequence[SqliteStore] = (), *, weight: int = 3, relaxed: bool = False) -> Job:
+        """Queue a job; its future ends with the body's result or error once the group is durable.
 
         Args:
             body: Called with the connection inside the group's transaction, and again if the group had to be undone.
-            stores: Stores it writes; ``unsettled`` counts the job until it has ended.
+            stores: Stores it writes; ``unsettled`` counts the job until it has ended. What a transaction's overlay
+                writes is known before it ends and is not counted (``Pending``).
             weight: Rows it writes, about; ``HEAVY`` for a job of unknown size.
             relaxed: The commit need not wait for the disk.
         """
-        future = self._loop.create_future()
+        job = Job(body, stores, weight, relaxed, self._loop.create_future())
         if self._closing:
-            future.set_exception(StorageUnavailable("the store is closing"))
-            return future
+            job.error = StorageUnavailable("the store is closing")
+            job.future.set_exception(job.error)
+            return job
         for store in stores:
             store.unsettled += 1
-        self._queue.append(_Job(body, stores, weight, relaxed, future))
+        self._queue.append(job)
         self._schedule()
-        return future
+        return job
 
     async def settled(self, stores: Sequence[SqliteStore]) -> None:
-        """Wait until every write queued for the stores has ended."""
+        """Wait until every write queued for the stores has ended, but for those of transactions."""
         while any(store.unsettled for store in stores):
             if self._settled is None:
                 self._settled = self._loop.create_future()
@@ -134,12 +142,12 @@ class Writer:
                 self._connection.execute("COMMIT")
                 self._settle(jobs)
                 return
-        except sqlite3.Error as error:
+        except (sqlite3.Error, _LeftTraces) as error:
             self._work.put(partial(self._again, jobs, error))
             return
         self._work.put(partial(self._commit, jobs))
 
-    def _execute(self, jobs: list[_Job]) -> bool:
+    def _execute(self, jobs: list[Job]) -> bool:
         """Begin and run every job; whether anything was written."""
         connection = self._connection
         relaxed = all(job.relaxed for job in jobs)
@@ -151,19 +159,21 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         for job in jobs:
             job.error = None
+            start = connection.total_changes
             try:
                 job.result = job.body(connection)
                 schema_change = schema_change or job.weight == HEAVY
             except sqlite3.Error:
                 raise
-            except StoreError as error:
-                job.error = error
             except Exception as error:
-                log.exception("write failed", event_name="store.write_failed")
                 job.error = error
+                if not isinstance(error, StoreError):
+                    log.exception("write failed", event_name="store.write_failed")
+                if connection.total_changes != start:
+                    raise _LeftTraces from error
         return schema_change or connection.total_changes != before
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -171,16 +181,16 @@ class Writer:
             return
         self._loop.call_soon_threadsafe(self._settle, jobs)
 
-    def _in_thread(self, jobs: list[_Job]) -> None:
+    def _in_thread(self, jobs: list[Job]) -> None:
         try:
             self._execute(jobs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, _LeftTraces) as error:
             self._again(jobs, error)
             return
         self._commit(jobs)
 
-    def _again(self, jobs: list[_Job], cause: sqlite3.Error) -> None:
-        log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=str(cause))
+    def _again(self, jobs: list[Job], cause: Exception) -> None:
+        log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
         self._roll_back()
         for job in jobs:
             try:
@@ -188,6 +198,8 @@ class Writer:
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 job.error = translate(error, self._path)
+                self._roll_back()
+            except _LeftTraces:
                 self._roll_back()
         self._loop.call_soon_threadsafe(self._settle, jobs)
 
@@ -198,11 +210,13 @@ class Writer:
         except sqlite3.Error:
             log.exception("rollback failed", event_name="store.rollback_failed", database=str(self._path))
 
-    def _settle(self, jobs: list[_Job]) -> None:
+    def _settle(self, jobs: list[Job]) -> None:
         self.commits += 1
         for job in jobs:
             for store in job.stores:
                 store.unsettled -= 1
+            if job.on_end is not None:
+                job.on_end()
             if job.future.done():
                 continue
             if job.error is None:

@@ -24,7 +24,8 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
     """Put or add a record; index rows that stay the same are not touched.
 
     Args:
-        checked: The caller has made sure of uniqueness (a transaction's overlay, which saw the final state).
+        checked: The caller has made sure that the key is free where it must be, and of uniqueness: a transaction's
+            overlay, whose last write of a key may be an add that followed a deletion.
     Raises:
         AlreadyExists, UniqueConflict, ObjectStoreNotFound
     """
@@ -37,13 +38,13 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
         row = execute(store.find_id, (primary_key,)).fetchone()
         if row is None:
             execute(store.insert, (primary_key, item.record))
-        elif item.add:
+        elif item.add and not checked:
             raise AlreadyExists
         else:
             execute(store.update, (item.record, row[0]))
         return
     row = execute(store.find, (primary_key,)).fetchone()
-    if row is not None and item.add:
+    if row is not None and item.add and not checked:
         raise AlreadyExists
     keys = item.index_keys
     before: IndexKeys = (None,) * len(keys) if row is None else index_keys_of(store, row[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -209,9 +210,13 @@ class ProviderProcess:
         if self._child is not None and self._child.running:
             grace_s = self._timings.stop_grace_s if grace_s is None else grace_s
             code = await self._child.stop(grace_s)
-            if code > 0:
+            if code > 0 or code == -signal.SIGKILL:
                 log.warning(
-                    "provider ended with an error", event_name="provider.close_error", provider=self.name, status=code
+                    "provider did not end well",
+                    event_name="provider.close_error",
+                    provider=self.name,
+                    ended=self._child.describe_exit(),
+                    grace_s=grace_s,
                 )
         if self._watcher is not None:
             self._watcher.cancel()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -24,6 +25,7 @@ from gestalt_host.supervisor import (
     State,
     Timings,
 )
+from gestalt_host.supervisor.child import Child
 from gestalt_sdk.channels import open_channel
 from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
@@ -200,6 +202,18 @@ async def test_a_command_that_cannot_be_executed_is_named() -> None:
     process = new_process(LaunchCommand(("/nonexistent/provider",)))
     with pytest.raises(ProviderStartFailed, match=r"cannot execute /nonexistent/provider: No such file or directory"):
         await process.start()
+
+
+async def test_an_executable_that_is_still_being_written_is_waited_for(tmp_path: Path) -> None:
+    program = tmp_path / "fresh"
+    shutil.copyfile("/bin/true", program)
+    program.chmod(0o700)
+    writing = program.open("ab")
+    asyncio.get_running_loop().call_later(0.15, writing.close)
+    child = await Child.spawn([str(program)], {})
+    assert await child.wait() == 0
+    with program.open("ab"), pytest.raises(ProviderStartFailed, match=r"cannot execute .*: Text file busy"):
+        await Child.spawn([str(program)], {})
 
 
 async def test_a_refused_configuration_is_reported_once_and_not_retried(script: Script) -> None:

@@ -10,7 +10,7 @@ from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering
 from gestalt_host.hostservices.workflow_context import workflow_struct
 from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.workflows import convert
+from gestalt_host.workflows import convert, target_convert
 from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor
 from gestalt_host.workflows.model import ExecutionReference, Signal
@@ -92,7 +92,7 @@ class WireInvocation:
         # Equal messages are equal targets; only others need their normalised forms compared.
         if carried and self._request.target == self._request.reference.target:
             return True
-        return same_target(convert.target_from_proto(self._request.target), reference.target)
+        return same_target(target_convert.target_from_proto(self._request.target), reference.target)
 
     def params(self) -> bytes:
         # One after the other: of two entries with one key the later counts.

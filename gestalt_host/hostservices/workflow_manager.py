@@ -15,7 +15,7 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import MANAGER_FAULTS, answering
 from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.workflows import convert
+from gestalt_host.workflows import convert, target_convert
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     EventTrigger,
@@ -220,7 +220,7 @@ def _required(text: str, field: str) -> str:
 
 def _target(message: pb.BoundWorkflowTarget) -> Target:
     """The target; unlike over HTTP nothing of it has a default here."""
-    target = convert.target_from_proto(message)
+    target = target_convert.target_from_proto(message)
     if message.WhichOneof("kind") == "agent":
         _required(message.agent.provider_name, "target.agent.provider_name")
     else:

@@ -12,8 +12,8 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import ProviderRefused, ProviderUnavailable
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.client import provider_error, wait_ready
-from gestalt_host.workflows.convert import message_to_proto, tool_ref_to_proto
 from gestalt_host.workflows.model import AgentMessage, ToolRef
+from gestalt_host.workflows.target_convert import message_to_proto, tool_ref_to_proto
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
 from gestalt_sdk.values import from_struct, to_struct

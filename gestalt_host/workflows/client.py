@@ -17,7 +17,7 @@ import grpc
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.links import ProviderLink
-from gestalt_host.workflows import convert
+from gestalt_host.workflows import convert, target_convert
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
@@ -80,7 +80,7 @@ class WorkflowProviderClient:
         workflow_key: str = "",
     ) -> Run:
         request = pb.StartWorkflowProviderRunRequest(
-            target=convert.target_to_proto(target),
+            target=target_convert.target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
@@ -129,7 +129,7 @@ class WorkflowProviderClient:
     ) -> SignalResult:
         request = pb.SignalOrStartWorkflowProviderRunRequest(
             workflow_key=workflow_key,
-            target=convert.target_to_proto(target),
+            target=target_convert.target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
@@ -165,7 +165,7 @@ class WorkflowProviderClient:
             schedule_id=schedule_id,
             cron=cron,
             timezone=timezone,
-            target=convert.target_to_proto(target),
+            target=target_convert.target_to_proto(target),
             paused=paused,
             requested_by=convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,
@@ -224,7 +224,7 @@ class WorkflowProviderClient:
         request = pb.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
             match=convert.match_to_proto(match),
-            target=convert.target_to_proto(target),
+            target=target_convert.target_to_proto(target),
             paused=paused,
             requested_by=convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,

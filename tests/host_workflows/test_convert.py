@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gestalt_host.access.subjects import Actor
-from gestalt_host.workflows import convert
+from gestalt_host.workflows import convert, target_convert
 from gestalt_host.workflows.model import (
     AgentMessage,
     AgentTarget,
@@ -131,16 +131,16 @@ def test_no_field_of_a_sample_is_left_at_its_default() -> None:
 
 @pytest.mark.parametrize("target", [PLUGIN, AGENT, PluginTarget("p", "o")])
 def test_targets(target: Any) -> None:
-    assert convert.target_from_proto(convert.target_to_proto(target)) == target
+    assert target_convert.target_from_proto(target_convert.target_to_proto(target)) == target
 
 
 def test_no_target() -> None:
-    assert convert.target_from_proto(pb.BoundWorkflowTarget()) is None
+    assert target_convert.target_from_proto(pb.BoundWorkflowTarget()) is None
 
 
 def test_the_form_of_numbers_after_the_trip() -> None:
-    wire = convert.target_to_proto(PluginTarget("p", "o", input={"a": 5.0, "b": 2**53, "c": 0.25}))
-    read = convert.target_from_proto(wire)
+    wire = target_convert.target_to_proto(PluginTarget("p", "o", input={"a": 5.0, "b": 2**53, "c": 0.25}))
+    read = target_convert.target_from_proto(wire)
     assert isinstance(read, PluginTarget)
     assert [type(value) for value in read.input.values()] == [int, int, float]
 
@@ -214,6 +214,6 @@ def test_names_are_trimmed_and_texts_are_not() -> None:
             plugin_name=" p ", operation=" o ", connection=" c ", instance=" i ", credential_mode=" NONE "
         )
     )
-    assert convert.target_from_proto(wire) == PluginTarget("p", "o", "c", "i", "none")
+    assert target_convert.target_from_proto(wire) == PluginTarget("p", "o", "c", "i", "none")
     wire = pb.BoundWorkflowTarget(agent=pb.BoundWorkflowAgentTarget(provider_name=" a ", prompt=" p "))
-    assert convert.target_from_proto(wire) == AgentTarget("a", prompt=" p ")
+    assert target_convert.target_from_proto(wire) == AgentTarget("a", prompt=" p ")

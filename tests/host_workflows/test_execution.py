@@ -14,10 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
-from gestalt_host.workflows.convert import event_to_proto, reference_to_proto, target_to_proto
+from gestalt_host.workflows.convert import event_to_proto, reference_to_proto
 from gestalt_host.workflows.model import Event, Permission, PluginTarget
 from gestalt_host.workflows.references import reference_for
 from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.target_convert import target_to_proto
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.host_workflows.conftest import ANN, BOB, Rig, limited
 from tests.support.waiting import eventually

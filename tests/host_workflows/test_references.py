@@ -11,7 +11,6 @@ import pytest
 from gestalt_host.access.keys import master_key
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
 from gestalt_host.workflows import references as refs
-from gestalt_host.workflows.convert import target_from_proto, target_to_proto
 from gestalt_host.workflows.model import (
     AgentMessage,
     AgentTarget,
@@ -23,6 +22,7 @@ from gestalt_host.workflows.model import (
     ToolRef,
 )
 from gestalt_host.workflows.signing import ReferenceSigner, canonical
+from gestalt_host.workflows.target_convert import target_from_proto, target_to_proto
 from gestalt_host.workflows.targets import fingerprint, normalised, same_target
 
 TARGET = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental"})

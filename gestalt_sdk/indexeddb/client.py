@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -42,6 +43,7 @@ from gestalt_sdk.indexeddb.transaction import Transaction
 from gestalt_sdk.indexeddb.values import from_record, to_range, to_record, to_typed
 
 DEFAULT_TIMEOUT_S = 30.0
+_BETWEEN_CONNECTIONS = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.CONNECTING)
 # A store that says which thing is missing lets ``find`` tell an absent record from a mistake.
 _MISTAKES = frozenset({"OBJECT_STORE_NOT_FOUND", "INDEX_NOT_FOUND"})
 
@@ -86,6 +88,20 @@ class IndexedDB:
 
     async def __aexit__(self, *details: object) -> None:
         await self.close()
+
+    async def reachable(self, within_s: float) -> bool:
+        """Wait while the connection is lost and not yet made anew; False when that takes longer.
+
+        A write sent then would fail at once, although nothing speaks against it a moment later. Ask before, since an
+        error afterwards does not tell whether the write happened.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                while (state := self._channel.get_state(try_to_connect=True)) in _BETWEEN_CONNECTIONS:
+                    await self._channel.wait_for_state_change(state)
+        except TimeoutError:
+            return False
+        return True
 
     @property
     def batched(self) -> bool:

@@ -75,6 +75,9 @@ class MemoryClient:
     async def close(self) -> None:
         return None
 
+    async def reachable(self, within_s: float) -> bool:
+        return True
+
     async def create_object_store(self, name: str, schema: ObjectStoreSchema) -> None:
         await self._message("create_object_store")
         self.database.schemas[name] = schema

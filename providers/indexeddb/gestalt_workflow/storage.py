@@ -37,7 +37,7 @@ BATCH_ENTRIES = 1000
 BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
-READ_PATIENCE_S = 2.0
+PATIENCE_S = 2.0
 
 log = structlog.get_logger()
 
@@ -169,7 +169,7 @@ class Storage:
     async def _read(self, step: str, call: Callable[[], Awaitable[T]]) -> T:
         """Ask, and ask again for a moment when the store cannot be reached: it may just be starting anew."""
         loop = asyncio.get_running_loop()
-        patience_ends = loop.time() + READ_PATIENCE_S
+        patience_ends = loop.time() + PATIENCE_S
         backoff = Backoff(first_s=0.02, limit_s=0.5)
         while True:
             try:
@@ -299,6 +299,7 @@ class Storage:
 
     async def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         """One Apply. A transaction that the store aborted wrote nothing and is tried again."""
+        await self._db.reachable(PATIENCE_S)
         backoff = Backoff(first_s=0.005, limit_s=0.5)
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
             try:

@@ -8,16 +8,13 @@ from typing import Any
 import grpc
 
 from gestalt_sdk.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
-from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.provider import Provider, ProviderKind
 from gestalt_workflow.config import read_config
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import NotConfigured
 from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.service import WorkflowServicer
-
-SERVICE = "gestalt.provider.v1.WorkflowProvider"
+from gestalt_workflow.service import add_workflow_service
 
 
 class IndexedDBWorkflowProvider(Provider):
@@ -46,8 +43,7 @@ class IndexedDBWorkflowProvider(Provider):
         return self._engine
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        workflow_pb2_grpc.add_WorkflowProviderServicer_to_server(WorkflowServicer(lambda: self.engine), server)
-        return [SERVICE]
+        return [add_workflow_service(server, lambda: self.engine)]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted

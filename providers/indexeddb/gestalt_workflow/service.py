@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
+import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.channels import MESSAGE_LIMIT_BYTES, ServerContext
@@ -23,7 +24,13 @@ from gestalt_workflow.targets import target_from_proto
 from gestalt_workflow.triggers import TriggerRequest
 
 LIST_LIMIT_BYTES = MESSAGE_LIMIT_BYTES - 1024 * 1024
-M = TypeVar("M")
+SERVICE = "gestalt.provider.v1.WorkflowProvider"
+
+
+def add_workflow_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
+    """Serve WorkflowProvider on the server; returns the full service name."""
+    workflow_pb2_grpc.add_WorkflowProviderServicer_to_server(WorkflowServicer(engine), server)
+    return SERVICE
 
 
 class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 problems found by ``check``, 2 the command could not be c
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("dsn", help="sqlite://PATH to restore to")
     command.add_argument("file", type=Path, help="archive to read")
     command = commands.add_parser("check", help="prove that files are sound and that indexes agree with records")
-    command.add_argument("dsn", help="sqlite://PATH, as configured")
+    command.add_argument("dsn", help="sqlite://PATH or postgresql://…, as configured")
     options = parser.parse_args(arguments)
     if options.command in (None, "serve"):
         from gestalt_sdk.serve import serve
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _maintain(options: argparse.Namespace) -> int:
     config, _ = read_config({"dsn": options.dsn})
+    if config.conninfo is not None:
+        return _maintain_postgres(options.command, config.conninfo)
     if config.path is None:
         raise ConfigInvalid("a database in memory cannot be backed up, restored or checked from outside")
     if options.command == "backup":
@@ -69,6 +72,22 @@ def _maintain(options: argparse.Namespace) -> int:
         if not problems:
             print(f"{path}: sound ({_shown(db)})")
     return 1 if found else 0
+
+
+def _maintain_postgres(command: str, conninfo: str) -> int:
+    from gestalt_store.postgres.check import BACKUP_HINT, check_server
+
+    if command != "check":
+        raise ConfigInvalid(BACKUP_HINT)
+    checked = asyncio.run(check_server(conninfo))
+    if not checked:
+        raise ConfigInvalid("no database of the store on that server")
+    for db, problems in checked.items():
+        for problem in problems:
+            print(f"{_shown(db)}: {problem}")
+        if not problems:
+            print(f"{_shown(db)}: sound")
+    return 1 if any(checked.values()) else 0
 
 
 def _shown(db: str) -> str:

@@ -17,6 +17,7 @@ import structlog
 from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.types.array import ListBinaryDumper
 
 from gestalt_store.errors import DatabaseUnusable, StorageUnavailable
 from gestalt_store.postgres.failures import lost, translate, translate_opening
@@ -303,6 +304,8 @@ class Pool:
                         f"{OLDEST_SERVER // 10000} or newer is needed"
                     )
                 raw.prepared_max = _PREPARED
+                # The library would send arrays as text, escaping every key and record.
+                raw.adapters.register_dumper(list, ListBinaryDumper)
                 await raw.cursor().execute(self._session)
             except BaseException:
                 await raw.close()

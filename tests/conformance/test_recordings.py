@@ -78,6 +78,7 @@ def test_the_http_api_answers_as_recorded(host: Gestaltd, path: Path) -> None:
     replay("replay_http.py", host.url, path)
 
 
+@pytest.mark.timeout(300)  # a hundred and more client processes, one after the other
 @pytest.mark.parametrize("path", recordings("cli"))
 def test_the_command_line_prints_as_recorded(other_host: Gestaltd, path: Path) -> None:
     program = Path(sys.executable).with_name("gestalt")

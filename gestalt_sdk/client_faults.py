@@ -1,4 +1,4 @@
-"""Statuses for the errors of this package's clients, for providers that let them reach their own callers.
+"""Statuses for the errors of this package's clients and parsers, for providers that let them reach their own callers.
 
 Merge into a provider's own table: ``FAULTS = {**CLIENT_FAULTS, MyError: Fault(...)}``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from grpc import StatusCode
 
+from gestalt_sdk.cron import CronInvalid
 from gestalt_sdk.environment import EnvironmentUnusable
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
 from gestalt_sdk.faults import Fault, FaultTable
@@ -19,6 +20,7 @@ from gestalt_sdk.indexeddb.errors import (
     StoreUnavailable,
     TransactionFailed,
 )
+from gestalt_sdk.zones import ZoneInvalid
 
 CLIENT_FAULTS: FaultTable = {
     EnvironmentUnusable: Fault("ENVIRONMENT_UNUSABLE", StatusCode.FAILED_PRECONDITION, 503),
@@ -31,4 +33,6 @@ CLIENT_FAULTS: FaultTable = {
     StoreUnavailable: Fault("STORE_UNAVAILABLE", StatusCode.UNAVAILABLE, 503),
     StoreRefused: Fault("STORE_REFUSED", StatusCode.INTERNAL, 500),
     IndexedDBError: Fault("STORE_FAILED", StatusCode.INTERNAL, 500),
+    CronInvalid: Fault("INVALID_CRON", StatusCode.INVALID_ARGUMENT, 400),
+    ZoneInvalid: Fault("INVALID_TIMEZONE", StatusCode.INVALID_ARGUMENT, 400),
 }

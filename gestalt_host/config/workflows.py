@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from gestalt_host.config.cron import CronInvalid, check_cron
 from gestalt_host.config.durations import parse_duration
 from gestalt_host.config.model import (
     AgentMessageConfig,
@@ -23,6 +22,8 @@ from gestalt_host.config.model import (
 )
 from gestalt_host.config.reader import Block
 from gestalt_host.config.selection import unknown_entry
+from gestalt_sdk.cron import CronInvalid, check_cron
+from gestalt_sdk.zones import DEFAULT_ZONE, ZoneInvalid, normalise_zone
 
 _CREDENTIAL_MODES = ("none", "user")
 _BINDING_SOURCES = ("agentOutput", "signalPayload", "signalMetadata", "literal")
@@ -49,14 +50,16 @@ def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[Schedule
             permissions = _permissions(block, context)
             provider = _provider(block, "workflow", context.workflows, context.default_workflow)
             cron = block.text("cron", required=True)
-            timezone = block.text("timezone") or "UTC"
+            timezone = block.text("timezone") or DEFAULT_ZONE
             paused = block.boolean("paused")
         if cron:
             try:
-                check_cron(cron)
+                check_cron(cron, datetime.now(UTC).date())
             except CronInvalid as error:
-                block.fault("cron", f'"{cron}" is invalid: {error}')
-        if not zone_exists(timezone):
+                block.fault("cron", f'"{cron}" is invalid: {error.reason}')
+        try:
+            normalise_zone(timezone)
+        except ZoneInvalid:
             block.fault("timezone", f'"{timezone}" is not an IANA time zone, for example Europe/Berlin or UTC')
         if target is not None and key:
             schedules[key] = ScheduleConfig(key, provider, cron, target, timezone, paused, permissions)
@@ -79,15 +82,6 @@ def read_event_triggers(workflows: Block, context: WorkflowContext) -> tuple[Eve
         if target is not None and key:
             triggers[key] = EventTriggerConfig(key, provider, type_, target, source, subject, paused, permissions)
     return tuple(triggers.values())
-
-
-def zone_exists(name: str) -> bool:
-    """Whether the name is a zone of the IANA database. ``Local`` is not: it would depend on the machine."""
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        return False
-    return name.lower() not in ("local", "localtime")
 
 
 def _key(raw: str, block: Block, known: Mapping[str, object]) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother
+from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother
 from gestalt_workflow.model import CONFIG_SUBJECT, Actor, Run, Schedule
 from gestalt_workflow.records import RUNS, SCHEDULES
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
 
+from gestalt_sdk.cron import CronInvalid
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import ALICE, BOB, World, client_of, plugin_target
 from tests.workflow_provider.memory import unavailable
@@ -210,7 +211,7 @@ async def test_fifty_due_schedules_are_one_commit(world: World) -> None:
 
 
 async def test_a_cron_that_never_fires_is_refused_when_written(world: World) -> None:
-    with pytest.raises(InvalidRequest, match="no occurrence within five years"):
+    with pytest.raises(CronInvalid, match="no occurrence within five years"):
         checked_timing("0 0 31 2 *", "UTC", world.clock())
 
 

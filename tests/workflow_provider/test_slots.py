@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from gestalt_workflow.errors import InvalidRequest
-from gestalt_workflow.slots import next_slot, next_slots, parse_cron, previous_slot
-from gestalt_workflow.zones import load_zone, normalise_zone, zone_names
+from gestalt_workflow.slots import next_slot, next_slots, previous_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-HERE = Path(__file__).parent
-VECTORS = [json.loads(line) for line in (HERE / "cron-vectors.jsonl").read_text().splitlines() if line.strip()]
+from gestalt_sdk.cron import CronInvalid, parse_cron
+from gestalt_sdk.zones import ZoneInvalid, load_zone, normalise_zone, zone_names
+from tests.support.cron_vectors import VECTORS
 
 
 def moment(text: str) -> datetime:
@@ -48,7 +45,7 @@ def _havana_keeps_summer_time() -> bool:
 def test_refused_vector(vector: dict[str, Any]) -> None:
     try:
         cron = parse_cron(vector["cron"])
-    except InvalidRequest as error:
+    except CronInvalid as error:
         assert str(error).startswith("invalid cron: ")
     else:
         assert next_slot(cron, vector["timezone"], moment(vector["after"])) is None
@@ -68,13 +65,13 @@ def test_refused_vector(vector: dict[str, Any]) -> None:
     ],
 )
 def test_a_refusal_names_column_and_field(expression: str, column: int, field: str) -> None:
-    with pytest.raises(InvalidRequest, match=rf"^invalid cron: column {column}: {field} "):
+    with pytest.raises(CronInvalid, match=rf"^invalid cron: column {column}: {field} "):
         parse_cron(expression)
 
 
 @pytest.mark.parametrize("expression", ["TZ=UTC * * * * *", "CRON_TZ=UTC * * * * *", "TZ=UTC", "@every 5m", "@"])
 def test_prefixes_and_descriptors_are_refused_not_crashed_on(expression: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^invalid cron: "):
+    with pytest.raises(CronInvalid, match=r"^invalid cron: "):
         parse_cron(expression)
 
 
@@ -109,7 +106,7 @@ def test_a_bare_star_lets_the_other_day_field_decide() -> None:
 
 @pytest.mark.parametrize("name", ["Local", "local", "localtime", "Mars/Olympus", "../UTC", "europe/berlin", "UTC+1"])
 def test_names_that_are_no_iana_zone_are_refused(name: str) -> None:
-    with pytest.raises(InvalidRequest, match=f'^invalid timezone "{name}"$'.replace("+", r"\+")):
+    with pytest.raises(ZoneInvalid, match=f'^invalid timezone "{name}"$'.replace("+", r"\+")):
         normalise_zone(name)
 
 

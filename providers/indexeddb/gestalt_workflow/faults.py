@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from grpc import StatusCode
 
+from gestalt_sdk.client_faults import CLIENT_FAULTS
 from gestalt_sdk.faults import Fault, FaultTable
 from gestalt_workflow import errors
 
 FAULTS: FaultTable = {
+    **CLIENT_FAULTS,
     errors.InvalidRequest: Fault("INVALID_REQUEST", StatusCode.INVALID_ARGUMENT, 400),
     errors.InvalidConfiguration: Fault("INVALID_CONFIGURATION", StatusCode.INVALID_ARGUMENT, 400),
     errors.NotConfigured: Fault("NOT_CONFIGURED", StatusCode.FAILED_PRECONDITION, 412),

@@ -15,11 +15,13 @@ from heapq import heappop, heappush
 
 import structlog
 
+from gestalt_sdk.cron import CronInvalid, parse_cron
+from gestalt_sdk.zones import ZoneInvalid
 from gestalt_workflow import ids
 from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import schedule_trigger
-from gestalt_workflow.errors import InvalidRequest, StorageFailed, Undecodable
+from gestalt_workflow.errors import StorageFailed, Undecodable
 from gestalt_workflow.model import Run, Schedule
 from gestalt_workflow.records import (
     RUNS,
@@ -29,7 +31,7 @@ from gestalt_workflow.records import (
     schedule_to_record,
 )
 from gestalt_workflow.runs import new_run
-from gestalt_workflow.slots import next_slot, parse_cron, previous_slot
+from gestalt_workflow.slots import next_slot, previous_slot
 from gestalt_workflow.storage import Entry, KeyRange, Outcome, Storage, at_revision
 
 AHEAD = timedelta(seconds=60)
@@ -154,7 +156,7 @@ class Scheduler:
         for schedule in schedules:
             try:
                 planned.append((schedule, *_firing(schedule, now)))
-            except InvalidRequest as error:  # written by something that accepts more than we do
+            except (CronInvalid, ZoneInvalid) as error:  # written by something that accepts more than we do
                 self._broken.add(schedule.id)
                 log.error("schedule skipped", event_name="schedule.broken", schedule_id=schedule.id, error=str(error))
         entries: list[Entry] = []

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gestalt_sdk.cron import NO_OCCURRENCE, CronInvalid, parse_cron
+from gestalt_sdk.zones import normalise_zone
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, TooMuchContention
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Schedule, Target
 from gestalt_workflow.records import SCHEDULES, schedule_from_record, schedule_to_record
 from gestalt_workflow.references import References
-from gestalt_workflow.slots import next_slot, parse_cron
+from gestalt_workflow.slots import next_slot
 from gestalt_workflow.storage import Entry, Storage, absent, at_revision
-from gestalt_workflow.zones import normalise_zone
 
 KIND = "workflow schedule"
 ATTEMPTS = 16
@@ -51,7 +52,9 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     """Trimmed cron, zone name and next slot.
 
     Raises:
-        InvalidRequest: cron missing, zone unknown, cron malformed or never firing; checked in that order.
+        InvalidRequest: cron missing.
+        ZoneInvalid: zone unknown; checked before the cron's form.
+        CronInvalid: cron malformed or never firing.
     """
     cron = cron.strip()
     if not cron:
@@ -59,7 +62,7 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     zone = normalise_zone(timezone)
     slot = next_slot(parse_cron(cron), zone, now)
     if slot is None:
-        raise InvalidRequest(f'invalid cron: "{cron}" has no occurrence within five years')
+        raise CronInvalid(f'"{cron}": {NO_OCCURRENCE}')
     return cron, zone, slot
 
 

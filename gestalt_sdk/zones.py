@@ -10,9 +10,16 @@ from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from gestalt_workflow.errors import InvalidRequest
+from gestalt_sdk.errors import GestaltError
 
 DEFAULT_ZONE = "UTC"
+
+
+class ZoneInvalid(GestaltError):
+    """There is no IANA time zone of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'invalid timezone "{name}"')
 
 
 @cache
@@ -27,10 +34,10 @@ def load_zone(name: str) -> ZoneInfo:
     """The zone of that exact name; blank is not accepted here, see ``normalise_zone``.
 
     Raises:
-        InvalidRequest: there is no such IANA zone. ``Local`` is not one: it would mean the server's own.
+        ZoneInvalid: there is no such IANA zone. ``Local`` is not one: it would mean the server's own.
     """
     if name not in zone_names():
-        raise InvalidRequest(f'invalid timezone "{name}"')
+        raise ZoneInvalid(name)
     return ZoneInfo(name)
 
 
@@ -38,7 +45,7 @@ def normalise_zone(text: str) -> str:
     """The trimmed name, ``UTC`` when blank.
 
     Raises:
-        InvalidRequest: it names no IANA zone.
+        ZoneInvalid: it names no IANA zone.
     """
     name = text.strip() or DEFAULT_ZONE
     load_zone(name)

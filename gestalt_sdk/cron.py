@@ -1,0 +1,212 @@
+"""The grammar of cron expressions: five fields into sets of numbers (semantics.md 16).
+
+Pure: no clock, no zone. The host checks configuration with it, the workflow provider computes slots from it, so both
+refuse the same texts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+
+from gestalt_sdk.errors import GestaltError
+
+HORIZON_YEARS = 5
+"""A cron that has no slot up to the end of the fifth calendar year after a moment has none."""
+NO_OCCURRENCE = "it has no occurrence within five years"
+
+_MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
+_WEEKDAY_NAMES = "sun mon tue wed thu fri sat"
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split(), 1)}
+_WEEKDAYS = {name: number for number, name in enumerate(_WEEKDAY_NAMES.split())}
+_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day-of-month", 1, 31, {}),
+    ("month", 1, 12, _MONTHS),
+    ("day-of-week", 0, 6, _WEEKDAYS),
+)
+_NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DAY = timedelta(days=1)
+_LARGEST_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A parsed expression; the tuples ascend and may be empty, which means never."""
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    any_day: bool
+    """The day-of-month field is a bare star: the weekday alone decides."""
+    any_weekday: bool
+    real_time: bool
+    """The hour field has a star among its items: follow real time through changes of the clock."""
+    offsets: tuple[int, ...]
+    """Minutes after local midnight at which a matching day fires, ascending."""
+
+    def matches_day(self, day: date) -> bool:
+        if day.month not in self.months:
+            return False
+        in_month = day.day in self.days
+        in_week = day.isoweekday() % 7 in self.weekdays
+        if self.any_day or self.any_weekday:
+            return in_month and in_week
+        return in_month or in_week
+
+    def following_day(self, day: date, last: date) -> date | None:
+        """The first matching day after ``day``, None when there is none up to and with ``last``."""
+        day += _DAY
+        while day <= last:
+            if day.month not in self.months:
+                day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+            elif self.matches_day(day):
+                return day
+            else:
+                day += _DAY
+        return None
+
+    def preceding_day(self, day: date, first: date) -> date | None:
+        """The last matching day before ``day``, None when there is none back to and with ``first``."""
+        day -= _DAY
+        while day >= first:
+            if day.month not in self.months:
+                day = day.replace(day=1) - _DAY
+            elif self.matches_day(day):
+                return day
+            else:
+                day -= _DAY
+        return None
+
+
+class CronInvalid(GestaltError):
+    """The expression is refused.
+
+    Attributes:
+        reason: Column (1 is the first character), field, text and what is wrong with it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid cron: {reason}")
+        self.reason = reason
+
+
+def check_cron(expression: str, today: date) -> None:
+    """Accept an expression that parses and has a matching time from ``today`` on; a provider accepts the same ones.
+
+    Raises:
+        CronInvalid: for anything else.
+    """
+    cron = parse_cron(expression)
+    if not cron.offsets or cron.following_day(today - _DAY, horizon(today)) is None:
+        raise CronInvalid(NO_OCCURRENCE)
+
+
+def horizon(day: date) -> date:
+    """The last day on which an occurrence after ``day`` is looked for."""
+    return date(min(day.year + HORIZON_YEARS, date.max.year - 1), 12, 31)
+
+
+@lru_cache(maxsize=4096)
+def parse_cron(expression: str) -> Cron:
+    """Parse a five-field expression.
+
+    Raises:
+        CronInvalid: naming the column (1 is the first character), field, text and reason.
+    """
+    fields = [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", expression)]
+    if fields and fields[0][0].startswith("@"):
+        raise _refusal(fields[0][1], f'"{fields[0][0]}" is a descriptor, which is not supported; write five fields')
+    if fields and fields[0][0].upper().startswith(("TZ=", "CRON_TZ=")):
+        raise _refusal(
+            fields[0][1], f'"{fields[0][0]}": a zone is not part of the expression; use the timezone of the schedule'
+        )
+    if len(fields) != len(_FIELDS):
+        found = " ".join(text for text, _ in fields)
+        raise CronInvalid(f"expected exactly 5 fields, found {len(fields)}: [{found}]")
+    sets: list[frozenset[int]] = []
+    stars: list[bool] = []
+    for (text, column), (name, low, high, names) in zip(fields, _FIELDS, strict=True):
+        values, star = _parse_field(text, column, name, low, high, names)
+        sets.append(values)
+        stars.append(star)
+    minutes, hours = tuple(sorted(sets[0])), tuple(sorted(sets[1]))
+    hour_items = [item for item in fields[1][0].split(",") if item]
+    return Cron(
+        minutes=minutes,
+        hours=hours,
+        days=sets[2],
+        months=sets[3],
+        weekdays=sets[4],
+        any_day=stars[2],
+        any_weekday=stars[4],
+        real_time=any(item.partition("/")[0].partition("-")[0] in ("*", "?") for item in hour_items),
+        offsets=tuple(hour * 60 + minute for hour in hours for minute in minutes),
+    )
+
+
+def _parse_field(
+    text: str, column: int, name: str, low: int, high: int, names: dict[str, int]
+) -> tuple[frozenset[int], bool]:
+    values: set[int] = set()
+    star = False
+    position = column
+    for item in text.split(","):
+        if item:
+            members, bare_star = _parse_item(item, position, name, low, high, names)
+            values.update(members)
+            star = star or bare_star
+        position += len(item) + 1
+    return frozenset(values), star
+
+
+def _parse_item(item: str, column: int, name: str, low: int, high: int, names: dict[str, int]) -> tuple[range, bool]:
+    span, *steps = item.split("/")
+    if len(steps) > 1:
+        raise _refusal(column, f'{name} "{item}": too many slashes')
+    bounds = span.split("-")
+    star = bounds[0] in ("*", "?")
+    if star:
+        first, last = low, high
+    else:
+        if len(bounds) > 2:
+            raise _refusal(column, f'{name} "{item}": too many hyphens')
+        first = _number(bounds[0], item, column, name, names)
+        last = first if len(bounds) == 1 else _number(bounds[1], item, column, name, names)
+    step = 1
+    if steps:
+        step = _number(steps[0], item, column, name, {})
+        if step < 0:
+            raise _refusal(column, f'{name} "{item}": step {step} is negative')
+        if len(bounds) == 1:
+            last = high
+        star = star and step == 1
+    if first < low:
+        raise _refusal(column, f'{name} "{item}": {first} is below the minimum {low}')
+    if last > high:
+        raise _refusal(column, f'{name} "{item}": {last} is above the maximum {high}')
+    if first > last:
+        raise _refusal(column, f'{name} "{item}": the range begins at {first}, after its end {last}')
+    if step == 0:
+        raise _refusal(column, f'{name} "{item}": the step must not be 0')
+    return range(first, last + 1, step), star
+
+
+def _number(text: str, item: str, column: int, name: str, names: dict[str, int]) -> int:
+    named = names.get(text.lower())
+    if named is not None:
+        return named
+    value = int(text) if _NUMBER.fullmatch(text) and len(text) <= 20 else None
+    if value is None or abs(value) > _LARGEST_NUMBER:
+        expected = f"a number or one of {', '.join(names)}" if names else "a number"
+        raise _refusal(column, f'{name} "{item}": "{text}" is not {expected}')
+    return value
+
+
+def _refusal(column: int, reason: str) -> CronInvalid:
+    return CronInvalid(f"column {column}: {reason}")

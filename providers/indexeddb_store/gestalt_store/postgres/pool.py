@@ -6,6 +6,7 @@ Statements go to the server as they are, with ``$1`` for parameters, several of 
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
@@ -99,6 +100,13 @@ class Connection:
         return not self.raw.closed and not self.raw.broken
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing has come from the server unasked, which is its farewell."""
+        look = select.poll()
+        look.register(self.raw.pgconn.socket, select.POLLIN)
+        return not look.poll(0)
+
+    @property
     def clean(self) -> bool:
         """Whether the next caller can have it as it is."""
         connection = self.raw.pgconn
@@ -162,13 +170,22 @@ class Pool:
             raise StorageUnavailable("the store is closing")
         await self._slot(held)
         try:
-            connection = self._idle.pop() if self._idle else await self._connect()
+            connection = self._sound() or await self._connect()
         except BaseException:
             self._leave(held)
             raise
         connection.held = held
         connection.suspect = connection.reused and time.monotonic() - connection.idle_since > SUSPECT_S
         return connection
+
+    def _sound(self) -> Connection | None:
+        """An idle connection that the server has not ended."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.quiet:
+                return connection
+            self._own(_close(connection))
+        return None
 
     def give_back(self, connection: Connection) -> None:
         """Return a connection in whatever state; what is left of a transaction is rolled back."""

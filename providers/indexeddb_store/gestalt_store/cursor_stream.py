@@ -21,7 +21,7 @@ _ACKNOWLEDGED = wire.CursorResponse(done=False)
 _DONE = wire.CursorResponse(done=True)
 
 
-async def cursor_stream(view: View, frames: Frames, _: Any) -> None:
+async def cursor_stream(view: View, frames: Frames) -> None:
     """Serve one cursor until the client closes it."""
     frame = await frames.read()
     if frame is None:

@@ -23,7 +23,7 @@ from gestalt_store.databases import Access, View
 from gestalt_store.errors import FAULTS, AnswerTooLarge, ObjectStoreNotFound
 from gestalt_store.operations import OPERATIONS, Operation
 from gestalt_store.schema import StoreSchema
-from gestalt_store.streams import Frames
+from gestalt_store.streams import Frames, PipelinedFrames
 from gestalt_store.transaction_stream import transaction_stream
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
@@ -61,7 +61,7 @@ _ANSWERS: dict[str, Callable[[Any], bytes]] = {
 log = structlog.get_logger()
 
 Answer = Callable[[View, Any], Awaitable[bytes]]
-Stream = Callable[[View, Frames, Any], Awaitable[None]]
+Stream = Callable[[View, Any], Awaitable[None]]
 
 
 def add_services(server: grpc.aio.Server, access: Access) -> list[str]:
@@ -70,9 +70,12 @@ def add_services(server: grpc.aio.Server, access: Access) -> list[str]:
     calls: dict[str, Answer] = {name: _operation(OPERATIONS[member]) for name, member in _CALLS.items()}
     calls["CreateObjectStore"] = _create_store
     calls["DeleteObjectStore"] = _delete_store
-    streams: dict[str, Stream] = {"OpenCursor": cursor_stream, "Transaction": transaction_stream}
+    streams: dict[str, tuple[Stream, type[Frames]]] = {
+        "OpenCursor": (cursor_stream, Frames),
+        "Transaction": (transaction_stream, PipelinedFrames),
+    }
     handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
-    handlers |= {name: _stream(access, stream, requests[name][0]) for name, stream in streams.items()}
+    handlers |= {name: _stream(access, *parts, requests[name][0]) for name, parts in streams.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(INDEXEDDB_SERVICE, handlers),))
     requests = wire.methods("IndexedDBBatch", wire.BATCH_PACKAGE)
     calls = {"Apply": _apply, "GetMany": _get_many, "GetPage": _get_page}
@@ -121,11 +124,11 @@ def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(call)
 
 
-def _stream(access: Access, stream: Stream, request_class: Any) -> Any:
+def _stream(access: Access, stream: Stream, frames_class: type[Frames], request_class: Any) -> Any:
     decode = request_class.FromString
 
     async def call(_: Any, context: ServerContext) -> None:
-        frames = Frames(context, decode)
+        frames = frames_class(context, decode)
         try:
             await frames.run(stream, await access.view())
         except Exception as error:

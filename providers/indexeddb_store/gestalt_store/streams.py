@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,11 +23,11 @@ class Frames:
         self._task: asyncio.Task[Any] | None = None
         self._reason: str | None = None
 
-    async def run(self, handler: Callable[[Any, Frames, Any], Awaitable[None]], view: Any) -> None:
+    async def run(self, handler: Callable[[Any, Any], Awaitable[None]], view: Any) -> None:
         """Run the handler; ``TransactionAborted`` when ``expire`` ended it."""
         self._task = asyncio.current_task()
         try:
-            await handler(view, self, self._context)
+            await handler(view, self)
         except asyncio.CancelledError:
             if self._reason is None or self._task is None:
                 raise
@@ -54,3 +56,102 @@ class Frames:
         """Read and discard until the client closes."""
         while await self._context.read() is not grpc.aio.EOF:
             pass
+
+
+READ_AHEAD = 256
+"""Most frames that are read before they are asked for."""
+UNSENT_BYTES = 4 * 1024 * 1024
+"""Answers that may wait for the client to take them."""
+LAST_WRITES_S = 1.0
+
+
+class PipelinedFrames(Frames):
+    """Frames read ahead and written behind, so that work on frames sent ahead does not wait for the wire in between.
+
+    What a transaction locks is locked for the time of its work then, not of its client's round trips.
+    """
+
+    def __init__(self, context: ServerContext, decode: Callable[[bytes], Any]) -> None:
+        super().__init__(context, decode)
+        self._inbox: deque[bytes | None] = deque()
+        self._outbox: deque[bytes] = deque()
+        self._unsent = 0
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._written = asyncio.Event()
+        self._queued = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def run(self, handler: Callable[[Any, Any], Awaitable[None]], view: Any) -> None:
+        pumps = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
+        try:
+            try:
+                await super().run(handler, view)
+            except Exception:
+                # What was answered before the failure still reaches a client that reads.
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(self._flush(), LAST_WRITES_S)
+                raise
+            await self._flush()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def read(self) -> Any | None:
+        data = await self._next()
+        return None if data is None else self._decode(data)
+
+    async def write(self, message: Any) -> None:
+        data = message.SerializeToString()
+        self._outbox.append(data)
+        self._unsent += len(data)
+        self._queued.set()
+        if self._unsent > UNSENT_BYTES:
+            await self._flush()
+
+    async def drain(self) -> None:
+        while await self._next() is not None:
+            pass
+
+    async def _next(self) -> bytes | None:
+        while not self._inbox:
+            self._arrived.clear()
+            await self._arrived.wait()
+        data = self._inbox.popleft()
+        self._taken.set()
+        if data is None:
+            self._inbox.append(None)  # the end stays the end
+        return data
+
+    async def _flush(self) -> None:
+        while self._outbox and self._failure is None:
+            self._written.clear()
+            await self._written.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _pump_in(self) -> None:
+        ended = False
+        while not ended:
+            data = await self._context.read()
+            ended = data is grpc.aio.EOF
+            self._inbox.append(None if ended else data)
+            self._arrived.set()
+            while len(self._inbox) > READ_AHEAD:
+                self._taken.clear()
+                await self._taken.wait()
+
+    async def _pump_out(self) -> None:
+        try:
+            while True:
+                while self._outbox:
+                    await self._context.write(self._outbox[0])
+                    self._unsent -= len(self._outbox.popleft())
+                self._written.set()
+                self._queued.clear()
+                await self._queued.wait()
+        except Exception as error:
+            self._failure = error
+            self._written.set()

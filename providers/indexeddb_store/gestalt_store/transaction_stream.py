@@ -22,7 +22,7 @@ INTERNAL = 13
 log = structlog.get_logger()
 
 
-async def transaction_stream(view: View, frames: Frames, _: Any) -> None:
+async def transaction_stream(view: View, frames: Frames) -> None:
     """Serve one transaction until it commits, aborts or fails, or the client leaves."""
     frame = await frames.read()
     if frame is None:

@@ -221,6 +221,32 @@ async def test_frames_sent_ahead_are_answered_in_order(service: Service) -> None
     assert len(await service.keys(store)) == 50
 
 
+async def test_what_was_answered_before_a_bad_frame_arrives(service: Service) -> None:
+    store = await service.new_store()
+    stream = service.stream("Transaction")
+    await stream.send(
+        pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=[store], mode=READWRITE)),
+        pb.TransactionClientMessage(
+            operation=pb.TransactionOperation(request_id=7, count=pb.ObjectStoreRangeRequest(store=store))
+        ),
+        pb.TransactionClientMessage(),
+    )
+    assert (await stream.receive()).WhichOneof("msg") == "begin"
+    assert (await stream.receive()).operation.request_id == 7
+    assert (await stream.ended())[0] is Code.INVALID_ARGUMENT
+
+
+async def test_large_answers_to_a_client_that_reads_late(service: Service) -> None:
+    store = await service.new_store()
+    await service.put(store, id="a", v=b"x" * 1_000_000)
+    transaction = await service.transaction(store)
+    frames = [transaction.operation(get=pb.ObjectStoreRequest(store=store, id="a")) for _ in range(40)]
+    await transaction.send(*frames, pb.TransactionClientMessage(commit=pb.TransactionCommitRequest()))
+    for number in range(40):
+        assert (await transaction.receive()).operation.request_id == number + 1
+    assert (await transaction.receive()).WhichOneof("msg") == "commit"
+
+
 async def test_read_only_transactions_and_unary_reads_keep_to_one_state_and_wait_for_nobody(service: Service) -> None:
     store = await service.new_store()
     await service.put(store, id="a", n=1)

@@ -34,6 +34,7 @@ LIST = b"\x10"
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
 _RESIDUAL = struct.Struct(">H")
+_WHOLE_NUMBER = struct.Struct(">BQH")
 _MOMENT = struct.Struct(">QI")
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
@@ -169,9 +170,10 @@ def _integer(value: int, order: bytearray, ties: bytearray) -> None:
     if not -_SIGN <= value < _SIGN:
         raise OverflowError(f"{value} is outside 64 bits")
     nearest = float(value)
-    order.append(_NUMBER)
-    order += _sortable(nearest)
-    order += _RESIDUAL.pack(value - int(nearest) + _RESIDUAL_ZERO)
+    bits = _BITS.unpack(_DOUBLE.pack(nearest))[0]
+    order += _WHOLE_NUMBER.pack(
+        _NUMBER, bits ^ _ALL if bits & _SIGN else bits | _SIGN, value - int(nearest) + _RESIDUAL_ZERO
+    )
     ties += _INT
 
 

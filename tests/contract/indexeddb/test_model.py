@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from tests.contract.indexeddb.rig import Code, StoreProcess, Time, bounds, fields, index, record, short_folder, value
+from tests.support.postgres import PostgresServer
 
 NIGHTLY = bool(os.environ.get("GESTALT_NIGHTLY"))
 ANSWER_S = 20
@@ -424,10 +425,18 @@ class Comparison(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(1800 if NIGHTLY else 120)
-def test_the_service_and_a_plain_model_answer_alike(foreign_socket: Path | None) -> None:
-
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_the_service_and_a_plain_model_answer_alike(
+    request: pytest.FixtureRequest, foreign_socket: Path | None, engine: str
+) -> None:
+    if foreign_socket is not None and engine != "sqlite":
+        pytest.skip("another implementation has one socket")
     with short_folder() as folder:
-        store = StoreProcess(Path(folder), {"dsn": f"sqlite://{folder}/store.db"})
+        config = {"dsn": f"sqlite://{folder}/store.db"}
+        if engine == "postgres":
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            config = {"dsn": server.dsn, "schema": server.new_schema()}
+        store = StoreProcess(Path(folder), config)
         if foreign_socket is None:
             store.start()
         else:

@@ -366,7 +366,7 @@ async def kill_and_check(store: StoreProcess, rounds: int, seed: int) -> None:
 
 
 async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(own_process: StoreProcess) -> None:
-    await kill_and_check(own_process, 5, seed=1)
+    await kill_and_check(own_process, 20, seed=1)
 
 
 @pytest.mark.nightly

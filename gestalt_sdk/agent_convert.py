@@ -21,15 +21,8 @@ from gestalt_sdk.agent_types import (
     TurnEvent,
 )
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
-from gestalt_sdk.values import from_struct, to_value
-from gestalt_sdk.workflow_convert import (
-    message_from_proto,
-    message_to_proto,
-    optional_struct,
-    optional_time,
-    optional_timestamp,
-    tool_ref_from_proto,
-)
+from gestalt_sdk.target_convert import message_from_proto, message_to_proto, tool_ref_from_proto
+from gestalt_sdk.values import from_struct, optional_struct, optional_time, optional_timestamp, to_value
 from gestalt_sdk.workflow_types import Actor
 
 

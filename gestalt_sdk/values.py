@@ -112,3 +112,17 @@ def rfc3339(moment: datetime) -> str:
     if moment.microsecond:
         text += f".{moment.microsecond:06d}".rstrip("0")
     return text + "Z"
+
+
+def optional_struct(mapping: Mapping[str, Any]) -> Struct | None:
+    """The struct, or None (field unset) for an empty mapping."""
+    return to_struct(mapping) if mapping else None
+
+
+def optional_timestamp(moment: datetime | None) -> Timestamp | None:
+    return None if moment is None else to_timestamp(moment)
+
+
+def optional_time(message: Any, name: str) -> datetime | None:
+    """The named Timestamp field of the message, None when unset."""
+    return from_timestamp(getattr(message, name)) if message.HasField(name) else None

@@ -17,19 +17,19 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.host import call
 from gestalt_sdk.invoker import InvocationResult
+from gestalt_sdk.target_convert import target_to_proto
+from gestalt_sdk.values import optional_struct
 from gestalt_sdk.workflow_convert import (
     actor_to_proto,
     event_from_proto,
     event_to_proto,
-    event_trigger_from_proto,
     match_to_proto,
-    optional_struct,
     run_from_proto,
+    run_trigger_to_proto,
     schedule_from_proto,
     signal_from_proto,
     signal_to_proto,
-    target_to_proto,
-    trigger_to_proto,
+    trigger_from_proto,
 )
 from gestalt_sdk.workflow_types import (
     Actor,
@@ -37,10 +37,13 @@ from gestalt_sdk.workflow_types import (
     Event,
     EventMatch,
     EventTrigger,
+    EventTriggerInvocation,
+    ManualTrigger,
     PluginTarget,
     Run,
     RunTrigger,
     Schedule,
+    ScheduleTrigger,
     Signal,
     SignalResult,
     Target,
@@ -52,10 +55,13 @@ __all__ = [
     "Event",
     "EventMatch",
     "EventTrigger",
+    "EventTriggerInvocation",
+    "ManualTrigger",
     "PluginTarget",
     "Run",
     "RunTrigger",
     "Schedule",
+    "ScheduleTrigger",
     "Signal",
     "SignalResult",
     "Target",
@@ -109,7 +115,7 @@ class WorkflowHostClient:
         request = pb.InvokeWorkflowOperationRequest(
             target=target_to_proto(target),
             run_id=run_id,
-            trigger=None if trigger is None else trigger_to_proto(trigger),
+            trigger=None if trigger is None else run_trigger_to_proto(trigger),
             input=optional_struct(input or {}),
             metadata=optional_struct(metadata or {}),
             created_by=None if created_by is None else actor_to_proto(created_by),
@@ -319,7 +325,7 @@ def _schedule(message: pb.ManagedWorkflowSchedule) -> Schedule:
 
 
 def _trigger(message: pb.ManagedWorkflowEventTrigger) -> EventTrigger:
-    return event_trigger_from_proto(message.trigger, message.provider_name)
+    return trigger_from_proto(message.trigger, message.provider_name)
 
 
 def _signal(message: pb.ManagedWorkflowRunSignal) -> SignalResult:
@@ -328,5 +334,4 @@ def _signal(message: pb.ManagedWorkflowRunSignal) -> SignalResult:
         signal=signal_from_proto(message.signal),
         started_run=message.started_run,
         workflow_key=message.workflow_key,
-        provider=message.provider_name,
     )

@@ -1,185 +1,44 @@
-"""Workflow objects between generated types and ``workflow_types``; each pair of functions is inverse."""
+"""Workflow messages of the contract <-> ``workflow_types``; targets are in ``target_convert``.
+
+Names, ids and references are trimmed when they are read; prompts, message texts, event and actor fields are kept as
+they come. Empty structs, lists and actors are left unset when they are written, so unset and empty mean the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from gestalt_sdk.gen.v1 import agent_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import from_struct, from_timestamp, from_value, to_struct, to_timestamp, to_value
+from gestalt_sdk.target_convert import target_from_proto, target_to_proto
+from gestalt_sdk.values import (
+    from_struct,
+    from_value,
+    optional_struct,
+    optional_time,
+    optional_timestamp,
+    to_value,
+)
 from gestalt_sdk.workflow_types import (
+    NOBODY,
+    RUN_STATUSES,
     Actor,
-    AgentMessage,
-    AgentTarget,
     Event,
     EventMatch,
     EventTrigger,
-    OutputBinding,
-    OutputDelivery,
-    PluginTarget,
+    EventTriggerInvocation,
+    ManualTrigger,
     Run,
     RunTrigger,
     Schedule,
+    ScheduleTrigger,
     Signal,
-    Target,
-    ToolRef,
 )
 
-_STATUSES = {
-    pb.WORKFLOW_RUN_STATUS_PENDING: "pending",
-    pb.WORKFLOW_RUN_STATUS_RUNNING: "running",
-    pb.WORKFLOW_RUN_STATUS_SUCCEEDED: "succeeded",
-    pb.WORKFLOW_RUN_STATUS_FAILED: "failed",
-    pb.WORKFLOW_RUN_STATUS_CANCELED: "canceled",
-}
-_STATUS_NUMBERS = {word: number for number, word in _STATUSES.items()}
+# Actors ---------------------------------------------------------------------------------------------------------------
 
 
-def optional_struct(value: Mapping[str, Any]) -> Struct | None:
-    """Unset for an empty mapping."""
-    return to_struct(value) if value else None
-
-
-def optional_timestamp(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else to_timestamp(moment)
-
-
-def optional_time(message: Any, name: str) -> datetime | None:
-    """The named Timestamp field of the message, None when unset."""
-    return from_timestamp(getattr(message, name)) if message.HasField(name) else None
-
-
-def target_to_proto(target: Target) -> pb.BoundWorkflowTarget:
-    if isinstance(target, PluginTarget):
-        return pb.BoundWorkflowTarget(plugin=_plugin_to_proto(target))
-    delivery = target.output_delivery
-    return pb.BoundWorkflowTarget(
-        agent=pb.BoundWorkflowAgentTarget(
-            provider_name=target.provider,
-            model=target.model,
-            prompt=target.prompt,
-            messages=[message_to_proto(message) for message in target.messages],
-            tool_refs=[tool_ref_to_proto(ref) for ref in target.tool_refs],
-            response_schema=optional_struct(target.response_schema),
-            metadata=optional_struct(target.metadata),
-            model_options=optional_struct(target.model_options),
-            timeout_seconds=target.timeout_seconds,
-            output_delivery=None if delivery is None else _delivery_to_proto(delivery),
-        )
-    )
-
-
-def target_from_proto(message: pb.BoundWorkflowTarget) -> Target | None:
-    """None when no kind is set."""
-    kind = message.WhichOneof("kind")
-    if kind == "plugin":
-        return _plugin_from_proto(message.plugin)
-    if kind is None:
+def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
+    """The actor, or None (field unset) when all four members are empty."""
+    if actor == NOBODY:
         return None
-    agent = message.agent
-    return AgentTarget(
-        provider=agent.provider_name,
-        model=agent.model,
-        prompt=agent.prompt,
-        messages=tuple(message_from_proto(each) for each in agent.messages),
-        tool_refs=tuple(tool_ref_from_proto(ref) for ref in agent.tool_refs),
-        response_schema=from_struct(agent.response_schema),
-        metadata=from_struct(agent.metadata),
-        model_options=from_struct(agent.model_options),
-        timeout_seconds=agent.timeout_seconds,
-        output_delivery=_delivery_from_proto(agent.output_delivery) if agent.HasField("output_delivery") else None,
-    )
-
-
-def _plugin_to_proto(target: PluginTarget) -> pb.BoundWorkflowPluginTarget:
-    return pb.BoundWorkflowPluginTarget(
-        plugin_name=target.plugin,
-        operation=target.operation,
-        input=optional_struct(target.input),
-        connection=target.connection,
-        instance=target.instance,
-        credential_mode=target.credential_mode,
-    )
-
-
-def _plugin_from_proto(message: pb.BoundWorkflowPluginTarget) -> PluginTarget:
-    return PluginTarget(
-        plugin=message.plugin_name,
-        operation=message.operation,
-        input=from_struct(message.input),
-        connection=message.connection,
-        instance=message.instance,
-        credential_mode=message.credential_mode,
-    )
-
-
-def _delivery_to_proto(delivery: OutputDelivery) -> pb.WorkflowOutputDelivery:
-    message = pb.WorkflowOutputDelivery(
-        target=_plugin_to_proto(delivery.target), credential_mode=delivery.credential_mode
-    )
-    for binding in delivery.input_bindings:
-        added = message.input_bindings.add(input_field=binding.input_field)
-        if binding.source == "literal":
-            added.value.literal.CopyFrom(to_value(binding.value))
-        else:
-            setattr(added.value, binding.source, binding.value)
-    return message
-
-
-def _delivery_from_proto(message: pb.WorkflowOutputDelivery) -> OutputDelivery:
-    bindings = []
-    for each in message.input_bindings:
-        source: Any = each.value.WhichOneof("kind") or "literal"
-        value = from_value(each.value.literal) if source == "literal" else getattr(each.value, source)
-        bindings.append(OutputBinding(each.input_field, source, value))
-    return OutputDelivery(_plugin_from_proto(message.target), tuple(bindings), message.credential_mode)
-
-
-def message_to_proto(message: AgentMessage) -> agent_pb2.AgentMessage:
-    return agent_pb2.AgentMessage(
-        role=message.role,
-        text=message.text,
-        parts=[json_format.ParseDict(dict(part), agent_pb2.AgentMessagePart()) for part in message.parts],
-        metadata=optional_struct(message.metadata),
-    )
-
-
-def message_from_proto(message: agent_pb2.AgentMessage) -> AgentMessage:
-    parts = tuple(json_format.MessageToDict(part, preserving_proto_field_name=True) for part in message.parts)
-    return AgentMessage(message.role, message.text, parts, from_struct(message.metadata))
-
-
-def tool_ref_to_proto(ref: ToolRef) -> agent_pb2.AgentToolRef:
-    return agent_pb2.AgentToolRef(
-        plugin=ref.plugin,
-        operation=ref.operation,
-        connection=ref.connection,
-        instance=ref.instance,
-        title=ref.title,
-        description=ref.description,
-        system=ref.system,
-    )
-
-
-def tool_ref_from_proto(message: agent_pb2.AgentToolRef) -> ToolRef:
-    return ToolRef(
-        plugin=message.plugin,
-        operation=message.operation,
-        connection=message.connection,
-        instance=message.instance,
-        title=message.title,
-        description=message.description,
-        system=message.system,
-    )
-
-
-def actor_to_proto(actor: Actor) -> pb.WorkflowActor:
     return pb.WorkflowActor(
         subject_id=actor.subject_id,
         subject_kind=actor.subject_kind,
@@ -192,8 +51,11 @@ def actor_from_proto(message: pb.WorkflowActor) -> Actor:
     return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
 
 
+# Events and run triggers ----------------------------------------------------------------------------------------------
+
+
 def event_to_proto(event: Event) -> pb.WorkflowEvent:
-    message = pb.WorkflowEvent(
+    return pb.WorkflowEvent(
         id=event.id,
         source=event.source,
         spec_version=event.spec_version,
@@ -202,10 +64,8 @@ def event_to_proto(event: Event) -> pb.WorkflowEvent:
         time=optional_timestamp(event.time),
         datacontenttype=event.data_content_type,
         data=optional_struct(event.data),
+        extensions={name: to_value(value) for name, value in event.extensions.items()},
     )
-    for name, value in event.extensions.items():
-        message.extensions[name].CopyFrom(to_value(value))
-    return message
 
 
 def event_from_proto(message: pb.WorkflowEvent) -> Event:
@@ -226,100 +86,136 @@ def match_to_proto(match: EventMatch) -> pb.WorkflowEventMatch:
     return pb.WorkflowEventMatch(type=match.type, source=match.source, subject=match.subject)
 
 
-def trigger_to_proto(trigger: RunTrigger) -> pb.WorkflowRunTrigger:
-    message = pb.WorkflowRunTrigger()
-    if trigger.kind == "schedule":
-        message.schedule.schedule_id = trigger.schedule_id
-        if trigger.scheduled_for is not None:
-            message.schedule.scheduled_for.CopyFrom(to_timestamp(trigger.scheduled_for))
-    elif trigger.kind == "event":
-        message.event.trigger_id = trigger.trigger_id
-        if trigger.event is not None:
-            message.event.event.CopyFrom(event_to_proto(trigger.event))
-    else:
-        message.manual.SetInParent()
-    return message
+def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
+    return EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
 
 
-def trigger_from_proto(message: pb.WorkflowRunTrigger) -> RunTrigger | None:
-    """None when no kind is set."""
+def run_trigger_to_proto(trigger: RunTrigger) -> pb.WorkflowRunTrigger:
+    if isinstance(trigger, ScheduleTrigger):
+        schedule = pb.WorkflowScheduleTrigger(
+            schedule_id=trigger.schedule_id, scheduled_for=optional_timestamp(trigger.scheduled_for)
+        )
+        return pb.WorkflowRunTrigger(schedule=schedule)
+    if isinstance(trigger, EventTriggerInvocation):
+        event = pb.WorkflowEventTriggerInvocation(trigger_id=trigger.trigger_id, event=event_to_proto(trigger.event))
+        return pb.WorkflowRunTrigger(event=event)
+    return pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger())
+
+
+def run_trigger_from_proto(message: pb.WorkflowRunTrigger) -> RunTrigger | None:
     kind = message.WhichOneof("kind")
     if kind == "schedule":
-        schedule = message.schedule
-        return RunTrigger(
-            "schedule", schedule_id=schedule.schedule_id, scheduled_for=optional_time(schedule, "scheduled_for")
-        )
+        return ScheduleTrigger(message.schedule.schedule_id.strip(), optional_time(message.schedule, "scheduled_for"))
     if kind == "event":
-        event = event_from_proto(message.event.event) if message.event.HasField("event") else None
-        return RunTrigger("event", trigger_id=message.event.trigger_id, event=event)
-    return None if kind is None else RunTrigger("manual")
+        return EventTriggerInvocation(message.event.trigger_id.strip(), event_from_proto(message.event.event))
+    return ManualTrigger() if kind == "manual" else None
 
 
-def schedule_from_proto(message: pb.BoundWorkflowSchedule, provider: str = "") -> Schedule:
-    return Schedule(
-        id=message.id,
-        cron=message.cron,
-        timezone=message.timezone,
-        target=target_from_proto(message.target),
-        paused=message.paused,
-        created_at=optional_time(message, "created_at"),
-        updated_at=optional_time(message, "updated_at"),
-        next_run_at=optional_time(message, "next_run_at"),
-        created_by=actor_from_proto(message.created_by),
-        execution_ref=message.execution_ref,
-        provider=provider,
-    )
-
-
-def event_trigger_from_proto(message: pb.BoundWorkflowEventTrigger, provider: str = "") -> EventTrigger:
-    return EventTrigger(
-        id=message.id,
-        match=EventMatch(message.match.type, message.match.source, message.match.subject),
-        target=target_from_proto(message.target),
-        paused=message.paused,
-        created_at=optional_time(message, "created_at"),
-        updated_at=optional_time(message, "updated_at"),
-        created_by=actor_from_proto(message.created_by),
-        execution_ref=message.execution_ref,
-        provider=provider,
-    )
-
-
-def run_from_proto(message: pb.BoundWorkflowRun, provider: str = "") -> Run:
-    return Run(
-        id=message.id,
-        status=_STATUSES.get(message.status, ""),
-        target=target_from_proto(message.target),
-        trigger=trigger_from_proto(message.trigger),
-        created_at=optional_time(message, "created_at"),
-        started_at=optional_time(message, "started_at"),
-        completed_at=optional_time(message, "completed_at"),
-        status_message=message.status_message,
-        result_body=message.result_body,
-        created_by=actor_from_proto(message.created_by),
-        published_by=actor_from_proto(message.published_by) if message.HasField("published_by") else None,
-        execution_ref=message.execution_ref,
-        workflow_key=message.workflow_key,
-        provider=provider,
-    )
+# Managed objects ------------------------------------------------------------------------------------------------------
 
 
 def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
     return pb.BoundWorkflowRun(
         id=run.id,
-        status=_STATUS_NUMBERS.get(run.status, pb.WORKFLOW_RUN_STATUS_UNSPECIFIED),
+        status=RUN_STATUSES.index(run.status) + 1 if run.status else 0,  # type: ignore[arg-type]
         target=None if run.target is None else target_to_proto(run.target),
-        trigger=None if run.trigger is None else trigger_to_proto(run.trigger),
+        trigger=None if run.trigger is None else run_trigger_to_proto(run.trigger),
         created_at=optional_timestamp(run.created_at),
         started_at=optional_timestamp(run.started_at),
         completed_at=optional_timestamp(run.completed_at),
         status_message=run.status_message,
         result_body=run.result_body,
         created_by=actor_to_proto(run.created_by),
-        published_by=None if run.published_by is None else actor_to_proto(run.published_by),
         execution_ref=run.execution_ref,
         workflow_key=run.workflow_key,
+        published_by=None if run.published_by is None else actor_to_proto(run.published_by),
     )
+
+
+def run_from_proto(message: pb.BoundWorkflowRun, provider: str = "") -> Run:
+    publisher = actor_from_proto(message.published_by) if message.HasField("published_by") else None
+    return Run(
+        id=message.id.strip(),
+        provider=provider,
+        status=status_from_proto(int(message.status)),
+        target=target_from_proto(message.target),
+        trigger=run_trigger_from_proto(message.trigger),
+        created_at=optional_time(message, "created_at"),
+        started_at=optional_time(message, "started_at"),
+        completed_at=optional_time(message, "completed_at"),
+        status_message=message.status_message,
+        result_body=message.result_body,
+        created_by=actor_from_proto(message.created_by),
+        published_by=publisher,
+        execution_ref=message.execution_ref.strip(),
+        workflow_key=message.workflow_key.strip(),
+    )
+
+
+def status_from_proto(number: int) -> str:
+    """The word, empty for UNSPECIFIED and for a number that this contract does not have."""
+    return RUN_STATUSES[number - 1] if 1 <= number <= len(RUN_STATUSES) else ""
+
+
+def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
+    return pb.BoundWorkflowSchedule(
+        id=schedule.id,
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        target=None if schedule.target is None else target_to_proto(schedule.target),
+        paused=schedule.paused,
+        created_at=optional_timestamp(schedule.created_at),
+        updated_at=optional_timestamp(schedule.updated_at),
+        next_run_at=optional_timestamp(schedule.next_run_at),
+        created_by=actor_to_proto(schedule.created_by),
+        execution_ref=schedule.execution_ref,
+    )
+
+
+def schedule_from_proto(message: pb.BoundWorkflowSchedule, provider: str = "") -> Schedule:
+    return Schedule(
+        id=message.id.strip(),
+        provider=provider,
+        cron=message.cron.strip(),
+        timezone=message.timezone.strip(),
+        target=target_from_proto(message.target),
+        paused=message.paused,
+        created_at=optional_time(message, "created_at"),
+        updated_at=optional_time(message, "updated_at"),
+        next_run_at=optional_time(message, "next_run_at"),
+        created_by=actor_from_proto(message.created_by),
+        execution_ref=message.execution_ref.strip(),
+    )
+
+
+def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
+    return pb.BoundWorkflowEventTrigger(
+        id=trigger.id,
+        match=match_to_proto(trigger.match),
+        target=None if trigger.target is None else target_to_proto(trigger.target),
+        paused=trigger.paused,
+        created_at=optional_timestamp(trigger.created_at),
+        updated_at=optional_timestamp(trigger.updated_at),
+        created_by=actor_to_proto(trigger.created_by),
+        execution_ref=trigger.execution_ref,
+    )
+
+
+def trigger_from_proto(message: pb.BoundWorkflowEventTrigger, provider: str = "") -> EventTrigger:
+    return EventTrigger(
+        id=message.id.strip(),
+        provider=provider,
+        match=match_from_proto(message.match),
+        target=target_from_proto(message.target),
+        paused=message.paused,
+        created_at=optional_time(message, "created_at"),
+        updated_at=optional_time(message, "updated_at"),
+        created_by=actor_from_proto(message.created_by),
+        execution_ref=message.execution_ref.strip(),
+    )
+
+
+# Signals --------------------------------------------------------------------------------------------------------------
 
 
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
@@ -328,7 +224,7 @@ def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
         name=signal.name,
         payload=optional_struct(signal.payload),
         metadata=optional_struct(signal.metadata),
-        created_by=None if signal.created_by == Actor() else actor_to_proto(signal.created_by),
+        created_by=actor_to_proto(signal.created_by),
         created_at=optional_timestamp(signal.created_at),
         idempotency_key=signal.idempotency_key,
         sequence=signal.sequence,
@@ -337,12 +233,12 @@ def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
 
 def signal_from_proto(message: pb.WorkflowSignal) -> Signal:
     return Signal(
-        id=message.id,
-        name=message.name,
+        id=message.id.strip(),
+        name=message.name.strip(),
         payload=from_struct(message.payload),
         metadata=from_struct(message.metadata),
         created_by=actor_from_proto(message.created_by),
         created_at=optional_time(message, "created_at"),
-        idempotency_key=message.idempotency_key,
+        idempotency_key=message.idempotency_key.strip(),
         sequence=message.sequence,
     )

@@ -1,4 +1,4 @@
-"""Workflow objects as a provider or plugin author sees them; no generated types.
+"""Workflow objects as hosts, providers and plugins see them; no generated types, no JSON shapes (semantics.md 2).
 
 Times are aware UTC ``datetime``; JSON objects are plain dicts; an absent text is ``""``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,36 @@ class PluginTarget:
 
     plugin: str
     operation: str
-    input: Mapping[str, Any] = field(default_factory=dict)
     connection: str = ""
     instance: str = ""
     credential_mode: str = ""
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePart:
+    """``type`` is one of PART_TYPES, empty for an unknown one."""
+
+    type: str = ""
+    text: str = ""
+    json: Mapping[str, Any] = field(default_factory=dict)
+    tool_call: Mapping[str, Any] | None = None
+    """``id``, ``tool_id``, ``arguments``."""
+    tool_result: Mapping[str, Any] | None = None
+    """``tool_call_id``, ``status``, ``content``, ``output``."""
+    image_ref: Mapping[str, Any] | None = None
+    """``uri``, ``mime_type``."""
+
+
+PART_TYPES = ("", "text", "json", "tool_call", "tool_result", "image_ref")
+"""In the order of the contract's enum."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentMessage:
-    """``parts`` are dicts in the JSON form of the contract's AgentMessagePart, names in snake case."""
-
-    role: str
+    role: str = ""
     text: str = ""
-    parts: Sequence[Mapping[str, Any]] = ()
+    parts: Sequence[MessagePart] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -44,14 +61,20 @@ class ToolRef:
     title: str = ""
     description: str = ""
     system: str = ""
+    credential_mode: str = ""
+    """Only checked where a target is written, never stored: the wire has no field for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputBinding:
-    """Fills ``input_field``; ``source`` is agent_output, signal_payload, signal_metadata (a path) or literal."""
+    """Fills ``input_field``.
+
+    ``source`` is agent_output, signal_payload or signal_metadata, with a path as ``value``, or literal, with any JSON
+    value; empty when the wire names none.
+    """
 
     input_field: str
-    source: Literal["agent_output", "signal_payload", "signal_metadata", "literal"]
+    source: str
     value: Any
 
 
@@ -67,8 +90,8 @@ class AgentTarget:
     """One turn of an agent; ``timeout_seconds`` 0 means 300."""
 
     provider: str
-    prompt: str = ""
     model: str = ""
+    prompt: str = ""
     messages: Sequence[AgentMessage] = ()
     tool_refs: Sequence[ToolRef] = ()
     response_schema: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +106,8 @@ Target: TypeAlias = PluginTarget | AgentTarget
 
 @dataclass(frozen=True, slots=True)
 class Actor:
+    """What is recorded about somebody who did something. Every member may be empty."""
+
     subject_id: str = ""
     subject_kind: str = ""
     display_name: str = ""
@@ -117,14 +142,27 @@ class EventMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class RunTrigger:
-    """Why a run exists; which other fields are set depends on ``kind``."""
+class ManualTrigger:
+    """The run was started by hand or by a plugin."""
 
-    kind: Literal["manual", "schedule", "event"] = "manual"
-    schedule_id: str = ""
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTrigger:
+    schedule_id: str
     scheduled_for: datetime | None = None
-    trigger_id: str = ""
-    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventTriggerInvocation:
+    trigger_id: str
+    event: Event
+
+
+RunTrigger: TypeAlias = ManualTrigger | ScheduleTrigger | EventTriggerInvocation
+"""Why a run exists."""
+
+RUN_STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
+"""In the order of the contract's enum, which starts with UNSPECIFIED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +178,7 @@ class Schedule:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     provider: str = ""
-    """Workflow provider that keeps it; set on what the manager answers."""
+    """Configured name of the workflow provider that holds it; empty where only that provider is concerned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +196,7 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``status`` is pending, running, succeeded, failed, canceled, or empty when unspecified."""
+    """``status`` is one of RUN_STATUSES, or empty when the provider left it unspecified."""
 
     id: str
     status: str
@@ -171,6 +209,7 @@ class Run:
     result_body: str = ""
     created_by: Actor = NOBODY
     published_by: Actor | None = None
+    """Publisher of the event, when somebody other than the owner (design decision 3)."""
     execution_ref: str = ""
     workflow_key: str = ""
     provider: str = ""
@@ -194,4 +233,3 @@ class SignalResult:
     signal: Signal
     started_run: bool
     workflow_key: str
-    provider: str

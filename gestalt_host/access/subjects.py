@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gestalt_sdk.workflow_types import NOBODY, Actor
+
+__all__ = ["CONFIG_ACTOR", "CONFIG_SUBJECT_ID", "NOBODY", "Actor", "Ceiling", "Principal"]
+
 CONFIG_SUBJECT_ID = "system:config"
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """What is recorded about somebody who did something. Every member may be empty."""
-
-    subject_id: str = ""
-    subject_kind: str = ""
-    display_name: str = ""
-    auth_source: str = ""
-
-
-NOBODY = Actor()
 
 CONFIG_ACTOR = Actor(CONFIG_SUBJECT_ID, "system", "Workflow Config", "config")
 """Creator of config-managed objects (semantics.md 11)."""

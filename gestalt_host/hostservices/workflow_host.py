@@ -10,11 +10,12 @@ from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering
 from gestalt_host.hostservices.workflow_context import workflow_struct
 from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.workflows import convert, target_convert
+from gestalt_host.workflows import convert
 from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor
 from gestalt_host.workflows.model import ExecutionReference, Signal
 from gestalt_host.workflows.targets import same_target
+from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -103,5 +104,5 @@ class WireInvocation:
 
     def signals(self) -> list[Signal]:
         if self._signals is None:
-            self._signals = [convert.signal_from_proto(item) for item in self._request.signals]
+            self._signals = [workflow_convert.signal_from_proto(item) for item in self._request.signals]
         return self._signals

@@ -15,7 +15,6 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import MANAGER_FAULTS, answering
 from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.workflows import convert, target_convert
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     EventTrigger,
@@ -26,6 +25,7 @@ from gestalt_host.workflows.model import (
     SignalResult,
     Target,
 )
+from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.environment import WORKFLOW_MANAGER_SOCKET
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -77,7 +77,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
             run_id = _required(request.run_id, "run_id")
-            result = await self._manager.signal_run(who, run_id, convert.signal_from_proto(request.signal))
+            result = await self._manager.signal_run(who, run_id, workflow_convert.signal_from_proto(request.signal))
         return _managed_signal(result)
 
     async def SignalOrStartRun(
@@ -89,7 +89,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
                 who,
                 request.workflow_key,
                 _target(request.target),
-                convert.signal_from_proto(request.signal),
+                workflow_convert.signal_from_proto(request.signal),
                 provider=request.provider_name,
                 idempotency_key=request.idempotency_key,
             )
@@ -207,9 +207,9 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
             event = await self._manager.publish_event(
-                who, convert.event_from_proto(request.event), provider=request.provider_name
+                who, workflow_convert.event_from_proto(request.event), provider=request.provider_name
             )
-        return convert.event_to_proto(event)
+        return workflow_convert.event_to_proto(event)
 
 
 def _required(text: str, field: str) -> str:
@@ -248,7 +248,7 @@ def _trigger_request(
     target = _target(request.target)
     _required(request.match.type, "match.type")
     return EventTriggerRequest(
-        match=convert.match_from_proto(request.match),
+        match=workflow_convert.match_from_proto(request.match),
         target=target,
         paused=request.paused,
         provider=request.provider_name,
@@ -256,22 +256,26 @@ def _trigger_request(
 
 
 def _managed_run(run: Run) -> pb.ManagedWorkflowRun:
-    return pb.ManagedWorkflowRun(provider_name=run.provider, run=convert.run_to_proto(run))
+    return pb.ManagedWorkflowRun(provider_name=run.provider, run=workflow_convert.run_to_proto(run))
 
 
 def _managed_signal(result: SignalResult) -> pb.ManagedWorkflowRunSignal:
     return pb.ManagedWorkflowRunSignal(
         provider_name=result.run.provider,
-        run=convert.run_to_proto(result.run),
-        signal=convert.signal_to_proto(result.signal),
+        run=workflow_convert.run_to_proto(result.run),
+        signal=workflow_convert.signal_to_proto(result.signal),
         started_run=result.started_run,
         workflow_key=result.workflow_key,
     )
 
 
 def _managed_schedule(schedule: Schedule) -> pb.ManagedWorkflowSchedule:
-    return pb.ManagedWorkflowSchedule(provider_name=schedule.provider, schedule=convert.schedule_to_proto(schedule))
+    return pb.ManagedWorkflowSchedule(
+        provider_name=schedule.provider, schedule=workflow_convert.schedule_to_proto(schedule)
+    )
 
 
 def _managed_trigger(trigger: EventTrigger) -> pb.ManagedWorkflowEventTrigger:
-    return pb.ManagedWorkflowEventTrigger(provider_name=trigger.provider, trigger=convert.trigger_to_proto(trigger))
+    return pb.ManagedWorkflowEventTrigger(
+        provider_name=trigger.provider, trigger=workflow_convert.trigger_to_proto(trigger)
+    )

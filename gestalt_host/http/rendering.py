@@ -6,6 +6,7 @@ byte order, numbers written as doubles are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -70,7 +71,7 @@ def put_time(shape: dict[str, Any], key: str, moment: datetime | None) -> None:
         shape[key] = rfc3339(moment)
 
 
-def put_map(shape: dict[str, Any], key: str, value: dict[str, Any]) -> None:
+def put_map(shape: dict[str, Any], key: str, value: Mapping[str, Any]) -> None:
     """Set an "omitted when empty" free-form object."""
     if value:
         shape[key] = free_form(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,9 @@ from gestalt_host.errors import ProviderRefused, ProviderUnavailable
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.client import provider_error, wait_ready
 from gestalt_host.workflows.model import AgentMessage, ToolRef
-from gestalt_host.workflows.target_convert import message_to_proto, tool_ref_to_proto
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
+from gestalt_sdk.target_convert import message_to_proto, tool_ref_to_proto
 from gestalt_sdk.values import from_struct, to_struct
 
 TURN_STATUSES = ("", "pending", "running", "succeeded", "failed", "canceled", "waiting_for_input")
@@ -41,12 +42,12 @@ class TurnRequest:
     session_id: str
     idempotency_key: str
     model: str
-    messages: tuple[AgentMessage, ...]
-    tool_refs: tuple[ToolRef, ...]
+    messages: Sequence[AgentMessage]
+    tool_refs: Sequence[ToolRef]
     uses_catalogue: bool
     """Tools come from the MCP catalogue: the only source there is."""
-    response_schema: dict[str, Any] = field(default_factory=dict)
-    model_options: dict[str, Any] = field(default_factory=dict)
+    response_schema: Mapping[str, Any] = field(default_factory=dict)
+    model_options: Mapping[str, Any] = field(default_factory=dict)
     metadata: Struct | None = None
 
 

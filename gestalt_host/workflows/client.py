@@ -17,7 +17,7 @@ import grpc
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.links import ProviderLink
-from gestalt_host.workflows import convert, target_convert
+from gestalt_host.workflows import convert
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
@@ -30,6 +30,7 @@ from gestalt_host.workflows.model import (
     Target,
 )
 from gestalt_host.workflows.targets import same_target
+from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.faults import reason_of
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -82,7 +83,7 @@ class WorkflowProviderClient:
         request = pb.StartWorkflowProviderRunRequest(
             target=target_convert.target_to_proto(target),
             idempotency_key=idempotency_key,
-            created_by=convert.actor_to_proto(created_by),
+            created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
             workflow_key=workflow_key,
         )
@@ -114,7 +115,7 @@ class WorkflowProviderClient:
         return convert.run_from_proto(await self._call(self._stub.CancelRun, request), self.name)
 
     async def signal_run(self, run_id: str, signal: Signal) -> SignalResult:
-        request = pb.SignalWorkflowProviderRunRequest(run_id=run_id, signal=convert.signal_to_proto(signal))
+        request = pb.SignalWorkflowProviderRunRequest(run_id=run_id, signal=workflow_convert.signal_to_proto(signal))
         return self._signal_result(await self._call(self._stub.SignalRun, request))
 
     async def signal_or_start_run(
@@ -131,16 +132,16 @@ class WorkflowProviderClient:
             workflow_key=workflow_key,
             target=target_convert.target_to_proto(target),
             idempotency_key=idempotency_key,
-            created_by=convert.actor_to_proto(created_by),
+            created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
-            signal=convert.signal_to_proto(signal),
+            signal=workflow_convert.signal_to_proto(signal),
         )
         return self._signal_result(await self._call(self._stub.SignalOrStartRun, request))
 
     def _signal_result(self, answer: pb.SignalWorkflowRunResponse) -> SignalResult:
         return SignalResult(
             run=convert.run_from_proto(answer.run, self.name),
-            signal=convert.signal_from_proto(answer.signal),
+            signal=workflow_convert.signal_from_proto(answer.signal),
             started_run=answer.started_run,
             workflow_key=answer.workflow_key,
         )
@@ -167,21 +168,21 @@ class WorkflowProviderClient:
             timezone=timezone,
             target=target_convert.target_to_proto(target),
             paused=paused,
-            requested_by=convert.actor_to_proto(requested_by),
+            requested_by=workflow_convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,
             retarget=retarget,
             retire_execution_ref=retire_execution_ref,
             created_at=None if created_at is None else to_timestamp(created_at),
         )
-        return convert.schedule_from_proto(await self._call(self._stub.UpsertSchedule, request), self.name)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.UpsertSchedule, request), self.name)
 
     async def get_schedule(self, schedule_id: str) -> Schedule:
         request = pb.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
 
     async def list_schedules(self) -> list[Schedule]:
         answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
-        return [convert.schedule_from_proto(item, self.name) for item in answer.schedules]
+        return [workflow_convert.schedule_from_proto(item, self.name) for item in answer.schedules]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Owned[Schedule]]:
         """Every schedule whose active execution reference belongs to one of the subjects."""
@@ -190,7 +191,7 @@ class WorkflowProviderClient:
             request = pb.ListWorkflowProviderSchedulesRequest()
             return (await self._call(self._stub.ListSchedules, request)).schedules
 
-        return await self._owned(fetch, subjects, convert.schedule_from_proto, active_only=True)
+        return await self._owned(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
 
     async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderScheduleRequest(
@@ -200,11 +201,11 @@ class WorkflowProviderClient:
 
     async def pause_schedule(self, schedule_id: str) -> Schedule:
         request = pb.PauseWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return convert.schedule_from_proto(await self._call(self._stub.PauseSchedule, request), self.name)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.PauseSchedule, request), self.name)
 
     async def resume_schedule(self, schedule_id: str) -> Schedule:
         request = pb.ResumeWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return convert.schedule_from_proto(await self._call(self._stub.ResumeSchedule, request), self.name)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.ResumeSchedule, request), self.name)
 
     # Event triggers ---------------------------------------------------------------------------------------------------
 
@@ -223,24 +224,24 @@ class WorkflowProviderClient:
     ) -> EventTrigger:
         request = pb.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
-            match=convert.match_to_proto(match),
+            match=workflow_convert.match_to_proto(match),
             target=target_convert.target_to_proto(target),
             paused=paused,
-            requested_by=convert.actor_to_proto(requested_by),
+            requested_by=workflow_convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,
             retarget=retarget,
             retire_execution_ref=retire_execution_ref,
             created_at=None if created_at is None else to_timestamp(created_at),
         )
-        return convert.trigger_from_proto(await self._call(self._stub.UpsertEventTrigger, request), self.name)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.UpsertEventTrigger, request), self.name)
 
     async def get_trigger(self, trigger_id: str) -> EventTrigger:
         request = pb.GetWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
 
     async def list_triggers(self) -> list[EventTrigger]:
         answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
-        return [convert.trigger_from_proto(item, self.name) for item in answer.triggers]
+        return [workflow_convert.trigger_from_proto(item, self.name) for item in answer.triggers]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Owned[EventTrigger]]:
         """Every event trigger whose active execution reference belongs to one of the subjects."""
@@ -249,7 +250,7 @@ class WorkflowProviderClient:
             request = pb.ListWorkflowProviderEventTriggersRequest()
             return (await self._call(self._stub.ListEventTriggers, request)).triggers
 
-        return await self._owned(fetch, subjects, convert.trigger_from_proto, active_only=True)
+        return await self._owned(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
 
     async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderEventTriggerRequest(
@@ -259,17 +260,17 @@ class WorkflowProviderClient:
 
     async def pause_trigger(self, trigger_id: str) -> EventTrigger:
         request = pb.PauseWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return convert.trigger_from_proto(await self._call(self._stub.PauseEventTrigger, request), self.name)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.PauseEventTrigger, request), self.name)
 
     async def resume_trigger(self, trigger_id: str) -> EventTrigger:
         request = pb.ResumeWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return convert.trigger_from_proto(await self._call(self._stub.ResumeEventTrigger, request), self.name)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.ResumeEventTrigger, request), self.name)
 
     # Events and execution references ----------------------------------------------------------------------------------
 
     async def publish_event(self, event: Event, published_by: Actor) -> None:
         request = pb.PublishWorkflowProviderEventRequest(
-            event=convert.event_to_proto(event), published_by=convert.actor_to_proto(published_by)
+            event=workflow_convert.event_to_proto(event), published_by=workflow_convert.actor_to_proto(published_by)
         )
         await self._call(self._stub.PublishEvent, request)
 

@@ -14,12 +14,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
-from gestalt_host.workflows.convert import event_to_proto, reference_to_proto
+from gestalt_host.workflows.convert import reference_to_proto
 from gestalt_host.workflows.model import Event, Permission, PluginTarget
 from gestalt_host.workflows.references import reference_for
 from gestalt_host.workflows.signing import ReferenceSigner
-from gestalt_host.workflows.target_convert import target_to_proto
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from gestalt_sdk.target_convert import target_to_proto
+from gestalt_sdk.workflow_convert import event_to_proto
 from tests.host_workflows.conftest import ANN, BOB, Rig, limited
 from tests.support.waiting import eventually
 
@@ -380,7 +381,8 @@ async def test_the_token_of_a_limited_run_is_as_limited(rig: Rig) -> None:
 
 async def test_the_workflow_struct_of_an_event_run(rig: Rig) -> None:
     reference = await stored(rig)
-    event = Event("e1", "src", "1.0", "a.b", "s", datetime(2026, 5, 8, 9, tzinfo=UTC), "json", {}, {"trace": "t"})
+    at = datetime(2026, 5, 8, 9, tzinfo=UTC)
+    event = Event("a.b", "src", "s", {}, "e1", at, "1.0", "json", {"trace": "t"})
     trigger = pb.WorkflowEventTriggerInvocation(trigger_id="t1", event=event_to_proto(event))
     trigger.event.time.nanos = 120
     made = request(reference)

@@ -1,16 +1,17 @@
-"""Targets and the agent messages inside them <-> the host's own model (semantics.md 2.1, contract.md 4.1.1).
+"""Targets and the agent messages inside them <-> ``workflow_types`` (semantics.md 2.1, contract.md 4.1.1).
 
 Names are trimmed when they are read, prompts and message texts are not. Empty structs are left unset when written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
-from gestalt_host.workflows.model import (
+from gestalt_sdk.gen.v1 import agent_pb2 as agent
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from gestalt_sdk.values import from_struct, from_value, optional_struct, to_value
+from gestalt_sdk.workflow_types import (
+    PART_TYPES,
     AgentMessage,
     AgentTarget,
     MessagePart,
@@ -20,11 +21,6 @@ from gestalt_host.workflows.model import (
     Target,
     ToolRef,
 )
-from gestalt_sdk.gen.v1 import agent_pb2 as agent
-from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import from_struct, from_value, to_struct, to_value
-
-PART_TYPES = ("", "text", "json", "tool_call", "tool_result", "image_ref")
 
 
 def target_to_proto(target: Target) -> pb.BoundWorkflowTarget:
@@ -47,7 +43,7 @@ def _plugin_target_to(target: PluginTarget) -> pb.BoundWorkflowPluginTarget:
     return pb.BoundWorkflowPluginTarget(
         plugin_name=target.plugin,
         operation=target.operation,
-        input=struct_to_proto(target.input),
+        input=optional_struct(target.input),
         connection=target.connection,
         instance=target.instance,
         credential_mode=target.credential_mode,
@@ -72,11 +68,11 @@ def _agent_target_to(target: AgentTarget) -> pb.BoundWorkflowAgentTarget:
         prompt=target.prompt,
         messages=map(message_to_proto, target.messages),
         tool_refs=map(tool_ref_to_proto, target.tool_refs),
-        response_schema=struct_to_proto(target.response_schema),
-        metadata=struct_to_proto(target.metadata),
+        response_schema=optional_struct(target.response_schema),
+        metadata=optional_struct(target.metadata),
         timeout_seconds=target.timeout_seconds,
         output_delivery=None if target.output_delivery is None else _delivery_to(target.output_delivery),
-        model_options=struct_to_proto(target.model_options),
+        model_options=optional_struct(target.model_options),
     )
 
 
@@ -136,7 +132,7 @@ def message_to_proto(message: AgentMessage) -> agent.AgentMessage:
         role=message.role,
         text=message.text,
         parts=map(_part_to, message.parts),
-        metadata=struct_to_proto(message.metadata),
+        metadata=optional_struct(message.metadata),
     )
 
 
@@ -150,7 +146,7 @@ def message_from_proto(message: agent.AgentMessage) -> AgentMessage:
 
 
 def _part_to(part: MessagePart) -> agent.AgentMessagePart:
-    result = agent.AgentMessagePart(text=part.text, json=struct_to_proto(part.json))
+    result = agent.AgentMessagePart(text=part.text, json=optional_struct(part.json))
     # An unknown type travels as UNSPECIFIED with the rest kept (contract.md 4.6.1).
     result.type = PART_TYPES.index(part.type) if part.type in PART_TYPES else 0  # type: ignore[assignment]
     call, outcome, image = part.tool_call, part.tool_result, part.image_ref
@@ -159,7 +155,7 @@ def _part_to(part: MessagePart) -> agent.AgentMessagePart:
             agent.AgentMessagePartToolCall(
                 id=call.get("id", ""),
                 tool_id=call.get("tool_id", ""),
-                arguments=struct_to_proto(call.get("arguments") or {}),
+                arguments=optional_struct(call.get("arguments") or {}),
             )
         )
     if outcome is not None:
@@ -168,7 +164,7 @@ def _part_to(part: MessagePart) -> agent.AgentMessagePart:
                 tool_call_id=outcome.get("tool_call_id", ""),
                 status=outcome.get("status", 0),
                 content=outcome.get("content", ""),
-                output=struct_to_proto(outcome.get("output") or {}),
+                output=optional_struct(outcome.get("output") or {}),
             )
         )
     if image is not None:
@@ -225,8 +221,3 @@ def tool_ref_from_proto(message: agent.AgentToolRef) -> ToolRef:
         description=message.description.strip(),
         system=message.system.strip(),
     )
-
-
-def struct_to_proto(mapping: Mapping[str, Any]) -> Struct | None:
-    """The struct, or None (field unset) for an empty one."""
-    return to_struct(mapping) if mapping else None

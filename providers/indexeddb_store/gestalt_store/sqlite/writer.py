@@ -28,7 +28,7 @@ from gestalt_store.errors import StorageUnavailable, StoreError
 from gestalt_store.sqlite.failures import translate
 from gestalt_store.sqlite.tables import SqliteStore
 
-LIGHT_WEIGHT = 400
+LIGHT_WEIGHT = 1000
 """Rows that a group may write on the event loop, some 10 ms of it."""
 HEAVY = LIGHT_WEIGHT + 1
 GROUP_LIMIT = 1024
@@ -127,13 +127,8 @@ class Writer:
     def _start(self) -> None:
         self._scheduled = False
         self._busy = True
-        waiting = self._queue
-        if len(waiting) <= GROUP_LIMIT:
-            jobs = list(waiting)
-            waiting.clear()
-        else:
-            jobs = [waiting.popleft() for _ in range(GROUP_LIMIT)]
-        if sum(job.weight for job in jobs) > LIGHT_WEIGHT:
+        jobs, light = self._next_group()
+        if not light:
             self._work.put(partial(self._in_thread, jobs))
             return
         try:
@@ -146,6 +141,18 @@ class Writer:
             self._work.put(partial(self._again, jobs, error))
             return
         self._work.put(partial(self._commit, jobs))
+
+    def _next_group(self) -> tuple[list[Job], bool]:
+        """The jobs of the next commit, and whether they are light enough for the event loop."""
+        waiting = self._queue
+        if waiting[0].weight > LIGHT_WEIGHT:
+            return [waiting.popleft() for _ in range(min(len(waiting), GROUP_LIMIT))], False
+        jobs: list[Job] = []
+        weight = 0
+        while waiting and weight + waiting[0].weight <= LIGHT_WEIGHT:
+            weight += waiting[0].weight
+            jobs.append(waiting.popleft())
+        return jobs, True
 
     def _execute(self, jobs: list[Job]) -> bool:
         """Begin and run every job; whether anything was written."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gestalt_host.config.errors import Place, Problem
+from gestalt_sdk.workflow_types import EventMatch, Target
 
 SUPPORTED_API_VERSION = "gestaltd.config/v5"
 
@@ -157,64 +158,6 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class PluginTargetConfig:
-    name: str
-    operation: str
-    connection: str = ""
-    instance: str = ""
-    credential_mode: Literal["", "none", "user"] = ""
-    input: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentMessageConfig:
-    role: str
-    text: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentToolConfig:
-    plugin: str = ""
-    system: str = ""
-    operation: str = ""
-    connection: str = ""
-    instance: str = ""
-    title: str = ""
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InputBindingConfig:
-    """``value_kind`` is agentOutput, signalPayload, signalMetadata or literal."""
-
-    input_field: str
-    value_kind: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class OutputDeliveryConfig:
-    target: PluginTargetConfig
-    input_bindings: tuple[InputBindingConfig, ...] = ()
-    credential_mode: Literal["", "none", "user"] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentTargetConfig:
-    provider: str
-    model: str = ""
-    prompt: str = ""
-    messages: tuple[AgentMessageConfig, ...] = ()
-    tools: tuple[AgentToolConfig, ...] = ()
-    output_delivery: OutputDeliveryConfig | None = None
-    response_schema: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    model_options: Mapping[str, Any] = field(default_factory=dict)
-    timeout_s: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class PermissionConfig:
     """Operations of one plugin that the stored reference may call besides the target's own."""
 
@@ -224,12 +167,12 @@ class PermissionConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleConfig:
-    """A config-managed schedule; ``provider`` is resolved, ``target`` is exactly one of the two."""
+    """A config-managed schedule; ``provider`` is resolved, connections have their public names."""
 
     key: str
     provider: str
     cron: str
-    target: PluginTargetConfig | AgentTargetConfig
+    target: Target
     timezone: str = "UTC"
     paused: bool = False
     permissions: tuple[PermissionConfig, ...] = ()
@@ -237,14 +180,12 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, slots=True)
 class EventTriggerConfig:
-    """A config-managed event trigger; a blank ``source`` or ``subject`` matches any."""
+    """A config-managed event trigger; see ``ScheduleConfig``."""
 
     key: str
     provider: str
-    match_type: str
-    target: PluginTargetConfig | AgentTargetConfig
-    match_source: str = ""
-    match_subject: str = ""
+    match: EventMatch
+    target: Target
     paused: bool = False
     permissions: tuple[PermissionConfig, ...] = ()
 

@@ -9,24 +9,33 @@ from typing import Any
 
 from gestalt_host.config.durations import parse_duration
 from gestalt_host.config.model import (
-    AgentMessageConfig,
-    AgentTargetConfig,
-    AgentToolConfig,
     EventTriggerConfig,
-    InputBindingConfig,
-    OutputDeliveryConfig,
     PermissionConfig,
-    PluginTargetConfig,
     ProviderEntry,
     ScheduleConfig,
 )
 from gestalt_host.config.reader import Block
 from gestalt_host.config.selection import unknown_entry
 from gestalt_sdk.cron import CronInvalid, check_cron
+from gestalt_sdk.workflow_types import (
+    AgentMessage,
+    AgentTarget,
+    EventMatch,
+    OutputBinding,
+    OutputDelivery,
+    PluginTarget,
+    Target,
+    ToolRef,
+)
 from gestalt_sdk.zones import DEFAULT_ZONE, ZoneInvalid, normalise_zone
 
 _CREDENTIAL_MODES = ("none", "user")
-_BINDING_SOURCES = ("agentOutput", "signalPayload", "signalMetadata", "literal")
+_BINDING_SOURCES = {
+    "agentOutput": "agent_output",
+    "signalPayload": "signal_payload",
+    "signalMetadata": "signal_metadata",
+    "literal": "literal",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,10 @@ def read_event_triggers(workflows: Block, context: WorkflowContext) -> tuple[Eve
             provider = _provider(block, "workflow", context.workflows, context.default_workflow)
             with block.block("match") as match:
                 type_ = match.text("type", required=True)
-                source, subject = match.text("source"), match.text("subject")
+                wanted = EventMatch(type_, match.text("source"), match.text("subject"))
             paused = block.boolean("paused")
         if target is not None and key:
-            triggers[key] = EventTriggerConfig(key, provider, type_, target, source, subject, paused, permissions)
+            triggers[key] = EventTriggerConfig(key, provider, wanted, target, paused, permissions)
     return tuple(triggers.values())
 
 
@@ -106,7 +115,7 @@ def _provider(block: Block, kind: str, entries: Mapping[str, ProviderEntry], def
     return name or default
 
 
-def _target(block: Block, context: WorkflowContext) -> PluginTargetConfig | AgentTargetConfig | None:
+def _target(block: Block, context: WorkflowContext) -> Target | None:
     with block.block("target") as target:
         plugin, agent = target.block("plugin"), target.block("agent")
         if plugin.present == agent.present:
@@ -117,22 +126,22 @@ def _target(block: Block, context: WorkflowContext) -> PluginTargetConfig | Agen
         return _agent_target(agent, context)
 
 
-def _plugin_target(block: Block, context: WorkflowContext) -> PluginTargetConfig:
+def _plugin_target(block: Block, context: WorkflowContext) -> PluginTarget:
     with block:
         name, operation = block.text("name", required=True), block.text("operation", required=True)
         if name and name not in context.plugins:
             block.fault("name", _unknown_plugin(name, context))
-        return PluginTargetConfig(
+        return PluginTarget(
             name,
             operation,
             block.text("connection"),
             block.text("instance"),
-            block.one_of("credentialMode", _CREDENTIAL_MODES),  # type: ignore[arg-type]
+            block.one_of("credentialMode", _CREDENTIAL_MODES),
             block.opaque("input"),
         )
 
 
-def _agent_target(block: Block, context: WorkflowContext) -> AgentTargetConfig:
+def _agent_target(block: Block, context: WorkflowContext) -> AgentTarget:
     with block:
         provider = _provider(block, "agent", context.agents, context.default_agent)
         prompt = block.text("prompt")
@@ -140,31 +149,31 @@ def _agent_target(block: Block, context: WorkflowContext) -> AgentTargetConfig:
         if not prompt and not messages:
             block.fault("prompt or messages", "is required")
         timeout = block.duration("timeout", parse_duration)
-        return AgentTargetConfig(
+        return AgentTarget(
             provider=provider,
             model=block.text("model"),
             prompt=prompt,
             messages=messages,
-            tools=_tools(block, context),
+            tool_refs=_tools(block, context),
             output_delivery=_output_delivery(block),
             response_schema=block.opaque("responseSchema"),
             metadata=block.opaque("metadata"),
             model_options=block.opaque("modelOptions"),
-            timeout_s=int(timeout.total_seconds()) if timeout is not None else 0,
+            timeout_seconds=max(int(timeout.total_seconds()), 0) if timeout is not None else 0,
         )
 
 
-def _message(block: Block) -> AgentMessageConfig:
+def _message(block: Block) -> AgentMessage:
     with block:
-        return AgentMessageConfig(block.text("role"), block.raw_text("text"), block.opaque("metadata"))
+        return AgentMessage(block.text("role"), block.raw_text("text"), metadata=block.opaque("metadata"))
 
 
-def _tools(block: Block, context: WorkflowContext) -> tuple[AgentToolConfig, ...]:
-    tools: list[tuple[Block, AgentToolConfig]] = []
+def _tools(block: Block, context: WorkflowContext) -> tuple[ToolRef, ...]:
+    tools: list[tuple[Block, ToolRef]] = []
     for item in block.blocks("tools"):
         with item:
             keys = ("plugin", "system", "operation", "connection", "instance", "title", "description")
-            tool = AgentToolConfig(**{key: item.text(key) for key in keys})
+            tool = ToolRef(**{key: item.text(key) for key in keys})
         if bool(tool.plugin) == bool(tool.system):
             item.fault("", "exactly one of plugin and system is required")
         elif tool.plugin and tool.plugin not in context.plugins:
@@ -185,7 +194,7 @@ def _tools(block: Block, context: WorkflowContext) -> tuple[AgentToolConfig, ...
     return tuple(tool for _, tool in tools)
 
 
-def _output_delivery(block: Block) -> OutputDeliveryConfig | None:
+def _output_delivery(block: Block) -> OutputDelivery | None:
     delivery = block.block("outputDelivery")
     with delivery:
         target = delivery.block("target")
@@ -194,23 +203,23 @@ def _output_delivery(block: Block) -> OutputDeliveryConfig | None:
             operation = target.text("operation", required=delivery.present)
             if target.text("credentialMode"):
                 target.fault("credentialMode", "is not allowed here; set outputDelivery.credentialMode")
-            plugin = PluginTargetConfig(
+            plugin = PluginTarget(
                 name, operation, target.text("connection"), target.text("instance"), "", target.opaque("input")
             )
         bindings = tuple(_input_binding(binding) for binding in delivery.blocks("inputBindings"))
         mode = delivery.one_of("credentialMode", _CREDENTIAL_MODES)
     if not delivery.present:
         return None
-    return OutputDeliveryConfig(plugin, bindings, mode)  # type: ignore[arg-type]
+    return OutputDelivery(plugin, bindings, mode)
 
 
-def _input_binding(block: Block) -> InputBindingConfig:
+def _input_binding(block: Block) -> OutputBinding:
     with block:
         field = block.text("inputField")
         with block.block("value") as value:
             given: dict[str, Any] = {source: value.anything(source) for source in _BINDING_SOURCES if value.has(source)}
     kind = next(iter(given), "")
-    return InputBindingConfig(field, kind, given.get(kind))
+    return OutputBinding(field, _BINDING_SOURCES.get(kind, ""), given.get(kind))
 
 
 def _permissions(block: Block, context: WorkflowContext) -> tuple[PermissionConfig, ...]:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from gestalt_host.access.authorizer import Authorizer
 from gestalt_host.access.invocation_tokens import InvocationTokens
 from gestalt_host.access.keys import subkey
-from gestalt_host.config.model import HostConfig, PluginTargetConfig, ProviderEntry
+from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.preparation import Preparation
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
@@ -35,6 +35,7 @@ from gestalt_host.workflows.reference_store import ReferenceStore
 from gestalt_host.workflows.resolution import TargetResolver
 from gestalt_host.workflows.signing import ReferenceSigner
 from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.workflow_types import PluginTarget
 
 HOST_DATABASE = "_gestaltd"
 """Database of the host's own records in the selected IndexedDB entry; no entry can be named so that it gets it."""
@@ -117,9 +118,7 @@ class Wiring:
         """A place in the registry for a plugin that cannot be started: calls fail, what targets it stays configured."""
         targets = [schedule.target for schedule in self._config.schedules]
         targets += [trigger.target for trigger in self._config.event_triggers]
-        named = [
-            item.connection for item in targets if isinstance(item, PluginTargetConfig) and item.name == entry.name
-        ]
+        named = [item.connection for item in targets if isinstance(item, PluginTarget) and item.plugin == entry.name]
         connections = {name: Connection(name) for name in map(internal_name, filter(None, named))}
         self.plugins.add(
             Plugin(

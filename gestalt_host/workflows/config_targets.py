@@ -1,83 +1,37 @@
-"""Targets of the configuration as workflow targets, their permissions, and the check of their credentials."""
+"""Targets of the configuration as they are stored, their permissions, and the check of their credentials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gestalt_host.config import model as config
 from gestalt_host.errors import HostError, quoted
 from gestalt_host.invocation.connections import internal_name
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.model import (
-    AgentMessage,
     AgentTarget,
-    OutputBinding,
-    OutputDelivery,
     Permission,
     PluginTarget,
     Target,
-    ToolRef,
 )
 from gestalt_host.workflows.references import merge_permissions, target_permissions
-
-_SOURCES = {
-    "agentOutput": "agent_output",
-    "signalPayload": "signal_payload",
-    "signalMetadata": "signal_metadata",
-    "literal": "literal",
-}
 
 
 class UserCredentialNeeded(HostError):
     """A configured target needs a user's own credential, which the configuration does not have (config.md 17.4)."""
 
 
-def target_from(target: config.PluginTargetConfig | config.AgentTargetConfig) -> Target:
-    if isinstance(target, config.PluginTargetConfig):
-        return _plugin(target)
+def internal_target(target: Target) -> Target:
+    """The configured target with the internal names of its connections."""
+    if isinstance(target, PluginTarget):
+        return replace(target, connection=internal_name(target.connection))
     delivery = target.output_delivery
-    return AgentTarget(
-        provider=target.provider,
-        model=target.model,
-        prompt=target.prompt,
-        messages=tuple(AgentMessage(item.role, item.text, metadata=dict(item.metadata)) for item in target.messages),
-        tool_refs=tuple(
-            ToolRef(
-                plugin=item.plugin,
-                operation=item.operation,
-                connection=internal_name(item.connection),
-                instance=item.instance,
-                title=item.title,
-                description=item.description,
-                system=item.system,
-            )
-            for item in target.tools
-        ),
-        response_schema=dict(target.response_schema),
-        metadata=dict(target.metadata),
-        model_options=dict(target.model_options),
-        timeout_seconds=max(target.timeout_s, 0),
-        output_delivery=None if delivery is None else _delivery(delivery),
-    )
-
-
-def _plugin(target: config.PluginTargetConfig) -> PluginTarget:
-    return PluginTarget(
-        plugin=target.name,
-        operation=target.operation,
-        connection=internal_name(target.connection),
-        instance=target.instance,
-        credential_mode=target.credential_mode,
-        input=dict(target.input),
-    )
-
-
-def _delivery(delivery: config.OutputDeliveryConfig) -> OutputDelivery:
-    bindings = (
-        OutputBinding(item.input_field, _SOURCES.get(item.value_kind, ""), item.value)
-        for item in delivery.input_bindings
-    )
-    return OutputDelivery(_plugin(delivery.target), tuple(bindings), delivery.credential_mode)
+    if delivery is not None:
+        delivered = replace(delivery.target, connection=internal_name(delivery.target.connection))
+        delivery = replace(delivery, target=delivered)
+    refs = tuple(replace(ref, connection=internal_name(ref.connection)) for ref in target.tool_refs)
+    return replace(target, tool_refs=refs, output_delivery=delivery)
 
 
 def permissions_from(target: Target, extra: Iterable[config.PermissionConfig]) -> tuple[Permission, ...]:

@@ -17,9 +17,8 @@ from gestalt_host.config import model as config
 from gestalt_host.errors import HostError, ProviderRefused, ProviderUnavailable, quoted
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.client import RETARGET, RETIRE, WorkflowProviderClient
-from gestalt_host.workflows.config_targets import check_credentials, permissions_from, target_from
+from gestalt_host.workflows.config_targets import check_credentials, internal_target, permissions_from
 from gestalt_host.workflows.model import (
-    EventMatch,
     EventTrigger,
     EventTriggerRequest,
     ExecutionReference,
@@ -290,7 +289,7 @@ def _label(word: str, key: str, target: Target) -> str:
 
 
 def _schedule(item: config.ScheduleConfig) -> Desired[ScheduleRequest]:
-    target = target_from(item.target)
+    target = internal_target(item.target)
     request = ScheduleRequest(
         cron=item.cron, target=target, timezone=item.timezone, paused=item.paused, provider=item.provider
     )
@@ -305,9 +304,8 @@ def _schedule(item: config.ScheduleConfig) -> Desired[ScheduleRequest]:
 
 
 def _trigger(item: config.EventTriggerConfig) -> Desired[EventTriggerRequest]:
-    target = target_from(item.target)
-    match = EventMatch(item.match_type, item.match_source, item.match_subject)
-    request = EventTriggerRequest(match=match, target=target, paused=item.paused, provider=item.provider)
+    target = internal_target(item.target)
+    request = EventTriggerRequest(match=item.match, target=target, paused=item.paused, provider=item.provider)
     return Desired(
         key=item.key,
         object_id=config_trigger_id(item.key),

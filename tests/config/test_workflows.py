@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.config.model import AgentTargetConfig, PermissionConfig, PluginTargetConfig
+from gestalt_host.config.model import PermissionConfig
+from gestalt_sdk.workflow_types import AgentTarget, EventMatch, PluginTarget
 from tests.config.conftest import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]
@@ -44,12 +45,12 @@ workflows:
     )
     alpha, zeta = config.schedules
     assert (alpha.key, alpha.provider, alpha.timezone, alpha.paused) == ("alpha", "local", "Europe/Berlin", True)
-    assert alpha.target == PluginTargetConfig("echo", "say", "c", "i")
+    assert alpha.target == PluginTarget("echo", "say", "c", "i")
     assert alpha.permissions == (PermissionConfig("echo", ("a", "b", "c")),)
     assert (zeta.key, zeta.provider, zeta.timezone, zeta.paused) == ("zeta", "local", "UTC", False)
-    assert zeta.target == PluginTargetConfig("echo", "say", "", "", "none", {"a": [1, {"b": None}]})
+    assert zeta.target == PluginTarget("echo", "say", "", "", "none", {"a": [1, {"b": None}]})
     (created,) = config.event_triggers
-    assert (created.match_type, created.match_source, created.match_subject) == ("item.created", "echo", "s")
+    assert created.match == EventMatch("item.created", "echo", "s")
 
 
 ONE_FAULT: list[tuple[str, str]] = [
@@ -159,12 +160,12 @@ workflows:
 """
     )
     target = config.schedules[0].target
-    assert isinstance(target, AgentTargetConfig)
-    assert (target.provider, target.timeout_s) == ("helper", 90)
+    assert isinstance(target, AgentTarget)
+    assert (target.provider, target.timeout_seconds) == ("helper", 90)
     assert target.messages[0].text == " hi "
     assert target.output_delivery is not None
-    assert [(b.input_field, b.value_kind, b.value) for b in target.output_delivery.input_bindings] == [
-        ("text", "agentOutput", "text"),
+    assert [(b.input_field, b.source, b.value) for b in target.output_delivery.input_bindings] == [
+        ("text", "agent_output", "text"),
         ("x", "literal", None),
     ]
 
@@ -201,6 +202,11 @@ def test_a_breach_in_an_agent_target_is_named(faults: Faults, text: str, expecte
 def test_an_agent_target_needs_an_agent_provider(faults: Faults) -> None:
     (found,) = faults(MINIMAL + "workflows: {schedules: {s: {cron: '* * * * *', target: {agent: {prompt: p}}}}}")
     assert found.endswith("target.agent.provider: is required: no agent provider is configured")
+
+
+def test_a_negative_timeout_means_the_default(loaded: Loader) -> None:
+    target = loaded(agent("prompt: p, timeout: -5s")).schedules[0].target
+    assert isinstance(target, AgentTarget) and target.timeout_seconds == 0
 
 
 def test_inputs_keep_their_values(loaded: Loader) -> None:

@@ -15,7 +15,7 @@ import pytest
 from gestalt_host.access.authorizer import Authorizer
 from gestalt_host.access.invocation_tokens import InvocationTokens
 from gestalt_host.access.users import Users
-from gestalt_host.config.model import EventTriggerConfig, PluginTargetConfig, ScheduleConfig
+from gestalt_host.config.model import EventTriggerConfig, ScheduleConfig
 from gestalt_host.errors import ObjectNotFound, ProviderRefused
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.workflow_host import workflow_host
@@ -287,8 +287,8 @@ async def test_start_cancel_and_signal(system: System) -> None:
 
 
 async def test_configured_triggers_run_as_the_configuration(system: System) -> None:
-    schedules = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTargetConfig("roadmap", "sync"))]
-    triggers = [EventTriggerConfig("notify", "local", "a.b", PluginTargetConfig("slack", "post"))]
+    schedules = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("roadmap", "sync"))]
+    triggers = [EventTriggerConfig("notify", "local", EventMatch("a.b"), PluginTarget("slack", "post"))]
     operator = await system.users.anonymous()
     for _ in range(2):
         await system.reconciliation.run(schedules, triggers)
@@ -298,7 +298,7 @@ async def test_configured_triggers_run_as_the_configuration(system: System) -> N
     assert (run.created_by.subject_id, run.published_by) == ("system:config", operator.actor)
     assert system.plugin.requests[-1].context.subject.id == "system:config"
     assert await system.manager.list_runs(operator, RunFilter()) == []
-    moved = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTargetConfig("slack", "post"))]
+    moved = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("slack", "post"))]
     await system.reconciliation.run(moved, [])
     (after,) = await system.manager.list_schedules(operator, owner="config")
     assert (after.id, after.next_run_at, after.created_at) == (before.id, before.next_run_at, before.created_at)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.config.model import (
-    AgentTargetConfig,
-    AgentToolConfig,
     EventTriggerConfig,
-    InputBindingConfig,
-    OutputDeliveryConfig,
     PermissionConfig,
-    PluginTargetConfig,
     ScheduleConfig,
 )
-from gestalt_host.workflows.config_targets import permissions_from, target_from
+from gestalt_host.workflows.config_targets import internal_target, permissions_from
 from gestalt_host.workflows.model import (
     AgentTarget,
+    EventMatch,
     OutputBinding,
     OutputDelivery,
     Permission,
@@ -38,8 +33,8 @@ from gestalt_host.workflows.signing import ReferenceSigner
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.host_workflows.conftest import ANN, OPERATOR, Rig
 
-NIGHTLY = ScheduleConfig("nightly", "local", "0 3 * * *", PluginTargetConfig("roadmap", "sync", "default"))
-NOTIFY = EventTriggerConfig("notify", "local", "a.b", PluginTargetConfig("slack", "post"), match_source="src")
+NIGHTLY = ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("roadmap", "sync", "default"))
+NOTIFY = EventTriggerConfig("notify", "local", EventMatch("a.b", "src"), PluginTarget("slack", "post"))
 NIGHTLY_ID, NOTIFY_ID = config_schedule_id("nightly"), config_trigger_id("notify")
 CONFIG = Principal(Actor("system:config", "system", "Gestalt config", "config"), "system:config")
 
@@ -94,8 +89,8 @@ async def test_a_start_that_changes_nothing_writes_nothing(rig: Rig) -> None:
         (replace(NIGHTLY, timezone="Asia/Tokyo"), False),
         (replace(NIGHTLY, paused=True), False),
         (replace(NIGHTLY, permissions=(PermissionConfig("slack", ("post",)),)), True),
-        (replace(NIGHTLY, target=PluginTargetConfig("roadmap", "sync", "default", input={"a": 1})), True),
-        (replace(NIGHTLY, target=PluginTargetConfig("slack", "post")), True),
+        (replace(NIGHTLY, target=PluginTarget("roadmap", "sync", "default", input={"a": 1})), True),
+        (replace(NIGHTLY, target=PluginTarget("slack", "post")), True),
     ],
 )
 async def test_an_edited_key_updates_in_place(rig: Rig, changed: ScheduleConfig, new_reference: bool) -> None:
@@ -115,7 +110,7 @@ async def test_an_edited_key_updates_in_place(rig: Rig, changed: ScheduleConfig,
 async def test_without_retarget_the_object_is_replaced(rig: Rig) -> None:
     here = replace(NIGHTLY, provider="other")
     await reconcile(rig, [here])
-    await reconcile(rig, [replace(here, target=PluginTargetConfig("slack", "post"))])
+    await reconcile(rig, [replace(here, target=PluginTarget("slack", "post"))])
     assert rig.other.schedules[NIGHTLY_ID].target.plugin.plugin_name == "slack"
     assert sorted(active(item) for item in rig.other.references.values()) == [False, True]
 
@@ -223,18 +218,18 @@ async def test_cleaning_up_is_best_effort(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        (PluginTargetConfig("mail", "send"), 'user-credentialed plugin "mail"'),
-        (PluginTargetConfig("mail", "send", "default"), 'user-credentialed plugin "mail"'),
-        (PluginTargetConfig("roadmap", "sync", credential_mode="user"), 'user-credentialed plugin "roadmap"'),
-        (PluginTargetConfig("roadmap", "sync", "nope"), 'plugin "roadmap" connection "nope" is not configured'),
-        (PluginTargetConfig("mail", "send", credential_mode="none"), ""),
-        (PluginTargetConfig("billing", "bill"), ""),
-        (PluginTargetConfig("slack", "post"), ""),
-        (PluginTargetConfig("slack", "post", "plugin"), ""),
-        (PluginTargetConfig("not-running", "x"), ""),
+        (PluginTarget("mail", "send"), 'user-credentialed plugin "mail"'),
+        (PluginTarget("mail", "send", "default"), 'user-credentialed plugin "mail"'),
+        (PluginTarget("roadmap", "sync", credential_mode="user"), 'user-credentialed plugin "roadmap"'),
+        (PluginTarget("roadmap", "sync", "nope"), 'plugin "roadmap" connection "nope" is not configured'),
+        (PluginTarget("mail", "send", credential_mode="none"), ""),
+        (PluginTarget("billing", "bill"), ""),
+        (PluginTarget("slack", "post"), ""),
+        (PluginTarget("slack", "post", "plugin"), ""),
+        (PluginTarget("not-running", "x"), ""),
     ],
 )
-async def test_configured_targets_never_use_a_users_credential(rig: Rig, target: PluginTargetConfig, text: str) -> None:
+async def test_configured_targets_never_use_a_users_credential(rig: Rig, target: PluginTarget, text: str) -> None:
     if not text:
         await reconcile(rig, [replace(NIGHTLY, target=target)], [])
         return
@@ -244,26 +239,25 @@ async def test_configured_targets_never_use_a_users_credential(rig: Rig, target:
     assert rig.local.calls == []
 
 
-def test_configured_targets_become_workflow_targets() -> None:
-    config: Any = AgentTargetConfig(
+def test_the_public_name_of_a_connection_becomes_the_internal_one() -> None:
+    config = AgentTarget(
         provider="helper",
         model="m",
         prompt="p",
-        tools=(AgentToolConfig("slack", "", "post", "plugin"), AgentToolConfig(system="workflow", operation="x")),
-        output_delivery=OutputDeliveryConfig(
-            PluginTargetConfig("slack", "post"),
-            (InputBindingConfig("text", "agentOutput", "text"), InputBindingConfig("n", "literal", 0)),
+        tool_refs=(ToolRef("slack", "post", "plugin"), ToolRef(system="workflow", operation="x")),
+        output_delivery=OutputDelivery(
+            PluginTarget("slack", "post", "plugin"),
+            (OutputBinding("text", "agent_output", "text"), OutputBinding("n", "literal", 0)),
         ),
-        timeout_s=-1,
     )
-    target = target_from(config)
+    target = internal_target(config)
     assert target == AgentTarget(
         provider="helper",
         model="m",
         prompt="p",
         tool_refs=(ToolRef("slack", "post", "_plugin"), ToolRef(system="workflow", operation="x")),
         output_delivery=OutputDelivery(
-            PluginTarget("slack", "post"),
+            PluginTarget("slack", "post", "_plugin"),
             (OutputBinding("text", "agent_output", "text"), OutputBinding("n", "literal", 0)),
         ),
     )

@@ -36,7 +36,7 @@ async def transaction_stream(view: View, frames: Frames) -> None:
     readonly = begin.mode != READWRITE
     transaction = await view.begin(names, readonly=readonly, relaxed=begin.durability_hint == RELAXED)
     transaction.on_expiry = frames.expire
-    scope = {name: view.store(name) for name in names}
+    scope: dict[str, Any] = {}
 
     def resolve(name: str) -> Any:
         store = scope.get(name)
@@ -45,6 +45,7 @@ async def transaction_stream(view: View, frames: Frames) -> None:
         return store
 
     try:
+        scope.update((name, view.store(name)) for name in names)
         await frames.write(wire.TransactionServerMessage(begin={}))
         while (frame := await frames.read()) is not None:
             kind = frame.WhichOneof("msg")

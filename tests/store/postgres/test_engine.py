@@ -33,6 +33,7 @@ from gestalt_store.ranges import EVERYTHING, Span, values_span
 from gestalt_store.schema import StoreSchema
 from gestalt_store.values import typed_value
 
+from tests.store.postgres.conftest import LIMITS
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 
@@ -295,6 +296,74 @@ async def test_a_transaction_larger_than_its_buffer_is_whole(database: PostgresD
     index = store.index("n")
     assert await database.count(Walk(store, values_span(index.schema, [1]), index)) == 9
     assert await database.count(Walk(store, values_span(index.schema, [9]), index)) == 1
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind(postgres_server: PostgresServer, server: Server) -> None:
+    name = postgres_server.new_schema()
+    database = await server.open(name)
+    store = await make(database)
+    other_server = Server(postgres_server.dsn, LIMITS)
+    other = await other_server.open(name)
+    holder = await other.begin(["s"], readonly=False, relaxed=False)
+    await holder.count(Walk(other.store("s"), EVERYTHING))
+    for _ in range(3):
+        transaction = await database.begin(["s"], readonly=False, relaxed=False)
+        waiting = asyncio.ensure_future(transaction.count(Walk(store, EVERYTHING)))
+
+        async def blocked() -> bool | None:
+            return bool(postgres_server.execute("SELECT 1 FROM pg_locks WHERE NOT granted")) or None
+
+        await eventually(blocked)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        transaction.abort()
+
+        async def unblocked() -> bool | None:
+            return not postgres_server.execute("SELECT 1 FROM pg_locks WHERE NOT granted") or None
+
+        await eventually(unblocked)
+    call = asyncio.ensure_future(put(database, store, id="canceled"))
+    await eventually(blocked)
+    call.cancel()
+    holder.abort()
+    await put(database, store, id="a")
+
+    async def all_back() -> bool | None:
+        return database.pool._out == 0 or None
+
+    await eventually(all_back)
+    await other.close()
+    await other_server.close()
+    await database.close()
+
+
+async def test_what_is_prepared_survives_deleted_stores_and_failures(
+    postgres_server: PostgresServer, server: Server
+) -> None:
+    """The library and the server keep agreeing on it, whatever ends badly on the same few connections."""
+    database = await server.open(postgres_server.new_schema())
+    for round_ in range(12):
+        store = await make(database, ("u", True))
+        await put(database, store, id="a", u=1)
+        with pytest.raises(UniqueConflict):
+            await put(database, store, id="b", u=1)
+        transaction = await database.begin(["s"], readonly=False, relaxed=False)
+        assert len(await transaction.records(Walk(store, EVERYTHING))) == 1
+        transaction.abort()
+        snapshot = await database.snapshot()
+        await snapshot.page(Walk(store, EVERYTHING, store.index("u")), None, 2)
+        snapshot.close()
+        if round_ % 3 == 0:
+            with pytest.raises(ObjectStoreNotFound):
+                await database.count(Walk(PgStore('"no such schema"', 1, "s", store.schema), EVERYTHING))
+        await database.delete_store("s")
+        with pytest.raises(ObjectStoreNotFound):
+            await database.get(store, encode("a").order)
+        with pytest.raises(ObjectStoreNotFound):
+            await put(database, store, id="a", u=1)
+    assert all(not connection.unusable for connection in database.pool._idle)
+    await database.close()
 
 
 async def test_an_idle_snapshot_is_given_up(postgres_server: PostgresServer) -> None:

@@ -14,14 +14,13 @@ import structlog
 
 from gestalt_store.errors import SchemaMismatch
 from gestalt_store.postgres.failures import translate
-from gestalt_store.postgres.pool import Command, Pool
+from gestalt_store.postgres.pool import COMMIT, Command, Pool
 from gestalt_store.postgres.tables import PgStore, drop_statement
 from gestalt_store.schema import StoreSchema
 
 SWEEP_LOCK_MS = 50
 SWEEP_EVERY_S = 30.0
 _BEGIN = Command("BEGIN", prepare=False)
-_COMMIT = Command("COMMIT", prepare=False)
 
 log = structlog.get_logger()
 
@@ -71,7 +70,7 @@ class Catalogue:
                 insert = f"INSERT INTO {self._schema}.stores (name, schema) VALUES ($1, $2) RETURNING id"
                 rows = await connection.run([Command(insert, [name.encode(), schema.to_bytes()], prepare=False)])
                 store = PgStore(self._schema, rows[0][0][0], name, schema)
-                await connection.run([*(Command(sql, prepare=False) for sql in store.create), _COMMIT])
+                await connection.run([*(Command(sql, prepare=False) for sql in store.create), COMMIT])
             if self.stores.get(name) is None or self.stores[name].number != store.number:
                 self.stores = {**self.stores, name: store}
         except psycopg.Error as error:
@@ -89,12 +88,13 @@ class Catalogue:
                 number, data = found[0]
                 store = PgStore(self._schema, number, name, StoreSchema.from_bytes(data))
                 note = f"INSERT INTO {self._schema}.dropped VALUES ($1, $2)"
+                # Alone: the library forgets what it has prepared after it, and within a batch it does so too late.
+                await connection.run([Command(f"DROP TABLE {store.lock_table}", prepare=False)])
                 await connection.run(
                     [
-                        Command(f"DROP TABLE {store.lock_table}", prepare=False),
                         Command(f"DELETE FROM {self._schema}.stores WHERE id = $1", [number], prepare=False),
                         Command(note, [number, len(store.indexes)], prepare=False),
-                        _COMMIT,
+                        COMMIT,
                     ]
                 )
             self.stores = {known: other for known, other in self.stores.items() if known != name}
@@ -136,9 +136,13 @@ class Catalogue:
                     [
                         _BEGIN,
                         Command(f"SET LOCAL lock_timeout = {SWEEP_LOCK_MS}", prepare=False),
-                        Command(drop_statement(self._schema, number, indexes), prepare=False),
+                    ]
+                )
+                await connection.run([Command(drop_statement(self._schema, number, indexes), prepare=False)])
+                await connection.run(
+                    [
                         Command(f"DELETE FROM {self._schema}.dropped WHERE id = $1", [number], prepare=False),
-                        _COMMIT,
+                        COMMIT,
                     ]
                 )
             except psycopg.Error:

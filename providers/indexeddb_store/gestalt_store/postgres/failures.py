@@ -22,6 +22,7 @@ STORE_GONE = "GS404"
 """Raised by the function ``present`` of the layout: the store was deleted, perhaps by another process."""
 _UNDEFINED_TABLE = "42P01"
 _SERIALIZATION_FAILURE, _DEADLOCK = "40001", "40P01"
+_NOT_PREPARED = "26000"
 _LOCK_TIMEOUT = "55P03"
 _IDLE_TIMEOUT = "25P03"
 _READ_ONLY = "25006"
@@ -35,7 +36,12 @@ log = structlog.get_logger()
 
 def retryable(error: psycopg.Error) -> bool:
     """Whether the server has undone the transaction so that it can simply be run again."""
-    return error.sqlstate in (_SERIALIZATION_FAILURE, _DEADLOCK)
+    return error.sqlstate in (_SERIALIZATION_FAILURE, _DEADLOCK, _NOT_PREPARED)
+
+
+def unprepared(error: psycopg.Error) -> bool:
+    """Whether the server does not know a statement that the library believes to be prepared; it did nothing then."""
+    return error.sqlstate == _NOT_PREPARED
 
 
 def store_gone(error: psycopg.Error) -> bool:

@@ -21,7 +21,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.array import ListBinaryDumper
 
 from gestalt_store.errors import DatabaseUnusable, StorageUnavailable
-from gestalt_store.postgres.failures import lost, translate, translate_opening
+from gestalt_store.postgres.failures import lost, translate, translate_opening, unprepared
 
 Row = tuple[Any, ...]
 
@@ -65,10 +65,15 @@ class Command(NamedTuple):
     prepare: bool = True
 
 
+ROLLBACK = Command("ROLLBACK", prepare=False)
+COMMIT = Command("COMMIT", prepare=False)
+"""Also ends what has written nothing: after a rollback the library prepares every statement anew."""
+
+
 class Connection:
     """One connection; used by one task at a time."""
 
-    __slots__ = ("held", "idle_since", "raw", "reused", "suspect")
+    __slots__ = ("ending", "held", "idle_since", "raw", "reused", "suspect", "unusable")
 
     def __init__(self, raw: AsyncConnection[Row]) -> None:
         self.raw = raw
@@ -76,7 +81,11 @@ class Connection:
         """Whether it has been idle since it last proved to be alive."""
         self.suspect = False
         """Whether it had been idle for so long that it may well be dead."""
+        self.unusable = False
+        """Whether the library and the server disagree about what is prepared."""
         self.held = False
+        self.ending = ROLLBACK
+        """What ends a transaction that is open when the connection is given back."""
         self.idle_since = 0.0
 
     async def run(self, commands: Sequence[Command]) -> list[list[Row]]:
@@ -86,18 +95,22 @@ class Connection:
             psycopg.Error: of the first command that failed; those behind it are not executed.
         """
         cursors = [self.raw.cursor(binary=True) for _ in commands]
-        if len(commands) == 1:
-            await _execute(cursors[0], commands[0])
-        else:
-            async with self.raw.pipeline():
-                for cursor, command in zip(cursors, commands, strict=True):
-                    await _execute(cursor, command)
+        try:
+            if len(commands) == 1:
+                await _execute(cursors[0], commands[0])
+            else:
+                async with self.raw.pipeline():
+                    for cursor, command in zip(cursors, commands, strict=True):
+                        await _execute(cursor, command)
+        except psycopg.Error as error:
+            self.unusable = self.unusable or unprepared(error)
+            raise
         self.reused = self.suspect = False
         return [[(cursor.rowcount,)] if cursor.description is None else await cursor.fetchall() for cursor in cursors]
 
     @property
     def alive(self) -> bool:
-        return not self.raw.closed and not self.raw.broken
+        return not self.unusable and not self.raw.closed and not self.raw.broken
 
     @property
     def quiet(self) -> bool:
@@ -175,6 +188,7 @@ class Pool:
             self._leave(held)
             raise
         connection.held = held
+        connection.ending = ROLLBACK
         connection.suspect = connection.reused and time.monotonic() - connection.idle_since > SUSPECT_S
         return connection
 
@@ -188,7 +202,7 @@ class Pool:
         return None
 
     def give_back(self, connection: Connection) -> None:
-        """Return a connection in whatever state; what is left of a transaction is rolled back."""
+        """Return a connection in whatever state; what is left of a transaction is ended, see ``Connection.ending``."""
         if not self._closed and connection.alive and connection.clean:
             self._keep(connection)
         else:
@@ -208,6 +222,8 @@ class Pool:
             except psycopg.Error as error:
                 if reused and lost(error):
                     self.forget_idle()
+                    continue
+                if unprepared(error):
                     continue
                 raise translate(error, self.where, store) from error
             finally:
@@ -295,7 +311,7 @@ class Pool:
         try:
             if not self._closed and connection.alive and connection.cleanable:
                 async with asyncio.timeout(CLEANING_LIMIT_S):
-                    await connection.run([Command("ROLLBACK", prepare=False)])
+                    await connection.run([connection.ending])
         except (psycopg.Error, TimeoutError):
             pass
         if not self._closed and connection.alive and connection.clean:

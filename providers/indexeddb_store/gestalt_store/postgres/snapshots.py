@@ -11,7 +11,7 @@ from gestalt_store.engine import Entry, Position, Walk
 from gestalt_store.errors import TransactionAborted
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.failures import lost, translate
-from gestalt_store.postgres.pool import Command, Connection, Pool, Row
+from gestalt_store.postgres.pool import COMMIT, Command, Connection, Pool, Row
 from gestalt_store.sqlite.snapshots import Expirable, IdleWatch
 
 BEGIN = Command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
@@ -85,6 +85,7 @@ class PgSnapshot(Expirable):
                 self._pool.give_back(connection)
                 self.check()
             self._connection = connection
+            connection.ending = COMMIT
             try:
                 result = await connection.run(commands)
             except psycopg.Error as error:

@@ -21,7 +21,7 @@ from gestalt_store.locks import Claim
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.changes import Changes, Wanted
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
-from gestalt_store.postgres.pool import Command, Connection, Row
+from gestalt_store.postgres.pool import COMMIT, Command, Connection, Row
 from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore, lock_command
 from gestalt_store.sqlite.snapshots import Expirable
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
 RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
-COMMIT = Command("COMMIT", prepare=False)
 
 SEND_AT_BYTES = 8 * 1024 * 1024
 """Collected writes are sent when their records reach this size."""

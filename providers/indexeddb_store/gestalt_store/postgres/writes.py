@@ -22,8 +22,9 @@ from gestalt_store.engine import Conditional, Outcome, Write
 from gestalt_store.errors import StorageUnavailable, StoreError, TransactionAborted
 from gestalt_store.postgres.changes import Changes, Wanted
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.pool import COMMIT
 from gestalt_store.postgres.tables import PgStore, lock_command
-from gestalt_store.postgres.transactions import BEGIN, COMMIT, RELAXED
+from gestalt_store.postgres.transactions import BEGIN, RELAXED
 
 if TYPE_CHECKING:
     from gestalt_store.postgres.database import PostgresDatabase
@@ -186,6 +187,10 @@ class Writer:
                 log.exception("write failed", event_name="store.write_failed")
             for job in jobs:
                 job.error = error
+        except BaseException:
+            for job in jobs:
+                job.error = StorageUnavailable("the store is closing; whether it was written is unknown")
+            raise
         finally:
             locks.release(claim)
             for job in jobs:
@@ -249,6 +254,8 @@ class Writer:
                     committing = True
                     await connection.run([*opening, *commands, COMMIT])
                     self.commits += 1
+                else:
+                    connection.ending = COMMIT
                 return
             except psycopg.Error as error:
                 if not lost(error):

@@ -1,5 +1,6 @@
 import datetime
 
+from gestalt_sdk.gen.extension.v1 import policies_pb2 as _policies_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -188,7 +189,7 @@ class WorkflowRunTrigger(_message.Message):
     def __init__(self, manual: _Optional[_Union[WorkflowManualTrigger, _Mapping]] = ..., schedule: _Optional[_Union[WorkflowScheduleTrigger, _Mapping]] = ..., event: _Optional[_Union[WorkflowEventTriggerInvocation, _Mapping]] = ...) -> None: ...
 
 class BoundWorkflowRun(_message.Message):
-    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by")
+    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by", "attempt", "policy", "not_before", "waits_for_run_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +203,10 @@ class BoundWorkflowRun(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_KEY_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     status: WorkflowRunStatus
     target: BoundWorkflowTarget
@@ -215,10 +220,14 @@ class BoundWorkflowRun(_message.Message):
     execution_ref: str
     workflow_key: str
     published_by: WorkflowActor
-    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ...) -> None: ...
+    attempt: int
+    policy: _policies_pb2.RunPolicy
+    not_before: _timestamp_pb2.Timestamp
+    waits_for_run_id: str
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ...) -> None: ...
 
 class BoundWorkflowSchedule(_message.Message):
-    __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref")
+    __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref", "policy", "pause")
     ID_FIELD_NUMBER: _ClassVar[int]
     CRON_FIELD_NUMBER: _ClassVar[int]
     TIMEZONE_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +238,8 @@ class BoundWorkflowSchedule(_message.Message):
     NEXT_RUN_AT_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     cron: str
     timezone: str
@@ -239,10 +250,12 @@ class BoundWorkflowSchedule(_message.Message):
     next_run_at: _timestamp_pb2.Timestamp
     created_by: WorkflowActor
     execution_ref: str
-    def __init__(self, id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ...) -> None: ...
+    policy: _policies_pb2.SchedulePolicy
+    pause: _policies_pb2.Pause
+    def __init__(self, id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class BoundWorkflowEventTrigger(_message.Message):
-    __slots__ = ("id", "match", "target", "paused", "created_at", "updated_at", "created_by", "execution_ref")
+    __slots__ = ("id", "match", "target", "paused", "created_at", "updated_at", "created_by", "execution_ref", "policy", "pause")
     ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +264,8 @@ class BoundWorkflowEventTrigger(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     match: WorkflowEventMatch
     target: BoundWorkflowTarget
@@ -259,7 +274,9 @@ class BoundWorkflowEventTrigger(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     created_by: WorkflowActor
     execution_ref: str
-    def __init__(self, id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ...) -> None: ...
+    policy: _policies_pb2.RunPolicy
+    pause: _policies_pb2.Pause
+    def __init__(self, id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class WorkflowAccessPermission(_message.Message):
     __slots__ = ("plugin", "operations")
@@ -324,18 +341,20 @@ class WorkflowSignal(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class StartWorkflowProviderRunRequest(_message.Message):
-    __slots__ = ("target", "idempotency_key", "created_by", "execution_ref", "workflow_key")
+    __slots__ = ("target", "idempotency_key", "created_by", "execution_ref", "workflow_key", "policy")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_KEY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
     target: BoundWorkflowTarget
     idempotency_key: str
     created_by: WorkflowActor
     execution_ref: str
     workflow_key: str
-    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ...) -> None: ...
+    policy: _policies_pb2.RunPolicy
+    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -398,7 +417,7 @@ class SignalWorkflowRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[BoundWorkflowRun, _Mapping]] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ..., started_run: _Optional[bool] = ..., workflow_key: _Optional[str] = ...) -> None: ...
 
 class UpsertWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at")
+    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
     CRON_FIELD_NUMBER: _ClassVar[int]
     TIMEZONE_FIELD_NUMBER: _ClassVar[int]
@@ -409,6 +428,8 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     RETARGET_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
     cron: str
     timezone: str
@@ -419,7 +440,9 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     retarget: bool
     retire_execution_ref: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    policy: _policies_pb2.SchedulePolicy
+    pause: _policies_pb2.Pause
+    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderScheduleRequest(_message.Message):
     __slots__ = ("schedule_id",)
@@ -446,10 +469,12 @@ class DeleteWorkflowProviderScheduleRequest(_message.Message):
     def __init__(self, schedule_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
 
 class PauseWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id",)
+    __slots__ = ("schedule_id", "pause")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
-    def __init__(self, schedule_id: _Optional[str] = ...) -> None: ...
+    pause: _policies_pb2.Pause
+    def __init__(self, schedule_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class ResumeWorkflowProviderScheduleRequest(_message.Message):
     __slots__ = ("schedule_id",)
@@ -458,7 +483,7 @@ class ResumeWorkflowProviderScheduleRequest(_message.Message):
     def __init__(self, schedule_id: _Optional[str] = ...) -> None: ...
 
 class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at")
+    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -468,6 +493,8 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     RETARGET_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
     match: WorkflowEventMatch
     target: BoundWorkflowTarget
@@ -477,7 +504,9 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     retarget: bool
     retire_execution_ref: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    policy: _policies_pb2.RunPolicy
+    pause: _policies_pb2.Pause
+    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderEventTriggerRequest(_message.Message):
     __slots__ = ("trigger_id",)
@@ -528,10 +557,12 @@ class DeleteWorkflowProviderEventTriggerRequest(_message.Message):
     def __init__(self, trigger_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
 
 class PauseWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id",)
+    __slots__ = ("trigger_id", "pause")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
-    def __init__(self, trigger_id: _Optional[str] = ...) -> None: ...
+    pause: _policies_pb2.Pause
+    def __init__(self, trigger_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
 
 class ResumeWorkflowProviderEventTriggerRequest(_message.Message):
     __slots__ = ("trigger_id",)
@@ -550,7 +581,7 @@ class PublishWorkflowProviderEventRequest(_message.Message):
     def __init__(self, plugin_name: _Optional[str] = ..., event: _Optional[_Union[WorkflowEvent, _Mapping]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ...) -> None: ...
 
 class InvokeWorkflowOperationRequest(_message.Message):
-    __slots__ = ("target", "run_id", "trigger", "input", "metadata", "created_by", "execution_ref", "signals", "published_by", "reference")
+    __slots__ = ("target", "run_id", "trigger", "input", "metadata", "created_by", "execution_ref", "signals", "published_by", "reference", "attempt")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
@@ -561,6 +592,7 @@ class InvokeWorkflowOperationRequest(_message.Message):
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     target: BoundWorkflowTarget
     run_id: str
     trigger: WorkflowRunTrigger
@@ -571,7 +603,8 @@ class InvokeWorkflowOperationRequest(_message.Message):
     signals: _containers.RepeatedCompositeFieldContainer[WorkflowSignal]
     published_by: WorkflowActor
     reference: WorkflowExecutionReference
-    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., run_id: _Optional[str] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[WorkflowSignal, _Mapping]]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., reference: _Optional[_Union[WorkflowExecutionReference, _Mapping]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., run_id: _Optional[str] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[WorkflowSignal, _Mapping]]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., reference: _Optional[_Union[WorkflowExecutionReference, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class InvokeWorkflowOperationResponse(_message.Message):
     __slots__ = ("status", "body")

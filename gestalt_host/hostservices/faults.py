@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from google.rpc import status_pb2
 from grpc import StatusCode
 from grpc_status import rpc_status
 
@@ -68,18 +69,22 @@ async def answering(context: ServerContext, table: FaultTable, prefix: str = "")
     """
     try:
         yield
-    except GestaltError as error:
+    except Exception as error:
+        await context.abort_with_status(rpc_status.to_status(status_for(error, table, prefix)))
+
+
+def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_pb2.Status:
+    """The status that tells a peer of the error; one without a row is a bug, logged here and told as that."""
+    if isinstance(error, GestaltError):
         if isinstance(error, errors.ProviderRefused) and error.code in StatusCode.__members__:
             code = StatusCode[error.code]
             table = {**table, errors.ProviderRefused: Fault("PROVIDER_REFUSED", code)}
         status = status_of(error, table)
-        if status is None:
-            log.exception("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__)
-            await context.abort(StatusCode.INTERNAL, f"{prefix}internal error")
-        else:
+        if status is not None:
             status.message = prefix + status.message
-            await context.abort_with_status(rpc_status.to_status(status))
-    except Exception:
+            return status
+        log.error("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__, exc_info=error)
+    else:
         # A bug: its traceback belongs in the log, not in a peer's error text.
-        log.exception("unexpected failure", event_name="rpc.failed")
-        await context.abort(StatusCode.INTERNAL, f"{prefix}internal error")
+        log.error("unexpected failure", event_name="rpc.failed", exc_info=error)
+    return status_pb2.Status(code=StatusCode.INTERNAL.value[0], message=f"{prefix}internal error")

@@ -1,13 +1,17 @@
-"""WorkflowHost: the service that one workflow provider dials to have its runs executed (contract.md 4.2)."""
+"""WorkflowHost: the service that one workflow provider dials to have its runs executed (contract.md 4.2).
+
+``WorkflowDispatch``, on the same socket, is the same on one stream that carries many calls in a message.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import grpc
+from google.rpc import status_pb2
 
 from gestalt_host.errors import InvalidArgument
-from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering
+from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering, status_for
 from gestalt_host.hostservices.workflow_context import workflow_struct
 from gestalt_host.supervisor.host_services import HostService
 from gestalt_host.workflows import convert
@@ -18,10 +22,14 @@ from gestalt_host.workflows.targets import same_target
 from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.streamed import CallNumberTaken, answer_calls
 
 SERVICE = "gestalt.provider.v1.WorkflowHost"
+DISPATCH_SERVICE = "gestalt.extension.v1.WorkflowDispatch"
 PREFIX = "workflow invoke operation: "
 
 
@@ -29,8 +37,10 @@ def workflow_host(client: WorkflowProviderClient, executor: RunExecutor) -> Host
     """The service for the provider behind ``client``; its socket identifies it."""
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
-        workflow_pb2_grpc.add_WorkflowHostServicer_to_server(WorkflowHostServicer(client, executor), server)
-        return [SERVICE]
+        servicer = WorkflowHostServicer(client, executor)
+        workflow_pb2_grpc.add_WorkflowHostServicer_to_server(servicer, server)
+        ext_grpc.add_WorkflowDispatchServicer_to_server(WorkflowDispatchServicer(servicer.invoke), server)
+        return [SERVICE, DISPATCH_SERVICE]
 
     return HostService(WORKFLOW_HOST_SOCKET, register)
 
@@ -44,9 +54,29 @@ class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
         self, request: pb.InvokeWorkflowOperationRequest, context: ServerContext
     ) -> pb.InvokeWorkflowOperationResponse:
         async with answering(context, WORKFLOW_HOST_FAULTS, PREFIX):
-            _check(request)
-            result = await self._executor.invoke(self._client, WireInvocation(request))
+            return await self.invoke(request)
+
+    async def invoke(self, request: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
+        """Raises the errors of WORKFLOW_HOST_FAULTS."""
+        _check(request)
+        result = await self._executor.invoke(self._client, WireInvocation(request))
         return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
+
+
+class WorkflowDispatchServicer(ext_grpc.WorkflowDispatchServicer):
+    def __init__(
+        self, invoke: Callable[[pb.InvokeWorkflowOperationRequest], Awaitable[pb.InvokeWorkflowOperationResponse]]
+    ) -> None:
+        self._invoke = invoke
+
+    async def Dispatch(self, requests: AsyncIterator[ext.DispatchCalls], context: ServerContext) -> None:
+        def status(error: Exception) -> status_pb2.Status:
+            return status_for(error, WORKFLOW_HOST_FAULTS, PREFIX)
+
+        try:
+            await answer_calls(requests, context, ext.DispatchResults, self._invoke, status)
+        except CallNumberTaken as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 def _check(request: pb.InvokeWorkflowOperationRequest) -> None:

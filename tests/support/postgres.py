@@ -1,7 +1,6 @@
 """A PostgreSQL server of the tests' own: started on a private port and socket, gone with the tests.
 
-Import ``postgres_server`` into a conftest to use it. Where no server is installed the tests that need one are skipped
-and say so.
+Where no server is installed the tests that need one are skipped and say so.
 """
 
 from __future__ import annotations

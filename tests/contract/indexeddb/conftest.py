@@ -11,7 +11,6 @@ import pytest
 
 from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
 from tests.support.postgres import PostgresServer
-from tests.support.postgres import postgres_server as postgres_server
 
 LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
 

@@ -16,7 +16,6 @@ from gestalt_store.sqlite.database import Limits
 
 from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
 from tests.support.postgres import PostgresServer
-from tests.support.postgres import postgres_server as postgres_server
 
 LIMITS = Limits(lock_wait_s=2, transaction_idle_s=10, snapshot_idle_s=10)
 PROCESS_LIMITS = {"lock_wait_s": 2, "transaction_idle_s": 20, "snapshot_idle_s": 20}

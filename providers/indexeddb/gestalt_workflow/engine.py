@@ -40,9 +40,19 @@ log = structlog.get_logger()
 class Engine:
     """``open`` makes objects usable, ``start`` begins firing and dispatching, ``drain`` ends that, ``close`` all."""
 
-    def __init__(self, name: str, config: Config, db: IndexedDB, host: WorkflowHost, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        db: IndexedDB,
+        host: WorkflowHost,
+        clock: Clock = utc_now,
+        *,
+        owner: str = "",
+    ) -> None:
+        """``owner`` is the identity that claims are held under; without it a new one that names this process."""
         self.name = name
-        self.owner = new_owner()
+        self.owner = owner or new_owner()
         self.clock = clock
         self.storage = Storage(db)
         self._host = host

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gestalt_host.config.durations import parse_duration
 from gestalt_host.config.model import (
     EventTriggerConfig,
     PermissionConfig,
@@ -17,6 +16,7 @@ from gestalt_host.config.model import (
 from gestalt_host.config.reader import Block
 from gestalt_host.config.selection import unknown_entry
 from gestalt_sdk.cron import CronInvalid, check_cron
+from gestalt_sdk.durations import parse_duration
 from gestalt_sdk.workflow_types import (
     AgentMessage,
     AgentTarget,

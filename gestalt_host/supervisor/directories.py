@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.errors import HostError
-from gestalt_host.supervisor.process_identity import ProcessIdentity
+from gestalt_sdk.process_identity import ProcessIdentity
 
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
@@ -82,7 +82,7 @@ def _stale_directories(bases: Iterable[Path]) -> Iterator[Path]:
             continue
         for directory in candidates:
             owner = _read(directory / _OWNER)
-            if owner is not None and owner.is_provably_dead():
+            if owner is not None and (owner.is_of_an_earlier_boot() or owner.has_ended()):
                 yield directory
 
 

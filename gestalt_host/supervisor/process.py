@@ -18,13 +18,13 @@ import structlog
 
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.supervisor import lifecycle
-from gestalt_host.supervisor.backoff import CAP_S, INITIAL_S, STABLE_AFTER_S, Backoff
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.host_services import HostService, HostServiceServers
 from gestalt_host.supervisor.identity import Identity
+from gestalt_sdk.backoff import Backoff
 from gestalt_sdk.channels import open_channel
 from gestalt_sdk.environment import Address
 from gestalt_sdk.provider import ProviderKind
@@ -70,9 +70,9 @@ class Timings:
     start_timeout_s: float = 45.0
     poll_s: float = 0.025
     stop_grace_s: float = 2.0
-    backoff_initial_s: float = INITIAL_S
-    backoff_cap_s: float = CAP_S
-    stable_after_s: float = STABLE_AFTER_S
+    backoff_initial_s: float = 0.1
+    backoff_cap_s: float = 30.0
+    stable_after_s: float = 30.0
 
 
 class ProviderProcess:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gestalt_workflow.config import parse_duration, read_config
+from gestalt_workflow.config import read_config
 from gestalt_workflow.errors import InvalidConfiguration
 
 
@@ -14,28 +14,6 @@ def test_defaults() -> None:
     config = read_config({})
     assert (config.poll_interval, config.worker_count) == (timedelta(seconds=1), 4)
     assert (config.claim_ttl, config.claim_renew_every) == (timedelta(minutes=10), timedelta(minutes=10) / 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("500ms", 0.5),
-        ("1m30s", 90),
-        ("1h0.5s", 3600.5),
-        ("0", 0),
-        ("-2s", -2),
-        (".5s", 0.5),
-        ("1.5h", 5400),
-        ("3us", 3e-6),
-    ],
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "soon", "1", "1d", "s", "1 s", "1s2", "--1s", "1e3s", "9999999999999h"])
-def test_what_is_no_duration(text: str) -> None:
-    assert parse_duration(text) is None
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import structlog
 
+from gestalt_sdk.backoff import Backoff
 from gestalt_workflow import transitions
-from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import StorageFailed, StorageUnavailable
 from gestalt_workflow.model import InvocationResult, Outcome, Run, RunStatus, Signal

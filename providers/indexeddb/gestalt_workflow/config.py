@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from gestalt_sdk.durations import DurationInvalid, parse_duration
 from gestalt_workflow.errors import InvalidConfiguration
 
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _FORM = "a duration such as 500ms, 1m30s or 10m"
 _KEYS = ("pollInterval", "workerCount", "runClaimTTL", "runClaimRenewEvery")
 
@@ -54,31 +52,13 @@ def read_config(values: dict[str, Any]) -> Config:
     return Config(poll, workers, ttl, renew, tuple(unknown))
 
 
-def parse_duration(text: str) -> timedelta | None:
-    """A Go-style duration (``1h2m3.5s``, ``-2s``, ``0``), None when it is not one."""
-    sign = -1 if text.startswith("-") else 1
-    rest = text[1:] if text[:1] in ("-", "+") else text
-    if rest == "0":
-        return timedelta()
-    seconds, position = 0.0, 0
-    while position < len(rest):
-        part = _PART.match(rest, position)
-        if part is None:
-            return None
-        seconds += float(part[1]) * _UNITS_S[part[2]]
-        position = part.end()
-    try:
-        return timedelta(seconds=sign * seconds) if rest else None
-    except OverflowError:
-        return None
-
-
 def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
     value = values.get(key)
     if value is None:
         return default
-    duration = parse_duration(value.strip()) if isinstance(value, str) else None
-    if duration is None:
+    try:
+        duration = parse_duration(value.strip() if isinstance(value, str) else "")
+    except DurationInvalid:
         problems.append(f"{key} is {value!r}; expected {_FORM}")
         return default
     return duration if duration > timedelta() else default

@@ -14,8 +14,8 @@ from datetime import timedelta
 
 import structlog
 
+from gestalt_sdk.backoff import Backoff
 from gestalt_workflow import transitions
-from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config

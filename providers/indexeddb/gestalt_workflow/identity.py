@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
+
+from gestalt_sdk.process_identity import ProcessIdentity
 
 _UNKNOWN = "-"
 
 
 def new_owner() -> str:
     """The identity of this process, with a fresh random part."""
-    boot, namespace = _boot_id(), _pid_namespace()
-    pid = os.getpid()
-    started = _process_start(pid) or _UNKNOWN
-    return "/".join((boot, namespace, str(pid), started, secrets.token_hex(8)))
+    own = ProcessIdentity.of(os.getpid())
+    parts = (own.boot, own.namespace, str(own.pid), own.start, secrets.token_hex(8))
+    return "/".join(part or _UNKNOWN for part in parts)
 
 
 def provably_dead(owner: str) -> bool:
@@ -27,34 +27,4 @@ def provably_dead(owner: str) -> bool:
     if len(parts) != 5 or _UNKNOWN in parts[:4] or not parts[2].isdecimal():
         return False
     boot, namespace, pid, started, _ = parts
-    if boot != _boot_id() or namespace != _pid_namespace():
-        return False
-    return _process_start(int(pid)) != started
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() or _UNKNOWN
-    except OSError:
-        return _UNKNOWN
-
-
-def _pid_namespace() -> str:
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return _UNKNOWN
-
-
-def _process_start(pid: int) -> str | None:
-    """Start time in clock ticks since boot, None when there is no such process, or only its corpse."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    except OSError:
-        return _UNKNOWN
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in ("Z", "X"):
-        return None
-    return fields[19]
+    return ProcessIdentity(int(pid), started, boot, namespace).has_ended()

@@ -15,10 +15,10 @@ from heapq import heappop, heappush
 
 import structlog
 
+from gestalt_sdk.backoff import Backoff
 from gestalt_sdk.cron import CronInvalid, parse_cron
 from gestalt_sdk.zones import ZoneInvalid
 from gestalt_workflow import ids
-from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import schedule_trigger
 from gestalt_workflow.errors import StorageFailed, Undecodable

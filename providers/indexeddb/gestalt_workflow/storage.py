@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
+from gestalt_sdk.backoff import Backoff
 from gestalt_sdk.indexeddb import (
     Condition,
     Entry,
@@ -28,7 +29,6 @@ from gestalt_sdk.indexeddb import (
     StoreUnavailable,
     TransactionFailed,
 )
-from gestalt_workflow.backoff import Backoff
 from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Waiting longer after each failure, with jitter, up to a limit."""
+"""Waiting longer after each failure, with jitter so that many do not return at once, up to a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ class Backoff:
     def reset(self) -> None:
         self._delay_s = self._first_s
 
-    async def wait(self) -> None:
+    def next_wait_s(self) -> float:
+        """How long to wait this time, for a caller who waits for something else as well."""
         delay_s = self._delay_s
         self._delay_s = min(delay_s * 2, self._limit_s)
-        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+        return delay_s * random.uniform(0.5, 1.0)
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self.next_wait_s())

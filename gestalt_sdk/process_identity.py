@@ -33,30 +33,38 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
-        return cls(pid, _start_time(pid), _boot_id(), _namespace())
+        return cls(pid, _start_time(pid) or "", _boot_id(), _namespace())
 
-    def is_provably_dead(self) -> bool:
-        """True only when no process can be this one any more; one of another PID namespace cannot be judged."""
-        if self.namespace != _namespace():
-            return False
-        if self.boot != _boot_id():
-            return True
-        return not _exists(self.pid) or _start_time(self.pid) != self.start
+    def is_of_this_boot(self) -> bool:
+        """Whether it belongs to this boot and this PID namespace; only then can the kernel be asked about it."""
+        return bool(self.boot and self.namespace) and self.namespace == _namespace() and self.boot == _boot_id()
 
     def is_running(self) -> bool:
         """True only when the process with this number certainly is this one."""
-        same_machine = self.namespace == _namespace() and self.boot == _boot_id()
-        return same_machine and bool(self.start) and _start_time(self.pid) == self.start
+        return self.is_of_this_boot() and bool(self.start) and _start_time(self.pid) == self.start
+
+    def is_of_an_earlier_boot(self) -> bool:
+        """For what was noted on this machine: whether that was before it started again, with the same PID namespace."""
+        boot = _boot_id()
+        return bool(boot and self.boot) and self.boot != boot and self.namespace == _namespace()
+
+    def has_ended(self) -> bool:
+        """True only when the kernel says so: no such process, only its corpse, or another one with its number."""
+        if not (self.is_of_this_boot() and self.start):
+            return False
+        start = _start_time(self.pid)
+        return start is None or (start != "" and start != self.start)
 
 
-def _start_time(pid: int) -> str:
+def _start_time(pid: int) -> str | None:
+    """In clock ticks since boot; None when there is no such process, or only its corpse; blank when it is hidden."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
+        return "" if _exists(pid) else None
     fields = stat.rpartition(")")[2].split()
     # A zombie has ended; only its parent's wait is missing.
-    return "" if fields[0] in ("Z", "X") else fields[_STAT_START_FIELD]
+    return None if fields[0] in ("Z", "X") else fields[_STAT_START_FIELD]
 
 
 def _boot_id() -> str:

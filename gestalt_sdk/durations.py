@@ -1,0 +1,50 @@
+"""Durations as people write them, ``300ms`` or ``2h45m``: the same in the host's and the providers' configuration."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNIT_NS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_ITEM = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+MAX_NS = 2**63 - 1
+"""The longest duration, some 292 years."""
+
+
+class DurationInvalid(ValueError):
+    """The text is no duration; the message says what is accepted."""
+
+    def __init__(self, text: str, accepted: str) -> None:
+        super().__init__(f"{text!r} is not a duration; accepted are {accepted}")
+
+
+def parse_duration(text: str) -> timedelta:
+    """A signed duration such as ``300ms``, ``1.5h`` or ``2h45m``; ``0`` needs no unit. Cut to microseconds."""
+    return timedelta(microseconds=nanoseconds(text, "forms such as 300ms, 1.5h and 2h45m") // 1000)
+
+
+def nanoseconds(text: str, accepted: str) -> int:
+    """``parse_duration`` uncut, for a caller who accepts more forms and says so in ``accepted``."""
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0
+    total, position = 0, 0
+    while position < len(rest):
+        item = _ITEM.match(rest, position)
+        if item is None or not (item[1] or item[2]):
+            raise DurationInvalid(text, accepted)
+        unit, fraction = _UNIT_NS[item[3]], item[2] or ""
+        total += int(item[1] or 0) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
+        position = item.end()
+    if not rest or total > MAX_NS:
+        raise DurationInvalid(text, accepted)
+    return sign * total

@@ -23,6 +23,7 @@ import orjson
 
 from benchmarks.echo import calls_per_second
 from benchmarks.load import post_all
+from benchmarks.processes import cpu_s, processes
 from tests.support.gestaltd import ROOT, Gestaltd, free_port
 from tests.support.waiting import until
 
@@ -139,26 +140,17 @@ def _measure(host: Gestaltd, trigger: str, batch: str, what: str) -> None:
     )
 
 
-def _processes(host: Gestaltd) -> list[tuple[str, int]]:
-    return [("gestaltd", host.pid), *((child.name or "?", child.pid) for child in host.children())]
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _idle(host: Gestaltd, what: str) -> None:
     """CPU seconds a second of all processes while nothing happens."""
-    before = {pid: _cpu_s(pid) for _, pid in _processes(host)}
+    before = {pid: cpu_s(pid) for _, pid in processes(host)}
     time.sleep(IDLE_S)
-    spent = sum(_cpu_s(pid) - before[pid] for _, pid in _processes(host) if pid in before)
+    spent = sum(cpu_s(pid) - before[pid] for _, pid in processes(host) if pid in before)
     print(f"idle, {what}: {spent / IDLE_S:.3f} of a core, {len(before)} processes")
 
 
 def _memory(host: Gestaltd) -> None:
     total = 0
-    for name, pid in _processes(host):
+    for name, pid in processes(host):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         pss_kb = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
         total += pss_kb

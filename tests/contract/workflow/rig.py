@@ -251,6 +251,8 @@ class Rig:
         self._stack = stack
         self.store = ProviderProcess("store", STORE, directory, {}, {"dsn": f"sqlite://{directory}/state.db"})
         self.counting: CountingStore | None = None
+        self.host_socket = directory / "host.sock"
+        """Where the next provider finds its host."""
         self._providers = 0
 
     @property
@@ -270,7 +272,7 @@ class Rig:
         store = self.directory / "counting.sock" if self.counting is not None else self.store.socket
         environ = {
             "GESTALT_INDEXEDDB_SOCKET": str(store),
-            "GESTALT_WORKFLOW_HOST_SOCKET": str(self.directory / "host.sock"),
+            "GESTALT_WORKFLOW_HOST_SOCKET": str(self.host_socket),
         }
         process = ProviderProcess(name, WORKFLOW, self.directory, environ, {"pollInterval": "100ms", **config})
         self._stack.push_async_callback(process.kill)

@@ -264,6 +264,8 @@ class Storage:
                     for waiting in batch:
                         if not waiting.answer.done():
                             waiting.answer.set_exception(StorageFailed(f"{waiting.step}: {error}"))
+                # Whoever was answered may have the next entries ready at once: they go with this batch, not behind it.
+                await asyncio.sleep(0)
 
     def _take_batch(self) -> list[_Waiting]:
         entries = size = taken = 0

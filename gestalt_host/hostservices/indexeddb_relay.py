@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import DecodeError
 
 from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
@@ -21,6 +19,8 @@ SERVICE = "gestalt.provider.v1.IndexedDB"
 NOT_FOUND = "datastore: not found"
 DEADLINE_S = 30.0
 
+Stores = Callable[[bytes], list[str]]
+"""Names of the stores that a request, or the first frame of a stream, is about."""
 UnaryHandler = Callable[[bytes, ServerContext], Awaitable[bytes]]
 StreamHandler = Callable[[AsyncIterator[bytes], ServerContext], AsyncIterator[bytes]]
 
@@ -34,12 +34,12 @@ def indexeddb_relay(
     def register(server: grpc.aio.Server) -> Sequence[str]:
         handlers = {}
         for method in pb.DESCRIPTOR.services_by_name["IndexedDB"].methods:
-            request_class = GetMessageClass(method.input_type)
             path = f"/{SERVICE}/{method.name}"
             if method.client_streaming:
-                handlers[method.name] = grpc.stream_stream_rpc_method_handler(relay.stream(path, request_class))
+                stores = _FIRST_FRAMES[method.name]
+                handlers[method.name] = grpc.stream_stream_rpc_method_handler(relay.stream(path, stores))
             else:
-                handlers[method.name] = grpc.unary_unary_rpc_method_handler(relay.unary(path, request_class))
+                handlers[method.name] = grpc.unary_unary_rpc_method_handler(relay.unary(path))
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         return [SERVICE]
 
@@ -51,11 +51,11 @@ class _Relay:
         self._channel = channel
         self._allowed = allowed
 
-    def unary(self, path: str, request_class: type[Message]) -> UnaryHandler:
+    def unary(self, path: str) -> UnaryHandler:
         call = self._channel.unary_unary(path)
 
         async def handle(request: bytes, context: ServerContext) -> bytes:
-            await self._check(request, request_class, context)
+            await self._check(request, _store_of_call, context)
             remaining = context.time_remaining()
             try:
                 answer: bytes = await call(request, timeout=min(remaining or DEADLINE_S, DEADLINE_S))
@@ -65,14 +65,14 @@ class _Relay:
 
         return handle
 
-    def stream(self, path: str, request_class: type[Message]) -> StreamHandler:
+    def stream(self, path: str, stores: Stores) -> StreamHandler:
         open_stream = self._channel.stream_stream(path)
 
         async def handle(frames: AsyncIterator[bytes], context: ServerContext) -> AsyncIterator[bytes]:
             first = await anext(frames, None)
             if first is None:
                 return
-            await self._check(first, request_class, context)
+            await self._check(first, stores, context)
 
             async def outgoing() -> AsyncIterator[bytes]:
                 yield first
@@ -94,21 +94,39 @@ class _Relay:
 
         return handle
 
-    async def _check(self, data: bytes, request_class: type[Message], context: ServerContext) -> None:
+    async def _check(self, data: bytes, stores: Stores, context: ServerContext) -> None:
         try:
-            message = request_class.FromString(data)
+            names = stores(data)
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
-        if not self._allowed.issuperset(_stores(message)):
+        except _WrongFrame as error:
+            # Not left to the store: one that takes a later frame for the first would serve stores that nobody checked.
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if not self._allowed.issuperset(names):
             await context.abort(grpc.StatusCode.NOT_FOUND, NOT_FOUND)
 
 
-def _stores(message: Any) -> list[str]:
-    """Names of the stores that a request, or the first frame of a stream, is about."""
-    if isinstance(message, pb.CursorClientMessage):
-        return [message.open.store]
-    if isinstance(message, pb.TransactionClientMessage):
-        return list(message.begin.stores)
-    if isinstance(message, (pb.CreateObjectStoreRequest, pb.DeleteObjectStoreRequest)):
-        return [message.name]
-    return [message.store]
+class _WrongFrame(Exception):
+    """A stream does not begin as it must."""
+
+
+def _store_of_call(data: bytes) -> list[str]:
+    # Field 1 of every unary request names the store; what else it holds, however deeply nested, is not looked at.
+    return [pb.ObjectStoreNameRequest.FromString(data).store]
+
+
+def _stores_of_cursor(data: bytes) -> list[str]:
+    message = pb.CursorClientMessage.FromString(data)
+    if message.WhichOneof("msg") != "open":
+        raise _WrongFrame("first message must be OpenCursorRequest")
+    return [message.open.store]
+
+
+def _stores_of_transaction(data: bytes) -> list[str]:
+    message = pb.TransactionClientMessage.FromString(data)
+    if message.WhichOneof("msg") != "begin":
+        raise _WrongFrame("first message must be BeginTransactionRequest")
+    return list(message.begin.stores)
+
+
+_FIRST_FRAMES: dict[str, Stores] = {"OpenCursor": _stores_of_cursor, "Transaction": _stores_of_transaction}

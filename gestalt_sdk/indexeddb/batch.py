@@ -14,7 +14,7 @@ import grpc
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from gestalt_sdk.indexeddb.convert import ABORTED, ALREADY_EXISTS, OK, error_of_call
+from gestalt_sdk.indexeddb.convert import ABORTED, ALREADY_EXISTS, OK, error_of_call, not_served
 from gestalt_sdk.indexeddb.cursor import Cursor
 from gestalt_sdk.indexeddb.errors import AlreadyExists, StoreRefused
 from gestalt_sdk.indexeddb.schema import Durability, Mode
@@ -23,8 +23,6 @@ from gestalt_sdk.indexeddb.values import from_key
 
 DEFAULT_PAGE, MAX_PAGE = 1000, 10_000
 _DURABILITY: dict[int, Durability] = {1: "strict", 2: "relaxed"}
-# A relay of a host that knows only the plain service refuses the path instead (contract.md 2.6).
-_RELAY_REFUSAL = "host-service-relay-method-not-allowed"
 
 Key = tuple[str, str]
 
@@ -77,10 +75,7 @@ class Batch:
         try:
             return await method(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            code = error.code()
-            if code is grpc.StatusCode.UNIMPLEMENTED or (
-                code is grpc.StatusCode.PERMISSION_DENIED and _RELAY_REFUSAL in (error.details() or "")
-            ):
+            if not_served(error):
                 self.served = False
                 return None
             raise error_of_call(error) from error

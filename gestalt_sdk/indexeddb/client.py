@@ -27,11 +27,13 @@ from gestalt_sdk.indexeddb.convert import (
 )
 from gestalt_sdk.indexeddb.cursor import Cursor
 from gestalt_sdk.indexeddb.errors import NotFound
+from gestalt_sdk.indexeddb.migrations import Migration, Migrations
 from gestalt_sdk.indexeddb.schema import (
     Direction,
     Durability,
     Entry,
     FieldValue,
+    IndexSchema,
     KeyRange,
     Mode,
     ObjectStoreSchema,
@@ -62,6 +64,7 @@ class IndexedDB:
         self._owns_channel = owns_channel
         self._timeout_s = timeout_s
         self._stub = datastore_pb2_grpc.IndexedDBStub(channel)
+        self._migrations = Migrations(channel, timeout_s)
         self._batch = Batch(ext_grpc.IndexedDBBatchStub(channel), self.transaction, self._cursor, timeout_s)
 
     @classmethod
@@ -115,6 +118,28 @@ class IndexedDB:
 
     async def delete_object_store(self, name: str) -> None:
         await self._unary(self._stub.DeleteObjectStore, pb.DeleteObjectStoreRequest(name=name))
+
+    async def change_indexes(
+        self, store: str, add: Iterable[IndexSchema] = (), remove: Iterable[str] = (), *, wait: bool = True
+    ) -> Migration:
+        """Change the indexes of a store that holds records; reads and writes go on meanwhile.
+
+        New indexes count, and ``create_object_store`` compares with the new schema, once the migration is done. It goes
+        on when the caller or the store ends; the same call again finds it.
+
+        Args:
+            wait: Until it is done; otherwise answer at once, and ``migration`` tells how it goes.
+        Raises:
+            MigrationsNotOffered: the store cannot do it.
+            MigrationFailed: records have the same key in a new unique index; all is as before. Only with ``wait``.
+        """
+        if wait:
+            return await self._migrations.change_and_wait(store, add, remove)
+        return await self._migrations.change(store, add, remove)
+
+    async def migration(self, store: str) -> Migration:
+        """How the last change of the store's indexes goes or went; raises ``MigrationsNotOffered``."""
+        return await self._migrations.look(store)
 
     def store(self, name: str) -> ObjectStore:
         return ObjectStore(self, name)

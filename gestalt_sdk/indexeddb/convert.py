@@ -18,12 +18,15 @@ from gestalt_sdk.indexeddb.errors import (
     TransactionFailed,
 )
 from gestalt_sdk.indexeddb.schema import (
+    Column,
+    ColumnType,
     Condition,
     CursorEntry,
     Direction,
     Durability,
     Entry,
     FieldValue,
+    IndexSchema,
     KeyRange,
     ObjectStoreSchema,
     Outcome,
@@ -72,9 +75,35 @@ def error_of_operation(code: int, text: str) -> IndexedDBError:
     return TransactionFailed(code_name(code), text)
 
 
+# A relay of a host that knows only the plain service refuses the path instead (contract.md 2.6).
+_RELAY_REFUSAL = "host-service-relay-method-not-allowed"
+
+
+def not_served(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the store does not serve the extension that was called."""
+    code = error.code()
+    return code is grpc.StatusCode.UNIMPLEMENTED or (
+        code is grpc.StatusCode.PERMISSION_DENIED and _RELAY_REFUSAL in (error.details() or "")
+    )
+
+
+def index_to_proto(index: IndexSchema) -> pb.IndexSchema:
+    return pb.IndexSchema(name=index.name, key_path=index.key_path, unique=index.unique)
+
+
+def schema_from_proto(message: pb.ObjectStoreSchema) -> ObjectStoreSchema:
+    return ObjectStoreSchema(
+        tuple(IndexSchema(index.name, tuple(index.key_path), index.unique) for index in message.indexes),
+        tuple(
+            Column(column.name, ColumnType(column.type), column.primary_key, column.not_null, column.unique)
+            for column in message.columns
+        ),
+    )
+
+
 def schema_to_proto(schema: ObjectStoreSchema) -> pb.ObjectStoreSchema:
     return pb.ObjectStoreSchema(
-        indexes=[pb.IndexSchema(name=i.name, key_path=i.key_path, unique=i.unique) for i in schema.indexes],
+        indexes=[index_to_proto(index) for index in schema.indexes],
         columns=[
             pb.ColumnDef(
                 name=column.name,

@@ -55,3 +55,18 @@ class StoreRefused(IndexedDBError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class MigrationsNotOffered(StoreRefused):
+    """The store cannot change the indexes of an object store that exists; nothing was changed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "UNIMPLEMENTED",
+            "the store does not offer indexeddb.migrations, so the indexes of an existing object store stay as they "
+            f"are: copy its records to a new one ({text})",
+        )
+
+
+class MigrationFailed(IndexedDBError):
+    """A change of indexes ended without effect; ``IndexedDB.migration`` tells more, with the records in the way."""

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gestalt_store.config import StoreConfig
-from gestalt_store.engine import Database
+from gestalt_store.engine import Database, Migration
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
-from gestalt_store.schema import StoreSchema
+from gestalt_store.schema import IndexSchema, StoreSchema
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.files import MemoryFolder, database_path
 
@@ -139,6 +139,10 @@ class View:
     async def create_store(self, name: str, schema: StoreSchema) -> None:
         self._check(name)
         await self.database.create_store(name, schema)
+
+    async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
+        self._check(name)
+        return await self.database.change_indexes(name, add, remove)
 
     async def delete_store(self, name: str) -> None:
         self._check(name)

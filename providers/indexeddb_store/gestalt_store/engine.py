@@ -8,7 +8,7 @@ transactions, and makes them durable. Its errors are those of ``errors``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from gestalt_store.keys import Encoded
@@ -126,6 +126,37 @@ class Outcome(NamedTuple):
     current: bytes | None
 
 
+class IndexConflict(NamedTuple):
+    """Records that have one key in an index that shall be unique."""
+
+    index_name: str
+    key: Encoded
+    primary_keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How a change of a store's indexes goes or went.
+
+    Attributes:
+        state: ``running``, ``done``, ``failed``, or blank when there was none.
+        scanned: Records that have been looked at, of ``total`` when it began.
+    """
+
+    state: str
+    scanned: int
+    total: int
+    problem: str
+    conflicts: tuple[IndexConflict, ...]
+
+    def read(self, number: int) -> Migration:
+        """With so many records more."""
+        return replace(self, scanned=self.scanned + number)
+
+    def ended(self, state: str, problem: str = "", conflicts: tuple[IndexConflict, ...] = ()) -> Migration:
+        return replace(self, state=state, problem=problem, conflicts=conflicts)
+
+
 class Operations(Protocol):
     """Reads and writes, alone or inside a transaction. Texts and codes of failures: contract.md 5.3, 5.7."""
 
@@ -181,6 +212,12 @@ class Database(Operations, Protocol):
 
     async def get_many(self, store: Any, primary_keys: Sequence[bytes]) -> list[bytes]: ...
     async def apply(self, entries: Sequence[Conditional], *, return_current: bool, relaxed: bool) -> list[Outcome]: ...
+    async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
+        """Begin to change a store's indexes in the background; see ``IndexedDBSchemas.ChangeIndexes``."""
+
+    def migration(self, store: Any) -> Migration:
+        """How the last change of the store's indexes goes or went."""
+
     async def check_readable(self) -> None:
         """Raise when the database cannot be read."""
 

@@ -23,6 +23,12 @@ class IndexSchema:
     paths: tuple[tuple[str, ...], ...]
     """``key_path`` with every entry split at its dots."""
 
+    @classmethod
+    def of(cls, message: Any) -> IndexSchema:
+        """Read a wire ``IndexSchema``."""
+        paths = tuple(tuple(entry.split(".")) for entry in message.key_path)
+        return cls(message.name, tuple(message.key_path), message.unique, paths)
+
     def key_of(self, fields: Any) -> Encoded | None:
         """The record's key in this index, None when a part is missing."""
         if len(self.paths) == 1:
@@ -64,15 +70,7 @@ class StoreSchema:
     @classmethod
     def of(cls, message: Any) -> StoreSchema:
         """Read a wire ``ObjectStoreSchema``."""
-        indexes = tuple(
-            IndexSchema(
-                index.name,
-                tuple(index.key_path),
-                index.unique,
-                tuple(tuple(entry.split(".")) for entry in index.key_path),
-            )
-            for index in message.indexes
-        )
+        indexes = tuple(IndexSchema.of(index) for index in message.indexes)
         columns = tuple(
             Column(column.name, column.type, column.primary_key, column.not_null, column.unique)
             for column in message.columns
@@ -110,6 +108,10 @@ class StoreSchema:
         return _unordered(self.indexes) == _unordered(other.indexes) and _unordered(self.columns) == _unordered(
             other.columns
         )
+
+    def with_indexes(self, indexes: tuple[IndexSchema, ...]) -> StoreSchema:
+        """The same but for the indexes."""
+        return StoreSchema(indexes, self.columns, self.key_field, self.key_type)
 
     def index_position(self, name: str) -> int:
         """Where the named index is in ``indexes``."""
@@ -157,6 +159,27 @@ class StoreSchema:
         """The decoded record with its primary key set to the given value."""
         record.fields[self.key_field].CopyFrom(typed_value(key))
         return record
+
+
+def changed_indexes(schema: StoreSchema, add: tuple[IndexSchema, ...], remove: frozenset[str]) -> StoreSchema:
+    """The schema with indexes added and removed; one that is both is replaced.
+
+    Raises:
+        Invalid: nothing to change, an index twice, without key path, or in the way of an existing one.
+    """
+    if not add and not remove:
+        raise Invalid("nothing to change: name indexes to add or to remove")
+    kept = {index.name: index for index in schema.indexes if index.name not in remove}
+    new: dict[str, IndexSchema] = {}
+    for index in add:
+        if not index.key_path or not all(index.key_path):
+            raise Invalid(f'index "{index.name}" to be added needs a key path of one or more fields')
+        if index.name in new:
+            raise Invalid(f'index "{index.name}" is to be added twice')
+        if kept.get(index.name, index) != index:
+            raise Invalid(f'index "{index.name}" exists with another definition; remove it in the same request')
+        new[index.name] = index
+    return schema.with_indexes((*(index for index in kept.values() if index.name not in new), *new.values()))
 
 
 def _unordered(items: tuple[Any, ...]) -> list[Any]:

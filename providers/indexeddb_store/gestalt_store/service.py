@@ -20,14 +20,16 @@ from gestalt_sdk.faults import status_of
 from gestalt_store import batch, wire
 from gestalt_store.cursor_stream import cursor_stream
 from gestalt_store.databases import Access, View
+from gestalt_store.entries import migration_message
 from gestalt_store.errors import FAULTS, AnswerTooLarge, ObjectStoreNotFound
 from gestalt_store.operations import OPERATIONS, Operation
-from gestalt_store.schema import StoreSchema
+from gestalt_store.schema import IndexSchema, StoreSchema
 from gestalt_store.streams import Frames, PipelinedFrames
 from gestalt_store.transaction_stream import transaction_stream
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
+SCHEMAS_SERVICE = "gestalt.extension.v1.IndexedDBSchemas"
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 
 _CALLS = {
@@ -81,7 +83,11 @@ def add_services(server: grpc.aio.Server, access: Access) -> list[str]:
     calls = {"Apply": _apply, "GetMany": _get_many, "GetPage": _get_page}
     handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BATCH_SERVICE, handlers),))
-    return [INDEXEDDB_SERVICE, BATCH_SERVICE]
+    requests = wire.methods("IndexedDBSchemas", wire.BATCH_PACKAGE)
+    calls = {"ChangeIndexes": _change_indexes, "GetMigration": _get_migration}
+    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SCHEMAS_SERVICE, handlers),))
+    return [INDEXEDDB_SERVICE, BATCH_SERVICE, SCHEMAS_SERVICE]
 
 
 async def end_with(context: ServerContext, error: Exception) -> NoReturn:
@@ -155,6 +161,17 @@ async def _create_store(view: View, request: Any) -> bytes:
 async def _delete_store(view: View, request: Any) -> bytes:
     await view.delete_store(request.name)
     return b""
+
+
+async def _change_indexes(view: View, request: Any) -> bytes:
+    add = [IndexSchema.of(index) for index in request.add]
+    migration = await view.change_indexes(request.store, add, list(request.remove))
+    return migration_message(view.store(request.store), migration)
+
+
+async def _get_migration(view: View, request: Any) -> bytes:
+    store = view.store(request.store)
+    return migration_message(store, view.database.migration(store))
 
 
 async def _apply(view: View, request: Any) -> bytes:

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.rpc import status_pb2
 
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
+from gestalt_sdk.gen.extension.v1 import migrations_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2
 
 PACKAGE = "gestalt.provider.v1"
@@ -45,7 +46,7 @@ def _load() -> Any:
     done: set[str] = set()
     for module in _VERBATIM:
         _add(pool, module.DESCRIPTOR, done, opaque=False)
-    for contract in (datastore_pb2.DESCRIPTOR, batch_pb2.DESCRIPTOR):
+    for contract in (datastore_pb2.DESCRIPTOR, batch_pb2.DESCRIPTOR, migrations_pb2.DESCRIPTOR):
         _add(pool, contract, done, opaque=True)
     return pool
 
@@ -85,5 +86,6 @@ ObjectStoreSchema = message("ObjectStoreSchema")
 TransactionServerMessage = message("TransactionServerMessage")
 ApplyResponse = message("ApplyResponse", BATCH_PACKAGE)
 GetManyResponse = message("GetManyResponse", BATCH_PACKAGE)
+Migration = message("Migration", BATCH_PACKAGE)
 GetPageResponse = message("GetPageResponse", BATCH_PACKAGE)
 Empty = message("Empty", "google.protobuf")

@@ -1,5 +1,6 @@
 """The IndexedDB suite talks only to a socket: our store's on SQLite or PostgreSQL, a scope's of either, or the one that
-``--indexeddb-socket`` names.
+``--indexeddb-socket`` names; and through the host's relay, which keeps the store's own status codes and texts but for
+stores that the binding may not use (contract.md 5.5).
 """
 
 from __future__ import annotations
@@ -7,9 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
-from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
+from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
+from gestalt_sdk.channels import SERVER_OPTIONS, open_channel
+from gestalt_sdk.environment import Address
+from tests.contract.indexeddb.rig import ANY_NAMES, Service, StoreProcess, new_name, short_folder
 from tests.support.postgres import PostgresServer
 
 LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
@@ -55,11 +60,35 @@ def postgres_process(postgres_server: PostgresServer) -> Iterator[StoreProcess]:
         store.stop()
 
 
-@pytest.fixture(params=["provider", "scope", "postgres", "postgres-scope"])
+RELAYED_STORES = 60
+"""Most stores that one test makes behind a relay."""
+
+
+class Relay:
+    """The host's relay to a store without scopes, on a socket of its own, for some store names."""
+
+    def __init__(self, store: StoreProcess) -> None:
+        self.names = [new_name() for _ in range(RELAYED_STORES)]
+        self.socket = store.folder / f"relay{self.names[0][-8:]}.sock"
+        self._channel = open_channel(Address(f"unix:{store.socket}"))
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        indexeddb_relay(self._channel, [*self.names, *ANY_NAMES])(self._server)
+        self._server.add_insecure_port(f"unix:{self.socket}")
+
+    async def __aenter__(self) -> Relay:
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(0)
+        await self._channel.close()
+
+
+@pytest.fixture(params=["provider", "scope", "relay", "postgres", "postgres-scope"])
 async def service(
     request: pytest.FixtureRequest, foreign_socket: Path | None, shared_process: StoreProcess | None
 ) -> AsyncIterator[Service]:
-    """The service on the provider's own socket, and again through a scope; on SQLite and on PostgreSQL."""
+    """The service on the provider's own socket, through a scope and through the host's relay; on both engines."""
     if foreign_socket is not None:
         if request.param != "provider":
             pytest.skip("another implementation has one socket")
@@ -70,6 +99,12 @@ async def service(
         else:
             assert shared_process is not None
             store = shared_process
+        if request.param == "relay":
+            async with Relay(store) as relay:
+                made = Service(relay.socket, relay.names)
+                yield made
+                await made.close()
+            return
         socket = store.folder / "scope.sock" if request.param.endswith("scope") else store.socket
     made = Service(socket)
     yield made

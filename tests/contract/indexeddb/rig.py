@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from gestalt_sdk.channels import open_channel
 from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import migrations_pb2_grpc as migrations_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.values import to_struct, to_value
@@ -31,6 +33,8 @@ TARGET = ("providers/indexeddb_store", "gestalt_store.provider:provider", "index
 DEADLINE_S = 30.0
 
 Code: TypeAlias = grpc.StatusCode
+ANY_NAMES = ("", "with space", "sch.dot", "x'; DROP TABLE stores; --", "\u00fc\x00\U0001f600", "a" * 500)
+"""Store names with something special about them."""
 _numbers = itertools.count(1)
 
 
@@ -273,14 +277,26 @@ class Transaction(Stream):
         assert answer.WhichOneof("msg") == "abort"
 
 
+def new_name() -> str:
+    return f"s{os.getpid()}-{time.monotonic_ns()}-{next(_numbers)}"
+
+
 class Service:
     """The service on one socket, and a new store name for whoever asks."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, names: Iterable[str] = ()) -> None:
+        """``names``: of the stores that a relay lets through, for ``new_store`` to take from."""
+        self.relayed = bool(names)
+        self._names = iter(list(names))
         self.channel = open_channel(Address(f"unix:{socket}"))
         self.stub = datastore_pb2_grpc.IndexedDBStub(self.channel)
         self.batch = ext_grpc.IndexedDBBatchStub(self.channel)
+        self.schemas = migrations_grpc.IndexedDBSchemasStub(self.channel)
         self._streams: list[Stream] = []
+
+    def missing(self, name: str) -> str:
+        """What is said of a store that does not exist, and that a relay does not let through."""
+        return "datastore: not found" if self.relayed else f"object store not found: {name}"
 
     async def close(self) -> None:
         for stream in self._streams:
@@ -299,7 +315,7 @@ class Service:
         raise AssertionError(f"{method} succeeded")
 
     async def new_store(self, *indexes: pb.IndexSchema, columns: list[pb.ColumnDef] | None = None) -> str:
-        name = f"s{os.getpid()}-{time.monotonic_ns()}-{next(_numbers)}"
+        name = next(self._names) if self.relayed else new_name()
         await self.create(name, *indexes, columns=columns)
         return name
 

@@ -224,7 +224,7 @@ async def test_bad_frames(service: Service, store: str) -> None:
 
 async def test_opening_what_is_not_there(service: Service, store: str) -> None:
     for opening, text in (
-        (pb.OpenCursorRequest(store="none"), "object store not found: none"),
+        (pb.OpenCursorRequest(store="none"), service.missing("none")),
         (pb.OpenCursorRequest(store=store, index="none"), "index not found: none"),
     ):
         stream = service.stream("OpenCursor")

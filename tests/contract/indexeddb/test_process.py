@@ -251,10 +251,10 @@ async def test_a_newer_format_and_other_programs_files_are_refused(own_process: 
     own_process.stop()
     path = own_process.folder / "store.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
     connection.close()
     own_process.start(configure=False)
-    with pytest.raises(grpc.RpcError, match=r"format 2.*newer version"):
+    with pytest.raises(grpc.RpcError, match=r"format 99.*newer version"):
         own_process.configure(own_process.config)
     foreign = own_process.folder / "foreign.db"
     with sqlite3.connect(foreign) as connection:
@@ -267,7 +267,7 @@ async def test_a_newer_format_and_other_programs_files_are_refused(own_process: 
     with pytest.raises(grpc.RpcError, match="damaged"):
         own_process.configure({"dsn": f"sqlite://{damaged}"})
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 2")
     connection.close()
     own_process.configure(own_process.config)
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Outcome, Position, Walk, Write
-from gestalt_store.errors import ObjectStoreNotFound, StorageUnavailable, TransactionAborted
+from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Migration, Outcome, Position, Walk, Write
+from gestalt_store.errors import MigrationsUnsupported, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
 from gestalt_store.locks import SCHEMA, LockTable
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Catalogue
@@ -17,7 +17,7 @@ from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.postgres.transactions import ReadOnlyTransaction, ReadWriteTransaction
 from gestalt_store.postgres.writes import ApplyWork, DeleteWork, PutWork, Writer
-from gestalt_store.schema import StoreSchema
+from gestalt_store.schema import IndexSchema, StoreSchema
 from gestalt_store.sqlite.database import Limits
 from gestalt_store.sqlite.snapshots import IdleWatch
 
@@ -89,6 +89,12 @@ class PostgresDatabase:
         names = [store.name for store in stores]
         missing = [store.name for store in stores if self.catalogue.stores.get(store.name) is not store]
         return ObjectStoreNotFound((missing or names)[0])
+
+    async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
+        raise MigrationsUnsupported("PostgreSQL")
+
+    def migration(self, store: PgStore) -> Migration:
+        raise MigrationsUnsupported("PostgreSQL")
 
     async def create_store(self, name: str, schema: StoreSchema) -> None:
         """Create the store, or find that it is there with this schema.

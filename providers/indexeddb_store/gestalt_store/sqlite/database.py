@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Outcome, Position, Walk, Write
+from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Migration, Outcome, Position, Walk, Write
 from gestalt_store.errors import ObjectStoreNotFound, SchemaMismatch, StorageUnavailable
 from gestalt_store.locks import SCHEMA, LockTable
-from gestalt_store.schema import StoreSchema
-from gestalt_store.sqlite import reads, tables, writes
+from gestalt_store.schema import IndexSchema, StoreSchema
+from gestalt_store.sqlite import migrations, reads, tables, writes
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
+from gestalt_store.sqlite.migrations import Found, Migrations
 from gestalt_store.sqlite.snapshots import LOOP_ROWS, IdleWatch, Readers, SqliteSnapshot
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.transactions import FIRST_ROWS, ReadOnlyTransaction, ReadWriteTransaction
@@ -48,6 +49,7 @@ class SqliteDatabase:
         lock: FileLock,
         connection: sqlite3.Connection,
         stores: dict[str, SqliteStore],
+        found: Found,
         limits: Limits,
     ) -> None:
         self.path = path
@@ -61,6 +63,8 @@ class SqliteDatabase:
         self._connection = connection
         self._stores = stores
         self._closed = False
+        self.version = 0
+        self._migrations = Migrations(self, found, path)
 
     @classmethod
     async def open(cls, path: Path, db: str, limits: Limits) -> SqliteDatabase:
@@ -71,10 +75,10 @@ class SqliteDatabase:
             StorageCorrupt, StorageUnavailable: SQLite cannot read or write it.
         """
         loop = asyncio.get_running_loop()
-        lock, connection, stores = await loop.run_in_executor(None, _open_file, path, db)
+        lock, connection, stores, found = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(path, db, lock, connection, stores, limits)
+                return cls(path, db, lock, connection, stores, found, limits)
         except BaseException:
             connection.close()
             lock.release()
@@ -86,6 +90,7 @@ class SqliteDatabase:
             return
         self._closed = True
         self.watch.close()
+        await self._migrations.close()
         await self.writer.close()
         self.readers.close()
         with contextlib.suppress(sqlite3.Error):  # the next start recovers from the log
@@ -101,7 +106,16 @@ class SqliteDatabase:
             raise ObjectStoreNotFound(name)
         return found
 
-    version = 0
+    def replaced(self, store: SqliteStore, successor: SqliteStore) -> None:
+        """A migration has ended: whoever looks the store up from now on gets its successor."""
+        self._stores[store.name] = successor
+        self.version += 1
+
+    async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
+        return await self._migrations.change(name, add, remove)
+
+    def migration(self, store: SqliteStore) -> Migration:
+        return self._migrations.report(store)
 
     async def refresh(self) -> None:
         """Nothing: no other process can have changed the stores."""
@@ -129,18 +143,22 @@ class SqliteDatabase:
         claim = self.locks.claim((SCHEMA,), exclusive=True, owner=f"the deletion of object store {name!r}")
         await self.locks.granted(claim, self.limits.lock_wait_s)
         try:
+            await self._migrations.forget(name)
             store = self._stores.get(name)
             if store is None:
                 return
+            stores = [store] if store.upkeep is None else [store, store.upkeep]
 
             def drop(connection: sqlite3.Connection) -> None:
                 tables.drop_store(connection, store)
-                store.dropped = True
+                for item in stores:
+                    item.dropped = True
 
             try:
                 await self.writer.submit(drop, (store,), weight=HEAVY).future
             except BaseException:
-                store.dropped = False
+                for item in stores:
+                    item.dropped = False
                 raise
             del self._stores[name]
         finally:
@@ -303,7 +321,7 @@ class SqliteDatabase:
             raise
 
 
-def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore]]:
+def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore], Found]:
     make_private(path)
     lock = FileLock(path)
     try:
@@ -318,7 +336,8 @@ def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[
                 connection.execute("PRAGMA journal_size_limit = 67108864")
                 connection.execute("PRAGMA cache_size = -16384")
                 ensure_format(connection, path, db)
-                return lock, connection, tables.load_stores(connection)
+                stores = tables.load_stores(connection)
+                return lock, connection, stores, migrations.load(connection, stores)
             except BaseException:
                 connection.close()
                 raise

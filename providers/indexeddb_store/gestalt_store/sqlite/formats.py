@@ -3,6 +3,10 @@
 Format 1: ``stores`` (one row for each object store, its schema as wire bytes), ``indexes`` (one for each index,
 numbered by its position in the schema); for store N a table ``records_N`` (id, key, value), for index K a table
 ``index_K`` (key, pk, ties, record). ``facts`` says which database the file holds.
+
+Format 2: ``migrations`` (one row for each object store whose indexes were changed: the schema that it shall have, how
+far the work is, how it ended). Rows of ``indexes`` with a negated store number are indexes of a running migration, at
+their position in the new schema; those of store 0 are no longer used and on their way out.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from pathlib import Path
 
 from gestalt_store.errors import DatabaseUnusable
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION_ID = 0x47535431  # "GST1"
 
 _CREATE = """
@@ -22,8 +26,18 @@ CREATE TABLE stores (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UN
 CREATE TABLE indexes (id INTEGER PRIMARY KEY AUTOINCREMENT, store INTEGER NOT NULL, position INTEGER NOT NULL,
                       UNIQUE (store, position));
 """
+_MIGRATIONS = (
+    "CREATE TABLE migrations (store INTEGER PRIMARY KEY, schema BLOB NOT NULL, state TEXT NOT NULL, "
+    "position INTEGER NOT NULL, last INTEGER NOT NULL, scanned INTEGER NOT NULL, total INTEGER NOT NULL, "
+    "problem TEXT NOT NULL, conflicts BLOB NOT NULL)"
+)
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    connection.execute(_MIGRATIONS)
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
 """For each older format the step to the next one; each runs in one transaction with the new number."""
 
 
@@ -41,6 +55,7 @@ def ensure_format(connection: sqlite3.Connection, path: Path, db: str) -> None:
         for statement in _CREATE.split(";"):
             if statement.strip():
                 connection.execute(statement)
+        connection.execute(_MIGRATIONS)
         connection.execute("INSERT INTO facts VALUES ('db', ?)", (db,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")

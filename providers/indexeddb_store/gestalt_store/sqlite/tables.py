@@ -25,6 +25,11 @@ class SqliteIndex:
         self.remove_all = f"DELETE FROM {table}"
         self.conflict = f"SELECT pk FROM {table} WHERE key = ? AND ties = ? AND pk <> ? LIMIT 1"
         self.holders = f"SELECT pk FROM {table} WHERE key = ? AND ties = ?"
+        self.fill = f"INSERT OR REPLACE INTO {table} (key, pk, ties, record) VALUES (?, ?, ?, ?)"
+        self.enforced = schema.unique
+        """Writes are refused for its sake; not yet while a migration builds it."""
+        self.suspects: set[bytes] | None = None
+        """Only of a unique index that is being built: keys (order bytes) that a write has made double."""
         self._joined = f"{table} AS i CROSS JOIN {records} AS r ON r.id = i.record"
 
     @cached_property
@@ -76,6 +81,8 @@ class Pending:
         """Primary key that holds a unique index key by a write in ``rows``, by index position."""
         self.jobs: dict[Any, None] = {}
         """The commits, in order."""
+        self.unsettled = 0
+        """Single writes handed to the writer whose commit has not ended: what they will have done is not known."""
         self._writer: dict[bytes, Any] = {}
 
     def add(self, job: Any, rows: Mapping[bytes, Write | None], unique: Mapping[tuple[int, Encoded], bytes]) -> None:
@@ -116,10 +123,11 @@ class SqliteStore:
             for index_number, index in zip(index_numbers, schema.indexes, strict=True)
         )
         self.has_unique = any(index.unique for index in schema.indexes)
+        self.upkeep: SqliteStore | None = None
+        """What writes keep up instead of this: the store with indexes that are being built, or the one that has taken
+        its place. Set by the writer, in the order of its jobs."""
         self.dropped = False
         """Set when the deletion is applied: writes prepared before it fail."""
-        self.unsettled = 0
-        """Single writes handed to the writer whose commit has not ended: what they will have done is not known."""
         self.pending = Pending()
         table = self.table = f"records_{number}"
         self.get = f"SELECT value FROM {table} WHERE key = ?"
@@ -139,6 +147,10 @@ class SqliteStore:
     def create(self) -> str:
         return f"CREATE TABLE {self.table} (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)"
 
+    @property
+    def unsettled(self) -> int:
+        return self.pending.unsettled
+
     def index(self, name: str) -> SqliteIndex:
         """The named index; ``IndexNotFound`` when there is none."""
         return self.indexes[self.schema.index_position(name)]
@@ -151,7 +163,9 @@ STORE_ORDER_REVERSE = " ORDER BY key DESC LIMIT ? OFFSET ?"
 def load_stores(connection: sqlite3.Connection) -> dict[str, SqliteStore]:
     """Every store of the file by name."""
     numbers: dict[int, list[int]] = {}
-    for number, store in connection.execute("SELECT id, store FROM indexes ORDER BY store, position").fetchall():
+    for number, store in connection.execute(
+        "SELECT id, store FROM indexes WHERE store > 0 ORDER BY store, position"
+    ).fetchall():
         numbers.setdefault(store, []).append(number)
     return {
         name: SqliteStore(number, name, StoreSchema.from_bytes(schema), numbers.get(number, ()))
@@ -181,5 +195,8 @@ def drop_store(connection: sqlite3.Connection, store: SqliteStore) -> None:
     for index in store.indexes:
         connection.execute(f"DROP TABLE {index.table}")
     connection.execute(f"DROP TABLE {store.table}")
-    connection.execute("DELETE FROM indexes WHERE store = ?", (store.number,))
+    for (number,) in connection.execute("SELECT id FROM indexes WHERE store = ?", (-store.number,)).fetchall():
+        connection.execute(f"DROP TABLE index_{number}")
+    connection.execute("DELETE FROM migrations WHERE store = ?", (store.number,))
+    connection.execute("DELETE FROM indexes WHERE store IN (?, ?)", (store.number, -store.number))
     connection.execute("DELETE FROM stores WHERE id = ?", (store.number,))

@@ -41,7 +41,7 @@ Body = Callable[[sqlite3.Connection], Any]
 class Job:
     """One body on its way to the disk. ``error`` says how it ended, once its group has been executed."""
 
-    __slots__ = ("body", "error", "future", "on_end", "relaxed", "result", "stores", "weight")
+    __slots__ = ("body", "error", "future", "on_end", "relaxed", "result", "stores", "undo", "weight")
 
     def __init__(
         self, body: Body, stores: Sequence[SqliteStore], weight: int, relaxed: bool, future: asyncio.Future[Any]
@@ -55,6 +55,8 @@ class Job:
         self.error: Exception | None = None
         self.on_end: Callable[[], None] | None = None
         """Called on the event loop before the future is resolved."""
+        self.undo: Callable[[], None] | None = None
+        """Called by the writer when what the body did could not be committed, before any later job runs."""
 
 
 class _LeftTraces(Exception):
@@ -98,7 +100,7 @@ class Writer:
             job.future.set_exception(job.error)
             return job
         for store in stores:
-            store.unsettled += 1
+            store.pending.unsettled += 1
         self._queue.append(job)
         self._schedule()
         return job
@@ -199,15 +201,19 @@ class Writer:
     def _again(self, jobs: list[Job], cause: Exception) -> None:
         log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
         self._roll_back()
+        for job in reversed(jobs):
+            if job.undo is not None:
+                job.undo()
         for job in jobs:
             try:
                 self._execute([job])
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                job.error = translate(error, self._path)
+            except (sqlite3.Error, _LeftTraces) as error:
+                if isinstance(error, sqlite3.Error):
+                    job.error = translate(error, self._path)
                 self._roll_back()
-            except _LeftTraces:
-                self._roll_back()
+                if job.undo is not None:
+                    job.undo()
         self._loop.call_soon_threadsafe(self._settle, jobs)
 
     def _roll_back(self) -> None:
@@ -221,7 +227,7 @@ class Writer:
         self.commits += 1
         for job in jobs:
             for store in job.stores:
-                store.unsettled -= 1
+                store.pending.unsettled -= 1
             if job.on_end is not None:
                 job.on_end()
             if job.future.done():

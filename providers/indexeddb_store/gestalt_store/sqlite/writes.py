@@ -30,6 +30,9 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
         AlreadyExists, UniqueConflict, ObjectStoreNotFound
     """
     store: SqliteStore = item.store
+    if store.upkeep is not None:
+        store = kept_up(store)
+        item = Write(store, item.primary_key, item.record, index_keys_of(store, item.record), item.add)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     execute = connection.execute
@@ -52,7 +55,7 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
         for index, key, old in zip(store.indexes, keys, before, strict=True):
             if (
                 key is not None
-                and index.schema.unique
+                and index.enforced
                 and key != old
                 and execute(index.conflict, (*key, primary_key)).fetchone() is not None
             ):
@@ -68,7 +71,16 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
         if old is not None:
             execute(index.remove, (old.order, primary_key))
         if key is not None:
+            if index.suspects is not None and execute(index.conflict, (*key, primary_key)).fetchone() is not None:
+                index.suspects.add(key.order)
             execute(index.insert, (key.order, primary_key, key.ties, record_id))
+
+
+def kept_up(store: SqliteStore) -> SqliteStore:
+    """The store whose indexes a write keeps up: not the one it was prepared for, once a migration has begun."""
+    while store.upkeep is not None:
+        store = store.upkeep
+    return store
 
 
 def index_keys_of(store: SqliteStore, record: bytes) -> IndexKeys:
@@ -78,6 +90,7 @@ def index_keys_of(store: SqliteStore, record: bytes) -> IndexKeys:
 
 def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> bool:
     """Delete a record and its index rows; whether there was one."""
+    store = kept_up(store)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     execute = connection.execute
@@ -98,6 +111,7 @@ def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: byte
 
 def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:
     """Delete every record."""
+    store = kept_up(store)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     for index in store.indexes:
@@ -108,7 +122,7 @@ def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:
 def delete_walk(connection: sqlite3.Connection, walk: Walk) -> int:
     """Delete every record of the walk; returns how many."""
     store: SqliteStore = walk.store
-    if store.dropped:
+    if kept_up(store).dropped:
         raise ObjectStoreNotFound(store.name)
     if walk.index is None and walk.span.unbounded:
         number = reads.count(connection, walk)
@@ -128,7 +142,7 @@ def delete_walk(connection: sqlite3.Connection, walk: Walk) -> int:
 def apply(connection: sqlite3.Connection, entries: Sequence[Conditional], return_current: bool) -> list[Outcome]:
     """Execute conditional entries in order; a required one that fails undoes them all."""
     for entry in entries:
-        if entry.store.dropped:
+        if kept_up(entry.store).dropped:
             raise ObjectStoreNotFound(entry.store.name)
     careful = len(entries) > 1 and any(entry.required for entry in entries)
     if careful:

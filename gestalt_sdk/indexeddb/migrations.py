@@ -1,0 +1,101 @@
+"""Changes of the indexes of an object store that holds records: begun, looked at, waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import grpc
+
+from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb
+from gestalt_sdk.gen.extension.v1 import migrations_pb2_grpc
+from gestalt_sdk.indexeddb.convert import error_of_call, index_to_proto, not_served, schema_from_proto
+from gestalt_sdk.indexeddb.errors import MigrationFailed, MigrationsNotOffered
+from gestalt_sdk.indexeddb.schema import FieldValue, IndexSchema, ObjectStoreSchema
+from gestalt_sdk.indexeddb.values import from_key
+
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 2.0
+
+MigrationState: TypeAlias = Literal["none", "running", "done", "failed"]
+_STATES: dict[int, MigrationState] = {
+    pb.MIGRATION_STATE_UNSPECIFIED: "none",
+    pb.MIGRATION_STATE_RUNNING: "running",
+    pb.MIGRATION_STATE_DONE: "done",
+    pb.MIGRATION_STATE_FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConflict:
+    """Records that have one key in an index that shall be unique."""
+
+    index: str
+    key: tuple[FieldValue, ...]
+    primary_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How the last change of a store's indexes goes or went.
+
+    Attributes:
+        records_read: Records that have been looked at, of ``records`` when it began.
+        schema: In force now: the old one until the state is ``done``.
+    """
+
+    state: MigrationState
+    records_read: int
+    records: int
+    schema: ObjectStoreSchema
+    problem: str
+    conflicts: tuple[IndexConflict, ...]
+
+
+class Migrations:
+    """The calls of IndexedDBSchemas."""
+
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self._stub = migrations_pb2_grpc.IndexedDBSchemasStub(channel)
+        self._timeout_s = timeout_s
+
+    async def change(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
+        request = pb.ChangeIndexesRequest(store=store, add=map(index_to_proto, add), remove=remove)
+        return await self._ask(self._stub.ChangeIndexes, request)
+
+    async def look(self, store: str) -> Migration:
+        return await self._ask(self._stub.GetMigration, pb.GetMigrationRequest(store=store))
+
+    async def change_and_wait(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
+        migration = await self.change(store, add, remove)
+        pause = FIRST_LOOK_S
+        while migration.state == "running":
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK_S)
+            migration = await self.look(store)
+        if migration.state != "done":
+            raise MigrationFailed(f"the indexes of object store {store!r} stay as they were: {migration.problem}")
+        return migration
+
+    async def _ask(self, method: Any, request: Any) -> Migration:
+        try:
+            return _from_proto(await method(request, timeout=self._timeout_s))
+        except grpc.aio.AioRpcError as error:
+            if not_served(error):
+                raise MigrationsNotOffered(error.details() or "") from error
+            raise error_of_call(error) from error
+
+
+def _from_proto(message: pb.Migration) -> Migration:
+    return Migration(
+        _STATES.get(message.state, "none"),
+        message.records_read,
+        message.records,
+        schema_from_proto(message.schema),
+        message.problem,
+        tuple(
+            IndexConflict(conflict.index, tuple(from_key(part) for part in conflict.key), tuple(conflict.primary_keys))
+            for conflict in message.conflicts
+        ),
+    )

@@ -1,0 +1,237 @@
+"""Changes of a store's indexes while it serves: what is built, how far it is, the step from the old schema to the new.
+
+A migration begins with a job of the writer that makes the new index tables and tells writes to keep them up
+(``SqliteStore.upkeep``). Then the records that were there before are indexed, in batches that leave the writer to
+others in between. At last, when no transaction is open, one job puts the new schema in force. Everything it must not
+forget is in the file, so it goes on after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gestalt_store.engine import IndexConflict, Migration
+from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
+from gestalt_store.locks import SCHEMA
+from gestalt_store.schema import IndexSchema, StoreSchema, changed_indexes
+from gestalt_store.sqlite import building
+from gestalt_store.sqlite.building import Build
+from gestalt_store.sqlite.tables import SqliteStore
+from gestalt_store.sqlite.writer import HEAVY
+
+if TYPE_CHECKING:
+    from gestalt_store.sqlite.database import SqliteDatabase
+
+RUNNING, DONE, FAILED = "running", "done", "failed"
+SHARE = 1.0
+"""Rest after each batch, as a share of the time that it took."""
+SWITCH_WAIT_S = 0.1
+"""How long the last step waits for open transactions, and new ones behind it, before it tries again later."""
+RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Found:
+    """What a file says of migrations when it is opened: how each went, and those that go on."""
+
+    reports: dict[str, Migration]
+    builds: list[Build]
+
+
+def load(connection: sqlite3.Connection, stores: dict[str, SqliteStore]) -> Found:
+    """Read the migrations of a file; stores that are being migrated get their ``upkeep``."""
+    names = {store.number: name for name, store in stores.items()}
+    found = Found({}, [])
+    rows = connection.execute(
+        "SELECT store, schema, state, position, last, scanned, total, problem, conflicts FROM migrations"
+    ).fetchall()
+    for number, schema, state, position, last, scanned, total, problem, conflicts in rows:
+        name = names[number]
+        found.reports[name] = Migration(state, scanned, total, problem, building.conflicts_from_bytes(conflicts))
+        if state == RUNNING:
+            build = Build.resumed(connection, stores[name], StoreSchema.from_bytes(schema), position, last)
+            stores[name].upkeep = build.union
+            found.builds.append(build)
+    return found
+
+
+class Migrations:
+    """The migrations of one database. For the event loop."""
+
+    def __init__(self, database: SqliteDatabase, found: Found, path: Path) -> None:
+        self._database = database
+        self._path = path
+        self._reports = found.reports
+        self._running: dict[str, Build] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        for build in found.builds:
+            self._start(build)
+        self._sweep_soon()
+
+    def report(self, store: SqliteStore) -> Migration:
+        """How the last change of the store's indexes goes or went."""
+        return self._reports.get(store.name) or Migration("", 0, 0, "", ())
+
+    async def change(self, name: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
+        """Begin to change the store's indexes, or find that it is done or under way.
+
+        Raises:
+            ObjectStoreNotFound, Invalid, MigrationRunning
+        """
+        database = self._database
+        claim = database.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
+        await database.locks.granted(claim, database.limits.lock_wait_s)
+        try:
+            store = database.store(name)
+            target = changed_indexes(store.schema, tuple(add), frozenset(remove))
+            running = self._running.get(name)
+            if running is not None:
+                if running.target.schema.matches(target):
+                    return self._reports[name]
+                raise MigrationRunning(name)
+            if store.schema.matches(target):
+                return Migration(DONE, 0, 0, "", ())
+            total = await database.readers.scan(lambda c: building.count(c, store))
+            # Two that ask at once: the writer lets the first one begin.
+            job = database.writer.submit(lambda c: Build.begin(c, store, target, total), weight=HEAVY)
+            job.undo = lambda: setattr(store, "upkeep", None)
+
+            def begun() -> None:
+                # Also when the caller has gone meanwhile: the file says that the migration runs.
+                if job.error is None:
+                    self._reports[name] = Migration(RUNNING, 0, total, "", ())
+                    self._start(job.result)
+
+            job.on_end = begun
+            await job.future
+            return self._reports[name]
+        finally:
+            database.locks.release(claim)
+
+    async def forget(self, name: str) -> None:
+        """The store is about to be deleted."""
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        self._reports.pop(name, None)
+
+    async def close(self) -> None:
+        tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _start(self, build: Build) -> None:
+        name = build.store.name
+        task = asyncio.create_task(self._run(build), name=f"migration of {name!r}")
+        self._running[name], self._tasks[name] = build, task
+        task.add_done_callback(lambda _: self._over(name))
+
+    def _over(self, name: str) -> None:
+        del self._running[name], self._tasks[name]
+
+    async def _run(self, build: Build) -> None:
+        name = build.store.name
+        pause = RETRY_S
+        while True:
+            try:
+                await self._fill(build)
+                while not await self._finish(build):
+                    pass
+                return
+            except ObjectStoreNotFound:
+                return
+            except (StorageUnavailable, TransactionAborted) as error:
+                # The disk may have room again, a long transaction may have ended.
+                if not isinstance(error, TransactionAborted):
+                    log.warning("migration waits", event_name="store.migration_waits", store=name, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_RETRY_S)
+            except Exception as error:
+                log.exception("migration failed", event_name="store.migration_failed", store=name)
+                await self._abandon(build, f"a record cannot be indexed: {type(error).__name__}")
+                return
+
+    async def _fill(self, build: Build) -> None:
+        report = self._reports[build.store.name]
+        while build.position < build.last:
+            start = time.monotonic()
+            position, number = await self._database.writer.submit(build.batch, weight=HEAVY).future
+            build.position = position
+            report = report.read(number)
+            self._reports[build.store.name] = report
+            await asyncio.sleep((time.monotonic() - start) * SHARE)
+
+    async def _finish(self, build: Build) -> bool:
+        """Put the new schema in force, or fail for doubled keys; False when it must be tried again at once."""
+        database, store = self._database, build.store
+        doubled = build.watch()
+        if doubled:
+            for index, keys in zip(doubled, await database.readers.scan(build.doubled), strict=True):
+                assert index.suspects is not None
+                index.suspects.update(keys)
+        claim = database.locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {store.name!r}")
+        await database.locks.granted(claim, SWITCH_WAIT_S)
+        try:
+            job = database.writer.submit(build.switch, weight=HEAVY)
+            job.undo = build.take_back
+
+            def switched() -> None:
+                # Also when this task has been canceled meanwhile: the file has the new schema.
+                if job.error is None and job.result == ():
+                    database.replaced(store, build.target)
+                    self._reports[store.name] = self._reports[store.name].ended(DONE)
+
+            job.on_end = switched
+            conflicts: tuple[IndexConflict, ...] | None = await job.future
+        finally:
+            database.locks.release(claim)
+        if conflicts is None:
+            return False
+        if conflicts:
+            names = ", ".join(dict.fromkeys(repr(conflict.index_name) for conflict in conflicts))
+            await self._abandon(build, f"records have the same key in unique index {names}", conflicts)
+        self._sweep_soon()
+        return True
+
+    async def _abandon(self, build: Build, problem: str, conflicts: tuple[IndexConflict, ...] = ()) -> None:
+        job = self._database.writer.submit(lambda c: build.abandon(c, problem, conflicts), weight=HEAVY)
+        job.undo = lambda: setattr(build.store, "upkeep", build.union)
+
+        def ended() -> None:
+            if job.error is None:
+                self._reports[build.store.name] = self._reports[build.store.name].ended(FAILED, problem, conflicts)
+
+        job.on_end = ended
+        await job.future
+        self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep(), name="removal of indexes")
+
+    async def _sweep(self) -> None:
+        """Remove the tables of indexes that are no longer used, some rows at a time."""
+        try:
+            more = True
+            while more:
+                start = time.monotonic()
+                with contextlib.suppress(StorageUnavailable):  # the next start, or the next migration, goes on
+                    more = await self._database.writer.submit(building.sweep, weight=HEAVY).future
+                await asyncio.sleep((time.monotonic() - start) * SHARE)
+        finally:
+            self._sweeper = None

@@ -151,6 +151,19 @@ class MemoryStore:
             raise NotFound("not found")
         return found
 
+    async def page(
+        self, *, range: KeyRange | None = None, limit: int = 0, token: bytes = b"", direction: str = "next"
+    ) -> Page:
+        await self._client._message("page")
+        rows = sorted(self._client.database.rows(self._name).items())
+        rows = [(id, record) for id, record in rows if _within(range, id)]
+        if direction == "prev":
+            rows.reverse()
+        start = int(token or b"0")
+        part = rows[start : start + (limit or 1000)]
+        more = start + len(part) < len(rows)
+        return Page([CursorEntry(id, id, deepcopy(record)) for id, record in part], _token(start, part, more))
+
     def index(self, name: str) -> MemoryIndex:
         return MemoryIndex(self._client, self._name, name)
 
@@ -194,9 +207,20 @@ class MemoryIndex:
     def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[tuple[list[Any], str, Record]]:
         rows = self._client.database.indexed(self._store, self._name)
         rows = [row for row in rows if row[0][: len(values)] == list(values)]
-        if range is not None and range.upper is not None:
-            rows = [row for row in rows if row[0] <= [range.upper]]
-        return rows
+        return [row for row in rows if _within(range, row[0][0])] if range is not None else rows
+
+
+def _within(range: KeyRange | None, key: Any) -> bool:
+    """Whether the scalar key lies in the range."""
+    if range is None:
+        return True
+    above = range.lower is None or (key > range.lower if range.lower_open else key >= range.lower)
+    below = range.upper is None or (key < range.upper if range.upper_open else key <= range.upper)
+    return above and below
+
+
+def _token(start: int, part: Sequence[Any], more: bool) -> bytes:
+    return str(start + len(part)).encode() if more else b""
 
 
 def unavailable(name: str) -> None:

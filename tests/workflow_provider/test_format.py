@@ -8,7 +8,7 @@ import pytest
 from gestalt_workflow import errors, format
 from gestalt_workflow.errors import FormatTooNew, StorageFailed, WorkflowError
 from gestalt_workflow.faults import FAULTS
-from gestalt_workflow.records import FORMAT, SCHEMAS
+from gestalt_workflow.records import FORMAT, SCHEMAS, SLOTS
 
 from gestalt_sdk.faults import fault_of
 from tests.workflow_provider.conftest import World, client_of
@@ -41,6 +41,7 @@ async def test_a_newer_database_is_refused(world: World) -> None:
 
 async def test_an_older_database_is_migrated_step_by_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.engine(start=False)
+    world.database.stores[FORMAT]["format"]["version"] = 1
     steps: list[int] = []
 
     async def one_to_two(storage: object) -> None:
@@ -54,6 +55,14 @@ async def test_an_older_database_is_migrated_step_by_step(world: World, monkeypa
     await world.engine(start=False)
     assert steps == [1, 2]
     assert world.database.stores[FORMAT]["format"]["version"] == 3
+
+
+async def test_a_database_of_the_first_format_gets_the_slot_ledger(world: World) -> None:
+    await world.engine(start=False)
+    world.database.stores[FORMAT]["format"]["version"] = 1
+    del world.database.stores[SLOTS]
+    await world.engine(start=False)
+    assert set(world.database.stores) == set(SCHEMAS)
 
 
 async def test_a_format_that_is_no_number_is_refused(world: World) -> None:

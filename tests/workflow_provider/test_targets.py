@@ -19,8 +19,20 @@ from gestalt_workflow.model import (
     RunTrigger,
     Schedule,
     Signal,
+    SlotRange,
+    SlotState,
     Target,
     TriggerKind,
+)
+from gestalt_workflow.policies import (
+    CatchUp,
+    CatchUpMode,
+    Overlap,
+    Pause,
+    Retry,
+    RetryOn,
+    RunPolicy,
+    SchedulePolicy,
 )
 from gestalt_workflow.targets import target_from_proto
 from gestalt_workflow.transitions import priority
@@ -133,14 +145,30 @@ def test_refusals(message: dict[str, Any], text: str) -> None:
 
 ACTOR = Actor("user:a", "user", "A", "session")
 TARGET = Target(b"\x32\x04\x0a\x02ab", "svc", 3, 9)
+RUN_POLICY = RunPolicy(
+    Retry(3, timedelta(seconds=2), timedelta(seconds=9), frozenset({RetryOn.TIMEOUT, RetryOn.INTERRUPTED})),
+    timedelta(milliseconds=1500),
+)
+POLICY = SchedulePolicy(
+    CatchUp(CatchUpMode.ALL, timedelta(hours=1), 7), Overlap.QUEUE_ONE, timedelta(seconds=30), RUN_POLICY
+)
+PAUSE = Pause("holiday", "user:a", "A", NOW, NOW)
+TAIL = SlotRange("s", NOW, NOW, 2, SlotState.OVERLAP, NOW, run_id="r0", id="s:1:2")
 SAMPLES: list[tuple[Any, Any, Any]] = [
     (
-        Schedule("s", "* * * * *", "UTC", TARGET, NOW, NOW, True, NOW, ACTOR, "ref", 7),
+        SlotRange("s", NOW, NOW, 2, SlotState.COLLAPSED, NOW, NOW, "r0", "s:1:2"),
+        records.slot_range_to_record,
+        records.slot_range_from_record,
+    ),
+    (
+        Schedule(
+            "s", "* * * * *", "UTC", TARGET, NOW, NOW, True, NOW, ACTOR, "ref", 7, POLICY, PAUSE, NOW, ("r",), 3, TAIL
+        ),
         records.schedule_to_record,
         records.schedule_from_record,
     ),
     (
-        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7),
+        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7, RUN_POLICY, PAUSE),
         records.trigger_to_record,
         records.trigger_from_record,
     ),
@@ -169,6 +197,10 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             waiting=2,
             batch=("x", "y"),
             stale=True,
+            policy=RUN_POLICY,
+            attempt=2,
+            not_before=NOW,
+            blocked_by="r0",
         ),
         records.run_to_record,
         records.run_from_record,
@@ -197,7 +229,8 @@ def test_every_field_survives_its_record(value: Any, encode: Any, decode: Any) -
 
 @pytest.mark.parametrize(("value", "encode", "decode"), SAMPLES, ids=lambda v: type(v).__name__)
 def test_a_record_that_lost_a_needed_field_is_named(value: Any, encode: Any, decode: Any) -> None:
-    for lost in ("created_at", "revision" if "revision" in encode(value) else "sequence"):
+    needed = ("created_at", "recorded_at", "revision", "sequence", "count")
+    for lost in (name for name in needed if name in encode(value)):
         record = {k: v for k, v in encode(value).items() if k != lost}
         with pytest.raises(Undecodable, match=f"record '{value.id}': KeyError: '{lost}'"):
             decode(record)

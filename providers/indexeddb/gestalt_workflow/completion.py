@@ -7,7 +7,7 @@ succeed finds the claim gone and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -26,8 +26,11 @@ log = structlog.get_logger()
 
 
 class Completions:
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    """``recorded`` is called with each run as it was written."""
+
+    def __init__(self, storage: Storage, clock: Clock, recorded: Callable[[Run], None] = lambda run: None) -> None:
         self._storage = storage
+        self._recorded = recorded
         self._clock = clock
 
     async def record(self, run: Run, signals: Sequence[Signal], outcome: Outcome) -> Run | None:
@@ -37,8 +40,9 @@ class Completions:
         while True:
             try:
                 after = transitions.completed(run, outcome, self._clock())
-                written, current = await self._write(run, after, signals)
+                written, current = await self._write(run, after, signals, outcome)
                 if written:
+                    self._recorded(after)
                     return after
                 if current is None:
                     current = await self._storage.find(RUNS, run.id, run_from_record, STEP)
@@ -59,20 +63,22 @@ class Completions:
                 return None
             run = current  # a signal came in meanwhile
 
-    async def _write(self, run: Run, after: Run, signals: Sequence[Signal]) -> tuple[bool, Run | None]:
+    async def _write(
+        self, run: Run, after: Run, signals: Sequence[Signal], outcome: Outcome
+    ) -> tuple[bool, Run | None]:
         """Whether it was written; if not, perhaps the record as it is."""
         entries: list[Entry] = []
-        if signals and after.status is not RunStatus.FAILED:
+        if signals and isinstance(outcome, InvocationResult) and outcome.succeeded:
             now, claim = self._clock(), _claim(run, store=RUNS, id=run.id)
             for signal in signals:
                 record = signal_to_record(replace(signal, delivered_at=now))
                 entries.append(Entry(SIGNALS, "put", record, conditions=claim))
         entries.append(Entry(RUNS, "put", run_to_record(after), conditions=_claim(run)))
         outcomes = await self._storage.write([*entries, *transitions.key_release(after)], STEP)
-        outcome = outcomes[len(entries) - 1]
-        if outcome.ok:
+        written = outcomes[len(entries) - 1]
+        if written.ok:
             return True, None
-        return False, run_from_record(outcome.current) if outcome.current is not None else None
+        return False, run_from_record(written.current) if written.current is not None else None
 
 
 def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:

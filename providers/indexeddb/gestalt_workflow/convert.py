@@ -24,6 +24,7 @@ from gestalt_workflow.model import (
     Signal,
     TriggerKind,
 )
+from gestalt_workflow.policy_convert import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
 from gestalt_workflow.targets import target_from_proto
 
 
@@ -107,6 +108,8 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
         next_run_at=to_timestamp(schedule.next_run_at) if schedule.next_run_at else None,
         created_by=actor_to_proto(schedule.created_by),
         execution_ref=schedule.execution_ref,
+        policy=schedule_policy_to_proto(schedule.policy),
+        pause=pause_to_proto(schedule.pause),
     )
 
 
@@ -128,6 +131,8 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
         updated_at=to_timestamp(trigger.updated_at),
         created_by=actor_to_proto(trigger.created_by),
         execution_ref=trigger.execution_ref,
+        policy=run_policy_to_proto(trigger.policy),
+        pause=pause_to_proto(trigger.pause),
     )
 
 
@@ -146,6 +151,10 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
         execution_ref=run.execution_ref,
         workflow_key=run.workflow_key,
         published_by=actor_to_proto(run.published_by),
+        attempt=run.attempt,
+        policy=run_policy_to_proto(run.policy),
+        not_before=to_timestamp(run.not_before) if run.not_before else None,
+        waits_for_run_id=run.blocked_by,
     )
 
 
@@ -245,6 +254,7 @@ def invocation_to_proto(
         signals=[signal_to_proto(signal) for signal in signals],
         published_by=actor_to_proto(run.published_by),
         reference=reference_to_proto(reference) if reference is not None else None,
+        attempt=run.attempt,
     )
     request.target.MergeFromString(run.target.data)
     request.trigger.MergeFromString(run.trigger.data)

@@ -8,7 +8,7 @@ claims.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ import structlog
 
 from gestalt_sdk.backoff import Backoff
 from gestalt_workflow import transitions
+from gestalt_workflow.attempts import within_timeout
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config
@@ -84,6 +85,8 @@ class Dispatcher:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._crashed: dict[str, Run] = {}
+        self.withdrawn: Callable[[str], None] = lambda run_id: None
+        """Called with the id of each run that was ended by somebody else than its invocation."""
         self.settle_soon = asyncio.Event()
         """Set when a claim's answer was lost: a sweep should look for it."""
 
@@ -98,6 +101,7 @@ class Dispatcher:
         execution = self._executions.get(run_id)
         if execution is not None and execution.invoking and execution.task is not None:
             execution.task.cancel()
+        self.withdrawn(run_id)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -210,7 +214,7 @@ class Dispatcher:
         if reference is not None and self._references.sendable(run.execution_ref) is None:
             reference = None  # revoked since the claim: the host is to see that for itself
         try:
-            outcome = await self._host.invoke(run, execution.signals, reference)
+            outcome = await within_timeout(run, self._host.invoke(run, execution.signals, reference))
         finally:
             self._release(execution)
         after = await self._completions.record(run, execution.signals, outcome)

@@ -19,6 +19,8 @@ from gestalt_workflow.errors import StorageFailed
 from gestalt_workflow.format import prepare_database
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.identity import new_owner
+from gestalt_workflow.ledger import Ledger
+from gestalt_workflow.model import Run
 from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
@@ -29,6 +31,7 @@ from gestalt_workflow.schedules import Schedules
 from gestalt_workflow.signals import Signals
 from gestalt_workflow.storage import Storage
 from gestalt_workflow.triggers import Triggers
+from gestalt_workflow.waiting_room import WaitingRoom
 from gestalt_workflow.watcher import Watcher
 
 DRAIN = timedelta(seconds=15)
@@ -67,21 +70,32 @@ class Engine:
             self.queue,
             self.references,
             self.recovery,
-            Completions(self.storage, clock),
+            Completions(self.storage, clock, self._recorded),
             host,
             self.owner,
             config,
             clock,
         )
+        self.room = WaitingRoom(self.storage, clock, self.dispatcher.offer)
+        self.ledger = Ledger(self.storage, clock)
+        self.dispatcher.withdrawn = self.room.ended
         self.recovery.withdrawn = self.dispatcher.withdraw
-        self.recovery.unclaimed = self.dispatcher.offer
-        self.scheduler = Scheduler(self.storage, clock, self.dispatcher.offer)
+        self.recovery.unclaimed = self._waits
+        self.scheduler = Scheduler(self.storage, clock, self._waits, self.dispatcher.withdraw)
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
         self.runs = Runs(self.storage, self.triggers, self.recovery, self.dispatcher, clock)
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
         self._watcher = Watcher(
-            self.storage, self.queue, self.dispatcher, self.scheduler, self.recovery, config.poll_interval, clock
+            self.storage,
+            self.queue,
+            self.dispatcher,
+            self.scheduler,
+            self.recovery,
+            self.room,
+            self.ledger,
+            config.poll_interval,
+            clock,
         )
 
     async def open(self) -> Self:
@@ -107,11 +121,26 @@ class Engine:
         self._started = True
         parts = {
             "scheduler": self.scheduler.run,
+            "waiting room": self.room.run,
             "dispatcher": self.dispatcher.run,
             "claims": self.dispatcher.renew_claims,
             "watcher": self._watcher.run,
         }
         self._loops = [asyncio.create_task(_kept_running(name, part), name=name) for name, part in parts.items()]
+
+    def _waits(self, run: Run) -> None:
+        """A run was committed as pending: in the queue, or held back."""
+        if run.rank_at is None:
+            self.room.put(run)
+        else:
+            self.dispatcher.offer(run)
+
+    def _recorded(self, run: Run) -> None:
+        """The outcome of an invocation was committed."""
+        if run.status.terminal:
+            self.room.ended(run.id)
+        else:
+            self.room.put(run)
 
     async def health(self) -> None:
         """Raises ``StorageFailed`` when the store does not answer."""

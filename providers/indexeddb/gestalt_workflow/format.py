@@ -10,10 +10,16 @@ from gestalt_workflow.errors import FormatTooNew, StorageFailed
 from gestalt_workflow.records import FORMAT, SCHEMAS
 from gestalt_workflow.storage import Entry, Storage, absent
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of stores, indexes or records that an older provider would misread."""
 
-MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {}
+
+async def _more_stores(storage: Storage) -> None:
+    """Object stores that the older format does not have; those that it has stay as they are."""
+    await storage.create_stores(SCHEMAS.items(), "create object stores")
+
+
+MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {1: _more_stores}
 """From a version to the next one. A step must be safe to repeat: it may be cut off half-way."""
 
 _ROW = "format"

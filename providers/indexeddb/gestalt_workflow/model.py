@@ -6,9 +6,11 @@ they arrived in; beside them stand the few facts that scheduling and dispatch ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+
+from gestalt_workflow.policies import PLAIN, PLAIN_RUN, Pause, RunPolicy, SchedulePolicy
 
 AGENT_DEADLINE = timedelta(minutes=5)
 AGENT_GRACE = timedelta(seconds=60)
@@ -47,9 +49,48 @@ class Target:
         return self.agent_timeout_s is not None
 
 
+class SlotState(IntEnum):
+    """What became of slots that did not fire."""
+
+    COLLAPSED = 1
+    OVERLAP = 2
+    PAUSED = 3
+    CATCH_UP = 4
+    NEVER_LOADED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRange:
+    """Consecutive slots of a schedule that did not fire, all for the same reason.
+
+    Attributes:
+        id: Blank until it has its place in the ledger.
+        into: The later slot that fired in their place, for ``COLLAPSED``.
+        run_id: The run in the way of the first, for ``OVERLAP``.
+    """
+
+    schedule_id: str
+    first: datetime
+    last: datetime
+    count: int
+    state: SlotState
+    recorded_at: datetime
+    into: datetime | None = None
+    run_id: str = ""
+    id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule; ``revision`` counts its writes. ``next_run_at`` stays visible, but idle, while it is paused."""
+    """A schedule; ``next_run_at`` stays visible, but idle, while it is paused.
+
+    Attributes:
+        revision: Counts its writes.
+        due_at: When to look at it next: its next slot and that slot's jitter, or the end of its pause. None: never.
+        recent: Its last runs, as far as one of them may be in the way of the next.
+        ranges: How many ranges of slots it has in the ledger so far.
+        tail: The last of them, while no slot has fired since.
+    """
 
     id: str
     cron: str
@@ -62,6 +103,12 @@ class Schedule:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     revision: int = 1
+    policy: SchedulePolicy = PLAIN
+    pause: Pause | None = None
+    due_at: datetime | None = None
+    recent: tuple[str, ...] = ()
+    ranges: int = 0
+    tail: SlotRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +131,14 @@ class EventTrigger:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     revision: int = 1
+    policy: RunPolicy = PLAIN_RUN
+    pause: Pause | None = None
+
+    def at(self, now: datetime) -> EventTrigger:
+        """The trigger as it is at that moment: a pause that has expired is none."""
+        if not self.paused or self.pause is None or self.pause.until is None or self.pause.until > now:
+            return self
+        return replace(self, paused=False, pause=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +192,11 @@ class Run:
         revision: Counts writes of the record; every write names the one it replaces.
         owner, epoch, lease: The claim while running: process identity, how often the run has been claimed, and until
             when the claim holds by itself (renewals are kept per process).
-        rank_at: Place in the queue while pending: the time since when it waits, later by its priority.
+        rank_at: Place in the queue while pending: the time since when it waits, later by its priority. None while it
+            is held back.
+        not_before: Held back until then: it waits for its next attempt.
+        blocked_by: Held back until this run has ended.
+        attempt: How often it has been invoked for what it is to do now, the invocation under way included.
         key_row: Id of the row that reserves ``workflow_key``; blank for an unkeyed run.
         next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
         batch: Signals handed to the invocation under way.
@@ -167,6 +226,10 @@ class Run:
     waiting: int = 0
     batch: tuple[str, ...] = ()
     stale: bool = False
+    policy: RunPolicy = PLAIN_RUN
+    attempt: int = 0
+    not_before: datetime | None = None
+    blocked_by: str = ""
 
     @property
     def keyed(self) -> bool:
@@ -235,9 +298,16 @@ class InvocationResult:
 
 @dataclass(frozen=True, slots=True)
 class InvocationFailed:
-    """The call of the host failed; ``message`` becomes the run's status message."""
+    """The call of the host failed; ``message`` becomes the run's status message.
+
+    Attributes:
+        code: Name of the gRPC status, such as ``NOT_FOUND``; blank when there was none.
+        timed_out: The attempt exceeded its timeout and was canceled.
+    """
 
     message: str
+    code: str = ""
+    timed_out: bool = False
 
 
 Outcome = InvocationResult | InvocationFailed

@@ -15,6 +15,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import NotConfigured
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.service import add_workflow_service
+from gestalt_workflow.slots_service import add_slots_service
 
 
 class IndexedDBWorkflowProvider(Provider):
@@ -29,6 +30,8 @@ class IndexedDBWorkflowProvider(Provider):
         "workflow.retire",
         "workflow.reference",
         "workflow.published_by",
+        "workflow.policies",
+        "workflow.slots",
     )
 
     def __init__(self) -> None:
@@ -43,7 +46,10 @@ class IndexedDBWorkflowProvider(Provider):
         return self._engine
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        return [add_workflow_service(server, lambda: self.engine)]
+        return [
+            add_workflow_service(server, lambda: self.engine),
+            add_slots_service(server, lambda: self.engine),
+        ]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted

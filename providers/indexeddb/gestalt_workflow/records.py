@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
+from gestalt_sdk.values import rfc3339
 from gestalt_workflow.errors import Undecodable
 from gestalt_workflow.model import (
     NOBODY,
@@ -25,8 +26,18 @@ from gestalt_workflow.model import (
     RunTrigger,
     Schedule,
     Signal,
+    SlotRange,
+    SlotState,
     Target,
     TriggerKind,
+)
+from gestalt_workflow.policy_records import (
+    pause,
+    pause_fields,
+    run_policy,
+    run_policy_fields,
+    schedule_policy,
+    schedule_policy_fields,
 )
 
 FORMAT = "wf_format"
@@ -39,9 +50,14 @@ SIGNALS = "wf_signals"
 SIGNAL_KEYS = "wf_signal_keys"
 REFERENCES = "wf_references"
 OWNERS = "wf_owners"
+SLOTS = "wf_slots"
 
 READY = "ready"
-"""The one queue there is: first part of the ``hot`` index."""
+"""The queue: first part of the ``hot`` index."""
+LATER = "later"
+"""Beside it, runs that wait for a moment, in its order."""
+BLOCKED = "blocked"
+"""Beside it, runs that wait for the end of another."""
 
 SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     FORMAT: ObjectStoreSchema(),
@@ -68,6 +84,7 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
         [IndexSchema("subject", ["subject_id", "created_at"]), IndexSchema("created", ["created_at"])]
     ),
     OWNERS: ObjectStoreSchema(),
+    SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
 }
 
 T = TypeVar("T")
@@ -131,6 +148,45 @@ def _target(record: Record) -> Target:
     return Target(data, owner, record.get("target_priority") or 0, record.get("agent_timeout_s"))
 
 
+def _tail_fields(tail: SlotRange | None) -> dict[str, Any]:
+    if tail is None:
+        return {}
+    return {
+        "tail": tail.id,
+        "tail_first": tail.first,
+        "tail_last": tail.last,
+        "tail_count": tail.count,
+        "tail_state": int(tail.state),
+        "tail_run": tail.run_id,
+    }
+
+
+def _tail(record: Record) -> SlotRange | None:
+    if "tail" not in record:
+        return None
+    return SlotRange(
+        schedule_id=record["id"],
+        first=_moment(record, "tail_first"),
+        last=_moment(record, "tail_last"),
+        count=record["tail_count"],
+        state=SlotState(record["tail_state"]),
+        recorded_at=_moment(record, "updated_at"),
+        run_id=record.get("tail_run", ""),
+        id=record["tail"],
+    )
+
+
+def _queue_fields(run: Run) -> dict[str, Any]:
+    """Place in the ``hot`` index, of a run that waits."""
+    if run.rank_at is not None:
+        return {"queue": READY, "rank_at": run.rank_at}
+    if run.status is not RunStatus.PENDING:
+        return {}
+    if run.not_before is not None:
+        return {"queue": LATER, "rank_at": run.not_before}
+    return {"queue": BLOCKED, "rank_at": run.created_at} if run.blocked_by else {}
+
+
 def schedule_to_record(schedule: Schedule) -> Record:
     return _compact(
         {
@@ -142,10 +198,15 @@ def schedule_to_record(schedule: Schedule) -> Record:
             "created_at": schedule.created_at,
             "updated_at": schedule.updated_at,
             "next_run_at": schedule.next_run_at,
-            "due_at": None if schedule.paused else schedule.next_run_at,
+            "due_at": schedule.due_at,
             "created_by": _actor_to_field(schedule.created_by),
             "execution_ref": schedule.execution_ref,
             "revision": schedule.revision,
+            **schedule_policy_fields(schedule.policy),
+            **pause_fields(schedule.pause),
+            "recent": list(schedule.recent) or None,
+            "ranges": schedule.ranges or None,
+            **_tail_fields(schedule.tail),
         }
     )
 
@@ -164,6 +225,12 @@ def schedule_from_record(record: Record) -> Schedule:
         created_by=_actor(record, "created_by"),
         execution_ref=record.get("execution_ref", ""),
         revision=record["revision"],
+        policy=schedule_policy(record),
+        pause=pause(record),
+        due_at=_time(record, "due_at"),
+        recent=tuple(record.get("recent") or ()),
+        ranges=record.get("ranges", 0),
+        tail=_tail(record),
     )
 
 
@@ -181,6 +248,8 @@ def trigger_to_record(trigger: EventTrigger) -> Record:
             "created_by": _actor_to_field(trigger.created_by),
             "execution_ref": trigger.execution_ref,
             "revision": trigger.revision,
+            **run_policy_fields(trigger.policy),
+            **pause_fields(trigger.pause),
         }
     )
 
@@ -197,6 +266,8 @@ def trigger_from_record(record: Record) -> EventTrigger:
         created_by=_actor(record, "created_by"),
         execution_ref=record.get("execution_ref", ""),
         revision=record["revision"],
+        policy=run_policy(record),
+        pause=pause(record),
     )
 
 
@@ -221,8 +292,7 @@ def run_to_record(run: Run) -> Record:
             "workflow_key": run.workflow_key,
             "key_row": run.key_row,
             "revision": run.revision,
-            "queue": READY if run.rank_at is not None else None,
-            "rank_at": run.rank_at,
+            **_queue_fields(run),
             "owner": run.owner,
             "epoch": run.epoch or None,
             "lease": run.lease,
@@ -230,6 +300,10 @@ def run_to_record(run: Run) -> Record:
             "waiting": run.waiting or None,
             "batch": list(run.batch) or None,
             "stale": run.stale or None,
+            **run_policy_fields(run.policy),
+            "attempt": run.attempt or None,
+            "not_before": run.not_before,
+            "blocked_by": run.blocked_by,
         }
     )
 
@@ -260,12 +334,53 @@ def run_from_record(record: Record) -> Run:
         owner=record.get("owner", ""),
         epoch=record.get("epoch", 0),
         lease=_time(record, "lease"),
-        rank_at=_time(record, "rank_at"),
+        rank_at=_time(record, "rank_at") if record.get("queue", READY) == READY else None,
         next_sequence=record.get("next_sequence", 1),
         waiting=record.get("waiting", 0),
         batch=tuple(record.get("batch") or ()),
         stale=bool(record.get("stale", False)),
+        policy=run_policy(record),
+        attempt=record.get("attempt", 0),
+        not_before=_time(record, "not_before"),
+        blocked_by=record.get("blocked_by", ""),
     )
+
+
+def slot_range_to_record(slots: SlotRange) -> Record:
+    return _compact(
+        {
+            "id": slots.id,
+            "place": slot_place(slots.schedule_id, slots.first),
+            "schedule_id": slots.schedule_id,
+            "first": slots.first,
+            "last": slots.last,
+            "count": slots.count,
+            "state": int(slots.state),
+            "recorded_at": slots.recorded_at,
+            "into": slots.into,
+            "run_id": slots.run_id,
+        }
+    )
+
+
+@decoding
+def slot_range_from_record(record: Record) -> SlotRange:
+    return SlotRange(
+        schedule_id=record["schedule_id"],
+        first=_moment(record, "first"),
+        last=_moment(record, "last"),
+        count=record["count"],
+        state=SlotState(record["state"]),
+        recorded_at=_moment(record, "recorded_at"),
+        into=_time(record, "into"),
+        run_id=record.get("run_id", ""),
+        id=record["id"],
+    )
+
+
+def slot_place(schedule_id: str, slot: datetime) -> str:
+    """Key that orders the slots of one schedule by time; whole seconds."""
+    return f"{schedule_id}\0{rfc3339(slot)}"
 
 
 def signal_to_record(signal: Signal) -> Record:

@@ -131,6 +131,8 @@ class Recovery:
             return False
         log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
         self.withdrawn(run.id)
+        if not ended.status.terminal:
+            self.unclaimed(ended)
         return True
 
     async def _unclaim(self, run: Run) -> None:

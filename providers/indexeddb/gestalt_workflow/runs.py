@@ -15,6 +15,7 @@ from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import event_trigger, manual_trigger
 from gestalt_workflow.errors import ObjectNotFound, StateConflict, TooMuchContention
 from gestalt_workflow.model import NOBODY, Actor, Event, EventTrigger, Run, RunStatus, RunTrigger, Target
+from gestalt_workflow.policies import PLAIN_RUN, RunPolicy
 from gestalt_workflow.records import (
     RUN_KEYS,
     RUNS,
@@ -37,6 +38,7 @@ class StartRequest:
     workflow_key: str = ""
     created_by: Actor = NOBODY
     execution_ref: str = ""
+    policy: RunPolicy = PLAIN_RUN
 
 
 class Dispatch(Protocol):
@@ -60,6 +62,7 @@ def new_run(
     published_by: Actor = NOBODY,
     workflow_key: str = "",
     key_row: str = "",
+    policy: RunPolicy = PLAIN_RUN,
 ) -> Run:
     """A pending run that waits since ``now``."""
     return Run(
@@ -74,6 +77,7 @@ def new_run(
         workflow_key=workflow_key,
         key_row=key_row,
         rank_at=transitions.rank(target, trigger, keyed=bool(workflow_key), since=now),
+        policy=policy,
     )
 
 
@@ -116,6 +120,7 @@ class Runs:
             execution_ref=request.execution_ref,
             workflow_key=request.workflow_key,
             key_row=key_row,
+            policy=request.policy,
         )
         conditions = [absent()]
         if request.idempotency_key:
@@ -211,7 +216,7 @@ class Runs:
             runs = [
                 _event_run(trigger, event, publisher, now)
                 for trigger in known.triggers
-                if matches(trigger, event) and owner in ("", trigger.target.owner)
+                if matches(trigger.at(now), event) and owner in ("", trigger.target.owner)
             ]
             entries = [Entry(RUNS, "add", run_to_record(run), conditions=[known.condition]) for run in runs]
             if not entries:
@@ -238,4 +243,5 @@ def _event_run(trigger: EventTrigger, event: Event, publisher: Actor, now: datet
         created_by=trigger.created_by,
         published_by=NOBODY if by_owner else publisher,
         execution_ref=trigger.execution_ref,
+        policy=trigger.policy,
     )

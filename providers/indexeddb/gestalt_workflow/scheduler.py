@@ -1,43 +1,40 @@
 """Firing: makes a run for every schedule that is due, whatever the executors are doing (semantics.md 17).
 
 Schedules that are due within the next minute are held in memory, the later ones are not looked at; one timer waits for
-the first. The slots of an outage collapse into one run for the latest, found directly. Run and advance are one
-commit that names the schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
+the first. What a due schedule does is decided by ``firing``. Runs, ledger and advance are one commit that names
+the schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 import structlog
 
 from gestalt_sdk.backoff import Backoff
-from gestalt_sdk.cron import CronInvalid, parse_cron
+from gestalt_sdk.cron import CronInvalid
 from gestalt_sdk.zones import ZoneInvalid
-from gestalt_workflow import ids
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.convert import schedule_trigger
 from gestalt_workflow.errors import StorageFailed, Undecodable
+from gestalt_workflow.firing import Firing, plan_firing
 from gestalt_workflow.model import Run, Schedule
+from gestalt_workflow.policies import Overlap
 from gestalt_workflow.records import (
     RUNS,
     SCHEDULES,
-    run_to_record,
+    run_from_record,
     schedule_from_record,
-    schedule_to_record,
 )
-from gestalt_workflow.runs import new_run
-from gestalt_workflow.slots import next_slot, previous_slot
-from gestalt_workflow.storage import Entry, KeyRange, Outcome, Storage, at_revision
+from gestalt_workflow.storage import Entry, KeyRange, Outcome, Storage
 
 AHEAD = timedelta(seconds=60)
 """How far ahead schedules are read."""
 PAGE = 2000
 FIRED_AT_ONCE = 250
+ENTRIES_AT_ONCE = 800
 TICK_S = 1.0
 """The longest sleep: a clock that was set forward, or a machine that slept, is noticed within it."""
 
@@ -45,12 +42,18 @@ log = structlog.get_logger()
 
 
 class Scheduler:
-    """``run`` is its loop; ``fired`` is called with each run once it is committed."""
+    """``run`` is its loop.
 
-    def __init__(self, storage: Storage, clock: Clock, fired: Callable[[Run], None]) -> None:
+    ``fired`` is called with each run once it is committed, ``withdrawn`` with the id of each one that had to make way.
+    """
+
+    def __init__(
+        self, storage: Storage, clock: Clock, fired: Callable[[Run], None], withdrawn: Callable[[str], None]
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._fired = fired
+        self._withdrawn = withdrawn
         self._known: dict[str, Schedule] = {}
         self._due: list[tuple[datetime, str, int]] = []
         self._horizon: datetime | None = None
@@ -116,7 +119,7 @@ class Scheduler:
         schedules = [s for _, s in self._storage.decoded(SCHEDULES, page.records, schedule_from_record)]
         self._known.clear()
         self._due.clear()
-        last = schedules[-1].next_run_at if schedules and page.next_token else None
+        last = schedules[-1].due_at if schedules and page.next_token else None
         self._horizon = last or until
         for schedule in schedules:
             if schedule.id not in self._broken:
@@ -131,7 +134,7 @@ class Scheduler:
             return
         if known is not None and known.revision > schedule.revision and known.created_at == schedule.created_at:
             return
-        due = None if schedule.paused else schedule.next_run_at
+        due = schedule.due_at
         if due is None or self._horizon is None or due > self._horizon:
             self._known.pop(schedule_id, None)
             return
@@ -152,40 +155,77 @@ class Scheduler:
 
     async def _fire(self, schedules: Sequence[Schedule]) -> None:
         now = self._clock()
-        planned: list[tuple[Schedule, Run, Schedule]] = []
+        try:
+            recent = await self._recent(schedules)
+        except StorageFailed:
+            for schedule in schedules:
+                self._take(schedule.id, schedule)
+            raise
+        planned: list[Firing] = []
+        entries: list[Entry] = []
         for schedule in schedules:
+            if len(entries) >= ENTRIES_AT_ONCE:
+                self._take(schedule.id, schedule)
+                continue
             try:
-                planned.append((schedule, *_firing(schedule, now)))
+                firing = plan_firing(schedule, recent, now)
             except (CronInvalid, ZoneInvalid) as error:  # written by something that accepts more than we do
                 self._broken.add(schedule.id)
                 log.error("schedule skipped", event_name="schedule.broken", schedule_id=schedule.id, error=str(error))
-        entries: list[Entry] = []
-        for schedule, run, following in planned:
-            unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
-            entries.append(Entry(RUNS, "add", run_to_record(run), conditions=[unchanged]))
-            entries.append(
-                Entry(SCHEDULES, "put", schedule_to_record(following), conditions=[at_revision(schedule.revision)])
-            )
+                continue
+            planned.append(firing)
+            entries += firing.entries
         if not entries:
             return
         try:
             outcomes = await self._storage.write(entries, "fire schedules")
         except StorageFailed:
-            for schedule, _, _ in planned:
-                self._take(schedule.id, schedule)
+            for firing in planned:
+                self._take(firing.schedule.id, firing.schedule)
             raise
-        for (_, run, following), made, moved in zip(planned, outcomes[::2], outcomes[1::2], strict=True):
+        start = 0
+        for firing in planned:
+            end = start + len(firing.entries)
+            await self._settle(firing, outcomes[start:end], now)
+            start = end
+
+    async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
+        """The last runs of schedules whose overlap policy asks for them; one message at most."""
+        wanted = {
+            run_id
+            for schedule in schedules
+            if schedule.policy.overlap is not Overlap.ALLOW and not schedule.paused
+            for run_id in schedule.recent
+        }
+        if not wanted:
+            return {}
+        return await self._storage.find_many(RUNS, sorted(wanted), run_from_record, "read last runs")
+
+    async def _settle(self, firing: Firing, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Tell the others what was written, and go on with the schedule as it is now."""
+        for run, made in zip(firing.canceled, outcomes, strict=False):
+            if made.ok:
+                log.info("run canceled", event_name="run.superseded", run_id=run.id, schedule_id=firing.schedule.id)
+                self._withdrawn(run.id)
+        for run, made in zip(firing.runs, outcomes[len(firing.canceled) :], strict=False):
             if made.ok:
                 late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
                 log.info(
                     "schedule fired",
                     event_name="schedule.fired",
-                    schedule_id=following.id,
+                    schedule_id=firing.schedule.id,
                     run_id=run.id,
                     late_s=late_s,
                 )
                 self._fired(run)
-            self._moved(following, moved)
+        moved = outcomes[-1]
+        if not moved.ok and moved.current is None and firing.relies:
+            # A run that it relied on has changed, or the schedule is gone.
+            step = "read schedule"
+            schedule = await self._storage.find(SCHEDULES, firing.schedule.id, schedule_from_record, step)
+            self._take(firing.schedule.id, schedule)
+            return
+        self._moved(firing.following, moved)
 
     def _moved(self, following: Schedule, outcome: Outcome) -> None:
         if outcome.ok:
@@ -197,27 +237,3 @@ class Scheduler:
             self._take(following.id, schedule_from_record(outcome.current))
         except Undecodable as error:
             log.error("schedule skipped", event_name="schedule.broken", schedule_id=following.id, error=str(error))
-
-
-def _firing(schedule: Schedule, now: datetime) -> tuple[Run, Schedule]:
-    """The run for the latest slot that is due, and the schedule moved to the next one."""
-    cron = parse_cron(schedule.cron)
-    first = schedule.next_run_at
-    assert first is not None
-    latest = previous_slot(cron, schedule.timezone, now)
-    slot = latest if latest is not None and latest > first else first
-    run = new_run(
-        ids.scheduled_run(schedule.id, slot),
-        schedule.target,
-        schedule_trigger(schedule.id, slot),
-        now,
-        created_by=schedule.created_by,
-        execution_ref=schedule.execution_ref,
-    )
-    following = replace(
-        schedule,
-        next_run_at=next_slot(cron, schedule.timezone, now),
-        updated_at=now,
-        revision=schedule.revision + 1,
-    )
-    return run, following

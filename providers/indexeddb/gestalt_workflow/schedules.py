@@ -5,16 +5,19 @@ Firing them is the scheduler's; it is told of every change that was committed he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gestalt_sdk.cron import NO_OCCURRENCE, CronInvalid, parse_cron
 from gestalt_sdk.zones import normalise_zone
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, TooMuchContention
+from gestalt_workflow.firing import resumed, with_due_time
 from gestalt_workflow.ids import new_id
-from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Schedule, Target
+from gestalt_workflow.ledger import missed, with_ranges
+from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Schedule, SlotRange, Target
+from gestalt_workflow.policies import PLAIN, Pause, SchedulePolicy, noted_pause, upserted_pause
 from gestalt_workflow.records import SCHEDULES, schedule_from_record, schedule_to_record
 from gestalt_workflow.references import References
 from gestalt_workflow.slots import next_slot
@@ -46,6 +49,8 @@ class ScheduleRequest:
     retarget: bool = False
     retire: str = ""
     created_at: datetime | None = None
+    policy: SchedulePolicy = PLAIN
+    pause: Pause | None = None
 
 
 def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, datetime]:
@@ -89,8 +94,8 @@ class Schedules:
             existing = await self._find(wanted.id, step) if wanted.id else None
             if existing is not None and existing.target.owner != wanted.target.owner and not wanted.retarget:
                 raise OwnedByAnother(KIND, wanted.id, existing.target.owner)
-            schedule = _merged(wanted, existing, now)
-            if await self._put(schedule, existing, step, wanted.retire):
+            schedule, ranges = _merged(wanted, existing, now)
+            if await self._put(schedule, existing, step, ranges, wanted.retire):
                 return schedule
         raise TooMuchContention(step)
 
@@ -104,9 +109,12 @@ class Schedules:
         """All of them, by creation time, then id."""
         return [s async for s in self._storage.scan(SCHEDULES, "created", [], schedule_from_record, "list schedules")]
 
-    async def pause(self, schedule_id: str) -> Schedule:
-        """No more firings; ``next_run_at`` stays visible. Pausing a paused one succeeds."""
-        return await self._update(schedule_id, "pause schedule", lambda s, now: replace(s, paused=True, updated_at=now))
+    async def pause(self, schedule_id: str, pause: Pause | None = None) -> Schedule:
+        """No more firings; ``next_run_at`` stays visible. Pausing a paused one succeeds.
+
+        ``pause`` says why and until when; without it what was known of a paused one stays.
+        """
+        return await self._update(schedule_id, "pause schedule", lambda s, now: (_paused(s, pause, now), []))
 
     async def resume(self, schedule_id: str) -> Schedule:
         """Fire again, from now on: what was missed while paused is not caught up."""
@@ -122,6 +130,7 @@ class Schedules:
             ]
             if retirement is not None:
                 entries.append(retirement[1])
+            entries += with_ranges(existing, missed(existing, self._clock()))[1]
             outcomes = await self._storage.write_alone(entries, step)
             if all(outcome.ok for outcome in outcomes):
                 if retirement is not None:
@@ -133,23 +142,30 @@ class Schedules:
     async def _find(self, schedule_id: str, step: str) -> Schedule | None:
         return await self._storage.find(SCHEDULES, schedule_id, schedule_from_record, step)
 
-    async def _update(self, schedule_id: str, step: str, change: Callable[[Schedule, datetime], Schedule]) -> Schedule:
+    async def _update(
+        self, schedule_id: str, step: str, change: Callable[[Schedule, datetime], tuple[Schedule, list[SlotRange]]]
+    ) -> Schedule:
         for _ in range(ATTEMPTS):
             existing = await self.get(schedule_id)
-            schedule = replace(change(existing, self._clock()), revision=existing.revision + 1)
-            if await self._put(schedule, existing, step):
+            schedule, ranges = change(existing, self._clock())
+            schedule = replace(schedule, revision=existing.revision + 1)
+            if await self._put(schedule, existing, step, ranges):
                 return schedule
         raise TooMuchContention(step)
 
-    async def _put(self, schedule: Schedule, existing: Schedule | None, step: str, retire: str = "") -> bool:
-        """Write it unless somebody else was faster; False then."""
+    async def _put(
+        self, schedule: Schedule, existing: Schedule | None, step: str, ranges: Sequence[SlotRange], retire: str = ""
+    ) -> bool:
+        """Write it, and what became of slots that will not fire, unless somebody else was faster; False then."""
+        unchanged = [] if existing is None else [at_revision(existing.revision, store=SCHEDULES, id=schedule.id)]
+        schedule, noted = with_ranges(schedule, ranges, unchanged)
         condition = absent() if existing is None else at_revision(existing.revision)
         entry = Entry(SCHEDULES, "put", schedule_to_record(schedule), conditions=[condition])
         retirement = await self._references.retirement(retire, schedule.updated_at)
         if retirement is None:
-            outcomes = await self._storage.write([entry], step)
+            outcomes = await self._storage.write([*noted, entry], step)
         else:
-            outcomes = await self._storage.write_alone([replace(entry, required=True), retirement[1]], step)
+            outcomes = await self._storage.write_alone([*noted, replace(entry, required=True), retirement[1]], step)
         if not all(outcome.ok for outcome in outcomes):
             return False
         if retirement is not None:
@@ -158,9 +174,10 @@ class Schedules:
         return True
 
 
-def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -> Schedule:
+def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -> tuple[Schedule, list[SlotRange]]:
+    """The schedule as it is to be, and which of its slots will not fire because of that."""
     if existing is None:
-        return Schedule(
+        schedule = Schedule(
             id=wanted.id or new_id(),
             cron=wanted.cron,
             timezone=wanted.timezone,
@@ -171,25 +188,36 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
             next_run_at=wanted.first_slot,
             created_by=wanted.requested_by,
             execution_ref=wanted.execution_ref,
+            policy=wanted.policy,
+            pause=upserted_pause(wanted.paused, wanted.pause, None, now),
         )
+        return with_due_time(schedule), []
     unchanged = (existing.cron, existing.timezone, existing.paused) == (wanted.cron, wanted.timezone, wanted.paused)
+    unchanged = unchanged and existing.next_run_at is not None
     by_config = wanted.requested_by.subject_id.strip() == CONFIG_SUBJECT
-    return replace(
+    schedule = replace(
         existing,
         cron=wanted.cron,
         timezone=wanted.timezone,
         target=wanted.target,
         paused=wanted.paused,
         updated_at=now,
-        next_run_at=existing.next_run_at if unchanged and existing.next_run_at else wanted.first_slot,
+        next_run_at=existing.next_run_at if unchanged else wanted.first_slot,
         created_by=wanted.requested_by if by_config else existing.created_by,
         execution_ref=wanted.execution_ref,
+        policy=wanted.policy,
+        pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
         revision=existing.revision + 1,
     )
+    return with_due_time(schedule), [] if unchanged else missed(existing, now)
 
 
-def _resumed(schedule: Schedule, now: datetime) -> Schedule:
+def _paused(schedule: Schedule, pause: Pause | None, now: datetime) -> Schedule:
+    known = schedule.pause if schedule.paused else None
+    return with_due_time(replace(schedule, paused=True, updated_at=now, pause=noted_pause(pause, known, now)))
+
+
+def _resumed(schedule: Schedule, now: datetime) -> tuple[Schedule, list[SlotRange]]:
     if not schedule.paused:  # a slot that is due must not be lost by resuming what runs anyway
-        return replace(schedule, updated_at=now)
-    slot = next_slot(parse_cron(schedule.cron), schedule.timezone, now)
-    return replace(schedule, paused=False, updated_at=now, next_run_at=slot)
+        return replace(schedule, updated_at=now), []
+    return resumed(schedule, now + timedelta(microseconds=1), now)

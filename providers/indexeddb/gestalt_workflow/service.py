@@ -17,6 +17,7 @@ from gestalt_workflow.clock import Clock, utc_now
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import AnswerTooLarge, InvalidRequest
 from gestalt_workflow.faults import FAULTS
+from gestalt_workflow.policy_convert import pause_from_proto, run_policy_from_proto, schedule_policy_from_proto
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.signals import Delivery, SignalOrStartRequest
@@ -52,6 +53,7 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 workflow_key=request.workflow_key.strip(),
                 created_by=convert.actor_from_proto(request.created_by),
                 execution_ref=request.execution_ref.strip(),
+                policy=run_policy_from_proto(request.policy, present=request.HasField("policy")),
             )
             return convert.run_to_proto(await self._engine().runs.start(wanted))
 
@@ -117,6 +119,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 retarget=request.retarget,
                 retire=request.retire_execution_ref.strip(),
                 created_at=convert.moved_from_proto(request),
+                policy=schedule_policy_from_proto(request.policy, present=request.HasField("policy")),
+                pause=pause_from_proto(request.pause, present=request.HasField("pause")),
             )
             return convert.schedule_to_proto(await self._engine().schedules.upsert(wanted))
 
@@ -145,7 +149,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
     ) -> pb.BoundWorkflowSchedule:
         async with reporting_faults(context, FAULTS):
             schedule_id = _required(request.schedule_id, "schedule_id")
-            return convert.schedule_to_proto(await self._engine().schedules.pause(schedule_id))
+            pause = pause_from_proto(request.pause, present=request.HasField("pause"))
+            return convert.schedule_to_proto(await self._engine().schedules.pause(schedule_id, pause))
 
     async def ResumeSchedule(
         self, request: pb.ResumeWorkflowProviderScheduleRequest, context: ServerContext
@@ -170,6 +175,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 retarget=request.retarget,
                 retire=request.retire_execution_ref.strip(),
                 created_at=convert.moved_from_proto(request),
+                policy=run_policy_from_proto(request.policy, present=request.HasField("policy")),
+                pause=pause_from_proto(request.pause, present=request.HasField("pause")),
             )
             return convert.trigger_to_proto(await self._engine().triggers.upsert(wanted))
 
@@ -200,7 +207,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
     ) -> pb.BoundWorkflowEventTrigger:
         async with reporting_faults(context, FAULTS):
             trigger_id = _required(request.trigger_id, "trigger_id")
-            return convert.trigger_to_proto(await self._engine().triggers.pause(trigger_id))
+            pause = pause_from_proto(request.pause, present=request.HasField("pause"))
+            return convert.trigger_to_proto(await self._engine().triggers.pause(trigger_id, pause))
 
     async def ResumeEventTrigger(
         self, request: pb.ResumeWorkflowProviderEventTriggerRequest, context: ServerContext

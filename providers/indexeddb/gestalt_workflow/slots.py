@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, time, timedelta
+from enum import IntEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -130,3 +131,63 @@ def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
     seconds = range(1, int((high - low).total_seconds()) + 1)
     place = bisect_left(seconds, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != old)
     return low + timedelta(seconds=seconds[place]) if place < len(seconds) else high
+
+
+def count_slots(cron: Cron, zone_name: str, first: datetime, last: datetime) -> int:
+    """How many slots lie from ``first`` to ``last``, both included; cost is bounded by the days between."""
+    zone = load_zone(zone_name)
+    first, last = first.astimezone(UTC), last.astimezone(UTC)
+    if first > last:
+        return 0
+    end = last.astimezone(zone).date() + _DAY
+    day: date | None = first.astimezone(zone).date() - 2 * _DAY
+    changing: set[datetime] = set()  # two days may share an instant where the clock skips midnight
+    count = 0
+    while day is not None:
+        day = cron.following_day(day, end)
+        if day is None:
+            break
+        if _plain(zone, day):
+            midnight = _midnight(zone, day)
+            low = bisect_left(cron.offsets, _minutes_up(first - midnight))
+            count += max(bisect_right(cron.offsets, (last - midnight) // _MINUTE) - low, 0)
+        else:
+            changing.update(slot for slot in _slots_of_changing_day(cron, zone, day) if first <= slot <= last)
+    return count + len(changing)
+
+
+def last_slots(cron: Cron, zone_name: str, first: datetime, last: datetime, count: int) -> list[datetime]:
+    """The newest slots from ``first`` to ``last``, both included, at most ``count`` of them, ascending."""
+    slots: list[datetime] = []
+    until = last
+    while len(slots) < count:
+        slot = previous_slot(cron, zone_name, until)
+        if slot is None or slot < first:
+            break
+        slots.append(slot)
+        until = slot - timedelta(microseconds=1)
+    return slots[::-1]
+
+
+class Remark(IntEnum):
+    """What a change of the clock does to a slot."""
+
+    NONE = 0
+    FIRST_PASS = 1
+    SECOND_PASS = 2
+    SHIFTED = 3
+
+
+def remark(cron: Cron, zone_name: str, slot: datetime) -> Remark:
+    """Whether the clock shows the slot's local time twice, or skips the local time that was asked for."""
+    local = slot.astimezone(load_zone(zone_name))
+    early, late = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
+    if local.second or local.hour * 60 + local.minute not in cron.offsets or not cron.matches_day(local.date()):
+        return Remark.SHIFTED
+    if early == late:
+        return Remark.NONE
+    return Remark.SECOND_PASS if local.fold else Remark.FIRST_PASS
+
+
+def _minutes_up(span: timedelta) -> int:
+    return -(-span // _MINUTE)

@@ -153,6 +153,13 @@ class Storage:
             ),
         )
 
+    async def page_by_id(
+        self, store: str, range: KeyRange, step: str, *, limit: int = PAGE, token: bytes = b""
+    ) -> Page:
+        """One page of a store by primary key, the greatest first."""
+        found = self._db.store(store)
+        return await self._read(step, lambda: found.page(range=range, limit=limit, token=token, direction="prev"))
+
     async def scan(
         self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
     ) -> AsyncIterator[T]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gestalt_workflow.model import InvocationFailed, Outcome, Run, RunStatus, RunTrigger, Target, TriggerKind
+from gestalt_workflow.policies import RetryOn
 from gestalt_workflow.records import RUN_KEYS, RUNS
 from gestalt_workflow.storage import Condition, Entry
 
@@ -17,6 +18,18 @@ INTERRUPTED = "workflow provider restarted while run was in progress"
 DEFAULT_CANCEL_REASON = "canceled"
 AGEING = timedelta(seconds=10)
 """A run of priority n waits as long as one of priority 0 that came n times this later: none starves."""
+
+REFUSALS = frozenset(
+    {
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "FAILED_PRECONDITION",
+        "UNIMPLEMENTED",
+    }
+)
+"""Status codes of calls that are never retried."""
 
 _KEYED, _PLUGIN, _EVENT_AGENT, _AGENT = 10, 20, 30, 40
 
@@ -54,6 +67,7 @@ def claimed(run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[s
         status_message="",
         rank_at=None,
         batch=batch,
+        attempt=run.attempt + 1,
         revision=run.revision + 1,
     )
 
@@ -64,17 +78,29 @@ def unclaimed(run: Run, now: datetime) -> Run:
         _without_claim(run),
         status=RunStatus.PENDING,
         started_at=None,
+        attempt=max(run.attempt - 1, 0),
         rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+    )
+
+
+def released(run: Run, now: datetime) -> Run:
+    """Into the queue: what it was held back for has come."""
+    return replace(
+        run,
+        not_before=None,
+        blocked_by="",
+        rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+        revision=run.revision + 1,
     )
 
 
 def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
     """After an invocation: semantics.md 18.5."""
     if isinstance(outcome, InvocationFailed):
-        return _ended(run, RunStatus.FAILED, now, outcome.message)
+        return _failed(run, outcome.message, _kind(outcome), now)
     if not outcome.succeeded:
         message = f"workflow operation returned status {outcome.status}"
-        return replace(_ended(run, RunStatus.FAILED, now, message), result_body=outcome.body)
+        return replace(_failed(run, message, _kind(outcome), now), result_body=outcome.body)
     waiting = run.waiting - len(run.batch)
     if waiting > 0:
         return replace(
@@ -84,14 +110,16 @@ def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
             status_message="",
             result_body=outcome.body,
             waiting=waiting,
+            attempt=0,
             rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
         )
     return replace(_ended(run, RunStatus.SUCCEEDED, now, ""), result_body=outcome.body, waiting=0)
 
 
 def interrupted(run: Run, now: datetime) -> Run:
-    """Its process has gone, nobody knows how far it came: it is never executed again."""
-    return replace(_ended(run, RunStatus.FAILED, now, INTERRUPTED), stale=True)
+    """Its process has gone, nobody knows how far it came: it is not executed again, unless its policy asks for it."""
+    after = _failed(run, INTERRUPTED, RetryOn.INTERRUPTED, now)
+    return replace(after, stale=True) if after.status.terminal else after
 
 
 def canceled(run: Run, reason: str, now: datetime) -> Run:
@@ -112,9 +140,43 @@ def key_release(run: Run) -> list[Entry]:
     return [Entry(RUN_KEYS, "delete", id=run.key_row, conditions=conditions)]
 
 
+def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
+    """Failed for good, or held back until its next attempt."""
+    retry = run.policy.retry
+    if retry is None or kind not in retry.retry_on or run.attempt >= retry.max_attempts:
+        if retry is not None and run.attempt > 1:
+            message = f"{message} (attempt {run.attempt} of {retry.max_attempts})"
+        return _ended(run, RunStatus.FAILED, now, message)
+    return replace(
+        _without_claim(run),
+        status=RunStatus.PENDING,
+        completed_at=None,
+        status_message=f"{message} (attempt {run.attempt} of {retry.max_attempts})",
+        not_before=now + retry.delay(run.attempt),
+    )
+
+
+def _kind(outcome: Outcome) -> RetryOn | None:
+    """Which kind of failure that is, None for a refusal: asking again would not help."""
+    if isinstance(outcome, InvocationFailed):
+        if outcome.timed_out:
+            return RetryOn.TIMEOUT
+        return None if outcome.code in REFUSALS else RetryOn.CALL_FAILED
+    return RetryOn.SERVER_ERROR if outcome.status >= 500 or outcome.status in (408, 429) else RetryOn.CLIENT_ERROR
+
+
 def _ended(run: Run, status: RunStatus, now: datetime, message: str) -> Run:
     return replace(_without_claim(run), status=status, completed_at=now, status_message=message)
 
 
 def _without_claim(run: Run) -> Run:
-    return replace(run, owner="", lease=None, rank_at=None, batch=(), revision=run.revision + 1)
+    return replace(
+        run,
+        owner="",
+        lease=None,
+        rank_at=None,
+        not_before=None,
+        blocked_by="",
+        batch=(),
+        revision=run.revision + 1,
+    )

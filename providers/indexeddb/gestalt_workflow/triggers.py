@@ -17,6 +17,7 @@ from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother, TooMuchContention
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMatch, EventTrigger, Target
+from gestalt_workflow.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
 from gestalt_workflow.records import TRIGGER_TYPES, TRIGGERS, trigger_from_record, trigger_to_record
 from gestalt_workflow.references import References
 from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision
@@ -39,6 +40,8 @@ class TriggerRequest:
     retarget: bool = False
     retire: str = ""
     created_at: datetime | None = None
+    policy: RunPolicy = PLAIN_RUN
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,23 @@ class Triggers:
         found = await self._find(trigger_id, "get event trigger")
         if found is None:
             raise ObjectNotFound(KIND, trigger_id)
-        return found
+        return found.at(self._clock())
 
     async def list_all(self) -> list[EventTrigger]:
         """All of them, by creation time, then id."""
-        step = "list event triggers"
-        return [t async for t in self._storage.scan(TRIGGERS, "created", [], trigger_from_record, step)]
+        step, now = "list event triggers", self._clock()
+        return [t.at(now) async for t in self._storage.scan(TRIGGERS, "created", [], trigger_from_record, step)]
 
-    async def pause(self, trigger_id: str) -> EventTrigger:
-        return await self._update(trigger_id, "pause event trigger", lambda t: replace(t, paused=True))
+    async def pause(self, trigger_id: str, pause: Pause | None = None) -> EventTrigger:
+        """No more matches; ``pause`` says why and until when, without it what was known of a paused one stays."""
+        return await self._update(
+            trigger_id,
+            "pause event trigger",
+            lambda t: replace(t, paused=True, pause=noted_pause(pause, t.pause if t.paused else None, self._clock())),
+        )
 
     async def resume(self, trigger_id: str) -> EventTrigger:
-        return await self._update(trigger_id, "resume event trigger", lambda t: replace(t, paused=False))
+        return await self._update(trigger_id, "resume event trigger", lambda t: replace(t, paused=False, pause=None))
 
     async def delete(self, trigger_id: str, retire: str = "") -> None:
         step = "delete event trigger"
@@ -184,6 +192,8 @@ def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime
             paused=wanted.paused,
             created_by=wanted.requested_by,
             execution_ref=wanted.execution_ref,
+            policy=wanted.policy,
+            pause=upserted_pause(wanted.paused, wanted.pause, None, now),
         )
     by_config = wanted.requested_by.subject_id.strip() == CONFIG_SUBJECT
     return replace(
@@ -194,5 +204,7 @@ def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime
         updated_at=now,
         created_by=wanted.requested_by if by_config else existing.created_by,
         execution_ref=wanted.execution_ref,
+        policy=wanted.policy,
+        pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
         revision=existing.revision + 1,
     )

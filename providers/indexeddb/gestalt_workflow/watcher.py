@@ -1,7 +1,7 @@
 """Looking for what other processes left in the database: at most one message a second, however much is stored.
 
 What this process does itself it knows without looking. The rounds take turns: runs that wait, claims whose process has
-gone, schedules that another process changed.
+gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import cycle
 
 import structlog
 
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.dispatcher import Dispatcher
 from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.ledger import Ledger
 from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import READY, RUNS
 from gestalt_workflow.recovery import SWEEP_EVERY, Recovery
 from gestalt_workflow.scheduler import Scheduler
 from gestalt_workflow.storage import Storage
+from gestalt_workflow.waiting_room import WaitingRoom
 
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
+TRIM_EVERY = timedelta(minutes=15)
 
 log = structlog.get_logger()
 
@@ -35,6 +39,8 @@ class Watcher:
         dispatcher: Dispatcher,
         scheduler: Scheduler,
         recovery: Recovery,
+        room: WaitingRoom,
+        ledger: Ledger,
         every: timedelta,
         clock: Clock,
     ) -> None:
@@ -43,13 +49,17 @@ class Watcher:
         self._dispatcher = dispatcher
         self._scheduler = scheduler
         self._recovery = recovery
+        self._room = room
+        self._ledger = ledger
         self._every_s = max(every, SHORTEST).total_seconds()
         self._clock = clock
 
     async def run(self) -> None:
         await self._attempt(self._sweep)
         self._dispatcher.wake()
-        swept = reloaded = self._clock()
+        swept = reloaded = trimmed = self._clock()
+        runs = [self._look_for_runs] * 4
+        rounds = cycle([*runs, self._room.look_for_later, *runs, self._room.look_for_blocked])
         while True:
             await self._sleep()
             now = self._clock()
@@ -63,8 +73,11 @@ class Watcher:
             elif not timedelta() <= now - reloaded < RELOAD_EVERY:
                 reloaded = now
                 self._scheduler.reload()
+            elif not timedelta() <= now - trimmed < TRIM_EVERY:
+                trimmed = now
+                await self._attempt(self._trim)
             else:
-                await self._attempt(self._look_for_runs)
+                await self._attempt(next(rounds))
 
     async def _sleep(self) -> None:
         try:
@@ -77,6 +90,9 @@ class Watcher:
     async def _sweep(self) -> None:
         await self._dispatcher.settle_crashed()
         await self._recovery.sweep(self._dispatcher.busy)
+
+    async def _trim(self) -> None:
+        await self._ledger.trim()
 
     async def _look_for_runs(self) -> None:
         if self._storage.batched:

@@ -20,12 +20,15 @@ from gestalt_sdk.indexeddb.errors import (
     StoreUnavailable,
     TransactionFailed,
 )
+from gestalt_sdk.streamed import CallNumberTaken, StreamUnserved
 from gestalt_sdk.zones import ZoneInvalid
 
 CLIENT_FAULTS: FaultTable = {
     EnvironmentUnusable: Fault("ENVIRONMENT_UNUSABLE", StatusCode.FAILED_PRECONDITION, 503),
     ServiceUnavailable: Fault("SERVICE_UNAVAILABLE", StatusCode.UNAVAILABLE, 503),
     ServiceRefused: Fault("SERVICE_REFUSED", StatusCode.INTERNAL, 500),
+    StreamUnserved: Fault("STREAM_UNSERVED", StatusCode.UNIMPLEMENTED, 501),
+    CallNumberTaken: Fault("CALL_NUMBER_TAKEN", StatusCode.INVALID_ARGUMENT, 400),
     NotFound: Fault("RECORD_NOT_FOUND", StatusCode.NOT_FOUND, 404),
     AlreadyExists: Fault("RECORD_EXISTS", StatusCode.ALREADY_EXISTS, 409),
     ConditionFailed: Fault("CONDITION_FAILED", StatusCode.ABORTED, 409),

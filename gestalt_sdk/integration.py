@@ -1,17 +1,23 @@
-"""The IntegrationProvider service in front of a ``Plugin`` (contract.md 1.3, 4.5)."""
+"""The IntegrationProvider service in front of a ``Plugin`` (contract.md 1.3, 4.5).
+
+``PluginDispatch``, beside it, executes operations on one stream that carries many in a message.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 import orjson
 import structlog
 from google.protobuf.empty_pb2 import Empty
+from google.rpc import status_pb2
 
 from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.lifecycle import PROTOCOL_VERSION, refuse, require_version
@@ -25,17 +31,38 @@ from gestalt_sdk.plugin import (
     SubjectRejected,
 )
 from gestalt_sdk.request import Request
+from gestalt_sdk.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.values import from_struct, from_timestamp
 
 SERVICE = "gestalt.provider.v1.IntegrationProvider"
+DISPATCH_SERVICE = "gestalt.extension.v1.PluginDispatch"
 
 log = structlog.get_logger()
 
 
 def register(plugin: Plugin, server: grpc.aio.Server) -> Sequence[str]:
-    """Add the plugin's service to the server; returns its name."""
-    plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(IntegrationServicer(plugin), server)
-    return [SERVICE]
+    """Add the plugin's services to the server; returns their names."""
+    servicer = IntegrationServicer(plugin)
+    plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(servicer, server)
+    ext_grpc.add_PluginDispatchServicer_to_server(DispatchServicer(servicer, plugin.ending_event), server)
+    return [SERVICE, DISPATCH_SERVICE]
+
+
+class DispatchServicer(ext_grpc.PluginDispatchServicer):
+    def __init__(self, servicer: IntegrationServicer, ending: asyncio.Event) -> None:
+        self._execute = servicer.execute
+        self._ending = ending
+
+    async def Dispatch(self, requests: AsyncIterator[ext.PluginCalls], context: ServerContext) -> None:
+        try:
+            await answer_calls(requests, context, ext.PluginResults, self._execute, _status, self._ending)
+        except CallNumberTaken as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+
+def _status(error: Exception) -> status_pb2.Status:
+    log.error("call failed", event_name="rpc.failed", exc_info=error)
+    return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="internal error")
 
 
 class IntegrationServicer(plugin_pb2_grpc.IntegrationProviderServicer):
@@ -69,6 +96,10 @@ class IntegrationServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         return pb.StartProviderResponse(protocol_version=PROTOCOL_VERSION)
 
     async def Execute(self, request: pb.ExecuteRequest, context: ServerContext) -> pb.OperationResult:
+        return await self.execute(request)
+
+    async def execute(self, request: pb.ExecuteRequest) -> pb.OperationResult:
+        """Every failure of an operation is a result."""
         bound = self._operations.get(request.operation)
         if bound is None:
             return _failed(404, f"unknown operation {request.operation!r}")

@@ -55,6 +55,8 @@ class Provider:
         """Channels to the services that the host gives this process; closed after ``close``."""
         self.configured_event = asyncio.Event()
         """Set by the runtime when ``configure`` has succeeded; gRPC health reports SERVING from then on."""
+        self.ending_event = asyncio.Event()
+        """Set by the runtime after ``drain``: streams that would stay open end, calls that run are still answered."""
 
     def indexeddb(self, binding: str = "") -> IndexedDB:
         """The client of the IndexedDB service that the host gives this process; nothing is dialled before its use.

@@ -123,6 +123,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
         await _drain(provider, stopping)
     finally:
         stopping.close()
+        provider.ending_event.set()
         await server.stop(ORPHAN_GRACE_S if stopping.orphaned else STOP_GRACE_S)
         await provider.close()
         await provider.host_channels.close()

@@ -17,6 +17,8 @@ from google.rpc import status_pb2
 
 from gestalt_sdk.errors import GestaltError, ServiceRefused
 
+STREAMED_BYTES = 256 * 1024
+"""A bigger request is to be a call of its own: on the stream it would hold up those behind it."""
 MESSAGE_BYTES = 1024 * 1024
 """A message takes no further call or result beyond this size; one that is bigger travels alone."""
 RESULT_LIMIT_BYTES = 60 * 1024 * 1024
@@ -49,16 +51,19 @@ class _Call:
 class StreamedCalls:
     """The calling side. Opens the stream with the first call, and again, when it broke, with the next one.
 
-    A call that waits for the stream to open is not yet sent: it waits as long as it takes, and goes out on the next
-    one. A call that was sent on a stream that broke fails: nobody knows what became of it.
+    A call that was sent on a stream that broke fails: nobody knows what became of it. One that was not yet sent goes
+    out on the next stream. Nothing is left behind when the channel is closed.
     """
 
-    def __init__(self, open_stream: Callable[[], Any], calls_type: Callable[[], Any]) -> None:
+    def __init__(self, open_stream: Callable[[], Any], calls_type: Callable[[], Any], *, patient: bool) -> None:
         """
         Args:
-            open_stream: Begins the bidirectional call; it waits for a peer that is not there.
+            open_stream: Begins the bidirectional call.
             calls_type: Message class with ``calls`` (``call_id``, ``request``) and ``cancellations``.
+            patient: Calls wait for a peer that is not there as long as it takes; ``open_stream`` must do so too.
+                Otherwise they are given back as ``StreamUnserved``, for the plain call to find out why.
         """
+        self._patient = patient
         self._open_stream = open_stream
         self._calls_type = calls_type
         self._numbers = 0
@@ -84,7 +89,7 @@ class StreamedCalls:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._unsent[number] = _Call(number, request, answer)
         self._wake.set()
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="streamed calls")
         try:
             return await answer
@@ -104,12 +109,9 @@ class StreamedCalls:
         self._give_back()
 
     async def _run(self) -> None:
-        """Keep a stream while there is something to send or to wait for."""
+        """Keep a stream until it breaks, and open another one while there is something to send."""
         delay_s = REOPEN_FIRST_S
-        while self.served:
-            while not self._unsent:
-                self._wake.clear()
-                await self._wake.wait()
+        while self.served and self._unsent:
             opened = False
             try:
                 stream = self._open_stream()
@@ -127,16 +129,22 @@ class StreamedCalls:
                     if code is not grpc.StatusCode.UNIMPLEMENTED and _RELAY_REFUSAL not in text:
                         log.warning("calls travel one by one", event_name="stream.refused", code=code.name, error=text)
                 self._fail_sent(text or "the stream broke")
-            except (Exception, asyncio.CancelledError) as error:
+            except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
+                self._fail_sent("the channel was closed")
+                break
+            except Exception as error:
                 # A bug, or a message that cannot be encoded: who waits must learn of it.
                 log.exception("stream failed", event_name="stream.failed")
                 self._fail_sent(f"the stream failed: {error}")
-            if not opened and self.served:
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, REOPEN_LIMIT_S)
+            if opened or not self.served:
+                continue
+            if not self._patient:
+                break
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, REOPEN_LIMIT_S)
         self._give_back()
 
     async def _opened(self, stream: Any) -> bool:
@@ -226,10 +234,12 @@ async def answer_calls(
     results_type: Callable[[], Any],
     handle: Callable[[Any], Awaitable[Any]],
     status_of: Callable[[Exception], status_pb2.Status],
+    ending: asyncio.Event | None = None,
 ) -> None:
     """The serving side, until the peer ends the stream; calls that run then are cancelled.
 
     Args:
+        ending: Once it is set, no call is taken any more, and the stream ends when those that run are answered.
         results_type: Message class with ``results`` (``call_id``, ``response`` or ``status``).
         handle: Executes one request.
         status_of: What a failure of ``handle`` is told as.
@@ -238,17 +248,25 @@ async def answer_calls(
     """
     answers = _Answers(peer, results_type, handle, status_of)
     await peer.write(results_type())
+    reader = asyncio.create_task(answers.read(requests), name="streamed calls reader")
     writer = asyncio.create_task(answers.write(), name="streamed results writer")
+    stop = asyncio.create_task(_asked(ending), name="streamed calls ending")
     try:
-        async for message in requests:
-            for number in message.cancellations:
-                answers.cancel(number)
-            for call in message.calls:
-                answers.begin(call.call_id, call.request)
+        await asyncio.wait((reader, stop), return_when=asyncio.FIRST_COMPLETED)
+        if reader.done():
+            reader.result()
+        else:
+            await answers.answered()
+            await writer
     finally:
-        writer.cancel()
+        for task in (reader, writer, stop):
+            task.cancel()
         await answers.end()
-        await asyncio.gather(writer, return_exceptions=True)
+        await asyncio.gather(reader, writer, stop, return_exceptions=True)
+
+
+async def _asked(ending: asyncio.Event | None) -> None:
+    await (ending or asyncio.Event()).wait()
 
 
 class CallNumberTaken(GestaltError):
@@ -274,6 +292,14 @@ class _Answers:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._ready: list[tuple[int, Any, status_pb2.Status | None]] = []
         self._wake = asyncio.Event()
+        self._last = False
+
+    async def read(self, requests: AsyncIterable[Any]) -> None:
+        async for message in requests:
+            for number in message.cancellations:
+                self.cancel(number)
+            for call in message.calls:
+                self.begin(call.call_id, call.request)
 
     def begin(self, number: int, request: Any) -> None:
         if number in self._tasks:
@@ -286,6 +312,12 @@ class _Answers:
             task.cancel()
             self._cancelled.add(task)
             task.add_done_callback(self._cancelled.discard)
+
+    async def answered(self) -> None:
+        """Wait for the calls that run; ``write`` returns when their answers are on their way."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._last = True
+        self._wake.set()
 
     async def end(self) -> None:
         tasks = [*self._tasks.values(), *self._cancelled]
@@ -318,6 +350,8 @@ class _Answers:
             self._wake.clear()
             while self._ready:
                 await self._peer.write(self._next_message())
+            if self._last:
+                return
 
     def _next_message(self) -> Any:
         message, size, taken = self._results_type(), 0, 0

@@ -1,15 +1,22 @@
-"""The host's client of one plugin process: IntegrationProvider.Execute with its request context (contract.md 4.5)."""
+"""The host's client of one plugin process: IntegrationProvider.Execute with its request context (contract.md 4.5).
+
+Operations share one stream (extension PluginDispatch) with a plugin that serves it, and are calls of their own with any
+other.
+"""
 
 from __future__ import annotations
 
 import grpc
 
-from gestalt_host.errors import PluginUnavailable, ProviderRefused, quoted
+from gestalt_host.errors import HostError, PluginUnavailable, ProviderRefused, quoted
 from gestalt_host.invocation.model import Execution, OperationResult, Payload
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
+from gestalt_sdk.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
 from gestalt_sdk.values import to_struct
 
 READY_WAIT_S = 10.0
@@ -22,6 +29,7 @@ class PluginClient:
     def __init__(self, link: ProviderLink, *, base_url: str = "") -> None:
         self._link = link
         self._execute = plugin_pb2_grpc.IntegrationProviderStub(link.channel).Execute
+        self._stream = StreamedCalls(ext_grpc.PluginDispatchStub(link.channel).Dispatch, ext.PluginCalls, patient=False)
         self._base_url = base_url.rstrip("/")
 
     async def execute(self, execution: Execution) -> OperationResult:
@@ -48,13 +56,28 @@ class PluginClient:
         except (TimeoutError, GestaltError) as error:
             raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
         try:
-            result = await self._execute(request)
+            result = await self._send(request)
+        except CallFailed as error:
+            raise self._failed(error.code, str(error)) from error
         except grpc.aio.AioRpcError as error:
-            code: grpc.StatusCode = error.code()
-            if code is grpc.StatusCode.UNAVAILABLE:
-                raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
-            raise ProviderRefused(code.name, error.details() or f"integration answered {code.name}") from error
+            raise self._failed(error.code().name, error.details() or "") from error
         return OperationResult(result.status, result.body)
+
+    async def _send(self, request: pb.ExecuteRequest) -> pb.OperationResult:
+        result: pb.OperationResult
+        if self._stream.served and request.ByteSize() <= STREAMED_BYTES:
+            try:
+                result = await self._stream.call(request)
+                return result
+            except StreamUnserved:
+                pass
+        result = await self._execute(request)
+        return result
+
+    def _failed(self, code: str, text: str) -> HostError:
+        if code == grpc.StatusCode.UNAVAILABLE.name:
+            return PluginUnavailable(f"integration {quoted(self._link.name)} is not available")
+        return ProviderRefused(code, text or f"integration answered {code}")
 
     def _fill_context(self, context: pb.RequestContext, execution: Execution) -> None:
         actor, used, access = execution.subject, execution.credential, execution.access

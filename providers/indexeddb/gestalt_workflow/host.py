@@ -15,12 +15,9 @@ from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET, Address, service_addre
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.streamed import CallFailed, StreamedCalls, StreamUnserved
+from gestalt_sdk.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
 from gestalt_workflow.convert import invocation_to_proto
 from gestalt_workflow.model import InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal
-
-STREAMED_BYTES = 256 * 1024
-"""A bigger request is a call of its own: on the stream it would hold up those behind it."""
 
 
 class WorkflowHost:
@@ -33,7 +30,7 @@ class WorkflowHost:
         self._channel = open_channel(address or service_address(WORKFLOW_HOST_SOCKET))
         self._stub = workflow_pb2_grpc.WorkflowHostStub(self._channel)
         dispatch = ext_grpc.WorkflowDispatchStub(self._channel).Dispatch
-        self._stream = StreamedCalls(lambda: dispatch(wait_for_ready=True), ext.DispatchCalls)
+        self._stream = StreamedCalls(lambda: dispatch(wait_for_ready=True), ext.DispatchCalls, patient=True)
 
     async def invoke(self, run: Run, signals: Sequence[Signal], reference: Reference | None) -> Outcome:
         """Have the host run the target. Waits for the answer however long it takes; cancel to give up.
@@ -46,13 +43,13 @@ class WorkflowHost:
                 response = await self._stream.call(request)
                 return InvocationResult(response.status, response.body)
             except CallFailed as error:
-                return InvocationFailed(_status_text(error.code, str(error)))
+                return InvocationFailed(_status_text(error.code, str(error)), error.code)
             except StreamUnserved:
                 pass
         try:
             response = await self._stub.InvokeOperation(request, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
-            return InvocationFailed(_status_text(error.code().name, error.details() or ""))
+            return InvocationFailed(_status_text(error.code().name, error.details() or ""), error.code().name)
         return InvocationResult(response.status, response.body)
 
     async def close(self) -> None:

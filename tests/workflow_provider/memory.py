@@ -185,6 +185,10 @@ class MemoryIndex:
             raise NotFound("key not found")
         return rows[0][1]
 
+    async def count(self, *values: Any, range: KeyRange | None = None) -> int:
+        await self._client._message("index_count")
+        return len(self._rows(values, range))
+
     async def page(
         self,
         *values: Any,
@@ -207,7 +211,19 @@ class MemoryIndex:
     def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[tuple[list[Any], str, Record]]:
         rows = self._client.database.indexed(self._store, self._name)
         rows = [row for row in rows if row[0][: len(values)] == list(values)]
-        return [row for row in rows if _within(range, row[0][0])] if range is not None else rows
+        if range is None:
+            return rows
+        return [row for row in rows if _inside(range, row[0])]
+
+
+def _inside(range: KeyRange, key: list[Any]) -> bool:
+    """Whether the whole index key lies in the range; a scalar bound counts as a key of one part."""
+    lower, upper = (
+        bound if bound is None or isinstance(bound, list) else [bound] for bound in (range.lower, range.upper)
+    )
+    above = lower is None or (key > lower if range.lower_open else key >= lower)
+    below = upper is None or (key < upper if range.upper_open else key <= upper)
+    return above and below
 
 
 def _within(range: KeyRange | None, key: Any) -> bool:

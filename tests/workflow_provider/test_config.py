@@ -26,6 +26,9 @@ def test_defaults() -> None:
         ({"workerCount": "4"}, "workerCount"),
         ({"workerCount": 1.5}, "workerCount"),
         ({"workerCount": True}, "workerCount"),
+        ({"maxResultBytes": "1M"}, "maxResultBytes"),
+        ({"maxResultBytes": 16 * 1024 * 1024 + 1}, "maxResultBytes"),
+        ({"maxListBytes": 64 * 1024 * 1024}, "maxListBytes"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_value(config: dict[str, Any], key: str) -> None:

@@ -189,7 +189,7 @@ class WorkflowRunTrigger(_message.Message):
     def __init__(self, manual: _Optional[_Union[WorkflowManualTrigger, _Mapping]] = ..., schedule: _Optional[_Union[WorkflowScheduleTrigger, _Mapping]] = ..., event: _Optional[_Union[WorkflowEventTriggerInvocation, _Mapping]] = ...) -> None: ...
 
 class BoundWorkflowRun(_message.Message):
-    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by", "attempt", "policy", "not_before", "waits_for_run_id")
+    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by", "result_truncated", "attempt", "policy", "not_before", "waits_for_run_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,7 @@ class BoundWorkflowRun(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_KEY_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
+    RESULT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
@@ -220,11 +221,12 @@ class BoundWorkflowRun(_message.Message):
     execution_ref: str
     workflow_key: str
     published_by: WorkflowActor
+    result_truncated: int
     attempt: int
     policy: _policies_pb2.RunPolicy
     not_before: _timestamp_pb2.Timestamp
     waits_for_run_id: str
-    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., result_truncated: _Optional[int] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ...) -> None: ...
 
 class BoundWorkflowSchedule(_message.Message):
     __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref", "policy", "pause")
@@ -373,12 +375,14 @@ class ListWorkflowProviderRunsResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[BoundWorkflowRun, _Mapping]]] = ...) -> None: ...
 
 class CancelWorkflowProviderRunRequest(_message.Message):
-    __slots__ = ("run_id", "reason")
+    __slots__ = ("run_id", "reason", "canceled_by")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CANCELED_BY_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     reason: str
-    def __init__(self, run_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    canceled_by: WorkflowActor
+    def __init__(self, run_id: _Optional[str] = ..., reason: _Optional[str] = ..., canceled_by: _Optional[_Union[WorkflowActor, _Mapping]] = ...) -> None: ...
 
 class SignalWorkflowProviderRunRequest(_message.Message):
     __slots__ = ("run_id", "signal")

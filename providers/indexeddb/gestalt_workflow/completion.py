@@ -19,6 +19,7 @@ from gestalt_workflow.errors import StorageFailed, StorageUnavailable
 from gestalt_workflow.model import InvocationResult, Outcome, Run, RunStatus, Signal
 from gestalt_workflow.records import RUNS, SIGNALS, run_from_record, run_to_record, signal_to_record
 from gestalt_workflow.storage import Condition, Entry, Storage, at_revision
+from gestalt_workflow.timeline import cut
 
 STEP = "complete run"
 
@@ -28,18 +29,26 @@ log = structlog.get_logger()
 class Completions:
     """``recorded`` is called with each run as it was written."""
 
-    def __init__(self, storage: Storage, clock: Clock, recorded: Callable[[Run], None] = lambda run: None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        max_result_bytes: int,
+        recorded: Callable[[Run], None] = lambda run: None,
+    ) -> None:
         self._storage = storage
         self._recorded = recorded
         self._clock = clock
+        self._max_result_bytes = max_result_bytes
 
     async def record(self, run: Run, signals: Sequence[Signal], outcome: Outcome) -> Run | None:
         """Write the outcome of the claimed run; the run as written, or None when its claim was gone."""
         claim = (run.owner, run.epoch)
+        outcome, whole_bytes = shortened(outcome, self._max_result_bytes)
         backoff = Backoff(first_s=0.05, limit_s=5)
         while True:
             try:
-                after = transitions.completed(run, outcome, self._clock())
+                after = _marked(transitions.completed(run, outcome, self._clock()), outcome, whole_bytes)
                 written, current = await self._write(run, after, signals, outcome)
                 if written:
                     self._recorded(after)
@@ -79,6 +88,27 @@ class Completions:
         if written.ok:
             return True, None
         return False, run_from_record(written.current) if written.current is not None else None
+
+
+def shortened(outcome: Outcome, limit_bytes: int) -> tuple[Outcome, int]:
+    """The outcome with its body cut at a character boundary, and the size in bytes that it had; 0 when it is whole."""
+    if not isinstance(outcome, InvocationResult) or len(outcome.body) * 4 <= limit_bytes:
+        return outcome, 0
+    whole_bytes = len(outcome.body.encode())
+    if whole_bytes <= limit_bytes:
+        return outcome, 0
+    return replace(outcome, body=cut(outcome.body, limit_bytes)), whole_bytes
+
+
+def _marked(run: Run, outcome: Outcome, whole_bytes: int) -> Run:
+    """The run after an invocation, saying so when its result is only the beginning of one."""
+    if not whole_bytes:
+        answered = isinstance(outcome, InvocationResult)
+        return replace(run, result_truncated=0) if answered and run.result_truncated else run
+    kept_bytes = len(run.result_body.encode())
+    note = f"result cut to {kept_bytes} of {whole_bytes} bytes"
+    message = f"{run.status_message}; {note}" if run.status_message else note
+    return replace(run, result_truncated=whole_bytes, status_message=message)
 
 
 def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:

@@ -10,7 +10,10 @@ from gestalt_sdk.durations import DurationInvalid, parse_duration
 from gestalt_workflow.errors import InvalidConfiguration
 
 _FORM = "a duration such as 500ms, 1m30s or 10m"
-_KEYS = ("pollInterval", "workerCount", "runClaimTTL", "runClaimRenewEvery")
+_KEYS = ("pollInterval", "workerCount", "runClaimTTL", "runClaimRenewEvery", "maxResultBytes", "maxListBytes")
+_MIB = 1024 * 1024
+_MOST_RESULT_BYTES = 16 * _MIB
+_MOST_LIST_BYTES = 63 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Config:
         worker_count: Runs that it invokes at once.
         claim_ttl: How long a claim holds without renewal.
         claim_renew_every: How often all claims are renewed.
+        max_result_bytes: Longer results are cut.
+        max_list_bytes: Lists that are longer are refused; pages are not.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -29,6 +34,8 @@ class Config:
     worker_count: int = 4
     claim_ttl: timedelta = timedelta(minutes=10)
     claim_renew_every: timedelta = timedelta(minutes=10) / 3
+    max_result_bytes: int = _MIB
+    max_list_bytes: int = _MOST_LIST_BYTES
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -44,12 +51,14 @@ def read_config(values: dict[str, Any]) -> Config:
     ttl = _duration(values, "runClaimTTL", default.claim_ttl, problems)
     renew = _duration(values, "runClaimRenewEvery", ttl / 3, problems)
     workers = _count(values, "workerCount", default.worker_count, problems)
+    result_bytes = _count(values, "maxResultBytes", default.max_result_bytes, problems, most=_MOST_RESULT_BYTES)
+    list_bytes = _count(values, "maxListBytes", default.max_list_bytes, problems, most=_MOST_LIST_BYTES)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
         renew = ttl / 3
     unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
-    return Config(poll, workers, ttl, renew, tuple(unknown))
+    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, tuple(unknown))
 
 
 def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
@@ -64,11 +73,13 @@ def _duration(values: dict[str, Any], key: str, default: timedelta, problems: li
     return duration if duration > timedelta() else default
 
 
-def _count(values: dict[str, Any], key: str, default: int, problems: list[str]) -> int:
+def _count(values: dict[str, Any], key: str, default: int, problems: list[str], *, most: int | None = None) -> int:
     value = values.get(key)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
         problems.append(f"{key} is {value!r}; expected a whole number such as 4")
         return default
+    if most is not None and value > most:
+        problems.append(f"{key} is {value!r}; expected at most {most}")
     return int(value) if value > 0 else default

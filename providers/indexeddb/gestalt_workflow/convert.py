@@ -22,6 +22,7 @@ from gestalt_workflow.model import (
     RunTrigger,
     Schedule,
     Signal,
+    Target,
     TriggerKind,
 )
 from gestalt_workflow.policy_convert import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
@@ -47,6 +48,11 @@ def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
 
 def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
     return pb.BoundWorkflowTarget.FromString(data)
+
+
+def operation_of(target: Target) -> str:
+    """Operation of a plugin target, blank for an agent."""
+    return "" if target.is_agent else target_to_proto(target.data).plugin.operation
 
 
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
@@ -90,7 +96,7 @@ def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
     message = pb.WorkflowRunTrigger()
     message.event.trigger_id = trigger_id
     message.event.event.MergeFromString(event.data)
-    return RunTrigger(TriggerKind.EVENT, message.SerializeToString(deterministic=True))
+    return RunTrigger(TriggerKind.EVENT, message.SerializeToString(deterministic=True), trigger_id=trigger_id)
 
 
 _MANUAL = RunTrigger(TriggerKind.MANUAL, pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger()).SerializeToString())
@@ -155,6 +161,7 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
         policy=run_policy_to_proto(run.policy),
         not_before=to_timestamp(run.not_before) if run.not_before else None,
         waits_for_run_id=run.blocked_by,
+        result_truncated=run.result_truncated,
     )
 
 

@@ -20,7 +20,9 @@ from gestalt_workflow.format import prepare_database
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.identity import new_owner
 from gestalt_workflow.ledger import Ledger
+from gestalt_workflow.lists import Lists
 from gestalt_workflow.model import Run
+from gestalt_workflow.queries import Queries
 from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
@@ -70,7 +72,7 @@ class Engine:
             self.queue,
             self.references,
             self.recovery,
-            Completions(self.storage, clock, self._recorded),
+            Completions(self.storage, clock, config.max_result_bytes, self._recorded),
             host,
             self.owner,
             config,
@@ -86,6 +88,8 @@ class Engine:
         self.triggers = Triggers(self.storage, self.references, clock)
         self.runs = Runs(self.storage, self.triggers, self.recovery, self.dispatcher, clock)
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
+        self.queries = Queries(self.storage)
+        self.lists = Lists(self.storage, config.max_list_bytes)
         self._watcher = Watcher(
             self.storage,
             self.queue,

@@ -182,6 +182,7 @@ class RunTrigger:
     data: bytes
     schedule_id: str = ""
     slot: datetime | None = None
+    trigger_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,8 @@ class Run:
         next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
         batch: Signals handed to the invocation under way.
         stale: It failed because its process ended; its signals' idempotency keys are free again.
+        result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
+        story: What happened to it; see ``timeline``.
     """
 
     id: str
@@ -230,6 +233,8 @@ class Run:
     attempt: int = 0
     not_before: datetime | None = None
     blocked_by: str = ""
+    result_truncated: int = 0
+    story: str = ""
 
     @property
     def keyed(self) -> bool:

@@ -14,6 +14,7 @@ from gestalt_workflow.config import read_config
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import NotConfigured
 from gestalt_workflow.host import WorkflowHost
+from gestalt_workflow.query_service import add_query_service
 from gestalt_workflow.service import add_workflow_service
 from gestalt_workflow.slots_service import add_slots_service
 
@@ -32,6 +33,8 @@ class IndexedDBWorkflowProvider(Provider):
         "workflow.published_by",
         "workflow.policies",
         "workflow.slots",
+        "workflow.queries",
+        "workflow.timeline",
     )
 
     def __init__(self) -> None:
@@ -49,6 +52,7 @@ class IndexedDBWorkflowProvider(Provider):
         return [
             add_workflow_service(server, lambda: self.engine),
             add_slots_service(server, lambda: self.engine),
+            add_query_service(server, lambda: self.engine),
         ]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:

@@ -3,7 +3,10 @@
 Targets, triggers, signals and references are one bytes field each; only what is indexed, compared or shown alone has
 a field of its own. A field that has nothing to say is left out, which also keeps the record out of sparse indexes
 (contract.md 5.4): a run is in ``hot`` only while it waits, in ``held`` only while it is claimed, a schedule in ``due``
-only while it can fire, a signal in ``waiting`` only until it is delivered.
+only while it can fire, a signal in ``waiting`` only until it is delivered. Of the indexes that queries use, only
+``status`` changes after a run was created; the others cost one row each, once.
+
+``created_us`` repeats ``created_at`` in microseconds: bounds within a compound key cannot be times (contract.md 5.4).
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from gestalt_workflow.policy_records import (
     schedule_policy,
     schedule_policy_fields,
 )
+from gestalt_workflow.timeline import micros
 
 FORMAT = "wf_format"
 SCHEDULES = "wf_schedules"
@@ -70,6 +74,10 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
             IndexSchema("held", ["owner", "epoch"]),
             IndexSchema("created", ["created_at"]),
             IndexSchema("slot", ["schedule_id", "slot"]),
+            IndexSchema("status", ["status", "created_us"]),
+            IndexSchema("subject", ["subject", "created_us"]),
+            IndexSchema("target", ["target_owner", "created_us"]),
+            IndexSchema("trigger", ["trigger_id", "created_us"]),
         ]
     ),
     RUN_KEYS: ObjectStoreSchema(),
@@ -281,6 +289,9 @@ def run_to_record(run: Run) -> Record:
             "trigger_kind": int(run.trigger.kind),
             "schedule_id": run.trigger.schedule_id,
             "slot": run.trigger.slot,
+            "trigger_id": run.trigger.trigger_id,
+            "subject": run.created_by.subject_id.strip(),
+            "created_us": micros(run.created_at),
             "created_at": run.created_at,
             "started_at": run.started_at,
             "completed_at": run.completed_at,
@@ -304,6 +315,8 @@ def run_to_record(run: Run) -> Record:
             "attempt": run.attempt or None,
             "not_before": run.not_before,
             "blocked_by": run.blocked_by,
+            "result_truncated": run.result_truncated or None,
+            "story": run.story,
         }
     )
 
@@ -319,6 +332,7 @@ def run_from_record(record: Record) -> Run:
             record["trigger"],
             record.get("schedule_id", ""),
             _time(record, "slot"),
+            record.get("trigger_id", ""),
         ),
         created_at=_moment(record, "created_at"),
         created_by=_actor(record, "created_by"),
@@ -343,6 +357,8 @@ def run_from_record(record: Record) -> Run:
         attempt=record.get("attempt", 0),
         not_before=_time(record, "not_before"),
         blocked_by=record.get("blocked_by", ""),
+        result_truncated=record.get("result_truncated", 0),
+        story=record.get("story", ""),
     )
 
 

@@ -183,8 +183,11 @@ class Runs:
         """All of them, by creation time, then id."""
         return [run async for run in self._storage.scan(RUNS, "created", [], run_from_record, "list runs")]
 
-    async def cancel(self, run_id: str, reason: str) -> Run:
+    async def cancel(self, run_id: str, reason: str, by: str = "") -> Run:
         """End a run that has not ended: at once, also when it is being invoked (design decision 7).
+
+        Args:
+            by: Subject that asks for it, for the run's timeline; blank when not known.
 
         Raises:
             StateConflict: it has ended.
@@ -194,7 +197,7 @@ class Runs:
             run = await self.get(run_id)
             if run.status.terminal:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
-            canceled = transitions.canceled(run, reason, self._clock())
+            canceled = transitions.canceled(run, reason, self._clock(), by.strip())
             entry = Entry(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
             outcomes = await self._storage.write([entry, *transitions.key_release(canceled)], step)
             if outcomes[0].ok:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.channels import MESSAGE_LIMIT_BYTES, ServerContext
+from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.faults import reporting_faults
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_workflow import convert
 from gestalt_workflow.clock import Clock, utc_now
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import AnswerTooLarge, InvalidRequest
+from gestalt_workflow.errors import InvalidRequest
 from gestalt_workflow.faults import FAULTS
+from gestalt_workflow.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, REFERENCES_OF
 from gestalt_workflow.policy_convert import pause_from_proto, run_policy_from_proto, schedule_policy_from_proto
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
@@ -24,7 +24,6 @@ from gestalt_workflow.signals import Delivery, SignalOrStartRequest
 from gestalt_workflow.targets import target_from_proto
 from gestalt_workflow.triggers import TriggerRequest
 
-LIST_LIMIT_BYTES = MESSAGE_LIMIT_BYTES - 1024 * 1024
 SERVICE = "gestalt.provider.v1.WorkflowProvider"
 
 
@@ -66,15 +65,16 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
         self, request: pb.ListWorkflowProviderRunsRequest, context: ServerContext
     ) -> pb.ListWorkflowProviderRunsResponse:
         async with reporting_faults(context, FAULTS):
-            runs = map(convert.run_to_proto, await self._engine().runs.list_all())
-            return pb.ListWorkflowProviderRunsResponse(runs=_fitting("runs", runs))
+            runs = await self._engine().lists.messages(ALL_RUNS, convert.run_to_proto)
+            return pb.ListWorkflowProviderRunsResponse(runs=runs)
 
     async def CancelRun(
         self, request: pb.CancelWorkflowProviderRunRequest, context: ServerContext
     ) -> pb.BoundWorkflowRun:
         async with reporting_faults(context, FAULTS):
             run_id = _required(request.run_id, "run_id")
-            return convert.run_to_proto(await self._engine().runs.cancel(run_id, request.reason))
+            by = request.canceled_by.subject_id
+            return convert.run_to_proto(await self._engine().runs.cancel(run_id, request.reason, by))
 
     # Signals
 
@@ -135,8 +135,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
         self, request: pb.ListWorkflowProviderSchedulesRequest, context: ServerContext
     ) -> pb.ListWorkflowProviderSchedulesResponse:
         async with reporting_faults(context, FAULTS):
-            schedules = map(convert.schedule_to_proto, await self._engine().schedules.list_all())
-            return pb.ListWorkflowProviderSchedulesResponse(schedules=_fitting("schedules", schedules))
+            schedules = await self._engine().lists.messages(ALL_SCHEDULES, convert.schedule_to_proto)
+            return pb.ListWorkflowProviderSchedulesResponse(schedules=schedules)
 
     async def DeleteSchedule(self, request: pb.DeleteWorkflowProviderScheduleRequest, context: ServerContext) -> Empty:
         async with reporting_faults(context, FAULTS):
@@ -191,8 +191,8 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
         self, request: pb.ListWorkflowProviderEventTriggersRequest, context: ServerContext
     ) -> pb.ListWorkflowProviderEventTriggersResponse:
         async with reporting_faults(context, FAULTS):
-            triggers = map(convert.trigger_to_proto, await self._engine().triggers.list_all())
-            return pb.ListWorkflowProviderEventTriggersResponse(triggers=_fitting("event triggers", triggers))
+            triggers = await self._engine().lists.messages(ALL_TRIGGERS, convert.trigger_to_proto)
+            return pb.ListWorkflowProviderEventTriggersResponse(triggers=triggers)
 
     async def DeleteEventTrigger(
         self, request: pb.DeleteWorkflowProviderEventTriggerRequest, context: ServerContext
@@ -241,8 +241,9 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
         self, request: pb.ListWorkflowExecutionReferencesRequest, context: ServerContext
     ) -> pb.ListWorkflowExecutionReferencesResponse:
         async with reporting_faults(context, FAULTS):
-            found = await self._engine().references.list_for(request.subject_id.strip())
-            references = _fitting("execution references", map(convert.reference_to_proto, found))
+            subject_id = request.subject_id.strip()
+            listing, values = (REFERENCES_OF, [subject_id]) if subject_id else (ALL_REFERENCES, [])
+            references = await self._engine().lists.messages(listing, convert.reference_to_proto, values)
             return pb.ListWorkflowExecutionReferencesResponse(references=references)
 
     # Events
@@ -260,17 +261,6 @@ def _required(value: str, name: str) -> str:
     if not trimmed:
         raise InvalidRequest(f"{name} is required")
     return trimmed
-
-
-def _fitting(what: str, messages: Iterable[Any]) -> list[Any]:
-    """The messages as a list, unless they would not travel in one answer."""
-    fitting, size = [], 0
-    for message in messages:
-        size += message.ByteSize() + 8
-        if size > LIST_LIMIT_BYTES:
-            raise AnswerTooLarge(f"there are more {what} than fit into one answer of {LIST_LIMIT_BYTES >> 20} MiB")
-        fitting.append(message)
-    return fitting
 
 
 def _delivery(delivery: Delivery) -> pb.SignalWorkflowRunResponse:

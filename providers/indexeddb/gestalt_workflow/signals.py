@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gestalt_workflow import ids
+from gestalt_workflow import ids, timeline
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import manual_trigger, stored_signal_data
 from gestalt_workflow.errors import ObjectNotFound, SignalExists, StateConflict, TooMuchContention
@@ -139,6 +139,7 @@ class Signals:
             next_sequence=max(run.next_sequence, stored.sequence + 1),
             waiting=run.waiting + 1,
             revision=run.revision if before is None else run.revision + 1,
+            story=timeline.noted(run.story, timeline.SIGNALED, now, detail=stored.id),
         )
         unchanged = absent() if before is None else at_revision(before.revision)
         entries = [

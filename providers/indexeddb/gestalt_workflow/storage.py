@@ -160,6 +160,13 @@ class Storage:
         found = self._db.store(store)
         return await self._read(step, lambda: found.page(range=range, limit=limit, token=token, direction="prev"))
 
+    async def count(
+        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+    ) -> int:
+        """How many records the index has there; the store counts keys and reads no record."""
+        found = self._db.store(store).index(index)
+        return await self._read(step, lambda: found.count(*values, range=range))
+
     async def scan(
         self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
     ) -> AsyncIterator[T]:

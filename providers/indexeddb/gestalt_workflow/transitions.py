@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gestalt_workflow import timeline
 from gestalt_workflow.model import InvocationFailed, Outcome, Run, RunStatus, RunTrigger, Target, TriggerKind
 from gestalt_workflow.policies import RetryOn
 from gestalt_workflow.records import RUN_KEYS, RUNS
@@ -69,6 +70,7 @@ def claimed(run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[s
         batch=batch,
         attempt=run.attempt + 1,
         revision=run.revision + 1,
+        story=timeline.noted(run.story, timeline.CLAIMED, now, attempt=run.epoch + 1, detail=owner),
     )
 
 
@@ -80,6 +82,7 @@ def unclaimed(run: Run, now: datetime) -> Run:
         started_at=None,
         attempt=max(run.attempt - 1, 0),
         rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+        story=timeline.noted(run.story, timeline.RETURNED, now, attempt=run.epoch),
     )
 
 
@@ -112,6 +115,7 @@ def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
             waiting=waiting,
             attempt=0,
             rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+            story=timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING),
         )
     return replace(_ended(run, RunStatus.SUCCEEDED, now, ""), result_body=outcome.body, waiting=0)
 
@@ -122,8 +126,11 @@ def interrupted(run: Run, now: datetime) -> Run:
     return replace(after, stale=True) if after.status.terminal else after
 
 
-def canceled(run: Run, reason: str, now: datetime) -> Run:
-    return _ended(run, RunStatus.CANCELED, now, reason.strip() or DEFAULT_CANCEL_REASON)
+def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
+    """``by``: subject that asked for it."""
+    message = reason.strip() or DEFAULT_CANCEL_REASON
+    ended = replace(_without_claim(run), status=RunStatus.CANCELED, completed_at=now, status_message=message)
+    return replace(ended, story=timeline.noted(run.story, timeline.CANCELED, now, detail=message, subject_id=by))
 
 
 def key_release(run: Run) -> list[Entry]:
@@ -147,12 +154,16 @@ def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
         if retry is not None and run.attempt > 1:
             message = f"{message} (attempt {run.attempt} of {retry.max_attempts})"
         return _ended(run, RunStatus.FAILED, now, message)
+    message = f"{message} (attempt {run.attempt} of {retry.max_attempts})"
     return replace(
         _without_claim(run),
         status=RunStatus.PENDING,
         completed_at=None,
-        status_message=f"{message} (attempt {run.attempt} of {retry.max_attempts})",
+        status_message=message,
         not_before=now + retry.delay(run.attempt),
+        story=timeline.noted(
+            run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING, detail=message
+        ),
     )
 
 
@@ -166,7 +177,8 @@ def _kind(outcome: Outcome) -> RetryOn | None:
 
 
 def _ended(run: Run, status: RunStatus, now: datetime, message: str) -> Run:
-    return replace(_without_claim(run), status=status, completed_at=now, status_message=message)
+    story = timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=status, detail=message)
+    return replace(_without_claim(run), status=status, completed_at=now, status_message=message, story=story)
 
 
 def _without_claim(run: Run) -> Run:

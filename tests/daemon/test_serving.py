@@ -266,7 +266,9 @@ def test_a_killed_provider_comes_back_and_serves_again(host: Gestaltd) -> None:
     until(lambda: ready_reason(host) == "ok", within_s=20, what=lambda: ready_reason(host))
     metrics = httpx.get(f"{host.url}/metrics").text
     assert 'gestalt_provider_up{kind="indexeddb",provider="main"} 1.0' in metrics
-    assert 'gestalt_provider_restarts_total{kind="workflow",provider="local"} 1.0' in metrics
+    # More than one when it came back before its store and its configure was refused.
+    (restarts,) = re.findall(r'gestalt_provider_restarts_total\{kind="workflow",provider="local"\} ([0-9.]+)', metrics)
+    assert float(restarts) >= 1
     assert host.post("/roadmap/noop", {}).status_code == 200
     assert host.get("/workflow/runs") == []
     assert host.post("/workflow/events", {"type": "x", "source": "y"}).status_code == 202

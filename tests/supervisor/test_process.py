@@ -452,8 +452,7 @@ async def test_providers_die_with_a_host_that_is_killed(script: Script, tmp_path
 
     from gestalt_host.supervisor import sweep_stale
 
-    assert Path(directory).exists()
-    assert await sweep_stale() >= 1
+    await sweep_stale()  # a host of another test may have swept before us: what counts is that somebody does
     assert not Path(directory).exists()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gestalt_store.databases import View
 from gestalt_store.engine import Condition, Conditional, Position, Walk
-from gestalt_store.entries import entry_message
+from gestalt_store.entries import entry_bytes
 from gestalt_store.errors import Invalid, Undecodable
 from gestalt_store.operations import prepare_write
 from gestalt_store.ranges import index_span, primary_span
@@ -81,8 +81,8 @@ async def get_many(view: View, request: Any) -> list[bytes]:
     return await view.database.get_many(store, [parse(text) for text in request.ids])
 
 
-async def get_page(view: View, request: Any) -> tuple[list[Any], bytes]:
-    """The entries of a ``GetPageRequest`` as wire messages, and the token of the next page, blank after the last."""
+async def get_page(view: View, request: Any) -> tuple[list[bytes], bytes]:
+    """The entries of a ``GetPageRequest`` encoded, and the token of the next page, blank after the last."""
     store = view.store(request.store)
     index = store.index(request.index) if request.index else None
     if index is None and request.values:
@@ -105,7 +105,7 @@ async def get_page(view: View, request: Any) -> tuple[list[Any], bytes]:
     if more:
         last = entries[-1]
         token = _write_token(Position(b"" if last.key is None else last.key.order, last.primary_key))
-    return [entry_message(entry) for entry in entries], token
+    return [entry_bytes(entry) for entry in entries], token
 
 
 def _write_token(position: Position) -> bytes:

@@ -8,7 +8,7 @@ from gestalt_store import wire
 from gestalt_store.cursors import Cursor
 from gestalt_store.databases import View
 from gestalt_store.engine import Entry, Walk
-from gestalt_store.entries import entry_message
+from gestalt_store.entries import entry_bytes
 from gestalt_store.errors import Invalid, ObjectStoreNotFound, Undecodable
 from gestalt_store.ranges import index_span, primary_span
 from gestalt_store.streams import Frames
@@ -77,9 +77,9 @@ async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int)
         entry = await cursor.next()
         if entry is None:
             return _DONE
-        answer = wire.CursorResponse(entry=entry_message(entry))
+        answer = wire.CursorResponse(entry=entry_bytes(entry))
         if prefetch:
-            answer.entries.extend([entry_message(item) for item in await cursor.prefetched(prefetch)])
+            answer.entries.extend([entry_bytes(item) for item in await cursor.prefetched(prefetch)])
         return answer
     if kind == "continue_to_key":
         try:
@@ -90,7 +90,7 @@ async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int)
     if kind == "advance":
         return _moved(await cursor.advance(command.advance))
     if kind == "update":
-        return wire.CursorResponse(entry=entry_message(await cursor.update(command.update)))
+        return wire.CursorResponse(entry=entry_bytes(await cursor.update(command.update)))
     if kind == "delete":
         await cursor.delete()
         return _ACKNOWLEDGED
@@ -98,4 +98,4 @@ async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int)
 
 
 def _moved(entry: Entry | None) -> Any:
-    return _DONE if entry is None else wire.CursorResponse(entry=entry_message(entry))
+    return _DONE if entry is None else wire.CursorResponse(entry=entry_bytes(entry))

@@ -6,24 +6,58 @@ from typing import Any
 
 from gestalt_store import wire
 from gestalt_store.engine import Entry, Migration
-from gestalt_store.keys import decode, decode_parts
+from gestalt_store.keys import TEXT, decode, decode_parts
 from gestalt_store.rendering import render
 from gestalt_store.values import key_value
 
 
-def entry_message(entry: Entry) -> Any:
-    """The CursorEntry: one KeyValue for the key of a store, one for each part of an index key."""
-    value = decode(entry.primary_key)
-    message = wire.CursorEntry(primary_key=render(value))
-    if entry.key is None:
-        message.key.append(key_value(value))
+def entry_bytes(entry: Entry) -> bytes:
+    """The encoded CursorEntry: one KeyValue for the key of a store, one for each part of an index key.
+
+    Put together from bytes, since lists and cursors make one for every row; texts, which most keys are, lie in an
+    encoded key as they are sent.
+    """
+    primary_key = entry.primary_key
+    if primary_key[0] == TEXT and primary_key.find(b"\x00") == len(primary_key) - 1:
+        raw = primary_key[1:-1]
+        key = b"\x0a" + _sized(_text_key(raw))
     else:
-        message.key.extend([key_value(part) for part in decode_parts(entry.key)])
-    if entry.record is not None:
-        message.record = entry.record
-    return message
+        value = decode(primary_key)
+        raw = render(value).encode()
+        key = b"\x0a" + _sized(key_value(value).SerializeToString())
+    if entry.key is not None:
+        key = b"".join([b"\x0a" + _sized(_part_key(part)) for part in decode_parts(entry.key)])
+    if entry.record is None:
+        return key + b"\x12" + _sized(raw)
+    return key + b"\x12" + _sized(raw) + b"\x1a" + _sized(entry.record)
 
 
+def _part_key(part: Any) -> bytes:
+    if type(part) is str:
+        return _text_key(part.encode())
+    data: bytes = key_value(part).SerializeToString()
+    return data
+
+
+def _text_key(raw: bytes) -> bytes:
+    """KeyValue.scalar.string_value."""
+    return b"\x0a" + _sized(b"\x12" + _sized(raw))
+
+
+def _sized(data: bytes) -> bytes:
+    """Behind its length, as a nested message is encoded."""
+    size = len(data)
+    if size < 0x80:
+        return _SIZES[size] + data
+    out = bytearray()
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    out.append(size)
+    return bytes(out) + data
+
+
+_SIZES = [bytes((size,)) for size in range(0x80)]
 _STATES = {"": 0, "running": 1, "done": 2, "failed": 3}
 
 

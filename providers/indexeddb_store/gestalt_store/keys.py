@@ -26,15 +26,21 @@ AFTER = b"\x80"
 """Appended to the encoding of a key or of its first parts: above everything that begins so."""
 
 _NULL, _FALSE, _TRUE, _NUMBER, _TIME, _TEXT, _BYTES, _MAP, _ARRAY = range(0x02, 0x0B)
+TEXT = _TEXT
+"""First byte of an encoded text."""
 _END = 0x00
 _INT, _FLOAT, _NEGATIVE_ZERO = b"\x01", b"\x02", b"\x03"
 LIST = b"\x10"
 """First tie byte of a single-field index key that is a list: no lookup by value finds it (contract.md 5.4)."""
 
+INTEGER_TIES = _INT
+
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
 _RESIDUAL = struct.Struct(">H")
 _WHOLE_NUMBER = struct.Struct(">BQH")
+_EXACT_NUMBER = struct.Struct(">BdH")
+_EXACT = 1 << 53
 _MOMENT = struct.Struct(">QI")
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
@@ -116,6 +122,23 @@ def order_of_whole(whole: bytes) -> bytes:
     return whole[: reader.at]
 
 
+def text_order(value: str) -> bytes:
+    """Order bytes of a text; it has no ties."""
+    return _text(value.encode())
+
+
+def integer_order(value: int) -> bytes:
+    """Order bytes of an integer of 64 bits; its ties are ``INTEGER_TIES``."""
+    if 0 <= value < _EXACT:
+        # What flips the sign bit of a positive double is a minus; below 2**53 there is nothing to add to it.
+        return _EXACT_NUMBER.pack(_NUMBER, -float(value), _RESIDUAL_ZERO)
+    nearest = float(value)
+    bits = _BITS.unpack(_DOUBLE.pack(nearest))[0]
+    return _WHOLE_NUMBER.pack(
+        _NUMBER, bits ^ _ALL if bits & _SIGN else bits | _SIGN, value - int(nearest) + _RESIDUAL_ZERO
+    )
+
+
 def _text(raw: bytes) -> bytes:
     if 0 in raw:
         raw = raw.replace(b"\x00", b"\x00\xff")
@@ -169,11 +192,7 @@ def _sortable(number: float) -> bytes:
 def _integer(value: int, order: bytearray, ties: bytearray) -> None:
     if not -_SIGN <= value < _SIGN:
         raise OverflowError(f"{value} is outside 64 bits")
-    nearest = float(value)
-    bits = _BITS.unpack(_DOUBLE.pack(nearest))[0]
-    order += _WHOLE_NUMBER.pack(
-        _NUMBER, bits ^ _ALL if bits & _SIGN else bits | _SIGN, value - int(nearest) + _RESIDUAL_ZERO
-    )
+    order += integer_order(value)
     ties += _INT
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gestalt_store import wire
 from gestalt_store.errors import IndexNotFound, Invalid
-from gestalt_store.keys import LIST, Encoded, encode, encode_parts
+from gestalt_store.keys import INTEGER_TIES, LIST, Encoded, encode, encode_parts, integer_order, text_order
 from gestalt_store.rendering import STRING, parse
 from gestalt_store.values import MISSING, from_typed, look_up, typed_value
 
@@ -31,6 +31,23 @@ class IndexSchema:
 
     def key_of(self, fields: Any) -> Encoded | None:
         """The record's key in this index, None when a part is missing."""
+        order = ties = b""
+        for path in self.paths:
+            # Texts and integers at the top, which most parts are, straight from the message.
+            value = fields.get(path[0])
+            if value is None:
+                return None
+            kind = value.WhichOneof("kind") if len(path) == 1 else None
+            if kind == "string_value":
+                order += text_order(value.string_value)
+            elif kind == "int_value":
+                order += integer_order(value.int_value)
+                ties += INTEGER_TIES
+            else:
+                return self._key_of_any(fields)
+        return Encoded(order, ties)
+
+    def _key_of_any(self, fields: Any) -> Encoded | None:
         if len(self.paths) == 1:
             value = look_up(fields, self.paths[0])
             if value is MISSING:
@@ -130,10 +147,10 @@ class StoreSchema:
         if self.key_type is None:
             if value is None:
                 raise Invalid(f'record id: field "{self.key_field}" not found')
-            text = from_typed(value)
-            if not isinstance(text, str) or not text.strip():
+            text = value.string_value
+            if not text or text.isspace():
                 raise Invalid("record id must be a non-empty string")
-            return encode(text).order
+            return text_order(text)
         if value is None:
             raise Invalid(f'record id: record missing primary key "{self.key_field}"')
         return encode(from_typed(value)).whole

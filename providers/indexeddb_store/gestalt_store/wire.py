@@ -2,7 +2,8 @@
 
 A record is stored as the bytes that arrived, so decoding and encoding it again would be waste. On the wire a nested
 message and a ``bytes`` field look the same; the classes here are therefore made from the contract's own descriptors
-with every ``Record`` and ``google.protobuf.Value`` field turned into ``bytes``, in a descriptor pool of their own.
+with every ``Record``, ``CursorEntry`` and ``google.protobuf.Value`` field turned into ``bytes``, in a descriptor pool
+of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gestalt_sdk.gen.v1 import datastore_pb2
 
 PACKAGE = "gestalt.provider.v1"
 BATCH_PACKAGE = "gestalt.extension.v1"
-_OPAQUE = {f".{PACKAGE}.Record", ".google.protobuf.Value"}
+_OPAQUE = {f".{PACKAGE}.Record", f".{PACKAGE}.CursorEntry", ".google.protobuf.Value"}
 _VERBATIM = (struct_pb2, timestamp_pb2, empty_pb2, status_pb2)
 _TYPE_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
 
@@ -74,7 +75,6 @@ def methods(service: str, package: str = PACKAGE) -> dict[str, tuple[Any, Any]]:
 Record = message("Record")
 TypedValue = message("TypedValue")
 KeyValue = message("KeyValue")
-CursorEntry = message("CursorEntry")
 CursorResponse = message("CursorResponse")
 RecordResponse = message("RecordResponse")
 RecordsResponse = message("RecordsResponse")

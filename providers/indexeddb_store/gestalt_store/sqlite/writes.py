@@ -50,7 +50,11 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
     if row is not None and item.add and not checked:
         raise AlreadyExists
     keys = item.index_keys
-    before: IndexKeys = (None,) * len(keys) if row is None else index_keys_of(store, row[1])
+    before: IndexKeys = keys
+    if row is None:
+        before = (None,) * len(keys)
+    elif row[1] != item.record:
+        before = index_keys_of(store, row[1])
     if store.has_unique and not checked:
         for index, key, old in zip(store.indexes, keys, before, strict=True):
             if (

@@ -7,7 +7,7 @@ Every call has a deadline and waits for a provider that is still starting. A pro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -33,6 +33,7 @@ from gestalt_host.workflows.targets import same_target
 from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.faults import reason_of
+from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.values import to_timestamp
@@ -45,6 +46,9 @@ RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
 PUBLISHED_BY = "workflow.published_by"
+QUERIES = "workflow.queries"
+
+QUERY_PAGE = 1000
 
 Object = TypeVar("Object", Run, Schedule, EventTrigger)
 Message = TypeVar("Message")
@@ -64,6 +68,7 @@ class WorkflowProviderClient:
         self.name = link.name
         self._link = link
         self._stub = workflow_pb2_grpc.WorkflowProviderStub(link.channel)
+        self._queries = queries_pb2_grpc.WorkflowQueriesStub(link.channel)
         self._deadline_s = deadline_s
 
     def has(self, capability: str) -> bool:
@@ -96,8 +101,10 @@ class WorkflowProviderClient:
     async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Owned[Run]]:
         """Every run whose execution reference belongs to one of the subjects, revoked ones too.
 
-        ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all.
+        ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all. A provider with
+        queries is asked for the subjects' runs alone, by page; from any other come all runs.
         """
+        wanted_subjects = tuple(dict.fromkeys(subjects))
 
         def wanted(run: pb.BoundWorkflowRun) -> bool:
             if plugin and run.target.plugin.plugin_name.strip() != plugin:
@@ -108,10 +115,38 @@ class WorkflowProviderClient:
             runs = (await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())).runs
             return filter(wanted, runs) if plugin or status else runs
 
-        return await self._owned(fetch, subjects, convert.run_from_proto, active_only=False)
+        async def query() -> Iterable[Any]:
+            found: list[pb.BoundWorkflowRun] = []
+            for subject in wanted_subjects:
+                async for run in self._query_runs(subject, plugin, status):
+                    if wanted(run):
+                        found.append(run)
+            return found
 
-    async def cancel_run(self, run_id: str, reason: str) -> Run:
-        request = pb.CancelWorkflowProviderRunRequest(run_id=run_id, reason=reason)
+        read = query if self.has(QUERIES) else fetch
+        return await self._owned(read, wanted_subjects, convert.run_from_proto, active_only=False)
+
+    async def _query_runs(self, subject: str, plugin: str, status: str) -> AsyncIterator[pb.BoundWorkflowRun]:
+        """Runs that the subject owns, newest first, by page."""
+        numbers = pb.WorkflowRunStatus.values() if status else []
+        statuses: list[Any] = [number for number in numbers if convert.status_from_proto(number) == status]
+        if status and not statuses:
+            return
+        request = queries_pb2.QueryRunsRequest(page_size=QUERY_PAGE)
+        request.filter.owner_subject_id, request.filter.target_owner = subject, plugin
+        request.filter.statuses.extend(statuses)
+        while True:
+            page = await self._call(self._queries.QueryRuns, request)
+            for run in page.runs:
+                yield run
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def cancel_run(self, run_id: str, reason: str, by: Actor) -> Run:
+        """End a run; ``by`` is kept in its timeline where the provider has one."""
+        canceled_by = workflow_convert.actor_to_proto(by)
+        request = pb.CancelWorkflowProviderRunRequest(run_id=run_id, reason=reason, canceled_by=canceled_by)
         return convert.run_from_proto(await self._call(self._stub.CancelRun, request), self.name)
 
     async def signal_run(self, run_id: str, signal: Signal) -> SignalResult:

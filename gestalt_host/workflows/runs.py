@@ -69,7 +69,7 @@ class Runs:
     async def cancel(self, who: Principal, run_id: str, reason: str) -> Run:
         found = await self._find(who, run_id)
         try:
-            run = await found.client.cancel_run(found.object.id, reason.strip())
+            run = await found.client.cancel_run(found.object.id, reason.strip(), who.actor)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
                 raise ObjectNotFound("run", run_id) from error

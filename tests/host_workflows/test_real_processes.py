@@ -201,7 +201,9 @@ async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System)
     assert await system.manager.get_schedule(ANN, again.id) == again
 
 
-async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(system: System) -> None:
+async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manager = system.manager
     trigger = await manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
     system.references.fetched = 0
@@ -218,6 +220,11 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(system:
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
     assert await manager.list_runs(BOB, RunFilter()) == []
+    monkeypatch.setattr("gestalt_host.workflows.client.QUERY_PAGE", 3)  # more pages than one
+    for wanted in (RunFilter(), RunFilter(plugin="roadmap"), RunFilter(plugin="roadmap", status="succeeded")):
+        assert sorted(run.id for run in await manager.list_runs(ANN, wanted)) == sorted(run.id for run in runs)
+    for wanted in (RunFilter(plugin="slack"), RunFilter(status="failed"), RunFilter(status="Succeeded")):
+        assert await manager.list_runs(ANN, wanted) == []
     workflow = from_struct(system.plugin.requests[0].context.workflow)
     assert workflow["publishedBy"]["subjectId"] == "user:bob"
     assert workflow["trigger"]["triggerId"] == trigger.id

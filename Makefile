@@ -53,6 +53,7 @@ nightly: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.first_light
+	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.workflow
 
 gen: setup

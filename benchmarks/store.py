@@ -316,7 +316,24 @@ class Bench:
             await asyncio.gather(*(walk() for _ in range(clients)))
         elapsed = time.perf_counter() - start
         result = Result(rows / elapsed, (self.store.cpu_s() - cpu) / max(rows, 1) * 1e6, 0)
-        show(f"cursor rows, prefetch {prefetch}", clients, result)
+        ratios = {} if prefetch else {"echo": result.rate / await self.stream_echo(clients)}
+        show(f"cursor rows, prefetch {prefetch}", clients, result, **ratios)
+
+    async def stream_echo(self, clients: int) -> float:
+        """Ping-pong messages of a row's size on one long stream for each client: what a cursor without prefetch is."""
+        payload = record(1).SerializeToString()
+        turns = 200
+
+        async def ping_pongs(_: int) -> None:
+            call = self.echo_stream()
+            for _ in range(turns):
+                await call.write(payload)
+                await call.read()
+            call.cancel()
+
+        result = await measure(self.echo, ping_pongs, clients, self.seconds)
+        show("echo stream, ping-pongs", clients, result, turns)
+        return result.rate * turns
 
 
 def plain_sqlite(path: Path, group: int, seconds: float) -> tuple[float, int]:
@@ -372,7 +389,7 @@ async def main() -> None:
             bench = Bench(echo, store, folder, options.seconds, options.rows)
             await bench.prepare()
             await echo.channel.channel_ready()
-            print(f"{'':34} clients      rate      server CPU  failed  ratio to")
+            print(f"{'store':34} clients      rate      server CPU  failed  ratio to")
             sections: dict[str, list[Callable[[], Awaitable[None]]]] = {
                 "unary": [partial(bench.unary, n) for n in (1, 16, 64)],
                 "transactions": [partial(bench.transactions, n) for n in (1, 16, 64)],

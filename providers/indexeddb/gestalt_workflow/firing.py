@@ -80,7 +80,9 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
     unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
     if schedule.paused:
         assert schedule.pause is not None and schedule.pause.until is not None
-        following, ranges = resumed(schedule, schedule.pause.until, now)
+        # What lies before the slot that it had when it was paused was decided before.
+        since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
+        following, ranges = resumed(schedule, since, now)
         following = replace(following, revision=schedule.revision + 1)
         following, entries = with_ranges(following, ranges, [unchanged])
         return _written(Firing(schedule, following, entries=entries), [])

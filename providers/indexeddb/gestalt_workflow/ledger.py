@@ -27,7 +27,7 @@ from gestalt_workflow.records import (
     slot_range_from_record,
     slot_range_to_record,
 )
-from gestalt_workflow.slots import count_slots, previous_slot
+from gestalt_workflow.slots import count_slots, next_slot, previous_slot
 from gestalt_workflow.storage import Condition, Entry, KeyRange, Storage
 
 KEPT_FOR = timedelta(days=90)
@@ -37,21 +37,24 @@ _MERGED = frozenset({SlotState.OVERLAP, SlotState.PAUSED, SlotState.CATCH_UP, Sl
 
 
 def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotState, now: datetime) -> list[SlotRange]:
-    """The slots of the schedule from ``first`` to ``last``, both included, as a range; empty when there are none.
+    """The slots of the schedule that lie between the two moments, both included, as a range; empty without any.
 
-    An expression that cannot be read any more is taken to have had one slot.
+    The slot that the schedule had noted counts even when its expression cannot be read any more, or when the zone's
+    rules have changed so that it is none now.
     """
     if first > last:
         return []
+    noted = [SlotRange(schedule.id, first, first, 1, state, now)] if first == schedule.next_run_at else []
     try:
         cron = parse_cron(schedule.cron)
+        oldest = next_slot(cron, schedule.timezone, first - timedelta(microseconds=1))
         newest = previous_slot(cron, schedule.timezone, last)
-        count = count_slots(cron, schedule.timezone, first, last)
+        if oldest is None or newest is None or newest < oldest:
+            return noted
+        count = count_slots(cron, schedule.timezone, oldest, newest)
     except (CronInvalid, ZoneInvalid):
-        newest, count = first, 1
-    if newest is None or newest < first:  # the zone's rules have changed since: what was noted is not a slot now
-        newest, count = first, 1
-    return [SlotRange(schedule.id, first, newest, count, state, now)]
+        return noted
+    return [SlotRange(schedule.id, oldest, newest, count, state, now)]
 
 
 def missed(schedule: Schedule, now: datetime, state: SlotState | None = None) -> list[SlotRange]:
@@ -131,20 +134,33 @@ class Ledger:
         Args:
             after: Where the page before ended.
         """
-        found: list[tuple[tuple[datetime, int], Run | SlotRange]] = []
         upper = after[0] + timedelta(seconds=1) if after is not None else until
-        open_range = await self._undecided(schedule_id)
-        if open_range is not None and (until is None or open_range.first < until):
-            found.append(((open_range.first, 1), open_range))
-        for run in await self._runs(schedule_id, since, upper, limit + 2):
-            if run.trigger.slot is not None:
-                found.append(((run.trigger.slot, 0), run))
-        found += [((r.first, 1), r) for r in await self._ranges(schedule_id, since, upper, limit + 2)]
+        while True:
+            found: list[tuple[tuple[datetime, int], Run | SlotRange]] = []
+            open_range = await self._undecided(schedule_id)
+            if open_range is not None and (until is None or open_range.first < until):
+                found.append(((open_range.first, 1), open_range))
+            found += await self._decided(schedule_id, since, upper, limit)
+            if open_range is None:
+                break
+            now_open = await self._undecided(schedule_id)
+            if now_open is not None and now_open.first == open_range.first:
+                break  # what was undecided was not decided while the rest was read
         found = [(place, entry) for place, entry in found if after is None or place < after]
         found = [(place, entry) for place, entry in found if since is None or _last(entry) >= since]
         found.sort(key=lambda item: item[0], reverse=True)
         page = found[:limit]
         return Entries([entry for _, entry in page], page[-1][0] if len(found) > limit else None)
+
+    async def _decided(
+        self, schedule_id: str, since: datetime | None, upper: datetime | None, limit: int
+    ) -> list[tuple[tuple[datetime, int], Run | SlotRange]]:
+        found: list[tuple[tuple[datetime, int], Run | SlotRange]] = []
+        for run in await self._runs(schedule_id, since, upper, limit + 2):
+            if run.trigger.slot is not None:
+                found.append(((run.trigger.slot, 0), run))
+        found += [((r.first, 1), r) for r in await self._ranges(schedule_id, since, upper, limit + 2)]
+        return found
 
     async def trim(self) -> int:
         """Remove ranges that are too old, some hundred at most; how many."""

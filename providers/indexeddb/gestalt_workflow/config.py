@@ -9,8 +9,20 @@ from typing import Any
 from gestalt_sdk.durations import DurationInvalid, parse_duration
 from gestalt_workflow.errors import InvalidConfiguration
 
+FOREVER = "forever"
+DEDUPLICATED_FOR = timedelta(days=7)
+"""Repeats are recognised for at least this long: nothing they are recognised by is removed before."""
+_LEAST_KEPT = "168h"
 _FORM = "a duration such as 500ms, 1m30s or 10m"
-_KEYS = ("pollInterval", "workerCount", "runClaimTTL", "runClaimRenewEvery", "maxResultBytes", "maxListBytes")
+_KEYS = (
+    "pollInterval",
+    "workerCount",
+    "runClaimTTL",
+    "runClaimRenewEvery",
+    "maxResultBytes",
+    "maxListBytes",
+    "keepRunsFor",
+)
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
 _MOST_LIST_BYTES = 63 * _MIB
@@ -27,6 +39,7 @@ class Config:
         claim_renew_every: How often all claims are renewed.
         max_result_bytes: Longer results are cut.
         max_list_bytes: Lists that are longer are refused; pages are not.
+        keep_runs_for: How long a run stays after its end; None for ever.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -36,6 +49,7 @@ class Config:
     claim_renew_every: timedelta = timedelta(minutes=10) / 3
     max_result_bytes: int = _MIB
     max_list_bytes: int = _MOST_LIST_BYTES
+    keep_runs_for: timedelta | None = timedelta(days=90)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -53,12 +67,13 @@ def read_config(values: dict[str, Any]) -> Config:
     workers = _count(values, "workerCount", default.worker_count, problems)
     result_bytes = _count(values, "maxResultBytes", default.max_result_bytes, problems, most=_MOST_RESULT_BYTES)
     list_bytes = _count(values, "maxListBytes", default.max_list_bytes, problems, most=_MOST_LIST_BYTES)
+    keep = _keeping(values, "keepRunsFor", default.keep_runs_for, problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
         renew = ttl / 3
     unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
-    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, tuple(unknown))
+    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, keep, tuple(unknown))
 
 
 def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
@@ -70,6 +85,22 @@ def _duration(values: dict[str, Any], key: str, default: timedelta, problems: li
     except DurationInvalid:
         problems.append(f"{key} is {value!r}; expected {_FORM}")
         return default
+    return duration if duration > timedelta() else default
+
+
+def _keeping(values: dict[str, Any], key: str, default: timedelta | None, problems: list[str]) -> timedelta | None:
+    value = values.get(key)
+    if value is None or default is None:
+        return default
+    if isinstance(value, str) and value.strip() == FOREVER:
+        return None
+    try:
+        duration = parse_duration(value.strip() if isinstance(value, str) else "")
+    except DurationInvalid:
+        problems.append(f"{key} is {value!r}; expected a duration such as 720h, at least {_LEAST_KEPT}, or {FOREVER}")
+        return default
+    if timedelta() < duration < DEDUPLICATED_FOR:
+        problems.append(f"{key} is {value!r}; expected at least {_LEAST_KEPT}: repeats are recognised by the runs kept")
     return duration if duration > timedelta() else default
 
 

@@ -193,6 +193,11 @@ def stored_signal_data(signal: NewSignal, signal_id: str, sequence: int, now: da
     return message.SerializeToString(deterministic=True)
 
 
+def signal_subject(signal: Signal) -> str:
+    """Subject that its idempotency key is scoped by."""
+    return pb.WorkflowSignal.FromString(signal.data).created_by.subject_id.strip()
+
+
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
     return pb.WorkflowSignal.FromString(signal.data)
 

@@ -27,6 +27,7 @@ from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
+from gestalt_workflow.retention import Retention
 from gestalt_workflow.runs import Runs
 from gestalt_workflow.scheduler import Scheduler
 from gestalt_workflow.schedules import Schedules
@@ -90,6 +91,7 @@ class Engine:
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
+        self.retention = Retention(self.storage, clock, config.keep_runs_for)
         self._watcher = Watcher(
             self.storage,
             self.queue,
@@ -98,6 +100,7 @@ class Engine:
             self.recovery,
             self.room,
             self.ledger,
+            self.retention,
             config.poll_interval,
             clock,
         )

@@ -1,7 +1,8 @@
 """Looking for what other processes left in the database: at most one message a second, however much is stored.
 
 What this process does itself it knows without looking. The rounds take turns: runs that wait, claims whose process has
-gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger.
+gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger,
+and of the runs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gestalt_workflow.ledger import Ledger
 from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import READY, RUNS
 from gestalt_workflow.recovery import SWEEP_EVERY, Recovery
+from gestalt_workflow.retention import Retention
 from gestalt_workflow.scheduler import Scheduler
 from gestalt_workflow.storage import Storage
 from gestalt_workflow.waiting_room import WaitingRoom
@@ -27,6 +29,7 @@ from gestalt_workflow.waiting_room import WaitingRoom
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
 TRIM_EVERY = timedelta(minutes=15)
+REMOVE_EVERY = timedelta(minutes=5)
 
 log = structlog.get_logger()
 
@@ -41,6 +44,7 @@ class Watcher:
         recovery: Recovery,
         room: WaitingRoom,
         ledger: Ledger,
+        retention: Retention,
         every: timedelta,
         clock: Clock,
     ) -> None:
@@ -51,13 +55,16 @@ class Watcher:
         self._recovery = recovery
         self._room = room
         self._ledger = ledger
+        self._retention = retention
+        self._overdue = False
         self._every_s = max(every, SHORTEST).total_seconds()
         self._clock = clock
 
     async def run(self) -> None:
         await self._attempt(self._sweep)
         self._dispatcher.wake()
-        swept = reloaded = trimmed = self._clock()
+        swept = reloaded = trimmed = removed = self._clock()
+        resting = False  # after a round of removing comes one of another kind
         runs = [self._look_for_runs] * 4
         rounds = cycle([*runs, self._room.look_for_later, *runs, self._room.look_for_blocked])
         while True:
@@ -76,7 +83,11 @@ class Watcher:
             elif not timedelta() <= now - trimmed < TRIM_EVERY:
                 trimmed = now
                 await self._attempt(self._trim)
+            elif not resting and (self._overdue or not timedelta() <= now - removed < REMOVE_EVERY):
+                removed, resting = now, True
+                await self._attempt(self._remove)
             else:
+                resting = False
                 await self._attempt(next(rounds))
 
     async def _sleep(self) -> None:
@@ -93,6 +104,9 @@ class Watcher:
 
     async def _trim(self) -> None:
         await self._ledger.trim()
+
+    async def _remove(self) -> None:
+        self._overdue = await self._retention.remove_some()
 
     async def _look_for_runs(self) -> None:
         if self._storage.batched:

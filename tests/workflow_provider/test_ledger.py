@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from gestalt_workflow import ledger as ledger_module
@@ -31,7 +32,8 @@ async def test_a_months_outage_is_one_row(world: World) -> None:
     assert isinstance(outage, SlotRange) and isinstance(run, Run)
     assert outage.state is SlotState.COLLAPSED and outage.into == run.trigger.slot
     assert outage.count == 30 * 24 * 60 - 1
-    assert (outage.first, outage.last) == (START.replace(minute=1, second=0), run.trigger.slot - timedelta(minutes=1))
+    assert outage.into is not None
+    assert (outage.first, outage.last) == (START.replace(minute=1, second=0), outage.into - timedelta(minutes=1))
     assert len(world.database.stores[SLOTS]) == 1
 
 
@@ -217,7 +219,7 @@ async def test_every_slot_has_exactly_one_outcome(world: World, seed: int) -> No
         rng.choice([timedelta(), timedelta(minutes=3)]),
     )
     begin = world.clock.now
-    timing = {"cron": cron, "timezone": "Europe/Berlin", "policy": policy}
+    timing: dict[str, Any] = {"cron": cron, "timezone": "Europe/Berlin", "policy": policy}
     await upsert(world, engines[0], **timing)
     for _ in range(40):
         engine = rng.choice(engines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from gestalt_workflow import transitions
@@ -23,7 +24,7 @@ def retrying(attempts: int = 3, backoff: timedelta = NO_WAIT, on: frozenset[Retr
     return RunPolicy(Retry(attempts, backoff, max(backoff, timedelta(minutes=5)), on))
 
 
-async def start(engine: Engine, policy: RunPolicy, **fields: str) -> Run:
+async def start(engine: Engine, policy: RunPolicy, **fields: Any) -> Run:
     return await engine.runs.start(StartRequest(plugin_target(), policy=policy, **fields))
 
 

@@ -46,7 +46,10 @@ async def test_policies_and_pauses_come_back_as_they_were_sent(rig: Rig) -> None
     workflow = await rig.provider(start=False)
     run = policies_pb2.RunPolicy(
         retry=policies_pb2.RetryPolicy(
-            max_attempts=3, initial_backoff=seconds(1), max_backoff=seconds(60), retry_on=[1, 4]
+            max_attempts=3,
+            initial_backoff=seconds(1),
+            max_backoff=seconds(60),
+            retry_on=["RETRY_ON_SERVER_ERROR", "RETRY_ON_TIMEOUT"],
         ),
         timeout=seconds(2.5),
     )

@@ -178,10 +178,9 @@ class Dispatcher:
 
     def _refused(self, run: Run, execution: Execution, outcome: Outcome) -> None:
         """Somebody changed the run, or revoked its reference: try again with what is true now."""
-        if execution.reference is not None:
-            self._references.forget(execution.reference.id)
         if outcome.current is None:  # the condition that failed was not the run's own
             if execution.reference is not None:
+                self._references.forget(execution.reference.id)
                 self.offer(run)
             return
         try:
@@ -210,6 +209,10 @@ class Dispatcher:
 
     async def _execute(self, execution: Execution) -> None:
         run = execution.run
+        if run.lease is not None and run.lease <= self._clock():
+            # The claim's answer came so late that others may have ended it: the sweep gives back what is left of it.
+            self.settle_soon.set()
+            return
         reference = execution.reference
         if reference is not None and self._references.sendable(run.execution_ref) is None:
             reference = None  # revoked since the claim: the host is to see that for itself
@@ -270,7 +273,7 @@ class Dispatcher:
     # Ending
 
     async def finish(self, within: timedelta) -> None:
-        """Claim no more, wait for what is being invoked, then fail what did not end in time."""
+        """Claim no more, wait for what is being invoked; ``settle_crashed`` then fails what did not end in time."""
         self._stopping = True
         self._wake.set()
         try:
@@ -286,4 +289,5 @@ class Dispatcher:
                 execution.task.cancel()
         tasks = [execution.task for execution in left if execution.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._recovery.settle_own([execution.run for execution in left])
+        # They count as busy until they are settled: a sweep would take them for claims that were never invoked.
+        self._crashed.update((execution.run.id, execution.run) for execution in left)

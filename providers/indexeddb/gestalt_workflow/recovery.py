@@ -86,7 +86,7 @@ class Recovery:
 
     async def settle_own(self, runs: Collection[Run]) -> None:
         """Fail runs of this process that it cannot wait for any longer."""
-        await asyncio.gather(*(self._settle(run, Verdict("its process stopped waiting for it")) for run in runs))
+        await asyncio.gather(*(self._settle_claim(run) for run in runs))
 
     async def forget_owner(self) -> None:
         """This process claims nothing any more."""
@@ -134,6 +134,15 @@ class Recovery:
         if not ended.status.terminal:
             self.unclaimed(ended)
         return True
+
+    async def _settle_claim(self, run: Run) -> None:
+        """Fail the run while this claim holds it, also when signals came in since it was claimed."""
+        claim = (run.owner, run.epoch)
+        current: Run | None = run
+        while current is not None and (current.owner, current.epoch) == claim:
+            if await self._settle(current, Verdict("its process stopped waiting for it")):
+                return
+            current = await self._storage.find(RUNS, run.id, run_from_record, "settle run")
 
     async def _unclaim(self, run: Run) -> None:
         if run.status is not RunStatus.RUNNING:

@@ -21,7 +21,7 @@ from gestalt_workflow.policies import PLAIN, Pause, SchedulePolicy, noted_pause,
 from gestalt_workflow.records import SCHEDULES, schedule_from_record, schedule_to_record
 from gestalt_workflow.references import References
 from gestalt_workflow.slots import next_slot
-from gestalt_workflow.storage import Entry, Storage, absent, at_revision
+from gestalt_workflow.storage import Entry, Storage, absent, at_revision, first_revision
 
 KIND = "workflow schedule"
 ATTEMPTS = 16
@@ -190,6 +190,7 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
             execution_ref=wanted.execution_ref,
             policy=wanted.policy,
             pause=upserted_pause(wanted.paused, wanted.pause, None, now),
+            revision=first_revision(now),
         )
         return with_due_time(schedule), []
     unchanged = (existing.cron, existing.timezone, existing.paused) == (wanted.cron, wanted.timezone, wanted.paused)

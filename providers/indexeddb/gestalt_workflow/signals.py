@@ -76,10 +76,10 @@ class Signals:
             if not run.keyed:
                 raise StateConflict(f'{KIND} "{run_id}" has no workflow key: it takes no signals')
             row = _row_id(run.target.owner, signal)
-            earlier = await self._earlier(row, step)
+            earlier, unused = await self._earlier(row, step)
             if earlier is not None:
                 return earlier
-            delivery = await self._append(run, signal, row, step)
+            delivery = await self._append(run, signal, row, unused, step)
             if delivery is not None:
                 return delivery
         raise TooMuchContention(step)
@@ -93,22 +93,29 @@ class Signals:
         row = _row_id(owner, signal)
         for _ in range(ATTEMPTS):
             holder, held_by = await self._runs.holder(key_row, step)
-            earlier = await self._earlier(row, step)
+            earlier, unused = await self._earlier(row, step)
             if earlier is not None:
                 if not earlier.run.stale:
                     return earlier
                 if signal.id == earlier.signal.id:
                     signal = replace(signal, id="")
             if holder is not None and not holder.status.terminal:
-                delivery = await self._append(holder, signal, row, step)
+                delivery = await self._append(holder, signal, row, unused, step)
             else:
-                delivery = await self._start(request, signal, key_row, row, held_by, step)
+                delivery = await self._start(request, signal, key_row, held_by, row, unused, step)
             if delivery is not None:
                 return delivery
         raise TooMuchContention(step)
 
     async def _start(
-        self, request: SignalOrStartRequest, signal: NewSignal, key_row: str, row: str, held_by: Condition, step: str
+        self,
+        request: SignalOrStartRequest,
+        signal: NewSignal,
+        key_row: str,
+        held_by: Condition,
+        row: str,
+        unused: Condition,
+        step: str,
     ) -> Delivery | None:
         run = new_run(
             ids.new_id(),
@@ -121,15 +128,22 @@ class Signals:
             key_row=key_row,
         )
         key = Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True)
-        return await self._store(None, run, signal, row, step, [key])
+        return await self._store(None, run, signal, row, unused, step, [key])
 
-    async def _append(self, run: Run, signal: NewSignal, row: str, step: str) -> Delivery | None:
-        return await self._store(run, run, signal, row, step, [])
+    async def _append(self, run: Run, signal: NewSignal, row: str, unused: Condition, step: str) -> Delivery | None:
+        return await self._store(run, run, signal, row, unused, step, [])
 
     async def _store(
-        self, before: Run | None, run: Run, signal: NewSignal, row: str, step: str, more: list[Entry]
+        self,
+        before: Run | None,
+        run: Run,
+        signal: NewSignal,
+        row: str,
+        unused: Condition,
+        step: str,
+        more: list[Entry],
     ) -> Delivery | None:
-        """Write signal and run in one commit; None when somebody else changed the run or the key meanwhile."""
+        """Write signal and run in one commit; None when somebody else changed the run or a key meanwhile."""
         if run.next_sequence <= 0:
             raise StateConflict(f'{KIND} "{run.id}" has no valid next signal sequence')
         now = self._clock()
@@ -148,7 +162,8 @@ class Signals:
             *more,
         ]
         if row:
-            entries.append(Entry(SIGNAL_KEYS, "put", {"id": row, "run_id": run.id, "signal_id": stored.id}))
+            record = {"id": row, "run_id": run.id, "signal_id": stored.id}
+            entries.append(Entry(SIGNAL_KEYS, "put", record, conditions=[unused], required=True))
         outcomes = await self._storage.write_alone(entries, step)
         if all(outcome.ok for outcome in outcomes):
             if after.status is RunStatus.PENDING:
@@ -172,17 +187,20 @@ class Signals:
         current = await self._storage.find(RUNS, run.id, run_from_record, step)
         return None if current is None else Delivery(current, existing)
 
-    async def _earlier(self, row: str, step: str) -> Delivery | None:
-        """The signal that the idempotency key made before, with its run as it is now."""
-        if not row:
-            return None
-        found = await self._storage.find(SIGNAL_KEYS, row, _row, step)
+    async def _earlier(self, row: str, step: str) -> tuple[Delivery | None, Condition]:
+        """The signal that the idempotency key made before, with its run as it is now.
+
+        The condition on the key's row holds until the key makes another signal. A write of this request whose answer
+        was lost may still arrive when the run it was meant for has long ended, and must not start a second one.
+        """
+        found = await self._storage.find(SIGNAL_KEYS, row, _row, step) if row else None
         if found is None:
-            return None
+            return None, absent()
         run_id, signal_id = found
         run = await self._storage.find(RUNS, run_id, run_from_record, step)
         signal = await self._storage.find(SIGNALS, signal_id, signal_from_record, step)
-        return None if run is None or signal is None else Delivery(run, signal)
+        earlier = None if run is None or signal is None else Delivery(run, signal)
+        return earlier, Condition.equals("signal_id", signal_id)
 
 
 def _row(record: Record) -> tuple[str, str]:

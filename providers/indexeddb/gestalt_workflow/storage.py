@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 import structlog
@@ -38,15 +39,36 @@ BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
 PATIENCE_S = 2.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
 
-__all__ = ["Condition", "Entry", "KeyRange", "Outcome", "Page", "Record", "Storage", "absent", "at_revision"]
+__all__ = [
+    "Condition",
+    "Entry",
+    "KeyRange",
+    "Outcome",
+    "Page",
+    "Record",
+    "Storage",
+    "absent",
+    "at_revision",
+    "first_revision",
+]
 
 
 def at_revision(revision: int, *, store: str = "", id: str = "") -> Condition:
     """Holds while the record (the entry's own, or another) is at that revision."""
     return Condition.equals("revision", revision, store=store, id=id)
+
+
+def first_revision(now: datetime) -> int:
+    """Of an object that is made now: microseconds since 1970.
+
+    It is later than every revision of an object that had this id before and was deleted, so what somebody still knows
+    of that one never meets its own revision again.
+    """
+    return (now - _EPOCH) // timedelta(microseconds=1)
 
 
 def absent(*, store: str = "", id: str = "") -> Condition:

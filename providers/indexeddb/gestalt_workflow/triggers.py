@@ -20,7 +20,7 @@ from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMa
 from gestalt_workflow.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
 from gestalt_workflow.records import TRIGGER_TYPES, TRIGGERS, trigger_from_record, trigger_to_record
 from gestalt_workflow.references import References
-from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision
+from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision, first_revision
 
 KIND = "workflow event trigger"
 ATTEMPTS = 16
@@ -194,6 +194,7 @@ def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime
             execution_ref=wanted.execution_ref,
             policy=wanted.policy,
             pause=upserted_pause(wanted.paused, wanted.pause, None, now),
+            revision=first_revision(now),
         )
     by_config = wanted.requested_by.subject_id.strip() == CONFIG_SUBJECT
     return replace(

@@ -67,8 +67,10 @@ class Watcher:
         resting = False  # after a round of removing comes one of another kind
         runs = [self._look_for_runs] * 4
         rounds = cycle([*runs, self._room.look_for_later, *runs, self._room.look_for_blocked])
+        pause_s = self._every_s
         while True:
-            await self._sleep()
+            await self._sleep(pause_s)
+            pause_s = SHORTEST.total_seconds()  # what else is due follows soon, however seldom this looks at all
             now = self._clock()
             if self._dispatcher.settle_soon.is_set():
                 self._dispatcher.settle_soon.clear()
@@ -89,12 +91,13 @@ class Watcher:
             else:
                 resting = False
                 await self._attempt(next(rounds))
+                pause_s = self._every_s
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, pause_s: float) -> None:
         try:
-            async with asyncio.timeout(self._every_s):
+            async with asyncio.timeout(pause_s):
                 await self._dispatcher.settle_soon.wait()
-            await asyncio.sleep(min(1.0, self._every_s))  # let the store come back
+            await asyncio.sleep(SHORTEST.total_seconds())  # let the store come back
         except TimeoutError:
             pass
 

@@ -1,0 +1,449 @@
+"""What must hold whatever happens: looked at with every commit and invocation, and once more at the end.
+
+The judge sees every version of every record with the time of its commit, every invocation, and what clients were told.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from gestalt_workflow import ids
+from gestalt_workflow.model import Event, EventTrigger, InvocationFailed, Run, RunStatus, Schedule, TriggerKind
+from gestalt_workflow.records import (
+    OWNERS,
+    REFERENCES,
+    RUN_KEYS,
+    RUNS,
+    SCHEDULES,
+    SIGNALS,
+    TRIGGERS,
+    reference_from_record,
+    run_from_record,
+    schedule_from_record,
+    signal_from_record,
+    trigger_from_record,
+)
+from gestalt_workflow.slots import next_slot
+from gestalt_workflow.triggers import matches
+
+from gestalt_sdk.cron import parse_cron
+from gestalt_sdk.indexeddb import Record
+from tests.simulation.host import Invocation
+from tests.simulation.loop import Process
+from tests.simulation.store import Change
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+PROMPT_S = 5.0
+"""Within so long a schedule fires, and a run begins when a worker is free, while everything is healthy."""
+_DECODERS: dict[str, Callable[[Record], Any]] = {
+    RUNS: run_from_record,
+    SCHEDULES: schedule_from_record,
+    TRIGGERS: trigger_from_record,
+    REFERENCES: reference_from_record,
+    SIGNALS: signal_from_record,
+}
+_COUNTED = {RUNS, SCHEDULES, TRIGGERS, REFERENCES}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A record as it was from ``at`` on; ``value`` None: it was deleted."""
+
+    at: float
+    value: Any
+
+
+@dataclass(slots=True)
+class Publication:
+    event: Event
+    acknowledged: list[tuple[float, float]] = field(default_factory=list)
+    """When each attempt that was acknowledged began and was answered."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What clients asked for, and what they were told."""
+
+    runs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Ids of the runs that were answered for an idempotency key; blank: without one."""
+    canceled: set[str] = field(default_factory=set)
+    signals: list[tuple[str, str, int]] = field(default_factory=list)
+    signal_keys: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    publications: dict[str, Publication] = field(default_factory=dict)
+    event_runs: dict[str, tuple[str, Event]] = field(default_factory=dict)
+    """Every run that some trigger could make of some event."""
+    deletions: set[tuple[str, str]] = field(default_factory=set)
+    revoked: dict[str, tuple[float, Process]] = field(default_factory=dict)
+
+
+    def published(self, event: Event, triggers: Iterable[str]) -> Publication:
+        for trigger_id in triggers:
+            self.event_runs[ids.event_run(trigger_id, event.source, event.id)] = (trigger_id, event)
+        return self.publications.setdefault(event.id, Publication(event))
+
+
+class Invariants:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.violations: list[tuple[str, str]] = []
+        self.told = Told()
+        self.versions: dict[tuple[str, str], list[Version]] = defaultdict(list)
+        self._open: dict[str, Invocation] = {}
+        self._sent: set[tuple[str, int]] = set()
+        self._signals_sent: dict[str, Invocation] = {}
+        self._last_sequence: dict[str, int] = {}
+        self._claims: dict[tuple[str, int], float] = {}
+
+    def broken(self, rule: str, text: str) -> None:
+        if len(self.violations) < 50:
+            self._world.note(f"VIOLATION: {rule}: {text}")
+            self.violations.append((rule, text))
+
+    # What was told
+
+    def answered(self, store: str, id: str, revision: int | None) -> None:
+        """A client was told of an object at that revision, or of its deletion (None)."""
+        versions = self.versions[store, id]
+        if revision is None:
+            found = any(version.value is None for version in versions)
+        else:
+            found = any(version.value is not None and version.value.revision == revision for version in versions)
+        if not found:
+            self.broken("what is acknowledged was committed", f"{store}/{id} revision {revision}")
+
+    # Commits
+
+    def committed(self, changes: list[Change]) -> None:
+        now = self._world.loop.now
+        for change in changes:
+            decode = _DECODERS.get(change.store)
+            if decode is None:
+                continue
+            before = None if change.before is None else decode(change.before)
+            after = None if change.after is None else decode(change.after)
+            self.versions[change.store, change.id].append(Version(now, after))
+            self._world.note(f"store: {change.store}/{change.id}: {_brief(before)} -> {_brief(after)}")
+            self._written(change, before, after)
+        for change in changes:
+            self._key_kept(change)
+
+    def _written(self, change: Change, before: Any, after: Any) -> None:
+        where = f"{change.store}/{change.id}"
+        if after is None:
+            if (change.store, change.id) not in self.told.deletions:
+                self.broken("nothing is lost", f"{where} was deleted though nobody asked for it")
+        elif change.store in _COUNTED and before is not None and after.revision != before.revision + 1:
+            self.broken("a stale write is refused", f"{where} from revision {before.revision} to {after.revision}")
+        if change.store == RUNS and after is not None:
+            self._run_moved(before, after)
+        if change.store == SIGNALS and before is not None and after is not None and before.delivered_at is not None:
+            self.broken("a signal is delivered once", where)
+
+    def _run_moved(self, before: Run | None, after: Run) -> None:
+        if before is None:
+            if after.status is not RunStatus.PENDING:
+                self.broken("a run begins as pending", after.id)
+            self._run_created(after)
+            return
+        move = f"{after.id}: {before.status.name} -> {after.status.name}"
+        if before.status.terminal:
+            self.broken("a run that has ended stays as it is", move)
+        elif after.status is RunStatus.RUNNING and before.status is RunStatus.PENDING:
+            if after.epoch != before.epoch + 1:
+                self.broken("every claim has its own epoch", move)
+            self._claims[after.id, after.epoch] = self._world.loop.now
+        elif after.status is RunStatus.RUNNING and (before.owner, before.epoch) != (after.owner, after.epoch):
+            self.broken("a claim that holds is not taken over", f"{move} {before.owner} -> {after.owner}")
+        elif after.status is RunStatus.PENDING and not after.keyed and (after.id, before.epoch) in self._sent:
+            self.broken("a run that was invoked is not put back", move)
+        elif after.status is RunStatus.FAILED and after.stale:
+            self._interrupted(before, move)
+        if after.status.terminal and not after.stale and after.status is not RunStatus.CANCELED:
+            self._outcome_is_true(before, after)
+
+    def _interrupted(self, run: Run, move: str) -> None:
+        """A run may be given up only when its process is dead or ending, its claim or its agent's time is over."""
+        if run.status is not RunStatus.RUNNING:
+            self.broken("only a running run can be interrupted", move)
+            return
+        owner = next(i for i in self._world.instances if i.owner == run.owner)
+        now = self._world.clock()
+        lapsed = self._lease(run) <= now
+        overdue = run.agent_deadline is not None and run.agent_deadline <= now
+        if not (owner.dead or owner.draining.is_set() or lapsed or overdue):
+            self.broken("leases are exclusive", f"{move} although {owner.name} lives and its claim holds")
+        if self._world.plan.calm and not overdue:
+            self.broken("nothing is given up while all is well", move)
+
+    def _lease(self, run: Run) -> datetime:
+        """When the claim ends, as the store has it."""
+        record = self._world.database.rows[OWNERS].get(run.owner)
+        moments = [moment for moment in (run.lease, record and record["lease"]) if isinstance(moment, datetime)]
+        return max(moments)
+
+    def _outcome_is_true(self, before: Run, after: Run) -> None:
+        answer = next(
+            (i.answer for i in self._world.host.journal if (i.run.id, i.run.epoch) == (before.id, before.epoch)), None
+        )
+        if answer is None:
+            self.broken("an outcome is what the host answered", f"{after.id} ended without an answer")
+        elif isinstance(answer, InvocationFailed):
+            if (after.status, after.status_message) != (RunStatus.FAILED, answer.message):
+                self.broken("an outcome is what the host answered", f"{after.id}: {answer} -> {after.status.name}")
+        elif (after.status is RunStatus.SUCCEEDED, after.result_body) != (answer.succeeded, answer.body):
+            self.broken("an outcome is what the host answered", f"{after.id}: {answer} -> {after.status.name}")
+
+    def _run_created(self, run: Run) -> None:
+        if run.trigger.kind is TriggerKind.SCHEDULE:
+            schedule = self._version_at(SCHEDULES, run.trigger.schedule_id)
+            slot = run.trigger.slot
+            assert slot is not None
+            if schedule is None or schedule.paused:
+                self.broken("only an active schedule fires", run.id)
+            elif next_slot(parse_cron(schedule.cron), schedule.timezone, slot - timedelta(seconds=1)) != slot:
+                self.broken("a schedule fires at its slots", f"{run.id} for {schedule.cron} {schedule.timezone}")
+            if slot > self._world.clock():
+                self.broken("no slot fires early", run.id)
+        elif run.trigger.kind is TriggerKind.EVENT:
+            trigger_id, event = self.told.event_runs[run.id]
+            trigger = self._version_at(TRIGGERS, trigger_id)
+            if trigger is None or not matches(trigger, event):
+                self.broken("only a trigger that an event meets makes a run", f"{run.id} of {trigger_id}")
+
+    def _version_at(self, store: str, id: str) -> Any:
+        versions = self.versions.get((store, id))
+        # The schedule of a firing moves in the same commit, behind the run.
+        return versions[-1].value if versions else None
+
+    def _key_kept(self, change: Change) -> None:
+        """A keyed run that has not ended holds its key."""
+        rows = self._world.database.rows
+        run_id = change.id if change.store == RUNS else None
+        if change.store == RUN_KEYS and change.before is not None:
+            run_id = str(change.before["run_id"])
+        record = rows[RUNS].get(run_id) if run_id is not None else None
+        if record is None or not record.get("key_row"):
+            return
+        row = rows[RUN_KEYS].get(str(record["key_row"]))
+        holds = row is not None and row["run_id"] == record["id"]
+        ended = RunStatus(record["status"]).terminal
+        if not ended and not holds:
+            self.broken("a workflow key has one run that has not ended", f"{run_id} lost {record['key_row']}")
+        if ended and holds:
+            self.broken("a run that has ended gives up its key", str(run_id))
+
+    # Invocations
+
+    def invoking(self, invocation: Invocation) -> None:
+        run = invocation.run
+        self._world.note(
+            f"invokes {run.id} epoch {run.epoch} signals {[s.sequence for s in invocation.signals]} "
+            f"reference {invocation.reference.id if invocation.reference else '-'}"
+        )
+        if (run.id, run.epoch) in self._sent:
+            self.broken("no claim is invoked twice", f"{run.id} epoch {run.epoch}")
+        earlier = [sent for sent in self._sent if sent[0] == run.id]
+        if earlier and not run.keyed:
+            self.broken("no run is invoked twice", f"{run.id} epoch {run.epoch} after {earlier}")
+        if earlier and run.keyed and not invocation.signals:
+            self.broken("no run is invoked twice", f"{run.id} epoch {run.epoch} again without signals")
+        self._sent.add((run.id, run.epoch))
+        for signal in invocation.signals:
+            if signal.id in self._signals_sent:
+                self.broken("a signal is delivered once", f"{signal.id} to {run.id} epoch {run.epoch}")
+            self._signals_sent[signal.id] = invocation
+            if signal.sequence <= self._last_sequence.get(run.id, 0):
+                self.broken("signals are delivered in their order", f"{run.id} {signal.sequence}")
+            self._last_sequence[run.id] = signal.sequence
+        stored = run_from_record(self._world.database.rows[RUNS][run.id])
+        if stored.owner == run.owner and stored.epoch == run.epoch:
+            run = stored
+        if self._lease(run) <= self._world.clock():
+            self.broken("leases are exclusive", f"{run.id} is invoked after its claim has ended")
+        self._reference_sent(invocation)
+
+    def _reference_sent(self, invocation: Invocation) -> None:
+        run, reference = invocation.run, invocation.reference
+        versions = self.versions.get((REFERENCES, run.execution_ref), [])
+        if reference is None:
+            signed = [version for version in versions if version.value.signed]
+            revoked = [version for version in versions if version.value.revoked_at is not None]
+            claimed = self._claims.get((run.id, run.epoch), 0.0)
+            if signed and signed[0].at < claimed and not revoked:
+                self.broken("the reference travels with the run", run.id)
+            return
+        if reference.id != run.execution_ref or reference.revoked_at is not None or not reference.signed:
+            self.broken("a revoked reference is never sent", f"{run.id} with {reference.id}")
+        claimed = self._claims[run.id, run.epoch]
+        revoked_at = next((version.at for version in versions if version.value.revoked_at is not None), None)
+        if revoked_at is not None and revoked_at < claimed:
+            self.broken("a revoked reference is never sent", f"{run.id}: {reference.id} was revoked before the claim")
+        told = self.told.revoked.get(reference.id)
+        if told is not None and told[1] is invocation.process:
+            self.broken("a revoked reference is never sent", f"{run.id}: {reference.id} by the process that revoked it")
+
+    def began(self, invocation: Invocation) -> None:
+        self._world.note(f"host: invocation {invocation.number} of {invocation.run.id} begins")
+        run = invocation.run
+        other = self._open.get(run.id)
+        if other is not None and other.ended is None:
+            self.broken("leases are exclusive", f"{run.id} is invoked by {other.process.name} still")
+        self._open[run.id] = invocation
+        for open_run_id, open_invocation in self._open.items():
+            if open_run_id == run.id or open_invocation.ended is not None or not run.key_row:
+                continue
+            if open_invocation.run.key_row == run.key_row:
+                stored = run_from_record(self._world.database.rows[RUNS][open_run_id])
+                if not stored.status.terminal:
+                    self.broken("a workflow key has one run that has not ended", f"{open_run_id} and {run.id}")
+
+    # The end
+
+    def judge(self) -> None:
+        """Everything is healthy, and had time."""
+        runs = {id: run_from_record(record) for id, record in self._world.database.rows[RUNS].items()}
+        for run in runs.values():
+            if not run.status.terminal:
+                self.broken("every run ends", f"{run.id} is {run.status.name}")
+        self._judge_keys(runs)
+        self._judge_signals(runs)
+        for run_id in sorted(self.told.canceled):
+            if runs[run_id].status is not RunStatus.CANCELED:
+                self.broken("canceled stays canceled", f"{run_id} is {runs[run_id].status.name}")
+        for publication in self.told.publications.values():
+            self._judge_publication(publication, runs)
+        for store, id in sorted(self.versions):
+            if store == SCHEDULES:
+                self._judge_schedule(id)
+        if self._world.plan.calm:
+            self._judge_promptness(runs)
+
+    def _judge_keys(self, runs: dict[str, Run]) -> None:
+        for key, answered in sorted(self.told.runs.items()):
+            if key and len(answered) > 1:
+                self.broken("an idempotency key gives one run", f"{key}: {sorted(answered)}")
+            for run_id in sorted(answered - runs.keys()):
+                self.broken("nothing is lost", f"run {run_id} was acknowledged")
+        for key, signals in sorted(self.told.signal_keys.items()):
+            lasting = {signal for run_id, signal in signals if not runs[run_id].stale}
+            if len(lasting) > 1:
+                self.broken("an idempotency key gives one signal", f"{key}: {sorted(lasting)}")
+
+    def _judge_signals(self, runs: dict[str, Run]) -> None:
+        stored = {id: signal_from_record(record) for id, record in self._world.database.rows[SIGNALS].items()}
+        for run_id, signal_id, sequence in self.told.signals:
+            signal = stored.get(signal_id)
+            if signal is None or (signal.run_id, signal.sequence) != (run_id, sequence):
+                self.broken("nothing is lost", f"signal {signal_id} was acknowledged")
+        sequences: dict[str, list[int]] = defaultdict(list)
+        for signal in stored.values():
+            run = runs[signal.run_id]
+            sequences[run.id].append(signal.sequence)
+            if signal.delivered_at is None and run.status is RunStatus.SUCCEEDED:
+                self.broken("a signal is delivered or fails with its run", f"{signal.id} of {run.id}")
+            if signal.delivered_at is not None and signal.id not in self._signals_sent:
+                self.broken("a signal is delivered or fails with its run", f"{signal.id} was never sent")
+        for run_id, numbers in sequences.items():
+            expected = list(range(1, len(numbers) + 1))
+            if sorted(numbers) != expected or runs[run_id].next_sequence != len(numbers) + 1:
+                self.broken("sequences have no gap", f"{run_id}: {sorted(numbers)}")
+
+    def _judge_publication(self, publication: Publication, runs: dict[str, Run]) -> None:
+        event = publication.event
+        for began, answered in publication.acknowledged:
+            for trigger_id in sorted(id for store, id in self.versions if store == TRIGGERS):
+                seen = list(self._versions_within(TRIGGERS, trigger_id, began, answered))
+                if all(isinstance(seen_one, EventTrigger) and matches(seen_one, event) for seen_one in seen):
+                    run_id = ids.event_run(trigger_id, event.source, event.id)
+                    if run_id not in runs:
+                        self.broken("no slot or event is forgotten", f"{trigger_id} met {event.id} without a run")
+
+    def _versions_within(self, store: str, id: str, first: float, last: float) -> Iterator[Any]:
+        """Every value that the record had between two moments."""
+        versions = self.versions[store, id]
+        place = bisect_right([version.at for version in versions], first)
+        yield versions[place - 1].value if place else None
+        for version in versions[place:]:
+            if version.at > last:
+                return
+            yield version.value
+
+    def _judge_schedule(self, schedule_id: str) -> None:
+        """Every slot of an active time was fired, or collapsed into a later one that was."""
+        world = self._world
+        fired = {
+            versions[0].value.trigger.slot
+            for (store, _), versions in self.versions.items()
+            if store == RUNS and versions[0].value.trigger.schedule_id == schedule_id
+        }
+        for versions, ended in self._active_times(schedule_id):
+            schedule: Schedule = versions[0].value
+            began = world.plan.beginning + timedelta(seconds=versions[0].at)
+            until = world.plan.beginning + timedelta(seconds=world.loop.now if ended is None else ended)
+            cron, due = parse_cron(schedule.cron), schedule.next_run_at
+            following = next_slot(cron, schedule.timezone, began)
+            if due is None or following is None or due > following:
+                self.broken("no slot or event is forgotten", f"{schedule_id}: active at {began}, first slot {due}")
+                continue
+            for version in versions[1:]:
+                moved_to = version.value.next_run_at
+                if moved_to == due:
+                    continue
+                if moved_to is None or moved_to < due:
+                    self.broken("slots fire in their order", f"{schedule_id}: from {due} to {moved_to}")
+                elif not any(due <= slot < moved_to for slot in fired):
+                    self.broken("no slot or event is forgotten", f"{schedule_id}: {due} until {moved_to}")
+                elif world.plan.calm and next_slot(cron, schedule.timezone, due) != moved_to:
+                    self.broken("no slot or event is forgotten", f"{schedule_id}: collapsed after {due} for no reason")
+                due = moved_to
+            if due is not None and due < until - timedelta(seconds=PROMPT_S) and (ended is None or world.plan.calm):
+                self.broken("no slot or event is forgotten", f"{schedule_id}: {due} is due still at {until}")
+
+    def _active_times(self, schedule_id: str) -> Iterator[tuple[list[Version], float | None]]:
+        """The versions of each time in which it was there, not paused, and kept its timing; and when that ended."""
+        active: list[Version] = []
+        for version in self.versions[SCHEDULES, schedule_id]:
+            value: Schedule | None = version.value
+            timing = value and (value.cron, value.timezone, value.paused, value.created_at)
+            if active:
+                first: Schedule = active[0].value
+                if timing == (first.cron, first.timezone, first.paused, first.created_at):
+                    active.append(version)
+                    continue
+                yield active, version.at
+            active = [version] if value is not None and not value.paused else []
+        if active:
+            yield active, None
+
+    def _judge_promptness(self, runs: dict[str, Run]) -> None:
+        world = self._world
+        for run in runs.values():
+            slot = run.trigger.slot
+            created = self.versions[RUNS, run.id][0].at
+            late = world.plan.beginning + timedelta(seconds=created)
+            if slot is not None and (late - slot).total_seconds() > PROMPT_S:
+                self.broken("a schedule fires in time", f"{run.id} at {late}")
+        if len(world.host.journal) and world.plan.workers >= 16 and not world.plan.hangs:
+            for invocation in world.host.journal:
+                run_id, epoch = invocation.run.id, invocation.run.epoch
+                created = self.versions[RUNS, run_id][0].at
+                if epoch == 1 and invocation.sent - created > PROMPT_S:
+                    self.broken("a run begins when a worker is free", f"{run_id} after {invocation.sent - created} s")
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Run):
+        claim = f" {value.owner.split('/')[1]}#{value.epoch}" if value.owner else ""
+        return f"r{value.revision} {value.status.name}{claim} waiting {value.waiting}"
+    if isinstance(value, Schedule):
+        return f"r{value.revision} {value.cron!r} {'paused' if value.paused else value.next_run_at}"
+    return f"r{value.revision}" if hasattr(value, "revision") else "there"

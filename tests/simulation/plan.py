@@ -1,0 +1,105 @@
+"""What a seed decides before anything runs: how many processes, how they are configured, and what befalls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from random import Random
+
+BEGINNINGS = (
+    datetime(2026, 5, 4, 11, 58, 30, tzinfo=UTC),
+    datetime(2026, 3, 29, 0, 56, 10, tzinfo=UTC),  # Berlin goes to summer time at 01:00
+    datetime(2026, 10, 25, 0, 55, 20, tzinfo=UTC),  # and back
+    datetime(2026, 11, 1, 5, 54, 0, tzinfo=UTC),  # New York goes back at 06:00
+    datetime(2027, 2, 28, 23, 57, 45, tzinfo=UTC),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Probabilities are for each message; means are of the time between two, 0 for never.
+
+    Attributes:
+        processes: Engines on the one store.
+        one_machine: Whether they can see that another one is dead.
+        batched: Whether the store has pages and batches as one message.
+        active_s: How long clients and trouble go on; afterwards everything is healthy.
+        slow: Share of messages that take up to seconds.
+        deaths: Probability that a process dies at a message: before it is sent, once it is executed, or answered.
+        blackout_s: For so long no process runs, once.
+    """
+
+    beginning: datetime
+    processes: int
+    one_machine: bool
+    batched: bool
+    poll_s: float
+    ttl_s: float
+    workers: int
+    active_s: float
+    clients: int
+    pause_between_calls_s: float
+    hangs: float
+    failures: float
+    longest_s: float
+    slow: float = 0.0
+    lost_requests: float = 0.0
+    lost_answers: float = 0.0
+    late: float = 0.0
+    aborts: float = 0.0
+    deaths: float = 0.0
+    kill_every_s: float = 0.0
+    suspend_every_s: float = 0.0
+    drain_every_s: float = 0.0
+    outage_every_s: float = 0.0
+    blackout_s: float = 0.0
+
+    @property
+    def calm(self) -> bool:
+        """Nothing goes wrong: everything has to happen at once."""
+        trouble = (
+            self.slow, self.lost_requests, self.lost_answers, self.late, self.aborts, self.deaths, self.kill_every_s,
+            self.suspend_every_s, self.drain_every_s, self.outage_every_s, self.blackout_s,
+        )  # fmt: skip
+        return not any(trouble)
+
+    def __str__(self) -> str:
+        return "\n".join(f"  {field.name} = {getattr(self, field.name)}" for field in fields(self))
+
+
+def draw_plan(seed: int) -> Plan:
+    random = Random(f"{seed}/plan")
+    calm = random.random() < 0.12
+
+    def perhaps(probability: float, *values: float) -> float:
+        chosen = random.choice(values)
+        return chosen if random.random() < probability and not calm else 0.0
+
+    ttl_s = random.choice((15.0, 30.0, 60.0, 120.0))
+    clients, active_s, calls = random.choice((2, 4, 6)), random.choice((90.0, 200.0, 400.0)), random.choice((40, 80, 160))
+    return Plan(
+        beginning=random.choice(BEGINNINGS),
+        processes=random.choice((1, 2, 2, 3)),
+        one_machine=random.random() < 0.3,
+        batched=random.random() < 0.8,
+        poll_s=random.choice((1.0, 2.0, 5.0, 10.0, 30.0, 60.0)),
+        ttl_s=ttl_s,
+        workers=random.choice((1, 2, 4, 16)),
+        active_s=active_s,
+        clients=clients,
+        pause_between_calls_s=clients * active_s / calls,
+        hangs=random.choice((0.0, 0.0, 0.03)),
+        failures=random.choice((0.0, 0.05)),
+        longest_s=random.choice((5.0, 40.0)),
+        slow=perhaps(0.5, 0.02, 0.1),
+        lost_requests=perhaps(0.4, 0.005, 0.03),
+        lost_answers=perhaps(0.5, 0.005, 0.03),
+        late=perhaps(0.3, 0.005, 0.02),
+        aborts=perhaps(0.3, 0.01, 0.1),
+        deaths=perhaps(0.5, 0.002, 0.02),
+        kill_every_s=perhaps(0.4, 30.0, 100.0),
+        suspend_every_s=perhaps(0.4, 30.0, 100.0),
+        drain_every_s=perhaps(0.35, 30.0, 100.0),
+        outage_every_s=perhaps(0.3, 30.0, 100.0),
+        blackout_s=perhaps(0.2, 600.0, 5 * 3600.0, 3 * 86400.0),
+    )

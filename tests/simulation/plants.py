@@ -1,0 +1,81 @@
+"""Bugs to be planted in the engine, to show that the simulation finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from unittest import mock
+
+from gestalt_workflow.records import RUN_KEYS, RUNS, SCHEDULES
+from gestalt_workflow.storage import Entry, Outcome, Storage
+
+_FENCE = {"revision", "owner", "epoch", "status"}
+
+
+@contextmanager
+def dropped_fence() -> Iterator[None]:
+    """Writes of runs no longer name the claim, the state and the revision that they rely on."""
+    with _writing(lambda entries: [_unfenced(entry) for entry in entries]):
+        yield
+
+
+def _unfenced(entry: Entry) -> Entry:
+    if entry.store != RUNS or entry.op != "put":
+        return entry
+    return replace(entry, conditions=[c for c in entry.conditions if c.store not in ("", RUNS) or c.field not in _FENCE])
+
+
+@contextmanager
+def advance_before_insert() -> Iterator[None]:
+    """A firing moves the schedule in a commit of its own and makes the run in the next one."""
+    write = Storage.write
+
+    async def in_two_steps(self: Storage, entries: Sequence[Entry], step: str) -> list[Outcome]:
+        moves = [place for place, entry in enumerate(entries) if entry.store == SCHEDULES and entry.op == "put"]
+        runs = [place for place, entry in enumerate(entries) if entry.store == RUNS and entry.op == "add"]
+        if not moves or not runs:
+            return await write(self, entries, step)
+        moved = dict(zip(moves, await write(self, [entries[place] for place in moves], step), strict=True))
+        rest = [replace(e, conditions=()) if i in runs else e for i, e in enumerate(entries) if i not in moved]
+        made = iter(await write(self, rest, step))
+        return [moved[place] if place in moved else next(made) for place in range(len(entries))]
+
+    with mock.patch.object(Storage, "write", in_two_steps):
+        yield
+
+
+@contextmanager
+def unconditional_key_release() -> Iterator[None]:
+    """The end of a run deletes the row of its workflow key, whichever run the row names by then."""
+
+    def release(entry: Entry) -> Entry:
+        return replace(entry, conditions=()) if entry.store == RUN_KEYS and entry.op == "delete" else entry
+
+    with _writing(lambda entries: [release(entry) for entry in entries]):
+        yield
+
+
+@contextmanager
+def _writing(change: Callable[[Sequence[Entry]], list[Entry]]) -> Iterator[None]:
+    """Every write of the engine goes through ``change`` first."""
+    commit = Storage._commit
+
+    async def changed(self: Storage, entries: Sequence[Entry]) -> list[Outcome]:
+        return await commit(self, change(entries))
+
+    with mock.patch.object(Storage, "_commit", changed):
+        yield
+
+
+BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
+    dropped_fence: {
+        "a run that has ended stays as it is",
+        "canceled stays canceled",
+        "no run is invoked twice",
+    },
+    advance_before_insert: {"no slot or event is forgotten"},
+    unconditional_key_release: {"a workflow key has one run that has not ended"},
+}
+"""Each with rules that it has to be found by."""
+

@@ -8,9 +8,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
+from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.indexeddb import (
     IndexedDB,
     IndexSchema,
@@ -293,3 +295,15 @@ async def test_a_store_that_does_not_offer_it_is_named(own_process: StoreProcess
             await IndexedDB.over(channel).change_indexes("s", [IndexSchema("by_n", ["n"])])
         assert refused.value.code == "UNIMPLEMENTED"
     await server.stop(0)
+
+
+async def test_on_postgresql_it_is_not_offered(postgres_process: StoreProcess) -> None:
+    service = Service(postgres_process.socket)
+    store = await service.new_store()
+    identity = await runtime_pb2_grpc.ProviderLifecycleStub(service.channel).GetProviderIdentity(Empty())
+    assert "indexeddb.batch" in identity.capabilities and "indexeddb.migrations" not in identity.capabilities
+    with pytest.raises(MigrationsNotOffered, match="PostgreSQL"):
+        await IndexedDB.over(service.channel).change_indexes(store, [IndexSchema("by_n", ["n"])])
+    with pytest.raises(MigrationsNotOffered, match="PostgreSQL"):
+        await IndexedDB.over(service.channel).migration(store)
+    await service.close()

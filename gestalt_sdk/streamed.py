@@ -196,7 +196,8 @@ class StreamedCalls:
             call.request = None
         return message
 
-    def _fail_sent(self, text: str) -> None:
+    def _fail_sent(self, reason: str) -> None:
+        text = f"the answer was lost and whether the call took effect is not known: {reason}"
         sent, self._sent = self._sent, {}
         for call in sent.values():
             if not call.answer.done():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "providers" / "indexeddb"))
 
-from tests.simulation.simulate import simulate  # noqa: E402 - the provider is not installed, only found there
+from tests.simulation.simulate import simulate
 
 
 def main(arguments: list[str]) -> int:

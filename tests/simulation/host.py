@@ -72,9 +72,7 @@ class SimulatedHost:
         self, process: Process, run: Run, signals: Sequence[Signal], reference: Reference | None
     ) -> Outcome:
         loop = asyncio.get_running_loop()
-        invocation = Invocation(
-            len(self.journal), run, tuple(signals), reference, process, sent=loop.time()
-        )
+        invocation = Invocation(len(self.journal), run, tuple(signals), reference, process, sent=loop.time())
         if not self._observer.invoking(invocation):
             return await loop.create_future()
         self.journal.append(invocation)
@@ -127,9 +125,9 @@ class SimulatedHost:
     def lost(self, process: Process) -> None:
         """The process died. Some targets notice and stop, others run to their end."""
         for invocation in self.journal:
-            if invocation.process is process and invocation.ended is None and self._random.random() < 0.5:
-                if invocation.began is not None:
-                    self._cancel(invocation)
+            running = invocation.process is process and invocation.began is not None and invocation.ended is None
+            if running and self._random.random() < 0.5:
+                self._cancel(invocation)
 
 
 class HostClient:

@@ -82,7 +82,6 @@ class Told:
     deletions: set[tuple[str, str]] = field(default_factory=set)
     revoked: dict[str, tuple[float, Process]] = field(default_factory=dict)
 
-
     def published(self, event: Event, triggers: Iterable[str]) -> Publication:
         for trigger_id in triggers:
             self.event_runs[ids.event_run(trigger_id, event.source, event.id)] = (trigger_id, event)

@@ -63,8 +63,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now
 
-    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(
+            coro, loop=self, name=None if name is None else str(name), context=context
+        )
         self._unfinished[task] = None
         task.add_done_callback(self._finished, context=NOWHERE)
         return task
@@ -81,7 +83,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         ready, timers = self._ready, self._scheduled
         if not ready and not self._stopping:  # type: ignore[attr-defined]
-            while timers and timers[0]._cancelled:  # type: ignore[attr-defined]
+            while timers and timers[0]._cancelled:
                 heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
             if not timers:
                 raise Spinning("nothing is left that could happen, yet somebody waits")
@@ -96,13 +98,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise Spinning(f"{self._spins} callbacks at one moment, {self.now:.3f} s")
         for _ in range(len(ready)):
             handle_now = ready.popleft()
-            if handle_now._cancelled:  # type: ignore[attr-defined]
+            if handle_now._cancelled:
                 continue
             process = handle_now._context.get(PROCESS)  # type: ignore[attr-defined]
-            if process is not None:
-                if process.dead or process.paused:
-                    process.backlog.append(handle_now)
-                    continue
+            if process is not None and (process.dead or process.paused):
+                process.backlog.append(handle_now)
+                continue
             self.callbacks += 1
             handle_now._run()
 
@@ -118,6 +119,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def end(self) -> None:
         """Cancel what still runs until nothing does; then close. Processes have to be resumed before."""
         for _ in range(500):
+            self._spins = 0
             tasks = [task for task in self._unfinished if not task.done()]
             if not tasks:
                 break

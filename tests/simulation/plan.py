@@ -76,7 +76,11 @@ def draw_plan(seed: int) -> Plan:
         return chosen if random.random() < probability and not calm else 0.0
 
     ttl_s = random.choice((15.0, 30.0, 60.0, 120.0))
-    clients, active_s, calls = random.choice((2, 4, 6)), random.choice((90.0, 200.0, 400.0)), random.choice((40, 80, 160))
+    clients, active_s, calls = (
+        random.choice((2, 4, 6)),
+        random.choice((90.0, 200.0, 400.0)),
+        random.choice((40, 80, 160)),
+    )
     return Plan(
         beginning=random.choice(BEGINNINGS),
         processes=random.choice((1, 2, 2, 3)),

@@ -23,7 +23,9 @@ def dropped_fence() -> Iterator[None]:
 def _unfenced(entry: Entry) -> Entry:
     if entry.store != RUNS or entry.op != "put":
         return entry
-    return replace(entry, conditions=[c for c in entry.conditions if c.store not in ("", RUNS) or c.field not in _FENCE])
+    return replace(
+        entry, conditions=[c for c in entry.conditions if c.store not in ("", RUNS) or c.field not in _FENCE]
+    )
 
 
 @contextmanager
@@ -33,11 +35,15 @@ def advance_before_insert() -> Iterator[None]:
 
     async def in_two_steps(self: Storage, entries: Sequence[Entry], step: str) -> list[Outcome]:
         moves = [place for place, entry in enumerate(entries) if entry.store == SCHEDULES and entry.op == "put"]
-        runs = [place for place, entry in enumerate(entries) if entry.store == RUNS and entry.op == "add"]
-        if not moves or not runs:
+        if not moves or not any(entry.store == RUNS and entry.op == "add" for entry in entries):
             return await write(self, entries, step)
         moved = dict(zip(moves, await write(self, [entries[place] for place in moves], step), strict=True))
-        rest = [replace(e, conditions=()) if i in runs else e for i, e in enumerate(entries) if i not in moved]
+        advanced = {str((entries[place].record or {})["id"]) for place, outcome in moved.items() if outcome.ok}
+        rest = [
+            replace(e, conditions=[c for c in e.conditions if c.store != SCHEDULES or c.id not in advanced])
+            for place, e in enumerate(entries)
+            if place not in moved
+        ]
         made = iter(await write(self, rest, step))
         return [moved[place] if place in moved else next(made) for place in range(len(entries))]
 
@@ -78,4 +84,3 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     unconditional_key_release: {"a workflow key has one run that has not ended"},
 }
 """Each with rules that it has to be found by."""
-

@@ -68,7 +68,14 @@ def simulate(
             loop.end()
     rows = world.database.rows.get(RUNS, {})
     return Report(
-        seed, plan, world.invariants.violations, world.trace, loop.now, loop.callbacks, len(rows), len(world.host.journal)
+        seed,
+        plan,
+        world.invariants.violations,
+        world.trace,
+        loop.now,
+        loop.callbacks,
+        len(rows),
+        len(world.host.journal),
     )
 
 
@@ -100,7 +107,7 @@ async def _simulation(seed: int, world: World) -> None:
 
 async def _quiet(world: World) -> None:
     """Wait until every run has ended, in the middle of a minute, and longer than any lease or round of looking."""
-    least = world.loop.now + world.plan.ttl_s + 200.0
+    least = world.loop.now + world.plan.ttl_s + 130.0
     limit = world.loop.now + LONGEST_QUIET_S
     while world.loop.now < limit:
         await asyncio.sleep(60.0 - world.clock().timestamp() % 60.0 + 50.0)

@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from gestalt_sdk.indexeddb import (
     Condition,
@@ -86,14 +86,14 @@ class Database:
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         changes: list[Change] = []
         outcomes: list[Outcome] = []
-        for entry in entries:
+        for place, entry in enumerate(entries):
             outcome = self._apply(entry, changes)
             outcomes.append(outcome)
-        failed = {place for place, entry in enumerate(entries) if entry.required and not outcomes[place].ok}
-        if failed:
-            for change in reversed(changes):
-                self._set(change.store, change.id, change.before)
-            return [o if place in failed else Outcome("aborted", "required") for place, o in enumerate(outcomes)]
+            if entry.required and not outcome.ok:
+                for change in reversed(changes):
+                    self._set(change.store, change.id, change.before)
+                nothing = Outcome("aborted", f"nothing was written: required entry {place} failed")
+                return [outcome if other == place else nothing for other in range(len(entries))]
         if changes:
             self._committed(changes)
         return outcomes
@@ -239,13 +239,13 @@ class StoreClient:
             if not fate.late:
                 loop.call_later(fate.back, settle, fate.error or result, context=NOWHERE)
 
-        def settle(outcome: T | Exception) -> None:
+        def settle(outcome: T | Exception | None) -> None:
             if answer.done():
                 return
             if isinstance(outcome, Exception):
                 answer.set_exception(outcome)
             else:
-                answer.set_result(outcome)
+                answer.set_result(cast(T, outcome))
 
         if not fate.applied or fate.late:
             loop.call_later(fate.there + fate.back, settle, fate.error, context=NOWHERE)
@@ -308,11 +308,13 @@ class IndexHandle:
 
         def read() -> Page:
             keys = self._keys(values)
-            if range is not None and range.upper is not None:
-                keys = [key for key in keys if key[0] <= (range.upper,)]
+            if range is not None:
+                keys = [key for key in keys if _inside(range, key[0])]
+            if direction == "prev":
+                keys = keys[::-1]
             if token:
                 last = self._client.places[token]
-                keys = [key for key in keys if key > last]
+                keys = [key for key in keys if (key > last if direction == "next" else key < last)]
             part = keys[: limit or 1000]
             entries = [
                 CursorEntry(list(key), id, None if keys_only else self._database.find(self._store, id))
@@ -324,7 +326,6 @@ class IndexHandle:
             self._client.places[mark] = part[-1]
             return Page(entries, mark)
 
-        assert direction == "next"
         return await self._client.request("page", read)
 
     def _keys(self, values: Sequence[Any]) -> list[IndexKey]:
@@ -335,6 +336,17 @@ class IndexHandle:
             record = self._database.find(self._store, id)
             assert record is not None
             yield record
+
+
+def _inside(range: KeyRange, key: tuple[Any, ...]) -> bool:
+    """Whether the whole index key lies in the range; a scalar bound counts as a key of one part."""
+    lower, upper = (
+        bound if bound is None else tuple(bound) if isinstance(bound, list) else (bound,)
+        for bound in (range.lower, range.upper)
+    )
+    above = lower is None or (key > lower if range.lower_open else key >= lower)
+    below = upper is None or (key < upper if range.upper_open else key <= upper)
+    return above and below
 
 
 def no_answer(call: str) -> StoreUnavailable:

@@ -10,7 +10,6 @@ from random import Random
 from typing import TypeVar
 
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import StateConflict
 from gestalt_workflow.model import Actor, Event, EventMatch, NewSignal, Reference, Target
 from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
 from gestalt_workflow.runs import StartRequest

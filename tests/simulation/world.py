@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -15,14 +16,16 @@ from uuid import UUID
 
 import gestalt_workflow.ids
 import gestalt_workflow.recovery
-import gestalt_workflow.storage
+import gestalt_workflow.scheduler
 import gestalt_workflow.triggers
+import gestalt_workflow.waiting_room
 import structlog
 from gestalt_workflow.config import Config
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import StorageFailed
 from gestalt_workflow.host import WorkflowHost
 
+import gestalt_sdk.backoff
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.simulation.host import Invocation, SimulatedHost
@@ -35,6 +38,8 @@ T = TypeVar("T")
 
 DEADLINE_S = 30.0
 """Of every call to an engine and to the store."""
+TICK_S = 20.0
+"""Longest sleep of loops that know when to wake; outside they look each second, in case the clock was set."""
 BUGS = {"loop.failed", "run.crashed", "storage.batch_failed"}
 """Log events that say that an engine met something it did not expect."""
 
@@ -266,17 +271,8 @@ class World:
             return Fate(wait, back, applied=False, error=no_answer(call))
         if random.random() < plan.slow:
             there, back = random.random() * random.choice((0.1, 4.0)), random.random() * random.choice((0.1, 4.0))
-        draw = random.random()
-        for probability, kind in (
-            (plan.lost_requests, "lost request"),
-            (plan.lost_answers, "lost answer"),
-            (plan.late, "late"),
-            (plan.aborts if call == "apply" else 0.0, "aborted"),
-        ):
-            if draw < probability:
-                break
-            draw -= probability
-        else:
+        kind = self._mishap(call)
+        if not kind:
             return Fate(there, back)
         if call == "apply":
             self.note(f"{call}: {kind}")
@@ -286,6 +282,20 @@ class World:
         if kind == "late":
             return Fate(there, wait, late=random.choice((0.01, 1.0, 20.0)) * random.random(), error=no_answer(call))
         return Fate(there, wait, applied=kind == "lost answer", error=no_answer(call))
+
+    def _mishap(self, call: str) -> str:
+        draw = self._random.random()
+        plan = self.plan
+        for probability, kind in (
+            (plan.lost_requests, "lost request"),
+            (plan.lost_answers, "lost answer"),
+            (plan.late, "late"),
+            (plan.aborts if call == "apply" else 0.0, "aborted"),
+        ):
+            if draw < probability:
+                return kind
+            draw -= probability
+        return ""
 
     def _committed(self, changes: list[Change]) -> None:
         if not self.over:
@@ -320,7 +330,7 @@ class World:
             (plan.outage_every_s, self._store_fails),
         )
         found: list[Callable[[], Awaitable[None]]] = [
-            lambda mean=mean, act=act: self._again_and_again(mean, act) for mean, act in means if mean
+            partial(self._again_and_again, mean, act) for mean, act in means if mean
         ]
         if plan.blackout_s:
             found.append(self._blackout)
@@ -392,13 +402,15 @@ class World:
             patch = lambda *where: stack.enter_context(mock.patch.object(*where))  # noqa: E731
             patch(gestalt_workflow.ids, "uuid", ids)
             patch(gestalt_workflow.triggers, "secrets", secrets)
-            patch(sys.modules[gestalt_workflow.storage.Backoff.__module__], "random", self._ids)
+            patch(gestalt_sdk.backoff, "random", self._ids)
             patch(gestalt_workflow.recovery, "provably_dead", self.provably_dead)
+            for part in (gestalt_workflow.scheduler, gestalt_workflow.waiting_room):
+                patch(part, "TICK_S", TICK_S)
             structlog.configure(processors=[self._logged], cache_logger_on_first_use=False)
             stack.callback(lambda: structlog.configure(**before))
             yield
 
-    def _logged(self, logger: object, method: str, event: dict[str, Any]) -> str:
+    def _logged(self, logger: object, method: str, event: MutableMapping[str, Any]) -> str:
         if not self.over:
             name = str(event.pop("event_name", ""))
             details = " ".join(f"{key}={value}" for key, value in event.items() if key != "exc_info")
@@ -408,6 +420,6 @@ class World:
         raise structlog.DropEvent
 
 
-def _cause(event: dict[str, Any]) -> str:
+def _cause(event: MutableMapping[str, Any]) -> str:
     error = event.get("exc_info")
     return repr(error if isinstance(error, BaseException) else sys.exc_info()[1])

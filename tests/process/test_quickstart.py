@@ -25,7 +25,7 @@ TRIGGERS = {
     name: "cfg_" + hashlib.sha256(b"event_trigger\0" + name.encode()).hexdigest()
     for name in ("notify_sync_completed", "refresh_search_index")
 }
-OUTCOME_UNKNOWN = re.compile("workflow provider restarted while run was in progress|rpc error: code = Unavailable")
+OUTCOME_UNKNOWN = re.compile("workflow provider restarted while run was in progress|is not known")
 NOBODY_FIRES = "workflows: {schedules: {nightly_sync: {paused: true}}}\n"
 SERVICE_OF = {
     "GESTALT_INDEXEDDB_SOCKET": "gestalt.provider.v1.IndexedDB",
@@ -197,7 +197,7 @@ def test_an_accepted_event_survives_the_death_of_the_host(tmp_path: Path, how: s
         assert set(fan) == set(TRIGGERS.values())
         for run in fan.values():
             # A run that had begun is not repeated: nobody knows how far it came, and it says so.
-            assert run["status"] == "succeeded" or OUTCOME_UNKNOWN.match(run["statusMessage"]), run
+            assert run["status"] == "succeeded" or OUTCOME_UNKNOWN.search(run["statusMessage"]), run
         if fan[TRIGGERS["notify_sync_completed"]]["status"] == "succeeded":
             assert len(slack_lines(host)) == 1
         assert len(slack_lines(host)) <= 1

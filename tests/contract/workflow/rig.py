@@ -27,6 +27,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
 from gestalt_sdk.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
+from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.values import to_struct, to_timestamp
 from tests.support.waiting import eventually
@@ -180,6 +181,8 @@ class CountingStore:
         self._target = target
         self._without_extensions = without_extensions
         self.messages: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        """For each object store, the Apply calls that write to it."""
         self.answered: Callable[[str], Awaitable[None]] | None = None
         """Called with the method when the store has answered a unary call, before the provider gets to know."""
 
@@ -210,6 +213,9 @@ class CountingStore:
 
     async def _unary(self, path: str, request: bytes, context: Any) -> bytes:
         self.messages[path.rpartition("/")[2]] += 1
+        if path.endswith("/Apply"):
+            entries = batch_pb2.ApplyRequest.FromString(request).entries
+            self.writes.update({entry.store for entry in entries if entry.WhichOneof("operation") != "check"})
         try:
             response = await self._channel.unary_unary(path)(request, timeout=30)
             if self.answered is not None:

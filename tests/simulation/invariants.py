@@ -13,7 +13,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gestalt_workflow import ids
-from gestalt_workflow.model import Event, EventTrigger, InvocationFailed, Run, RunStatus, Schedule, TriggerKind
+from gestalt_workflow.model import (
+    Event,
+    EventTrigger,
+    InvocationFailed,
+    Run,
+    RunStatus,
+    Schedule,
+    SlotRange,
+    TriggerKind,
+)
 from gestalt_workflow.records import (
     OWNERS,
     REFERENCES,
@@ -21,11 +30,13 @@ from gestalt_workflow.records import (
     RUNS,
     SCHEDULES,
     SIGNALS,
+    SLOTS,
     TRIGGERS,
     reference_from_record,
     run_from_record,
     schedule_from_record,
     signal_from_record,
+    slot_range_from_record,
     trigger_from_record,
 )
 from gestalt_workflow.slots import next_slot
@@ -42,6 +53,8 @@ if TYPE_CHECKING:
 
 PROMPT_S = 5.0
 """Within so long a schedule fires, and a run begins when a worker is free, while everything is healthy."""
+CHANGE_S = 60.0
+"""A slot that comes up while a change of its schedule is on its way may escape the ledger."""
 _DECODERS: dict[str, Callable[[Record], Any]] = {
     RUNS: run_from_record,
     SCHEDULES: schedule_from_record,
@@ -382,7 +395,9 @@ class Invariants:
             for (store, _), versions in self.versions.items()
             if store == RUNS and versions[0].value.trigger.schedule_id == schedule_id
         }
-        for versions, ended in self._active_times(schedule_id):
+        rows = world.database.rows[SLOTS].values()
+        ranges = [noted for noted in map(slot_range_from_record, rows) if noted.schedule_id == schedule_id]
+        for versions, ended, following_version in self._active_times(schedule_id):
             schedule: Schedule = versions[0].value
             began = world.plan.beginning + timedelta(seconds=versions[0].at)
             until = world.plan.beginning + timedelta(seconds=world.loop.now if ended is None else ended)
@@ -401,12 +416,30 @@ class Invariants:
                     self.broken("no slot or event is forgotten", f"{schedule_id}: {due} until {moved_to}")
                 elif world.plan.calm and next_slot(cron, schedule.timezone, due) != moved_to:
                     self.broken("no slot or event is forgotten", f"{schedule_id}: collapsed after {due} for no reason")
+                self._judge_outcomes(schedule, due, moved_to, fired, ranges)
                 due = moved_to
+            undecided = following_version is not None and following_version.next_run_at == due
+            if ended is not None and due is not None and not undecided:
+                self._judge_outcomes(schedule, due, until - timedelta(seconds=CHANGE_S), fired, ranges)
             if due is not None and due < until - timedelta(seconds=PROMPT_S) and (ended is None or world.plan.calm):
                 self.broken("no slot or event is forgotten", f"{schedule_id}: {due} is due still at {until}")
 
-    def _active_times(self, schedule_id: str) -> Iterator[tuple[list[Version], float | None]]:
-        """The versions of each time in which it was there, not paused, and kept its timing; and when that ended."""
+    def _judge_outcomes(
+        self, schedule: Schedule, due: datetime, until: datetime, fired: set[datetime], ranges: list[SlotRange]
+    ) -> None:
+        """Every slot in between has a run, or stands in the ledger."""
+        slot: datetime | None = due
+        while slot is not None and slot < until:
+            if slot not in fired and not any(noted.first <= slot <= noted.last for noted in ranges):
+                self.broken("no slot is without outcome", f"{schedule.id}: {slot}")
+                return
+            slot = next_slot(parse_cron(schedule.cron), schedule.timezone, slot)
+
+    def _active_times(self, schedule_id: str) -> Iterator[tuple[list[Version], float | None, Schedule | None]]:
+        """The versions of each time in which it was there, not paused, and kept its timing; when and as what it ended.
+
+        A pause keeps the slot that was due: what becomes of it is decided when the pause ends.
+        """
         active: list[Version] = []
         for version in self.versions[SCHEDULES, schedule_id]:
             value: Schedule | None = version.value
@@ -416,10 +449,10 @@ class Invariants:
                 if timing == (first.cron, first.timezone, first.paused, first.created_at):
                     active.append(version)
                     continue
-                yield active, version.at
+                yield active, version.at, value
             active = [version] if value is not None and not value.paused else []
         if active:
-            yield active, None
+            yield active, None, None
 
     def _judge_promptness(self, runs: dict[str, Run]) -> None:
         world = self._world

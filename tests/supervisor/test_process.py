@@ -7,8 +7,9 @@ import shutil
 import signal
 import stat
 import sys
+import tempfile
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -413,15 +414,26 @@ async def test_spawning_while_calls_are_in_flight_harms_nobody(script: Script) -
     assert int(output.split()[-1]) > 50
 
 
-async def test_providers_die_with_a_host_that_is_killed(script: Script, tmp_path: Path) -> None:
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gstt-", dir="/tmp") as name:
+        yield Path(name)
+
+
+async def test_providers_die_with_a_host_that_is_killed(script: Script, short_dir: Path) -> None:
     """Even one that does not watch its parent; and the next host removes the directories."""
+    base = short_dir  # its own: hosts of other tests sweep the usual places
     program = script("import time, sys\nprint('up', flush=True)\ntime.sleep(600)", "deaf.py")
     host = script(
         f"""
         import asyncio
+        from pathlib import Path
         from gestalt_host.packages import LaunchCommand
+        from gestalt_host.supervisor import directories
         from gestalt_host.supervisor import ProviderProcess, ProviderSpec
         from gestalt_sdk.provider import ProviderKind
+
+        directories.base_directories = lambda: [Path({str(base)!r})]
 
         async def main():
             process = ProviderProcess(ProviderSpec("deaf", ProviderKind.WORKFLOW, LaunchCommand({program.args!r})))
@@ -452,7 +464,8 @@ async def test_providers_die_with_a_host_that_is_killed(script: Script, tmp_path
 
     from gestalt_host.supervisor import sweep_stale
 
-    await sweep_stale()  # a host of another test may have swept before us: what counts is that somebody does
+    assert Path(directory).exists()
+    assert await sweep_stale([base]) == 1
     assert not Path(directory).exists()
 
 

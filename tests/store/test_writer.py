@@ -17,9 +17,6 @@ from gestalt_store.sqlite.writer import CHECKPOINT_ROWS, FAST_COMMIT_S, Pace
 from tests.store.test_engine import LIMITS, make, put, record
 
 
-PAGE_BYTES = 4096
-
-
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     opened = await SqliteDatabase.open(tmp_path / "s.db", "", LIMITS)
@@ -102,10 +99,13 @@ async def test_the_log_begins_anew_under_a_load_that_never_pauses(database: Sqli
     store = await make(database, ("n", False))
     log = Path(f"{database.path}-wal")
     sizes = []
-    for _ in range(6):
-        for first in range(0, 2 * CHECKPOINT_ROWS, 200):
+    for turn in range(6):
+        for first in range(0, CHECKPOINT_ROWS, 200):
             await asyncio.gather(
-                *(put(database, store, id=f"k{number}", n=number, v=b"x" * 300) for number in range(first, first + 200))
+                *(
+                    put(database, store, id=f"k{number}", n=number + turn, v=b"x" * 300)
+                    for number in range(first, first + 200)
+                )
             )
         sizes.append(log.stat().st_size)
-    assert max(sizes) < CHECKPOINT_ROWS * PAGE_BYTES
+    assert sizes[-1] < 2 * sizes[0]

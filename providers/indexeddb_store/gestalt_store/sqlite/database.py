@@ -333,7 +333,7 @@ def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 # The writer does it earlier, beside the event loop; this is for rows of many pages.
-                connection.execute("PRAGMA wal_autocheckpoint = 8000")
+                connection.execute("PRAGMA wal_autocheckpoint = 16000")
                 connection.execute("PRAGMA journal_size_limit = 67108864")
                 connection.execute("PRAGMA cache_size = -16384")
                 ensure_format(connection, path, db)

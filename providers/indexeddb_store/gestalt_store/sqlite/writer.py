@@ -36,8 +36,8 @@ HEAVY = LIGHT_WEIGHT + 1
 GROUP_LIMIT = 1024
 FAST_COMMIT_S = 0.001
 """A commit within this time may hold the event loop up; handing it to the thread and back costs a fifth of that."""
-CHECKPOINT_ROWS = 2000
-"""Rows written, about one page of the log each, after which the log is copied into the file."""
+CHECKPOINT_ROWS = 4000
+"""Rows written, at most a page of the log or two each, after which the log is copied into the file."""
 
 log = structlog.get_logger()
 

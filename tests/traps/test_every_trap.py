@@ -15,4 +15,4 @@ NAME = re.compile(r"test_trap_(\d\d|[a-z])_(?:and_(\d\d|[a-z])_)?")
 def test_every_trap_of_section_22_has_a_test() -> None:
     names = [name for module in (test_provider_traps, test_engine_traps, test_host_traps) for name in vars(module)]
     found = {trap for match in map(NAME.match, names) if match for trap in match.groups() if trap}
-    assert HISTORICAL | LATENT == found
+    assert found == HISTORICAL | LATENT

@@ -1,7 +1,7 @@
 """The rig of the contract suite: a real store process, a workflow provider process, and this test as their host.
 
-Everything goes through sockets, as under a host. ``GESTALT_TEST_WORKFLOW_COMMAND`` points the suite at another
-provider binary, ``GESTALT_TEST_STORE_COMMAND`` at another store.
+Everything goes through sockets, as under a host. ``--workflow-command`` points the suite at another provider binary,
+``--store-command`` at another store (``tests/conftest.py``).
 """
 
 from __future__ import annotations

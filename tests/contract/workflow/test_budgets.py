@@ -26,6 +26,8 @@ from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
 from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig, Workflow
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours
+
 QUIET: dict[str, Any] = {"pollInterval": "1h"}
 """No idle rounds, so that what is counted belongs to what is measured."""
 

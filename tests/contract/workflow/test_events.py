@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.contract.workflow.rig import Rig, Workflow, actor, struct, target
 
-TRIGGERS = {
+TRIGGERS: dict[str, dict[str, str]] = {
     "type": {"type": "a.b"},
     "type and source": {"type": "a.b", "source": "src"},
     "type and subject": {"type": "a.b", "subject": "sub"},
@@ -33,7 +35,7 @@ TRIGGERS = {
         ({"type": "a.b.c", "source": "src"}, set()),
     ],
 )
-async def test_which_triggers_match(rig: Rig, event: dict[str, str], matched: set[str]) -> None:
+async def test_which_triggers_match(rig: Rig, event: dict[str, Any], matched: set[str]) -> None:
     workflow = await rig.provider(start=False)
     for name, match in TRIGGERS.items():
         request = pb.UpsertWorkflowProviderEventTriggerRequest(

@@ -16,6 +16,8 @@ from gestalt_sdk.values import from_timestamp
 from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, target, timestamp
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours
+
 DEADLINE_S = 10
 
 

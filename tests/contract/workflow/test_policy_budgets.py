@@ -14,6 +14,8 @@ from tests.contract.workflow.test_budgets import QUIET, quiet
 from tests.contract.workflow.test_policies import seconds
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours
+
 SCHEDULES = 50
 
 

@@ -150,7 +150,7 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
     async def InvokeOperation(self, request: Any, context: Any) -> workflow_pb2.InvokeWorkflowOperationResponse:
         operation = request.target.plugin.operation or request.target.agent.provider_name
         self.requests.append(request)
-        self.deadlines.append(context.time_remaining())
+        self.deadlines.append(None if context is None else context.time_remaining())
         self.active[operation] += 1
         try:
             if self.during is not None:

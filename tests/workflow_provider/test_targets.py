@@ -201,6 +201,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             attempt=2,
             not_before=NOW,
             blocked_by="r0",
+            denied=True,
             result_truncated=9,
             story="1\t2\t3\t4\t\t",
         ),

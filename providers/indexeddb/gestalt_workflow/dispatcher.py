@@ -78,7 +78,7 @@ class Dispatcher:
         self._clock = clock
         self._wake = asyncio.Event()
         self._executions: dict[str, Execution] = {}
-        self._claiming: set[str] = set()
+        self._claiming: dict[str, Run] = {}
         self._free = config.worker_count
         self._idle = asyncio.Event()
         self._idle.set()
@@ -93,6 +93,13 @@ class Dispatcher:
     # What others tell it
 
     def offer(self, run: Run) -> None:
+        """A run that was committed as pending."""
+        known = self._executions[run.id].run if run.id in self._executions else self._claiming.get(run.id)
+        if known is not None and run.revision <= known.revision:
+            return  # read from the store and taken up before whoever committed it had its answer
+        self._requeue(run)
+
+    def _requeue(self, run: Run) -> None:
         self._queue.offer(run)
         self._wake.set()
 
@@ -109,7 +116,7 @@ class Dispatcher:
 
     def busy(self) -> set[str]:
         """Runs that this process is claiming, invoking or recording."""
-        return self._claiming | self._executions.keys() | self._crashed.keys()
+        return self._claiming.keys() | self._executions.keys() | self._crashed.keys()
 
     async def settle_crashed(self) -> None:
         """Fail the runs whose execution met a bug: whether they were invoked is not known."""
@@ -143,11 +150,12 @@ class Dispatcher:
         runs = await self._queue.take(self._free, self.busy)
         if not runs:
             return False
-        self._claiming.update(run.id for run in runs)
+        self._claiming.update((run.id, run) for run in runs)
         try:
             await self._claim(runs)
         finally:
-            self._claiming.difference_update(run.id for run in runs)
+            for run in runs:
+                del self._claiming[run.id]
         return True
 
     async def _claim(self, runs: Sequence[Run]) -> None:
@@ -181,14 +189,14 @@ class Dispatcher:
         if outcome.current is None:  # the condition that failed was not the run's own
             if execution.reference is not None:
                 self._references.forget(execution.reference.id)
-                self.offer(run)
+                self._requeue(run)
             return
         try:
             current = run_from_record(outcome.current)
         except Undecodable:
             return
         if current.status is RunStatus.PENDING:
-            self.offer(current)
+            self._requeue(current)
 
     async def _batch(self, run: Run) -> list[Signal]:
         """The next signals of a keyed run, in sequence order; true as long as the run's revision stays."""

@@ -202,6 +202,7 @@ class Run:
         next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
         batch: Signals handed to the invocation under way.
         stale: It failed because its process ended; its signals' idempotency keys are free again.
+        denied: It failed because the host would not invoke it: its owner may not, or its reference was revoked.
         result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
         story: What happened to it; see ``timeline``.
     """
@@ -229,6 +230,7 @@ class Run:
     waiting: int = 0
     batch: tuple[str, ...] = ()
     stale: bool = False
+    denied: bool = False
     policy: RunPolicy = PLAIN_RUN
     attempt: int = 0
     not_before: datetime | None = None

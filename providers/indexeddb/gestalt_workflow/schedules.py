@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gestalt_sdk.cron import NO_OCCURRENCE, CronInvalid, parse_cron
+from gestalt_sdk.cron import no_occurrence, parse_cron
 from gestalt_sdk.zones import normalise_zone
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, TooMuchContention
@@ -67,7 +67,7 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     zone = normalise_zone(timezone)
     slot = next_slot(parse_cron(cron), zone, now)
     if slot is None:
-        raise CronInvalid(f'"{cron}": {NO_OCCURRENCE}')
+        raise no_occurrence(cron)
     return cron, zone, slot
 
 

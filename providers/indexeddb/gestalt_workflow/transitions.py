@@ -32,6 +32,8 @@ REFUSALS = frozenset(
 )
 """Status codes of calls that are never retried."""
 
+DENIED = "PERMISSION_DENIED"
+
 _KEYED, _PLUGIN, _EVENT_AGENT, _AGENT = 10, 20, 30, 40
 
 
@@ -100,7 +102,8 @@ def released(run: Run, now: datetime) -> Run:
 def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
     """After an invocation: semantics.md 18.5."""
     if isinstance(outcome, InvocationFailed):
-        return _failed(run, outcome.message, _kind(outcome), now)
+        after = _failed(run, outcome.message, _kind(outcome), now)
+        return replace(after, denied=outcome.code == DENIED)
     if not outcome.succeeded:
         message = f"workflow operation returned status {outcome.status}"
         return replace(_failed(run, message, _kind(outcome), now), result_body=outcome.body)

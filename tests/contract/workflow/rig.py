@@ -1,7 +1,7 @@
 """The rig of the contract suite: a real store process, a workflow provider process, and this test as their host.
 
-Everything goes through sockets, as under a host. ``GESTALT_TEST_WORKFLOW_COMMAND`` points the suite at another
-provider binary, ``GESTALT_TEST_STORE_COMMAND`` at another store.
+Everything goes through sockets, as under a host. ``--workflow-command`` points the suite at another provider binary,
+``--store-command`` at another store (``tests/conftest.py``).
 """
 
 from __future__ import annotations
@@ -140,6 +140,8 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
         self.gates: dict[str, asyncio.Event] = {}
         self.during: Callable[[workflow_pb2.InvokeWorkflowOperationRequest], Awaitable[None]] | None = None
         self.active: Counter[str] = Counter()
+        self.deadlines: list[float | None] = []
+        """Seconds that each call left itself; None: as long as it takes."""
 
     def hold(self, operation: str) -> asyncio.Event:
         """Invocations of the operation wait until the event is set."""
@@ -148,6 +150,7 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
     async def InvokeOperation(self, request: Any, context: Any) -> workflow_pb2.InvokeWorkflowOperationResponse:
         operation = request.target.plugin.operation or request.target.agent.provider_name
         self.requests.append(request)
+        self.deadlines.append(None if context is None else context.time_remaining())
         self.active[operation] += 1
         try:
             if self.during is not None:
@@ -259,6 +262,8 @@ class Rig:
         self.counting: CountingStore | None = None
         self.host_socket = directory / "host.sock"
         """Where the next provider finds its host."""
+        self.environ: dict[str, str] = {}
+        """What else the next provider finds in its environment."""
         self._providers = 0
 
     @property
@@ -279,6 +284,7 @@ class Rig:
         environ = {
             "GESTALT_INDEXEDDB_SOCKET": str(store),
             "GESTALT_WORKFLOW_HOST_SOCKET": str(self.host_socket),
+            **self.environ,
         }
         process = ProviderProcess(name, WORKFLOW, self.directory, environ, {"pollInterval": "100ms", **config})
         self._stack.push_async_callback(process.kill)

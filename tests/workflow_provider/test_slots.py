@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from croniter import CroniterBadDateError, croniter
 from gestalt_workflow.slots import count_slots, last_slots, next_slot, next_slots, previous_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,6 +225,18 @@ def test_everything_agrees_with_trying_every_minute(expression: str, place: tupl
     assert count_slots(cron, zone, after + timedelta(microseconds=1), until) == count
     assert last_slots(cron, zone, after + timedelta(microseconds=1), until, count + 1) == expected
     assert previous_slot(cron, zone, until) == expected[-1] if expected else True
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions, moments)
+def test_where_no_clock_changes_another_implementation_agrees(expression: str, after: datetime) -> None:
+    other = croniter(expression, after)
+    try:
+        expected = [other.get_next(datetime) for _ in range(5)]
+    except CroniterBadDateError:
+        return  # it gives up sooner
+    found = next_slots(parse_cron(expression), "UTC", after, 5)
+    assert found == expected[: len(found)] and (len(found) == 5 or (expected[len(found)] - after).days > 5 * 365)
 
 
 grammar = st.text("0123456789*?/,-+ ABFMNJSaeghijnoprstuvy@=TZ.#", max_size=24)

@@ -1,4 +1,4 @@
-"""What the engines share about changes of a store's indexes (``IndexedDBSchemas``): states, paces, texts, kept conflicts."""
+"""What the engines share about changes of a store's indexes (``IndexedDBSchemas``): states, paces, texts, conflicts."""
 
 from __future__ import annotations
 

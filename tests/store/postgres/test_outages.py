@@ -8,7 +8,7 @@ import grpc
 import pytest
 from gestalt_store.config import read_config
 from gestalt_store.errors import ConfigInvalid, DatabaseUnusable, StorageUnavailable
-from gestalt_store.postgres.layout import schema_name
+from gestalt_store.postgres.layout import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import Server
 from gestalt_store.sqlite.database import Limits
@@ -226,8 +226,8 @@ async def test_schemas_of_others_and_of_newer_versions_are_refused(
     postgres_server.execute(f"UPDATE {ours}.facts SET value = 'someone else' WHERE name = 'db'")
     with pytest.raises(DatabaseUnusable, match="'someone else'"):
         await server.open(ours)
-    postgres_server.execute(f"UPDATE {ours}.facts SET value = '2' WHERE name = 'format'")
-    with pytest.raises(DatabaseUnusable, match="format 2, this version reads up to 1"):
+    postgres_server.execute(f"UPDATE {ours}.facts SET value = '{FORMAT + 1}' WHERE name = 'format'")
+    with pytest.raises(DatabaseUnusable, match=f"format {FORMAT + 1}, this version reads up to {FORMAT}"):
         await server.open(ours)
 
 

@@ -8,8 +8,8 @@ bytes), ``dropped`` (deleted stores whose tables are not gone yet).
 Format 2: ``stores`` says besides which tables are the store's once its indexes have been changed (``data``, the number
 in their names; ``slots``, that of each index; ``next_slot``; ``guard``, that of the lock's table), and its ``id`` is
 new with every schema. ``migrations`` has one row for each store whose indexes were changed: the schema that it shall
-have, how far that is, or how it ended. ``dropped`` lists tables. ``note_doubles`` is the trigger of unique indexes under
-construction: it notes keys that more than one record has.
+have, how far that is, or how it ended. ``dropped`` lists tables. ``note_doubles`` is the trigger of unique indexes
+that are being built: it notes keys that more than one record has.
 """
 
 from __future__ import annotations

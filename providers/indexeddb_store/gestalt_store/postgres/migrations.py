@@ -2,8 +2,8 @@
 
 A migration begins as a row in the database. Every process that learns of it tries to be the one who builds, and tries
 again as long as another is: so one builds at a time (``building``), and when it dies the next one goes on. Writers
-learn from the name of the lock's table what to keep up (``tables``), readers from the store's number that the new schema
-is in force (``layout``).
+learn from the name of the lock's table what to keep up (``tables``), readers from the store's number that the new
+schema is in force (``layout``).
 """
 
 from __future__ import annotations

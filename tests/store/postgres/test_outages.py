@@ -168,6 +168,27 @@ async def test_a_wrong_password_is_refused_and_never_shown(postgres_server: Post
     assert secret not in process.log() and PASSWORD not in process.log()
 
 
+async def test_a_refused_configuration_leaves_the_earlier_one_in_force(
+    postgres_server: PostgresServer, start: Start
+) -> None:
+    process = start()
+    service = Service(process.socket)
+    await service.create("s")
+    await service.put("s", id="a")
+    refused: list[dict[str, object]] = [
+        {"dsn": "postgresql://nobody@/none?host=/nowhere"},
+        {"dsn": postgres_server.tcp_dsn("wrong")},
+        {"dsn": "postgresql://%%%"},
+        {**process.config, "limits": {"connections": 1}},
+        {**process.config, "schema": 7},
+    ]
+    for config in refused:
+        with pytest.raises(grpc.RpcError, match="configure provider: "):
+            process.configure(config)
+        assert await service.keys("s") == ["a"]
+    await service.close()
+
+
 async def test_an_unknown_database_and_an_absent_server_are_told_apart(postgres_server: PostgresServer) -> None:
     server = Server(postgres_server.dsn.replace("/postgres?", "/nowhere?"), LIMITS)
     with pytest.raises(DatabaseUnusable, match="nowhere"):

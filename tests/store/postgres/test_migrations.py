@@ -320,6 +320,7 @@ async def test_what_is_no_longer_used_is_removed(engines: Engines, postgres_serv
 
     number = one.store("s").data
     assert await eventually(tables) == [f"index_{number}_1", f"lock_{number}_2", f"records_{number}"]
+    postgres_server.execute(f"INSERT INTO {one.db}.dropped VALUES ('doubles_{number}_1')")  # still to be swept up
     await one.delete_store("s")
 
     async def nothing() -> bool | None:

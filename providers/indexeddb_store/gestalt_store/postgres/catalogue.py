@@ -271,8 +271,8 @@ def alone(schema: str) -> Command:
 
 
 def discarding(schema: str, tables: list[str]) -> Command:
-    """Leave tables to the sweeper."""
-    statement = f"INSERT INTO {schema}.dropped SELECT * FROM unnest($1::text[])"
+    """Leave tables to the sweeper, to whom some of them may have been left before."""
+    statement = f"INSERT INTO {schema}.dropped SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING"
     return Command(statement, [tables], prepare=False)
 
 

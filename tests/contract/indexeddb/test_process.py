@@ -225,12 +225,11 @@ async def test_when_the_disk_takes_no_more_writes_fail_and_space_brings_recovery
         except grpc.aio.AioRpcError as error:
             refusals.append(error)
     assert written and len(refusals) > 30
-    for error in refusals:
-        assert error.code() is Code.UNAVAILABLE and "store.db" in (error.details() or ""), error.details()
+    for refusal in refusals:
+        assert refusal.code() is Code.UNAVAILABLE and "store.db" in (refusal.details() or ""), refusal.details()
     transaction = await service.transaction(store)
     await transaction.put(store, id="t", v=b"x" * 400_000)
-    error = await transaction.commit()
-    assert error.code == Code.UNAVAILABLE.value[0]
+    assert (await transaction.commit()).code == Code.UNAVAILABLE.value[0]
     assert await transaction.receive() is None and (await transaction.ended())[0] is Code.OK
     assert await service.keys(store) == written
     assert await service.index_keys(store, "n") == written

@@ -307,6 +307,26 @@ async def test_a_store_is_deleted_elsewhere_while_it_is_built(engines: Engines, 
     await eventually(over)
 
 
+async def test_a_record_that_cannot_be_read_ends_it(engines: Engines, postgres_server: PostgresServer) -> None:
+    one, other = engines
+    store = await filled(one, ("m", False))
+    key = encode("k0300").order
+    postgres_server.execute(f"UPDATE {one.db}.records_{store.data} SET value = '\\xff'::bytea WHERE key = %s", key)
+    await one.change_indexes("s", [field_index("n")], ["m"])
+    assert await ended(other) == "failed"
+    migration = await other.migration("s")
+    assert "cannot be indexed" in migration.problem and migration.scanned < migration.total
+    assert len(await ids(other, "m")) == 500, "the old schema stays"
+    for table, column in ((f"records_{store.data}", "key"), (f"index_{store.data}_0", "pk")):
+        postgres_server.execute(f"DELETE FROM {one.db}.{table} WHERE {column} = %s", key)
+    await one.change_indexes("s", [field_index("n")], [])
+    assert await ended(one) == "done"
+    await one.change_indexes("s", [], ["m"])
+    assert await ended(one) == "done"
+    assert (await one.migration("s")).scanned == 0, "to remove an index no record need be read"
+    assert len(await ids(one, "n")) == 499
+
+
 async def test_what_is_no_longer_used_is_removed(engines: Engines, postgres_server: PostgresServer) -> None:
     one, _ = engines
     await filled(one, ("m", False))

@@ -84,7 +84,8 @@ class Build:
                 await self._connection.run([Command(sql, prepare=False) for sql in statements])
             await self._stop_writers(store)
             walk = Walk(store, EVERYTHING, reverse=True, keys_only=True)
-            highest = await reads.first(self._connection.run, walk)
+            # Where no index is new there is nothing to read.
+            highest = await reads.first(self._connection.run, walk) if slots else None
             last = b"" if highest is None else highest.primary_key
             await self._connection.run(
                 [

@@ -148,10 +148,10 @@ class ReadWriteTransaction(Expirable):
             wanted.write(write, alone=False)
             await self._learn(wanted)
             self._changes.of(write.store).put(write)
-            if self._changes.size > SEND_AT_BYTES:
-                await self._send_all()
 
         await self._do(body)
+        if self._changes.size > SEND_AT_BYTES:
+            await self._do(self._send_all)
 
     async def delete(self, store: PgStore, primary_key: bytes) -> None:
         async with self._using():
@@ -197,7 +197,10 @@ class ReadWriteTransaction(Expirable):
         self._release()
 
     async def _do(self, body: Callable[[], Awaitable[T]]) -> T:
-        """Run an operation, again as long as it is the first and finds that the stores are not what they were."""
+        """Run an operation, again as long as it is the first and finds that the stores are not what they were.
+
+        The body notes no write before its first statement, so it can be run again.
+        """
         async with self._using():
             for _ in range(MOVES):
                 try:

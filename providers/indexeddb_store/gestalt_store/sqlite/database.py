@@ -114,8 +114,8 @@ class SqliteDatabase:
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
         return await self._migrations.change(name, add, remove)
 
-    def migration(self, store: SqliteStore) -> Migration:
-        return self._migrations.report(store)
+    async def migration(self, name: str) -> Migration:
+        return self._migrations.report(self.store(name))
 
     async def refresh(self) -> None:
         """Nothing: no other process can have changed the stores."""

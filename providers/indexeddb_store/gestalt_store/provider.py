@@ -22,11 +22,11 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 class StoreProvider(Provider):
-    """IndexedDB on SQLite."""
+    """IndexedDB on SQLite or PostgreSQL; the configured ``dsn`` chooses."""
 
     kind = ProviderKind.INDEXEDDB
-    display_name = "IndexedDB on SQLite"
-    description = "Object stores, indexes, cursors and transactions in SQLite files."
+    display_name = "IndexedDB store"
+    description = "Object stores, indexes, cursors and transactions on SQLite or PostgreSQL."
     version = __version__
     capabilities: Sequence[str] = ("indexeddb.scopes", "indexeddb.batch", "indexeddb.prefetch", "indexeddb.migrations")
 

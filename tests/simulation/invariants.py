@@ -40,7 +40,7 @@ from gestalt_workflow.records import (
     trigger_from_record,
 )
 from gestalt_workflow.slots import next_slot
-from gestalt_workflow.triggers import matches
+from gestalt_workflow.verdicts import VerdictKind, judge
 
 from gestalt_sdk.cron import parse_cron
 from gestalt_sdk.indexeddb import Record
@@ -226,7 +226,7 @@ class Invariants:
         elif run.trigger.kind is TriggerKind.EVENT:
             trigger_id, event = self.told.event_runs[run.id]
             trigger = self._version_at(TRIGGERS, trigger_id)
-            if trigger is None or not matches(trigger, event):
+            if trigger is None or not _matches(trigger, event):
                 self.broken("only a trigger that an event meets makes a run", f"{run.id} of {trigger_id}")
 
     def _version_at(self, store: str, id: str) -> Any:
@@ -372,7 +372,7 @@ class Invariants:
         for began, answered in publication.acknowledged:
             for trigger_id in sorted(id for store, id in self.versions if store == TRIGGERS):
                 seen = list(self._versions_within(TRIGGERS, trigger_id, began, answered))
-                if all(isinstance(seen_one, EventTrigger) and matches(seen_one, event) for seen_one in seen):
+                if all(isinstance(seen_one, EventTrigger) and _matches(seen_one, event) for seen_one in seen):
                     run_id = ids.event_run(trigger_id, event.source, event.id)
                     if run_id not in runs:
                         self.broken("no slot or event is forgotten", f"{trigger_id} met {event.id} without a run")
@@ -468,6 +468,10 @@ class Invariants:
                 created = self.versions[RUNS, run_id][0].at
                 if epoch == 1 and invocation.sent - created > PROMPT_S:
                     self.broken("a run begins when a worker is free", f"{run_id} after {invocation.sent - created} s")
+
+
+def _matches(trigger: EventTrigger, event: Event) -> bool:
+    return judge(trigger, event, "", trigger.updated_at).kind is VerdictKind.MATCHED
 
 
 def _brief(value: Any) -> str:

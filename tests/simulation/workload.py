@@ -203,7 +203,7 @@ class Workload:
         for _ in range(ATTEMPTS):
             began = self._world.loop.now
             event = publication.event
-            answer = await self._once(f"publish {event.id} {event.type}", lambda e: e.runs.publish(event, ALICE))  # noqa: B023
+            answer = await self._once(f"publish {event.id} {event.type}", lambda e: e.events.publish(event, ALICE))  # noqa: B023
             if answer is not None:
                 publication.acknowledged.append((began, self._world.loop.now))
                 return

@@ -16,6 +16,7 @@ from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config
 from gestalt_workflow.dispatcher import Dispatcher
 from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.events import Events
 from gestalt_workflow.format import prepare_database
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.identity import new_owner
@@ -87,7 +88,8 @@ class Engine:
         self.scheduler = Scheduler(self.storage, clock, self._waits, self.dispatcher.withdraw)
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
-        self.runs = Runs(self.storage, self.triggers, self.recovery, self.dispatcher, clock)
+        self.runs = Runs(self.storage, self.recovery, self.dispatcher, clock)
+        self.events = Events(self.storage, self.triggers, self.dispatcher, clock)
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)

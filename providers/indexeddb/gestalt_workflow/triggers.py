@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gestalt_workflow.clock import Clock
@@ -50,6 +50,19 @@ class KnownType:
 
     triggers: Sequence[EventTrigger]
     condition: Condition
+    _places: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, trigger in enumerate(self.triggers):
+            places.setdefault((trigger.match.source, trigger.match.subject), []).append(place)
+        object.__setattr__(self, "_places", places)
+
+    def fitting(self, event: Event) -> list[EventTrigger]:
+        """Those whose source and subject the event meets, paused ones too, in order; costs nothing for the others."""
+        keys = {("", ""), (event.source, ""), ("", event.subject), (event.source, event.subject)}
+        places = sorted(place for key in keys for place in self._places.get(key, ()))
+        return [self.triggers[place] for place in places]
 
 
 class Triggers:
@@ -164,17 +177,6 @@ class Triggers:
         if retirement is not None:
             self._references.committed(retirement[0])
         return True
-
-
-def matches(trigger: EventTrigger, event: Event) -> bool:
-    """Whether an unpaused trigger of the event's type is meant: exact, case-sensitive, blank matches any."""
-    match = trigger.match
-    return (
-        not trigger.paused
-        and match.type == event.type
-        and match.source in ("", event.source)
-        and match.subject in ("", event.subject)
-    )
 
 
 def _new_token(event_type: str) -> Entry:

@@ -28,7 +28,7 @@ from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
-from gestalt_workflow.retention import Retention
+from gestalt_workflow.retention import configured_retention
 from gestalt_workflow.runs import Runs
 from gestalt_workflow.scheduler import Scheduler
 from gestalt_workflow.schedules import Schedules
@@ -81,7 +81,7 @@ class Engine:
             clock,
         )
         self.room = WaitingRoom(self.storage, clock, self.dispatcher.offer)
-        self.ledger = Ledger(self.storage, clock)
+        self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
         self.dispatcher.withdrawn = self.room.ended
         self.recovery.withdrawn = self.dispatcher.withdraw
         self.recovery.unclaimed = self._waits
@@ -93,7 +93,7 @@ class Engine:
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
-        self.retention = Retention(self.storage, clock, config.keep_runs_for)
+        self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock, config)
         self._watcher = Watcher(
             self.storage,
             self.queue,

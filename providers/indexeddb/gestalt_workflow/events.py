@@ -1,14 +1,15 @@
 """Publishing events, and replaying those that are kept (semantics.md 19.6, design decisions 3 and 14).
 
-An event, its verdicts and its runs are one commit. The event's record comes first in it: the runs name the revision
-that it gets, so none of them is written without it. A publish that finds the event there already is a repeat; it notes
-itself on the record and makes runs only for triggers that have none. Repeats and replays of one event take turns in a
-process, and between processes by the record's revision.
+An event, its verdicts and its runs are one commit. The event's record comes first in it: the runs name the stamp that
+it gets with this very write, so none of them is written without it, however late a write arrives. A publish that finds
+the event there already is a repeat; it notes itself on the record and makes runs only for triggers that have none.
+Repeats and replays of one event take turns in a process, and between processes by the record's stamp.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,12 @@ from gestalt_workflow import ids, replays, timeline
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.convert import event_trigger, same_event
 from gestalt_workflow.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
-from gestalt_workflow.kept_events import KeptEvent, event_from_record, event_to_record
+from gestalt_workflow.kept_events import KeptEvent, as_stamped, event_from_record, event_to_record
 from gestalt_workflow.model import NOBODY, Actor, Event, EventTrigger, Run
 from gestalt_workflow.records import EVENTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
 from gestalt_workflow.replays import Replay, ReplayMode, ReplayRequest
 from gestalt_workflow.runs import Dispatch, new_run
-from gestalt_workflow.storage import Entry, Outcome, Record, Storage, at_revision, first_revision
+from gestalt_workflow.storage import Entry, Outcome, Record, Storage
 from gestalt_workflow.triggers import KIND as TRIGGER
 from gestalt_workflow.triggers import KnownType, Triggers
 from gestalt_workflow.verdicts import adding_runs, as_duplicates, judged, with_runs
@@ -73,9 +74,7 @@ class Events:
         for _ in range(ATTEMPTS):
             known = await self._triggers.of_type(event.type)
             now = self._clock()
-            kept = KeptEvent(
-                ids.kept_event(event.source, event.id), event, now, publisher, owner, revision=first_revision(now)
-            )
+            kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, owner, stamp=_new_stamp())
             kept, runs = _published(kept, event, publisher, owner, known, now)
             entry = Entry(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
             first, *outcomes = await self._write(entry, kept, runs, step)
@@ -103,15 +102,15 @@ class Events:
             conditions = [known.condition]
             earlier = next((kept for _, kept in self._storage.decoded(EVENTS, [record], event_from_record)), None)
             if earlier is None:  # it cannot be read; what it should say is written anew
-                kept = KeptEvent(record_id, event, now, publisher, owner, revision=first_revision(now))
+                kept = KeptEvent(record_id, event, now, publisher, owner, stamp=_new_stamp())
             else:
-                conditions.append(at_revision(earlier.revision))
+                conditions.append(as_stamped(earlier.stamp))
                 kept = replace(
                     earlier,
                     publications=earlier.publications + 1,
                     last_published_at=now,
                     conflicts=earlier.conflicts + (not _same(earlier.event, event)),
-                    revision=earlier.revision + 1,
+                    stamp=_new_stamp(),
                 )
             kept, runs = _published(kept, event, publisher, owner, known, now)
             entry = Entry(EVENTS, "put", event_to_record(kept), conditions=conditions)
@@ -183,9 +182,9 @@ class Events:
             verdicts=adding_runs(kept.verdicts, {trigger.id: run_ids[trigger.id] for trigger in met}),
             replays=noted,
             replays_left_out=left_out,
-            revision=kept.revision + 1,
+            stamp=_new_stamp(),
         )
-        conditions = [known.condition, at_revision(kept.revision)]
+        conditions = [known.condition, as_stamped(kept.stamp)]
         entry = Entry(EVENTS, "put", event_to_record(after), conditions=conditions)
         first, *outcomes = await self._write(entry, after, runs, step)
         if not first.ok:
@@ -216,7 +215,7 @@ class Events:
 
     async def _write(self, entry: Entry, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[Outcome]:
         """The event's record, and the runs as far as it is written."""
-        written = [at_revision(kept.revision, store=EVENTS, id=kept.id)]
+        written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
         entries = [entry, *(Entry(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
         return await self._storage.write(entries, step)
 
@@ -226,8 +225,8 @@ class Events:
             # Runs are kept longer than events, so some may have been there without the record telling.
             made = {run.id for run in created}
             had = {run.trigger.trigger_id for run in runs if run.id not in made}
-            known = replace(kept, verdicts=as_duplicates(kept.verdicts, had), revision=kept.revision + 1)
-            entry = Entry(EVENTS, "put", event_to_record(known), conditions=[at_revision(kept.revision)])
+            known = replace(kept, verdicts=as_duplicates(kept.verdicts, had), stamp=_new_stamp())
+            entry = Entry(EVENTS, "put", event_to_record(known), conditions=[as_stamped(kept.stamp)])
             try:
                 await self._storage.write([entry], step)
             except StorageFailed as error:  # the event is published all the same
@@ -298,6 +297,10 @@ def _earlier(kept: KeptEvent, wanted: ReplayRequest) -> Replay | None:
                 )
             return replay
     return None
+
+
+def _new_stamp() -> str:
+    return secrets.token_hex(8)
 
 
 def _same(first: Event, second: Event) -> bool:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gestalt_sdk.indexeddb import Record
 from gestalt_workflow import replays, verdicts
 from gestalt_workflow.model import NOBODY, Actor, Event
 from gestalt_workflow.records import decoding
 from gestalt_workflow.replays import Replay
+from gestalt_workflow.storage import Condition, Record
 from gestalt_workflow.timeline import at_micros, micros
 from gestalt_workflow.verdicts import NONE_NEAR, Verdicts
 
@@ -30,7 +30,7 @@ class KeptEvent:
         publications, last_published_at: How often it came, and when last if that was not the only time.
         conflicts: How many later publications were another event but for source and id.
         replays, replays_left_out: The last ones, oldest first, and how many older ones there were.
-        revision: Counts its writes.
+        stamp: Random text that every write replaces: whoever knows it knows that record, and wrote or read it.
     """
 
     id: str
@@ -44,7 +44,12 @@ class KeptEvent:
     conflicts: int = 0
     replays: tuple[Replay, ...] = ()
     replays_left_out: int = 0
-    revision: int = 1
+    stamp: str = ""
+
+
+def as_stamped(stamp: str, *, store: str = "", id: str = "") -> Condition:
+    """Holds while the event's record (the entry's own, or another) is the one with that stamp."""
+    return Condition.equals("stamp", stamp, store=store, id=id)
 
 
 def event_to_record(kept: KeptEvent) -> Record:
@@ -58,7 +63,7 @@ def event_to_record(kept: KeptEvent) -> Record:
         "created_us": micros(kept.published_at),
         "data": event.data,
         "facts": _text(facts),
-        "revision": kept.revision,
+        "stamp": kept.stamp,
     }
     if kept.verdicts.listed:
         record["verdicts"] = _text(verdicts.to_rows(kept.verdicts, event))
@@ -93,7 +98,7 @@ def event_from_record(record: Record) -> KeptEvent:
         conflicts=record.get("conflicts", 0),
         replays=tuple(replays.from_row(row, event) for row in rows),
         replays_left_out=replays_left_out,
-        revision=record["revision"],
+        stamp=record["stamp"],
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother, TooMuchContention
+from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMatch, EventTrigger, Target
 from gestalt_workflow.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
@@ -106,10 +106,13 @@ class Triggers:
     async def resume(self, trigger_id: str) -> EventTrigger:
         return await self._update(trigger_id, "resume event trigger", lambda t: replace(t, paused=False, pause=None))
 
-    async def delete(self, trigger_id: str, retire: str = "") -> None:
+    async def delete(self, trigger_id: str, retire: str = "", *, revision: int | None = None) -> None:
+        """``revision``: only while it is at that one; ``StateConflict`` when it is not."""
         step = "delete event trigger"
         for _ in range(ATTEMPTS):
             existing = await self.get(trigger_id)
+            if revision not in (None, existing.revision):
+                raise StateConflict(f'{KIND} "{trigger_id}" has been changed')
             conditions = [at_revision(existing.revision)]
             entry = Entry(TRIGGERS, "delete", id=trigger_id, conditions=conditions, required=True)
             if await self._commit([entry, _new_token(existing.match.type)], step, retire, self._clock()):

@@ -133,8 +133,8 @@ def judged(
 
 
 def with_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
-    """The verdicts with the runs that they lead to."""
-    listed = (replace(v, run_id=run_ids.get(v.trigger_id, "")) if not v.run_id else v for v in verdicts.listed)
+    """The verdicts with the runs that were made for triggers that matched."""
+    listed = (replace(v, run_id=run_ids[v.trigger_id]) if v.kind is VerdictKind.MATCHED else v for v in verdicts.listed)
     return replace(verdicts, listed=tuple(listed))
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gestalt_workflow import ids
+from gestalt_workflow.kept_events import KeptEvent, event_from_record
 from gestalt_workflow.model import (
     Event,
     EventTrigger,
@@ -24,6 +25,7 @@ from gestalt_workflow.model import (
     TriggerKind,
 )
 from gestalt_workflow.records import (
+    EVENTS,
     OWNERS,
     REFERENCES,
     RUN_KEYS,
@@ -40,7 +42,7 @@ from gestalt_workflow.records import (
     trigger_from_record,
 )
 from gestalt_workflow.slots import next_slot
-from gestalt_workflow.triggers import matches
+from gestalt_workflow.verdicts import VerdictKind, judge
 
 from gestalt_sdk.cron import parse_cron
 from gestalt_sdk.indexeddb import Record
@@ -61,6 +63,7 @@ _DECODERS: dict[str, Callable[[Record], Any]] = {
     TRIGGERS: trigger_from_record,
     REFERENCES: reference_from_record,
     SIGNALS: signal_from_record,
+    EVENTS: event_from_record,
 }
 _COUNTED = {RUNS, SCHEDULES, TRIGGERS, REFERENCES}
 
@@ -92,6 +95,8 @@ class Told:
     publications: dict[str, Publication] = field(default_factory=dict)
     event_runs: dict[str, tuple[str, Event]] = field(default_factory=dict)
     """Every run that some trigger could make of some event."""
+    replays: dict[tuple[str, str], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    """Runs that were answered for each event and replay id."""
     deletions: set[tuple[str, str]] = field(default_factory=set)
     revoked: dict[str, tuple[float, Process]] = field(default_factory=dict)
 
@@ -226,8 +231,11 @@ class Invariants:
         elif run.trigger.kind is TriggerKind.EVENT:
             trigger_id, event = self.told.event_runs[run.id]
             trigger = self._version_at(TRIGGERS, trigger_id)
-            if trigger is None or not matches(trigger, event):
+            if trigger is None or not _matches(trigger, event):
                 self.broken("only a trigger that an event meets makes a run", f"{run.id} of {trigger_id}")
+            record = self._world.database.rows[EVENTS].get(ids.kept_event(event.source, event.id))
+            if record is None or not _names(event_from_record(record), run.id):
+                self.broken("an event and its runs are one commit", run.id)
 
     def _version_at(self, store: str, id: str) -> Any:
         versions = self.versions.get((store, id))
@@ -334,6 +342,11 @@ class Invariants:
         for store, id in sorted(self.versions):
             if store == SCHEDULES:
                 self._judge_schedule(id)
+        for (event_id, replay_id), answers in self.told.replays.items():
+            if len(answers) > 1:
+                self.broken("a replay has one outcome", f"{replay_id} of {event_id}: {sorted(answers)}")
+            for run_id in {run_id for answer in answers for run_id in answer} - runs.keys():
+                self.broken("nothing is lost", f"run {run_id} of replay {replay_id} was acknowledged")
         if self._world.plan.calm:
             self._judge_promptness(runs)
 
@@ -369,12 +382,16 @@ class Invariants:
 
     def _judge_publication(self, publication: Publication, runs: dict[str, Run]) -> None:
         event = publication.event
+        record = self._world.database.rows[EVENTS].get(ids.kept_event(event.source, event.id))
+        noted = 0 if record is None else event_from_record(record).publications
+        if noted < len(publication.acknowledged):
+            self.broken("nothing is lost", f"{event.id}: {noted} of {len(publication.acknowledged)} publications")
         for began, answered in publication.acknowledged:
             for trigger_id in sorted(id for store, id in self.versions if store == TRIGGERS):
                 seen = list(self._versions_within(TRIGGERS, trigger_id, began, answered))
-                if all(isinstance(seen_one, EventTrigger) and matches(seen_one, event) for seen_one in seen):
-                    run_id = ids.event_run(trigger_id, event.source, event.id)
-                    if run_id not in runs:
+                if all(isinstance(seen_one, EventTrigger) and _matches(seen_one, event) for seen_one in seen):
+                    made = (id for id, met in self.told.event_runs.items() if met == (trigger_id, event))
+                    if not any(run_id in runs for run_id in made):
                         self.broken("no slot or event is forgotten", f"{trigger_id} met {event.id} without a run")
 
     def _versions_within(self, store: str, id: str, first: float, last: float) -> Iterator[Any]:
@@ -468,6 +485,15 @@ class Invariants:
                 created = self.versions[RUNS, run_id][0].at
                 if epoch == 1 and invocation.sent - created > PROMPT_S:
                     self.broken("a run begins when a worker is free", f"{run_id} after {invocation.sent - created} s")
+
+
+def _names(kept: KeptEvent, run_id: str) -> bool:
+    replayed = (id for replay in kept.replays for id in replay.run_ids)
+    return run_id in kept.verdicts.runs.values() or run_id in replayed
+
+
+def _matches(trigger: EventTrigger, event: Event) -> bool:
+    return judge(trigger, event, "", trigger.updated_at).kind is VerdictKind.MATCHED
 
 
 def _brief(value: Any) -> str:

@@ -264,6 +264,29 @@ async def test_the_ledger_is_bounded_by_count_and_age(world: World, monkeypatch:
     assert world.database.stores[SLOTS] == {}
 
 
+async def test_how_long_ranges_stay_is_configured_and_one_that_grows_meanwhile_stays(world: World) -> None:
+    engine = await world.engine(start=False, keep_slots_for=timedelta(days=10))
+    for_ever = await world.engine(start=False, keep_slots_for=None)
+    await upsert(world, engine)
+    world.clock.advance(minutes=5)
+    await fire_due(engine)
+    world.clock.advance(days=11)
+    assert await for_ever.ledger.trim() == 0
+    (noted,) = world.database.stores[SLOTS].values()
+
+    def grown(call: str) -> None:
+        if call == "apply":
+            noted["last"] += timedelta(days=11)
+
+    client_of(engine).before = grown
+    await engine.ledger.trim()
+    assert len(world.database.stores[SLOTS]) == 1
+    noted["last"] -= timedelta(days=11)
+    client_of(engine).before = None
+    await engine.ledger.trim()
+    assert world.database.stores[SLOTS] == {}
+
+
 def slots_between(cron: str, begin: datetime, end: datetime) -> list[datetime]:
     slots: list[datetime] = []
     slot = next_slot(parse_cron(cron), "Europe/Berlin", begin)

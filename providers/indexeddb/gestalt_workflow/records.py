@@ -55,6 +55,7 @@ SIGNAL_KEYS = "wf_signal_keys"
 REFERENCES = "wf_references"
 OWNERS = "wf_owners"
 SLOTS = "wf_slots"
+EVENTS = "wf_events"
 
 READY = "ready"
 """The queue: first part of the ``hot`` index."""
@@ -93,6 +94,7 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     ),
     OWNERS: ObjectStoreSchema(),
     SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
+    EVENTS: ObjectStoreSchema([IndexSchema("created", ["created_us"]), IndexSchema("type", ["type", "created_us"])]),
 }
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
 """Looking for what other processes left in the database: at most one message a second, however much is stored.
 
 What this process does itself it knows without looking. The rounds take turns: runs that wait, claims whose process has
-gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger,
-and of the runs.
+gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger, and of
+everything else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gestalt_workflow.waiting_room import WaitingRoom
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
 TRIM_EVERY = timedelta(minutes=15)
-REMOVE_EVERY = timedelta(minutes=5)
+REMOVE_EVERY = timedelta(minutes=1)
 
 log = structlog.get_logger()
 

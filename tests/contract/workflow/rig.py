@@ -331,7 +331,7 @@ class Workflow:
     async def upsert_trigger(self, trigger_id: str, type: str = "t", operation: str = "run", **fields: Any) -> Any:
         request = workflow_pb2.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
-            match=workflow_pb2.WorkflowEventMatch(type=type),
+            match=fields.pop("match", None) or workflow_pb2.WorkflowEventMatch(type=type),
             target=fields.pop("target", None) or target(operation),
             **fields,
         )

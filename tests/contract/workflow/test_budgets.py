@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
+from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
 from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig, Workflow
 from tests.support.waiting import eventually
 
@@ -79,6 +79,32 @@ async def test_a_publish_is_one_message_however_many_triggers_match(rig: Rig, ma
     await workflow.publish("second")
     assert counting.count - before == 1
     assert len(await workflow.list_runs()) == 2 * matching
+    assert counting.writes["wf_events"] == 2
+    assert counting.writes["wf_runs"] == (2 if matching else 0)
+
+
+async def test_an_event_again_costs_one_commit_more(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await workflow.upsert_trigger("a")
+    await workflow.publish("first")
+    before = counting.count
+    await workflow.publish("first")
+    assert counting.count - before == 2  # it is there already; so it is noted
+
+
+async def test_a_replay_costs_three_messages_however_many_runs_it_makes(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await workflow.publish("e")
+    for number in range(25):
+        await workflow.upsert_trigger(f"t{number}")
+    await workflow.publish("warm")
+    stub = events_pb2_grpc.WorkflowEventsStub(workflow.process.channel)
+    before = counting.count
+    answer = await stub.ReplayEvent(events_pb2.ReplayEventRequest(source="s", event_id="e"))
+    assert answer.replay.runs == 25
+    assert counting.count - before == 3  # the event, whether there are runs, the commit
 
 
 async def test_a_trigger_that_changed_costs_one_publish_its_reload(rig: Rig) -> None:

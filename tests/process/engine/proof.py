@@ -9,10 +9,9 @@ from datetime import timedelta
 from random import SystemRandom
 
 from gestalt_sdk.gen.extension.v1.slots_pb2 import SLOT_STATE_DUE, SlotState
-from tests.process.engine.evidence import Evidence, collect, ledger, some_run_waits
+from tests.process.engine.evidence import Evidence, Expected, Told, collect, ledger, some_run_waits
 from tests.process.engine.installation import Installation
 from tests.process.engine.invariants import violations
-from tests.process.engine.load import Load
 from tests.support.waiting import eventually
 
 SEED = "GESTALT_TEST_SEED"
@@ -27,9 +26,9 @@ def chosen_seed() -> int:
     return seed
 
 
-async def judge(installation: Installation, load: Load) -> Evidence:
+async def judge(installation: Installation, told: Told, expected: Expected) -> Evidence:
     """Fails with everything that is wrong."""
-    member, clock, expected = installation.members[0], installation.clock, load.expected
+    member, clock = installation.members[0], installation.clock
     # From shortly after a full minute on, so that nothing fires any more while it is looked at.
     clock.advance(62.0 - clock().timestamp() % 60.0)
     until = expected.until = clock() - timedelta(seconds=1)
@@ -46,7 +45,7 @@ async def judge(installation: Installation, load: Load) -> Evidence:
         assert await other.process.end(signal.SIGTERM) == 0
     await member.process.boot(start=False)
     evidence = await collect(
-        load.told, expected, installation.journal, member.store_channel, member.channel, installation.logs()
+        told, expected, installation.journal, member.store_channel, member.channel, installation.logs()
     )
     found = violations(evidence)
     assert not found, "\n".join(f"{rule}: {text}" for rule, text in found[:30])

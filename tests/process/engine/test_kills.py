@@ -42,7 +42,7 @@ async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
                 await kill_one(chance, installation, member)
             load.stopping.set()
         load.expected.deaths = member.deaths
-        evidence = await judge(installation, load)
+        evidence = await judge(installation, load.told, load.expected)
         report(f"seed {seed}, {kills} kills", evidence)
         assert any(run.status_message for run in evidence.runs.values()), "nothing was under way when it was killed"
 

@@ -35,6 +35,11 @@ class Trap:
     def disarm(self) -> None:
         self._number = 0
 
+    @property
+    def passed_by(self) -> bool:
+        """It is armed, and there were too few messages for it."""
+        return 0 < self._number and self._count < self._number
+
     def begins(self) -> int:
         """A message is on its way; its number."""
         self._count += 1
@@ -72,7 +77,11 @@ class CutStore(CountingStore):
         message = self._trap.begins()
         if self._trap.springs(message, "before", name):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
-        response = await super()._unary(path, request, context)
-        if self._trap.springs(message, "after", name):
+        cut = False
+        try:
+            response = await super()._unary(path, request, context)
+        finally:  # a refusal is an answer too
+            cut = self._trap.springs(message, "after", name)
+        if cut:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
         return response

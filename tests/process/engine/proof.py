@@ -31,7 +31,9 @@ async def judge(installation: Installation, told: Told, expected: Expected) -> E
     member, clock = installation.members[0], installation.clock
     # From shortly after a full minute on, so that nothing fires any more while it is looked at.
     clock.advance(62.0 - clock().timestamp() % 60.0)
-    until = expected.until = clock() - timedelta(seconds=1)
+    until = clock() - timedelta(seconds=1)
+    if expected.since is not None:
+        expected.until = until
 
     async def at_rest() -> bool | None:
         for schedule_id in expected.schedules:

@@ -61,8 +61,10 @@ class Trap:
         message = self.begins()
         if self.springs(message, "before", name):
             await asyncio.Event().wait()  # until its connection is gone
-        yield
-        self.springs(message, "after", name)
+        try:
+            yield
+        finally:  # given up by the provider counts as over too
+            self.springs(message, "after", name)
 
 
 class CutStore(CountingStore):

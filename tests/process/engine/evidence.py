@@ -53,6 +53,7 @@ class Told:
         signals: Run, id and sequence of every signal that was acknowledged.
         signal_keys: The signals and runs that were answered for an idempotency key.
         objects: Schedules and triggers as they were acknowledged last; None: deleted.
+        ended: Runs that were seen to have ended, as they were seen first.
     """
 
     runs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -61,6 +62,13 @@ class Told:
     signals: set[tuple[str, str, int]] = field(default_factory=set)
     signal_keys: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     objects: dict[str, ObjectSeen | None] = field(default_factory=dict)
+    ended: dict[str, Run] = field(default_factory=dict)
+
+    def look_at(self, runs: dict[str, Run]) -> None:
+        """Remember those that have ended."""
+        for id, run in runs.items():
+            if run.status.terminal:
+                self.ended.setdefault(id, run)
 
 
 @dataclass(slots=True)

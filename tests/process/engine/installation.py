@@ -127,9 +127,11 @@ class Installation:
         self.members.append(member)
         return member
 
-    def new_store(self, dsn: str) -> ProviderProcess:
+    def new_store(self, **config: Any) -> ProviderProcess:
+        """A store process, by default on a file of this installation's; not yet booted."""
         name = f"store{len(self.members) + 1}"
-        return ProviderProcess(name, STORE, self.directory, {}, {"dsn": dsn})
+        config = config or {"dsn": f"sqlite://{self.directory}/state.db"}
+        return ProviderProcess(name, STORE, self.directory, {}, config)
 
     async def call(self, request: Callable[[Workflow], Awaitable[T]]) -> T:
         """Ask one provider, each in turn; waits while all are down.

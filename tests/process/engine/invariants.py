@@ -59,6 +59,9 @@ def _acknowledged(evidence: Evidence) -> Iterator[Violation]:
     for name, wanted in told.objects.items():
         if evidence.objects.get(name) != wanted:
             yield rule, f"{name} is {evidence.objects.get(name)}, acknowledged was {wanted}"
+    for id, seen in told.ended.items():
+        if runs.get(id) != seen:
+            yield "a run that has ended stays as it is", f"{id} was {seen.status.name}, is now {runs.get(id)}"
     for run_id, id, sequence in told.signals:
         stored = [(signal.id, signal.sequence) for signal in evidence.signals.get(run_id, [])]
         if (id, sequence) not in stored:

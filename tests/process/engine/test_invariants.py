@@ -93,6 +93,7 @@ def sound() -> Evidence:
         signals={("first", "first-1", 1), ("second", "second-2", 2)},
         objects={"schedule/s": ObjectSeen(False, "* * * * *"), "trigger/gone": None},
     )
+    told.ended["dead"] = runs[3]
     told.runs["key"].add("plain")
     told.runs[""].add("dead")
     told.signal_keys["i"] |= {("second", "second-1"), ("first", "first-1")}
@@ -150,6 +151,9 @@ PLANTS: list[tuple[str, str, Plant]] = [
     ("two at once", "leases are exclusive", lambda e: setattr(e.journal[1], "ended", 3.2)),
     ("one that never returned", "leases are exclusive", lambda e: setattr(e.journal[1], "ended", None)),
     ("invoked without a record", "nothing is invoked that is not stored", sent(invocation(20, "nobody"))),
+    ("recorded over what was settled", "a run that has ended stays as it is",
+     lambda e: (e.journal[4:5] == [] or setattr(e.journal[4], "status", 200),
+                changed("dead", status=RunStatus.SUCCEEDED, status_message="", result_body="answer 5")(e))),
     ("pending for ever", "every run ends", changed("plain", status=RunStatus.PENDING)),
     ("running for ever", "every run ends", changed("e1", status=RunStatus.RUNNING)),
     ("canceled by nobody", "only what somebody cancels is canceled", changed("plain", status=RunStatus.CANCELED)),

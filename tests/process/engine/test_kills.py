@@ -7,12 +7,14 @@ from random import Random
 
 import pytest
 
+from tests.process.engine.evidence import all_runs
 from tests.process.engine.installation import LONG_LEASE, Installation, Member, open_installation
 from tests.process.engine.load import OUTAGE_S, Load
 from tests.process.engine.proof import chosen_seed, judge, report
 
 MOST_S, NIGHTLY_S = 0.6, 5.0
 """Longest time between a start and the next kill."""
+LOOK_EVERY = 5
 KILLS = [
     pytest.param(10, MOST_S, True, id="some-streamed"),
     pytest.param(10, MOST_S, False, id="some-unary"),
@@ -28,7 +30,7 @@ async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
 ) -> None:
     seed = chosen_seed()
     async with open_installation(seed, stream=stream) as installation:
-        store = installation.new_store(f"sqlite://{installation.directory}/state.db")
+        store = installation.new_store()
         member = installation.add({"pollInterval": "500ms", "workerCount": 8, **LONG_LEASE}, store)
         await member.boot(store=True)
         load = Load(installation, seed)
@@ -37,7 +39,9 @@ async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
             for client in load.clients(pause_s=0.1):
                 tasks.create_task(client())
             chance = Random(f"{seed}/kills")
-            for _ in range(kills):
+            for number in range(kills):
+                if number % LOOK_EVERY == 0:
+                    load.told.look_at(await all_runs(member.store_channel))
                 await asyncio.sleep(chance.uniform(0, most_s) * chance.choice((0, 1, 1, 1)))
                 await kill_one(chance, installation, member)
             load.stopping.set()

@@ -102,7 +102,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(victim: str) -> AsyncIterator[Stage]:
     async with open_installation(0) as installation:
-        store = installation.new_store(f"sqlite://{installation.directory}/state.db")
+        store = installation.new_store()
         trap = Trap(lambda: killed.send_signal(signal.SIGKILL))
         cut = CutStore(str(store.socket), trap)
         await store.boot(start=False)

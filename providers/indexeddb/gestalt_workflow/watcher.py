@@ -122,7 +122,7 @@ class Watcher:
             self._queue.suspect()
             self._dispatcher.wake()
 
-    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> bool:
+    async def _attempt(self, action: Callable[[], Awaitable[object]]) -> bool:
         try:
             await action()
         except StorageFailed as error:

@@ -45,5 +45,5 @@ def provider() -> object:
     from gestalt_workflow.engine import Engine
 
     clock = SharedClock(Path(os.environ[VARIABLE]))
-    gestalt_workflow.provider.Engine = partial(Engine, clock=clock)  # type: ignore[assignment, misc]
+    vars(gestalt_workflow.provider)["Engine"] = partial(Engine, clock=clock)
     return gestalt_workflow.provider.provider()

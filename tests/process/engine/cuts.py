@@ -1,4 +1,4 @@
-"""Kills at a chosen message: right before, or right after, the n-th one that a provider exchanges with store or host."""
+"""Kills at a chosen message: right before, or right after, the n-th one between a provider and its store or host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Trap:
     @property
     def passed_by(self) -> bool:
         """It is armed, and there were too few messages for it."""
-        return 0 < self._number and self._count < self._number
+        return self._number > 0 and self._count < self._number
 
     def begins(self) -> int:
         """A message is on its way; its number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TypeAlias
 
 from gestalt_workflow.model import Run, RunStatus, TriggerKind
@@ -75,7 +76,7 @@ def _invoked(evidence: Evidence, by_run: dict[str, list[Invocation]]) -> Iterato
         if run is None:
             yield "nothing is invoked that is not stored", run_id
             continue
-        for earlier, later in zip(invocations, invocations[1:], strict=False):
+        for earlier, later in pairwise(invocations):
             if earlier.ended is None or earlier.ended > later.began:
                 yield "leases are exclusive", f"{run_id}: {earlier.number} goes on while {later.number} begins"
             if run.keyed:
@@ -104,7 +105,10 @@ def _ended(evidence: Evidence, by_run: dict[str, list[Invocation]]) -> Iterator[
         if not run.status.terminal:
             yield "every run ends", f"{run.id} is {run.status.name}"
         elif run.status is RunStatus.CANCELED:
-            if run.id not in evidence.told.cancellations and run.trigger.schedule_id not in evidence.expected.superseding:
+            if (
+                run.id not in evidence.told.cancellations
+                and run.trigger.schedule_id not in evidence.expected.superseding
+            ):
                 yield "only what somebody cancels is canceled", run.id
         elif run.status_message.startswith(INTERRUPTED):
             yield from _interrupted(evidence, run)
@@ -131,7 +135,7 @@ def _keys(evidence: Evidence) -> Iterator[Violation]:
             holders[run.key_row].append(run)
     for runs in holders.values():
         runs.sort(key=lambda run: run.created_at)
-        for earlier, later in zip(runs, runs[1:], strict=False):
+        for earlier, later in pairwise(runs):
             if earlier.completed_at is None or earlier.completed_at > later.created_at:
                 yield rule, f"{later.id} was started before {earlier.id} had ended"
     for run_id in evidence.key_rows:
@@ -188,7 +192,7 @@ def _slots(evidence: Evidence) -> Iterator[Violation]:
         seen = evidence.slots.get(schedule_id, [])
         for slot in seen:
             yield from _slot(evidence, schedule_id, slot, fired, each_fires=each_fires)
-        for earlier, later in zip(seen, seen[1:], strict=False):
+        for earlier, later in pairwise(seen):
             if later.first != earlier.last + MINUTE:
                 gap = f"{schedule_id}: nothing, or too much, between {earlier.last} and {later.first}"
                 yield "every slot has one outcome", gap
@@ -196,7 +200,10 @@ def _slots(evidence: Evidence) -> Iterator[Violation]:
         if since is not None and seen and seen[0].first > since + MINUTE:
             yield "every slot has one outcome", f"{schedule_id}: none before {seen[0].first}"
         if until is not None and (not seen or seen[-1].last < until - MINUTE):
-            yield "every slot has one outcome", f"{schedule_id}: none after {seen[-1].last if seen else 'the beginning'}"
+            yield (
+                "every slot has one outcome",
+                f"{schedule_id}: none after {seen[-1].last if seen else 'the beginning'}",
+            )
         shown = {slot.run_id for slot in seen if slot.state == SLOT_STATE_FIRED}
         for run_id in set(fired.values()) - shown:
             yield "a slot fires once", f"{run_id} is not in the ledger"
@@ -213,9 +220,8 @@ def _slot(
             yield "a slot fires once", f"{where}, its run is {fired.get(slot.first)}"
     elif any(slot.first <= moment <= slot.last for moment in fired if moment is not None):
         yield "a slot fires once", f"{where} though it has a run"
-    elif slot.state == SLOT_STATE_COLLAPSED:
-        if slot.into not in fired or slot.into is None or slot.into <= slot.last:
-            yield "every slot has one outcome", f"collapsed into nothing: {where}"
+    elif slot.state == SLOT_STATE_COLLAPSED and not (slot.into in fired and slot.into and slot.into > slot.last):
+        yield "every slot has one outcome", f"collapsed into nothing: {where}"
     if slot.state == SLOT_STATE_DUE and evidence.expected.until and slot.first <= evidence.expected.until:
         yield "every slot has one outcome", f"due for ever: {where}"
     if each_fires and slot.state not in (SLOT_STATE_FIRED, SLOT_STATE_DUE):

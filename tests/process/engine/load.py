@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from operator import methodcaller
 from random import Random
 from typing import Any
 
@@ -16,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.contract.workflow.rig import Workflow, target
-from tests.process.engine.evidence import Expected, ObjectSeen, Told, schedule_seen, trigger_seen
+from tests.process.engine.evidence import Expected, Told, schedule_seen, trigger_seen
 from tests.process.engine.installation import Installation, Unanswered
 
 MINUTELY = "* * * * *"
@@ -52,7 +53,7 @@ TRIGGERS = {
 
 
 class Load:
-    """``clients`` run until ``stopping`` is set; ``told`` is what they learned."""
+    """Goes on until ``stopping`` is set; ``told`` is what clients learned."""
 
     def __init__(self, installation: Installation, seed: int, *, repeated: bool = True) -> None:
         """``repeated``: some runs may be invoked again when their process died."""
@@ -73,23 +74,23 @@ class Load:
     async def prepare(self) -> None:
         self.expected.since = self._installation.clock()
         for id, (policy, operation) in SCHEDULES.items():
-            stored = await self._installation.insist(
-                lambda w, id=id, p=policy, o=operation: w.upsert_schedule(id, MINUTELY, target=target(o), policy=p)
-            )
+            fields = {"target": target(operation), "policy": policy}
+            stored = await self._installation.insist(methodcaller("upsert_schedule", id, MINUTELY, **fields))
             self.told.objects[f"schedule/{id}"] = schedule_seen(stored)
         for id, (type, operation, run_policy) in TRIGGERS.items():
-            trigger = await self._installation.insist(
-                lambda w, id=id, t=type, o=operation, p=run_policy: w.upsert_trigger(id, t, o, policy=p)
-            )
+            request = methodcaller("upsert_trigger", id, type, operation, policy=run_policy)
+            trigger = await self._installation.insist(request)
             self.told.objects[f"trigger/{id}"] = trigger_seen(trigger)
 
-    def clients(self, pause_s: float) -> list[Callable[[], Awaitable[None]]]:
+    def begin(self, tasks: asyncio.TaskGroup, pause_s: float) -> None:
         """``pause_s``: mean time between two calls of one client."""
         acts: list[Callable[[], Awaitable[None]]] = [
             self._start, self._start, self._publish, self._signal_or_start, self._signal, self._cancel,
             self._change_schedule, self._change_trigger,
         ]  # fmt: skip
-        return [lambda act=act: self._keep_on(act, pause_s) for act in acts] + [self._pass_time]  # type: ignore[misc]
+        for act in acts:
+            tasks.create_task(self._keep_on(act, pause_s))
+        tasks.create_task(self._pass_time())
 
     async def _keep_on(self, act: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while not self.stopping.is_set():
@@ -164,7 +165,10 @@ class Load:
     # Signals
 
     async def _signal_or_start(self) -> None:
-        key, idempotency = f"key{self._random.randrange(6)}", self._next("signal") if self._random.random() < 0.7 else ""
+        key, idempotency = (
+            f"key{self._random.randrange(6)}",
+            self._next("signal") if self._random.random() < 0.7 else "",
+        )
         operation = self._random.choice(("run", "run", "slow"))
 
         def request(workflow: Workflow) -> Awaitable[Any]:
@@ -208,7 +212,7 @@ class Load:
 
     async def _change(
         self, id: str, change: str, upsert: Callable[[Workflow], Awaitable[Any]], kind: str, field: str
-    ) -> ObjectSeen | None | Any:
+    ) -> Any:
         """The object as it is after the change; None when there is none."""
 
         def request(workflow: Workflow) -> Awaitable[Any]:

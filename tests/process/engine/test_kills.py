@@ -36,8 +36,7 @@ async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
         load = Load(installation, seed)
         await load.prepare()
         async with asyncio.TaskGroup() as tasks:
-            for client in load.clients(pause_s=0.1):
-                tasks.create_task(client())
+            load.begin(tasks, pause_s=0.1)
             chance = Random(f"{seed}/kills")
             for number in range(kills):
                 if number % LOOK_EVERY == 0:

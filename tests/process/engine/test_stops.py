@@ -36,8 +36,7 @@ async def test_a_process_that_comes_back_repeats_nothing_and_settles_nothing_ane
         load = Load(installation, seed, repeated=False)
         await load.prepare()
         async with asyncio.TaskGroup() as tasks:
-            for client in load.clients(pause_s=0.15):
-                tasks.create_task(client())
+            load.begin(tasks, pause_s=0.15)
             chance = Random(f"{seed}/stops")
             for _ in range(rounds):
                 await asyncio.sleep(chance.uniform(0, 0.5))
@@ -63,4 +62,3 @@ async def disturb(chance: Random, installation: Installation, load: Load) -> Non
     await asyncio.sleep(length_s)
     load.told.look_at(await all_runs(other.store_channel))
     stopped.send_signal(signal.SIGCONT)
-

@@ -32,8 +32,10 @@ class Trap:
         self._number, self._place, self._count, self.at = number, place, 0, ""
         self.sprung.clear()
 
-    def disarm(self) -> None:
-        self._number = 0
+    def disarm(self) -> tuple[int, Place]:
+        """Returns what it was set to."""
+        number, self._number = self._number, 0
+        return number, self._place
 
     @property
     def passed_by(self) -> bool:

@@ -225,8 +225,7 @@ async def deleted(stage: Stage, request: Callable[[Workflow], Awaitable[Any]]) -
 
 async def restart(stage: Stage, name: str) -> None:
     """A provider starts where another one was killed in the middle of everything."""
-    trap = (stage.trap._number, stage.trap._place)
-    stage.trap.disarm()
+    number, place = stage.trap.disarm()
     gate = stage.installation.host.gates["held"] = asyncio.Event()
     run = await stage.ask(lambda w: w.start_run("held", idempotency_key=name))
     delivery = await stage.ask(lambda w: w.signal_or_start(name, operation="held", idempotency_key=name))
@@ -235,7 +234,7 @@ async def restart(stage: Stage, name: str) -> None:
     waiting = await stage.ask(lambda w: w.signal(delivery.run.id, idempotency_key=f"{name}/2"))
     await stage.member.kill(stage.installation.clock)
     gate.set()
-    stage.trap.arm(*trap)
+    stage.trap.arm(number, place)
     booting = asyncio.create_task(stage.member.boot())
     sprung = asyncio.create_task(stage.trap.sprung.wait())
     await asyncio.wait((booting, sprung), return_when=asyncio.FIRST_COMPLETED)

@@ -10,11 +10,12 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
 from gestalt_workflow import ids
+from gestalt_workflow.errors import StorageFailed
 from gestalt_workflow.model import Run, RunStatus
 from gestalt_workflow.records import RUNS, run_from_record
 from gestalt_workflow.storage import Storage
@@ -30,6 +31,8 @@ from tests.process.engine.installation import LONG_LEASE, Installation, Member, 
 from tests.process.engine.load import MINUTELY
 from tests.process.engine.proof import judge, report
 from tests.support.waiting import eventually
+
+T = TypeVar("T")
 
 QUIET: dict[str, Any] = {"pollInterval": "1h", **LONG_LEASE}
 """Every message belongs to the life that is lived."""
@@ -52,9 +55,20 @@ class Stage:
         self.expected = Expected(triggers={"a1": "a", "a2": "a", "b1": "b"}, deaths=member.deaths)
         self._store = store
 
-    @property
-    def storage(self) -> Storage:
-        return Storage(IndexedDB.over(self.member.store_channel))
+    async def look(self, read: Callable[[Storage], Awaitable[T]]) -> T | None:
+        """Ask the store itself, so that looking is no message of the provider's; None while it is down."""
+        channel = self.member.store.channel
+        if channel is None:
+            return None
+        try:
+            return await read(Storage(IndexedDB.over(channel)))
+        except (StorageFailed, grpc.aio.UsageError):
+            return None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return None  # its channel was closed
 
     async def prepare(self) -> None:
         await self.ask(lambda w: w.upsert_trigger("a1", "a"))
@@ -81,10 +95,10 @@ class Stage:
         await eventually(probe)
 
     async def run_in(self, run_id: str, *statuses: RunStatus) -> Run:
-        """Wait for the run as the store has it, so that looking is no message of the provider's."""
+        """Wait until the run has one of these statuses, or has ended."""
 
         async def probe() -> Run | None:
-            run = await self.storage.find(RUNS, run_id, run_from_record, "test")
+            run = await self.look(lambda storage: storage.find(RUNS, run_id, run_from_record, "test"))
             return run if run is not None and (run.status in statuses or run.status.terminal) else None
 
         return await eventually(probe, within_s=20)
@@ -151,9 +165,9 @@ async def schedule(stage: Stage, name: str) -> None:
     stage.installation.clock.advance(61.0)
 
     async def fired() -> Run | None:
-        page = await stage.storage.page(RUNS, "slot", [name], "test", limit=1)
-        runs = [run for _, run in stage.storage.decoded(RUNS, page.records, run_from_record)]
-        return runs[0] if runs and runs[0].status.terminal else None
+        page = await stage.look(lambda storage: storage.page(RUNS, "slot", [name], "test", limit=1))
+        run = run_from_record(page.records[0]) if page is not None and page.records else None
+        return run if run is not None and run.status.terminal else None
 
     await eventually(fired)
     request = workflow_pb2.DeleteWorkflowProviderScheduleRequest(schedule_id=name)

@@ -72,10 +72,7 @@ class WaitingRoom:
         while True:
             try:
                 if not looked:
-                    # An earlier life of this process may have left those whose moment is still to come.
-                    for run in await self.look_for_later():
-                        self.put(run)
-                    await self.look_for_blocked()
+                    await self.look()
                     looked = True
                 await self._release_due()
                 await self._release_unblocked()
@@ -85,6 +82,12 @@ class WaitingRoom:
                 await backoff.wait()
                 continue
             await self._sleep()
+
+    async def look(self) -> None:
+        """Find all that an earlier life, or a write whose answer was lost, has left here."""
+        for run in await self.look_for_later():
+            self.put(run)
+        await self.look_for_blocked()
 
     async def look_for_later(self) -> list[Run]:
         """Find runs whose moment has come and that this process does not know of; one message when there is none.

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -64,9 +64,9 @@ class Member:
         """SIGKILL, both in the same moment; returns when what was killed is gone."""
         if provider:
             self.up.clear()
-            self.process.send_signal(signal.SIGKILL)
-        if store:
-            self.store.send_signal(signal.SIGKILL)
+        for process in (self.process,) * provider + (self.store,) * store:
+            with suppress(ProcessLookupError):  # somebody else was faster
+                process.send_signal(signal.SIGKILL)
         if provider:
             await self.process.end(signal.SIGKILL)
             self.deaths.append(clock())

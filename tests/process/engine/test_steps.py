@@ -279,9 +279,9 @@ async def test_killed_at_each_message_nothing_is_lost_repeated_or_forgotten(
     if life is restart and victim == "store":
         pytest.skip("a provider that cannot reach its store does not start: its host starts it again")
     async with open_stage(victim) as stage:
-        reviving = asyncio.create_task(stage.revive())
         cuts: list[str] = []
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            reviving = tasks.create_task(stage.revive())
             await stage.quiet()
             for number in count(1):
                 assert number < MOST_MESSAGES
@@ -292,9 +292,7 @@ async def test_killed_at_each_message_nothing_is_lost_repeated_or_forgotten(
                     assert stage.trap.passed_by
                     break
                 cuts.append(stage.trap.at)
-        finally:
             reviving.cancel()
-            await asyncio.gather(reviving, return_exceptions=True)
         stage.trap.disarm()
         stage.installation.host.passing = None
         evidence = await judge(stage.installation, stage.told, stage.expected)

@@ -189,8 +189,10 @@ class Workload:
                 self._world.invariants.answered(REFERENCES, stored.id, stored.revision)
                 self._told.revoked[stored.id] = (self._world.loop.now, instance)
                 break
-        self._references.append(replace(reference, id=self._next("later-ref")))
-        await self._until_answered("put another", lambda e, r=self._references[-1]: e.references.put(r))  # type: ignore[misc]
+        # Nobody knows it before it was put: a revocation that came first would be replaced by that put.
+        later = replace(reference, id=self._next("later-ref"))
+        await self._until_answered("put another", lambda e: e.references.put(later))
+        self._references.append(later)
 
     # Events
 

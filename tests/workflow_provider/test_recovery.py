@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from gestalt_workflow import identity, transitions
 from gestalt_workflow.engine import Engine
+from gestalt_workflow.errors import StorageUnavailable
 from gestalt_workflow.model import Run, RunStatus, Target
 from gestalt_workflow.records import OWNERS, RUN_KEYS, RUNS, run_from_record, run_to_record
 from gestalt_workflow.runs import StartRequest
@@ -162,6 +163,24 @@ async def test_a_claim_whose_answer_was_lost_is_found_and_the_run_executed_once(
     done = await world.finished(engine, run.id)
     assert done.status is RunStatus.SUCCEEDED
     assert world.host.runs() == [run.id]
+
+
+async def test_a_run_whose_creation_was_never_answered_does_not_wait_for_the_next_poll(world: World) -> None:
+    engine = await world.engine(poll_interval=timedelta(hours=1))
+    gate = world.host.hold("gate")
+    await engine.runs.start(StartRequest(plugin_target("gate")))  # everything that a start reads has been read
+    await eventually(lambda: _one_active(world))
+    lost = iter([True])
+    client_of(engine).after = lambda name: unavailable(name) if name == "apply" and next(lost, None) else None
+    with pytest.raises(StorageUnavailable):
+        await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k"))
+    run = await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k"))
+    assert (await world.finished(engine, run.id)).status is RunStatus.SUCCEEDED
+    gate.set()
+
+
+async def _one_active(world: World) -> bool | None:
+    return True if world.host.active else None
 
 
 async def test_a_store_that_fails_for_a_while_loses_no_result(world: World) -> None:

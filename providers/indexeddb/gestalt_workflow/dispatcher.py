@@ -88,7 +88,7 @@ class Dispatcher:
         self.withdrawn: Callable[[str], None] = lambda run_id: None
         """Called with the id of each run that was ended by somebody else than its invocation."""
         self.settle_soon = asyncio.Event()
-        """Set when a claim's answer was lost: a sweep should look for it."""
+        """Set when the answer of a write was lost, a claim's above all: somebody should look for what it left."""
 
     # What others tell it
 

@@ -83,6 +83,7 @@ class Engine:
         self.room = WaitingRoom(self.storage, clock, self.dispatcher.offer)
         self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
         self.dispatcher.withdrawn = self.room.ended
+        self.storage.unanswered = self.dispatcher.settle_soon.set
         self.recovery.withdrawn = self.dispatcher.withdraw
         self.recovery.unclaimed = self._waits
         self.scheduler = Scheduler(self.storage, clock, self._waits, self.dispatcher.withdraw)

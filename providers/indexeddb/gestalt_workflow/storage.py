@@ -100,6 +100,8 @@ class Storage:
         self._queue: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self.unanswered: Callable[[], None] = lambda: None
+        """Called when the answer of a write was lost: nobody was told of what it may have put into the store."""
         self.counters = Counters()
 
     async def __aenter__(self) -> Storage:
@@ -343,6 +345,9 @@ class Storage:
             try:
                 self.counters.commits += 1
                 return await self._db.apply(entries, return_current=True)
+            except StoreUnavailable:
+                self.unanswered()
+                raise
             except TransactionFailed as error:
                 if attempt == CONFLICT_ATTEMPTS or error.code not in ("ABORTED", "INTERNAL", "UNKNOWN"):
                     raise

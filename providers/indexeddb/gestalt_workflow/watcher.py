@@ -74,7 +74,7 @@ class Watcher:
             now = self._clock()
             if self._dispatcher.settle_soon.is_set():
                 self._dispatcher.settle_soon.clear()
-                if not await self._attempt(self._sweep):
+                if not await self._attempt(self._look_everywhere):
                     self._dispatcher.settle_soon.set()
             elif not timedelta() <= now - swept < SWEEP_EVERY:
                 swept = now
@@ -105,6 +105,13 @@ class Watcher:
         await self._dispatcher.settle_crashed()
         await self._recovery.sweep(self._dispatcher.busy)
 
+    async def _look_everywhere(self) -> None:
+        """For what a write did whose answer was lost: claims, runs that wait, schedules that have moved."""
+        await self._sweep()
+        await self._look_for_runs()
+        await self._room.look()
+        self._scheduler.reload()
+
     async def _trim(self) -> None:
         await self._ledger.trim()
 
@@ -122,7 +129,7 @@ class Watcher:
             self._queue.suspect()
             self._dispatcher.wake()
 
-    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> bool:
+    async def _attempt(self, action: Callable[[], Awaitable[object]]) -> bool:
         try:
             await action()
         except StorageFailed as error:

@@ -60,6 +60,8 @@ class ProviderProcess:
         self._process: asyncio.subprocess.Process | None = None
         self.channel: grpc.aio.Channel | None = None
         self.identity: runtime_pb2.ProviderIdentity | None = None
+        self.launches = 0
+        """How many processes there have been."""
 
     @property
     def pid(self) -> int:
@@ -74,6 +76,7 @@ class ProviderProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *shlex.split(self._command), env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
             )
+        self.launches += 1
         self.channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options=CHANNEL_OPTIONS)
         await eventually(self._socket_or_exit, within_s=DEADLINE_S)
         await asyncio.wait_for(self.channel.channel_ready(), DEADLINE_S)

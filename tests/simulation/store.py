@@ -219,6 +219,28 @@ class StoreClient:
         sent = list(entries)
         return await self.request("apply", lambda: self._database.apply(sent))
 
+    def page_of(
+        self,
+        keys: list[IndexKey],
+        entry: Callable[[tuple[Any, ...], str], CursorEntry],
+        limit: int,
+        token: bytes,
+        direction: str,
+    ) -> Page:
+        """One page of these keys; the token is the place behind which the next one begins, whatever came since."""
+        if direction == "prev":
+            keys = keys[::-1]
+        if token:
+            last = self.places[token]
+            keys = [key for key in keys if (key > last if direction == "next" else key < last)]
+        part = keys[: limit or 1000]
+        entries = [entry(key, id) for key, id in part]
+        if len(part) == len(keys):
+            return Page(entries)
+        mark = str(len(self.places) + 1).encode()
+        self.places[mark] = part[-1]
+        return Page(entries, mark)
+
     async def request(self, call: str, execute: Callable[[], T]) -> T:
         """One message: its fate decides when it is executed, and when and what its sender hears of it."""
         loop = asyncio.get_running_loop()
@@ -272,6 +294,18 @@ class StoreHandle:
             raise NotFound("not found")
         return found
 
+    async def page(
+        self, *, range: KeyRange | None = None, limit: int = 0, token: bytes = b"", direction: str = "next"
+    ) -> Page:
+        def read() -> Page:
+            rows = self._database.store(self._name)
+            keys = [((id,), id) for id in sorted(rows) if range is None or _inside(range, (id,))]
+            return self._client.page_of(
+                keys, lambda _, id: CursorEntry(id, id, dict(rows[id])), limit, token, direction
+            )
+
+        return await self._client.request("page", read)
+
     def index(self, name: str) -> IndexHandle:
         return IndexHandle(self._client, self._database, self._name, name)
 
@@ -286,9 +320,9 @@ class IndexHandle:
     async def get_all(self, *values: Any) -> list[Record]:
         return await self._client.request("index_get_all", lambda: list(self._records(self._keys(values))))
 
-    async def get_key(self, *values: Any) -> str:
+    async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
         def first() -> str:
-            keys = self._keys(values)
+            keys = [key for key in self._keys(values) if range is None or _inside(range, key[0])]
             if not keys:
                 raise NotFound("key not found")
             return keys[0][1]
@@ -304,27 +338,12 @@ class IndexHandle:
         direction: str = "next",
         keys_only: bool = False,
     ) -> Page:
-        """One page; the token is the place behind which the next one begins, whatever has been written since."""
+        def entry(key: tuple[Any, ...], id: str) -> CursorEntry:
+            return CursorEntry(list(key), id, None if keys_only else self._database.find(self._store, id))
 
         def read() -> Page:
-            keys = self._keys(values)
-            if range is not None:
-                keys = [key for key in keys if _inside(range, key[0])]
-            if direction == "prev":
-                keys = keys[::-1]
-            if token:
-                last = self._client.places[token]
-                keys = [key for key in keys if (key > last if direction == "next" else key < last)]
-            part = keys[: limit or 1000]
-            entries = [
-                CursorEntry(list(key), id, None if keys_only else self._database.find(self._store, id))
-                for key, id in part
-            ]
-            if len(part) == len(keys):
-                return Page(entries)
-            mark = str(len(self._client.places) + 1).encode()
-            self._client.places[mark] = part[-1]
-            return Page(entries, mark)
+            keys = [key for key in self._keys(values) if range is None or _inside(range, key[0])]
+            return self._client.page_of(keys, entry, limit, token, direction)
 
         return await self._client.request("page", read)
 

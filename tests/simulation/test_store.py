@@ -36,6 +36,9 @@ LOOKS: list[tuple[str, list[Any], KeyRange | None]] = [
     ("only", [], None),
     ("kind", [], KeyRange(upper="b")),
     ("pair", [], KeyRange(upper=[1, "b"], upper_open=True)),
+    ("pair", [], KeyRange(lower=[1], upper=[2], upper_open=True)),
+    ("", [], None),
+    ("", [], KeyRange(lower="id1", upper="id4")),
 ]
 
 
@@ -94,7 +97,7 @@ async def _pages(
 ) -> list[CursorEntry]:
     token, entries = b"", []
     while True:
-        found = db.store(store).index(index)
+        found = db.store(store).index(index) if index else db.store(store)
         page = await found.page(*values, range=bounds, limit=2, token=token, direction=direction)
         entries += page.entries
         token = page.next_token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -22,10 +23,13 @@ _KEYS = (
     "maxResultBytes",
     "maxListBytes",
     "keepRunsFor",
+    "maxConcurrentPerTarget",
+    "targetLimits",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
 _MOST_LIST_BYTES = 63 * _MIB
+_MOST_CONCURRENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Config:
         max_result_bytes: Longer results are cut.
         max_list_bytes: Lists that are longer are refused; pages are not.
         keep_runs_for: How long a run stays after its end; None for ever.
+        max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
+        target_limits: The same by name: of a plugin, of `agent:` and a provider, or of a plugin, a dot and an operation.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -50,6 +56,8 @@ class Config:
     max_result_bytes: int = _MIB
     max_list_bytes: int = _MOST_LIST_BYTES
     keep_runs_for: timedelta | None = timedelta(days=90)
+    max_concurrent_per_target: int | None = None
+    target_limits: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -68,12 +76,14 @@ def read_config(values: dict[str, Any]) -> Config:
     result_bytes = _count(values, "maxResultBytes", default.max_result_bytes, problems, most=_MOST_RESULT_BYTES)
     list_bytes = _count(values, "maxListBytes", default.max_list_bytes, problems, most=_MOST_LIST_BYTES)
     keep = _keeping(values, "keepRunsFor", default.keep_runs_for, problems)
+    concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
+    limits = _limits(values, "targetLimits", problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
         renew = ttl / 3
     unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
-    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, keep, tuple(unknown))
+    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, keep, concurrent, limits, tuple(unknown))
 
 
 def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
@@ -102,6 +112,24 @@ def _keeping(values: dict[str, Any], key: str, default: timedelta | None, proble
     if timedelta() < duration < DEDUPLICATED_FOR:
         problems.append(f"{key} is {value!r}; expected at least {_LEAST_KEPT}: repeats are recognised by the runs kept")
     return duration if duration > timedelta() else default
+
+
+def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, int]:
+    value = values.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problems.append(f"{key} is {value!r}; expected a mapping such as {{slack: 2, slack.chat.postMessage: 1}}")
+        return {}
+    limits: dict[str, int] = {}
+    for name, runs in value.items():
+        if not name.strip():
+            problems.append(
+                f"{key} has a blank name; expected a plugin, an operation such as slack.chat.postMessage, "
+                "or an agent provider such as agent:writer"
+            )
+        limits[name.strip()] = _count({f"{key}.{name}": runs}, f"{key}.{name}", 0, problems, most=_MOST_CONCURRENT)
+    return limits
 
 
 def _count(values: dict[str, Any], key: str, default: int, problems: list[str], *, most: int | None = None) -> int:

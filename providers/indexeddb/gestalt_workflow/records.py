@@ -55,6 +55,7 @@ SIGNAL_KEYS = "wf_signal_keys"
 REFERENCES = "wf_references"
 OWNERS = "wf_owners"
 SLOTS = "wf_slots"
+PERMITS = "wf_permits"
 
 READY = "ready"
 """The queue: first part of the ``hot`` index."""
@@ -62,6 +63,10 @@ LATER = "later"
 """Beside it, runs that wait for a moment, in its order."""
 BLOCKED = "blocked"
 """Beside it, runs that wait for the end of another."""
+LANE = "lane "
+"""Beside it, runs that wait behind a limit of their target: this and the name of the limit."""
+LANES_END = "lane!"
+"""Behind the name of every lane."""
 
 SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     FORMAT: ObjectStoreSchema(),
@@ -93,6 +98,7 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     ),
     OWNERS: ObjectStoreSchema(),
     SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
+    PERMITS: ObjectStoreSchema(),
 }
 
 T = TypeVar("T")
@@ -187,7 +193,7 @@ def _tail(record: Record) -> SlotRange | None:
 def _queue_fields(run: Run) -> dict[str, Any]:
     """Place in the ``hot`` index, of a run that waits."""
     if run.rank_at is not None:
-        return {"queue": READY, "rank_at": run.rank_at}
+        return {"queue": f"{LANE}{run.lane}" if run.lane else READY, "rank_at": run.rank_at}
     if run.status is not RunStatus.PENDING:
         return {}
     if run.not_before is not None:
@@ -317,12 +323,20 @@ def run_to_record(run: Run) -> Record:
             "blocked_by": run.blocked_by,
             "result_truncated": run.result_truncated or None,
             "story": run.story,
+            "permits": permits_field(run.permits),
         }
     )
 
 
+def permits_field(permits: tuple[str, ...]) -> str | None:
+    """The permits of a run as its record holds them: conditions compare texts, not lists."""
+    return "\n".join(permits) or None
+
+
 @decoding
 def run_from_record(record: Record) -> Run:
+    queue = record.get("queue", READY)
+    lane = queue.removeprefix(LANE) if queue.startswith(LANE) else ""
     return Run(
         id=record["id"],
         status=RunStatus(record["status"]),
@@ -348,7 +362,7 @@ def run_from_record(record: Record) -> Run:
         owner=record.get("owner", ""),
         epoch=record.get("epoch", 0),
         lease=_time(record, "lease"),
-        rank_at=_time(record, "rank_at") if record.get("queue", READY) == READY else None,
+        rank_at=_time(record, "rank_at") if lane or queue == READY else None,
         next_sequence=record.get("next_sequence", 1),
         waiting=record.get("waiting", 0),
         batch=tuple(record.get("batch") or ()),
@@ -359,6 +373,8 @@ def run_from_record(record: Record) -> Run:
         blocked_by=record.get("blocked_by", ""),
         result_truncated=record.get("result_truncated", 0),
         story=record.get("story", ""),
+        lane=lane,
+        permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
     )
 
 

@@ -145,11 +145,13 @@ class Storage:
         records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
         return [value for _, value in self.decoded(store, records, decode)]
 
-    async def first_key(self, store: str, index: str, values: Sequence[Any], step: str) -> str | None:
+    async def first_key(
+        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+    ) -> str | None:
         """Primary key of the first record under these index values; one message on any store."""
         with failing_as(step):
             try:
-                return await self._db.store(store).index(index).get_key(*values)
+                return await self._db.store(store).index(index).get_key(*values, range=range)
             except NotFound:
                 return None
 

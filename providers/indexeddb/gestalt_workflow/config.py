@@ -45,7 +45,7 @@ class Config:
         max_list_bytes: Lists that are longer are refused; pages are not.
         keep_runs_for: How long a run stays after its end; None for ever.
         max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
-        target_limits: The same by name: of a plugin, of `agent:` and a provider, or of a plugin, a dot and an operation.
+        target_limits: The same by name, see ``limits``; 0 lifts ``max_concurrent_per_target``.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -124,10 +124,7 @@ def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, 
     limits: dict[str, int] = {}
     for name, runs in value.items():
         if not name.strip():
-            problems.append(
-                f"{key} has a blank name; expected a plugin, an operation such as slack.chat.postMessage, "
-                "or an agent provider such as agent:writer"
-            )
+            problems.append(f"{key} is {value!r}; expected names such as slack, slack.send or agent:writer")
         limits[name.strip()] = _count({f"{key}.{name}": runs}, f"{key}.{name}", 0, problems, most=_MOST_CONCURRENT)
     return limits
 

@@ -162,6 +162,7 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
         not_before=to_timestamp(run.not_before) if run.not_before else None,
         waits_for_run_id=run.blocked_by,
         result_truncated=run.result_truncated,
+        waits_for_limit=run.lane,
     )
 
 

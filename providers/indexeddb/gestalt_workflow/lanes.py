@@ -176,7 +176,8 @@ class Lanes:
         for name in names:
             self._lane(name).suspect()
         self._looked_until = f"{LANE}{list(names)[-1]}\0" if page.next_token else LANE
-        self._permits.doubt()
+        if names:
+            self._permits.doubt()
         return bool(names)
 
     def stuck(self, ours: Collection[str]) -> bool:

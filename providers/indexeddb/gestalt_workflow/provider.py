@@ -35,6 +35,7 @@ class IndexedDBWorkflowProvider(Provider):
         "workflow.slots",
         "workflow.queries",
         "workflow.timeline",
+        "workflow.limits",
     )
 
     def __init__(self) -> None:

@@ -146,6 +146,13 @@ def _moment(record: Record, name: str) -> datetime:
     return value
 
 
+def _bytes(record: Record, name: str) -> bytes:
+    value = record[name]
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} is not encoded")
+    return value
+
+
 def _target_fields(target: Target) -> dict[str, Any]:
     return {
         "target": target.data,
@@ -156,9 +163,9 @@ def _target_fields(target: Target) -> dict[str, Any]:
 
 
 def _target(record: Record) -> Target:
-    data, owner = record["target"], record["target_owner"]
-    if not isinstance(data, bytes) or not isinstance(owner, str):
-        raise TypeError("target is not encoded")
+    data, owner = _bytes(record, "target"), record["target_owner"]
+    if not isinstance(owner, str):
+        raise TypeError("target_owner is not a text")
     return Target(data, owner, record.get("target_priority") or 0, record.get("agent_timeout_s"))
 
 
@@ -343,7 +350,7 @@ def run_from_record(record: Record) -> Run:
         target=_target(record),
         trigger=RunTrigger(
             TriggerKind(record["trigger_kind"]),
-            record["trigger"],
+            _bytes(record, "trigger"),
             record.get("schedule_id", ""),
             _time(record, "slot"),
             record.get("trigger_id", ""),
@@ -439,7 +446,7 @@ def signal_from_record(record: Record) -> Signal:
         run_id=record["run_id"],
         workflow_key=record["workflow_key"],
         sequence=record["sequence"],
-        data=record["data"],
+        data=_bytes(record, "data"),
         created_at=_moment(record, "created_at"),
         idempotency_key=record.get("idempotency_key", ""),
         started_run=bool(record.get("started_run", False)),
@@ -467,7 +474,7 @@ def reference_from_record(record: Record) -> Reference:
     return Reference(
         id=record["id"],
         subject_id=record["subject_id"],
-        data=record["data"],
+        data=_bytes(record, "data"),
         created_at=_moment(record, "created_at"),
         revoked_at=_time(record, "revoked_at"),
         retired_at=_time(record, "retired_at"),

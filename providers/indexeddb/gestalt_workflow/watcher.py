@@ -100,7 +100,7 @@ class Watcher:
                 await self._attempt(self._look_for_lanes)
             else:
                 resting = False
-                if not self._lanes.stuck(self._dispatcher.busy()):
+                if not self._stuck():
                     await self._attempt(next(rounds))
                     pause_s = self._every_s
                 elif not timedelta() <= now - reclaimed < RECLAIM_EVERY:
@@ -115,12 +115,22 @@ class Watcher:
                     self._dispatcher.wake()
 
     async def _sleep(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._dispatcher.settle_soon.wait()
+        """Until something asks to be looked at, however seldom this looks at all."""
+        while pause_s > 0:
+            step_s = min(pause_s, SHORTEST.total_seconds())
+            pause_s -= step_s
+            try:
+                async with asyncio.timeout(step_s):
+                    await self._dispatcher.settle_soon.wait()
+            except TimeoutError:
+                if self._stuck():
+                    return
+                continue
             await asyncio.sleep(SHORTEST.total_seconds())  # let the store come back
-        except TimeoutError:
-            pass
+            return
+
+    def _stuck(self) -> bool:
+        return self._lanes.stuck(self._dispatcher.busy())
 
     async def _sweep(self) -> None:
         await self._dispatcher.settle_crashed()

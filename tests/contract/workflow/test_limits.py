@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, target
 from tests.contract.workflow.test_budgets import QUIET, quiet
 from tests.support.waiting import eventually
@@ -44,11 +45,13 @@ class Watch:
 @pytest.mark.parametrize("extensions", [True, False])
 async def test_processes_on_one_database_never_exceed_a_limit_together(rig: Rig, extensions: bool) -> None:
     await rig.count_messages(without_extensions=not extensions)
-    watch = Watch(rig, "send")
+    watch, gate = Watch(rig, "send"), rig.host.hold("send")
     config: dict[str, Any] = {"targetLimits": {"svc.send": 2}, "workerCount": 8}
     processes = [await rig.provider(**config) for _ in range(3)]
     runs = 90 if extensions else 30
     await asyncio.gather(*(processes[n % 3].start_run("send" if n % 3 else "other") for n in range(runs)))
+    await eventually(lambda: _answer(rig.host.active["send"] == 2))  # it is reached
+    gate.set()
     await all_ended(processes[0], runs)
     assert watch.most == 2 and len(rig.host.run_ids()) == len(set(rig.host.run_ids())) == runs
 
@@ -150,7 +153,9 @@ async def test_an_idle_second_with_limits_costs_one_message(rig: Rig) -> None:
     assert counting.count - before <= 8 + 1
 
 
-def _start(operation: str, plugin: str) -> Any:
-    from gestalt_sdk.gen.v1 import workflow_pb2
+async def _answer(found: bool) -> bool | None:
+    return True if found else None
 
+
+def _start(operation: str, plugin: str) -> Any:
     return workflow_pb2.StartWorkflowProviderRunRequest(target=target(operation, plugin))

@@ -1,4 +1,4 @@
-"""Limits of targets in one engine and several: what waits, in which order, what goes on when, and what is left behind."""
+"""Limits of targets in one engine and several: what waits, in which order, what goes on when, what stays behind."""
 
 from __future__ import annotations
 

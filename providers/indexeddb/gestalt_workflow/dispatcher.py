@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -23,7 +23,7 @@ from gestalt_workflow.config import Config
 from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.lanes import Lanes, Taken
-from gestalt_workflow.model import Reference, Run, RunStatus, Signal
+from gestalt_workflow.model import InvocationFailed, Reference, Run, RunStatus, Signal
 from gestalt_workflow.permits import permit_conditions, permit_entries
 from gestalt_workflow.records import (
     REFERENCES,
@@ -35,7 +35,7 @@ from gestalt_workflow.records import (
 )
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
-from gestalt_workflow.storage import Condition, Entry, Outcome, Storage, at_revision
+from gestalt_workflow.storage import Condition, Entry, Outcome, Record, Storage, at_revision
 
 SIGNALS_PER_BATCH = 25
 
@@ -159,10 +159,12 @@ class Dispatcher:
         lease = now + self._config.claim_ttl
         executions: list[Execution] = []
         entries: list[Entry] = []
+        left_out: list[Entry] = []
         for run, permits in taken.runs:
-            signals = await self._batch(run) if run.waiting else []
+            signals, waiting, unreadable = await self._batch(run) if run.waiting else ([], 0, [])
             batch = tuple(signal.id for signal in signals)
-            claimed = transitions.claimed(run, self._owner, now, lease, batch, permits)
+            claimed = transitions.claimed(replace(run, waiting=waiting), self._owner, now, lease, batch, permits)
+            left_out += _left_out(claimed, unreadable)
             reference = self._references.sendable(run.execution_ref)
             conditions = [at_revision(run.revision), Condition.equals("status", int(RunStatus.PENDING))]
             conditions += permit_conditions(permits)
@@ -171,6 +173,7 @@ class Dispatcher:
             executions.append(Execution(claimed, signals, reference))
             entries.append(Entry(RUNS, "put", run_to_record(claimed), conditions=conditions))
         entries += self._lanes.move_entries(taken)
+        entries += left_out
         checked: dict[str, int] = {}
         for execution in executions:
             entries += permit_entries(execution.run)
@@ -218,11 +221,19 @@ class Dispatcher:
         if current.status is RunStatus.PENDING:
             self.offer(current)
 
-    async def _batch(self, run: Run) -> list[Signal]:
-        """The next signals of a keyed run, in sequence order; true as long as the run's revision stays."""
+    async def _batch(self, run: Run) -> tuple[list[Signal], int, list[Record]]:
+        """The next signals of a keyed run, in sequence order; how many wait, and those that cannot be read.
+
+        True as long as the run's revision stays. A signal that cannot be read, or is gone, must not count as one that
+        waits: the run would be invoked again and again for it.
+        """
         step = "read signals"
         page = await self._storage.page(SIGNALS, "waiting", [run.id], step, limit=SIGNALS_PER_BATCH)
-        return [signal for _, signal in self._storage.decoded(SIGNALS, page.records, signal_from_record)]
+        read = list(self._storage.decoded(SIGNALS, page.records, signal_from_record))
+        readable = {str(record["id"]) for record, _ in read}
+        unreadable = [record for record in page.records if str(record["id"]) not in readable]
+        waiting = run.waiting - len(unreadable) if page.next_token else len(read)
+        return [signal for _, signal in read], waiting, unreadable
 
     # Invoking
 
@@ -246,6 +257,8 @@ class Dispatcher:
             reference = None  # revoked since the claim: the host is to see that for itself
         try:
             outcome = await within_timeout(run, self._host.invoke(run, execution.signals, reference))
+        except Undecodable as error:
+            outcome = InvocationFailed(f"not invoked: {error}", "INVALID_ARGUMENT")
         finally:
             self._release(execution)
         after = await self._completions.record(run, execution.signals, outcome)
@@ -321,3 +334,13 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         # They count as busy until they are settled: a sweep would take them for claims that were never invoked.
         self._crashed.update((execution.run.id, execution.run) for execution in left)
+
+
+def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Entry]:
+    """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
+    conditions = [
+        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
+    ]
+    kept = [{name: value for name, value in record.items() if name != "waiting"} for record in unreadable]
+    return [Entry(SIGNALS, "put", record, conditions=conditions) for record in kept]

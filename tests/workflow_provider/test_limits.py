@@ -12,7 +12,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import InvalidConfiguration
 from gestalt_workflow.limits import Limit, Limits
 from gestalt_workflow.model import InvocationResult, NewSignal, Run, RunStatus
-from gestalt_workflow.policies import Retry, RunPolicy
+from gestalt_workflow.policies import Overlap, Retry, RunPolicy, SchedulePolicy
 from gestalt_workflow.records import PERMITS, RUNS
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.targets import describe_target
@@ -21,6 +21,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import StoreUnavailable
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import World, client_of, plugin_target
+from tests.workflow_provider.driving import fire_due, scheduled, upsert
 
 
 async def start(engine: Engine, operation: str = "run", plugin: str = "slack", **fields: Any) -> Run:
@@ -221,6 +222,19 @@ async def test_higher_priority_goes_first_among_those_set_aside(world: World) ->
     for run in calls:
         await world.finished(engine, run.id)
     assert world.host.runs() == [run.id for run in calls]
+
+
+async def test_a_run_that_makes_way_for_the_next_slot_gives_up_its_place_to_it(world: World) -> None:
+    engine = await world.engine(target_limits={"svc": 1})
+    world.host.hold("run")
+    await upsert(world, engine, policy=SchedulePolicy(overlap=Overlap.CANCEL_PREVIOUS))
+    for number in (1, 2):
+        world.clock.advance(minutes=1)
+        await fire_due(engine)
+        await invoked(world, number)
+    first, second = await scheduled(engine)
+    assert (first.status, second.status) == (RunStatus.CANCELED, RunStatus.RUNNING)
+    assert [record["run_id"] for record in world.database.rows(PERMITS).values()] == [second.id]
 
 
 # Configurations that change

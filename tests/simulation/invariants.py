@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gestalt_workflow import ids
 from gestalt_workflow.kept_events import KeptEvent, event_from_record
+from gestalt_workflow.limits import Limits
 from gestalt_workflow.model import (
     Event,
     EventTrigger,
@@ -27,6 +28,7 @@ from gestalt_workflow.model import (
 from gestalt_workflow.records import (
     EVENTS,
     OWNERS,
+    PERMITS,
     REFERENCES,
     RUN_KEYS,
     RUNS,
@@ -117,6 +119,10 @@ class Invariants:
         self._signals_sent: dict[str, Invocation] = {}
         self._last_sequence: dict[str, int] = {}
         self._claims: dict[tuple[str, int], float] = {}
+        self._limits = Limits(world.plan.limits, world.plan.limit or None)
+        self._running: dict[str, set[str]] = defaultdict(set)
+        self._counts: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        """How many runs of a limit ran from which time on."""
 
     def broken(self, rule: str, text: str) -> None:
         if len(self.violations) < 50:
@@ -150,6 +156,26 @@ class Invariants:
             self._written(change, before, after)
         for change in changes:
             self._key_kept(change)
+        self._limits_kept(changes)
+
+    def _limits_kept(self, changes: list[Change]) -> None:
+        """Never more runs of a target than its limits let, and as many permits as runs."""
+        touched = {}
+        for change in changes:
+            if change.store == RUNS and change.after is not None:
+                run = run_from_record(change.after)
+                for limit in self._limits.of(run.target):
+                    touched[limit.name] = limit
+                    running = self._running[limit.name]
+                    (running.add if run.status is RunStatus.RUNNING else running.discard)(run.id)
+        for limit in touched.values():
+            running = self._running[limit.name]
+            self._counts[limit.name].append((self._world.loop.now, len(running)))
+            permits = sum(id.rpartition("#")[0] == limit.name for id in self._world.database.rows[PERMITS])
+            if len(running) > limit.runs:
+                self.broken("no more runs of a target run than its limit lets", f"{limit}: {sorted(running)}")
+            if permits != len(running):
+                self.broken("a permit lasts as long as its claim", f"{limit}: {permits} permits of {sorted(running)}")
 
     def _written(self, change: Change, before: Any, after: Any) -> None:
         where = f"{change.store}/{change.id}"
@@ -295,8 +321,8 @@ class Invariants:
         if reference is None:
             signed = [version for version in versions if version.value.signed]
             revoked = [version for version in versions if version.value.revoked_at is not None]
-            claimed = self._claims.get((run.id, run.epoch), 0.0)
-            if signed and signed[0].at < claimed and not revoked:
+            created = self.versions[RUNS, run.id][0].at  # one that came later may have been missed by the claim
+            if signed and signed[0].at < created and not revoked:
                 self.broken("the reference travels with the run", run.id)
             return
         if reference.id != run.execution_ref or reference.revoked_at is not None or not reference.signed:
@@ -483,8 +509,25 @@ class Invariants:
             for invocation in world.host.journal:
                 run_id, epoch = invocation.run.id, invocation.run.epoch
                 created = self.versions[RUNS, run_id][0].at
-                if epoch == 1 and invocation.sent - created > PROMPT_S:
+                if epoch == 1 and self._longest_room(invocation.run, created, invocation.sent) > PROMPT_S:
                     self.broken("a run begins when a worker is free", f"{run_id} after {invocation.sent - created} s")
+
+    def _longest_room(self, run: Run, first: float, last: float) -> float:
+        """The longest time in between in which every limit of the run had room."""
+        limits = {limit.name: limit.runs for limit in self._limits.of(run.target)}
+        full = dict.fromkeys(limits, False)
+        longest, since = 0.0, first
+        moments = sorted((at, name, count) for name in limits for at, count in self._counts[name])
+        for at, name, count in moments:
+            if at >= last:
+                break
+            if not any(full.values()):
+                longest = max(longest, at - since)
+            was_full = any(full.values())
+            full[name] = count >= limits[name]
+            if was_full and not any(full.values()):
+                since = max(at, first)
+        return longest if any(full.values()) else max(longest, last - since)
 
 
 def _names(kept: KeptEvent, run_id: str) -> bool:

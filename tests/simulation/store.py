@@ -298,9 +298,9 @@ class IndexHandle:
     async def get_all(self, *values: Any) -> list[Record]:
         return await self._client.request("index_get_all", lambda: list(self._records(self._keys(values))))
 
-    async def get_key(self, *values: Any) -> str:
+    async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
         def first() -> str:
-            keys = self._keys(values)
+            keys = [key for key in self._keys(values) if _has(range, key[0])]
             if not keys:
                 raise NotFound("key not found")
             return keys[0][1]

@@ -116,6 +116,8 @@ class World:
             worker_count=plan.workers,
             claim_ttl=timedelta(seconds=plan.ttl_s),
             claim_renew_every=timedelta(seconds=plan.ttl_s / 3),
+            max_concurrent_per_target=plan.limit or None,
+            target_limits=plan.limits,
         )
         self._lives = 0
 

@@ -196,9 +196,9 @@ class MemoryIndex:
         await self._client._message("index_get_all")
         return [deepcopy(record) for _, _, record in self._rows(values, None)]
 
-    async def get_key(self, *values: Any) -> str:
+    async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
         await self._client._message("index_get_key")
-        rows = self._rows(values, None)
+        rows = self._rows(values, range)
         if not rows:
             raise NotFound("key not found")
         return rows[0][1]

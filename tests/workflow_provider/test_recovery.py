@@ -210,7 +210,7 @@ async def test_a_broken_run_stops_no_other(world: World) -> None:
     broken = await engine.runs.start(StartRequest(plugin_target()))
     good = await engine.runs.start(StartRequest(plugin_target()))
     del world.database.stores[RUNS][broken.id]["trigger"]
-    engine.queue.suspect()
+    engine.lanes.suspect()
     engine.start()
     assert (await world.finished(engine, good.id)).status is RunStatus.SUCCEEDED
     assert [run.id for run in await engine.runs.list_all()] == [good.id]
@@ -267,7 +267,7 @@ async def test_three_engines_invoke_each_run_once(world: World) -> None:
     engines = [await world.engine(host=host) for host in hosts]
     runs = [await engines[number % 3].runs.start(StartRequest(plugin_target())) for number in range(90)]
     for engine in engines:
-        engine.queue.suspect()
+        engine.lanes.suspect()
         engine.dispatcher.wake()
     for run in runs:
         await world.finished(engines[0], run.id)

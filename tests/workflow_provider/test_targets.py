@@ -204,6 +204,8 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             denied=True,
             result_truncated=9,
             story="1\t2\t3\t4\t\t",
+            lane="svc.run",
+            permits=("svc#0", "svc.run#1"),
         ),
         records.run_to_record,
         records.run_from_record,

@@ -83,7 +83,7 @@ class Completions:
                 record = signal_to_record(replace(signal, delivered_at=now))
                 entries.append(Entry(SIGNALS, "put", record, conditions=claim))
         entries.append(Entry(RUNS, "put", run_to_record(after), conditions=_claim(run)))
-        outcomes = await self._storage.write([*entries, *transitions.key_release(after)], STEP)
+        outcomes = await self._storage.write([*entries, *transitions.releases(run, after)], STEP)
         written = outcomes[len(entries) - 1]
         if written.ok:
             return True, None

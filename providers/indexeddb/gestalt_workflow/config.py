@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,10 +30,13 @@ _KEYS = (
     "keepSlotsFor",
     "keepReferencesFor",
     "keepIdleFor",
+    "maxConcurrentPerTarget",
+    "targetLimits",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
 _MOST_LIST_BYTES = 63 * _MIB
+_MOST_CONCURRENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Config:
         keep_slots_for: How long a range of slots that did not fire stays after its last slot; None for ever.
         keep_references_for: How long an execution reference that nothing names stays after its end; None for ever.
         keep_idle_for: How long a schedule or trigger stays of which nothing can come; None for ever.
+        max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
+        target_limits: The same by name, see ``limits``; 0 lifts ``max_concurrent_per_target``.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -69,6 +75,8 @@ class Config:
     keep_slots_for: timedelta | None = timedelta(days=90)
     keep_references_for: timedelta | None = timedelta(days=90)
     keep_idle_for: timedelta | None = None
+    max_concurrent_per_target: int | None = None
+    target_limits: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -96,6 +104,8 @@ def read_config(values: dict[str, Any]) -> Config:
     slots = _keeping(values, "keepSlotsFor", default.keep_slots_for, problems)
     references = _keeping(values, "keepReferencesFor", default.keep_references_for, problems, week)
     idle = _keeping(values, "keepIdleFor", default.keep_idle_for, problems, week)
+    concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
+    limits = _limits(values, "targetLimits", problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
@@ -115,6 +125,8 @@ def read_config(values: dict[str, Any]) -> Config:
         keep_slots_for=slots,
         keep_references_for=references,
         keep_idle_for=idle,
+        max_concurrent_per_target=concurrent,
+        target_limits=limits,
         warnings=tuple(unknown),
     )
 
@@ -165,6 +177,21 @@ def _keeping_count(values: dict[str, Any], key: str, default: int | None, proble
         problems.append(f"{key} is {value!r}; expected a whole number such as 100000, or {UNLIMITED}")
         return default
     return _count(values, key, 0, problems) or default
+
+
+def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, int]:
+    value = values.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problems.append(f"{key} is {value!r}; expected a mapping such as {{slack: 2, slack.chat.postMessage: 1}}")
+        return {}
+    limits: dict[str, int] = {}
+    for name, runs in value.items():
+        if not name.strip():
+            problems.append(f"{key} is {value!r}; expected names such as slack, slack.send or agent:writer")
+        limits[name.strip()] = _count({f"{key}.{name}": runs}, f"{key}.{name}", 0, problems, most=_MOST_CONCURRENT)
+    return limits
 
 
 def _count(values: dict[str, Any], key: str, default: int, problems: list[str], *, most: int | None = None) -> int:

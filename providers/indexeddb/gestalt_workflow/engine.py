@@ -20,11 +20,13 @@ from gestalt_workflow.events import Events
 from gestalt_workflow.format import prepare_database
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.identity import new_owner
+from gestalt_workflow.lanes import Lanes
 from gestalt_workflow.ledger import Ledger
+from gestalt_workflow.limits import Limits
 from gestalt_workflow.lists import Lists
 from gestalt_workflow.model import Run
+from gestalt_workflow.permits import Permits
 from gestalt_workflow.queries import Queries
-from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
@@ -68,10 +70,11 @@ class Engine:
         self._started = False
         self.references = References(self.storage)
         self.recovery = Recovery(self.storage, self.owner, clock)
-        self.queue = RunQueue(self.storage)
+        limits = Limits(config.target_limits, config.max_concurrent_per_target)
+        self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.owner))
         self.dispatcher = Dispatcher(
             self.storage,
-            self.queue,
+            self.lanes,
             self.references,
             self.recovery,
             Completions(self.storage, clock, config.max_result_bytes, self._recorded),
@@ -97,7 +100,7 @@ class Engine:
         self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock, config)
         self._watcher = Watcher(
             self.storage,
-            self.queue,
+            self.lanes,
             self.dispatcher,
             self.scheduler,
             self.recovery,

@@ -67,6 +67,10 @@ class StorageUnavailable(StorageFailed):
 class Undecodable(StorageFailed):
     """A stored record is not what this provider writes."""
 
+    def __init__(self, text: str, record_id: str = "") -> None:
+        super().__init__(text)
+        self.record_id = record_id
+
 
 class AnswerTooLarge(WorkflowError):
     """A list does not fit into one message."""

@@ -37,6 +37,7 @@ class IndexedDBWorkflowProvider(Provider):
         "workflow.queries",
         "workflow.timeline",
         "workflow.events",
+        "workflow.limits",
     )
 
     def __init__(self) -> None:

@@ -195,7 +195,7 @@ class Runs:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
             canceled = transitions.canceled(run, reason, self._clock(), by.strip())
             entry = Entry(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
-            outcomes = await self._storage.write([entry, *transitions.key_release(canceled)], step)
+            outcomes = await self._storage.write([entry, *transitions.releases(run, canceled)], step)
             if outcomes[0].ok:
                 self._dispatch.withdraw(run_id)
                 return canceled

@@ -33,6 +33,7 @@ from gestalt_sdk.indexeddb import (
 from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 BATCH_ENTRIES = 1000
 BATCH_BYTES = 2 * 1024 * 1024
@@ -147,11 +148,13 @@ class Storage:
         records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
         return [value for _, value in self.decoded(store, records, decode)]
 
-    async def first_key(self, store: str, index: str, values: Sequence[Any], step: str) -> str | None:
+    async def first_key(
+        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+    ) -> str | None:
         """Primary key of the first record under these index values; one message on any store."""
         with failing_as(step):
             try:
-                return await self._db.store(store).index(index).get_key(*values)
+                return await self._db.store(store).index(index).get_key(*values, range=range)
             except NotFound:
                 return None
 
@@ -226,17 +229,28 @@ class Storage:
             try:
                 yield record, decode(record)
             except Undecodable as error:
-                self.counters.undecodable += 1
-                name = f"{store}/{record.get('id')}"
-                if name not in self.counters.poisoned:
-                    self.counters.poisoned.add(name)
-                    log.error(
-                        "record skipped: it cannot be decoded",
-                        event_name="record.undecodable",
-                        store=store,
-                        record_id=record.get("id"),
-                        error=str(error),
-                    )
+                self._skipped(store, str(record.get("id")), error)
+
+    def shown(self, store: str, items: Iterable[T], show: Callable[[T], M]) -> Iterator[M]:
+        """Objects of that store as ``show`` gives them. One with broken contents is skipped like a broken record."""
+        for item in items:
+            try:
+                yield show(item)
+            except Undecodable as error:
+                self._skipped(store, error.record_id, error)
+
+    def _skipped(self, store: str, id: str, error: Undecodable) -> None:
+        self.counters.undecodable += 1
+        name = f"{store}/{id}"
+        if name not in self.counters.poisoned:
+            self.counters.poisoned.add(name)
+            log.error(
+                "record skipped: it cannot be decoded",
+                event_name="record.undecodable",
+                store=store,
+                record_id=id,
+                error=str(error),
+            )
 
     def _decode_one(self, record: Record, decode: Callable[[Record], T], step: str) -> T:
         try:

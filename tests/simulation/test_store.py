@@ -37,8 +37,6 @@ LOOKS: list[tuple[str, list[Any], KeyRange | None]] = [
     ("kind", [], KeyRange(upper="b")),
     ("pair", [], KeyRange(upper=[1, "b"], upper_open=True)),
     ("pair", [], KeyRange(lower=[1], upper=[2], upper_open=True)),
-    ("", [], None),
-    ("", [], KeyRange(lower="id1", upper="id4")),
 ]
 BY_ID = [None, KeyRange(), KeyRange("id1", "id4", upper_open=True)]
 

@@ -64,6 +64,10 @@ class StorageUnavailable(StorageFailed):
     """The store did not answer. Whether a write took effect is not known."""
 
 
+class ContentRefused(StorageFailed):
+    """The store will never take what was to be written, or give what was asked for."""
+
+
 class Undecodable(StorageFailed):
     """A stored record is not what this provider writes."""
 

@@ -27,10 +27,11 @@ from gestalt_sdk.indexeddb import (
     Outcome,
     Page,
     Record,
+    StoreRefused,
     StoreUnavailable,
     TransactionFailed,
 )
-from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
+from gestalt_workflow.errors import ContentRefused, StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -40,6 +41,8 @@ BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
 PATIENCE_S = 2.0
+CONTENT_CODES = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED")
+"""Codes with which a store refuses what it was sent, however often; any other may pass."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
@@ -333,13 +336,10 @@ class Storage:
     async def _write_batch(self, batch: list[_Waiting]) -> None:
         try:
             outcomes = await self._commit([entry for waiting in batch for entry in waiting.entries])
-        except StoreUnavailable as error:
-            for waiting in batch:
-                _fail(waiting, StorageUnavailable(f"{waiting.step}: {error}"))
-            return
         except IndexedDBError as error:
-            if len(batch) == 1:
-                _fail(batch[0], StorageFailed(f"{batch[0].step}: {error}"))
+            if len(batch) == 1 or isinstance(error, StoreUnavailable):
+                for waiting in batch:
+                    _fail(waiting, _failure(waiting.step, error))
                 return
             for waiting in batch:  # one of them is at fault; the others must not suffer
                 await self._write_batch([waiting])
@@ -385,7 +385,14 @@ def failing_as(step: str) -> Iterator[None]:
     """Errors of the store become ``StorageFailed`` that begins with the step."""
     try:
         yield
-    except StoreUnavailable as error:
-        raise StorageUnavailable(f"{step}: {error}") from error
     except IndexedDBError as error:
-        raise StorageFailed(f"{step}: {error}") from error
+        raise _failure(step, error) from error
+
+
+def _failure(step: str, error: IndexedDBError) -> StorageFailed:
+    text = f"{step}: {error}"
+    if isinstance(error, StoreUnavailable):
+        return StorageUnavailable(text)
+    if isinstance(error, (StoreRefused, TransactionFailed)) and error.code in CONTENT_CODES:
+        return ContentRefused(text)
+    return StorageFailed(text)

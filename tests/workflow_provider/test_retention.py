@@ -254,7 +254,9 @@ async def reference(world: World, engine: Engine, name: str, **ends: Any) -> Ref
 async def test_references_go_when_they_ended_long_ago_and_nothing_names_them(world: World) -> None:
     engine = await world.engine(keep_references_for=timedelta(days=90), keep_runs_for=None)
     now = world.clock()
-    await reference(world, engine, "active")
+    for name in ("active", "started"):
+        await reference(world, engine, name)
+    await ended(world, engine, 1, execution_ref="active")
     for name in ("schedule", "trigger", "waiting", "run", "broken", "free"):
         await reference(world, engine, name, retired_at=now)
     await reference(world, engine, "revoked", revoked_at=now)
@@ -270,14 +272,34 @@ async def test_references_go_when_they_ended_long_ago_and_nothing_names_them(wor
     world.clock.advance(days=60)
     await reference(world, engine, "later", retired_at=now, revoked_at=world.clock())
     await sweep(engine)
-    assert len(world.database.stores[REFERENCES]) == 9
+    assert len(world.database.stores[REFERENCES]) == 10
     world.clock.advance(days=31)
     await sweep(engine)
-    kept = {"active", "schedule", "trigger", "waiting", "run", "broken", "later"}
+    kept = {"active", "started", "schedule", "trigger", "waiting", "run", "broken", "later"}
     assert set(world.database.stores[REFERENCES]) == kept
     await engine.triggers.delete("t")
     await daily(world, engine)
     assert set(world.database.stores[REFERENCES]) == kept - {"trigger"}
+
+
+async def test_an_old_reference_that_nothing_names_is_retired_first_and_removed_when_nobody_took_it_up(
+    world: World,
+) -> None:
+    engine = await world.engine(start=False)
+    names = ("unused", "taken up", "put anew")
+    for name in names:
+        await reference(world, engine, name)
+    await sweep(engine)
+    assert [(await engine.references.get(name)).retired_at for name in names] == [None] * 3
+    world.clock.advance(days=91)
+    await daily(world, engine)
+    assert None not in [(await engine.references.get(name)).retired_at for name in names]
+    await reference(world, engine, "put anew")  # as a host does before it uses one that has ended
+    assert (await engine.references.get("put anew")).retired_at is None
+    await engine.runs.start(StartRequest(plugin_target(), execution_ref="taken up"))
+    world.clock.advance(days=91)
+    await daily(world, engine)
+    assert set(world.database.stores[REFERENCES]) == {"taken up", "put anew"}
 
 
 async def test_a_reference_that_is_put_anew_while_others_are_looked_at_stays(world: World) -> None:

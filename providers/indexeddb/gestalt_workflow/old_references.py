@@ -1,13 +1,17 @@
-"""Execution references that were revoked or retired long ago and that nothing names any more.
+"""Execution references that nothing names any more: old ones are retired, those that ended long ago are removed.
 
-Nothing tells which runs name a reference, so a pass collects those that have ended, and then reads every schedule,
-trigger and run, a page a step, and crosses out what they name. Schedules and triggers come first and last: a reference
-that has ended gets no new ones, but what exists may make runs. One that is put anew meanwhile, as the host does before
-it uses it again, has another revision, and stays. Without references that ended long ago a pass is one look at them.
+A host makes a reference for each run that is started, and never revokes it, so one that is old and that no schedule,
+trigger or run names is retired: it can still be used, as the host may be about to, and is removed when it has been
+retired for as long again. One that is put anew meanwhile has another revision, and stays.
+
+Nothing tells which runs name a reference, so a pass collects candidates, and then reads every schedule, trigger and
+run, a page a step, and crosses out what they name. Schedules and triggers come first and last: an ended reference gets
+no new ones, but what exists may make runs. Without old references a pass is one look at them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -15,13 +19,20 @@ import structlog
 
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.model import Reference
-from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS, reference_from_record
+from gestalt_workflow.records import (
+    REFERENCES,
+    RUNS,
+    SCHEDULES,
+    TRIGGERS,
+    reference_from_record,
+    reference_to_record,
+)
 from gestalt_workflow.storage import Entry, KeyRange, Storage, at_revision
 from gestalt_workflow.sweeps import BATCH, Daily, Progress
 
 STEP = "remove old execution references"
 CANDIDATES = 10_000
-"""References that one pass removes at most."""
+"""References that one pass deals with at most."""
 PAGE = 500
 _NAMED_BY = (SCHEDULES, TRIGGERS, RUNS, SCHEDULES, TRIGGERS)
 log = structlog.get_logger()
@@ -33,8 +44,7 @@ class OldReferences:
         self._clock = clock
         self._keep_for = keep_for
         self._daily = Daily()
-        self._candidates: dict[str, int] = {}
-        """Revision of each by its id."""
+        self._candidates: dict[str, Reference] = {}
         self._token = b""
         self._collected = b""
         """Where a pass that had enough candidates stopped collecting: the next one goes on from there."""
@@ -62,8 +72,9 @@ class OldReferences:
         old = KeyRange(upper=before, upper_open=True)
         page = await self._storage.page(REFERENCES, "created", [], STEP, range=old, limit=PAGE, token=self._token)
         for _, reference in self._storage.decoded(REFERENCES, page.records, reference_from_record):
-            if _ended_before(reference, before):
-                self._candidates[reference.id] = reference.revision
+            end = _end(reference)
+            if end is None or end < before:
+                self._candidates[reference.id] = reference
         self._token = page.next_token
         if not self._token or len(self._candidates) >= CANDIDATES:
             self._collected, self._token, self._phase = self._token, b"", 0
@@ -86,16 +97,26 @@ class OldReferences:
         return Progress.DONE
 
     async def _remove(self) -> Progress:
-        batch = list(islice(self._candidates.items(), BATCH))
-        entries = [Entry(REFERENCES, "delete", id=id, conditions=[at_revision(revision)]) for id, revision in batch]
-        outcomes = await self._storage.write(entries, STEP)
-        count = sum(outcome.ok for outcome in outcomes)
-        log.info("old execution references removed", event_name="references.removed", count=count)
-        for reference_id, _ in batch:
-            del self._candidates[reference_id]
+        batch = list(islice(self._candidates.values(), BATCH))
+        outcomes = await self._storage.write([self._ending(reference) for reference in batch], STEP)
+        removed = sum(
+            outcome.ok and _end(reference) is not None for reference, outcome in zip(batch, outcomes, strict=True)
+        )
+        retired = sum(outcome.ok for outcome in outcomes) - removed
+        log.info("old execution references removed", event_name="references.removed", count=removed, retired=retired)
+        for reference in batch:
+            del self._candidates[reference.id]
         return Progress.REMOVED if self._unless_none_are_left() is Progress.LOOKED else Progress.DONE
 
+    def _ending(self, reference: Reference) -> Entry:
+        unchanged = [at_revision(reference.revision)]
+        if _end(reference) is not None:
+            return Entry(REFERENCES, "delete", id=reference.id, conditions=unchanged)
+        retired = replace(reference, retired_at=self._clock(), revision=reference.revision + 1)
+        return Entry(REFERENCES, "put", reference_to_record(retired), conditions=unchanged)
 
-def _ended_before(reference: Reference, moment: datetime) -> bool:
+
+def _end(reference: Reference) -> datetime | None:
+    """When it was revoked or retired, whichever came last; None while it is active."""
     ends = [end for end in (reference.revoked_at, reference.retired_at) if end is not None]
-    return bool(ends) and max(ends) < moment
+    return max(ends) if ends else None

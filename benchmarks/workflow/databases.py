@@ -19,6 +19,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import orjson
 import uvloop
 
@@ -268,8 +269,9 @@ def publish_over_http(host: Gestaltd, events: list[str], clients: int = 1) -> No
 
 
 def wait_ended(host: Gestaltd, run: str) -> None:
+    """Wait until the run has ended; it need not exist yet."""
     deadline = time.monotonic() + WITHIN_S
-    while not host.get(f"/workflow/runs/{run}").get("completedAt"):
+    while not httpx.get(f"{host.url}/api/v1/workflow/runs/{run}", timeout=30).json().get("completedAt"):
         if time.monotonic() > deadline:
             raise SystemExit(f"{run} did not end within {WITHIN_S:.0f} s")
         time.sleep(0.25)

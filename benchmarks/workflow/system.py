@@ -1,4 +1,4 @@
-"""What is measured: processes on the database of one folder, under gestaltd or with a host here that answers at once."""
+"""What is measured: the processes of one folder, under gestaltd or with a host here that answers at once."""
 
 from __future__ import annotations
 

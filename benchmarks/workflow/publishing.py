@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 
 import uvloop
 
@@ -13,11 +14,13 @@ from benchmarks.echo import calls_per_second
 from benchmarks.workflow import report
 from benchmarks.workflow.databases import TRIGGERS, Databases, Samples, put_all
 from benchmarks.workflow.sizes import Sizes
-from benchmarks.workflow.system import Alone, System
+from benchmarks.workflow.system import WITHIN_S, Alone, System
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import Record
 
 IN_FLIGHT = 32
+WARM = 1_000
+"""Events that are published before those that are measured."""
 MATCHES = {0: "2,000", 1: "1,000", 10: "300"}
 """Triggers that match, and the goal in publishes a second."""
 CROWD = "crowd"
@@ -32,7 +35,15 @@ def publish(databases: Databases, sizes: Sizes) -> None:
         for matching, goal in MATCHES.items():
             event = _type(f"matched-{matching}")
             _measured(databases, sizes, samples, f"{matching} match [{goal}]", started, event)
-    _measured(databases, sizes, samples, "1 matches, another of the types each time", False, _type_in_turn(sizes))
+    _measured(
+        databases,
+        sizes,
+        samples,
+        "1 matches, another of the types each time",
+        False,
+        _type_in_turn(sizes),
+        sizes.triggers,
+    )
     _measured(databases, sizes, samples, "1 matches of all those of its type", False, _source_in_turn(sizes))
 
 
@@ -43,38 +54,39 @@ def _measured(
     what: str,
     started: bool,
     event: EventOf,
+    warm: int = WARM,
 ) -> None:
     with databases.made(sizes.history) as system:
         echo = calls_per_second(sizes.echo_s)
-        per_s, spent, published = uvloop.run(_publish(system, samples, sizes, started, event))
+        per_s, spent, published = uvloop.run(_publish(system, samples, sizes, started, event, warm))
     way = "while runs are dispatched" if started else "nothing dispatched"
     report.rate(f"publish, {sizes.triggers:,} triggers, {what}, {IN_FLIGHT} in flight, {way}", per_s, echo, "events/s")
     report.cpu(spent, published)
 
 
 async def _publish(
-    system: System, samples: Samples, sizes: Sizes, started: bool, event: EventOf
+    system: System, samples: Samples, sizes: Sizes, started: bool, event: EventOf, warm: int
 ) -> tuple[float, dict[str, float], int]:
     async with system.alone() as alone:
         await put_all(alone.db, TRIGGERS, _triggers(samples.trigger, sizes.triggers))
         if started:
             await alone.workflow.process.start()
         numbers = count()
-        await _closed_loop(alone, event, numbers, 0.5)
+        await _closed_loop(alone, event, numbers, WITHIN_S, warm)
         meter, begin = alone.meter(), time.perf_counter()
         published = await _closed_loop(alone, event, numbers, sizes.window_s / 6)
         return published / (time.perf_counter() - begin), meter.spent(), published
 
 
-async def _closed_loop(alone: Alone, event: EventOf, numbers: Iterator[int], seconds: float) -> int:
-    """Each of the clients sends its next event when the last was accepted; how many were accepted."""
+async def _closed_loop(alone: Alone, event: EventOf, numbers: Iterator[int], seconds: float, most: float = inf) -> int:
+    """Each of the clients sends its next event when the last was accepted; how many were accepted, at most ``most``."""
     end = time.perf_counter() + seconds
     rpc = alone.workflow.rpc
     accepted = 0
 
     async def client() -> None:
         nonlocal accepted
-        while time.perf_counter() < end:
+        while time.perf_counter() < end and accepted < most:
             number = next(numbers)
             type, source = event(number)
             made = pb.WorkflowEvent(id=f"e{number}", type=type, source=source)

@@ -40,7 +40,7 @@ FIRED_AT_ONCE = 250
 each following one has twice as many."""
 ENTRIES_AT_ONCE = 800
 PLANNED_AT_ONCE = 16
-"""Before others in this process have a turn: claims of what fired before go ahead of what fires next."""
+"""Before others in this process have a turn."""
 TICK_S = 1.0
 """The longest sleep: a clock that was set forward, or a machine that slept, is noticed within it."""
 
@@ -91,6 +91,7 @@ class Scheduler:
                     due = self._pop_due(self._clock())
                 if due:
                     await self._fire(due)
+                    await asyncio.sleep(0)  # what fired is claimed before more is planned
                     backoff.reset()
                     self._at_once = min(2 * self._at_once, FIRED_AT_ONCE)
                     continue
@@ -199,7 +200,6 @@ class Scheduler:
             end = start + len(firing.entries)
             await self._settle(firing, outcomes[start:end], now)
             start = end
-        await asyncio.sleep(0)
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
         """The last runs of schedules whose overlap policy asks for them; one message at most."""

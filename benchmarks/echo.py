@@ -38,12 +38,12 @@ async def serve(path: str) -> None:
     await server.wait_for_termination()
 
 
-async def _measure(path: str) -> float:
+async def _measure(path: str, seconds: float) -> float:
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         await asyncio.wait_for(channel.channel_ready(), 20)
         call = channel.unary_unary(METHOD)
         begin = time.perf_counter()
-        end = begin + SECONDS
+        end = begin + seconds
 
         async def client() -> int:
             done = 0
@@ -56,13 +56,13 @@ async def _measure(path: str) -> float:
         return done / (time.perf_counter() - begin)
 
 
-def calls_per_second() -> float:
+def calls_per_second(seconds: float = SECONDS) -> float:
     """Calls a second with 8 clients in one process and the server in another."""
     with tempfile.TemporaryDirectory(prefix="gstb-") as folder:
         path = str(Path(folder) / "echo.sock")
         server = subprocess.Popen([sys.executable, "-m", "benchmarks.echo", path])
         try:
-            return uvloop.run(_measure(path))
+            return uvloop.run(_measure(path, seconds))
         finally:
             server.terminate()
             server.wait()

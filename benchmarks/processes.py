@@ -1,8 +1,9 @@
-"""What the processes of one host spend."""
+"""What processes spend: CPU and memory, as the kernel counts them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.support.gestaltd import Gestaltd
@@ -19,11 +20,18 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Resident and proportional set size: the latter counts a page that n processes share as 1/n."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kb = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("Rss:", "Pss:"))}
+    return kb["Rss"] / 1024, kb["Pss"] / 1024
+
+
 class CpuMeter:
     """CPU of each process from its making to ``spent``."""
 
-    def __init__(self, host: Gestaltd) -> None:
-        self._before = [(name, pid, cpu_s(pid)) for name, pid in processes(host)]
+    def __init__(self, pids: Iterable[tuple[str, int]]) -> None:
+        self._before = [(name, pid, cpu_s(pid)) for name, pid in pids]
 
     def spent(self) -> dict[str, float]:
         return {name: cpu_s(pid) - before for name, pid, before in self._before}

@@ -143,6 +143,16 @@ class WorkflowProviderClient:
                 return
             request.page_token = page.next_page_token
 
+    async def _query_named(self, query: Any, id_prefix: str) -> AsyncIterator[Any]:
+        """Pages of the objects whose id begins so."""
+        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix)
+        while True:
+            page = await self._call(query, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     async def cancel_run(self, run_id: str, reason: str, by: Actor) -> Run:
         """End a run; ``by`` is kept in its timeline where the provider has one."""
         canceled_by = workflow_convert.actor_to_proto(by)
@@ -215,9 +225,16 @@ class WorkflowProviderClient:
         request = pb.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
         return workflow_convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
 
-    async def list_schedules(self) -> list[Schedule]:
-        answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
-        return [workflow_convert.schedule_from_proto(item, self.name) for item in answer.schedules]
+    async def schedules_named(self, id_prefix: str) -> list[Schedule]:
+        """Those whose id begins so. A provider without queries is asked for all of them."""
+        if self.has(QUERIES):
+            pages = self._query_named(self._queries.QuerySchedules, id_prefix)
+            found = [item async for page in pages for item in page.schedules]
+        else:
+            answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
+            found = list(answer.schedules)
+        named = (item for item in found if item.id.startswith(id_prefix))
+        return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Owned[Schedule]]:
         """Every schedule whose active execution reference belongs to one of the subjects."""
@@ -274,9 +291,16 @@ class WorkflowProviderClient:
         request = pb.GetWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
         return workflow_convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
 
-    async def list_triggers(self) -> list[EventTrigger]:
-        answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
-        return [workflow_convert.trigger_from_proto(item, self.name) for item in answer.triggers]
+    async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
+        """Those whose id begins so. A provider without queries is asked for all of them."""
+        if self.has(QUERIES):
+            pages = self._query_named(self._queries.QueryEventTriggers, id_prefix)
+            found = [item async for page in pages for item in page.triggers]
+        else:
+            answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
+            found = list(answer.triggers)
+        named = (item for item in found if item.id.startswith(id_prefix))
+        return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Owned[EventTrigger]]:
         """Every event trigger whose active execution reference belongs to one of the subjects."""

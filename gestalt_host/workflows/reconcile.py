@@ -74,14 +74,14 @@ class Reconciliation:
         Raises:
             ReconciliationFailed: naming the object and the reason.
         """
-        await self._kind(SCHEDULES, [_schedule(item) for item in schedules], WorkflowProviderClient.list_schedules)
-        await self._kind(EVENT_TRIGGERS, [_trigger(item) for item in triggers], WorkflowProviderClient.list_triggers)
+        await self._kind(SCHEDULES, [_schedule(item) for item in schedules], WorkflowProviderClient.schedules_named)
+        await self._kind(EVENT_TRIGGERS, [_trigger(item) for item in triggers], WorkflowProviderClient.triggers_named)
 
     async def _kind(
         self,
         kind: Kind[Managed, Request],
         desired: Sequence[Desired[Request]],
-        list_all: Callable[[WorkflowProviderClient], Awaitable[list[Managed]]],
+        named: Callable[[WorkflowProviderClient, str], Awaitable[list[Managed]]],
     ) -> None:
         for item in sorted(desired, key=lambda entry: entry.key):
             try:
@@ -92,7 +92,7 @@ class Reconciliation:
                 raise ReconciliationFailed(f"{item.label}: {error}") from error
         kept = {(item.provider, item.object_id) for item in desired}
         for client in self._providers.all():
-            await self._clean_up(kind, client, kept, list_all)
+            await self._clean_up(kind, client, kept, named)
 
     async def _bring_in(self, kind: Kind[Managed, Request], item: Desired[Request]) -> None:
         client = self._providers.select(item.provider)
@@ -234,12 +234,12 @@ class Reconciliation:
         kind: Kind[Managed, Request],
         client: WorkflowProviderClient,
         kept: set[tuple[str, str]],
-        list_all: Callable[[WorkflowProviderClient], Awaitable[list[Managed]]],
+        named: Callable[[WorkflowProviderClient, str], Awaitable[list[Managed]]],
     ) -> None:
         """Delete the configuration's objects that it no longer has. Objects of anybody else are not touched, nor those
         that a plugin made while it ran as the configuration: their ids do not look like these."""
         try:
-            present = await list_all(client)
+            present = await named(client, CONFIG_ID_PREFIX)
         except HostError as error:
             log.warning(
                 "clean-up of configured objects skipped",
@@ -250,7 +250,7 @@ class Reconciliation:
             )
             return
         for item in present:
-            if not item.id.startswith(CONFIG_ID_PREFIX) or not is_config_owned(item):
+            if not is_config_owned(item):
                 continue
             if (client.name, item.id) in kept:
                 continue

@@ -10,6 +10,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother
 from gestalt_workflow.model import CONFIG_SUBJECT, Actor, Run, Schedule
 from gestalt_workflow.records import RUNS, SCHEDULES
+from gestalt_workflow.scheduler import FIRED_FIRST
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
 
 from gestalt_sdk.cron import CronInvalid
@@ -232,3 +233,18 @@ async def test_idle_scheduling_reads_nothing_for_schedules_far_away(world: World
         await upsert(world, engine, f"s{number}", "0 0 1 1 *")
     await engine.scheduler._load(world.clock())
     assert engine.scheduler._due == []
+
+
+async def test_of_many_that_are_due_at_once_the_first_are_invoked_before_the_others_fire(world: World) -> None:
+    down = await world.engine(start=False)
+    for number in range(3 * FIRED_FIRST):
+        await upsert(world, down, f"s{number}")
+    world.clock.advance(seconds=31)
+    gate = world.host.hold("run")
+    made: list[int] = []
+    engine = await world.engine(start=False)
+    client_of(engine).after = lambda _: made.append(len(world.database.rows(RUNS))) if not world.host.calls else None
+    engine.start()
+    assert len(await fired(world, engine, 3 * FIRED_FIRST)) == 3 * FIRED_FIRST
+    assert made[-1] == FIRED_FIRST
+    gate.set()

@@ -13,7 +13,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, Listing
 from gestalt_workflow.model import NOBODY, Event, EventMatch, InvocationResult, NewSignal, Reference, Run, RunStatus
 from gestalt_workflow.policies import Overlap, Retry, RunPolicy, SchedulePolicy
-from gestalt_workflow.queries import RunFilter
+from gestalt_workflow.queries import ObjectFilter, RunFilter
 from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, SIGNALS, TRIGGERS
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.triggers import TriggerRequest
@@ -204,9 +204,9 @@ async def _objects(world: World, engine: Engine) -> None:
 
 ANSWERS: list[tuple[str, Listing[Any], Any, Callable[[Engine], Awaitable[Any]]]] = [
     (RUNS, ALL_RUNS, convert.run_to_proto, lambda e: e.queries.runs(RunFilter(), 0, "")),
-    (SCHEDULES, ALL_SCHEDULES, convert.schedule_to_proto, lambda e: e.queries.schedules("", 0, "")),
+    (SCHEDULES, ALL_SCHEDULES, convert.schedule_to_proto, lambda e: e.queries.schedules(ObjectFilter(), 0, "")),
     (TRIGGERS, ALL_TRIGGERS, convert.trigger_to_proto, lambda e: e.queries.triggers("user:alice", 0, "")),
-    (REFERENCES, ALL_REFERENCES, convert.reference_to_proto, lambda e: e.queries.references("", 0, "")),
+    (REFERENCES, ALL_REFERENCES, convert.reference_to_proto, lambda e: e.queries.references(ObjectFilter(), 0, "")),
 ]
 
 

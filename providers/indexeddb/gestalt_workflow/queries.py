@@ -43,6 +43,7 @@ EXAMINED_PAGE = 500
 COUNTED = 20_000
 ANSWER_BYTES = 2 * 1024 * 1024
 """An answer that holds this much takes no further page of the store; such a page has 3 MiB at most."""
+_LAST_CHARACTER = "\U0010ffff"
 
 T = TypeVar("T")
 
@@ -102,6 +103,14 @@ class EventFilter:
             and self.subject in ("", kept.event.subject)
             and self.publisher_id in ("", kept.published_by.subject_id.strip())
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFilter:
+    """What of schedules, triggers and references is asked for; a blank field leaves everything in."""
+
+    subject_id: str = ""
+    id_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,27 +193,58 @@ class Queries:
             _event_plan(wanted), event_from_record, wanted.meets, page_size, page_token, repr(wanted), "list events"
         )
 
-    async def schedules(self, subject_id: str, page_size: int, page_token: str) -> Found[Schedule]:
-        return await self._objects(SCHEDULES, schedule_from_record, subject_id, page_size, page_token)
+    async def schedules(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[Schedule]:
+        return await self._objects(SCHEDULES, schedule_from_record, wanted, page_size, page_token)
 
-    async def triggers(self, subject_id: str, page_size: int, page_token: str) -> Found[EventTrigger]:
-        return await self._objects(TRIGGERS, trigger_from_record, subject_id, page_size, page_token)
+    async def triggers(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[EventTrigger]:
+        return await self._objects(TRIGGERS, trigger_from_record, wanted, page_size, page_token)
 
-    async def references(self, subject_id: str, page_size: int, page_token: str) -> Found[Reference]:
+    async def references(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[Reference]:
+        subject_id, step = wanted.subject_id, "query execution references"
+        if wanted.id_prefix:
+
+            def theirs(item: Reference) -> bool:
+                return subject_id in ("", item.subject_id)
+
+            return await self._by_id(
+                REFERENCES, reference_from_record, theirs, page_size, page_token, wanted.id_prefix, subject_id, step
+            )
         index, values = ("subject", (subject_id,)) if subject_id else ("created", ())
         plan = _Plan(REFERENCES, index, values, _created_time, exact=True, direction="next")
-        step = "query execution references"
         return await self._page(plan, reference_from_record, _all, page_size, page_token, subject_id, step)
 
     async def _objects(
-        self, store: str, decode: Callable[[Record], Any], subject_id: str, page_size: int, page_token: str
+        self, store: str, decode: Callable[[Record], Any], wanted: ObjectFilter, page_size: int, page_token: str
     ) -> Found[Any]:
-        plan = _Plan(store, "created", (), _created_time, exact=not subject_id, direction="next")
+        subject_id, step = wanted.subject_id, f"query {store}"
 
         def theirs(item: Schedule | EventTrigger) -> bool:
             return subject_id in ("", item.created_by.subject_id.strip())
 
-        return await self._page(plan, decode, theirs, page_size, page_token, subject_id, f"query {store}")
+        if wanted.id_prefix:
+            return await self._by_id(store, decode, theirs, page_size, page_token, wanted.id_prefix, subject_id, step)
+        plan = _Plan(store, "created", (), _created_time, exact=not subject_id, direction="next")
+        return await self._page(plan, decode, theirs, page_size, page_token, subject_id, step)
+
+    async def _by_id(
+        self,
+        store: str,
+        decode: Callable[[Record], T],
+        meets: Callable[[T], bool],
+        page_size: int,
+        page_token: str,
+        prefix: str,
+        asked: str,
+        step: str,
+    ) -> Found[T]:
+        """Those whose id begins with the prefix; a page may have fewer than asked for, or none."""
+        print_ = _print(store, f"{prefix}\0{asked}")
+        within = KeyRange(prefix, prefix + _LAST_CHARACTER, upper_open=True)
+        page = await self._storage.page_by_id(
+            store, within, step, limit=_page_size(page_size), token=_position(page_token, print_).store_token
+        )
+        items = [item for _, item in self._storage.decoded(store, page.records, decode) if meets(item)]
+        return Found(items, _token(_Position(page.next_token), print_) if page.next_token else "")
 
     async def _page(
         self,
@@ -217,7 +257,7 @@ class Queries:
         step: str,
     ) -> Found[T]:
         size = _page_size(page_size)
-        print_ = hashlib.sha256(f"{plan.store}\0{asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        print_ = _print(plan.store, asked)
         position = _position(page_token, print_)
         items: list[T] = []
         examined = size_bytes = 0
@@ -346,6 +386,11 @@ def _page_size(asked: int) -> int:
 
 def _size(record: Record) -> int:
     return 200 + sum(len(value) for value in record.values() if isinstance(value, (bytes, str)))
+
+
+def _print(store: str, asked: str) -> str:
+    """What a page token is good for."""
+    return hashlib.sha256(f"{store}\0{asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _token(position: _Position, print_: str) -> str:

@@ -19,7 +19,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import InvalidRequest
 from gestalt_workflow.faults import FAULTS
 from gestalt_workflow.model import Run, RunStatus
-from gestalt_workflow.queries import RunFilter
+from gestalt_workflow.queries import ObjectFilter, RunFilter
 from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
 
 SERVICE = "gestalt.extension.v1.WorkflowQueries"
@@ -92,8 +92,8 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
             return pb.QueryExecutionReferencesResponse(references=references, next_page_token=found.next_token)
 
 
-def _page(request: pb.QueryObjectsRequest) -> tuple[str, int, str]:
-    return request.subject_id.strip(), request.page_size, request.page_token
+def _page(request: pb.QueryObjectsRequest) -> tuple[ObjectFilter, int, str]:
+    return ObjectFilter(request.subject_id.strip(), request.id_prefix), request.page_size, request.page_token
 
 
 def _filter(message: pb.RunFilter) -> RunFilter:

@@ -7,6 +7,7 @@ another process has changed a trigger meanwhile, the commit is refused, and the 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revis
 
 KIND = "workflow event trigger"
 ATTEMPTS = 16
-KNOWN_TYPES = 4096
+KNOWN_TYPES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Triggers:
         self._references = references
         self._clock = clock
         self._known: OrderedDict[str, KnownType] = OrderedDict()
+        self._loading: dict[str, asyncio.Lock] = {}
 
     async def upsert(self, wanted: TriggerRequest) -> EventTrigger:
         """Create or replace; ``created_at`` and ``created_by`` as for schedules."""
@@ -123,9 +125,17 @@ class Triggers:
     async def of_type(self, event_type: str) -> KnownType:
         """The triggers of the type, from memory when they are known."""
         known = self._known.get(event_type)
-        if known is not None:
+        if known is None:  # of those who ask at the same time one reads
+            try:
+                async with self._loading.setdefault(event_type, asyncio.Lock()):
+                    known = self._known.get(event_type) or await self._load(event_type)
+            finally:
+                self._loading.pop(event_type, None)
+        if event_type in self._known:
             self._known.move_to_end(event_type)
-            return known
+        return known
+
+    async def _load(self, event_type: str) -> KnownType:
         step = "load event triggers"
         # The token first: a trigger that changes after it was read makes the token that we hold outdated.
         token = await self._storage.find(TRIGGER_TYPES, event_type, lambda record: str(record["token"]), step)

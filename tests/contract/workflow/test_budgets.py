@@ -119,6 +119,18 @@ async def test_a_trigger_that_changed_costs_one_publish_its_reload(rig: Rig) -> 
     assert len(await workflow.list_runs()) == 3
 
 
+async def test_publishes_that_arrive_together_read_the_triggers_of_their_type_once(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await workflow.upsert_trigger("a")
+    await workflow.publish("connects")
+    await workflow.upsert_trigger("b")
+    before = counting.messages.copy()
+    await asyncio.gather(*(workflow.publish(f"e{number}") for number in range(16)))
+    assert (counting.messages - before)["IndexGetAll"] == 1
+    assert len(await workflow.list_runs()) == 1 + 2 * 16
+
+
 @pytest.mark.parametrize(("extensions", "allowed"), [(True, 4), (False, 9)])
 async def test_a_lone_run_from_due_to_finished(rig: Rig, extensions: bool, allowed: int) -> None:
     counting = await rig.count_messages(without_extensions=not extensions)

@@ -155,6 +155,35 @@ async def test_lists_beyond_the_limit_name_the_paged_way(rig: Rig) -> None:
         assert len(seen) == 20 and seen[0].endswith("0") and seen[-1].endswith("19")
 
 
+async def test_objects_by_the_beginning_of_their_id_cost_nothing_for_the_others(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    for number in range(5):
+        await workflow.upsert_schedule(f"cfg_{number}", requested_by=actor("system:config"))
+        await workflow.upsert_trigger(f"cfg_{number}")
+        await workflow.put_reference(f"cfg_{number}")
+    for number in range(30):
+        await workflow.upsert_schedule(f"a{number}")
+        await workflow.upsert_schedule(f"d{number}")
+    calls: list[Any] = [queries(workflow).QuerySchedules, queries(workflow).QueryEventTriggers]
+    for query in [*calls, queries(workflow).QueryExecutionReferences]:
+        asked = queries_pb2.QueryObjectsRequest(page_size=3, id_prefix="cfg_")
+        first = await query(asked)
+        other = queries_pb2.QueryObjectsRequest(page_size=3, id_prefix="a", page_token=first.next_page_token)
+        with pytest.raises(grpc.aio.AioRpcError, match="another filter"):
+            await query(other)
+        before = counting.count
+        second = await query(queries_pb2.QueryObjectsRequest(id_prefix="cfg_", page_token=first.next_page_token))
+        assert counting.count - before == 1 and not second.next_page_token
+        assert ids_of(first) + ids_of(second) == [f"cfg_{number}" for number in (4, 3, 2, 1, 0)]
+    theirs = queries_pb2.QueryObjectsRequest(id_prefix="cfg_", subject_id="nobody")
+    assert not ids_of(await queries(workflow).QuerySchedules(theirs))
+
+
+def ids_of(page: Any) -> list[str]:
+    return [item.id for field, items in page.ListFields() if field.name != "next_page_token" for item in items]
+
+
 async def test_a_page_costs_one_message(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(start=False)

@@ -127,14 +127,16 @@ class RunMoment(_message.Message):
     def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[RunMomentKind, str]] = ..., attempt: _Optional[int] = ..., status: _Optional[_Union[_workflow_pb2.WorkflowRunStatus, str]] = ..., detail: _Optional[str] = ..., subject_id: _Optional[str] = ...) -> None: ...
 
 class QueryObjectsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "subject_id")
+    __slots__ = ("page_size", "page_token", "subject_id", "id_prefix")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    ID_PREFIX_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     subject_id: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., subject_id: _Optional[str] = ...) -> None: ...
+    id_prefix: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., subject_id: _Optional[str] = ..., id_prefix: _Optional[str] = ...) -> None: ...
 
 class QuerySchedulesResponse(_message.Message):
     __slots__ = ("schedules", "next_page_token")

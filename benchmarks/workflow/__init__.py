@@ -1,0 +1,1 @@
+"""How fast the workflow engine is; ``python -m benchmarks.workflow``."""

@@ -205,7 +205,7 @@ async def _objects(world: World, engine: Engine) -> None:
 ANSWERS: list[tuple[str, Listing[Any], Any, Callable[[Engine], Awaitable[Any]]]] = [
     (RUNS, ALL_RUNS, convert.run_to_proto, lambda e: e.queries.runs(RunFilter(), 0, "")),
     (SCHEDULES, ALL_SCHEDULES, convert.schedule_to_proto, lambda e: e.queries.schedules(ObjectFilter(), 0, "")),
-    (TRIGGERS, ALL_TRIGGERS, convert.trigger_to_proto, lambda e: e.queries.triggers("user:alice", 0, "")),
+    (TRIGGERS, ALL_TRIGGERS, convert.trigger_to_proto, lambda e: e.queries.triggers(ObjectFilter("user:alice"), 0, "")),
     (REFERENCES, ALL_REFERENCES, convert.reference_to_proto, lambda e: e.queries.references(ObjectFilter(), 0, "")),
 ]
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How fast the object store is, beside a raw grpc.aio echo and plain sqlite3 measured in the same run.
 
-Usage: store.py [--seconds S] [--rows N] [--only WORD]
+Usage: python -m benchmarks.store [--seconds S] [--rows N] [--only WORD] [--engine sqlite|postgres]
 
-Each line: operations a second, the server's CPU for one operation, failures, and the ratio to the echo of its kind.
+Each line: operations a second, the store's CPU for one operation, failures, and the ratios to the echo of its kind and
+to the same statements through sqlite3 alone (``plain``). On PostgreSQL the server's own CPU is not in it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import argparse
 import asyncio
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,16 +27,19 @@ from typing import Any
 import grpc
 import uvloop
 
+from benchmarks.plain import PlainSqlite
 from gestalt_sdk.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as batch_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.values import to_struct
+from tests.support.postgres import NotInstalled, PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 TEXT = "x" * 120
+CLIENTS = (1, 16, 64)
 
 
 # ------------------------------------------------------------------------------------------------------------ servers
@@ -125,7 +128,7 @@ async def measure(server: Server, call: Call, clients: int, seconds: float) -> R
 def show(name: str, clients: int, result: Result, per: float = 1, **ratios: float) -> None:
     text = "  ".join(f"{what} {ratio:.2f}" for what, ratio in ratios.items())
     rate, cpu_us = result.rate * per, result.cpu_us / per
-    print(f"{name:34} {clients:3}  {rate:10,.0f}/s  {cpu_us:8.1f} µs  {result.failures:4}  {text}", flush=True)
+    print(f"{name:37} {clients:3}  {rate:10,.0f}/s  {cpu_us:8.1f} µs  {result.failures:4}  {text}", flush=True)
 
 
 # ----------------------------------------------------------------------------------------------------------- workloads
@@ -148,21 +151,64 @@ SCHEMA = pb.ObjectStoreSchema(
 )
 
 
+class Echo:
+    """The echo server, and what it did with each payload and number of clients, measured once."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self._server = server
+        self._seconds = seconds
+        self._unary = server.channel.unary_unary("/echo.Echo/Unary")
+        self._stream = server.channel.stream_stream("/echo.Echo/Stream")
+        self._rates: dict[tuple[str, int], float] = {}
+
+    async def unary(self, clients: int, records: int) -> float:
+        payload = record(1).SerializeToString() * records
+        return await self._rate(f"echo, {len(payload)} bytes", clients, lambda _: self._unary(payload))
+
+    async def ping_pongs(self, clients: int) -> float:
+        """A freshly opened stream with the messages of a transaction, each answered before the next."""
+        return await self._rate("echo stream, 7 ping-pongs", clients, lambda _: self._opened(7, 1))
+
+    async def pipelined(self, clients: int) -> float:
+        return await self._rate("echo stream, 7 pipelined", clients, lambda _: self._opened(1, 7))
+
+    async def rows(self, clients: int) -> float:
+        """Ping-pong messages of a row's size on one long stream for each client: what a cursor without prefetch is."""
+        turns = 200
+        return await self._rate("echo stream, ping-pongs", clients, lambda _: self._opened(turns, 1), turns)
+
+    async def _opened(self, turns: int, at_once: int) -> None:
+        payload = record(1).SerializeToString()
+        call = self._stream()
+        for _ in range(turns):
+            for _ in range(at_once):
+                await call.write(payload)
+            for _ in range(at_once):
+                await call.read()
+        await call.done_writing()
+        await call.read()
+
+    async def _rate(self, name: str, clients: int, call: Call, per: int = 1) -> float:
+        if (name, clients) not in self._rates:
+            result = await measure(self._server, call, clients, self._seconds)
+            show(name, clients, result, per)
+            self._rates[name, clients] = result.rate * per
+        return self._rates[name, clients]
+
+
 class Bench:
-    def __init__(self, echo: Server, store: Server, folder: Path, seconds: float, rows: int) -> None:
-        self.echo, self.store, self.folder, self.seconds, self.rows = echo, store, folder, seconds, rows
+    """The workloads on one engine."""
+
+    def __init__(self, echo: Echo, store: Server, plain: PlainSqlite | None, seconds: float, rows: int) -> None:
+        """``plain`` is for SQLite only."""
+        self.echo, self.store, self.plain, self.seconds, self.rows = echo, store, plain, seconds, rows
         self.stub = datastore_pb2_grpc.IndexedDBStub(store.channel)
         self.batch = batch_grpc.IndexedDBBatchStub(store.channel)
-        self.echo_unary = echo.channel.unary_unary("/echo.Echo/Unary")
-        self.echo_stream = echo.channel.stream_stream("/echo.Echo/Stream")
-        self.echoes: dict[tuple[str, int], float] = {}
 
-    async def prepare(self) -> None:
+    async def prepare(self, config: dict[str, Any]) -> None:
         life = runtime_pb2_grpc.ProviderLifecycleStub(self.store.channel)
         await life.ConfigureProvider(
-            runtime_pb2.ConfigureProviderRequest(
-                name="bench", protocol_version=3, config=to_struct({"dsn": f"sqlite://{self.folder}/bench.db"})
-            ),
+            runtime_pb2.ConfigureProviderRequest(name="bench", protocol_version=3, config=to_struct(config)),
             wait_for_ready=True,
         )
         for name, rows in (("small", 1000), ("large", self.rows), ("put", 0), ("add", 0), ("apply", 0)):
@@ -174,46 +220,29 @@ class Bench:
                 ]
                 await self.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
 
-    async def unary_echo(self, clients: int, payload: bytes, name: str) -> Result:
-        result = await measure(self.echo, lambda _: self.echo_unary(payload), clients, self.seconds)
-        self.echoes[name, clients] = result.rate
-        show(f"echo, {len(payload)} bytes", clients, result)
-        return result
+    async def run(self, name: str, call: Call, clients: int, per: float = 1, **ratios: float) -> float:
+        """Measure and show a workload; ``ratios`` are the rates to compare with. Its rate is returned."""
+        result = await measure(self.store, call, clients, self.seconds)
+        rate = result.rate * per
+        show(name, clients, result, per, **{what: rate / other for what, other in ratios.items()})
+        return rate
+
+    def beside(self, what: Callable[[PlainSqlite], Callable[[int], float]], clients: int) -> dict[str, float]:
+        """The rate of plain sqlite3, where the engine is SQLite."""
+        return {} if self.plain is None else {"plain": what(self.plain)(clients)}
 
     async def unary(self, clients: int) -> None:
-        payload = record(1).SerializeToString()
-        echo = await self.unary_echo(clients, payload, "unary")
-
         async def get(number: int) -> None:
             await self.stub.Get(pb.ObjectStoreRequest(store="small", id=f"key-{number % 1000:08d}"))
 
         async def put(number: int) -> None:
             await self.stub.Put(pb.RecordRequest(store="put", record=record(number % 5000)))
 
-        for name, call in (("get", get), ("put, two indexes", put)):
-            result = await measure(self.store, call, clients, self.seconds)
-            show(name, clients, result, echo=result.rate / echo.rate)
+        echo = await self.echo.unary(clients, 1)
+        await self.run("get", get, clients, echo=echo, **self.beside(lambda plain: plain.get, clients))
+        await self.run("put, two indexes", put, clients, echo=echo, **self.beside(lambda plain: plain.put, clients))
 
     async def transactions(self, clients: int) -> None:
-        payload = record(1).SerializeToString()
-
-        async def ping_pong(_: int) -> None:
-            call = self.echo_stream()
-            for _ in range(7):
-                await call.write(payload)
-                await call.read()
-            await call.done_writing()
-            await call.read()
-
-        async def pipelined_echo(_: int) -> None:
-            call = self.echo_stream()
-            for _ in range(7):
-                await call.write(payload)
-            for _ in range(7):
-                await call.read()
-            await call.done_writing()
-            await call.read()
-
         async def transaction(number: int) -> None:
             frames = [
                 pb.TransactionClientMessage(
@@ -234,12 +263,9 @@ class Bench:
             if answers[-1] is grpc.aio.EOF or answers[-1].commit.error.code:
                 raise grpc.RpcError
 
-        echo = await measure(self.echo, ping_pong, clients, self.seconds)
-        show("echo stream, 7 ping-pongs", clients, echo)
-        piped = await measure(self.echo, pipelined_echo, clients, self.seconds)
-        show("echo stream, 7 pipelined", clients, piped)
-        result = await measure(self.store, transaction, clients, self.seconds)
-        show("transaction, 5 adds, one store", clients, result, echo=result.rate / echo.rate)
+        ratios = {"echo": await self.echo.ping_pongs(clients), "pipelined_echo": await self.echo.pipelined(clients)}
+        ratios |= self.beside(lambda plain: plain.transaction, clients)
+        await self.run("transaction, 5 adds, one store", transaction, clients, **ratios)
 
     async def apply(self, clients: int) -> None:
         async def call(number: int) -> None:
@@ -248,12 +274,10 @@ class Bench:
             ]
             await self.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
 
-        result = await measure(self.store, call, clients, self.seconds)
-        rate, _ = plain_sqlite(self.folder / f"plain-{clients}.db", 16 * clients, self.seconds)
-        show("Apply of 16 puts, puts", clients, result, 16, plain_sqlite=result.rate * 16 / rate)
+        await self.run("Apply of 16 puts, puts", call, clients, 16, **self.beside(lambda plain: plain.apply, clients))
 
     async def pages(self, clients: int) -> None:
-        rates = {}
+        rates: dict[tuple[str, str], float] = {}
         for name in ("small", "large"):
 
             async def page(_: int, name: str = name) -> None:
@@ -272,109 +296,122 @@ class Bench:
 
             rows = 1000 if name == "small" else self.rows
             for what, work in (("index page of 100", page), ("open cursor, first entry", first)):
-                result = await measure(self.store, work, clients, self.seconds)
-                rates[what, name] = result.rate
-                ratios = {"small/large": rates[what, "small"] / result.rate} if name == "large" else {}
-                show(f"{what}, {rows} rows", clients, result, **ratios)
+                ratios = {}
+                if what == "index page of 100":
+                    ratios = {"echo": await self.echo.unary(clients, 100)}
+                    ratios |= self.beside(lambda plain: plain.page, clients)
+                if name == "large":
+                    ratios["small"] = rates[what, "small"]
+                rates[what, name] = await self.run(f"{what}, {rows} rows", work, clients, **ratios)
 
-    async def lists(self) -> None:
+    async def lists(self, clients: int) -> None:
         async def get_all(_: int) -> None:
             answer = await self.stub.GetAll(pb.ObjectStoreRangeRequest(store="small"))
             assert len(answer.records) == 1000
 
-        size = len(record(1).SerializeToString()) * 1000
-        await self.unary_echo(1, b"x" * size, "list")
-        result = await measure(self.store, get_all, 1, self.seconds)
-        show("GetAll of 1 000, records", 1, result, 1000, echo=result.rate / self.echoes["list", 1])
+        ratios = {"echo": await self.echo.unary(clients, 1000) * 1000}
+        ratios |= self.beside(lambda plain: plain.get_all, clients)
+        await self.run("GetAll of 1 000, records", get_all, clients, 1000, **ratios)
         raw = self.store.channel.unary_unary("/gestalt.provider.v1.IndexedDB/GetAll")
         request = pb.ObjectStoreRangeRequest(store="small").SerializeToString()
-        result = await measure(self.store, lambda _: raw(request), 1, self.seconds)
-        show("  not decoded by the client", 1, result, 1000, echo=result.rate / self.echoes["list", 1])
+        await self.run("  not decoded by the client", lambda _: raw(request), clients, 1000, **ratios)
 
     async def cursors(self, clients: int, prefetch: int) -> None:
-        rows = 0
+        rows = failures = 0
 
         async def walk() -> None:
-            nonlocal rows
+            nonlocal rows, failures
             call = self.stub.OpenCursor()
             opening = pb.OpenCursorRequest(store="large", prefetch=prefetch)
             await call.write(pb.CursorClientMessage(open=opening))
             await call.read()
             step = pb.CursorClientMessage(command=pb.CursorCommand(next=True))
-            while time.perf_counter() < end:
-                await call.write(step)
-                answer = await call.read()
-                if answer.WhichOneof("result") == "done":
-                    break
-                rows += 1 + len(answer.entries)
+            try:
+                while time.perf_counter() < end:
+                    await call.write(step)
+                    answer = await call.read()
+                    if answer.WhichOneof("result") == "done":
+                        break
+                    rows += 1 + len(answer.entries)
+            except (grpc.RpcError, AttributeError):  # the stream has ended
+                failures += 1
             call.cancel()
 
-        start = time.perf_counter()
-        cpu = self.store.cpu_s()
+        ratios = {} if prefetch else {"echo": await self.echo.rows(clients)}
+        ratios |= self.beside(lambda plain: plain.cursor, clients)
+        start, cpu = time.perf_counter(), self.store.cpu_s()
         end = start + self.seconds
         while time.perf_counter() < end:
             await asyncio.gather(*(walk() for _ in range(clients)))
-        elapsed = time.perf_counter() - start
-        result = Result(rows / elapsed, (self.store.cpu_s() - cpu) / max(rows, 1) * 1e6, 0)
-        ratios = {} if prefetch else {"echo": result.rate / await self.stream_echo(clients)}
-        show(f"cursor rows, prefetch {prefetch}", clients, result, **ratios)
+        rate = rows / (time.perf_counter() - start)
+        result = Result(rate, (self.store.cpu_s() - cpu) / max(rows, 1) * 1e6, failures)
+        shown = {what: rate / other for what, other in ratios.items()}
+        show(f"cursor rows, prefetch {prefetch}", clients, result, **shown)
 
-    async def stream_echo(self, clients: int) -> float:
-        """Ping-pong messages of a row's size on one long stream for each client: what a cursor without prefetch is."""
-        payload = record(1).SerializeToString()
-        turns = 200
-
-        async def ping_pongs(_: int) -> None:
-            call = self.echo_stream()
-            for _ in range(turns):
-                await call.write(payload)
-                await call.read()
-            call.cancel()
-
-        result = await measure(self.echo, ping_pongs, clients, self.seconds)
-        show("echo stream, ping-pongs", clients, result, turns)
-        return result.rate * turns
+    def sections(self) -> dict[str, list[Callable[[], Awaitable[None]]]]:
+        return {
+            "unary": [partial(self.unary, n) for n in CLIENTS],
+            "transactions": [partial(self.transactions, n) for n in CLIENTS],
+            "apply": [partial(self.apply, n) for n in CLIENTS],
+            "pages": [partial(self.pages, n) for n in CLIENTS],
+            "lists": [partial(self.lists, n) for n in CLIENTS],
+            "cursors": [*(partial(self.cursors, n, 0) for n in CLIENTS), partial(self.cursors, 1, 500)],
+        }
 
 
-def plain_sqlite(path: Path, group: int, seconds: float) -> tuple[float, int]:
-    """The same rows through sqlite3 alone, ``group`` to a commit: puts a second."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("CREATE TABLE r (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)")
-    for name in ("a", "b"):
-        connection.execute(
-            f"CREATE TABLE {name} (key BLOB, pk BLOB, ties BLOB, record INTEGER, PRIMARY KEY (key, pk)) WITHOUT ROWID"
-        )
-    value = record(1).SerializeToString()
-    number = 0
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        connection.execute("BEGIN IMMEDIATE")
-        for _ in range(group):
-            number = (number + 1) % 50_000
-            key = f"key-{number:08d}".encode()
-            row = connection.execute("SELECT id, value FROM r WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                row_id = connection.execute("INSERT INTO r (key, value) VALUES (?, ?)", (key, value)).lastrowid
-                for name in ("a", "b"):
-                    connection.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", (key, key, b"", row_id))
-            else:
-                connection.execute("UPDATE r SET value = ? WHERE id = ?", (value, row[0]))
-        connection.execute("COMMIT")
-        if number < group:
-            break
-    elapsed = time.perf_counter() - start
-    count = connection.execute("SELECT count(*) FROM r").fetchone()[0]
-    connection.close()
-    return max(count, number) / elapsed, count
+async def on_sqlite(echo: Echo, folder: Path, options: argparse.Namespace) -> None:
+    plain = PlainSqlite(folder / "plain.db", record(1).SerializeToString(), options.rows, options.seconds / 4)
+    try:
+        await on_engine("SQLite", {"dsn": f"sqlite://{folder}/bench.db"}, plain, echo, folder, options)
+    finally:
+        plain.close()
+
+
+async def on_postgres(echo: Echo, folder: Path, options: argparse.Namespace) -> None:
+    """On a private server, set up as those of the tests but for its durability, which is the usual one."""
+    with tempfile.TemporaryDirectory(prefix="gstb-pg-", dir="/tmp") as scratch:
+        try:
+            server = PostgresServer(Path(scratch))
+        except NotInstalled as error:
+            print(f"\nskipped: PostgreSQL ({error})", flush=True)
+            return
+        with (server.data / "postgresql.conf").open("a") as settings:
+            settings.write("fsync = on\nfull_page_writes = on\n")
+        server.start()
+        try:
+            await on_engine("PostgreSQL", {"dsn": server.dsn, "schema": "bench"}, None, echo, folder, options)
+        finally:
+            server.stop()
+
+
+async def on_engine(
+    name: str,
+    config: dict[str, Any],
+    plain: PlainSqlite | None,
+    echo: Echo,
+    folder: Path,
+    options: argparse.Namespace,
+) -> None:
+    target = ["providers/indexeddb_store", "gestalt_store.provider:provider", "indexeddb"]
+    store = Server(folder / f"{name}.sock", [sys.executable, "-m", "gestalt_sdk.run", *target])
+    try:
+        bench = Bench(echo, store, plain, options.seconds, options.rows)
+        await bench.prepare(config)
+        print(f"\n{'store on ' + name:37} clients      rate       store CPU  failed  ratio to")
+        for section, parts in bench.sections().items():
+            if options.only in ("", section):
+                for part in parts:
+                    await part()
+    finally:
+        await store.stop()
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the large store")
     parser.add_argument("--only", default="", help="unary, transactions, apply, pages, lists or cursors")
+    parser.add_argument("--engine", default="", choices=["sqlite", "postgres"], help="this one only")
     parser.add_argument("--echo", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.echo:
@@ -382,29 +419,15 @@ async def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="gstb-") as scratch:
         folder = Path(scratch)
-        target = ["providers/indexeddb_store", "gestalt_store.provider:provider", "indexeddb"]
-        echo = Server(folder / "e.sock", [sys.executable, __file__, "--echo", str(folder / "e.sock")])
-        store = Server(folder / "s.sock", [sys.executable, "-m", "gestalt_sdk.run", *target])
+        server = Server(folder / "e.sock", [sys.executable, __file__, "--echo", str(folder / "e.sock")])
         try:
-            bench = Bench(echo, store, folder, options.seconds, options.rows)
-            await bench.prepare()
-            await echo.channel.channel_ready()
-            print(f"{'store':34} clients      rate      server CPU  failed  ratio to")
-            sections: dict[str, list[Callable[[], Awaitable[None]]]] = {
-                "unary": [partial(bench.unary, n) for n in (1, 16, 64)],
-                "transactions": [partial(bench.transactions, n) for n in (1, 16, 64)],
-                "apply": [partial(bench.apply, n) for n in (1, 16)],
-                "pages": [partial(bench.pages, n) for n in (1, 16)],
-                "lists": [bench.lists],
-                "cursors": [lambda: bench.cursors(16, 0), lambda: bench.cursors(1, 0), lambda: bench.cursors(1, 500)],
-            }
-            for name, parts in sections.items():
-                if options.only in ("", name):
-                    for part in parts:
-                        await part()
+            await server.channel.channel_ready()
+            echo = Echo(server, options.seconds)
+            for engine, run in (("sqlite", on_sqlite), ("postgres", on_postgres)):
+                if options.engine in ("", engine):
+                    await run(echo, folder, options)
         finally:
-            await echo.stop()
-            await store.stop()
+            await server.stop()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from gestalt_sdk.errors import GestaltError
 
 HORIZON_YEARS = 5
 """A cron that has no slot up to the end of the fifth calendar year after a moment has none."""
-NO_OCCURRENCE = "it has no occurrence within five years"
 
 _MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
 _WEEKDAY_NAMES = "sun mon tue wed thu fri sat"
@@ -28,6 +27,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("day-of-week", 0, 6, _WEEKDAYS),
 )
+_DAY_OF_MONTH = 2
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DAY = timedelta(days=1)
 _LARGEST_NUMBER = 2**63 - 1
@@ -88,12 +88,15 @@ class CronInvalid(GestaltError):
     """The expression is refused.
 
     Attributes:
-        reason: Column (1 is the first character), field, text and what is wrong with it.
+        reason: Column (1 is the first character), field, text and what is wrong with it; of an expression with too
+            many or too few fields it shows all of them instead.
+        column: Where it goes wrong: the first field too many, or where the first missing one would begin.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, column: int) -> None:
         super().__init__(f"invalid cron: {reason}")
         self.reason = reason
+        self.column = column
 
 
 def check_cron(expression: str, today: date) -> None:
@@ -104,7 +107,15 @@ def check_cron(expression: str, today: date) -> None:
     """
     cron = parse_cron(expression)
     if not cron.offsets or cron.following_day(today - _DAY, horizon(today)) is None:
-        raise CronInvalid(NO_OCCURRENCE)
+        raise no_occurrence(expression)
+
+
+def no_occurrence(expression: str) -> CronInvalid:
+    """The refusal of an expression that parses and never fires: of its first field without a value, else of its day."""
+    sets = _parse_fields(_fields(expression))
+    place = next((place for place, (values, _) in enumerate(sets) if not values), _DAY_OF_MONTH)
+    text, column = _fields(expression)[place]
+    return _refusal(column, f'{_FIELDS[place][0]} "{text}": it has no occurrence within five years')
 
 
 def horizon(day: date) -> date:
@@ -119,7 +130,7 @@ def parse_cron(expression: str) -> Cron:
     Raises:
         CronInvalid: naming the column (1 is the first character), field, text and reason.
     """
-    fields = [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", expression)]
+    fields = _fields(expression)
     if fields and fields[0][0].startswith("@"):
         raise _refusal(fields[0][1], f'"{fields[0][0]}" is a descriptor, which is not supported; write five fields')
     if fields and fields[0][0].upper().startswith(("TZ=", "CRON_TZ=")):
@@ -128,13 +139,10 @@ def parse_cron(expression: str) -> Cron:
         )
     if len(fields) != len(_FIELDS):
         found = " ".join(text for text, _ in fields)
-        raise CronInvalid(f"expected exactly 5 fields, found {len(fields)}: [{found}]")
-    sets: list[frozenset[int]] = []
-    stars: list[bool] = []
-    for (text, column), (name, low, high, names) in zip(fields, _FIELDS, strict=True):
-        values, star = _parse_field(text, column, name, low, high, names)
-        sets.append(values)
-        stars.append(star)
+        column = fields[len(_FIELDS)][1] if len(fields) > len(_FIELDS) else len(expression.rstrip()) + 1
+        raise CronInvalid(f"expected exactly 5 fields, found {len(fields)}: [{found}]", column)
+    parsed = _parse_fields(fields)
+    sets, stars = [values for values, _ in parsed], [star for _, star in parsed]
     minutes, hours = tuple(sorted(sets[0])), tuple(sorted(sets[1]))
     hour_items = [item for item in fields[1][0].split(",") if item]
     return Cron(
@@ -148,6 +156,19 @@ def parse_cron(expression: str) -> Cron:
         real_time=any(item.partition("/")[0].partition("-")[0] in ("*", "?") for item in hour_items),
         offsets=tuple(hour * 60 + minute for hour in hours for minute in minutes),
     )
+
+
+def _fields(expression: str) -> list[tuple[str, int]]:
+    """Each field with its column."""
+    return [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", expression)]
+
+
+def _parse_fields(fields: list[tuple[str, int]]) -> list[tuple[frozenset[int], bool]]:
+    """Values of each of the five fields, and whether it is a bare star."""
+    return [
+        _parse_field(text, column, name, low, high, names)
+        for (text, column), (name, low, high, names) in zip(fields, _FIELDS, strict=True)
+    ]
 
 
 def _parse_field(
@@ -209,4 +230,4 @@ def _number(text: str, item: str, column: int, name: str, names: dict[str, int])
 
 
 def _refusal(column: int, reason: str) -> CronInvalid:
-    return CronInvalid(f"column {column}: {reason}")
+    return CronInvalid(f"column {column}: {reason}", column)

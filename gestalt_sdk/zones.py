@@ -1,7 +1,8 @@
-"""IANA time zones: which names exist, and their rules.
+"""IANA time zones: which names exist, and their rules, both from the tzdata package alone.
 
-The names are those of the tzdata package, so that what is accepted does not depend on the machine. The rules come from
-the machine's own database where it has one, which operators keep current, and from the package elsewhere.
+The machine's own database is not looked at, so every machine with the same package accepts the same names and computes
+the same slots. Governments change their rules: `pip install --upgrade tzdata` brings the new ones, and the next start
+uses them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
+
+import tzdata
 
 from gestalt_sdk.errors import GestaltError
 
@@ -29,6 +32,11 @@ def zone_names() -> frozenset[str]:
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
 
 
+def zone_data_version() -> str:
+    """Release of the zone database in use, as IANA names it: ``2026e``."""
+    return tzdata.IANA_VERSION
+
+
 @lru_cache(maxsize=1024)
 def load_zone(name: str) -> ZoneInfo:
     """The zone of that exact name; blank is not accepted here, see ``normalise_zone``.
@@ -38,7 +46,8 @@ def load_zone(name: str) -> ZoneInfo:
     """
     if name not in zone_names():
         raise ZoneInvalid(name)
-    return ZoneInfo(name)
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
+        return ZoneInfo.from_file(rules, key=name)
 
 
 def normalise_zone(text: str) -> str:

@@ -160,7 +160,7 @@ class Runs:
         existing = await self._references.find(client, reference.id)
         if existing is not None and not _same_reference(existing, reference):
             raise InvalidInvocation(f"workflow execution ref {reference.id} is in use for something else")
-        if existing is None or existing.revoked_at is not None:
+        if existing is None or existing.revoked_at is not None or existing.retired_at is not None:
             await self._references.put(client, reference)
         result = await client.signal_or_start_run(
             workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key.strip()

@@ -35,6 +35,8 @@ from gestalt_sdk.indexeddb.schema import (
 from gestalt_sdk.indexeddb.values import from_key, from_record, to_range, to_record, to_typed, write_typed
 
 OK, NOT_FOUND, ALREADY_EXISTS, ABORTED = 0, 5, 6, 10
+NOT_CONFIGURED = "STORE_NOT_CONFIGURED"
+"""Reason of a store whose process serves before its host has configured it: nothing is wrong with the call."""
 
 DIRECTIONS: dict[Direction, pb.CursorDirection] = {
     "next": pb.CURSOR_NEXT,
@@ -63,6 +65,8 @@ def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
         return AlreadyExists(text)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return StoreUnavailable(f"the store did not answer: {text}")
+    if reason_of(error) == NOT_CONFIGURED:
+        return StoreUnavailable(f"the store has only just started: {text}")
     return StoreRefused(code.name, text)
 
 

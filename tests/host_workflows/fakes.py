@@ -291,6 +291,7 @@ class FakePlugin(plugin_pb2_grpc.IntegrationProviderServicer):
 
     def __init__(self) -> None:
         self.requests: list[plugin_pb2.ExecuteRequest] = []
+        self.deadlines: list[float | None] = []
         self.answer: Callable[[plugin_pb2.ExecuteRequest], tuple[int, str]] = lambda request: (200, '{"ok":true}')
         self.failure: tuple[Code, str] | None = None
         self.started: Callable[[], Awaitable[None]] | None = None
@@ -301,6 +302,7 @@ class FakePlugin(plugin_pb2_grpc.IntegrationProviderServicer):
 
     async def Execute(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        self.deadlines.append(context.time_remaining())
         if self.started is not None:
             try:
                 await self.started()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -67,6 +68,30 @@ class CountingReferences(ReferenceStore):
         return await super().find(*arguments, **options)
 
 
+class CountedLink:
+    """A provider's link that counts the calls which the host makes through it."""
+
+    def __init__(self, process: ProviderProcess, calls: Counter[str]) -> None:
+        self._process = process
+        self._calls = calls
+
+    @property
+    def channel(self) -> Any:
+        return self
+
+    def unary_unary(self, path: str, *arguments: Any, **options: Any) -> Any:
+        called = self._process.channel.unary_unary(path, *arguments, **options)
+
+        def call(*request: Any, **details: Any) -> Any:
+            self._calls[path.rpartition("/")[2]] += 1
+            return called(*request, **details)
+
+        return call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+
 @dataclass
 class System:
     manager: WorkflowManager
@@ -75,6 +100,8 @@ class System:
     reconciliation: Reconciliation
     users: Users
     reports: list[RunReport]
+    calls: Counter[str]
+    """Calls from the host to its workflow providers, by method."""
 
     async def finished(self, who: Any, run_id: str) -> Run:
         async def ended() -> Run | None:
@@ -121,6 +148,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         reports: list[RunReport] = []
         executor = RunExecutor(invoker, references, observer=reports.append)
         processes, clients = [], []
+        calls: Counter[str] = Counter()
         for name in ("local", "second"):
             binding = await store.bind(f"workflow_{name}")
             spec = await _spec(
@@ -131,7 +159,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
                 sockets=binding.sockets,
             )
             process = ProviderProcess(spec)
-            client = WorkflowProviderClient(process)
+            client = WorkflowProviderClient(CountedLink(process, calls))
             process.add_service(workflow_host(client, executor))
             await process.start()
             stack.push_async_callback(process.stop, 5)
@@ -153,6 +181,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
             reconciliation=Reconciliation(providers, references, registry),
             users=users,
             reports=reports,
+            calls=calls,
         )
 
 
@@ -232,6 +261,21 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     assert {(report.target, report.trigger, report.status) for report in system.reports} == {
         ("roadmap.sync", "event", 200)
     }
+
+
+async def test_budget_a_run_costs_two_calls(system: System) -> None:
+    """Design 4: provider to host, host to plugin; its reference travels with the first, so nothing is asked back."""
+    await system.manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    system.calls.clear()
+    for number in range(10):
+        await system.manager.publish_event(BOB, Event(id=f"e{number}", type="a.b"))
+
+    async def all_called() -> bool | None:
+        return len(system.reports) >= 10 or None
+
+    await eventually(all_called)
+    assert (len(system.reports), len(system.plugin.requests)) == (10, 10)
+    assert system.calls == {"PublishEvent": 20}  # each of the two providers is told of each event, and asked nothing
 
 
 async def test_runs_of_an_object_that_was_replaced_or_deleted_still_execute(system: System) -> None:

@@ -85,7 +85,7 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_one_process_for_each_configured_entry_and_one_for_the_host(host: Gestaltd) -> None:
+def test_budget_of_processes_one_for_each_configured_entry_and_one_for_the_host(host: Gestaltd) -> None:
     assert [child.name for child in host.children()] == sorted(PROVIDER_SERVICE)
 
 

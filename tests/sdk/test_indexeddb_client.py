@@ -56,13 +56,14 @@ SCHEMA = ObjectStoreSchema([IndexSchema("by_kind", ["kind"]), IndexSchema("by_ma
 
 
 @asynccontextmanager
-async def sqlite_store(folder: Path) -> AsyncIterator[IndexedDB]:
+async def sqlite_store(folder: Path, *, configured: bool = True) -> AsyncIterator[IndexedDB]:
     provider = StoreProvider()
     server = grpc.aio.server(options=SERVER_OPTIONS)
     provider.register(server)
     server.add_insecure_port(f"unix:{folder / 's'}")
     await server.start()
-    await provider.configure("store", {"dsn": f"sqlite://{folder / 'state.db'}"})
+    if configured:
+        await provider.configure("store", {"dsn": f"sqlite://{folder / 'state.db'}"})
     async with IndexedDB.connect(Address(f"unix:{folder / 's'}"), timeout_s=5) as client:
         yield client
     await server.stop(0)
@@ -219,6 +220,20 @@ async def test_no_store_is_unavailable_at_once(tmp_path: Path) -> None:
             async with client.transaction(["items"]) as tx:
                 await tx.store("items").count()
         with pytest.raises(StoreUnavailable):
+            async with client.store("items").cursor():
+                pass
+
+
+async def test_a_store_that_is_not_configured_yet_is_unavailable_not_refusing(tmp_path: Path) -> None:
+    async with sqlite_store(tmp_path, configured=False) as client:
+        with pytest.raises(StoreUnavailable, match="not configured"):
+            await client.store("items").get("x")
+        with pytest.raises(StoreUnavailable, match="not configured"):
+            await client.apply([Entry("items", "delete", id="x")])
+        with pytest.raises(StoreUnavailable, match="not configured"):
+            async with client.transaction(["items"]) as tx:
+                await tx.store("items").count()
+        with pytest.raises(StoreUnavailable, match="not configured"):
             async with client.store("items").cursor():
                 pass
 

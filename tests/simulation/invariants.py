@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gestalt_workflow import ids
+from gestalt_workflow.kept_events import KeptEvent, event_from_record
+from gestalt_workflow.limits import Limits
 from gestalt_workflow.model import (
     Event,
     EventTrigger,
@@ -24,7 +26,9 @@ from gestalt_workflow.model import (
     TriggerKind,
 )
 from gestalt_workflow.records import (
+    EVENTS,
     OWNERS,
+    PERMITS,
     REFERENCES,
     RUN_KEYS,
     RUNS,
@@ -40,7 +44,7 @@ from gestalt_workflow.records import (
     trigger_from_record,
 )
 from gestalt_workflow.slots import next_slot
-from gestalt_workflow.triggers import matches
+from gestalt_workflow.verdicts import VerdictKind, judge
 
 from gestalt_sdk.cron import parse_cron
 from gestalt_sdk.indexeddb import Record
@@ -61,6 +65,7 @@ _DECODERS: dict[str, Callable[[Record], Any]] = {
     TRIGGERS: trigger_from_record,
     REFERENCES: reference_from_record,
     SIGNALS: signal_from_record,
+    EVENTS: event_from_record,
 }
 _COUNTED = {RUNS, SCHEDULES, TRIGGERS, REFERENCES}
 
@@ -92,6 +97,8 @@ class Told:
     publications: dict[str, Publication] = field(default_factory=dict)
     event_runs: dict[str, tuple[str, Event]] = field(default_factory=dict)
     """Every run that some trigger could make of some event."""
+    replays: dict[tuple[str, str], set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
+    """Runs that were answered for each event and replay id."""
     deletions: set[tuple[str, str]] = field(default_factory=set)
     revoked: dict[str, tuple[float, Process]] = field(default_factory=dict)
 
@@ -112,6 +119,10 @@ class Invariants:
         self._signals_sent: dict[str, Invocation] = {}
         self._last_sequence: dict[str, int] = {}
         self._claims: dict[tuple[str, int], float] = {}
+        self._limits = Limits(world.plan.limits, world.plan.limit or None)
+        self._running: dict[str, set[str]] = defaultdict(set)
+        self._counts: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        """How many runs of a limit ran from which time on."""
 
     def broken(self, rule: str, text: str) -> None:
         if len(self.violations) < 50:
@@ -145,6 +156,26 @@ class Invariants:
             self._written(change, before, after)
         for change in changes:
             self._key_kept(change)
+        self._limits_kept(changes)
+
+    def _limits_kept(self, changes: list[Change]) -> None:
+        """Never more runs of a target than its limits let, and as many permits as runs."""
+        touched = {}
+        for change in changes:
+            if change.store == RUNS and change.after is not None:
+                run = run_from_record(change.after)
+                for limit in self._limits.of(run.target):
+                    touched[limit.name] = limit
+                    running = self._running[limit.name]
+                    (running.add if run.status is RunStatus.RUNNING else running.discard)(run.id)
+        for limit in touched.values():
+            running = self._running[limit.name]
+            self._counts[limit.name].append((self._world.loop.now, len(running)))
+            permits = sum(id.rpartition("#")[0] == limit.name for id in self._world.database.rows[PERMITS])
+            if len(running) > limit.runs:
+                self.broken("no more runs of a target run than its limit lets", f"{limit}: {sorted(running)}")
+            if permits != len(running):
+                self.broken("a permit lasts as long as its claim", f"{limit}: {permits} permits of {sorted(running)}")
 
     def _written(self, change: Change, before: Any, after: Any) -> None:
         where = f"{change.store}/{change.id}"
@@ -226,8 +257,11 @@ class Invariants:
         elif run.trigger.kind is TriggerKind.EVENT:
             trigger_id, event = self.told.event_runs[run.id]
             trigger = self._version_at(TRIGGERS, trigger_id)
-            if trigger is None or not matches(trigger, event):
+            if trigger is None or not _matches(trigger, event):
                 self.broken("only a trigger that an event meets makes a run", f"{run.id} of {trigger_id}")
+            record = self._world.database.rows[EVENTS].get(ids.kept_event(event.source, event.id))
+            if record is None or not _names(event_from_record(record), run.id):
+                self.broken("an event and its runs are one commit", run.id)
 
     def _version_at(self, store: str, id: str) -> Any:
         versions = self.versions.get((store, id))
@@ -287,8 +321,8 @@ class Invariants:
         if reference is None:
             signed = [version for version in versions if version.value.signed]
             revoked = [version for version in versions if version.value.revoked_at is not None]
-            claimed = self._claims.get((run.id, run.epoch), 0.0)
-            if signed and signed[0].at < claimed and not revoked:
+            created = self.versions[RUNS, run.id][0].at  # one that came later may have been missed by the claim
+            if signed and signed[0].at < created and not revoked:
                 self.broken("the reference travels with the run", run.id)
             return
         if reference.id != run.execution_ref or reference.revoked_at is not None or not reference.signed:
@@ -334,6 +368,11 @@ class Invariants:
         for store, id in sorted(self.versions):
             if store == SCHEDULES:
                 self._judge_schedule(id)
+        for (event_id, replay_id), answers in self.told.replays.items():
+            if len(answers) > 1:
+                self.broken("a replay has one outcome", f"{replay_id} of {event_id}: {sorted(answers)}")
+            for run_id in {run_id for answer in answers for run_id in answer} - runs.keys():
+                self.broken("nothing is lost", f"run {run_id} of replay {replay_id} was acknowledged")
         if self._world.plan.calm:
             self._judge_promptness(runs)
 
@@ -369,12 +408,16 @@ class Invariants:
 
     def _judge_publication(self, publication: Publication, runs: dict[str, Run]) -> None:
         event = publication.event
+        record = self._world.database.rows[EVENTS].get(ids.kept_event(event.source, event.id))
+        noted = 0 if record is None else event_from_record(record).publications
+        if noted < len(publication.acknowledged):
+            self.broken("nothing is lost", f"{event.id}: {noted} of {len(publication.acknowledged)} publications")
         for began, answered in publication.acknowledged:
             for trigger_id in sorted(id for store, id in self.versions if store == TRIGGERS):
                 seen = list(self._versions_within(TRIGGERS, trigger_id, began, answered))
-                if all(isinstance(seen_one, EventTrigger) and matches(seen_one, event) for seen_one in seen):
-                    run_id = ids.event_run(trigger_id, event.source, event.id)
-                    if run_id not in runs:
+                if all(isinstance(seen_one, EventTrigger) and _matches(seen_one, event) for seen_one in seen):
+                    made = (id for id, met in self.told.event_runs.items() if met == (trigger_id, event))
+                    if not any(run_id in runs for run_id in made):
                         self.broken("no slot or event is forgotten", f"{trigger_id} met {event.id} without a run")
 
     def _versions_within(self, store: str, id: str, first: float, last: float) -> Iterator[Any]:
@@ -466,8 +509,34 @@ class Invariants:
             for invocation in world.host.journal:
                 run_id, epoch = invocation.run.id, invocation.run.epoch
                 created = self.versions[RUNS, run_id][0].at
-                if epoch == 1 and invocation.sent - created > PROMPT_S:
+                if epoch == 1 and self._longest_room(invocation.run, created, invocation.sent) > PROMPT_S:
                     self.broken("a run begins when a worker is free", f"{run_id} after {invocation.sent - created} s")
+
+    def _longest_room(self, run: Run, first: float, last: float) -> float:
+        """The longest time in between in which every limit of the run had room."""
+        limits = {limit.name: limit.runs for limit in self._limits.of(run.target)}
+        full = dict.fromkeys(limits, False)
+        longest, since = 0.0, first
+        moments = sorted((at, name, count) for name in limits for at, count in self._counts[name])
+        for at, name, count in moments:
+            if at >= last:
+                break
+            if not any(full.values()):
+                longest = max(longest, at - since)
+            was_full = any(full.values())
+            full[name] = count >= limits[name]
+            if was_full and not any(full.values()):
+                since = max(at, first)
+        return longest if any(full.values()) else max(longest, last - since)
+
+
+def _names(kept: KeptEvent, run_id: str) -> bool:
+    replayed = (id for replay in kept.replays for id in replay.run_ids)
+    return run_id in kept.verdicts.runs.values() or run_id in replayed
+
+
+def _matches(trigger: EventTrigger, event: Event) -> bool:
+    return judge(trigger, event, "", trigger.updated_at).kind is VerdictKind.MATCHED
 
 
 def _brief(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from random import Random
 
@@ -12,6 +13,12 @@ BEGINNINGS = (
     datetime(2026, 10, 25, 0, 55, 20, tzinfo=UTC),  # and back
     datetime(2026, 11, 1, 5, 54, 0, tzinfo=UTC),  # New York goes back at 06:00
     datetime(2027, 2, 28, 23, 57, 45, tzinfo=UTC),
+)
+LIMITS: tuple[Mapping[str, int], ...] = (
+    {"svc": 1},
+    {"plugin0": 1, "agent:thinker": 1},
+    {"plugin0": 2, "plugin0.run": 1, "svc": 2},
+    {"plugin1.run": 1, "plugin0": 3, "svc": 0},
 )
 
 
@@ -27,6 +34,8 @@ class Plan:
         slow: Share of messages that take up to seconds.
         deaths: Probability that a process dies at a message: before it is sent, once it is executed, or answered.
         blackout_s: For so long no process runs, once.
+        limits: Runs of a target at once, by name of the limit.
+        limit: The same for every other target; 0 for any number.
     """
 
     beginning: datetime
@@ -53,6 +62,8 @@ class Plan:
     drain_every_s: float = 0.0
     outage_every_s: float = 0.0
     blackout_s: float = 0.0
+    limits: Mapping[str, int] = field(default_factory=dict)
+    limit: int = 0
 
     @property
     def calm(self) -> bool:
@@ -106,4 +117,6 @@ def draw_plan(seed: int) -> Plan:
         drain_every_s=perhaps(0.35, 30.0, 100.0),
         outage_every_s=perhaps(0.3, 30.0, 100.0),
         blackout_s=perhaps(0.2, 600.0, 5 * 3600.0, 3 * 86400.0),
+        limits=random.choice(LIMITS) if random.random() < 0.6 else {},
+        limit=random.choice((1, 2, 3)) if random.random() < 0.3 else 0,
     )

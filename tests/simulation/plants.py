@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest import mock
 
-from gestalt_workflow.records import RUN_KEYS, RUNS, SCHEDULES
+from gestalt_workflow.records import EVENTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
 from gestalt_workflow.storage import Entry, Outcome, Storage
 
 _FENCE = {"revision", "owner", "epoch", "status"}
@@ -63,6 +63,42 @@ def unconditional_key_release() -> Iterator[None]:
 
 
 @contextmanager
+def runs_without_their_event() -> Iterator[None]:
+    """The runs of an event are written whether its record is or not."""
+
+    def loose(entry: Entry) -> Entry:
+        return replace(entry, conditions=[condition for condition in entry.conditions if condition.store != EVENTS])
+
+    with _writing(lambda entries: [loose(entry) for entry in entries]):
+        yield
+
+
+@contextmanager
+def permits_not_asked_for() -> Iterator[None]:
+    """A claim takes permits without looking whether another run holds them."""
+
+    def taken(entry: Entry) -> Entry:
+        if entry.store == PERMITS and entry.op == "add":
+            return replace(entry, op="put")
+        return replace(entry, conditions=[condition for condition in entry.conditions if condition.store != PERMITS])
+
+    with _writing(lambda entries: [taken(entry) for entry in entries]):
+        yield
+
+
+@contextmanager
+def permits_not_given_back() -> Iterator[None]:
+    """The end of a claim leaves its permits behind."""
+    with _writing(
+        lambda entries: [
+            replace(entry, op="check") if entry.store == PERMITS and entry.op == "delete" else entry
+            for entry in entries
+        ]
+    ):
+        yield
+
+
+@contextmanager
 def _writing(change: Callable[[Sequence[Entry]], list[Entry]]) -> Iterator[None]:
     """Every write of the engine goes through ``change`` first."""
     commit = Storage._commit
@@ -81,6 +117,9 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
         "no run is invoked twice",
     },
     advance_before_insert: {"no slot or event is forgotten"},
+    runs_without_their_event: {"an event and its runs are one commit"},
+    permits_not_asked_for: {"no more runs of a target run than its limit lets"},
+    permits_not_given_back: {"a permit lasts as long as its claim"},
     unconditional_key_release: {"a workflow key has one run that has not ended"},
 }
 """Each with rules that it has to be found by."""

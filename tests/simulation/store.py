@@ -272,6 +272,18 @@ class StoreHandle:
             raise NotFound("not found")
         return found
 
+    async def page(
+        self, *, range: KeyRange | None = None, limit: int = 0, token: bytes = b"", direction: str = "next"
+    ) -> Page:
+        def read() -> Page:
+            keys = [((id,), id) for id in sorted(self._database.store(self._name)) if _has(range, (id,))]
+            return _page(self._client, keys, limit, token, direction, self._entry)
+
+        return await self._client.request("page", read)
+
+    def _entry(self, key: IndexKey) -> CursorEntry:
+        return CursorEntry(key[1], key[1], self._database.find(self._name, key[1]))
+
     def index(self, name: str) -> IndexHandle:
         return IndexHandle(self._client, self._database, self._name, name)
 
@@ -286,9 +298,9 @@ class IndexHandle:
     async def get_all(self, *values: Any) -> list[Record]:
         return await self._client.request("index_get_all", lambda: list(self._records(self._keys(values))))
 
-    async def get_key(self, *values: Any) -> str:
+    async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
         def first() -> str:
-            keys = self._keys(values)
+            keys = [key for key in self._keys(values) if _has(range, key[0])]
             if not keys:
                 raise NotFound("key not found")
             return keys[0][1]
@@ -304,29 +316,17 @@ class IndexHandle:
         direction: str = "next",
         keys_only: bool = False,
     ) -> Page:
-        """One page; the token is the place behind which the next one begins, whatever has been written since."""
+        def entry(key: IndexKey) -> CursorEntry:
+            return CursorEntry(list(key[0]), key[1], None if keys_only else self._database.find(self._store, key[1]))
 
         def read() -> Page:
-            keys = self._keys(values)
-            if range is not None:
-                keys = [key for key in keys if _inside(range, key[0])]
-            if direction == "prev":
-                keys = keys[::-1]
-            if token:
-                last = self._client.places[token]
-                keys = [key for key in keys if (key > last if direction == "next" else key < last)]
-            part = keys[: limit or 1000]
-            entries = [
-                CursorEntry(list(key), id, None if keys_only else self._database.find(self._store, id))
-                for key, id in part
-            ]
-            if len(part) == len(keys):
-                return Page(entries)
-            mark = str(len(self._client.places) + 1).encode()
-            self._client.places[mark] = part[-1]
-            return Page(entries, mark)
+            keys = [key for key in self._keys(values) if _has(range, key[0])]
+            return _page(self._client, keys, limit, token, direction, entry)
 
         return await self._client.request("page", read)
+
+    async def count(self, *values: Any, range: KeyRange | None = None) -> int:
+        return await self._client.request("count", lambda: sum(_has(range, key) for key, _ in self._keys(values)))
 
     def _keys(self, values: Sequence[Any]) -> list[IndexKey]:
         return self._database.indexed(self._store, self._name, values)
@@ -336,6 +336,33 @@ class IndexHandle:
             record = self._database.find(self._store, id)
             assert record is not None
             yield record
+
+
+def _page(
+    client: StoreClient,
+    keys: list[IndexKey],
+    limit: int,
+    token: bytes,
+    direction: str,
+    entry: Callable[[IndexKey], CursorEntry],
+) -> Page:
+    """One page; the token is the place behind which the next one begins, whatever has been written since."""
+    if direction == "prev":
+        keys = keys[::-1]
+    if token:
+        last = client.places[token]
+        keys = [key for key in keys if (key > last if direction == "next" else key < last)]
+    part = keys[: limit or 1000]
+    entries = [entry(key) for key in part]
+    if len(part) == len(keys):
+        return Page(entries)
+    mark = str(len(client.places) + 1).encode()
+    client.places[mark] = part[-1]
+    return Page(entries, mark)
+
+
+def _has(range: KeyRange | None, key: tuple[Any, ...]) -> bool:
+    return range is None or _inside(range, key)
 
 
 def _inside(range: KeyRange, key: tuple[Any, ...]) -> bool:

@@ -42,6 +42,7 @@ def test_the_seeds_hold_every_kind_of_trouble() -> None:
     ):  # fmt: skip
         assert sum(bool(getattr(plan, kind)) for plan in plans) >= 10, kind
     assert {plan.processes for plan in plans} == {1, 2, 3}
+    assert sum(bool(plan.limits or plan.limit) and plan.processes > 1 for plan in plans) >= 50
 
 
 def test_a_simulation_does_something() -> None:
@@ -61,8 +62,9 @@ def test_a_planted_bug_is_found(bug: Callable[[], AbstractContextManager[None]])
 
 
 def test_a_failing_seed_says_how_to_replay_it() -> None:
-    report = simulate(0, bug=dropped_fence)
-    assert "replay with its trace: .venv/bin/python -m tests.simulation 0" in str(report)
+    reports = (simulate(seed, bug=dropped_fence) for seed in range(FOUND_WITHIN))
+    report = next(report for report in reports if report.violations)
+    assert f"replay with its trace: .venv/bin/python -m tests.simulation {report.seed}" in str(report)
     assert any("VIOLATION" in line for line in report.trace)
 
 

@@ -36,7 +36,9 @@ LOOKS: list[tuple[str, list[Any], KeyRange | None]] = [
     ("only", [], None),
     ("kind", [], KeyRange(upper="b")),
     ("pair", [], KeyRange(upper=[1, "b"], upper_open=True)),
+    ("pair", [], KeyRange(lower=[1], upper=[2], upper_open=True)),
 ]
+BY_ID = [None, KeyRange(), KeyRange("id1", "id4", upper_open=True)]
 
 
 class Quiet:
@@ -85,6 +87,11 @@ async def test_the_simulated_store_answers_as_the_real_one(real: IndexedDB) -> N
         direction = random.choice(("next", "prev"))
         pages = [await _pages(db, store, index, values, bounds, direction) for db in (real, simulated)]
         assert pages[1] == pages[0], (store, index, values, bounds, direction)
+        counts = [await db.store(store).index(index).count(*values, range=bounds) for db in (real, simulated)]
+        assert counts[1] == counts[0], (store, index, values, bounds)
+        bounds = random.choice(BY_ID)
+        pages = [await _pages(db, store, "", [], bounds, direction) for db in (real, simulated)]
+        assert pages[1] == pages[0], (store, direction)
         assert await simulated.get_many(store, IDS) == await real.get_many(store, IDS)
     assert len(changes) > 100
 
@@ -94,7 +101,7 @@ async def _pages(
 ) -> list[CursorEntry]:
     token, entries = b"", []
     while True:
-        found = db.store(store).index(index)
+        found = db.store(store).index(index) if index else db.store(store)
         page = await found.page(*values, range=bounds, limit=2, token=token, direction=direction)
         entries += page.entries
         token = page.next_token

@@ -9,9 +9,11 @@ from functools import cache
 from random import Random
 from typing import TypeVar
 
+from gestalt_workflow import ids
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.model import Actor, Event, EventMatch, NewSignal, Reference, Target
 from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
+from gestalt_workflow.replays import ReplayMode, ReplayRequest
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.signals import Delivery, SignalOrStartRequest
@@ -89,6 +91,7 @@ class Workload:
             (3, lambda: self._upsert_trigger(self._random.choice(TRIGGER_IDS), paused=self._random.random() < 0.15)),
             (3, self._change_trigger),
             (10, self._publish),
+            (2, self._replay),
             (10, self._start),
             (5, self._signal),
             (8, self._signal_or_start),
@@ -186,8 +189,10 @@ class Workload:
                 self._world.invariants.answered(REFERENCES, stored.id, stored.revision)
                 self._told.revoked[stored.id] = (self._world.loop.now, instance)
                 break
-        self._references.append(replace(reference, id=self._next("later-ref")))
-        await self._until_answered("put another", lambda e, r=self._references[-1]: e.references.put(r))  # type: ignore[misc]
+        # Nobody knows it before it was put: a revocation that came first would be replaced by that put.
+        later = replace(reference, id=self._next("later-ref"))
+        await self._until_answered("put another", lambda e: e.references.put(later))
+        self._references.append(later)
 
     # Events
 
@@ -203,10 +208,29 @@ class Workload:
         for _ in range(ATTEMPTS):
             began = self._world.loop.now
             event = publication.event
-            answer = await self._once(f"publish {event.id} {event.type}", lambda e: e.runs.publish(event, ALICE))  # noqa: B023
+            answer = await self._once(f"publish {event.id} {event.type}", lambda e: e.events.publish(event, ALICE))  # noqa: B023
             if answer is not None:
                 publication.acknowledged.append((began, self._world.loop.now))
                 return
+
+    async def _replay(self) -> None:
+        if not self._told.publications:
+            return
+        event = self._random.choice(list(self._told.publications.values())).event
+        mode = self._random.choice((ReplayMode.MISSING, ReplayMode.FORCED, ReplayMode.DRY_RUN))
+        replay_id = self._next("replay")
+        for trigger_id in TRIGGER_IDS:
+            run_id = ids.replayed_run(trigger_id, event.source, event.id, replay_id)
+            self._told.event_runs[run_id] = (trigger_id, event)
+        wanted = ReplayRequest(ids.kept_event(event.source, event.id), replay_id, mode, (), BOB)
+        for _ in range(ATTEMPTS):
+            answer = await self._once(f"replay {event.id} {mode.name}", lambda e: e.events.replay(wanted))
+            if answer is not None:
+                (replay, _), _ = answer
+                if mode is not ReplayMode.DRY_RUN:
+                    self._told.replays[event.id, replay_id].add(tuple(replay.run_ids))
+                if self._random.random() < 0.7:
+                    return
 
     # Runs
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from unittest import mock
 from uuid import UUID
 
+import gestalt_workflow.events
 import gestalt_workflow.ids
 import gestalt_workflow.recovery
 import gestalt_workflow.scheduler
@@ -115,6 +116,8 @@ class World:
             worker_count=plan.workers,
             claim_ttl=timedelta(seconds=plan.ttl_s),
             claim_renew_every=timedelta(seconds=plan.ttl_s / 3),
+            max_concurrent_per_target=plan.limit or None,
+            target_limits=plan.limits,
         )
         self._lives = 0
 
@@ -401,7 +404,8 @@ class World:
         with ExitStack() as stack:
             patch = lambda *where: stack.enter_context(mock.patch.object(*where))  # noqa: E731
             patch(gestalt_workflow.ids, "uuid", ids)
-            patch(gestalt_workflow.triggers, "secrets", secrets)
+            for part in (gestalt_workflow.triggers, gestalt_workflow.events):
+                patch(part, "secrets", secrets)
             patch(gestalt_sdk.backoff, "random", self._ids)
             patch(gestalt_workflow.recovery, "provably_dead", self.provably_dead)
             for part in (gestalt_workflow.scheduler, gestalt_workflow.waiting_room):

@@ -139,8 +139,12 @@ async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fail
     assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
 
 
-async def test_transactions_that_follow_each_other_on_one_store_share_disk_writes(database: SqliteDatabase) -> None:
+async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_share_its_writes(
+    database: SqliteDatabase,
+) -> None:
     store = await make(database, ("n", False), ("u", True))
+    for _ in range(10):
+        database.writer.pace.took(1.0)
 
     async def append(number: int) -> None:
         transaction = await database.begin(["s"], readonly=False, relaxed=False)

@@ -1,4 +1,4 @@
-"""The cron vectors: expression, zone, a moment, and the slots that follow it, or why the expression is refused."""
+"""The cron vectors under ``tests/data``: what their fields mean is in the README there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-_FILE = Path(__file__).parent.parent / "data" / "cron-vectors.jsonl"
+_FOLDER = Path(__file__).parent.parent / "data"
 
-VECTORS: list[dict[str, Any]] = [json.loads(line) for line in _FILE.read_text().splitlines() if line]
-"""``cron``, ``timezone``, ``after`` and either ``next`` (times in UTC) or ``refused``."""
+
+def _read(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (_FOLDER / name).read_text().splitlines() if line]
+
+
+VECTORS = _read("cron-vectors.jsonl")
+"""Given with the specification."""
+OWN_VECTORS = _read("slot-vectors.jsonl")
+"""Ours."""
+
+
+def name_of(vector: dict[str, Any]) -> str:
+    place = [vector[name] for name in ("timezone", "after", "until") if name in vector]
+    return " ".join([vector["cron"], *place])

@@ -57,6 +57,8 @@ class MemoryClient:
         self.before: Callable[[str], None] | None = None
         self.after: Callable[[str], None] | None = None
         self.batched = True
+        self._places: list[tuple[Any, str]] = []
+        """Where the pages that were handed out ended, by their tokens."""
 
     @property
     def count(self) -> int:
@@ -85,6 +87,27 @@ class MemoryClient:
 
     def store(self, name: str) -> MemoryStore:
         return MemoryStore(self, name)
+
+    def page(
+        self,
+        rows: Sequence[tuple[Any, str, Record]],
+        limit: int,
+        token: bytes,
+        direction: str,
+        *,
+        keys_only: bool = False,
+    ) -> Page:
+        """One page of these rows; the next one begins behind its last row, whatever has been removed since."""
+        back = direction == "prev"
+        if token:
+            last = self._places[int(token)]
+            rows = [row for row in rows if ((row[0], row[1]) < last if back else (row[0], row[1]) > last)]
+        part = (rows[::-1] if back else rows)[: limit or 1000]
+        entries = [CursorEntry(key, id, None if keys_only else deepcopy(record)) for key, id, record in part]
+        if len(part) == len(rows):
+            return Page(entries)
+        self._places.append((part[-1][0], part[-1][1]))
+        return Page(entries, str(len(self._places) - 1).encode())
 
     async def get_many(self, store: str, ids: Iterable[str]) -> dict[str, Record]:
         await self._message("get_many")
@@ -156,13 +179,8 @@ class MemoryStore:
     ) -> Page:
         await self._client._message("page")
         rows = sorted(self._client.database.rows(self._name).items())
-        rows = [(id, record) for id, record in rows if _within(range, id)]
-        if direction == "prev":
-            rows.reverse()
-        start = int(token or b"0")
-        part = rows[start : start + (limit or 1000)]
-        more = start + len(part) < len(rows)
-        return Page([CursorEntry(id, id, deepcopy(record)) for id, record in part], _token(start, part, more))
+        found = [(id, id, record) for id, record in rows if _within(range, id)]
+        return self._client.page(found, limit, token, direction)
 
     def index(self, name: str) -> MemoryIndex:
         return MemoryIndex(self._client, self._name, name)
@@ -178,9 +196,9 @@ class MemoryIndex:
         await self._client._message("index_get_all")
         return [deepcopy(record) for _, _, record in self._rows(values, None)]
 
-    async def get_key(self, *values: Any) -> str:
+    async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
         await self._client._message("index_get_key")
-        rows = self._rows(values, None)
+        rows = self._rows(values, range)
         if not rows:
             raise NotFound("key not found")
         return rows[0][1]
@@ -199,14 +217,7 @@ class MemoryIndex:
         keys_only: bool = False,
     ) -> Page:
         await self._client._message("page")
-        rows = self._rows(values, range)
-        if direction == "prev":
-            rows.reverse()
-        start = int(token or b"0")
-        part = rows[start : start + (limit or 1000)]
-        more = start + len(part) < len(rows)
-        entries = [CursorEntry(key, id, None if keys_only else deepcopy(record)) for key, id, record in part]
-        return Page(entries, str(start + len(part)).encode() if more else b"")
+        return self._client.page(self._rows(values, range), limit, token, direction, keys_only=keys_only)
 
     def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[tuple[list[Any], str, Record]]:
         rows = self._client.database.indexed(self._store, self._name)
@@ -233,10 +244,6 @@ def _within(range: KeyRange | None, key: Any) -> bool:
     above = range.lower is None or (key > range.lower if range.lower_open else key >= range.lower)
     below = range.upper is None or (key < range.upper if range.upper_open else key <= range.upper)
     return above and below
-
-
-def _token(start: int, part: Sequence[Any], more: bool) -> bytes:
-    return str(start + len(part)).encode() if more else b""
 
 
 def unavailable(name: str) -> None:

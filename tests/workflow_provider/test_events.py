@@ -29,7 +29,7 @@ def event(event_id: str = "e1", type: str = "t", source: str = "s", subject: str
 
 
 async def publish(engine: Engine, published: Event, publisher: Actor = NOBODY, owner: str = "") -> list[Run]:
-    return await engine.runs.publish(published, publisher, owner)
+    return await engine.events.publish(published, publisher, owner)
 
 
 async def test_a_run_belongs_to_the_trigger_and_names_a_publisher_who_is_somebody_else(world: World) -> None:

@@ -8,10 +8,12 @@ import pytest
 from gestalt_workflow import errors, format
 from gestalt_workflow.errors import FormatTooNew, StorageFailed, WorkflowError
 from gestalt_workflow.faults import FAULTS
-from gestalt_workflow.records import FORMAT, SCHEMAS, SLOTS
+from gestalt_workflow.model import NOBODY, Event, EventMatch
+from gestalt_workflow.records import EVENTS, FORMAT, SCHEMAS, SLOTS
+from gestalt_workflow.triggers import TriggerRequest
 
 from gestalt_sdk.faults import fault_of
-from tests.workflow_provider.conftest import World, client_of
+from tests.workflow_provider.conftest import World, client_of, plugin_target
 
 
 async def test_an_empty_database_is_made_ready_and_marked(world: World) -> None:
@@ -63,6 +65,17 @@ async def test_a_database_of_the_first_format_gets_the_slot_ledger(world: World)
     del world.database.stores[SLOTS]
     await world.engine(start=False)
     assert set(world.database.stores) == set(SCHEMAS)
+
+
+async def test_a_database_of_the_second_format_gets_the_events_and_keeps_what_it_has(world: World) -> None:
+    engine = await world.engine(start=False)
+    await engine.triggers.upsert(TriggerRequest("t", EventMatch("t"), plugin_target()))
+    world.database.stores[FORMAT]["format"]["version"] = 2
+    del world.database.stores[EVENTS]
+    newer = await world.engine(start=False)
+    assert world.database.stores[FORMAT]["format"]["version"] == 3
+    event = Event("e", "s", "t", "", b"")
+    assert len(await newer.events.publish(event, NOBODY)) == 1 and len(world.database.stores[EVENTS]) == 1
 
 
 async def test_a_format_that_is_no_number_is_refused(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from gestalt_workflow import ledger as ledger_module
@@ -12,8 +12,12 @@ from gestalt_workflow.model import Run, SlotRange, SlotState
 from gestalt_workflow.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy
 from gestalt_workflow.records import SCHEDULES, SLOTS
 from gestalt_workflow.slots import Remark, count_slots, last_slots, next_slot, next_slots, remark
+from gestalt_workflow.slots_service import SlotsServicer
 
 from gestalt_sdk.cron import parse_cron
+from gestalt_sdk.gen.extension.v1 import slots_pb2
+from gestalt_sdk.values import from_timestamp
+from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import START, World, client_of, plugin_target
 from tests.workflow_provider.driving import fire_due, ledger, minutes, scheduled, upsert
 
@@ -163,6 +167,68 @@ async def test_a_clock_set_back_and_a_resume_do_not_repeat_a_run(world: World) -
     assert (await engine.schedules.get("s")).next_run_at == run.trigger.slot + timedelta(minutes=1)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("hours", [3, 24 * 30])
+async def test_a_clock_set_forward_or_a_suspended_machine_is_an_outage(world: World, hours: int) -> None:
+    """The process goes on as before; all it sees is that much later it is."""
+    engine = await world.engine()
+    await upsert(world, engine)
+    world.clock.advance(hours=hours)
+
+    async def noticed() -> list[Run] | None:
+        return await scheduled(engine) or None
+
+    (run,) = await eventually(noticed)
+    outage, fired = await ledger(engine)
+    assert isinstance(outage, SlotRange) and isinstance(fired, Run) and fired.id == run.id
+    assert (outage.state, outage.count, outage.into) == (SlotState.COLLAPSED, hours * 60 - 1, run.trigger.slot)
+    await world.finished(engine, run.id)
+    assert world.host.runs() == [run.id]
+
+
+async def test_firing_after_half_a_century_is_one_run_and_one_row(world: World) -> None:
+    engine = await world.engine(start=False)
+    await upsert(world, engine)
+    world.clock.advance(days=50 * 365)
+    await fire_due(engine)
+    outage, run = await ledger(engine)
+    assert isinstance(outage, SlotRange) and isinstance(run, Run)
+    assert outage.count == 50 * 365 * 24 * 60 - 1
+
+
+@pytest.mark.parametrize("jitter_s", [0, 200])
+@pytest.mark.parametrize(
+    ("cron", "zone", "begin"),
+    [
+        ("*/20 1-3 * * *", "Europe/Berlin", datetime(2026, 10, 24, 20, tzinfo=UTC)),
+        ("*/20 * * * *", "Europe/Berlin", datetime(2026, 3, 28, 23, 30, tzinfo=UTC)),
+        ("15,45 1,2 * * *", "Australia/Lord_Howe", datetime(2026, 4, 3, 12, tzinfo=UTC)),
+        ("0 0,12 * * *", "Africa/Cairo", datetime(2026, 4, 22, tzinfo=UTC)),
+        ("0 0 29 2 *", "UTC", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+async def test_what_the_preview_shows_is_what_fires(
+    world: World, cron: str, zone: str, begin: datetime, jitter_s: int
+) -> None:
+    world.clock.now = begin
+    engine = await world.engine(start=False)
+    policy = SchedulePolicy(jitter=timedelta(seconds=jitter_s))
+    await upsert(world, engine, cron=cron, timezone=zone, policy=policy)
+    slots_service = SlotsServicer(lambda: engine)
+    request = slots_pb2.PreviewSlotsRequest(schedule_id="s", count=2 if "29" in cron else 12)
+    shown = (await slots_service.PreviewSlots(request, cast(Any, None))).slots
+    for upcoming in shown:
+        fires_at = from_timestamp(upcoming.fires_at)
+        world.clock.now = fires_at - timedelta(seconds=1)
+        await fire_due(engine)
+        world.clock.now = fires_at
+        await fire_due(engine)
+    runs = await scheduled(engine)
+    assert [run.trigger.slot for run in runs] == [from_timestamp(upcoming.slot) for upcoming in shown]
+    lateness = [run.created_at - from_timestamp(upcoming.fires_at) for run, upcoming in zip(runs, shown, strict=True)]
+    assert all(timedelta() <= late < timedelta(seconds=1) for late in lateness)
+    assert all(isinstance(entry, Run) for entry in await ledger(engine))
+
+
 async def test_pages_meet_and_time_ranges_cut(world: World) -> None:
     engine = await world.engine(start=False)
     await upsert(world, engine)
@@ -195,6 +261,29 @@ async def test_the_ledger_is_bounded_by_count_and_age(world: World, monkeypatch:
     assert await engine.ledger.trim() == 0
     world.clock.advance(days=2)
     assert await engine.ledger.trim() == 5
+    assert world.database.stores[SLOTS] == {}
+
+
+async def test_how_long_ranges_stay_is_configured_and_one_that_grows_meanwhile_stays(world: World) -> None:
+    engine = await world.engine(start=False, keep_slots_for=timedelta(days=10))
+    for_ever = await world.engine(start=False, keep_slots_for=None)
+    await upsert(world, engine)
+    world.clock.advance(minutes=5)
+    await fire_due(engine)
+    world.clock.advance(days=11)
+    assert await for_ever.ledger.trim() == 0
+    (noted,) = world.database.stores[SLOTS].values()
+
+    def grown(call: str) -> None:
+        if call == "apply":
+            noted["last"] += timedelta(days=11)
+
+    client_of(engine).before = grown
+    await engine.ledger.trim()
+    assert len(world.database.stores[SLOTS]) == 1
+    noted["last"] -= timedelta(days=11)
+    client_of(engine).before = None
+    await engine.ledger.trim()
     assert world.database.stores[SLOTS] == {}
 
 

@@ -349,10 +349,10 @@ async def test_a_trigger_matches_again_when_its_pause_has_expired(world: World) 
     await engine.triggers.upsert(TriggerRequest("t", EventMatch("x"), plugin_target()))
     await engine.triggers.pause("t", Pause("n", until=START + timedelta(minutes=5)))
     event = [Event(f"e{number}", "s", "x", "", b"") for number in range(2)]
-    assert await engine.runs.publish(event[0], NOBODY) == []
+    assert await engine.events.publish(event[0], NOBODY) == []
     assert (await engine.triggers.get("t")).paused
     world.clock.advance(minutes=5)
-    assert len(await engine.runs.publish(event[1], NOBODY)) == 1
+    assert len(await engine.events.publish(event[1], NOBODY)) == 1
     assert not (await engine.triggers.get("t")).paused
 
 

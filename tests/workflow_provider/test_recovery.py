@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from gestalt_workflow import identity, transitions
 from gestalt_workflow.engine import Engine
+from gestalt_workflow.errors import StorageUnavailable
 from gestalt_workflow.model import Run, RunStatus, Target
 from gestalt_workflow.records import OWNERS, RUN_KEYS, RUNS, run_from_record, run_to_record
 from gestalt_workflow.runs import StartRequest
@@ -164,6 +165,24 @@ async def test_a_claim_whose_answer_was_lost_is_found_and_the_run_executed_once(
     assert world.host.runs() == [run.id]
 
 
+async def test_a_run_whose_creation_was_never_answered_does_not_wait_for_the_next_poll(world: World) -> None:
+    engine = await world.engine(poll_interval=timedelta(hours=1))
+    gate = world.host.hold("gate")
+    await engine.runs.start(StartRequest(plugin_target("gate")))  # everything that a start reads has been read
+    await eventually(lambda: _one_active(world))
+    lost = iter([True])
+    client_of(engine).after = lambda name: unavailable(name) if name == "apply" and next(lost, None) else None
+    with pytest.raises(StorageUnavailable):
+        await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k"))
+    run = await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k"))
+    assert (await world.finished(engine, run.id)).status is RunStatus.SUCCEEDED
+    gate.set()
+
+
+async def _one_active(world: World) -> bool | None:
+    return True if world.host.active else None
+
+
 async def test_a_store_that_fails_for_a_while_loses_no_result(world: World) -> None:
     engine = await world.engine()
     gate = world.host.hold("run")
@@ -191,7 +210,7 @@ async def test_a_broken_run_stops_no_other(world: World) -> None:
     broken = await engine.runs.start(StartRequest(plugin_target()))
     good = await engine.runs.start(StartRequest(plugin_target()))
     del world.database.stores[RUNS][broken.id]["trigger"]
-    engine.queue.suspect()
+    engine.lanes.suspect()
     engine.start()
     assert (await world.finished(engine, good.id)).status is RunStatus.SUCCEEDED
     assert [run.id for run in await engine.runs.list_all()] == [good.id]
@@ -248,7 +267,7 @@ async def test_three_engines_invoke_each_run_once(world: World) -> None:
     engines = [await world.engine(host=host) for host in hosts]
     runs = [await engines[number % 3].runs.start(StartRequest(plugin_target())) for number in range(90)]
     for engine in engines:
-        engine.queue.suspect()
+        engine.lanes.suspect()
         engine.dispatcher.wake()
     for run in runs:
         await world.finished(engines[0], run.id)

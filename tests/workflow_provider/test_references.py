@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import ObjectNotFound
+from gestalt_workflow.lanes import Taken
 from gestalt_workflow.model import EventMatch, Reference
 from gestalt_workflow.runs import StartRequest
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
@@ -93,7 +94,7 @@ async def test_a_reference_revoked_between_claim_and_call_is_not_sent(world: Wor
     engine = await world.engine(start=False)
     await engine.references.put(reference())
     run = await engine.runs.start(StartRequest(plugin_target(), execution_ref="ref"))
-    await engine.dispatcher._claim([run])
+    await engine.dispatcher._claim(Taken([(run, ())]))
     await engine.references.put(reference(revoked_at=START))
     await world.finished(engine, run.id)
     assert world.host.calls[0][2] is None or world.host.calls[0][2].revoked_at is None

@@ -77,6 +77,23 @@ async def test_an_attempt_that_waits_survives_its_process(world: World) -> None:
     assert (await world.finished(second, run.id)).attempt == 2
 
 
+async def test_an_attempt_that_is_still_to_come_at_a_restart_is_not_left_to_the_next_poll(world: World) -> None:
+    first = await world.engine()
+    world.host.answers["run"] = InvocationResult(500, "")
+    run = await held_back(first, await start(first, retrying(backoff=timedelta(minutes=1))))
+    await first.close()
+    world.host.answers.clear()
+    second = await world.engine(poll_interval=timedelta(hours=1))
+
+    async def known() -> bool | None:
+        return True if second.room.later else None
+
+    await eventually(known)
+    world.clock.advance(minutes=2)
+    finished = await world.finished(second, run.id)
+    assert (finished.status, finished.attempt) == (RunStatus.SUCCEEDED, 2)
+
+
 async def test_a_run_that_waits_can_be_canceled(world: World) -> None:
     engine = await world.engine()
     world.host.answers["run"] = InvocationResult(500, "")

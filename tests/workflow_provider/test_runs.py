@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from gestalt_workflow.errors import StateConflict
 from gestalt_workflow.model import InvocationResult, RunStatus
 from gestalt_workflow.runs import StartRequest
 
+from gestalt_sdk.indexeddb import Entry, Outcome, StoreRefused
 from tests.support.waiting import eventually
-from tests.workflow_provider.conftest import ALICE, BOB, World, plugin_target
+from tests.workflow_provider.conftest import ALICE, BOB, World, client_of, plugin_target
 
 
 async def test_a_started_run_is_invoked_once_and_its_result_kept(world: World) -> None:
@@ -126,3 +129,28 @@ async def test_cancel_of_a_running_run_ends_it_at_once_and_cancels_the_call(worl
     assert (await engine.runs.get(run.id)).status is RunStatus.CANCELED
     with pytest.raises(StateConflict, match="WORKFLOW_RUN_STATUS_CANCELED"):
         await engine.runs.cancel(run.id, "again")
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [("INTERNAL", "ok"), ("DATA_LOSS", "ok"), ("INVALID_ARGUMENT", ""), ("RESOURCE_EXHAUSTED", "")],
+)
+async def test_a_result_is_given_up_only_when_the_store_refuses_the_content(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str, kept: str
+) -> None:
+    engine = await world.engine()
+    client = client_of(engine)
+    apply, refusals = client.apply, 0
+
+    async def refusing(entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+        nonlocal refusals
+        if refusals < 3 and any((entry.record or {}).get("result_body") for entry in entries):
+            refusals += 1
+            raise StoreRefused(code, "not that")
+        return await apply(entries, return_current=return_current)
+
+    monkeypatch.setattr(client, "apply", refusing)
+    run = await engine.runs.start(StartRequest(plugin_target()))
+    done = await world.finished(engine, run.id)
+    assert (done.status, done.result_body) == (RunStatus.SUCCEEDED, kept)
+    assert refusals == (3 if kept else 1)

@@ -2,43 +2,72 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
-from gestalt_workflow.slots import next_slot, next_slots, previous_slot
+from croniter import CroniterBadDateError, croniter
+from gestalt_workflow.slots import count_slots, last_slots, next_slot, next_slots, previous_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gestalt_sdk.cron import CronInvalid, parse_cron
-from gestalt_sdk.zones import ZoneInvalid, load_zone, normalise_zone, zone_names
-from tests.support.cron_vectors import VECTORS
+from gestalt_sdk.cron import CronInvalid, check_cron, parse_cron
+from gestalt_sdk.zones import ZoneInvalid, load_zone, normalise_zone, zone_data_version, zone_names
+from tests.support import cron_oracle
+from tests.support.cron_oracle import derived, spelled
+from tests.support.cron_vectors import OWN_VECTORS, VECTORS, name_of
 
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def spelled(slots: list[datetime]) -> list[str]:
-    return [slot.strftime("%Y-%m-%dT%H:%M:%SZ") for slot in slots]
-
-
-@pytest.mark.parametrize("vector", [v for v in VECTORS if "next" in v], ids=lambda v: f"{v['cron']} {v['timezone']}")
+@pytest.mark.parametrize("vector", [v for v in VECTORS + OWN_VECTORS if "next" in v], ids=name_of)
 def test_vector(vector: dict[str, Any]) -> None:
-    if vector["timezone"] == "America/Havana" and _havana_keeps_summer_time():
-        pytest.skip("this machine's zone database has Cuba keep summer time in 2026; the vector's has not")
     cron, zone, wanted = parse_cron(vector["cron"]), vector["timezone"], vector["next"]
-    slots = next_slots(cron, zone, moment(vector["after"]), len(wanted))
-    assert spelled(slots) == wanted
+    slots = next_slots(cron, zone, moment(vector["after"]), len(wanted) or 1)
+    assert spelled(slots) == wanted, f"with zone data {zone_data_version()}; tests/data/README.md says which must agree"
     for earlier, later in pairwise(slots):
         assert previous_slot(cron, zone, later) == later
         assert previous_slot(cron, zone, later - timedelta(microseconds=1)) == earlier
 
 
-def _havana_keeps_summer_time() -> bool:
-    winter = datetime(2026, 12, 1, 12, tzinfo=load_zone("America/Havana"))
-    return winter.utcoffset() == timedelta(hours=-4)
+@pytest.mark.parametrize("vector", [v for v in OWN_VECTORS if "previous" in v], ids=name_of)
+def test_vector_backwards(vector: dict[str, Any]) -> None:
+    cron, zone, wanted = parse_cron(vector["cron"]), vector["timezone"], vector["previous"]
+    slots: list[datetime] = []
+    until = moment(vector["until"])
+    while len(slots) < len(wanted):
+        slot = previous_slot(cron, zone, until)
+        assert slot is not None
+        slots.append(slot)
+        until = slot - timedelta(microseconds=1)
+    assert spelled(slots) == wanted
+    if not wanted:
+        assert previous_slot(cron, zone, until) is None
+        return
+    assert last_slots(cron, zone, slots[-1], slots[0], len(slots)) == slots[::-1]
+    assert count_slots(cron, zone, slots[-1], slots[0]) == len(slots)
+
+
+@pytest.mark.parametrize("vector", [v for v in OWN_VECTORS if "refused" not in v], ids=name_of)
+def test_the_oracle_finds_the_same_vector(vector: dict[str, Any]) -> None:
+    """The file holds what trying every minute finds, not what the implementation printed."""
+    wanted = vector["next"] if "next" in vector else vector["previous"]
+    assert derived(vector, load_zone(vector["timezone"]), max(len(wanted), 1)) == wanted
+
+
+@pytest.mark.parametrize("vector", [v for v in OWN_VECTORS if "refused" in v], ids=name_of)
+def test_a_refused_vector_names_its_column(vector: dict[str, Any]) -> None:
+    with pytest.raises(CronInvalid, match=r"^invalid cron: ") as refused:
+        check_cron(vector["cron"], date(2026, 1, 1))
+    assert refused.value.column == vector["refused"]["column"]
 
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS if "refused" in v], ids=lambda v: v["cron"])
@@ -114,7 +143,22 @@ def test_every_zone_name_can_be_loaded_and_blank_is_utc() -> None:
     assert normalise_zone("  ") == "UTC"
     assert len(zone_names()) > 400
     for name in zone_names():
-        load_zone(name)
+        assert load_zone(name).key == name
+
+
+def test_the_machines_own_zones_do_not_count(tmp_path: Path) -> None:
+    """With a database of the machine in which Berlin is at UTC, slots stay what they are."""
+    (tmp_path / "Europe").mkdir()
+    utc = resources.files("tzdata").joinpath("zoneinfo", "Etc", "UTC").read_bytes()
+    (tmp_path / "Europe" / "Berlin").write_bytes(utc)
+    program = (
+        "from datetime import *; from zoneinfo import ZoneInfo; from gestalt_sdk.zones import load_zone\n"
+        "for zone in (ZoneInfo('Europe/Berlin'), load_zone('Europe/Berlin')):"
+        " print(datetime(2026, 1, 1, tzinfo=zone).utcoffset())"
+    )
+    environ = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+    shown = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["0:00:00", "1:00:00"]
 
 
 def test_a_leap_day_beyond_the_horizon_is_no_slot() -> None:
@@ -125,7 +169,11 @@ def test_a_leap_day_beyond_the_horizon_is_no_slot() -> None:
 def test_an_outage_of_years_is_crossed_directly() -> None:
     # A loop over the missed minutes would take minutes itself.
     cron = parse_cron("* * * * *")
-    assert previous_slot(cron, "Europe/Berlin", datetime(2096, 1, 1, tzinfo=UTC)) == datetime(2096, 1, 1, tzinfo=UTC)
+    until = datetime(2096, 1, 1, tzinfo=UTC)
+    assert previous_slot(cron, "Europe/Berlin", until) == until
+    assert last_slots(cron, "Europe/Berlin", datetime(1996, 1, 1, tzinfo=UTC), until, 2)[-1] == until
+    days = (until - datetime(2026, 1, 1, tzinfo=UTC)) // timedelta(days=1)
+    assert count_slots(cron, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC), until) == days * 24 * 60 + 1
 
 
 fields = st.sampled_from(["*", "0", "*/7", "30", "1-50/9", "5,10,59"])
@@ -153,35 +201,54 @@ def test_slots_ascend_and_previous_is_the_inverse_of_next(expression: str, zone:
         assert next_slot(cron, zone, earlier) == later
 
 
-@settings(max_examples=200, deadline=None)
-@given(expressions, zones, moments)
-def test_next_agrees_with_trying_every_minute(expression: str, zone: str, after: datetime) -> None:
-    """Independent of the implementation: walk the minutes and apply design decision 4 to each."""
+CHANGES = sorted({(v["timezone"], moment(v["after"])) for v in OWN_VECTORS if "after" in v and v["timezone"] != "UTC"})
+"""Zones, each with a moment less than a day before something happens to its clock."""
+near_changes = st.builds(
+    lambda place, shift: (place[0], place[1] + shift),
+    st.sampled_from(CHANGES),
+    st.timedeltas(timedelta(days=-1), timedelta(days=1)),
+)
+anywhere = st.tuples(zones, moments)
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions, near_changes | anywhere)
+def test_everything_agrees_with_trying_every_minute(expression: str, place: tuple[str, datetime]) -> None:
+    zone, after = place
     cron = parse_cron(expression)
-    tz = load_zone(zone)
-    start = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    expected = next((m for m in (start + timedelta(minutes=n) for n in range(60 * 30)) if _fires(cron, tz, m)), None)
-    found = next_slot(cron, zone, after)
-    if expected is not None:
-        assert found == expected
+    until = after + timedelta(days=3)
+    expected = list(cron_oracle.slots(expression, load_zone(zone), after + timedelta(microseconds=1), until))
+    count = len(expected)
+    assert next_slots(cron, zone, after, count) == expected
+    beyond = next_slot(cron, zone, expected[-1] if expected else after)
+    assert beyond is None or beyond > until
+    assert count_slots(cron, zone, after + timedelta(microseconds=1), until) == count
+    assert last_slots(cron, zone, after + timedelta(microseconds=1), until, count + 1) == expected
+    assert previous_slot(cron, zone, until) == expected[-1] if expected else True
+
+
+@settings(max_examples=300, deadline=None)
+@given(expressions, moments)
+def test_where_no_clock_changes_another_implementation_agrees(expression: str, after: datetime) -> None:
+    other = croniter(expression, after)
+    try:
+        expected = [other.get_next(datetime) for _ in range(5)]
+    except CroniterBadDateError:
+        return  # it gives up sooner
+    found = next_slots(parse_cron(expression), "UTC", after, 5)
+    assert found == expected[: len(found)] and (len(found) == 5 or (expected[len(found)] - after).days > 5 * 365)
+
+
+grammar = st.text("0123456789*?/,-+ ABFMNJSaeghijnoprstuvy@=TZ.#", max_size=24)
+
+
+@settings(max_examples=500, deadline=None)
+@given(grammar | st.builds("{} {}".format, expressions, grammar) | st.lists(grammar, max_size=6).map(" ".join))
+def test_any_text_is_accepted_or_refused_with_a_column_inside_it(text: str) -> None:
+    try:
+        check_cron(text, date(2026, 1, 1))
+    except CronInvalid as refused:
+        assert 1 <= refused.column <= len(text) + 1
+        assert str(refused).startswith("invalid cron: ")
     else:
-        assert found is None or found >= start + timedelta(minutes=60 * 30)
-
-
-def _fires(cron: Any, tz: Any, instant: datetime) -> bool:
-    local = instant.astimezone(tz)
-    matches = cron.matches_day(local.date()) and local.hour in cron.hours and local.minute in cron.minutes
-    if cron.real_time:
-        return bool(matches and local.second == 0)
-    if matches and local.second == 0 and local.fold == 0:
-        return True
-    before = (instant - timedelta(minutes=1)).astimezone(tz)
-    skipped = (local.utcoffset() or timedelta()) - (before.utcoffset() or timedelta())
-    if skipped <= timedelta():
-        return False
-    wall = before.replace(tzinfo=None) + timedelta(minutes=1)
-    while wall < local.replace(tzinfo=None):
-        if cron.matches_day(wall.date()) and wall.hour in cron.hours and wall.minute in cron.minutes:
-            return True
-        wall += timedelta(minutes=1)
-    return False
+        assert next_slot(parse_cron(text), "UTC", datetime(2026, 1, 1, tzinfo=UTC)) is not None

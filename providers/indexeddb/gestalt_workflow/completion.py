@@ -2,7 +2,8 @@
 
 The record is written with the claim it belongs to. When the claim is gone - the run was canceled, or declared lost -
 the outcome is dropped. A store that does not answer is asked again until it does: a second attempt after one that did
-succeed finds the claim gone and changes nothing.
+succeed finds the claim gone and changes nothing. Only a store that refuses the content itself gets the outcome without
+its body.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import structlog
 from gestalt_sdk.backoff import Backoff
 from gestalt_workflow import transitions
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.errors import StorageFailed, StorageUnavailable
+from gestalt_workflow.errors import ContentRefused, StorageFailed, StorageUnavailable
 from gestalt_workflow.model import InvocationResult, Outcome, Run, RunStatus, Signal
 from gestalt_workflow.records import RUNS, SIGNALS, run_from_record, run_to_record, signal_to_record
 from gestalt_workflow.storage import Condition, Entry, Storage, at_revision
@@ -60,7 +61,7 @@ class Completions:
                 await backoff.wait()
                 continue
             except StorageFailed as error:
-                if isinstance(outcome, InvocationResult) and outcome.body:
+                if isinstance(error, ContentRefused) and isinstance(outcome, InvocationResult) and outcome.body:
                     log.error("result body refused", event_name="run.body_lost", run_id=run.id, error=str(error))
                     outcome = replace(outcome, body="")
                     continue
@@ -83,7 +84,7 @@ class Completions:
                 record = signal_to_record(replace(signal, delivered_at=now))
                 entries.append(Entry(SIGNALS, "put", record, conditions=claim))
         entries.append(Entry(RUNS, "put", run_to_record(after), conditions=_claim(run)))
-        outcomes = await self._storage.write([*entries, *transitions.key_release(after)], STEP)
+        outcomes = await self._storage.write([*entries, *transitions.releases(run, after)], STEP)
         written = outcomes[len(entries) - 1]
         if written.ok:
             return True, None

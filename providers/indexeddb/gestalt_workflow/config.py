@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from gestalt_sdk.durations import DurationInvalid, parse_duration
 from gestalt_workflow.errors import InvalidConfiguration
 
 FOREVER = "forever"
+UNLIMITED = "unlimited"
 DEDUPLICATED_FOR = timedelta(days=7)
 """Repeats are recognised for at least this long: nothing they are recognised by is removed before."""
 _LEAST_KEPT = "168h"
@@ -22,10 +24,19 @@ _KEYS = (
     "maxResultBytes",
     "maxListBytes",
     "keepRunsFor",
+    "keepRuns",
+    "keepEventsFor",
+    "keepEvents",
+    "keepSlotsFor",
+    "keepReferencesFor",
+    "keepIdleFor",
+    "maxConcurrentPerTarget",
+    "targetLimits",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
 _MOST_LIST_BYTES = 63 * _MIB
+_MOST_CONCURRENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,14 @@ class Config:
         max_result_bytes: Longer results are cut.
         max_list_bytes: Lists that are longer are refused; pages are not.
         keep_runs_for: How long a run stays after its end; None for ever.
+        keep_runs: How many runs stay, those that have not ended included; None: any number.
+        keep_events_for: How long an event stays after it was published first; None for ever.
+        keep_events: How many events stay; None: any number.
+        keep_slots_for: How long a range of slots that did not fire stays after its last slot; None for ever.
+        keep_references_for: How long an execution reference that nothing names stays after its end; None for ever.
+        keep_idle_for: How long a schedule or trigger stays of which nothing can come; None for ever.
+        max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
+        target_limits: The same by name, see ``limits``; 0 lifts ``max_concurrent_per_target``.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -50,6 +69,14 @@ class Config:
     max_result_bytes: int = _MIB
     max_list_bytes: int = _MOST_LIST_BYTES
     keep_runs_for: timedelta | None = timedelta(days=90)
+    keep_runs: int | None = None
+    keep_events_for: timedelta | None = timedelta(days=7)
+    keep_events: int | None = 100_000
+    keep_slots_for: timedelta | None = timedelta(days=90)
+    keep_references_for: timedelta | None = timedelta(days=90)
+    keep_idle_for: timedelta | None = None
+    max_concurrent_per_target: int | None = None
+    target_limits: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -67,13 +94,41 @@ def read_config(values: dict[str, Any]) -> Config:
     workers = _count(values, "workerCount", default.worker_count, problems)
     result_bytes = _count(values, "maxResultBytes", default.max_result_bytes, problems, most=_MOST_RESULT_BYTES)
     list_bytes = _count(values, "maxListBytes", default.max_list_bytes, problems, most=_MOST_LIST_BYTES)
-    keep = _keeping(values, "keepRunsFor", default.keep_runs_for, problems)
+    week = (DEDUPLICATED_FOR, _LEAST_KEPT)
+    keep = _keeping(
+        values, "keepRunsFor", default.keep_runs_for, problems, week, ": repeats are recognised by the runs kept"
+    )
+    runs = _keeping_count(values, "keepRuns", default.keep_runs, problems)
+    events_for = _keeping(values, "keepEventsFor", default.keep_events_for, problems)
+    events = _keeping_count(values, "keepEvents", default.keep_events, problems)
+    slots = _keeping(values, "keepSlotsFor", default.keep_slots_for, problems)
+    references = _keeping(values, "keepReferencesFor", default.keep_references_for, problems, week)
+    idle = _keeping(values, "keepIdleFor", default.keep_idle_for, problems, week)
+    concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
+    limits = _limits(values, "targetLimits", problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
         renew = ttl / 3
     unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
-    return Config(poll, workers, ttl, renew, result_bytes, list_bytes, keep, tuple(unknown))
+    return Config(
+        poll,
+        workers,
+        ttl,
+        renew,
+        result_bytes,
+        list_bytes,
+        keep,
+        keep_runs=runs,
+        keep_events_for=events_for,
+        keep_events=events,
+        keep_slots_for=slots,
+        keep_references_for=references,
+        keep_idle_for=idle,
+        max_concurrent_per_target=concurrent,
+        target_limits=limits,
+        warnings=tuple(unknown),
+    )
 
 
 def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
@@ -88,20 +143,55 @@ def _duration(values: dict[str, Any], key: str, default: timedelta, problems: li
     return duration if duration > timedelta() else default
 
 
-def _keeping(values: dict[str, Any], key: str, default: timedelta | None, problems: list[str]) -> timedelta | None:
+def _keeping(
+    values: dict[str, Any],
+    key: str,
+    default: timedelta | None,
+    problems: list[str],
+    least: tuple[timedelta, str] = (timedelta(minutes=1), "1m"),
+    reason: str = "",
+) -> timedelta | None:
+    """How long something stays, None for ever; ``least``: the shortest time that is accepted, and how it is written."""
     value = values.get(key)
-    if value is None or default is None:
+    if value is None:
         return default
     if isinstance(value, str) and value.strip() == FOREVER:
         return None
+    shortest, shown = least
     try:
         duration = parse_duration(value.strip() if isinstance(value, str) else "")
     except DurationInvalid:
-        problems.append(f"{key} is {value!r}; expected a duration such as 720h, at least {_LEAST_KEPT}, or {FOREVER}")
+        problems.append(f"{key} is {value!r}; expected a duration such as 720h, at least {shown}, or {FOREVER}")
         return default
-    if timedelta() < duration < DEDUPLICATED_FOR:
-        problems.append(f"{key} is {value!r}; expected at least {_LEAST_KEPT}: repeats are recognised by the runs kept")
+    if timedelta() < duration < shortest:
+        problems.append(f"{key} is {value!r}; expected at least {shown}{reason}")
     return duration if duration > timedelta() else default
+
+
+def _keeping_count(values: dict[str, Any], key: str, default: int | None, problems: list[str]) -> int | None:
+    """How many of something stay, None for any number."""
+    value = values.get(key)
+    if isinstance(value, str) and value.strip() == UNLIMITED:
+        return None
+    if isinstance(value, str):
+        problems.append(f"{key} is {value!r}; expected a whole number such as 100000, or {UNLIMITED}")
+        return default
+    return _count(values, key, 0, problems) or default
+
+
+def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, int]:
+    value = values.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problems.append(f"{key} is {value!r}; expected a mapping such as {{slack: 2, slack.chat.postMessage: 1}}")
+        return {}
+    limits: dict[str, int] = {}
+    for name, runs in value.items():
+        if not name.strip():
+            problems.append(f"{key} is {value!r}; expected names such as slack, slack.send or agent:writer")
+        limits[name.strip()] = _count({f"{key}.{name}": runs}, f"{key}.{name}", 0, problems, most=_MOST_CONCURRENT)
+    return limits
 
 
 def _count(values: dict[str, Any], key: str, default: int, problems: list[str], *, most: int | None = None) -> int:

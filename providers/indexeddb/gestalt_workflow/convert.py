@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from google.protobuf.message import DecodeError
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.values import from_timestamp, to_timestamp
-from gestalt_workflow.errors import InvalidRequest
+from gestalt_workflow.errors import InvalidRequest, Undecodable
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import (
     NOBODY,
@@ -34,6 +38,23 @@ def actor_from_proto(message: pb.WorkflowActor) -> Actor:
     return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def readable(convert: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Encoded contents of a record that are no message become ``Undecodable`` that names the object."""
+
+    @wraps(convert)
+    def checked(item: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return convert(item, *args, **kwargs)
+        except DecodeError as error:
+            raise Undecodable(f"record {item.id!r}: {error}", item.id) from error
+
+    return checked
+
+
 def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
     """None for nobody: an empty actor is left unset (contract.md 4.1.1)."""
     if actor == NOBODY:
@@ -51,8 +72,11 @@ def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
 
 
 def operation_of(target: Target) -> str:
-    """Operation of a plugin target, blank for an agent."""
-    return "" if target.is_agent else target_to_proto(target.data).plugin.operation
+    """Operation of a plugin target, blank for an agent, or when the target cannot be read."""
+    try:
+        return "" if target.is_agent else target_to_proto(target.data).plugin.operation
+    except DecodeError:
+        return ""
 
 
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
@@ -81,6 +105,16 @@ def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datet
     return Event(event.id, event.source, event.type, event.subject, event.SerializeToString(deterministic=True))
 
 
+def same_event(first: bytes, second: bytes) -> bool:
+    """Whether two encoded events are one but for their time, which is filled in where a publisher gives none."""
+    if first == second:
+        return True
+    messages = [pb.WorkflowEvent.FromString(data) for data in (first, second)]
+    for message in messages:
+        message.ClearField("time")
+    return messages[0] == messages[1]
+
+
 def manual_trigger() -> RunTrigger:
     return _MANUAL
 
@@ -102,6 +136,7 @@ def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
 _MANUAL = RunTrigger(TriggerKind.MANUAL, pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger()).SerializeToString())
 
 
+@readable
 def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
     return pb.BoundWorkflowSchedule(
         id=schedule.id,
@@ -126,6 +161,7 @@ def moved_from_proto(
     return from_timestamp(request.created_at) if request.HasField("created_at") else None
 
 
+@readable
 def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
     match = trigger.match
     return pb.BoundWorkflowEventTrigger(
@@ -142,6 +178,7 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
     )
 
 
+@readable
 def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
     return pb.BoundWorkflowRun(
         id=run.id,
@@ -162,6 +199,7 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
         not_before=to_timestamp(run.not_before) if run.not_before else None,
         waits_for_run_id=run.blocked_by,
         result_truncated=run.result_truncated,
+        waits_for_limit=run.lane,
     )
 
 
@@ -198,6 +236,7 @@ def signal_subject(signal: Signal) -> str:
     return pb.WorkflowSignal.FromString(signal.data).created_by.subject_id.strip()
 
 
+@readable
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
     return pb.WorkflowSignal.FromString(signal.data)
 
@@ -246,6 +285,7 @@ def named_reference(reference: Reference, own_name: str) -> Reference:
 _REFERENCE_TIMES = ("created_at", "revoked_at", "retired_at")
 
 
+@readable
 def reference_to_proto(reference: Reference) -> pb.WorkflowExecutionReference:
     message = pb.WorkflowExecutionReference.FromString(reference.data)
     message.created_at.CopyFrom(to_timestamp(reference.created_at))
@@ -256,6 +296,7 @@ def reference_to_proto(reference: Reference) -> pb.WorkflowExecutionReference:
     return message
 
 
+@readable
 def invocation_to_proto(
     run: Run, signals: Sequence[Signal], reference: Reference | None
 ) -> pb.InvokeWorkflowOperationRequest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -22,8 +22,9 @@ from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config
 from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
 from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.model import Reference, Run, RunStatus, Signal
-from gestalt_workflow.queue import RunQueue
+from gestalt_workflow.lanes import Lanes, Taken
+from gestalt_workflow.model import InvocationFailed, Reference, Run, RunStatus, Signal
+from gestalt_workflow.permits import permit_conditions, permit_entries
 from gestalt_workflow.records import (
     REFERENCES,
     RUNS,
@@ -34,7 +35,7 @@ from gestalt_workflow.records import (
 )
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
-from gestalt_workflow.storage import Condition, Entry, Outcome, Storage, at_revision
+from gestalt_workflow.storage import Condition, Entry, Outcome, Record, Storage, at_revision
 
 SIGNALS_PER_BATCH = 25
 
@@ -58,7 +59,7 @@ class Dispatcher:
     def __init__(
         self,
         storage: Storage,
-        queue: RunQueue,
+        lanes: Lanes,
         references: References,
         recovery: Recovery,
         completions: Completions,
@@ -68,7 +69,7 @@ class Dispatcher:
         clock: Clock,
     ) -> None:
         self._storage = storage
-        self._queue = queue
+        self._lanes = lanes
         self._references = references
         self._recovery = recovery
         self._completions = completions
@@ -78,7 +79,7 @@ class Dispatcher:
         self._clock = clock
         self._wake = asyncio.Event()
         self._executions: dict[str, Execution] = {}
-        self._claiming: set[str] = set()
+        self._claiming: dict[str, Run] = {}
         self._free = config.worker_count
         self._idle = asyncio.Event()
         self._idle.set()
@@ -88,16 +89,25 @@ class Dispatcher:
         self.withdrawn: Callable[[str], None] = lambda run_id: None
         """Called with the id of each run that was ended by somebody else than its invocation."""
         self.settle_soon = asyncio.Event()
-        """Set when a claim's answer was lost: a sweep should look for it."""
+        """Set when the answer of a write was lost, a claim's above all: somebody should look for what it left."""
 
     # What others tell it
 
     def offer(self, run: Run) -> None:
-        self._queue.offer(run)
+        """A run that was committed as pending."""
+        known = self._executions[run.id].run if run.id in self._executions else self._claiming.get(run.id)
+        if known is not None and run.revision <= known.revision:
+            return  # read from the store and taken up before whoever committed it had its answer
+        self._requeue(run)
+
+    def _requeue(self, run: Run) -> None:
+        self._lanes.offer(run)
         self._wake.set()
 
     def withdraw(self, run_id: str) -> None:
-        self._queue.forget(run_id)
+        self._lanes.forget(run_id)
+        if self._lanes.freed(run_id):
+            self._wake.set()
         execution = self._executions.get(run_id)
         if execution is not None and execution.invoking and execution.task is not None:
             execution.task.cancel()
@@ -109,7 +119,7 @@ class Dispatcher:
 
     def busy(self) -> set[str]:
         """Runs that this process is claiming, invoking or recording."""
-        return self._claiming | self._executions.keys() | self._crashed.keys()
+        return self._claiming.keys() | self._executions.keys() | self._crashed.keys()
 
     async def settle_crashed(self) -> None:
         """Fail the runs whose execution met a bug: whether they were invoked is not known."""
@@ -132,69 +142,107 @@ class Dispatcher:
                 backoff.reset()
             except StorageFailed as error:
                 log.warning("claiming failed", event_name="dispatch.failed", error=str(error))
-                self._queue.suspect()
+                self._lanes.suspect()
                 self._wake.set()
                 await backoff.wait()
 
         self._stopped.set()
 
     async def _claim_some(self) -> bool:
-        """Claim and start up to as many runs as there are slots; False when nothing waits."""
-        runs = await self._queue.take(self._free, self.busy)
-        if not runs:
+        """Claim and start up to as many runs as there are slots; False when nothing waits that may be claimed."""
+        taken = await self._lanes.take(self._free, self.busy)
+        if not taken:
             return False
-        self._claiming.update(run.id for run in runs)
+        claiming = taken.touched()
+        self._claiming.update(claiming)
         try:
-            await self._claim(runs)
+            await self._claim(taken)
         finally:
-            self._claiming.difference_update(run.id for run in runs)
+            for run_id in claiming:
+                del self._claiming[run_id]
         return True
 
-    async def _claim(self, runs: Sequence[Run]) -> None:
-        await self._references.load(run.execution_ref for run in runs)
+    async def _claim(self, taken: Taken) -> None:
+        await self._references.load(run.execution_ref for run, _ in taken.runs)
         now = self._clock()
         lease = now + self._config.claim_ttl
         executions: list[Execution] = []
         entries: list[Entry] = []
-        for run in runs:
-            signals = await self._batch(run) if run.waiting else []
-            claimed = transitions.claimed(run, self._owner, now, lease, tuple(signal.id for signal in signals))
+        left_out: list[Entry] = []
+        for run, permits in taken.runs:
+            signals, waiting, unreadable = await self._batch(run) if run.waiting else ([], 0, [])
+            batch = tuple(signal.id for signal in signals)
+            claimed = transitions.claimed(replace(run, waiting=waiting), self._owner, now, lease, batch, permits)
+            left_out += _left_out(claimed, unreadable)
             reference = self._references.sendable(run.execution_ref)
             conditions = [at_revision(run.revision), Condition.equals("status", int(RunStatus.PENDING))]
+            conditions += permit_conditions(permits)
             if reference is not None:
                 conditions.append(at_revision(reference.revision, store=REFERENCES, id=reference.id))
             executions.append(Execution(claimed, signals, reference))
             entries.append(Entry(RUNS, "put", run_to_record(claimed), conditions=conditions))
+        entries += self._lanes.move_entries(taken)
+        entries += left_out
+        checked: dict[str, int] = {}
+        for execution in executions:
+            entries += permit_entries(execution.run)
+            reference = execution.reference
+            if execution.run.permits and reference is not None:  # tells which of the two a refusal was for
+                checked[execution.run.id] = len(entries)
+                unchanged = [at_revision(reference.revision)]
+                entries.append(Entry(REFERENCES, "check", id=reference.id, conditions=unchanged))
         try:
             outcomes = await self._storage.write(entries, "claim runs")
         except StorageUnavailable:
             self.settle_soon.set()
             raise
-        for run, execution, outcome in zip(runs, executions, outcomes, strict=True):
+        for (run, _), execution, outcome in zip(taken.runs, executions, outcomes, strict=False):
             if outcome.ok:
                 self._start(execution)
             else:
-                self._refused(run, execution, outcome)
+                place = checked.get(run.id)
+                self._refused(run, execution, outcome, place is None or not outcomes[place].ok)
+        for moved, outcome in zip(taken.aside, outcomes[len(executions) :], strict=False):
+            if outcome.ok:
+                self._requeue(moved)
+            else:
+                self._offer_current(outcome)
 
-    def _refused(self, run: Run, execution: Execution, outcome: Outcome) -> None:
-        """Somebody changed the run, or revoked its reference: try again with what is true now."""
-        if outcome.current is None:  # the condition that failed was not the run's own
-            if execution.reference is not None:
-                self._references.forget(execution.reference.id)
-                self.offer(run)
+    def _refused(self, run: Run, execution: Execution, outcome: Outcome, reference_outdated: bool) -> None:
+        """Somebody changed the run, revoked its reference or took its permits: try again with what is true now."""
+        permits, reference = execution.run.permits, execution.reference
+        self._lanes.refused(run, permits)
+        if outcome.current is not None or not (permits or reference):
+            self._offer_current(outcome)
+            return
+        # The condition that failed was not the run's own.
+        if reference is not None and reference_outdated:
+            self._references.forget(reference.id)
+        self._requeue(run)
+
+    def _offer_current(self, outcome: Outcome) -> None:
+        if outcome.current is None:
             return
         try:
             current = run_from_record(outcome.current)
         except Undecodable:
             return
         if current.status is RunStatus.PENDING:
-            self.offer(current)
+            self._requeue(current)
 
-    async def _batch(self, run: Run) -> list[Signal]:
-        """The next signals of a keyed run, in sequence order; true as long as the run's revision stays."""
+    async def _batch(self, run: Run) -> tuple[list[Signal], int, list[Record]]:
+        """The next signals of a keyed run, in sequence order; how many wait, and those that cannot be read.
+
+        True as long as the run's revision stays. A signal that cannot be read, or is gone, must not count as one that
+        waits: the run would be invoked again and again for it.
+        """
         step = "read signals"
         page = await self._storage.page(SIGNALS, "waiting", [run.id], step, limit=SIGNALS_PER_BATCH)
-        return [signal for _, signal in self._storage.decoded(SIGNALS, page.records, signal_from_record)]
+        read = list(self._storage.decoded(SIGNALS, page.records, signal_from_record))
+        readable = {str(record["id"]) for record, _ in read}
+        unreadable = [record for record in page.records if str(record["id"]) not in readable]
+        waiting = run.waiting - len(unreadable) if page.next_token else len(read)
+        return [signal for _, signal in read], waiting, unreadable
 
     # Invoking
 
@@ -218,22 +266,26 @@ class Dispatcher:
             reference = None  # revoked since the claim: the host is to see that for itself
         try:
             outcome = await within_timeout(run, self._host.invoke(run, execution.signals, reference))
+        except Undecodable as error:
+            outcome = InvocationFailed(f"not invoked: {error}", "INVALID_ARGUMENT")
         finally:
             self._release(execution)
         after = await self._completions.record(run, execution.signals, outcome)
         if after is not None and after.status is RunStatus.PENDING:
-            self._queue.offer(after)
+            self._lanes.offer(after)
 
     def _release(self, execution: Execution) -> None:
         """The invocation is over, or never began: its slot is free."""
         if execution.invoking:
             execution.invoking = False
             self._free += 1
+            self._lanes.freed(execution.run.id)  # the outcome is written before the claim of who comes next
             self._wake.set()
 
     def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
         self._release(execution)
         del self._executions[execution.run.id]
+        self._lanes.freed(execution.run.id)
         if not self._executions:
             self._idle.set()
         self._wake.set()
@@ -291,3 +343,13 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         # They count as busy until they are settled: a sweep would take them for claims that were never invoked.
         self._crashed.update((execution.run.id, execution.run) for execution in left)
+
+
+def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Entry]:
+    """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
+    conditions = [
+        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
+    ]
+    kept = [{name: value for name, value in record.items() if name != "waiting"} for record in unreadable]
+    return [Entry(SIGNALS, "put", record, conditions=conditions) for record in kept]

@@ -16,18 +16,21 @@ from gestalt_workflow.completion import Completions
 from gestalt_workflow.config import Config
 from gestalt_workflow.dispatcher import Dispatcher
 from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.events import Events
 from gestalt_workflow.format import prepare_database
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.identity import new_owner
+from gestalt_workflow.lanes import Lanes
 from gestalt_workflow.ledger import Ledger
+from gestalt_workflow.limits import Limits
 from gestalt_workflow.lists import Lists
 from gestalt_workflow.model import Run
+from gestalt_workflow.permits import Permits
 from gestalt_workflow.queries import Queries
-from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import FORMAT
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.references import References
-from gestalt_workflow.retention import Retention
+from gestalt_workflow.retention import configured_retention
 from gestalt_workflow.runs import Runs
 from gestalt_workflow.scheduler import Scheduler
 from gestalt_workflow.schedules import Schedules
@@ -67,10 +70,11 @@ class Engine:
         self._started = False
         self.references = References(self.storage)
         self.recovery = Recovery(self.storage, self.owner, clock)
-        self.queue = RunQueue(self.storage)
+        limits = Limits(config.target_limits, config.max_concurrent_per_target)
+        self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.owner))
         self.dispatcher = Dispatcher(
             self.storage,
-            self.queue,
+            self.lanes,
             self.references,
             self.recovery,
             Completions(self.storage, clock, config.max_result_bytes, self._recorded),
@@ -80,21 +84,23 @@ class Engine:
             clock,
         )
         self.room = WaitingRoom(self.storage, clock, self.dispatcher.offer)
-        self.ledger = Ledger(self.storage, clock)
+        self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
         self.dispatcher.withdrawn = self.room.ended
+        self.storage.unanswered = self.dispatcher.settle_soon.set
         self.recovery.withdrawn = self.dispatcher.withdraw
         self.recovery.unclaimed = self._waits
         self.scheduler = Scheduler(self.storage, clock, self._waits, self.dispatcher.withdraw)
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
-        self.runs = Runs(self.storage, self.triggers, self.recovery, self.dispatcher, clock)
+        self.runs = Runs(self.storage, self.recovery, self.dispatcher, clock)
+        self.events = Events(self.storage, self.triggers, self.dispatcher, clock)
         self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
-        self.retention = Retention(self.storage, clock, config.keep_runs_for)
+        self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock, config)
         self._watcher = Watcher(
             self.storage,
-            self.queue,
+            self.lanes,
             self.dispatcher,
             self.scheduler,
             self.recovery,

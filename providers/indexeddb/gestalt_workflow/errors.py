@@ -64,8 +64,16 @@ class StorageUnavailable(StorageFailed):
     """The store did not answer. Whether a write took effect is not known."""
 
 
+class ContentRefused(StorageFailed):
+    """The store will never take what was to be written, or give what was asked for."""
+
+
 class Undecodable(StorageFailed):
     """A stored record is not what this provider writes."""
+
+    def __init__(self, text: str, record_id: str = "") -> None:
+        super().__init__(text)
+        self.record_id = record_id
 
 
 class AnswerTooLarge(WorkflowError):

@@ -19,6 +19,7 @@ FAULTS: FaultTable = {
     errors.StateConflict: Fault("STATE_CONFLICT", StatusCode.FAILED_PRECONDITION, 412),
     errors.TooMuchContention: Fault("TOO_MUCH_CONTENTION", StatusCode.ABORTED, 409),
     errors.StorageFailed: Fault("STORE_FAILED", StatusCode.INTERNAL, 500),
+    errors.ContentRefused: Fault("STORE_REFUSED", StatusCode.INTERNAL, 500),
     errors.StorageUnavailable: Fault("STORE_UNAVAILABLE", StatusCode.UNAVAILABLE, 503),
     errors.AnswerTooLarge: Fault("ANSWER_TOO_LARGE", StatusCode.RESOURCE_EXHAUSTED, 500),
     errors.FormatTooNew: Fault("FORMAT_TOO_NEW", StatusCode.FAILED_PRECONDITION, 412),

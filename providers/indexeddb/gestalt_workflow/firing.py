@@ -101,8 +101,9 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         for run in decision.canceled
     ]
     entries += [Entry(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
+    freed = [entry for run in decision.canceled for entry in transitions.releases(recent[run.id], run)]
     firing = Firing(
-        schedule, with_due_time(following), decision.runs, decision.canceled, [*entries, *noted], bool(relied)
+        schedule, with_due_time(following), decision.runs, decision.canceled, [*entries, *freed, *noted], bool(relied)
     )
     return _written(firing, relied)
 

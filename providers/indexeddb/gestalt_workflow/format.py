@@ -10,7 +10,7 @@ from gestalt_workflow.errors import FormatTooNew, StorageFailed
 from gestalt_workflow.records import FORMAT, SCHEMAS
 from gestalt_workflow.storage import Entry, Storage, absent
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of stores, indexes or records that an older provider would misread."""
 
 
@@ -19,7 +19,7 @@ async def _more_stores(storage: Storage) -> None:
     await storage.create_stores(SCHEMAS.items(), "create object stores")
 
 
-MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {1: _more_stores}
+MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {1: _more_stores, 2: _more_stores}
 """From a version to the next one. A step must be safe to repeat: it may be cut off half-way."""
 
 _ROW = "format"

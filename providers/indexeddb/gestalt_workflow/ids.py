@@ -34,6 +34,15 @@ def event_run(trigger_id: str, source: str, event_id: str) -> str:
     return "event:" + _digest(trigger_id, source, event_id)[:32]
 
 
+def replayed_run(trigger_id: str, source: str, event_id: str, replay_id: str) -> str:
+    """Run that a forced replay makes beside the one of the publish."""
+    return "replay:" + _digest(trigger_id, source, event_id, replay_id)[:32]
+
+
+def kept_event(source: str, event_id: str) -> str:
+    return "published:" + _digest(source, event_id)[:32]
+
+
 def key_row(owner: str, subject: str, workflow_key: str) -> str:
     """Row that says which run holds a workflow key."""
     return "workflow_key:" + _digest(*_scope(owner, subject, workflow_key))

@@ -3,7 +3,7 @@
 A slot that fired is its run. The others are kept as ranges, written in the commit that moves the schedule on; as long
 as nothing fires in between, the same outcome extends the range, so a month's outage or a week of overlaps is one
 record. Ranges are numbered: the newest removes the one ``RANGES_KEPT`` before it without looking for it. ``trim``
-removes what is older than ``KEPT_FOR``.
+removes what is older than is configured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from gestalt_workflow.records import (
 from gestalt_workflow.slots import count_slots, next_slot, previous_slot
 from gestalt_workflow.storage import Condition, Entry, KeyRange, Storage
 
-KEPT_FOR = timedelta(days=90)
 RANGES_KEPT = 10_000
 TRIMMED_AT_ONCE = 500
 _MERGED = frozenset({SlotState.OVERLAP, SlotState.PAUSED, SlotState.CATCH_UP, SlotState.NEVER_LOADED})
@@ -114,9 +113,11 @@ class Entries:
 class Ledger:
     """Reading the ledger, and removing what is too old."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, keep_for: timedelta | None) -> None:
+        """``keep_for``: how long a range stays after its last slot; None for ever."""
         self._storage = storage
         self._clock = clock
+        self._keep_for = keep_for
 
     async def entries(
         self,
@@ -164,12 +165,17 @@ class Ledger:
 
     async def trim(self) -> int:
         """Remove ranges that are too old, some hundred at most; how many."""
+        if self._keep_for is None:
+            return 0
         step = "trim slot ledger"
-        until = self._clock() - KEPT_FOR
+        until = self._clock() - self._keep_for
         page = await self._storage.page(
             SLOTS, "last", [], step, range=KeyRange(upper=until), limit=TRIMMED_AT_ONCE, keys_only=True
         )
-        old = [Entry(SLOTS, "delete", id=entry.primary_key) for entry in page.entries]
+        old = [  # one that has grown meanwhile ends later now
+            Entry(SLOTS, "delete", id=entry.primary_key, conditions=[Condition.equals("last", entry.key[0])])
+            for entry in page.entries
+        ]
         if old:
             await self._storage.write(old, step)
         return len(old)

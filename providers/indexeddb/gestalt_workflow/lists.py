@@ -79,8 +79,8 @@ class Lists:
         while True:
             first = not token
             page = await self._storage.page(listing.store, listing.index, values, step, token=token)
-            for _, item in self._storage.decoded(listing.store, page.records, listing.decode):
-                message = to_message(item)
+            items = (item for _, item in self._storage.decoded(listing.store, page.records, listing.decode))
+            for message in self._storage.shown(listing.store, items, to_message):
                 size += message.ByteSize() + FRAME_BYTES
                 if size > self._limit_bytes:
                     raise self._too_large(listing)

@@ -201,7 +201,10 @@ class Run:
         key_row: Id of the row that reserves ``workflow_key``; blank for an unkeyed run.
         next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
         batch: Signals handed to the invocation under way.
+        lane: It was set aside behind this limit of its target, and waits there; blank while it waits in the queue.
+        permits: Places within the limits of its target that it holds while it runs.
         stale: It failed because its process ended; its signals' idempotency keys are free again.
+        denied: It failed because the host would not invoke it: its owner may not, or its reference was revoked.
         result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
         story: What happened to it; see ``timeline``.
     """
@@ -229,12 +232,15 @@ class Run:
     waiting: int = 0
     batch: tuple[str, ...] = ()
     stale: bool = False
+    denied: bool = False
     policy: RunPolicy = PLAIN_RUN
     attempt: int = 0
     not_before: datetime | None = None
     blocked_by: str = ""
     result_truncated: int = 0
     story: str = ""
+    lane: str = ""
+    permits: tuple[str, ...] = ()
 
     @property
     def keyed(self) -> bool:

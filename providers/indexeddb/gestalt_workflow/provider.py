@@ -13,6 +13,7 @@ from gestalt_sdk.provider import Provider, ProviderKind
 from gestalt_workflow.config import read_config
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import NotConfigured
+from gestalt_workflow.event_service import add_event_service
 from gestalt_workflow.host import WorkflowHost
 from gestalt_workflow.query_service import add_query_service
 from gestalt_workflow.service import add_workflow_service
@@ -35,6 +36,8 @@ class IndexedDBWorkflowProvider(Provider):
         "workflow.slots",
         "workflow.queries",
         "workflow.timeline",
+        "workflow.events",
+        "workflow.limits",
     )
 
     def __init__(self) -> None:
@@ -53,6 +56,7 @@ class IndexedDBWorkflowProvider(Provider):
             add_workflow_service(server, lambda: self.engine),
             add_slots_service(server, lambda: self.engine),
             add_query_service(server, lambda: self.engine),
+            add_event_service(server, lambda: self.engine),
         ]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Runs and objects by page: which index serves a filter, what is left to test on each record, and how a page continues.
+"""Runs, events and objects by page: which index serves a filter, what is left to test, and how a page continues.
 
 Every combination of filters is served by one index that ends in the creation time (``slot`` for a schedule), read from
 its newest end. What the index does not answer is tested record by record, at most ``EXAMINED`` in one call; the page
@@ -20,8 +20,10 @@ from typing import Any, Generic, Literal, TypeVar
 from gestalt_workflow import timeline
 from gestalt_workflow.convert import operation_of
 from gestalt_workflow.errors import InvalidRequest
+from gestalt_workflow.kept_events import KeptEvent, event_from_record
 from gestalt_workflow.model import EventTrigger, Reference, Run, RunStatus, Schedule
 from gestalt_workflow.records import (
+    EVENTS,
     REFERENCES,
     RUNS,
     SCHEDULES,
@@ -85,6 +87,30 @@ class ObjectFilter:
 
     subject_id: str = ""
     id_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """See ``EventFilter`` of events.proto; blank and None leave everything in."""
+
+    type: str = ""
+    source: str = ""
+    subject: str = ""
+    publisher_id: str = ""
+    published_from: datetime | None = None
+    published_before: datetime | None = None
+
+    @property
+    def by_index(self) -> bool:
+        """Whether the index alone decides."""
+        return not (self.source or self.subject or self.publisher_id)
+
+    def meets(self, kept: KeptEvent) -> bool:
+        return (
+            self.source in ("", kept.event.source)
+            and self.subject in ("", kept.event.subject)
+            and self.publisher_id in ("", kept.published_by.subject_id.strip())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +186,12 @@ class Queries:
                 token = b""
             if not token or examined >= COUNTED:
                 return Counts({status: seen[status] for status in statuses}, incomplete=bool(token))
+
+    async def events(self, wanted: EventFilter, page_size: int, page_token: str) -> Found[KeptEvent]:
+        """Those published last first."""
+        return await self._page(
+            _event_plan(wanted), event_from_record, wanted.meets, page_size, page_token, repr(wanted), "list events"
+        )
 
     async def schedules(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[Schedule]:
         return await self._objects(SCHEDULES, schedule_from_record, wanted, page_size, page_token)
@@ -288,15 +320,26 @@ def _run_plan(wanted: RunFilter) -> _Plan:
 
 def _indexed(index: str, value: Any, wanted: RunFilter, *, exact: bool = False) -> _Plan:
     """One of the indexes [value, created_us]."""
-    start, end = wanted.created_from, wanted.created_before
-    key_range = None
-    if start is not None or end is not None:
-        key_range = KeyRange(
-            lower=[value, timeline.micros(start)] if start is not None else None,
-            upper=[value, timeline.micros(end)] if end is not None else None,
-            upper_open=True,
-        )
+    key_range = _time_range([value], wanted.created_from, wanted.created_before)
     return _Plan(RUNS, index, (value,), _created, key_range, exact=exact)
+
+
+def _event_plan(wanted: EventFilter) -> _Plan:
+    values = [wanted.type] if wanted.type else []
+    key_range = _time_range(values, wanted.published_from, wanted.published_before)
+    index = "type" if wanted.type else "created"
+    return _Plan(EVENTS, index, tuple(values), _created, key_range, exact=wanted.by_index)
+
+
+def _time_range(values: list[Any], start: datetime | None, end: datetime | None) -> KeyRange | None:
+    """Bounds of an index that ends in ``created_us``."""
+    if start is None and end is None:
+        return None
+    return KeyRange(
+        lower=[*values, timeline.micros(start)] if start is not None else None,
+        upper=[*values, timeline.micros(end)] if end is not None else None,
+        upper_open=True,
+    )
 
 
 def _behind(plan: _Plan, record: Record, position: _Position) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -20,8 +20,11 @@ from gestalt_workflow.errors import InvalidRequest
 from gestalt_workflow.faults import FAULTS
 from gestalt_workflow.model import Run, RunStatus
 from gestalt_workflow.queries import ObjectFilter, RunFilter
+from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
 
 SERVICE = "gestalt.extension.v1.WorkflowQueries"
+T = TypeVar("T")
+M = TypeVar("M")
 
 
 def add_query_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
@@ -36,12 +39,15 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
 
+    def _shown(self, store: str, items: Iterable[T], show: Callable[[T], M]) -> Iterator[M]:
+        return self._engine().storage.shown(store, items, show)
+
     async def QueryRuns(self, request: pb.QueryRunsRequest, context: ServerContext) -> pb.QueryRunsResponse:
         async with reporting_faults(context, FAULTS):
             wanted = _filter(request.filter)
             found = await self._engine().queries.runs(wanted, request.page_size, request.page_token)
             to_proto = _summary if request.summary else convert.run_to_proto
-            return pb.QueryRunsResponse(runs=map(to_proto, found.items), next_page_token=found.next_token)
+            return pb.QueryRunsResponse(runs=self._shown(RUNS, found.items, to_proto), next_page_token=found.next_token)
 
     async def CountRuns(self, request: pb.CountRunsRequest, context: ServerContext) -> pb.CountRunsResponse:
         async with reporting_faults(context, FAULTS):
@@ -66,7 +72,7 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
     ) -> pb.QuerySchedulesResponse:
         async with reporting_faults(context, FAULTS):
             found = await self._engine().queries.schedules(*_page(request))
-            schedules = map(convert.schedule_to_proto, found.items)
+            schedules = self._shown(SCHEDULES, found.items, convert.schedule_to_proto)
             return pb.QuerySchedulesResponse(schedules=schedules, next_page_token=found.next_token)
 
     async def QueryEventTriggers(
@@ -74,7 +80,7 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
     ) -> pb.QueryEventTriggersResponse:
         async with reporting_faults(context, FAULTS):
             found = await self._engine().queries.triggers(*_page(request))
-            triggers = map(convert.trigger_to_proto, found.items)
+            triggers = self._shown(TRIGGERS, found.items, convert.trigger_to_proto)
             return pb.QueryEventTriggersResponse(triggers=triggers, next_page_token=found.next_token)
 
     async def QueryExecutionReferences(
@@ -82,7 +88,7 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
     ) -> pb.QueryExecutionReferencesResponse:
         async with reporting_faults(context, FAULTS):
             found = await self._engine().queries.references(*_page(request))
-            references = map(convert.reference_to_proto, found.items)
+            references = self._shown(REFERENCES, found.items, convert.reference_to_proto)
             return pb.QueryExecutionReferencesResponse(references=references, next_page_token=found.next_token)
 
 

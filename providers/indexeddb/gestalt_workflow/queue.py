@@ -1,4 +1,4 @@
-"""The runs that wait, as far as this process knows them: the front of the stored queue, in its order.
+"""The runs that wait, as far as this process knows them: the front of the stored queue, or of a lane, in its order.
 
 The store's ``hot`` index is the queue. What this process commits it also keeps here, so a run that is created and
 dispatched by the same process is never read back. When more waits than the window holds, the rest is read a page at a
@@ -23,11 +23,17 @@ Key = tuple[datetime, str]
 
 
 class RunQueue:
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, queue: str = READY, *, unread: bool = True) -> None:
+        """
+        Args:
+            queue: Which part of the ``hot`` index.
+            unread: Runs may wait there that nobody has offered.
+        """
         self._storage = storage
+        self._queue = queue
         self._order: list[Key] = []
         self._runs: dict[str, Run] = {}
-        self._more = True
+        self._more = unread
         self._edge: Key | None = None
         """Behind this key the store knows of runs that the window does not; None: the window knows nothing."""
         self._offered: list[Run] | None = None
@@ -40,6 +46,20 @@ class RunQueue:
     def may_have_more(self) -> bool:
         """Whether a run may wait that the window does not hold."""
         return self._more
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a run may wait."""
+        return self._more or bool(self._order)
+
+    @property
+    def head(self) -> Key:
+        """Rank and id of the first run; there must be one."""
+        return self._order[0]
+
+    @property
+    def first(self) -> Run:
+        return self._runs[self._order[0][1]]
 
     def offer(self, run: Run) -> None:
         """A run that was just committed as pending; replaces an older record of it."""
@@ -70,15 +90,17 @@ class RunQueue:
         self._order.clear()
         self._runs.clear()
 
-    async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> list[Run]:
-        """Up to ``limit`` runs from the front, read from the store when the window does not hold that many.
+    def pop(self) -> Run:
+        """Take the first run; there must be one."""
+        return self._runs.pop(self._order.pop(0)[1])
+
+    async def fill(self, wanted: int, busy: Callable[[], Collection[str]]) -> None:
+        """Read from the store when the window holds fewer runs than that.
 
         ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
         """
-        if len(self._order) < limit and self._more:
+        if len(self._order) < wanted and self._more:
             await self.refresh(busy)
-        taken, self._order = self._order[:limit], self._order[limit:]
-        return [self._runs.pop(run_id) for _, run_id in taken]
 
     async def refresh(self, busy: Callable[[], Collection[str]]) -> None:
         """Read the front of the stored queue again; one message on a store with pages."""
@@ -103,7 +125,7 @@ class RunQueue:
         """The first runs that can be taken, and whether more wait behind them."""
         token = b""
         while True:
-            page = await self._storage.page(RUNS, "hot", [READY], "read queue", limit=PAGE, token=token)
+            page = await self._storage.page(RUNS, "hot", [self._queue], "read queue", limit=PAGE, token=token)
             runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
             taken = busy()
             free = [run for run in runs if run.id not in taken and run.rank_at is not None]

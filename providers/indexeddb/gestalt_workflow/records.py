@@ -55,6 +55,8 @@ SIGNAL_KEYS = "wf_signal_keys"
 REFERENCES = "wf_references"
 OWNERS = "wf_owners"
 SLOTS = "wf_slots"
+EVENTS = "wf_events"
+PERMITS = "wf_permits"
 
 READY = "ready"
 """The queue: first part of the ``hot`` index."""
@@ -62,6 +64,10 @@ LATER = "later"
 """Beside it, runs that wait for a moment, in its order."""
 BLOCKED = "blocked"
 """Beside it, runs that wait for the end of another."""
+LANE = "lane "
+"""Beside it, runs that wait behind a limit of their target: this and the name of the limit."""
+LANES_END = "lane!"
+"""Behind the name of every lane."""
 
 SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     FORMAT: ObjectStoreSchema(),
@@ -93,6 +99,8 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     ),
     OWNERS: ObjectStoreSchema(),
     SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
+    EVENTS: ObjectStoreSchema([IndexSchema("created", ["created_us"]), IndexSchema("type", ["type", "created_us"])]),
+    PERMITS: ObjectStoreSchema(),
 }
 
 T = TypeVar("T")
@@ -140,6 +148,13 @@ def _moment(record: Record, name: str) -> datetime:
     return value
 
 
+def _bytes(record: Record, name: str) -> bytes:
+    value = record[name]
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} is not encoded")
+    return value
+
+
 def _target_fields(target: Target) -> dict[str, Any]:
     return {
         "target": target.data,
@@ -150,9 +165,9 @@ def _target_fields(target: Target) -> dict[str, Any]:
 
 
 def _target(record: Record) -> Target:
-    data, owner = record["target"], record["target_owner"]
-    if not isinstance(data, bytes) or not isinstance(owner, str):
-        raise TypeError("target is not encoded")
+    data, owner = _bytes(record, "target"), record["target_owner"]
+    if not isinstance(owner, str):
+        raise TypeError("target_owner is not a text")
     return Target(data, owner, record.get("target_priority") or 0, record.get("agent_timeout_s"))
 
 
@@ -187,7 +202,7 @@ def _tail(record: Record) -> SlotRange | None:
 def _queue_fields(run: Run) -> dict[str, Any]:
     """Place in the ``hot`` index, of a run that waits."""
     if run.rank_at is not None:
-        return {"queue": READY, "rank_at": run.rank_at}
+        return {"queue": f"{LANE}{run.lane}" if run.lane else READY, "rank_at": run.rank_at}
     if run.status is not RunStatus.PENDING:
         return {}
     if run.not_before is not None:
@@ -311,25 +326,34 @@ def run_to_record(run: Run) -> Record:
             "waiting": run.waiting or None,
             "batch": list(run.batch) or None,
             "stale": run.stale or None,
+            "denied": run.denied or None,
             **run_policy_fields(run.policy),
             "attempt": run.attempt or None,
             "not_before": run.not_before,
             "blocked_by": run.blocked_by,
             "result_truncated": run.result_truncated or None,
             "story": run.story,
+            "permits": permits_field(run.permits),
         }
     )
 
 
+def permits_field(permits: tuple[str, ...]) -> str | None:
+    """The permits of a run as its record holds them: conditions compare texts, not lists."""
+    return "\n".join(permits) or None
+
+
 @decoding
 def run_from_record(record: Record) -> Run:
+    queue = record.get("queue", READY)
+    lane = queue.removeprefix(LANE) if queue.startswith(LANE) else ""
     return Run(
         id=record["id"],
         status=RunStatus(record["status"]),
         target=_target(record),
         trigger=RunTrigger(
             TriggerKind(record["trigger_kind"]),
-            record["trigger"],
+            _bytes(record, "trigger"),
             record.get("schedule_id", ""),
             _time(record, "slot"),
             record.get("trigger_id", ""),
@@ -348,17 +372,20 @@ def run_from_record(record: Record) -> Run:
         owner=record.get("owner", ""),
         epoch=record.get("epoch", 0),
         lease=_time(record, "lease"),
-        rank_at=_time(record, "rank_at") if record.get("queue", READY) == READY else None,
+        rank_at=_time(record, "rank_at") if lane or queue == READY else None,
         next_sequence=record.get("next_sequence", 1),
         waiting=record.get("waiting", 0),
         batch=tuple(record.get("batch") or ()),
         stale=bool(record.get("stale", False)),
+        denied=bool(record.get("denied", False)),
         policy=run_policy(record),
         attempt=record.get("attempt", 0),
         not_before=_time(record, "not_before"),
         blocked_by=record.get("blocked_by", ""),
         result_truncated=record.get("result_truncated", 0),
         story=record.get("story", ""),
+        lane=lane,
+        permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
     )
 
 
@@ -423,7 +450,7 @@ def signal_from_record(record: Record) -> Signal:
         run_id=record["run_id"],
         workflow_key=record["workflow_key"],
         sequence=record["sequence"],
-        data=record["data"],
+        data=_bytes(record, "data"),
         created_at=_moment(record, "created_at"),
         idempotency_key=record.get("idempotency_key", ""),
         started_run=bool(record.get("started_run", False)),
@@ -451,7 +478,7 @@ def reference_from_record(record: Record) -> Reference:
     return Reference(
         id=record["id"],
         subject_id=record["subject_id"],
-        data=record["data"],
+        data=_bytes(record, "data"),
         created_at=_moment(record, "created_at"),
         revoked_at=_time(record, "revoked_at"),
         retired_at=_time(record, "retired_at"),

@@ -9,7 +9,7 @@ that was faster wins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,8 +19,8 @@ from gestalt_workflow import transitions
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.identity import provably_dead
 from gestalt_workflow.model import Run, RunStatus
-from gestalt_workflow.records import OWNERS, RUNS, run_from_record, run_to_record
-from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision
+from gestalt_workflow.records import OWNERS, PERMITS, RUNS, run_from_record, run_to_record
+from gestalt_workflow.storage import Condition, Entry, KeyRange, Record, Storage, absent, at_revision
 
 SWEEP_EVERY = timedelta(seconds=60)
 
@@ -88,6 +88,41 @@ class Recovery:
         """Fail runs of this process that it cannot wait for any longer."""
         await asyncio.gather(*(self._settle_claim(run) for run in runs))
 
+    async def reclaim_permits(self) -> int:
+        """Free the permits that nobody will give back; returns how many.
+
+        A permit goes with the claim of its run, so there are none unless a run was removed or damaged, or ended by
+        something that knows of no permits. Of a run that cannot be read only the permit tells how long its claim holds.
+        """
+        step = "reclaim permits"
+        page = await self._storage.page_by_id(PERMITS, KeyRange(), step)
+        holders = {str(record.get("run_id")) for record in page.records}
+        runs = await self._storage.find_many(RUNS, sorted(holders), run_from_record, step)
+        lost: list[tuple[Record, Run | None]] = []
+        for record in page.records:
+            run = runs.get(str(record.get("run_id")))
+            if run is None or record["id"] not in run.permits:
+                lost.append((record, run))
+        leases = await self._leases({str(record.get("owner")) for record, run in lost if run is None}, step)
+        entries = [self._permit_removal(record, run, leases) for record, run in lost]
+        outcomes = await self._storage.write(entries, step) if entries else []
+        for (record, _), outcome in zip(lost, outcomes, strict=True):
+            if outcome.ok:
+                details = {"permit": record["id"], "run_id": record.get("run_id")}
+                log.warning("permit without a run freed", event_name="permit.reclaimed", **details)
+        return sum(outcome.ok for outcome in outcomes)
+
+    def _permit_removal(self, record: Record, run: Run | None, leases: Mapping[str, datetime]) -> Entry:
+        run_id, owner, lease = str(record.get("run_id")), str(record.get("owner")), record.get("lease")
+        conditions = [Condition.equals(name, record.get(name)) for name in ("run_id", "owner", "lease")]
+        if run is not None:
+            conditions.append(at_revision(run.revision, store=RUNS, id=run_id))
+        elif verdict := self._judge_claim(owner, lease if isinstance(lease, datetime) else None, leases.get(owner)):
+            conditions += verdict.conditions
+        else:
+            conditions.append(absent(store=RUNS, id=run_id))
+        return Entry(PERMITS, "delete", id=str(record["id"]), conditions=conditions)
+
     async def forget_owner(self) -> None:
         """This process claims nothing any more."""
         await self._storage.write([Entry(OWNERS, "delete", id=self._owner)], "release lease")
@@ -108,17 +143,20 @@ class Recovery:
         deadline = run.agent_deadline
         if deadline is not None and deadline <= now:
             return Verdict("the agent turn did not end in time")
-        if run.owner == self._owner:
+        return self._judge_claim(run.owner, run.lease, owner_lease)
+
+    def _judge_claim(self, owner: str, own_lease: datetime | None, owner_lease: datetime | None) -> Verdict | None:
+        if owner == self._owner:
             return None
-        if provably_dead(run.owner):
+        if provably_dead(owner):
             return Verdict("its process has ended")
-        lease = max((moment for moment in (run.lease, owner_lease) if moment is not None), default=None)
-        if lease is not None and lease > now:
+        lease = max((moment for moment in (own_lease, owner_lease) if moment is not None), default=None)
+        if lease is not None and lease > self._clock():
             return None
         unrenewed = (
-            absent(store=OWNERS, id=run.owner)
+            absent(store=OWNERS, id=owner)
             if owner_lease is None
-            else Condition.equals("lease", owner_lease, store=OWNERS, id=run.owner)
+            else Condition.equals("lease", owner_lease, store=OWNERS, id=owner)
         )
         return Verdict("its lease has ended", (unrenewed,))
 
@@ -126,7 +164,7 @@ class Recovery:
         ended = transitions.interrupted(run, self._clock())
         conditions = [at_revision(run.revision), *verdict.conditions]
         entry = Entry(RUNS, "put", run_to_record(ended), conditions=conditions)
-        outcomes = await self._storage.write([entry, *transitions.key_release(ended)], "settle run")
+        outcomes = await self._storage.write([entry, *transitions.releases(run, ended)], "settle run")
         if not outcomes[0].ok:
             return False
         log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
@@ -149,8 +187,8 @@ class Recovery:
             return
         waiting = transitions.unclaimed(run, self._clock())
         entry = Entry(RUNS, "put", run_to_record(waiting), conditions=[at_revision(run.revision)])
-        (outcome,) = await self._storage.write([entry], "return run to the queue")
-        if outcome.ok:
+        outcomes = await self._storage.write([entry, *transitions.releases(run, waiting)], "return run to the queue")
+        if outcomes[0].ok:
             log.warning("claim without invocation given back", event_name="run.unclaimed", run_id=run.id)
             self.unclaimed(waiting)
 

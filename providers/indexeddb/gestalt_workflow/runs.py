@@ -1,4 +1,4 @@
-"""Runs as objects: start, read, cancel, and those that events make (semantics.md 19.1, 19.5, 19.6).
+"""Runs as objects: start, read, cancel (semantics.md 19.1, 19.5).
 
 Claiming, invoking and completing them is the dispatcher's; it is told of every run that waits, and of every running
 one whose claim was taken away.
@@ -12,9 +12,9 @@ from typing import Protocol
 
 from gestalt_workflow import ids, transitions
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.convert import event_trigger, manual_trigger
+from gestalt_workflow.convert import manual_trigger
 from gestalt_workflow.errors import ObjectNotFound, StateConflict, TooMuchContention
-from gestalt_workflow.model import NOBODY, Actor, Event, EventTrigger, Run, RunStatus, RunTrigger, Target
+from gestalt_workflow.model import NOBODY, Actor, Run, RunStatus, RunTrigger, Target
 from gestalt_workflow.policies import PLAIN_RUN, RunPolicy
 from gestalt_workflow.records import (
     RUN_KEYS,
@@ -25,7 +25,6 @@ from gestalt_workflow.records import (
 )
 from gestalt_workflow.recovery import Recovery
 from gestalt_workflow.storage import Condition, Entry, Storage, absent, at_revision
-from gestalt_workflow.triggers import Triggers, matches
 
 KIND = "workflow run"
 ATTEMPTS = 16
@@ -82,11 +81,8 @@ def new_run(
 
 
 class Runs:
-    def __init__(
-        self, storage: Storage, triggers: Triggers, recovery: Recovery, dispatch: Dispatch, clock: Clock
-    ) -> None:
+    def __init__(self, storage: Storage, recovery: Recovery, dispatch: Dispatch, clock: Clock) -> None:
         self._storage = storage
-        self._triggers = triggers
         self._recovery = recovery
         self._dispatch = dispatch
         self._clock = clock
@@ -199,52 +195,8 @@ class Runs:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
             canceled = transitions.canceled(run, reason, self._clock(), by.strip())
             entry = Entry(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
-            outcomes = await self._storage.write([entry, *transitions.key_release(canceled)], step)
+            outcomes = await self._storage.write([entry, *transitions.releases(run, canceled)], step)
             if outcomes[0].ok:
                 self._dispatch.withdraw(run_id)
                 return canceled
         raise TooMuchContention(step)
-
-    async def publish(self, event: Event, publisher: Actor, owner: str = "") -> list[Run]:
-        """Make one run for each trigger that the event meets, all in one commit; those that exist are left out.
-
-        Args:
-            publisher: Recorded on a run when it has a subject and is not the trigger's owner (design decision 3).
-            owner: Only triggers whose target has this owner; blank for all.
-        """
-        step = "publish event"
-        for _ in range(ATTEMPTS):
-            known = await self._triggers.of_type(event.type)
-            now = self._clock()
-            runs = [
-                _event_run(trigger, event, publisher, now)
-                for trigger in known.triggers
-                if matches(trigger.at(now), event) and owner in ("", trigger.target.owner)
-            ]
-            entries = [Entry(RUNS, "add", run_to_record(run), conditions=[known.condition]) for run in runs]
-            if not entries:
-                # Nobody is known to listen. That has to be true at this moment, so the store is asked.
-                entries = [Entry(RUN_KEYS, "check", id="-", conditions=[known.condition])]
-            outcomes = await self._storage.write(entries, step)
-            if any(outcome.code == "aborted" for outcome in outcomes):
-                self._triggers.outdated(event.type, known)
-                continue
-            created = [run for run, outcome in zip(runs, outcomes, strict=False) if outcome.ok]
-            for run in created:
-                self._dispatch.offer(run)
-            return created
-        raise TooMuchContention(step)
-
-
-def _event_run(trigger: EventTrigger, event: Event, publisher: Actor, now: datetime) -> Run:
-    by_owner = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
-    return new_run(
-        ids.event_run(trigger.id, event.source, event.id),
-        trigger.target,
-        event_trigger(trigger.id, event),
-        now,
-        created_by=trigger.created_by,
-        published_by=NOBODY if by_owner else publisher,
-        execution_ref=trigger.execution_ref,
-        policy=trigger.policy,
-    )

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gestalt_sdk.cron import NO_OCCURRENCE, CronInvalid, parse_cron
+from gestalt_sdk.cron import no_occurrence, parse_cron
 from gestalt_sdk.zones import normalise_zone
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, TooMuchContention
+from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
 from gestalt_workflow.firing import resumed, with_due_time
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.ledger import missed, with_ranges
@@ -67,7 +67,7 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     zone = normalise_zone(timezone)
     slot = next_slot(parse_cron(cron), zone, now)
     if slot is None:
-        raise CronInvalid(f'"{cron}": {NO_OCCURRENCE}')
+        raise no_occurrence(cron)
     return cron, zone, slot
 
 
@@ -120,10 +120,13 @@ class Schedules:
         """Fire again, from now on: what was missed while paused is not caught up."""
         return await self._update(schedule_id, "resume schedule", _resumed)
 
-    async def delete(self, schedule_id: str, retire: str = "") -> None:
+    async def delete(self, schedule_id: str, retire: str = "", *, revision: int | None = None) -> None:
+        """``revision``: only while it is at that one; ``StateConflict`` when it is not."""
         step = "delete schedule"
         for _ in range(ATTEMPTS):
             existing = await self.get(schedule_id)
+            if revision not in (None, existing.revision):
+                raise StateConflict(f'{KIND} "{schedule_id}" has been changed')
             retirement = await self._references.retirement(retire, self._clock())
             entries = [
                 Entry(SCHEDULES, "delete", id=schedule_id, conditions=[at_revision(existing.revision)], required=True)

@@ -252,7 +252,7 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
         async with reporting_faults(context, FAULTS):
             event = convert.event_from_proto(request, self._clock())
             publisher = convert.actor_from_proto(request.published_by)
-            await self._engine().runs.publish(event, publisher, request.plugin_name.strip())
+            await self._engine().events.publish(event, publisher, request.plugin_name.strip())
             return Empty()
 
 

@@ -95,7 +95,7 @@ def outcome_to_proto(entry: Run | SlotRange) -> pb.SlotOutcome:
             first=to_timestamp(slot),
             last=to_timestamp(slot),
             count=1,
-            state=pb.SLOT_STATE_FIRED,
+            state=pb.SLOT_STATE_DENIED if entry.denied else pb.SLOT_STATE_FIRED,
             run_id=entry.id,
             recorded_at=to_timestamp(entry.created_at),
         )

@@ -27,18 +27,22 @@ from gestalt_sdk.indexeddb import (
     Outcome,
     Page,
     Record,
+    StoreRefused,
     StoreUnavailable,
     TransactionFailed,
 )
-from gestalt_workflow.errors import StorageFailed, StorageUnavailable, Undecodable
+from gestalt_workflow.errors import ContentRefused, StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 BATCH_ENTRIES = 1000
 BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
 PATIENCE_S = 2.0
+CONTENT_CODES = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED")
+"""Codes with which a store refuses what it was sent, however often; any other may pass."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
@@ -100,6 +104,8 @@ class Storage:
         self._queue: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self.unanswered: Callable[[], None] = lambda: None
+        """Called when the answer of a write was lost: nobody was told of what it may have put into the store."""
         self.counters = Counters()
 
     async def __aenter__(self) -> Storage:
@@ -145,11 +151,13 @@ class Storage:
         records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
         return [value for _, value in self.decoded(store, records, decode)]
 
-    async def first_key(self, store: str, index: str, values: Sequence[Any], step: str) -> str | None:
+    async def first_key(
+        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+    ) -> str | None:
         """Primary key of the first record under these index values; one message on any store."""
         with failing_as(step):
             try:
-                return await self._db.store(store).index(index).get_key(*values)
+                return await self._db.store(store).index(index).get_key(*values, range=range)
             except NotFound:
                 return None
 
@@ -224,17 +232,28 @@ class Storage:
             try:
                 yield record, decode(record)
             except Undecodable as error:
-                self.counters.undecodable += 1
-                name = f"{store}/{record.get('id')}"
-                if name not in self.counters.poisoned:
-                    self.counters.poisoned.add(name)
-                    log.error(
-                        "record skipped: it cannot be decoded",
-                        event_name="record.undecodable",
-                        store=store,
-                        record_id=record.get("id"),
-                        error=str(error),
-                    )
+                self._skipped(store, str(record.get("id")), error)
+
+    def shown(self, store: str, items: Iterable[T], show: Callable[[T], M]) -> Iterator[M]:
+        """Objects of that store as ``show`` gives them. One with broken contents is skipped like a broken record."""
+        for item in items:
+            try:
+                yield show(item)
+            except Undecodable as error:
+                self._skipped(store, error.record_id, error)
+
+    def _skipped(self, store: str, id: str, error: Undecodable) -> None:
+        self.counters.undecodable += 1
+        name = f"{store}/{id}"
+        if name not in self.counters.poisoned:
+            self.counters.poisoned.add(name)
+            log.error(
+                "record skipped: it cannot be decoded",
+                event_name="record.undecodable",
+                store=store,
+                record_id=id,
+                error=str(error),
+            )
 
     def _decode_one(self, record: Record, decode: Callable[[Record], T], step: str) -> T:
         try:
@@ -317,13 +336,10 @@ class Storage:
     async def _write_batch(self, batch: list[_Waiting]) -> None:
         try:
             outcomes = await self._commit([entry for waiting in batch for entry in waiting.entries])
-        except StoreUnavailable as error:
-            for waiting in batch:
-                _fail(waiting, StorageUnavailable(f"{waiting.step}: {error}"))
-            return
         except IndexedDBError as error:
-            if len(batch) == 1:
-                _fail(batch[0], StorageFailed(f"{batch[0].step}: {error}"))
+            if len(batch) == 1 or isinstance(error, StoreUnavailable):
+                for waiting in batch:
+                    _fail(waiting, _failure(waiting.step, error))
                 return
             for waiting in batch:  # one of them is at fault; the others must not suffer
                 await self._write_batch([waiting])
@@ -343,6 +359,9 @@ class Storage:
             try:
                 self.counters.commits += 1
                 return await self._db.apply(entries, return_current=True)
+            except StoreUnavailable:
+                self.unanswered()
+                raise
             except TransactionFailed as error:
                 if attempt == CONFLICT_ATTEMPTS or error.code not in ("ABORTED", "INTERNAL", "UNKNOWN"):
                     raise
@@ -366,7 +385,14 @@ def failing_as(step: str) -> Iterator[None]:
     """Errors of the store become ``StorageFailed`` that begins with the step."""
     try:
         yield
-    except StoreUnavailable as error:
-        raise StorageUnavailable(f"{step}: {error}") from error
     except IndexedDBError as error:
-        raise StorageFailed(f"{step}: {error}") from error
+        raise _failure(step, error) from error
+
+
+def _failure(step: str, error: IndexedDBError) -> StorageFailed:
+    text = f"{step}: {error}"
+    if isinstance(error, StoreUnavailable):
+        return StorageUnavailable(text)
+    if isinstance(error, (StoreRefused, TransactionFailed)) and error.code in CONTENT_CODES:
+        return ContentRefused(text)
+    return StorageFailed(text)

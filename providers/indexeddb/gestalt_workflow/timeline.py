@@ -16,7 +16,7 @@ MOMENTS = 63
 HEAD = 8
 DETAIL_BYTES = 200
 
-CREATED, CLAIMED, ENDED, SIGNALED, CANCELED, RETURNED = range(1, 7)
+CREATED, CLAIMED, ENDED, SIGNALED, CANCELED, RETURNED, REPLAYED = range(1, 8)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEFT_OUT = "..."
@@ -46,6 +46,11 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def at_micros(micros: int) -> datetime:
+    """The moment that ``micros`` gives that number for."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def noted(
     story: str,
     kind: int,
@@ -73,7 +78,7 @@ def read(run: Run) -> Timeline:
             left_out = int(line.removeprefix(_LEFT_OUT))
             continue
         kind, at, attempt, status, subject_id, detail = line.split("\t")
-        moment = _EPOCH + timedelta(microseconds=int(at))
+        moment = at_micros(int(at))
         moments.append(Moment(moment, int(kind), int(attempt), int(status), detail, subject_id))
     return Timeline(tuple(moments), left_out)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from gestalt_workflow import timeline
 from gestalt_workflow.model import InvocationFailed, Outcome, Run, RunStatus, RunTrigger, Target, TriggerKind
 from gestalt_workflow.policies import RetryOn
-from gestalt_workflow.records import RUN_KEYS, RUNS
+from gestalt_workflow.records import PERMITS, RUN_KEYS, RUNS
 from gestalt_workflow.storage import Condition, Entry
 
 INTERRUPTED = "workflow provider restarted while run was in progress"
@@ -31,6 +31,8 @@ REFUSALS = frozenset(
     }
 )
 """Status codes of calls that are never retried."""
+
+DENIED = "PERMISSION_DENIED"
 
 _KEYED, _PLUGIN, _EVENT_AGENT, _AGENT = 10, 20, 30, 40
 
@@ -56,7 +58,9 @@ def rank(target: Target, trigger: RunTrigger, *, keyed: bool, since: datetime) -
         return datetime.max.replace(tzinfo=since.tzinfo)
 
 
-def claimed(run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[str, ...]) -> Run:
+def claimed(
+    run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[str, ...], permits: tuple[str, ...] = ()
+) -> Run:
     return replace(
         run,
         status=RunStatus.RUNNING,
@@ -68,6 +72,8 @@ def claimed(run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[s
         status_message="",
         rank_at=None,
         batch=batch,
+        lane="",
+        permits=permits,
         attempt=run.attempt + 1,
         revision=run.revision + 1,
         story=timeline.noted(run.story, timeline.CLAIMED, now, attempt=run.epoch + 1, detail=owner),
@@ -97,10 +103,16 @@ def released(run: Run, now: datetime) -> Run:
     )
 
 
+def moved(run: Run, lane: str) -> Run:
+    """Waits in that lane, in the queue when blank; its rank stays."""
+    return replace(run, lane=lane, revision=run.revision + 1)
+
+
 def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
     """After an invocation: semantics.md 18.5."""
     if isinstance(outcome, InvocationFailed):
-        return _failed(run, outcome.message, _kind(outcome), now)
+        after = _failed(run, outcome.message, _kind(outcome), now)
+        return replace(after, denied=outcome.code == DENIED)
     if not outcome.succeeded:
         message = f"workflow operation returned status {outcome.status}"
         return replace(_failed(run, message, _kind(outcome), now), result_body=outcome.body)
@@ -133,18 +145,20 @@ def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
     return replace(ended, story=timeline.noted(run.story, timeline.CANCELED, now, detail=message, subject_id=by))
 
 
-def key_release(run: Run) -> list[Entry]:
-    """Gives up the workflow key of a run that has ended. Put it behind the entry that writes the run.
+def releases(before: Run, after: Run) -> list[Entry]:
+    """Gives up what the run held: the permits of its claim, and once it has ended its workflow key.
 
-    The row is deleted only while it names this run, and only when the run has in fact ended.
+    Put them behind the entry that writes ``after``. A row is deleted only while it names this run, and only when the
+    run is in fact what ``after`` says: one that runs keeps both.
     """
-    if not run.key_row or not run.status.terminal:
-        return []
+    held = [(PERMITS, permit) for permit in before.permits]
+    if after.key_row and after.status.terminal:
+        held.append((RUN_KEYS, after.key_row))
     conditions = [
-        Condition.equals("run_id", run.id),
-        Condition.equals("status", int(run.status), store=RUNS, id=run.id),
+        Condition.equals("run_id", after.id),
+        Condition.equals("status", int(after.status), store=RUNS, id=after.id),
     ]
-    return [Entry(RUN_KEYS, "delete", id=run.key_row, conditions=conditions)]
+    return [Entry(store, "delete", id=row, conditions=conditions) for store, row in held]
 
 
 def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
@@ -190,5 +204,7 @@ def _without_claim(run: Run) -> Run:
         not_before=None,
         blocked_by="",
         batch=(),
+        lane="",
+        permits=(),
         revision=run.revision + 1,
     )

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gestalt_workflow.clock import Clock
-from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother, TooMuchContention
+from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMatch, EventTrigger, Target
 from gestalt_workflow.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
@@ -51,6 +51,19 @@ class KnownType:
 
     triggers: Sequence[EventTrigger]
     condition: Condition
+    _places: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, trigger in enumerate(self.triggers):
+            places.setdefault((trigger.match.source, trigger.match.subject), []).append(place)
+        object.__setattr__(self, "_places", places)
+
+    def fitting(self, event: Event) -> list[EventTrigger]:
+        """Those whose source and subject the event meets, paused ones too, in order; costs nothing for the others."""
+        keys = {("", ""), (event.source, ""), ("", event.subject), (event.source, event.subject)}
+        places = sorted(place for key in keys for place in self._places.get(key, ()))
+        return [self.triggers[place] for place in places]
 
 
 class Triggers:
@@ -95,10 +108,13 @@ class Triggers:
     async def resume(self, trigger_id: str) -> EventTrigger:
         return await self._update(trigger_id, "resume event trigger", lambda t: replace(t, paused=False, pause=None))
 
-    async def delete(self, trigger_id: str, retire: str = "") -> None:
+    async def delete(self, trigger_id: str, retire: str = "", *, revision: int | None = None) -> None:
+        """``revision``: only while it is at that one; ``StateConflict`` when it is not."""
         step = "delete event trigger"
         for _ in range(ATTEMPTS):
             existing = await self.get(trigger_id)
+            if revision not in (None, existing.revision):
+                raise StateConflict(f'{KIND} "{trigger_id}" has been changed')
             conditions = [at_revision(existing.revision)]
             entry = Entry(TRIGGERS, "delete", id=trigger_id, conditions=conditions, required=True)
             if await self._commit([entry, _new_token(existing.match.type)], step, retire, self._clock()):
@@ -174,17 +190,6 @@ class Triggers:
         if retirement is not None:
             self._references.committed(retirement[0])
         return True
-
-
-def matches(trigger: EventTrigger, event: Event) -> bool:
-    """Whether an unpaused trigger of the event's type is meant: exact, case-sensitive, blank matches any."""
-    match = trigger.match
-    return (
-        not trigger.paused
-        and match.type == event.type
-        and match.source in ("", event.source)
-        and match.subject in ("", event.subject)
-    )
 
 
 def _new_token(event_type: str) -> Entry:

@@ -36,18 +36,27 @@ class WaitingRoom:
         self._storage = storage
         self._clock = clock
         self._ready = ready
-        self._later: list[tuple[datetime, str, Run]] = []
+        self._later: list[tuple[datetime, str]] = []
+        self._waiting: dict[str, Run] = {}
         self._blocked: dict[str, dict[str, Run]] = {}
         self._ended: set[str] = set()
         self._wake = asyncio.Event()
+
+    @property
+    def later(self) -> int:
+        """How many runs it knows of whose moment is still to come."""
+        return len(self._waiting)
 
     def put(self, run: Run) -> None:
         """A run that was committed as held back."""
         if run.status is not RunStatus.PENDING or run.rank_at is not None:
             return
         if run.not_before is not None:
-            heappush(self._later, (run.not_before, f"{run.id} {run.revision}", run))
-            self._wake.set()
+            key = f"{run.id} {run.revision}"
+            if key not in self._waiting:
+                self._waiting[key] = run
+                heappush(self._later, (run.not_before, key))
+                self._wake.set()
         elif run.blocked_by:
             self._blocked.setdefault(run.blocked_by, {})[run.id] = run
 
@@ -63,8 +72,7 @@ class WaitingRoom:
         while True:
             try:
                 if not looked:
-                    await self.look_for_later()
-                    await self.look_for_blocked()
+                    await self.look()
                     looked = True
                 await self._release_due()
                 await self._release_unblocked()
@@ -75,11 +83,23 @@ class WaitingRoom:
                 continue
             await self._sleep()
 
-    async def look_for_later(self) -> None:
-        """Find runs whose moment has come and that this process does not know of; one message when there is none."""
+    async def look(self) -> None:
+        """Find all that an earlier life, or a write whose answer was lost, has left here."""
+        for run in await self.look_for_later():
+            self.put(run)
+        await self.look_for_blocked()
+
+    async def look_for_later(self) -> list[Run]:
+        """Find runs whose moment has come and that this process does not know of; one message when there is none.
+
+        Returns:
+            The next ones after these, whose moment is still to come: one page at most.
+        """
         now = self._clock()
-        due = [run for run in await self._stored(LATER) if run.not_before is not None and run.not_before <= now]
+        stored = await self._stored(LATER)
+        due = [run for run in stored if run.not_before is not None and run.not_before <= now]
         await self._release([(run, []) for run in due])
+        return [run for run in stored if run.not_before is not None and run.not_before > now]
 
     async def look_for_blocked(self) -> None:
         """Find runs that wait for one that has ended; one message when none waits."""
@@ -118,7 +138,7 @@ class WaitingRoom:
         due: list[Run] = []
         now = self._clock()
         while self._later and self._later[0][0] <= now:
-            due.append(heappop(self._later)[2])
+            due.append(self._waiting.pop(heappop(self._later)[1]))
         try:
             await self._release([(run, []) for run in due])
         except StorageFailed:

@@ -1,8 +1,8 @@
 """Looking for what other processes left in the database: at most one message a second, however much is stored.
 
-What this process does itself it knows without looking. The rounds take turns: runs that wait, claims whose process has
-gone, schedules that another process changed, runs that are held back; and what is too old in the slot ledger,
-and of the runs.
+What this process does itself it knows without looking. The rounds take turns: runs that wait, also behind a limit,
+claims whose process has gone, schedules that another process changed, runs that are held back; and what is too old in
+the slot ledger, and of everything else. While runs wait for permits that other processes hold, each second is for them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import structlog
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.dispatcher import Dispatcher
 from gestalt_workflow.errors import StorageFailed
+from gestalt_workflow.lanes import Lanes
 from gestalt_workflow.ledger import Ledger
-from gestalt_workflow.queue import RunQueue
 from gestalt_workflow.records import READY, RUNS
 from gestalt_workflow.recovery import SWEEP_EVERY, Recovery
 from gestalt_workflow.retention import Retention
@@ -28,8 +28,11 @@ from gestalt_workflow.waiting_room import WaitingRoom
 
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
+LANES_EVERY = timedelta(seconds=30)
+"""How often lanes are looked for where no limit is configured, and so nobody but another configuration made them."""
+RECLAIM_EVERY = timedelta(seconds=60)
 TRIM_EVERY = timedelta(minutes=15)
-REMOVE_EVERY = timedelta(minutes=5)
+REMOVE_EVERY = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
@@ -38,7 +41,7 @@ class Watcher:
     def __init__(
         self,
         storage: Storage,
-        queue: RunQueue,
+        lanes: Lanes,
         dispatcher: Dispatcher,
         scheduler: Scheduler,
         recovery: Recovery,
@@ -49,7 +52,7 @@ class Watcher:
         clock: Clock,
     ) -> None:
         self._storage = storage
-        self._queue = queue
+        self._lanes = lanes
         self._dispatcher = dispatcher
         self._scheduler = scheduler
         self._recovery = recovery
@@ -62,10 +65,14 @@ class Watcher:
 
     async def run(self) -> None:
         await self._attempt(self._sweep)
+        await self._attempt(self._look_for_lanes)
         self._dispatcher.wake()
-        swept = reloaded = trimmed = removed = self._clock()
+        swept = reloaded = trimmed = removed = looked = reclaimed = self._clock()
         resting = False  # after a round of removing comes one of another kind
+        asked = False  # the same for looking whether permits are free
         runs = [self._look_for_runs] * 4
+        if self._lanes.limits:
+            runs = [self._look_for_runs, self._look_for_runs, self._look_for_lanes] * 2
         rounds = cycle([*runs, self._room.look_for_later, *runs, self._room.look_for_blocked])
         pause_s = self._every_s
         while True:
@@ -74,7 +81,7 @@ class Watcher:
             now = self._clock()
             if self._dispatcher.settle_soon.is_set():
                 self._dispatcher.settle_soon.clear()
-                if not await self._attempt(self._sweep):
+                if not await self._attempt(self._look_everywhere):
                     self._dispatcher.settle_soon.set()
             elif not timedelta() <= now - swept < SWEEP_EVERY:
                 swept = now
@@ -88,22 +95,53 @@ class Watcher:
             elif not resting and (self._overdue or not timedelta() <= now - removed < REMOVE_EVERY):
                 removed, resting = now, True
                 await self._attempt(self._remove)
+            elif not self._lanes.limits and not timedelta() <= now - looked < LANES_EVERY:
+                looked = now
+                await self._attempt(self._look_for_lanes)
             else:
                 resting = False
-                await self._attempt(next(rounds))
-                pause_s = self._every_s
+                if not self._stuck():
+                    await self._attempt(next(rounds))
+                    pause_s = self._every_s
+                elif not timedelta() <= now - reclaimed < RECLAIM_EVERY:
+                    reclaimed = now
+                    await self._attempt(self._reclaim)
+                elif asked:
+                    asked = False
+                    await self._attempt(next(rounds))
+                else:
+                    asked = True
+                    self._lanes.look_again()
+                    self._dispatcher.wake()
 
     async def _sleep(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._dispatcher.settle_soon.wait()
+        """Until something asks to be looked at, however seldom this looks at all."""
+        while pause_s > 0:
+            step_s = min(pause_s, SHORTEST.total_seconds())
+            pause_s -= step_s
+            try:
+                async with asyncio.timeout(step_s):
+                    await self._dispatcher.settle_soon.wait()
+            except TimeoutError:
+                if self._stuck():
+                    return
+                continue
             await asyncio.sleep(SHORTEST.total_seconds())  # let the store come back
-        except TimeoutError:
-            pass
+            return
+
+    def _stuck(self) -> bool:
+        return self._lanes.stuck(self._dispatcher.busy())
 
     async def _sweep(self) -> None:
         await self._dispatcher.settle_crashed()
         await self._recovery.sweep(self._dispatcher.busy)
+
+    async def _look_everywhere(self) -> None:
+        """For what a write did whose answer was lost: claims, runs that wait, schedules that have moved."""
+        await self._sweep()
+        await self._look_for_runs()
+        await self._room.look()
+        self._scheduler.reload()
 
     async def _trim(self) -> None:
         await self._ledger.trim()
@@ -111,18 +149,27 @@ class Watcher:
     async def _remove(self) -> None:
         self._overdue = await self._retention.remove_some()
 
-    async def _look_for_runs(self) -> None:
-        if self._storage.batched:
-            await self._queue.refresh(self._dispatcher.busy)
-            if len(self._queue):
-                self._dispatcher.wake()
-        elif self._queue.may_have_more or len(self._queue):
-            self._dispatcher.wake()
-        elif await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
-            self._queue.suspect()
+    async def _reclaim(self) -> None:
+        if await self._recovery.reclaim_permits():
+            self._lanes.look_again()
             self._dispatcher.wake()
 
-    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> bool:
+    async def _look_for_lanes(self) -> None:
+        if await self._lanes.look():
+            self._dispatcher.wake()
+
+    async def _look_for_runs(self) -> None:
+        if self._storage.batched:
+            await self._lanes.queue.refresh(self._dispatcher.busy)
+            if len(self._lanes.queue):
+                self._dispatcher.wake()
+        elif self._lanes.queue.may_hold:
+            self._dispatcher.wake()
+        elif await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
+            self._lanes.queue.suspect()
+            self._dispatcher.wake()
+
+    async def _attempt(self, action: Callable[[], Awaitable[object]]) -> bool:
         try:
             await action()
         except StorageFailed as error:

@@ -21,7 +21,9 @@ from gestalt_store.sqlite import maintenance
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; without any, serve."""
-    parser = argparse.ArgumentParser(prog="gestalt_store", description="The IndexedDB provider on SQLite.")
+    parser = argparse.ArgumentParser(
+        prog="gestalt_store", description="The IndexedDB provider on SQLite or PostgreSQL."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve on the socket that the host names in the environment (the default)")
     command = commands.add_parser("backup", help="write databases to one file while a store may be serving them")

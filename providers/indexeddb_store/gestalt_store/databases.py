@@ -144,6 +144,10 @@ class View:
         self._check(name)
         return await self.database.change_indexes(name, add, remove)
 
+    async def migration(self, name: str) -> Migration:
+        self._check(name)
+        return await self.database.migration(name)
+
     async def delete_store(self, name: str) -> None:
         self._check(name)
         await self.database.delete_store(name)

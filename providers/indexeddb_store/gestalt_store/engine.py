@@ -215,7 +215,7 @@ class Database(Operations, Protocol):
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
         """Begin to change a store's indexes in the background; see ``IndexedDBSchemas.ChangeIndexes``."""
 
-    def migration(self, store: Any) -> Migration:
+    async def migration(self, name: str) -> Migration:
         """How the last change of the store's indexes goes or went."""
 
     async def check_readable(self) -> None:

@@ -89,11 +89,6 @@ class MigrationRunning(StoreError):
         super().__init__(f'the indexes of object store "{name}" are being changed; wait until that has ended')
 
 
-class MigrationsUnsupported(StoreError):
-    def __init__(self, engine: str) -> None:
-        super().__init__(f"indexes of an existing object store cannot be changed on {engine}")
-
-
 class TransactionReadonly(StoreError):
     def __init__(self) -> None:
         super().__init__("transaction is readonly")
@@ -135,7 +130,6 @@ FAULTS: FaultTable = {
     Invalid: Fault("INVALID", StatusCode.INVALID_ARGUMENT, 400),
     SchemaMismatch: Fault("SCHEMA_MISMATCH", StatusCode.FAILED_PRECONDITION, 412),
     MigrationRunning: Fault("MIGRATION_RUNNING", StatusCode.FAILED_PRECONDITION, 412),
-    MigrationsUnsupported: Fault("MIGRATIONS_UNSUPPORTED", StatusCode.UNIMPLEMENTED, 501),
     TransactionReadonly: Fault("TRANSACTION_READONLY", StatusCode.FAILED_PRECONDITION, 412),
     TransactionFinished: Fault("TRANSACTION_FINISHED", StatusCode.FAILED_PRECONDITION, 412),
     TransactionAborted: Fault("TRANSACTION_ABORTED", StatusCode.ABORTED, 409),

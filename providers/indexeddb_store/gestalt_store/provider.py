@@ -17,19 +17,18 @@ from gestalt_store.scopes import Scopes
 from gestalt_store.scopes_service import add_scopes_service
 from gestalt_store.service import add_services
 
-MIGRATIONS = "indexeddb.migrations"
 SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter from the writer's thread, which mostly waits for the disk."""
 
 
 class StoreProvider(Provider):
-    """IndexedDB on SQLite."""
+    """IndexedDB on SQLite or PostgreSQL; the configured ``dsn`` chooses."""
 
     kind = ProviderKind.INDEXEDDB
-    display_name = "IndexedDB on SQLite"
-    description = "Object stores, indexes, cursors and transactions in SQLite files."
+    display_name = "IndexedDB store"
+    description = "Object stores, indexes, cursors and transactions on SQLite or PostgreSQL."
     version = __version__
-    capabilities: Sequence[str] = ("indexeddb.scopes", "indexeddb.batch", "indexeddb.prefetch", MIGRATIONS)
+    capabilities: Sequence[str] = ("indexeddb.scopes", "indexeddb.batch", "indexeddb.prefetch", "indexeddb.migrations")
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,9 +59,6 @@ class StoreProvider(Provider):
             if current is not None:
                 await current.close()
         self.warnings = warnings
-        offered = type(self).capabilities
-        # PostgreSQL's engine does not change indexes yet.
-        self.capabilities = [name for name in offered if name != MIGRATIONS or accepted.conninfo is None]
 
     async def _replace_in_place(self, current: Databases, databases: Databases) -> None:
         """Same files, other settings: they must be closed before they can be opened again."""

@@ -170,8 +170,8 @@ async def _change_indexes(view: View, request: Any) -> bytes:
 
 
 async def _get_migration(view: View, request: Any) -> bytes:
-    store = view.store(request.store)
-    return migration_message(store, view.database.migration(store))
+    migration = await view.migration(request.store)
+    return migration_message(view.store(request.store), migration)
 
 
 async def _apply(view: View, request: Any) -> bytes:

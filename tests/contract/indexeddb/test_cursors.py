@@ -118,6 +118,40 @@ async def test_continue_moves_at_least_one_step(service: Service, store: str) ->
     assert (await cursor.move(continue_to_key=target("x"))).entry.primary_key == "k3"
 
 
+async def test_continue_on_a_store_goes_by_the_primary_key(service: Service, store: str) -> None:
+    cursor = await service.cursor(store, keys_only=True)
+    assert (await cursor.move(continue_to_key=target("k2"))).entry.primary_key == "k2"
+    assert (await cursor.move(continue_to_key=target("k2"))).entry.primary_key == "k3"
+    assert (await cursor.move(continue_to_key=target("k45"))).entry.primary_key == "k5"
+    assert (await cursor.move(continue_to_key=target("l"))).done
+    cursor = await service.cursor(store, direction=PREV, keys_only=True)
+    assert (await cursor.move(continue_to_key=target("k45"))).entry.primary_key == "k4"
+    assert (await cursor.move(continue_to_key=target("k9"))).entry.primary_key == "k3"
+    assert (await cursor.move(continue_to_key=target(""))).done
+    columns = [pb.ColumnDef(name="k", type=6, primary_key=True)]
+    arrays = await service.new_store(columns=columns)
+    for key in (["a"], ["a", "b"], ["a", "c"], ["b"]):
+        await service.put(arrays, k=key)
+    cursor = await service.cursor(arrays, keys_only=True)
+    assert (await cursor.move(continue_to_key=target("a", "b"))).entry.primary_key == "[a b]"
+    assert (await cursor.move(continue_to_key=target("a", "bb"))).entry.primary_key == "[a c]"
+
+
+@pytest.mark.parametrize(("direction", "expected"), [(NEXT_UNIQUE, "acd"), (PREV_UNIQUE, "dcb")])
+async def test_an_integer_and_the_double_equal_to_it_are_one_key(
+    service: Service, direction: int, expected: str
+) -> None:
+    store = await service.new_store(index("n", "n"))
+    for key, n in (("a", 1.0), ("b", 1), ("c", 1.5), ("d", 2)):
+        await service.put(store, id=key, n=n)
+    cursor = await service.cursor(store, index="n", direction=direction, keys_only=True)
+    assert "".join(await cursor.keys()) == expected
+    cursor = await service.cursor(store, index="n", direction=direction, keys_only=True)
+    assert (await cursor.move(advance=2)).entry.primary_key == expected[2]
+    cursor = await service.cursor(store, index="n", keys_only=True)
+    assert (await cursor.move(advance=2)).entry.primary_key == "c"
+
+
 async def test_continue_needs_a_key_whose_parts_have_kinds(service: Service, store: str) -> None:
     code, text = await refused(await service.cursor(store), continue_to_key=pb.CursorKeyTarget())
     assert code is Code.INVALID_ARGUMENT and "continue key is required" in text
@@ -239,6 +273,13 @@ async def test_close_and_half_close_end_ok(service: Service, store: str) -> None
     cursor = await service.cursor(store)
     await cursor.half_close()
     assert await cursor.receive() is None
+
+
+@pytest.mark.parametrize("method", ["OpenCursor", "Transaction"])
+async def test_a_stream_closed_before_its_first_frame_ends_ok(service: Service, method: str) -> None:
+    stream = service.stream(method)
+    await stream.half_close()
+    assert (await stream.ended())[0] is Code.OK
 
 
 async def test_prefetch_sends_what_follows(service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import signal
 import sqlite3
 import stat
@@ -204,6 +205,44 @@ async def test_a_restart_keeps_stores_indexes_and_records(own_process: StoreProc
         code, _ = await service.refused("Add", pb.RecordRequest(store="s", record=record(k=8, u="x")))
         assert code is Code.ALREADY_EXISTS
         await service.close()
+
+
+async def test_when_the_disk_takes_no_more_writes_fail_and_space_brings_recovery(own_process: StoreProcess) -> None:
+    own_process.start()
+    assert own_process.process is not None
+    pid = own_process.process.pid
+    service = Service(own_process.socket)
+    store = await service.new_store(index("n", "n"))
+    log = own_process.folder / "store.db-wal"
+    written: list[str] = []
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 200_000, most))
+    refusals: list[grpc.aio.AioRpcError] = []
+    for number in range(60):
+        try:
+            await service.put(store, id=f"k{number:02}", n=number, v=b"x" * 20_000)
+            written.append(f"k{number:02}")
+        except grpc.aio.AioRpcError as error:
+            refusals.append(error)
+    assert written and len(refusals) > 30
+    for refusal in refusals:
+        assert refusal.code() is Code.UNAVAILABLE and "store.db" in (refusal.details() or ""), refusal.details()
+    transaction = await service.transaction(store)
+    await transaction.put(store, id="t", v=b"x" * 400_000)
+    assert (await transaction.commit()).code == Code.UNAVAILABLE.value[0]
+    assert await transaction.receive() is None and (await transaction.ended())[0] is Code.OK
+    assert await service.keys(store) == written
+    assert await service.index_keys(store, "n") == written
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+    await service.put(store, id="l", n=100, v=b"x" * 400_000)
+    own_process.stop(signal.SIGKILL)
+    own_process.start()
+    again = Service(own_process.socket)
+    assert await again.keys(store) == [*written, "l"]
+    for made in (service, again):
+        await made.close()
+    own_process.stop()
+    assert command("check", own_process.config["dsn"]).returncode == 0
 
 
 async def test_memory_has_a_database_for_each_name_and_leaves_nothing(own_process: StoreProcess) -> None:

@@ -42,6 +42,16 @@ async def test_the_same_schema_in_another_order_is_accepted_and_another_schema_i
     assert await service.index_keys(store, "a", 1) == ["k"]
 
 
+async def test_an_unset_schema_is_an_empty_one_and_index_names_may_be_doubled(service: Service) -> None:
+    store = await service.new_store()
+    await service.call("CreateObjectStore", pb.CreateObjectStoreRequest(name=store))
+    doubled = await service.new_store(index("i", "a"), index("i", "b"))
+    code, _ = await service.refused("CreateObjectStore", pb.CreateObjectStoreRequest(name=doubled))
+    assert code is Code.FAILED_PRECONDITION
+    await service.put(doubled, id="k", a=1, b=2)
+    assert len(await service.index_keys(doubled, "i")) == 1
+
+
 async def test_not_null_unique_and_type_of_columns_are_not_enforced(service: Service) -> None:
     columns = [
         pb.ColumnDef(name="id", type=0, primary_key=True),

@@ -328,6 +328,18 @@ async def test_schema_changes_wait_for_open_transactions_and_later_ones_wait_beh
     assert (await late.ended())[0] is Code.NOT_FOUND
 
 
+async def test_the_creation_of_a_store_waits_for_open_transactions_of_any_kind(service: Service) -> None:
+    store = await service.new_store()
+    reader = await service.transaction(store, mode=READONLY)
+    await reader.all(store)
+    creation = asyncio.ensure_future(service.new_store())
+    await service.put(store, id="a")  # single calls go on
+    done, _ = await asyncio.wait([creation], timeout=0.2)
+    assert not done
+    assert not (await reader.commit()).code
+    assert await service.keys(await creation) == []
+
+
 async def test_an_invalid_time_fails_the_operation(service: Service) -> None:
     store = await service.new_store()
     transaction = await service.transaction(store)

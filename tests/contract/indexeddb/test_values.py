@@ -6,8 +6,10 @@ import math
 import struct
 from typing import Any
 
+import grpc
 import pytest
 
+from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Json, Service, Time, bounds, fields, index, native, record, value
 
@@ -113,6 +115,51 @@ async def test_an_invalid_time_is_refused_wherever_it_is(service: Service, broke
         code, _ = await service.refused("IndexCount", pb.IndexQueryRequest(store=store, index="by_v", range=which))
         assert code is Code.INVALID_ARGUMENT
     assert await service.keys(store) == ["a"]
+
+
+async def test_an_invalid_time_is_refused_in_streams_and_pages(service: Service) -> None:
+    """In a cursor's opening and update, as a bound or value inside a transaction, and in GetPage."""
+    store = await service.new_store(index("by_v", "v"))
+    await service.put(store, id="a", v=1)
+    broken = Time(10**12)
+    openings = [
+        pb.OpenCursorRequest(store=store, range=bounds(lower=broken)),
+        pb.OpenCursorRequest(store=store, range=bounds(upper=broken)),
+        pb.OpenCursorRequest(store=store, index="by_v", range=bounds(upper=broken)),
+        pb.OpenCursorRequest(store=store, index="by_v", values=[value(broken)]),
+    ]
+    for opening in openings:
+        stream = service.stream("OpenCursor")
+        await stream.send(pb.CursorClientMessage(open=opening))
+        assert (await stream.ended())[0] is Code.INVALID_ARGUMENT
+    for command in (
+        {"update": record(v=broken)},
+        {"continue_to_key": pb.CursorKeyTarget(key=[pb.KeyValue(scalar=value(broken))])},
+    ):
+        cursor = await service.cursor(store)
+        await cursor.next()
+        await cursor.send(pb.CursorClientMessage(command=pb.CursorCommand(**command)))
+        assert (await cursor.ended())[0] is Code.INVALID_ARGUMENT
+    walk = pb.ObjectStoreRangeRequest(store=store, range=bounds(lower=broken))
+    query = pb.IndexQueryRequest(store=store, index="by_v", range=bounds(upper=broken))
+    operations: list[dict[str, Any]] = [
+        {"count": walk},
+        {"get_all": walk},
+        {"get_all_keys": walk},
+        {"delete_range": walk},
+        {"index_get": query},
+        {"index_get_all": query},
+        {"index_count": query},
+        {"index_delete": query},
+    ]
+    for operation in operations:
+        answer = await (await service.transaction(store)).do(**operation)
+        assert answer.error.code == Code.INVALID_ARGUMENT.value[0], operation
+    if not service.relayed:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await service.batch.GetPage(ext.GetPageRequest(store=store, range=bounds(upper=broken)))
+        assert refused.value.code() is Code.INVALID_ARGUMENT
+    assert await service.get(store, "a") == {"id": "a", "v": 1}
 
 
 @pytest.mark.parametrize("bad", [{}, {"id": ""}, {"id": " \t"}, {"id": 1}, {"id": None}])
@@ -243,13 +290,21 @@ async def test_types_follow_each_other_in_one_order(service: Service) -> None:
 
 
 async def test_a_request_up_to_64_mib_is_served_and_larger_lists_name_the_paged_way(service: Service) -> None:
-    store = await service.new_store()
+    store = await service.new_store(index("n", "n"))
     for number in range(4):
-        await service.put(store, id=f"k{number}", v=b"x" * (20 << 20))
+        await service.put(store, id=f"k{number}", n=number, v=b"x" * (20 << 20))
     answer = await service.call("GetAll", pb.ObjectStoreRangeRequest(store=store, range=bounds(upper="k2")))
     assert len(answer.records) == 3
     code, text = await service.refused("GetAll", pb.ObjectStoreRangeRequest(store=store))
     assert code is Code.RESOURCE_EXHAUSTED and "GetPage" in text
+    query = pb.IndexQueryRequest(store=store, index="n")
+    code, text = await service.refused("IndexGetAll", query)
+    assert code is Code.RESOURCE_EXHAUSTED and "GetPage" in text
+    for operation in ({"get_all": pb.ObjectStoreRangeRequest(store=store)}, {"index_get_all": query}):
+        answer = await (await service.transaction(store, mode=0)).do(**operation)
+        assert answer.error.code == Code.RESOURCE_EXHAUSTED.value[0] and "GetPage" in answer.error.message
+    large = record(id="large", v=b"x" * (65 << 20))
+    assert (await service.refused("Put", pb.RecordRequest(store=store, record=large)))[0] is Code.RESOURCE_EXHAUSTED
     cursor = await service.cursor(store)
     assert await cursor.keys() == ["k0", "k1", "k2", "k3"]
     await service.call("DeleteObjectStore", pb.DeleteObjectStoreRequest(name=store))

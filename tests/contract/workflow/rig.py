@@ -1,7 +1,7 @@
 """The rig of the contract suite: a real store process, a workflow provider process, and this test as their host.
 
-Everything goes through sockets, as under a host. ``GESTALT_TEST_WORKFLOW_COMMAND`` points the suite at another
-provider binary, ``GESTALT_TEST_STORE_COMMAND`` at another store.
+Everything goes through sockets, as under a host. ``--workflow-command`` points the suite at another provider binary,
+``--store-command`` at another store (``tests/conftest.py``).
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class ProviderProcess:
         self._process: asyncio.subprocess.Process | None = None
         self.channel: grpc.aio.Channel | None = None
         self.identity: runtime_pb2.ProviderIdentity | None = None
+        self.launches = 0
+        """How many processes there have been."""
 
     @property
     def pid(self) -> int:
@@ -74,6 +76,7 @@ class ProviderProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *shlex.split(self._command), env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
             )
+        self.launches += 1
         self.channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options=CHANNEL_OPTIONS)
         await eventually(self._socket_or_exit, within_s=DEADLINE_S)
         await asyncio.wait_for(self.channel.channel_ready(), DEADLINE_S)
@@ -140,6 +143,8 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
         self.gates: dict[str, asyncio.Event] = {}
         self.during: Callable[[workflow_pb2.InvokeWorkflowOperationRequest], Awaitable[None]] | None = None
         self.active: Counter[str] = Counter()
+        self.deadlines: list[float | None] = []
+        """Seconds that each call left itself; None: as long as it takes."""
 
     def hold(self, operation: str) -> asyncio.Event:
         """Invocations of the operation wait until the event is set."""
@@ -148,6 +153,7 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
     async def InvokeOperation(self, request: Any, context: Any) -> workflow_pb2.InvokeWorkflowOperationResponse:
         operation = request.target.plugin.operation or request.target.agent.provider_name
         self.requests.append(request)
+        self.deadlines.append(None if context is None else context.time_remaining())
         self.active[operation] += 1
         try:
             if self.during is not None:
@@ -259,6 +265,8 @@ class Rig:
         self.counting: CountingStore | None = None
         self.host_socket = directory / "host.sock"
         """Where the next provider finds its host."""
+        self.environ: dict[str, str] = {}
+        """What else the next provider finds in its environment."""
         self._providers = 0
 
     @property
@@ -279,6 +287,7 @@ class Rig:
         environ = {
             "GESTALT_INDEXEDDB_SOCKET": str(store),
             "GESTALT_WORKFLOW_HOST_SOCKET": str(self.host_socket),
+            **self.environ,
         }
         process = ProviderProcess(name, WORKFLOW, self.directory, environ, {"pollInterval": "100ms", **config})
         self._stack.push_async_callback(process.kill)
@@ -325,7 +334,7 @@ class Workflow:
     async def upsert_trigger(self, trigger_id: str, type: str = "t", operation: str = "run", **fields: Any) -> Any:
         request = workflow_pb2.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
-            match=workflow_pb2.WorkflowEventMatch(type=type),
+            match=fields.pop("match", None) or workflow_pb2.WorkflowEventMatch(type=type),
             target=fields.pop("target", None) or target(operation),
             **fields,
         )

@@ -1,4 +1,19 @@
-"""Message budgets of design 4, counted between provider and store; no clock decides over a pass."""
+"""Message budgets of design 4, counted between provider and store; no clock decides over a pass.
+
+| budget | test |
+|---|---|
+| idle second | `test_an_idle_second_costs_one_message_whatever_is_stored`; with held runs in `test_policy_budgets.py` |
+| firing what is due | `test_policy_budgets.py` |
+| publish | `test_a_publish_is_one_message_however_many_triggers_match` |
+| one unkeyed run, alone | `test_a_lone_run_from_due_to_finished` |
+| the same, 16 in flight | `test_sixteen_runs_in_flight_cost_six_messages_each_at_most` |
+| whatever the history | `test_a_run_costs_the_same_whatever_the_history` |
+| a signal batch | `test_a_signal_batch_costs_ten_messages_at_most` |
+| reading one object | `test_reading_one_object_is_at_most_two_messages` |
+| listing a page | `test_a_page_of_256_is_at_most_two_messages` |
+| calls of a run | `test_budget_a_run_costs_two_calls` in `tests/host_workflows/test_real_processes.py` |
+| processes | `test_budget_of_processes_...` in `tests/process/test_quickstart.py` |
+"""
 
 from __future__ import annotations
 
@@ -7,20 +22,26 @@ from typing import Any
 
 import pytest
 
-from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig
+from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
+from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig, Workflow
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.ours
 
 QUIET: dict[str, Any] = {"pollInterval": "1h"}
 """No idle rounds, so that what is counted belongs to what is measured."""
 
 
-async def quiet(counting: CountingStore) -> None:
-    """Wait until nothing goes by any more."""
+async def quiet(counting: CountingStore, *, less: str = "") -> None:
+    """Wait until nothing goes by any more, but for calls of the method ``less``."""
+
+    def seen() -> int:
+        return counting.count - counting.messages[less]
 
     async def probe() -> bool | None:
-        before = counting.count
+        before = seen()
         await asyncio.sleep(0.15)
-        return True if counting.count == before else None
+        return True if seen() == before else None
 
     await eventually(probe)
 
@@ -58,6 +79,32 @@ async def test_a_publish_is_one_message_however_many_triggers_match(rig: Rig, ma
     await workflow.publish("second")
     assert counting.count - before == 1
     assert len(await workflow.list_runs()) == 2 * matching
+    assert counting.writes["wf_events"] == 2
+    assert counting.writes["wf_runs"] == (2 if matching else 0)
+
+
+async def test_an_event_again_costs_one_commit_more(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await workflow.upsert_trigger("a")
+    await workflow.publish("first")
+    before = counting.count
+    await workflow.publish("first")
+    assert counting.count - before == 2  # it is there already; so it is noted
+
+
+async def test_a_replay_costs_three_messages_however_many_runs_it_makes(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await workflow.publish("e")
+    for number in range(25):
+        await workflow.upsert_trigger(f"t{number}")
+    await workflow.publish("warm")
+    stub = events_pb2_grpc.WorkflowEventsStub(workflow.process.channel)
+    before = counting.count
+    answer = await stub.ReplayEvent(events_pb2.ReplayEventRequest(source="s", event_id="e"))
+    assert answer.replay.runs == 25
+    assert counting.count - before == 3  # the event, whether there are runs, the commit
 
 
 async def test_a_trigger_that_changed_costs_one_publish_its_reload(rig: Rig) -> None:
@@ -115,6 +162,53 @@ async def test_sixteen_runs_in_flight_cost_six_messages_each_at_most(rig: Rig, e
     await rig.host.invoked(runs)
     await quiet(counting)
     assert (counting.count - before) / runs <= 6
+
+
+async def lone_run(rig: Rig, workflow: Workflow, counting: CountingStore) -> int:
+    """Messages of one run that is invoked while nothing else happens."""
+    await quiet(counting)
+    rig.host.requests.clear()
+    gate = rig.host.gates["run"] = asyncio.Event()
+    before = counting.count
+    run = await workflow.start_run()
+    await rig.host.invoked(1)
+    gate.set()
+    await quiet(counting)
+    assert (await workflow.get_run(run.id)).status == SUCCEEDED
+    return counting.count - before
+
+
+async def test_a_run_costs_the_same_whatever_the_history(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(workerCount=16, **QUIET)
+    await lone_run(rig, workflow, counting)  # the first look into the queue is not a run's
+    cost = await lone_run(rig, workflow, counting)
+    rig.host.gates.clear()
+    rig.host.requests.clear()
+    await asyncio.gather(*(workflow.start_run() for _ in range(500)))
+    await rig.host.invoked(500, within_s=30)
+    await lone_run(rig, workflow, counting)
+    assert await lone_run(rig, workflow, counting) == cost <= 4
+
+
+@pytest.mark.parametrize(
+    ("call", "field"), [("QueryRuns", "runs"), ("QuerySchedules", "schedules"), ("QueryEventTriggers", "triggers")]
+)
+async def test_a_page_of_256_is_at_most_two_messages(rig: Rig, call: str, field: str) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    make = {
+        "runs": lambda _: workflow.start_run(),
+        "schedules": lambda number: workflow.upsert_schedule(f"s{number}", "0 0 1 1 *"),
+        "triggers": lambda number: workflow.upsert_trigger(f"t{number}"),
+    }[field]
+    await asyncio.gather(*(make(number) for number in range(260)))
+    request = queries_pb2.QueryRunsRequest if field == "runs" else queries_pb2.QueryObjectsRequest
+    before = counting.count
+    stub = queries_pb2_grpc.WorkflowQueriesStub(workflow.process.channel)
+    page = await getattr(stub, call)(request(page_size=256))
+    assert len(getattr(page, field)) == 256
+    assert counting.count - before <= 1 + 256 / 256
 
 
 async def test_reading_one_object_is_at_most_two_messages(rig: Rig) -> None:

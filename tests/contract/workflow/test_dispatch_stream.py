@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import pytest
 from google.rpc import status_pb2
 
 from gestalt_sdk.channels import SERVER_OPTIONS
@@ -16,6 +17,8 @@ from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.streamed import answer_calls
 from tests.contract.workflow.rig import CANCELED, FAILED, RUNNING, SUCCEEDED, Rig, ScriptedHost, struct, target
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.ours
 
 
 class StreamHost(ScriptedHost, ext_grpc.WorkflowDispatchServicer):

@@ -16,6 +16,8 @@ from gestalt_sdk.values import from_timestamp
 from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, target, timestamp
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours
+
 DEADLINE_S = 10
 
 
@@ -215,6 +217,28 @@ async def test_the_ledger_of_an_outage_over_the_wire(rig: Rig) -> None:
         await list_slots(workflow, schedule_id="s", page_token="???")
     with pytest.raises(grpc.aio.AioRpcError, match="schedule_id is required"):
         await list_slots(workflow)
+
+
+async def test_a_slot_whose_run_the_host_refused_is_denied(rig: Rig) -> None:
+    rig.host.errors["forbidden"] = (grpc.StatusCode.PERMISSION_DENIED, "authorization denied: svc")
+    rig.host.errors["broken"] = (grpc.StatusCode.UNAVAILABLE, "no plugin")
+    workflow = await rig.provider(start=False)
+    missed = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
+    async with IndexedDB.over(rig.store.channel) as db:
+        for name in ("forbidden", "broken"):
+            await workflow.upsert_schedule(name, target=target(name))
+            record = await db.store("wf_schedules").get(name)
+            await db.store("wf_schedules").put({**record, "next_run_at": missed, "due_at": missed})
+    await workflow.process.start()
+    await rig.host.invoked(2)
+    states = {}
+    for request in list(rig.host.requests):
+        run = await workflow.run_in(request.run_id)
+        name = request.target.plugin.operation
+        slots = {slot.run_id: slot for slot in (await list_slots(workflow, schedule_id=name)).slots}
+        assert run.status == FAILED and slots[run.id].lateness.seconds < 120
+        states[name] = slots[run.id].state
+    assert states == {"forbidden": slots_pb2.SLOT_STATE_DENIED, "broken": slots_pb2.SLOT_STATE_FIRED}
 
 
 async def test_a_trigger_with_retries_gives_them_to_its_runs(rig: Rig, workflow: Workflow) -> None:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2
-from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.contract.workflow.rig import SUCCEEDED, Rig, Workflow
 from tests.contract.workflow.test_budgets import QUIET, quiet
 from tests.contract.workflow.test_policies import seconds
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.ours
 
 SCHEDULES = 50
 
@@ -67,6 +68,14 @@ async def test_an_attempt_more_costs_three_messages(rig: Rig) -> None:
     assert costs[0] <= 4 and costs[1] - costs[0] <= 3  # released, claimed, recorded
 
 
+async def all_succeeded(workflow: Workflow) -> None:
+    async def probe() -> bool | None:
+        runs = await workflow.list_runs()
+        return True if len(runs) == SCHEDULES and all(run.status == SUCCEEDED for run in runs) else None
+
+    await eventually(probe)
+
+
 @pytest.mark.parametrize("overlap", ["OVERLAP_POLICY_ALLOW", "OVERLAP_POLICY_SKIP"])
 async def test_firing_what_is_due_is_one_transaction_a_batch(rig: Rig, overlap: str) -> None:
     counting = await rig.count_messages()
@@ -74,15 +83,42 @@ async def test_firing_what_is_due_is_one_transaction_a_batch(rig: Rig, overlap: 
     await make_due(rig, down, policies_pb2.SchedulePolicy(overlap=overlap))
     gate = rig.host.hold("run")
     workflow = await rig.provider(start=False, workerCount=64, **QUIET)
-    before = counting.writes["wf_schedules"]
+    fired, commits = counting.writes["wf_schedules"], counting.messages["Apply"]
     await workflow.process.start()
     await rig.host.invoked(SCHEDULES)
     await quiet(counting)
-    assert counting.writes["wf_schedules"] - before == 1  # runs, ledger and the moved schedules in one commit
+    assert counting.writes["wf_schedules"] - fired == 1  # runs, ledger and the moved schedules in one commit
+    assert counting.messages["Apply"] - commits == 2  # and one that claims every run
     gate.set()
+    await all_succeeded(workflow)
 
-    async def all_done() -> bool | None:
-        runs = (await workflow.rpc.ListRuns(workflow_pb2.ListWorkflowProviderRunsRequest())).runs
-        return True if len(runs) == SCHEDULES and all(run.status == SUCCEEDED for run in runs) else None
 
-    await eventually(all_done)
+async def test_runs_that_are_found_before_their_firing_is_answered_are_claimed_once(rig: Rig) -> None:
+    """The store's answer to the firing is held back until the process has found the new runs by looking for work."""
+    counting = await rig.count_messages()
+    down = await rig.provider(start=False)
+    await make_due(rig, down, policies_pb2.SchedulePolicy())
+    gate = rig.host.hold("run")
+    workflow = await rig.provider(start=False, workerCount=64)
+    fired, commits = counting.writes["wf_schedules"], counting.messages["Apply"]
+    held = 0
+
+    async def hold_firing(method: str) -> None:
+        nonlocal held
+        if method != "Apply" or held or counting.writes["wf_schedules"] == fired:
+            return
+        held = counting.messages["GetPage"]
+
+        async def looked() -> bool | None:
+            return True if counting.messages["GetPage"] >= held + 4 else None
+
+        await eventually(looked)
+
+    counting.answered = hold_firing
+    await workflow.process.start()
+    await rig.host.invoked(SCHEDULES)
+    await quiet(counting, less="GetPage")
+    assert held
+    assert counting.messages["Apply"] - commits == 2  # fired, claimed; nothing is claimed a second time
+    gate.set()
+    await all_succeeded(workflow)

@@ -14,6 +14,8 @@ from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.values import from_timestamp
 from tests.contract.workflow.rig import CANCELED, FAILED, PENDING, SUCCEEDED, Rig, Workflow, actor, struct, timestamp
 
+pytestmark = pytest.mark.ours
+
 
 def queries(workflow: Workflow) -> queries_pb2_grpc.WorkflowQueriesStub:
     return queries_pb2_grpc.WorkflowQueriesStub(workflow.process.channel)

@@ -161,6 +161,23 @@ async def test_a_store_that_restarts_loses_no_result(rig: Rig, workflow: Workflo
     assert rig.host.run_ids() == [run.id]
 
 
+async def test_a_result_outlives_a_store_that_serves_before_it_is_configured(rig: Rig, workflow: Workflow) -> None:
+    gate = rig.host.hold("run")
+    run = await workflow.start_run()
+    await rig.host.invoked(1)
+    await rig.store.kill()
+    await rig.store.launch()
+    gate.set()
+
+    async def refused() -> bool | None:
+        return True if "not configured" in workflow.process.log.read_text() else None
+
+    await eventually(refused)
+    await rig.store.configure()
+    done = await workflow.run_in(run.id, within_s=20)
+    assert (done.status, done.result_body) == (SUCCEEDED, "ok")
+
+
 @pytest.mark.parametrize("step", ["claim", "completion"])
 async def test_killed_between_a_commit_and_its_answer(rig: Rig, step: str) -> None:
     """The store has committed, the provider never learns of it: neither repeated nor forgotten."""

@@ -43,6 +43,21 @@ async def test_a_failing_status_keeps_the_body_and_an_error_its_text(rig: Rig, w
     assert denied.status_message == "rpc error: code = PermissionDenied desc = no access"
 
 
+@pytest.mark.parametrize("status", [0, 200, 302, 399])
+async def test_a_status_below_400_is_success(rig: Rig, workflow: Workflow, status: int) -> None:
+    rig.host.answers["run"] = (status, "body")
+    run = await workflow.run_in((await workflow.start_run()).id)
+    assert (run.status, run.result_body, run.status_message) == (SUCCEEDED, "body", "")
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 599])
+async def test_a_status_from_400_on_is_a_failure_that_keeps_its_body(rig: Rig, workflow: Workflow, status: int) -> None:
+    rig.host.answers["run"] = (status, "body")
+    run = await workflow.run_in((await workflow.start_run()).id)
+    assert (run.status, run.result_body) == (FAILED, "body")
+    assert run.status_message == f"workflow operation returned status {status}"
+
+
 async def test_idempotency_is_scoped_by_owner_and_subject(workflow: Workflow) -> None:
     alice, bob = actor("user:alice"), actor("user:bob")
     first = await workflow.start_run(idempotency_key="k", created_by=alice)

@@ -162,3 +162,39 @@ async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) ->
         await workflow.signal_or_start(name, "go")
     assert refused.value.details() == "workflow_key is required"
     assert not [run for run in await workflow.list_runs() if run.status == PENDING]
+
+
+async def test_signals_race_starts_and_ends_over_processes_and_none_is_lost(rig: Rig) -> None:
+    """Many clients, three processes: each accepted signal is delivered once, in a sequence without gap."""
+    processes = [await rig.provider(workerCount=4) for _ in range(3)]
+    accepted: dict[tuple[str, int], str] = {}
+    known: dict[str, str] = {}
+
+    async def client(number: int) -> None:
+        for turn in range(25):
+            workflow, key, name = processes[(number + turn) % 3], f"k{turn % 3}", f"{number}.{turn}"
+            try:
+                if turn % 5 == 4:
+                    known[key] = (await workflow.start_run(workflow_key=key)).id
+                    # It may have ended by then, but the signal is never refused for any other reason.
+                    delivery = await workflow.signal(known[key], name)
+                elif turn % 2 and key in known:
+                    delivery = await workflow.signal(known[key], name)
+                else:
+                    delivery = await workflow.signal_or_start(key, name)
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.FAILED_PRECONDITION, error.details()
+                assert "already has an active run" in error.details() or "SUCCEEDED" in error.details()
+                continue
+            known[key] = delivery.run.id
+            assert (delivery.run.id, delivery.signal.sequence) not in accepted
+            accepted[delivery.run.id, delivery.signal.sequence] = name
+
+    await asyncio.gather(*(client(number) for number in range(10)))
+    for run_id in {run_id for run_id, _ in accepted}:
+        assert (await processes[0].run_in(run_id)).status == SUCCEEDED
+    delivered = [(r.run_id, s.sequence, s.name) for r in rig.host.requests for s in r.signals]
+    assert sorted(delivered) == sorted((run_id, number, name) for (run_id, number), name in accepted.items())
+    for run_id in {run_id for run_id, _ in accepted}:
+        numbers = [number for run, number, _ in delivered if run == run_id]
+        assert numbers == list(range(1, len(numbers) + 1))

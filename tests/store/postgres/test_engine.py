@@ -178,6 +178,62 @@ async def test_every_walk_is_a_bounded_scan_of_a_btree(database: PostgresDatabas
         assert all(int(row.split("Removed by Filter: ")[1]) <= 1 for (row,) in rows if "Removed by" in row), plan
 
 
+async def test_a_put_touches_only_the_index_rows_that_changed(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await make(database, ("a", False), ("b", False), ("c", True))
+    await put(database, store, id="k", a=1, b=1, c=1)
+    run = Connection.run
+    written: list[str] = []
+
+    async def noting(self: Connection, commands: Any) -> Any:
+        written.extend(command.sql for command in commands if command.sql.startswith(("INSERT", "DELETE", "UPDATE")))
+        return await run(self, commands)
+
+    monkeypatch.setattr(Connection, "run", noting)
+    a, b, c = store.indexes
+    changes: list[tuple[dict[str, Any], list[str]]] = [
+        ({"a": 1, "b": 1, "c": 1}, [store.upsert]),
+        ({"a": 1, "b": 2, "c": 1}, [b.remove, b.insert, store.upsert]),
+        ({"a": 1}, [b.remove, c.remove, store.upsert]),
+        ({"a": 1.0}, [a.remove, a.insert, store.upsert]),
+    ]
+    for values, statements in changes:
+        written.clear()
+        await put(database, store, id="k", **values)
+        assert written == statements
+
+
+async def test_a_walk_over_keys_reads_no_values(database: PostgresDatabase) -> None:
+    """Large values are stored apart, and that table is not looked at."""
+    store = await make(database, ("a", False))
+    noise = random.Random(3).randbytes(50_000)
+    for number in range(20):
+        await put(database, store, id=f"k{number}", a=number, data=noise)
+
+    snapshot = await database.snapshot()
+    run = snapshot.runner("s")
+
+    async def blocks() -> int:
+        """Fetched in this transaction from the table of large values."""
+        query = (
+            "SELECT pg_stat_get_xact_blocks_fetched(reltoastrelid)::bigint FROM pg_class "
+            f"WHERE oid = '{store.table}'::regclass"
+        )
+        return int((await run([Command(query, prepare=False)]))[0][0][0])
+
+    before = await blocks()
+    for over in (None, store.index("a")):
+        walk = Walk(store, EVERYTHING, over, keys_only=True)
+        assert len(await reads.keys(run, walk)) == await reads.count(run, walk) == 20
+        assert len(await snapshot.page(walk, None, 10, 2)) == 10
+        assert len((await reads.limited_page(run, walk, None, 10, 1 << 20))[0]) == 10
+    assert await blocks() == before
+    assert len(await snapshot.page(Walk(store, EVERYTHING), None, 10)) == 10
+    assert await blocks() > before
+    snapshot.close()
+
+
 async def test_writes_that_arrive_together_share_a_commit_and_fail_alone(database: PostgresDatabase) -> None:
     store = await make(database, ("u", True))
     await put(database, store, id="taken", u="t")

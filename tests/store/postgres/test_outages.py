@@ -8,7 +8,7 @@ import grpc
 import pytest
 from gestalt_store.config import read_config
 from gestalt_store.errors import ConfigInvalid, DatabaseUnusable, StorageUnavailable
-from gestalt_store.postgres.layout import schema_name
+from gestalt_store.postgres.layout import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import Server
 from gestalt_store.sqlite.database import Limits
@@ -168,6 +168,27 @@ async def test_a_wrong_password_is_refused_and_never_shown(postgres_server: Post
     assert secret not in process.log() and PASSWORD not in process.log()
 
 
+async def test_a_refused_configuration_leaves_the_earlier_one_in_force(
+    postgres_server: PostgresServer, start: Start
+) -> None:
+    process = start()
+    service = Service(process.socket)
+    await service.create("s")
+    await service.put("s", id="a")
+    refused: list[dict[str, object]] = [
+        {"dsn": "postgresql://nobody@/none?host=/nowhere"},
+        {"dsn": postgres_server.tcp_dsn("wrong")},
+        {"dsn": "postgresql://%%%"},
+        {**process.config, "limits": {"connections": 1}},
+        {**process.config, "schema": 7},
+    ]
+    for config in refused:
+        with pytest.raises(grpc.RpcError, match="configure provider: "):
+            process.configure(config)
+        assert await service.keys("s") == ["a"]
+    await service.close()
+
+
 async def test_an_unknown_database_and_an_absent_server_are_told_apart(postgres_server: PostgresServer) -> None:
     server = Server(postgres_server.dsn.replace("/postgres?", "/nowhere?"), LIMITS)
     with pytest.raises(DatabaseUnusable, match="nowhere"):
@@ -226,8 +247,8 @@ async def test_schemas_of_others_and_of_newer_versions_are_refused(
     postgres_server.execute(f"UPDATE {ours}.facts SET value = 'someone else' WHERE name = 'db'")
     with pytest.raises(DatabaseUnusable, match="'someone else'"):
         await server.open(ours)
-    postgres_server.execute(f"UPDATE {ours}.facts SET value = '2' WHERE name = 'format'")
-    with pytest.raises(DatabaseUnusable, match="format 2, this version reads up to 1"):
+    postgres_server.execute(f"UPDATE {ours}.facts SET value = '{FORMAT + 1}' WHERE name = 'format'")
+    with pytest.raises(DatabaseUnusable, match=f"format {FORMAT + 1}, this version reads up to {FORMAT}"):
         await server.open(ours)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import pytest
 from gestalt_store.postgres.check import check_server
 
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, fields, index, record
 from tests.contract.indexeddb.test_serialisable import Committed, serial_order
@@ -187,7 +189,26 @@ async def test_no_update_is_lost_between_processes(pair: Pair) -> None:
     assert {key: (await pair[1].get("counters", key))["n"] for key in "abc"} == added
 
 
-async def test_transactions_of_two_processes_have_a_serial_order(pair: Pair) -> None:
+async def change_back_and_forth(service: Service, store: str) -> None:
+    """Give the store an index and take it away, until canceled."""
+    unique = index("version", "never", unique=True)
+    for number in itertools.count():
+        request = pb_migrations.ChangeIndexesRequest(store=store)
+        if number % 2:
+            request.remove.append("version")
+        else:
+            request.add.append(unique)
+        await service.schemas.ChangeIndexes(request)
+
+        async def over() -> bool | None:
+            migration = await service.schemas.GetMigration(pb_migrations.GetMigrationRequest(store=store))
+            return None if migration.state == pb_migrations.MIGRATION_STATE_RUNNING else True
+
+        await eventually(over)
+
+
+@pytest.mark.parametrize("migrating", [False, True])
+async def test_transactions_of_two_processes_have_a_serial_order(pair: Pair, migrating: bool) -> None:
     stores = ["left", "right"]
     keys = [(store, f"k{number}") for store in stores for number in range(2)]
     for store in stores:
@@ -222,7 +243,15 @@ async def test_transactions_of_two_processes_have_a_serial_order(pair: Pair) -> 
         for _ in range(TRANSACTIONS):
             await attempt(pair[seed % 2], chance)
 
+    changing = [
+        asyncio.ensure_future(change_back_and_forth(service, store))
+        for service, store in zip(pair, stores, strict=True)
+        if migrating
+    ]
     await asyncio.gather(*(client(seed) for seed in range(8)))
+    for task in changing:
+        assert not task.done(), task.exception()
+        task.cancel()
     assert len(history) > 4 * TRANSACTIONS
     order = serial_order(history)
     state = {store + key: 0 for store, key in keys}

@@ -20,6 +20,7 @@ class RunMomentKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_MOMENT_KIND_SIGNALED: _ClassVar[RunMomentKind]
     RUN_MOMENT_KIND_CANCELED: _ClassVar[RunMomentKind]
     RUN_MOMENT_KIND_RETURNED: _ClassVar[RunMomentKind]
+    RUN_MOMENT_KIND_REPLAYED: _ClassVar[RunMomentKind]
 RUN_MOMENT_KIND_UNSPECIFIED: RunMomentKind
 RUN_MOMENT_KIND_CREATED: RunMomentKind
 RUN_MOMENT_KIND_CLAIMED: RunMomentKind
@@ -27,6 +28,7 @@ RUN_MOMENT_KIND_ENDED: RunMomentKind
 RUN_MOMENT_KIND_SIGNALED: RunMomentKind
 RUN_MOMENT_KIND_CANCELED: RunMomentKind
 RUN_MOMENT_KIND_RETURNED: RunMomentKind
+RUN_MOMENT_KIND_REPLAYED: RunMomentKind
 
 class RunFilter(_message.Message):
     __slots__ = ("statuses", "target_owner", "operation", "schedule_id", "trigger_id", "owner_subject_id", "created_from", "created_before", "slot_from", "slot_before")

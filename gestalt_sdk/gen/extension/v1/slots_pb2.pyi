@@ -18,6 +18,7 @@ class SlotState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SLOT_STATE_COLLAPSED: _ClassVar[SlotState]
     SLOT_STATE_SKIPPED: _ClassVar[SlotState]
     SLOT_STATE_DUE: _ClassVar[SlotState]
+    SLOT_STATE_DENIED: _ClassVar[SlotState]
 
 class SlotSkipReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -38,6 +39,7 @@ SLOT_STATE_FIRED: SlotState
 SLOT_STATE_COLLAPSED: SlotState
 SLOT_STATE_SKIPPED: SlotState
 SLOT_STATE_DUE: SlotState
+SLOT_STATE_DENIED: SlotState
 SLOT_SKIP_REASON_UNSPECIFIED: SlotSkipReason
 SLOT_SKIP_REASON_OVERLAP: SlotSkipReason
 SLOT_SKIP_REASON_PAUSED: SlotSkipReason

@@ -1,21 +1,26 @@
 """The object stores of a schema: what this process knows of them, and how they are created, deleted and swept up.
 
-Any process may change them, so what is known here may be old. That is never silent: statements on a deleted store fail
-(``layout``), and a name that is not known, or whose store is gone, is looked up again.
+Any process may change them, so what is known here may be old. That is never silent: reads of a store that is deleted or
+has another schema fail (``layout``), writes that would keep up other indexes than they must find no lock (``tables``),
+and then, or when a name is not known, the stores are looked up again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 import structlog
 
+from gestalt_store.engine import Migration
 from gestalt_store.errors import SchemaMismatch
+from gestalt_store.index_changes import RUNNING, conflicts_from_bytes
 from gestalt_store.postgres.failures import translate
-from gestalt_store.postgres.pool import COMMIT, Command, Pool
-from gestalt_store.postgres.tables import PgStore, drop_statement
+from gestalt_store.postgres.pool import COMMIT, Command, Pool, Row
+from gestalt_store.postgres.tables import PgIndex, PgStore, kept_up
 from gestalt_store.schema import StoreSchema
 
 SWEEP_LOCK_MS = 50
@@ -23,6 +28,73 @@ SWEEP_EVERY_S = 30.0
 _BEGIN = Command("BEGIN", prepare=False)
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """A store's row in ``migrations``.
+
+    Attributes:
+        target: The schema that the store shall have.
+        slots: Of the indexes that are being built; None before the first step.
+        position: Primary key up to which records have been indexed, blank at first.
+        last: Highest primary key when it began; what writes do with later records they index themselves.
+    """
+
+    report: Migration
+    target: StoreSchema
+    slots: list[int] | None
+    position: bytes
+    last: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the database says of a store."""
+
+    store: PgStore
+    next_slot: int
+    migration: Building | None
+
+    @classmethod
+    def of(cls, schema_name: str, row: Row) -> Found:
+        """Read a row of ``found_stores``."""
+        number, name, raw_schema, data, slots, next_slot, guard = row[:7]
+        schema = StoreSchema.from_bytes(raw_schema)
+        store = PgStore(
+            schema_name, number, name.decode(), schema, data=data, slots=slots_from_text(slots), guard=guard
+        )
+        migration = None
+        state, target, built, position, last, scanned, total, problem, conflicts = row[7:]
+        if state is not None:
+            # Records that came meanwhile may be among those looked at.
+            report = Migration(state, min(scanned, total), total, problem.decode(), conflicts_from_bytes(conflicts))
+            migration = Building(report, StoreSchema.from_bytes(target), slots_from_text(built), position, last)
+        return cls(store, len(schema.indexes) if next_slot is None else next_slot, migration)
+
+    def union(self) -> PgStore | None:
+        """The store with the indexes that are being built, None when there are none."""
+        migration = self.migration
+        if migration is None or migration.report.state != RUNNING or migration.slots is None:
+            return None
+        return self.store.built(migration.target, migration.slots)
+
+
+def found_stores(schema: str) -> str:
+    """The query whose rows ``Found`` reads."""
+    return (
+        "SELECT s.id, s.name, s.schema, s.data, s.slots, s.next_slot, s.guard, m.state, m.schema, m.slots, m.position, "
+        f"m.last, m.scanned, m.total, m.problem, m.conflicts FROM {schema}.stores AS s "
+        f"LEFT JOIN {schema}.migrations AS m ON m.store = coalesce(s.data, s.id)"
+    )
+
+
+def slots_from_text(text: str | None) -> list[int] | None:
+    return None if text is None else [int(slot) for slot in text.split()]
+
+
+def slots_to_text(slots: Iterable[int]) -> str:
+    return " ".join(map(str, slots))
 
 
 class Catalogue:
@@ -33,22 +105,55 @@ class Catalogue:
         self._pool = pool
         self._schema = schema_name
         self._sweeper: asyncio.Task[None] | None = None
+        self._looks = self._latest_look = 0
+        self._own_changes = 0
         self.stores: dict[str, PgStore] = {}
         self.version = 0
+        self.reports: dict[int, Migration] = {}
+        """How changes of indexes go or went, by ``PgStore.data``."""
+        self.on_look: Callable[[], None] = lambda: None
+        """Called when ``reports`` is new."""
 
     async def refresh(self) -> None:
-        """Look at the database; ``version`` counts the times that something was different."""
-        rows = (await self._pool.run([Command(f"SELECT id, name, schema FROM {self._schema}.stores ORDER BY id")]))[0]
+        """Look at the database; ``version`` counts the times that a store came, went, or got another schema."""
+        self._looks += 1
+        look = self._looks
+        while True:
+            before = self._own_changes
+            rows = (await self._pool.run([Command(found_stores(self._schema))]))[0]
+            if before == self._own_changes:
+                break  # otherwise these rows may be older than what this process has done itself
+        if look < self._latest_look:
+            return  # one that began later has been taken in already
+        self._latest_look = look
         current: dict[str, PgStore] = {}
-        for number, raw, schema in rows:
-            name = raw.decode()
-            known = self.stores.get(name)
-            if known is None or known.number != number:
-                known = PgStore(self._schema, number, name, StoreSchema.from_bytes(schema))
-            current[name] = known
+        reports: dict[int, Migration] = {}
+        for row in rows:
+            found = Found.of(self._schema, row)
+            current[found.store.name] = self._known(found)
+            if found.migration is not None:
+                reports[found.store.data] = found.migration.report
+        self.reports = reports
         if current != self.stores:
             self.version += 1
             self.stores = current
+        self.on_look()
+
+    def _known(self, found: Found) -> PgStore:
+        """The object that stands for the store in this process, which learns what its writes must keep up now."""
+        store, union = found.store, found.union()
+        known = self.stores.get(store.name)
+        if known is None or known.data != store.data:
+            store.upkeep = union
+            return store
+        latest = kept_up(known)
+        if store.guard <= latest.guard:
+            return known
+        if store.number == known.number:
+            latest.upkeep = union or store
+            return known
+        latest.upkeep, store.upkeep = store, union
+        return store
 
     async def create(self, name: str, schema: StoreSchema) -> None:
         """Create the store, or find that it is there with this schema.
@@ -62,8 +167,7 @@ class Catalogue:
             # READ COMMITTED: what is seen from here on is what the lock protects.
             found = (await connection.run([self._find(name)]))[0]
             if found:
-                number, data = found[0]
-                store = PgStore(self._schema, number, name, StoreSchema.from_bytes(data))
+                store = Found.of(self._schema, found[0]).store
                 if not store.schema.matches(schema):
                     raise SchemaMismatch(name)
             else:
@@ -71,12 +175,14 @@ class Catalogue:
                 rows = await connection.run([Command(insert, [name.encode(), schema.to_bytes()], prepare=False)])
                 store = PgStore(self._schema, rows[0][0][0], name, schema)
                 await connection.run([*(Command(sql, prepare=False) for sql in store.create), COMMIT])
-            if self.stores.get(name) is None or self.stores[name].number != store.number:
+                self._own_changes += 1
                 self.stores = {**self.stores, name: store}
         except psycopg.Error as error:
             raise translate(error, self._pool.where) from error
         finally:
             self._pool.give_back(connection)
+        if found:
+            await self.refresh()
 
     async def delete(self, name: str) -> None:
         """Delete the store; a missing one is fine. It waits for writers, not for readers, who keep their snapshot."""
@@ -85,18 +191,19 @@ class Catalogue:
             await connection.run([_BEGIN, self._alone()])
             found = (await connection.run([self._find(name)]))[0]
             if found:
-                number, data = found[0]
-                store = PgStore(self._schema, number, name, StoreSchema.from_bytes(data))
-                note = f"INSERT INTO {self._schema}.dropped VALUES ($1, $2)"
+                there = Found.of(self._schema, found[0])
+                store, union = there.store, there.union()
                 # Alone: the library forgets what it has prepared after it, and within a batch it does so too late.
                 await connection.run([Command(f"DROP TABLE {store.lock_table}", prepare=False)])
                 await connection.run(
                     [
-                        Command(f"DELETE FROM {self._schema}.stores WHERE id = $1", [number], prepare=False),
-                        Command(note, [number, len(store.indexes)], prepare=False),
+                        Command(f"DELETE FROM {self._schema}.stores WHERE id = $1", [store.number], prepare=False),
+                        Command(f"DELETE FROM {self._schema}.migrations WHERE store = $1", [store.data], prepare=False),
+                        discarding(self._schema, [store.table_name, *index_tables((union or store).indexes)]),
                         COMMIT,
                     ]
                 )
+            self._own_changes += 1
             self.stores = {known: other for known, other in self.stores.items() if known != name}
         except psycopg.Error as error:
             raise translate(error, self._pool.where) from error
@@ -127,9 +234,9 @@ class Catalogue:
 
     async def _sweep_once(self) -> bool:
         """Drop the tables that nobody uses; whether some are left."""
-        rows = (await self._pool.run([Command(f"SELECT id, indexes FROM {self._schema}.dropped", prepare=False)]))[0]
+        rows = (await self._pool.run([Command(f"SELECT name FROM {self._schema}.dropped", prepare=False)]))[0]
         left = False
-        for number, indexes in rows:
+        for (name,) in rows:
             connection = await self._pool.take()
             try:
                 await connection.run(
@@ -138,10 +245,10 @@ class Catalogue:
                         Command(f"SET LOCAL lock_timeout = {SWEEP_LOCK_MS}", prepare=False),
                     ]
                 )
-                await connection.run([Command(drop_statement(self._schema, number, indexes), prepare=False)])
+                await connection.run([Command(f"DROP TABLE IF EXISTS {self._schema}.{name}", prepare=False)])
                 await connection.run(
                     [
-                        Command(f"DELETE FROM {self._schema}.dropped WHERE id = $1", [number], prepare=False),
+                        Command(f"DELETE FROM {self._schema}.dropped WHERE name = $1", [name], prepare=False),
                         COMMIT,
                     ]
                 )
@@ -152,7 +259,23 @@ class Catalogue:
         return left
 
     def _alone(self) -> Command:
-        return Command(f"LOCK TABLE {self._schema}.stores IN SHARE ROW EXCLUSIVE MODE", prepare=False)
+        return alone(self._schema)
 
     def _find(self, name: str) -> Command:
-        return Command(f"SELECT id, schema FROM {self._schema}.stores WHERE name = $1", [name.encode()], prepare=False)
+        return Command(f"{found_stores(self._schema)} WHERE s.name = $1", [name.encode()], prepare=False)
+
+
+def alone(schema: str) -> Command:
+    """Keep every process from changing the stores, for the rest of the transaction."""
+    return Command(f"LOCK TABLE {schema}.stores IN SHARE ROW EXCLUSIVE MODE", prepare=False)
+
+
+def discarding(schema: str, tables: list[str]) -> Command:
+    """Leave tables to the sweeper, to whom some of them may have been left before."""
+    statement = f"INSERT INTO {schema}.dropped SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING"
+    return Command(statement, [tables], prepare=False)
+
+
+def index_tables(indexes: Iterable[PgIndex]) -> list[str]:
+    """The tables that indexes may have."""
+    return [name for index in indexes for name in (index.table_name, index.doubles_name)]

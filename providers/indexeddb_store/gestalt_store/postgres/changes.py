@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from gestalt_store import wire
 from gestalt_store.engine import Condition, Conditional, Outcome, Write
-from gestalt_store.errors import AlreadyExists, UniqueConflict
+from gestalt_store.errors import AlreadyExists, TransactionAborted, UniqueConflict
 from gestalt_store.keys import Encoded, encode
 from gestalt_store.postgres.pool import Command, Row
 from gestalt_store.postgres.reads import get_command, got
-from gestalt_store.postgres.tables import PgIndex, PgStore, cut
+from gestalt_store.postgres.tables import PgIndex, PgStore, cut, index_keys_of, kept_up, prepared
 from gestalt_store.schema import IndexKeys
 from gestalt_store.values import from_typed
 
@@ -33,6 +33,7 @@ class StoreChanges:
     __slots__ = ("base", "holders", "rows", "size", "store", "unique")
 
     def __init__(self, store: PgStore) -> None:
+        """``store`` is the one whose indexes are kept up."""
         self.store = store
         self.base: dict[bytes, bytes | None] = {}
         """Records as the database has them in this transaction, None where there is none; only those looked at."""
@@ -61,6 +62,7 @@ class StoreChanges:
         Raises:
             AlreadyExists, UniqueConflict: nothing is noted then.
         """
+        write = prepared(self.store, write)
         primary_key = write.primary_key
         if write.add and self.current(primary_key) is not None:
             raise AlreadyExists
@@ -89,6 +91,17 @@ class StoreChanges:
         self.base.clear()
         self.holders.clear()
         self.size = 0
+
+    def moved(self, store: PgStore) -> None:
+        """Keep up this one from now on. Nothing has been looked at or sent yet."""
+        self.store = store
+        self.rows = {key: None if write is None else prepared(store, write) for key, write in self.rows.items()}
+        self.unique = {
+            unique: write.primary_key
+            for write in self.rows.values()
+            if write is not None
+            for unique in unique_keys(write)
+        }
 
     def commands(self) -> list[Command]:
         """The statements that bring the writes to the database; with indexes every base must be known."""
@@ -157,12 +170,41 @@ class Changes:
 
     def __init__(self) -> None:
         self._stores: dict[PgStore, StoreChanges] = {}
+        self._kept: dict[PgStore, PgStore] = {}
+
+    def kept(self, store: PgStore) -> PgStore:
+        """What writes to the store keep up; the same at every call, until ``follow``."""
+        kept = self._kept.get(store)
+        if kept is None:
+            kept = self._kept[store] = kept_up(store)
+        return kept
 
     def of(self, store: PgStore) -> StoreChanges:
-        found = self._stores.get(store)
+        kept = self.kept(store)
+        found = self._stores.get(kept)
         if found is None:
-            found = self._stores[store] = StoreChanges(store)
+            found = self._stores[kept] = StoreChanges(kept)
         return found
+
+    def follow(self) -> None:
+        """Keep up what is to be kept up now. Only before anything has been read or sent.
+
+        Raises:
+            TransactionAborted: what has been written might violate a unique index that is new.
+        """
+        before, self._stores = self._stores, {}
+        self._kept.clear()
+        for former, changes in before.items():
+            store = self.kept(former)
+            if store is not former:
+                known = {index.schema for index in former.indexes if index.enforced}
+                if changes.rows and any(index.enforced and index.schema not in known for index in store.indexes):
+                    raise TransactionAborted(
+                        f"object store {store.name!r} has got a unique index since this began; nothing was done, "
+                        "try again"
+                    )
+                changes.moved(store)
+            self._stores[store] = changes
 
     @property
     def pending(self) -> bool:
@@ -258,8 +300,9 @@ class Wanted:
         self._holders: dict[PgIndex, tuple[PgStore, dict[Encoded, None]]] = {}
 
     def record(self, store: PgStore, primary_key: bytes) -> None:
-        if primary_key not in self._changes.of(store).base:
-            self._records.setdefault(store, {})[primary_key] = None
+        changes = self._changes.of(store)
+        if primary_key not in changes.base:
+            self._records.setdefault(changes.store, {})[primary_key] = None
 
     def write(self, write: Write, *, alone: bool) -> None:
         """What judging a put or add needs.
@@ -267,12 +310,12 @@ class Wanted:
         Args:
             alone: Also what sending it needs, so that nothing more has to be read.
         """
-        store: PgStore = write.store
-        changes = self._changes.of(store)
+        changes = self._changes.of(write.store)
+        store = changes.store
         if (write.add and write.primary_key not in changes.rows) or (alone and store.indexes):
             self.record(store, write.primary_key)
         if store.has_unique:
-            for position, key in unique_keys(write):
+            for position, key in unique_keys(prepared(store, write)):
                 if (position, key) not in changes.holders:
                     index = store.indexes[position]
                     self._holders.setdefault(index, (store, {}))[1][key] = None
@@ -288,7 +331,7 @@ class Wanted:
                 self.delete(entry.store, entry.primary_key)
 
     def delete(self, store: PgStore, primary_key: bytes) -> None:
-        if store.indexes:
+        if self._changes.kept(store).indexes:
             self.record(store, primary_key)
 
     def commands(self) -> list[Command]:
@@ -319,12 +362,7 @@ class Wanted:
 def unique_keys(write: Write) -> list[UniqueKey]:
     """The keys of the record that no other record may have."""
     return [
-        (position, key)
-        for position, (index, key) in enumerate(zip(write.store.schema.indexes, write.index_keys, strict=True))
-        if index.unique and key is not None
+        (index.position, key)
+        for index, key in zip(write.store.indexes, write.index_keys, strict=True)
+        if index.enforced and key is not None
     ]
-
-
-def index_keys_of(store: PgStore, record: bytes) -> IndexKeys:
-    """The keys that a stored record has in the store's indexes."""
-    return store.schema.index_keys(wire.Record.FromString(record).fields)

@@ -14,13 +14,14 @@ from gestalt_store import wire
 from gestalt_store.engine import Entry, Position, Walk
 from gestalt_store.errors import StoreError
 from gestalt_store.postgres import reads
+from gestalt_store.postgres.catalogue import Found, found_stores
 from gestalt_store.postgres.failures import translate
 from gestalt_store.postgres.layout import FORMAT, quoted, schema_name
 from gestalt_store.postgres.pool import Command, Pool
 from gestalt_store.postgres.snapshots import BEGIN
 from gestalt_store.postgres.tables import PgIndex, PgStore
 from gestalt_store.ranges import EVERYTHING
-from gestalt_store.schema import IndexKeys, StoreSchema
+from gestalt_store.schema import IndexKeys
 from gestalt_store.sqlite.database import Limits
 
 BACKUP_HINT = "PostgreSQL is backed up with its own programs: pg_dump --schema=NAME, one schema for each database"
@@ -57,9 +58,8 @@ async def _check(pool: Pool) -> dict[str, list[str]]:
             if int(facts[b"format"]) != FORMAT:
                 problems.append(f"it has format {int(facts[b'format'])}, this version checks format {FORMAT}")
                 continue
-            stores = (await run([Command(f"SELECT id, name, schema FROM {schema}.stores", prepare=False)]))[0]
-            for number, name, data in stores:
-                store = PgStore(schema, number, name.decode(), StoreSchema.from_bytes(data))
+            for row in (await run([Command(found_stores(schema), prepare=False)]))[0]:
+                store = Found.of(schema, row).store
                 async for problem in _check_store(run, store):
                     problems.append(f"object store {store.name!r}: {problem}")
                     if len(problems) >= _PROBLEM_LIMIT:

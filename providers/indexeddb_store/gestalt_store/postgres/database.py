@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Migration, Outcome, Position, Walk, Write
-from gestalt_store.errors import MigrationsUnsupported, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
+from gestalt_store.errors import ObjectStoreNotFound, StorageUnavailable, TransactionAborted
 from gestalt_store.locks import SCHEMA, LockTable
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Catalogue
 from gestalt_store.postgres.layout import ensure_layout
+from gestalt_store.postgres.migrations import Migrations
 from gestalt_store.postgres.pool import Command, Pool, Row
 from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore
@@ -40,6 +41,7 @@ class PostgresDatabase:
         self.catalogue = Catalogue(pool, schema_name)
         self.writer = Writer(self)
         self.watch = IdleWatch(max(0.05, min(limits.transaction_idle_s, limits.snapshot_idle_s) / 4))
+        self._migrations = Migrations(self, schema_name)
         self._gets: dict[PgStore, _Gets] = {}
         self._closed = False
 
@@ -54,6 +56,7 @@ class PostgresDatabase:
         database = cls(pool, db, await ensure_layout(pool, db), limits)
         await database.catalogue.refresh()
         database.catalogue.sweep()
+        database._migrations.begin_watching()
         return database
 
     async def close(self) -> None:
@@ -62,6 +65,7 @@ class PostgresDatabase:
             return
         self._closed = True
         self.watch.close()
+        await self._migrations.close()
         await self.writer.close()
         for gets in list(self._gets.values()):
             await gets.close()
@@ -83,18 +87,23 @@ class PostgresDatabase:
         """Look for changes that other processes made to the stores."""
         await self.catalogue.refresh()
 
-    async def gone(self, stores: Iterable[PgStore]) -> ObjectStoreNotFound:
-        """The error for stores of which the database says that one is not there any more."""
+    async def follow(self, stores: Iterable[PgStore]) -> None:
+        """Learn what writes to the stores must keep up, after the database has said that it is not what was thought.
+
+        Raises:
+            ObjectStoreNotFound: one of them has been deleted.
+        """
         await self.catalogue.refresh()
-        names = [store.name for store in stores]
-        missing = [store.name for store in stores if self.catalogue.stores.get(store.name) is not store]
-        return ObjectStoreNotFound((missing or names)[0])
+        for store in stores:
+            current = self.catalogue.stores.get(store.name)
+            if current is None or current.data != store.data:
+                raise ObjectStoreNotFound(store.name)
 
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
-        raise MigrationsUnsupported("PostgreSQL")
+        return await self._migrations.change(name, add, remove)
 
-    def migration(self, store: PgStore) -> Migration:
-        raise MigrationsUnsupported("PostgreSQL")
+    async def migration(self, name: str) -> Migration:
+        return await self._migrations.report(name)
 
     async def create_store(self, name: str, schema: StoreSchema) -> None:
         """Create the store, or find that it is there with this schema.

@@ -1,9 +1,15 @@
 """The layout of a database in a schema of PostgreSQL, its format number, and the ladder from older formats.
 
+``tables`` describes the tables of an object store. Names are kept as bytes, because text of PostgreSQL cannot hold
+every text. The function ``present`` makes each read of a store that is deleted, or has got another schema, fail.
+
 Format 1: ``facts`` (format, name of the database), ``stores`` (one row for each object store, its schema as wire
-bytes), ``dropped`` (deleted stores whose tables are not gone yet). For store N the tables ``records_N`` and ``lock_N``,
-for its index at position P of the schema ``index_N_P``; ``tables`` describes them. Names are kept as bytes, because
-text of PostgreSQL cannot hold every text. The function ``present`` makes each statement on a deleted store fail.
+bytes), ``dropped`` (deleted stores whose tables are not gone yet).
+Format 2: ``stores`` says besides which tables are the store's once its indexes have been changed (``data``, the number
+in their names; ``slots``, that of each index; ``next_slot``; ``guard``, that of the lock's table), and its ``id`` is
+new with every schema. ``migrations`` has one row for each store whose indexes were changed: the schema that it shall
+have, how far that is, or how it ended. ``dropped`` lists tables. ``note_doubles`` is the trigger of unique indexes
+that are being built: it notes keys that more than one record has.
 """
 
 from __future__ import annotations
@@ -18,13 +24,46 @@ from gestalt_store.errors import DatabaseUnusable
 from gestalt_store.postgres.failures import STORE_GONE, translate_opening
 from gestalt_store.postgres.pool import Command, Connection, Pool
 
-FORMAT = 1
+FORMAT = 2
 UNNAMED = "gestalt_indexeddb"
 """Schema of the database without a name."""
 _LONGEST_NAME = 63
 _RESERVED = ("pg_", "information_schema")
 
-STEPS: dict[int, Callable[[str], list[str]]] = {}
+_MIGRATIONS = (
+    "store bigint PRIMARY KEY, schema bytea NOT NULL, state text NOT NULL, slots text, position bytea NOT NULL, "
+    "last bytea NOT NULL, scanned bigint NOT NULL, total bigint NOT NULL, problem bytea NOT NULL, "
+    "conflicts bytea NOT NULL"
+)
+_NOTE_DOUBLES = """BEGIN EXECUTE format('INSERT INTO %s (key, digest, key_rest, ties)
+SELECT DISTINCT i.key, sha256(i.key_rest || i.ties), i.key_rest, i.ties FROM added AS n JOIN %s AS i ON i.key = n.key
+WHERE i.key_rest = n.key_rest AND i.ties = n.ties AND (i.pk <> n.pk OR i.more <> n.more)
+ON CONFLICT (key, digest) DO NOTHING', TG_ARGV[1], TG_ARGV[0]); RETURN NULL; END"""
+
+
+def _to_format_2(schema: str) -> list[str]:
+    return [
+        f"ALTER TABLE {schema}.stores ADD COLUMN data bigint, ADD COLUMN slots text, "
+        "ADD COLUMN next_slot integer, ADD COLUMN guard integer NOT NULL DEFAULT 0",
+        f"CREATE TABLE {schema}.tables (name text PRIMARY KEY)",
+        f"INSERT INTO {schema}.tables SELECT 'records_' || id FROM {schema}.dropped",
+        f"INSERT INTO {schema}.tables SELECT 'index_' || id || '_' || position FROM {schema}.dropped, "
+        "generate_series(0, indexes - 1) AS position",
+        f"DROP TABLE {schema}.dropped",
+        f"ALTER TABLE {schema}.tables RENAME TO dropped",
+        *_migrating(schema),
+    ]
+
+
+def _migrating(schema: str) -> list[str]:
+    body = _NOTE_DOUBLES.replace("'", "''")
+    return [
+        f"CREATE TABLE {schema}.migrations ({_MIGRATIONS})",
+        f"CREATE FUNCTION {schema}.note_doubles() RETURNS trigger LANGUAGE plpgsql AS '{body}'",
+    ]
+
+
+STEPS: dict[int, Callable[[str], list[str]]] = {1: _to_format_2}
 """For each older format the statements that lead to the next one, given the quoted schema."""
 
 
@@ -151,8 +190,10 @@ def creation(schema: str) -> list[str]:
         f"CREATE SCHEMA IF NOT EXISTS {schema}",
         f"CREATE TABLE {schema}.facts (name bytea PRIMARY KEY, value bytea NOT NULL)",
         f"CREATE TABLE {schema}.stores (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
-        "name bytea NOT NULL UNIQUE, schema bytea NOT NULL)",
-        f"CREATE TABLE {schema}.dropped (id bigint PRIMARY KEY, indexes integer NOT NULL)",
+        "name bytea NOT NULL UNIQUE, schema bytea NOT NULL, data bigint, slots text, next_slot integer, "
+        "guard integer NOT NULL DEFAULT 0)",
+        f"CREATE TABLE {schema}.dropped (name text PRIMARY KEY)",
         f"CREATE FUNCTION {schema}.present(wanted bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS '{body}'",
+        *_migrating(schema),
         f"INSERT INTO {schema}.facts VALUES ('format', '{FORMAT}')",
     ]

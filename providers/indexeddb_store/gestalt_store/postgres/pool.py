@@ -48,11 +48,15 @@ SET enable_material = off;
 SET enable_memoize = off;
 SET jit = off;
 SET statement_timeout = 0;
+SET tcp_keepalives_idle = 20;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3;
 SET lock_timeout = {lock_ms};
 SET idle_in_transaction_session_timeout = {idle_ms};
 """
 # Every statement here is a walk along a b-tree, so the planner is kept from choosing anything else: what it would
 # estimate for a young table without statistics, or for a parameter it does not know, is no ground for scanning it all.
+# The keepalives are the server's: locks of a host that has vanished are free within a minute.
 
 log = structlog.get_logger()
 

@@ -9,16 +9,23 @@ careful ones, which also compare the rests and sort where beginnings are equal, 
 * ``index_N_P``: key, pk, more (digest of both rests), ties, key_rest, pk_rest, pk_more (the record's ``more``).
 * ``lock_N``: always empty. Who writes to the store, in whatever process, holds its lock from before its snapshot to
   its end; a table of its own, so that neither readers nor the server's own maintenance stand in the way.
+* ``doubles_N_S``: only while a unique index is built. Keys that more than one record had at some time.
+
+While indexes are changed the lock's table gets another name (``lock_N_G``) whenever writes must keep up other indexes
+than before. So no process can write with an old idea of them: it finds no lock, looks again, and goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from gestalt_store import wire
+from gestalt_store.engine import Write
 from gestalt_store.keys import Encoded
 from gestalt_store.postgres.pool import Command
-from gestalt_store.schema import IndexSchema, StoreSchema
+from gestalt_store.schema import IndexKeys, IndexSchema, StoreSchema
 
 LONGEST = 1100
 """Bytes of a key that go into a b-tree; an index has two of them in one row."""
@@ -44,10 +51,17 @@ def cut(key: bytes) -> Piece:
 class PgIndex:
     """An index of an open store."""
 
-    def __init__(self, schema_name: str, store_number: int, position: int, schema: IndexSchema) -> None:
+    def __init__(self, schema_name: str, data: int, slot: int, position: int, schema: IndexSchema) -> None:
+        """``slot`` is its number among all indexes that the store has ever had, ``position`` that in the schema."""
         self.schema = schema
+        self.slot = slot
         self.position = position
-        table = self.table = f"{schema_name}.index_{store_number}_{position}"
+        self.enforced = schema.unique
+        """Writes are refused for its sake; not yet while a migration builds it."""
+        self.table_name = f"index_{data}_{slot}"
+        self.doubles_name = f"doubles_{data}_{slot}"
+        table = self.table = f"{schema_name}.{self.table_name}"
+        doubles = self.doubles = f"{schema_name}.{self.doubles_name}"
         self.create = [
             f"CREATE TABLE {table} (key bytea NOT NULL, pk bytea NOT NULL, more bytea NOT NULL, ties bytea NOT NULL, "
             f"key_rest bytea NOT NULL, pk_rest bytea NOT NULL, pk_more bytea NOT NULL) WITH ({_QUEUE_LIKE})",
@@ -57,6 +71,13 @@ class PgIndex:
             f"INSERT INTO {table} (key, pk, more, ties, key_rest, pk_rest, pk_more) SELECT * FROM "
             "unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[])"
         )
+        self.fill = f"{self.insert} ON CONFLICT (key, pk, more) DO NOTHING"
+        self.watch = [
+            f"CREATE TABLE {doubles} (key bytea NOT NULL, digest bytea NOT NULL, key_rest bytea NOT NULL, "
+            "ties bytea NOT NULL, PRIMARY KEY (key, digest))",
+            f"CREATE TRIGGER doubles AFTER INSERT ON {table} REFERENCING NEW TABLE AS added FOR EACH STATEMENT "
+            f"EXECUTE FUNCTION {schema_name}.note_doubles({_literal(table)}, {_literal(doubles)})",
+        ]
         self.remove = (
             f"DELETE FROM {table} AS i USING unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS gone (key, pk, more) "
             "WHERE i.key = gone.key AND i.pk = gone.pk AND i.more = gone.more"
@@ -77,18 +98,39 @@ class PgIndex:
 
 
 class PgStore:
-    """An object store: its number never comes back, so statements on a deleted one can only fail."""
+    """An object store with one schema: its number never comes back, so reads of a former one can only fail."""
 
-    def __init__(self, schema_name: str, number: int, name: str, schema: StoreSchema) -> None:
+    def __init__(
+        self,
+        schema_name: str,
+        number: int,
+        name: str,
+        schema: StoreSchema,
+        *,
+        data: int | None = None,
+        slots: Sequence[int] | None = None,
+        guard: int = 0,
+    ) -> None:
+        """``data``, ``slots`` and ``guard`` are those of the layout; without them as when the store was created."""
+        self.schema_name = schema_name
         self.number = number
         self.name = name
         self.schema = schema
+        self.data = data = number if data is None else data
+        """The number in the names of its tables, which stays the same when its indexes are changed."""
+        self.guard = guard
+        """Grows whenever writes must keep up other indexes than before; the table that they lock is named after it."""
+        self.upkeep: PgStore | None = None
+        """What writes keep up instead of this: the store with indexes that are being built, or its successor."""
         self.indexes = tuple(
-            PgIndex(schema_name, number, position, index) for position, index in enumerate(schema.indexes)
+            PgIndex(schema_name, data, slot, position, index)
+            for position, (slot, index) in enumerate(
+                zip(range(len(schema.indexes)) if slots is None else slots, schema.indexes, strict=True)
+            )
         )
         self.has_unique = any(index.unique for index in schema.indexes)
-        table = self.table = f"{schema_name}.records_{number}"
-        self.lock_table = f"{schema_name}.lock_{number}"
+        self.table_name = f"records_{data}"
+        table = self.table = f"{schema_name}.{self.table_name}"
         self.present = f"{schema_name}.present({number})"
         self.create = [
             f"CREATE TABLE {self.lock_table} ()",
@@ -118,18 +160,64 @@ class PgStore:
     def read_tables(self) -> str:
         return ", ".join([self.table, *(index.table for index in self.indexes)])
 
+    def lock_name(self, guard: int) -> str:
+        return f"lock_{self.data}_{guard}" if guard else f"lock_{self.data}"
 
-def lock_command(stores: list[PgStore]) -> Command:
+    @property
+    def lock_table(self) -> str:
+        return f"{self.schema_name}.{self.lock_name(self.guard)}"
+
+    def built(self, target: StoreSchema, slots: Sequence[int]) -> PgStore:
+        """The same with the indexes that it lacks for the target, in the given slots, for writes to keep up."""
+        added = missing_indexes(self.schema, target)
+        known = [index.slot for index in self.indexes]
+        union = PgStore(
+            self.schema_name,
+            self.number,
+            self.name,
+            self.schema.with_indexes((*self.schema.indexes, *added)),
+            data=self.data,
+            slots=[*known, *slots],
+            guard=self.guard,
+        )
+        for index in union.indexes[len(known) :]:
+            index.enforced = False
+        union.has_unique = self.has_unique
+        return union
+
+
+def missing_indexes(schema: StoreSchema, target: StoreSchema) -> list[IndexSchema]:
+    """The indexes of the target that the other lacks, in the target's order."""
+    return [index for index in target.indexes if index not in schema.indexes]
+
+
+def kept_up(store: PgStore) -> PgStore:
+    """The store whose indexes a write keeps up: not the one it was prepared for, once a migration has begun."""
+    while store.upkeep is not None:
+        store = store.upkeep
+    return store
+
+
+def prepared(store: PgStore, write: Write) -> Write:
+    """The write for the store that it must keep up."""
+    if write.store is store:
+        return write
+    return Write(store, write.primary_key, write.record, index_keys_of(store, write.record), write.add)
+
+
+def index_keys_of(store: PgStore, record: bytes) -> IndexKeys:
+    """The keys that a stored record has in the store's indexes."""
+    return store.schema.index_keys(wire.Record.FromString(record).fields)
+
+
+def lock_command(stores: Iterable[PgStore]) -> Command:
     """Take the stores for writing. It takes no snapshot, so what follows in the transaction sees what came before.
 
     Always in the order of their numbers, in which nobody can wait for each other in a circle.
     """
-    tables = ", ".join(store.lock_table for store in sorted(stores, key=lambda store: store.number))
+    tables = ", ".join(store.lock_table for store in sorted(stores, key=lambda store: store.data))
     return Command(f"LOCK TABLE {tables} IN EXCLUSIVE MODE", prepare=False)
 
 
-def drop_statement(schema_name: str, number: int, indexes: int) -> str:
-    """What removes the data of a deleted store."""
-    tables = [f"{schema_name}.records_{number}"]
-    tables += [f"{schema_name}.index_{number}_{position}" for position in range(indexes)]
-    return f"DROP TABLE IF EXISTS {', '.join(tables)}"
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

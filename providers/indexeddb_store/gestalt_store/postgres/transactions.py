@@ -9,14 +9,20 @@ could see them, or with the commit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
 from gestalt_store.engine import Entry, Position, Walk, Write
-from gestalt_store.errors import StorageUnavailable, TransactionAborted, TransactionFinished, TransactionReadonly
+from gestalt_store.errors import (
+    ObjectStoreNotFound,
+    StorageUnavailable,
+    TransactionAborted,
+    TransactionFinished,
+    TransactionReadonly,
+)
 from gestalt_store.locks import Claim
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.changes import Changes, Wanted
@@ -29,11 +35,15 @@ from gestalt_store.sqlite.snapshots import Expirable
 if TYPE_CHECKING:
     from gestalt_store.postgres.database import PostgresDatabase
 
+T = TypeVar("T")
+
 BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
 RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
 
 SEND_AT_BYTES = 8 * 1024 * 1024
 """Collected writes are sent when their records reach this size."""
+MOVES = 5
+"""How often an operation looks again what its stores are; the indexes of one change some three times at most."""
 _DELETED_AT_ONCE = 1000
 _DELETED_BYTES = 4 * 1024 * 1024
 
@@ -101,7 +111,7 @@ class ReadWriteTransaction(Expirable):
         self._schema_claim = schema_claim
         names = ", ".join(repr(name) for name in sorted(stores))
         self._claim = database.locks.claim(stores, exclusive=True, owner=f"a transaction on {names}")
-        self._opening = [BEGIN, *([RELAXED] if relaxed else []), lock_command(list(stores.values()))]
+        self._relaxed = relaxed
         self._connection: Connection | None = None
         self._changes = Changes()
         self._finished = False
@@ -110,7 +120,7 @@ class ReadWriteTransaction(Expirable):
         database.watch.add(self)
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
-        async with self._using():
+        async def body() -> bytes | None:
             changes = self._changes.of(store)
             if not changes.known(primary_key):
                 wanted = Wanted(self._changes)
@@ -118,66 +128,40 @@ class ReadWriteTransaction(Expirable):
                 await self._learn(wanted)
             return changes.current(primary_key)
 
+        return await self._do(body)
+
     async def records(self, walk: Walk) -> list[bytes]:
-        async with self._using():
-            await self._send_pending(walk.store)
-            return await reads.records(self._run, walk)
+        return await self._read(walk, reads.records)
 
     async def keys(self, walk: Walk) -> list[bytes]:
-        async with self._using():
-            await self._send_pending(walk.store)
-            return await reads.keys(self._run, walk)
+        return await self._read(walk, reads.keys)
 
     async def first(self, walk: Walk) -> Entry | None:
-        async with self._using():
-            await self._send_pending(walk.store)
-            return await reads.first(self._run, walk)
+        return await self._read(walk, reads.first)
 
     async def count(self, walk: Walk) -> int:
-        async with self._using():
-            await self._send_pending(walk.store)
-            return await reads.count(self._run, walk)
+        return await self._read(walk, reads.count)
 
     async def write(self, write: Write) -> None:
-        async with self._using():
+        async def body() -> None:
             wanted = Wanted(self._changes)
             wanted.write(write, alone=False)
             await self._learn(wanted)
             self._changes.of(write.store).put(write)
-            if self._changes.size > SEND_AT_BYTES:
-                await self._send_all()
+
+        await self._do(body)
+        if self._changes.size > SEND_AT_BYTES:
+            await self._do(self._send_all)
 
     async def delete(self, store: PgStore, primary_key: bytes) -> None:
         async with self._using():
             self._changes.of(store).delete(primary_key)
 
     async def clear(self, store: PgStore) -> None:
-        async with self._using():
-            await self._clear(store)
+        await self._do(lambda: self._clear(store))
 
     async def delete_walk(self, walk: Walk) -> int:
-        async with self._using():
-            store: PgStore = walk.store
-            if walk.index is None and walk.span.unbounded:
-                await self._send_pending(store)
-                number = await reads.count(self._run, walk)
-                await self._clear(store)
-                return number
-            await self._send_pending(store)
-            changes = self._changes.of(store)
-            number, after, more = 0, None, True
-            whole = replace(walk, reverse=False, unique=False, keys_only=not store.indexes)
-            while more:
-                entries, more = await reads.limited_page(self._run, whole, after, _DELETED_AT_ONCE, _DELETED_BYTES)
-                for entry in entries:
-                    changes.base[entry.primary_key] = entry.record or b""
-                    changes.delete(entry.primary_key)
-                number += len(entries)
-                if entries:
-                    last = entries[-1]
-                    after = Position(b"" if last.key is None else last.key.order, last.primary_key)
-                    await self._send_all()
-            return number
+        return await self._do(lambda: self._delete_walk(walk))
 
     async def commit(self) -> None:
         """Make the writes durable.
@@ -188,13 +172,16 @@ class ReadWriteTransaction(Expirable):
         """
         self._check()
         self._database.watch.remove(self)
-        try:
-            if self._connection is None and not self._changes.pending:
-                return
+
+        async def body() -> None:
             wanted = Wanted(self._changes)
             self._changes.bases(wanted)
             await self._learn(wanted)
             await self._run([*self._changes.commands(), COMMIT], committing=True)
+
+        try:
+            if self._connection is not None or self._changes.pending:
+                await self._do(body)
         finally:
             self._finished = True
             self._release()
@@ -209,9 +196,70 @@ class ReadWriteTransaction(Expirable):
         self._finished = True
         self._release()
 
+    async def _do(self, body: Callable[[], Awaitable[T]]) -> T:
+        """Run an operation, again as long as it is the first and finds that the stores are not what they were.
+
+        The body notes no write before its first statement, so it can be run again.
+        """
+        async with self._using():
+            for _ in range(MOVES):
+                try:
+                    return await body()
+                except _StoreMoved:
+                    await self._database.follow(self._stores.values())
+                    self._changes.follow()
+            raise TransactionAborted("the indexes of its object stores are being changed; nothing was done, try again")
+
+    async def _read(self, walk: Walk, read: Callable[[reads.Run, Walk], Awaitable[T]]) -> T:
+        async def body() -> T:
+            await self._send_pending(walk.store)
+            return await read(self._run, self._current(walk))
+
+        return await self._do(body)
+
+    def _current(self, walk: Walk) -> Walk:
+        """The walk in the store as it is now: its schema may have changed before this read or wrote anything."""
+        store = self._changes.kept(walk.store)
+        if store.number == walk.store.number:
+            return walk
+        if walk.index is None:
+            return replace(walk, store=store)
+        for index in store.indexes:
+            if index.schema == walk.index.schema:
+                return replace(walk, store=store, index=index)
+        if self._schema_claim is None:
+            raise ObjectStoreNotFound(store.name)  # as it was: the caller looks it up again
+        raise TransactionAborted(
+            f"index {walk.index.schema.name!r} of object store {store.name!r} was changed since this began; try again"
+        )
+
+    async def _delete_walk(self, former: Walk) -> int:
+        await self._send_pending(former.store)
+        walk = self._current(former)
+        changes = self._changes.of(former.store)
+        store = changes.store
+        if walk.index is None and walk.span.unbounded:
+            number = await reads.count(self._run, walk)
+            await self._clear(former.store)
+            return number
+        number, after, more = 0, None, True
+        whole = replace(walk, reverse=False, unique=False, keys_only=not store.indexes)
+        while more:
+            entries, more = await reads.limited_page(self._run, whole, after, _DELETED_AT_ONCE, _DELETED_BYTES)
+            for entry in entries:
+                changes.base[entry.primary_key] = entry.record or b""
+                changes.delete(entry.primary_key)
+            number += len(entries)
+            if entries:
+                last = entries[-1]
+                after = Position(b"" if last.key is None else last.key.order, last.primary_key)
+                await self._send_all()
+        return number
+
     async def _clear(self, store: PgStore) -> None:
-        self._changes.of(store).emptied()
-        removing = [*(index.remove_all for index in store.indexes), store.remove_all]
+        changes = self._changes.of(store)
+        changes.emptied()
+        removing = [*(index.remove_all for index in changes.store.indexes), changes.store.remove_all]
         await self._run([Command(statement) for statement in removing])
 
     async def _learn(self, wanted: Wanted) -> None:
@@ -240,7 +288,7 @@ class ReadWriteTransaction(Expirable):
             first = self._connection is None
             connection = self._connection or await self._begin()
             reused, suspect = connection.reused, connection.suspect
-            opening = self._opening if first else []
+            opening = self._opening() if first else []
             try:
                 if committing and suspect:
                     # Should it be dead, nobody shall have to wonder whether the commit was done.
@@ -260,10 +308,18 @@ class ReadWriteTransaction(Expirable):
                             f"{where}: the connection was lost during the commit; whether it was written is unknown"
                         ) from error
                     raise StorageUnavailable(f"{where}: the connection was lost; nothing was written") from error
+                if first and store_gone(error):
+                    self._connection = None
+                    self._database.pool.give_back(connection)
+                    raise _StoreMoved from error
                 if store_gone(error):
-                    raise await self._database.gone(self._stores.values()) from error
+                    raise ObjectStoreNotFound(next(iter(self._stores))) from error
                 self.conflicted = retryable(error)
                 raise translate(error, where) from error
+
+    def _opening(self) -> list[Command]:
+        locks = lock_command([self._changes.kept(store) for store in self._stores.values()])
+        return [BEGIN, *([RELAXED] if self._relaxed else []), locks]
 
     async def _begin(self) -> Connection:
         await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
@@ -291,6 +347,10 @@ class ReadWriteTransaction(Expirable):
     def _using(self) -> _Use:
         self._check()
         return _Use(self)
+
+
+class _StoreMoved(Exception):
+    """The first statement has found a store deleted, or its writes have to keep up other indexes now."""
 
 
 class _Use:

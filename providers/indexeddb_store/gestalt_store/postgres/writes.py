@@ -202,30 +202,33 @@ class Writer:
             await self._persist(stores, jobs)
         except psycopg.Error as error:
             if len(jobs) == 1 or lost(error) or store_gone(error) or retryable(error):
-                raise await self._failure(error, stores) from error
+                raise self._failure(error, stores) from error
             log.warning("group of writes failed", event_name="store.group_failed", sqlstate=error.sqlstate)
             for job in jobs:
                 try:
                     await self._persist(stores, [job])
                 except psycopg.Error as single:
-                    job.error = await self._failure(single, stores)
+                    job.error = self._failure(single, stores)
                 except StoreError as single:
                     job.error = single
 
-    async def _failure(self, error: psycopg.Error, stores: list[PgStore]) -> StoreError:
-        if store_gone(error):
-            return await self._database.gone(stores)
-        return translate(error, self._database.pool.where)
+    def _failure(self, error: psycopg.Error, stores: list[PgStore]) -> StoreError:
+        return translate(error, self._database.pool.where, stores[0].name)
 
     async def _persist(self, stores: list[PgStore], jobs: list[_Job]) -> None:
-        """One transaction, again when the server has undone it because of another one."""
+        """One transaction, again when the server has undone it because of another one, or the stores have changed."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._attempt(stores, jobs)
                 return
             except psycopg.Error as error:
-                if not retryable(error) or attempt == ATTEMPTS:
+                if attempt == ATTEMPTS:
+                    raise
+                if store_gone(error):
+                    await self._database.follow(stores)
+                    continue
+                if not retryable(error):
                     raise
                 log.info("writes run again", event_name="store.writes_retried", attempt=attempt)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
@@ -237,7 +240,8 @@ class Writer:
         for job in jobs:
             job.result = job.error = None
             job.work.want(wanted)
-        opening = [BEGIN, *([RELAXED] if all(job.relaxed for job in jobs) else []), lock_command(stores)]
+        locks = lock_command([changes.kept(store) for store in stores])
+        opening = [BEGIN, *([RELAXED] if all(job.relaxed for job in jobs) else []), locks]
         looked_at = wanted.commands()
         pool = self._database.pool
         while True:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from gestalt_store import wire
 from gestalt_store.engine import IndexConflict
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound
+from gestalt_store.index_changes import BATCH_BYTES, BATCH_ROWS, CONFLICT_LIMIT, conflicts_to_bytes
 from gestalt_store.keys import Encoded
 from gestalt_store.schema import StoreSchema
 from gestalt_store.sqlite.tables import SqliteIndex, SqliteStore
 
-BATCH_ROWS = 200
-BATCH_BYTES = 512 * 1024
 SWEEP_ROWS = 1000
-CONFLICT_LIMIT = 100
 
 
 @dataclass(slots=True)
@@ -223,20 +218,3 @@ def _conflicts(connection: sqlite3.Connection, index: SqliteIndex, key: bytes) -
         (key, CONFLICT_LIMIT),
     ).fetchall()
     return [IndexConflict(index.schema.name, Encoded(key, ties), (lowest, highest)) for ties, lowest, highest in rows]
-
-
-def conflicts_to_bytes(conflicts: tuple[IndexConflict, ...]) -> bytes:
-    listed: list[Any] = [
-        [conflict.index_name, *(part.hex() for part in (*conflict.key, *conflict.primary_keys))]
-        for conflict in conflicts
-    ]
-    return orjson.dumps(listed) if listed else b""
-
-
-def conflicts_from_bytes(data: bytes) -> tuple[IndexConflict, ...]:
-    if not data:
-        return ()
-    return tuple(
-        IndexConflict(name, Encoded(bytes.fromhex(order), bytes.fromhex(ties)), tuple(map(bytes.fromhex, keys)))
-        for name, order, ties, *keys in orjson.loads(data)
-    )

@@ -114,8 +114,8 @@ class SqliteDatabase:
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
         return await self._migrations.change(name, add, remove)
 
-    def migration(self, store: SqliteStore) -> Migration:
-        return self._migrations.report(store)
+    async def migration(self, name: str) -> Migration:
+        return self._migrations.report(self.store(name))
 
     async def refresh(self) -> None:
         """Nothing: no other process can have changed the stores."""
@@ -332,7 +332,8 @@ def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA wal_autocheckpoint = 2000")
+                # The writer does it earlier, beside the event loop; this is for rows of many pages.
+                connection.execute("PRAGMA wal_autocheckpoint = 16000")
                 connection.execute("PRAGMA journal_size_limit = 67108864")
                 connection.execute("PRAGMA cache_size = -16384")
                 ensure_format(connection, path, db)

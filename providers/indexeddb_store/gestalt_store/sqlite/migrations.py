@@ -21,6 +21,18 @@ import structlog
 
 from gestalt_store.engine import IndexConflict, Migration
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
+from gestalt_store.index_changes import (
+    DONE,
+    FAILED,
+    LONGEST_RETRY_S,
+    RETRY_S,
+    RUNNING,
+    SHARE,
+    SWITCH_WAIT_S,
+    conflicts_from_bytes,
+    doubled_problem,
+    unreadable_problem,
+)
 from gestalt_store.locks import SCHEMA
 from gestalt_store.schema import IndexSchema, StoreSchema, changed_indexes
 from gestalt_store.sqlite import building
@@ -30,13 +42,6 @@ from gestalt_store.sqlite.writer import HEAVY
 
 if TYPE_CHECKING:
     from gestalt_store.sqlite.database import SqliteDatabase
-
-RUNNING, DONE, FAILED = "running", "done", "failed"
-SHARE = 1.0
-"""Rest after each batch, as a share of the time that it took."""
-SWITCH_WAIT_S = 0.1
-"""How long the last step waits for open transactions, and new ones behind it, before it tries again later."""
-RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
 
 log = structlog.get_logger()
 
@@ -58,7 +63,7 @@ def load(connection: sqlite3.Connection, stores: dict[str, SqliteStore]) -> Foun
     ).fetchall()
     for number, schema, state, position, last, scanned, total, problem, conflicts in rows:
         name = names[number]
-        found.reports[name] = Migration(state, scanned, total, problem, building.conflicts_from_bytes(conflicts))
+        found.reports[name] = Migration(state, scanned, total, problem, conflicts_from_bytes(conflicts))
         if state == RUNNING:
             build = Build.resumed(connection, stores[name], StoreSchema.from_bytes(schema), position, last)
             stores[name].upkeep = build.union
@@ -163,7 +168,7 @@ class Migrations:
                 pause = min(pause * 2, LONGEST_RETRY_S)
             except Exception as error:
                 log.exception("migration failed", event_name="store.migration_failed", store=name)
-                await self._abandon(build, f"a record cannot be indexed: {type(error).__name__}")
+                await self._abandon(build, unreadable_problem(error))
                 return
 
     async def _fill(self, build: Build) -> None:
@@ -203,8 +208,7 @@ class Migrations:
         if conflicts is None:
             return False
         if conflicts:
-            names = ", ".join(dict.fromkeys(repr(conflict.index_name) for conflict in conflicts))
-            await self._abandon(build, f"records have the same key in unique index {names}", conflicts)
+            await self._abandon(build, doubled_problem(conflicts), conflicts)
         self._sweep_soon()
         return True
 

@@ -30,6 +30,8 @@ class StoreOverlay:
     """Everything committed is deleted; ``rows`` came after."""
     unique: dict[tuple[int, Encoded], bytes] = field(default_factory=dict)
     """Primary key that holds a unique index key by a write in ``rows``, by index position."""
+    fresh: set[bytes] = field(default_factory=set)
+    """Primary keys that no committed record has, as far as a write has found out."""
 
 
 class Overlay:
@@ -86,8 +88,11 @@ class Overlay:
         overlay = self._stores.get(store)
         if overlay is None:
             overlay = self._stores[store] = StoreOverlay()
-        if write.add and self._exists(connection, store, overlay, write.primary_key):
-            raise AlreadyExists
+        if write.add:
+            if self._exists(connection, store, overlay, write.primary_key):
+                raise AlreadyExists
+            if write.primary_key not in overlay.rows:
+                overlay.fresh.add(write.primary_key)
         if store.has_unique:
             self._check_unique(connection, store, overlay, write)
             self._forget_unique(store, overlay, write.primary_key)
@@ -159,7 +164,7 @@ class Overlay:
                 if write is None:
                     writes.delete(connection, store, primary_key)
                 else:
-                    writes.write(connection, write, checked=True)
+                    writes.write(connection, write, checked=True, fresh=primary_key in overlay.fresh)
 
     @staticmethod
     def _exists(

@@ -1,9 +1,10 @@
 """The one writer of a database: many writes, transactions and schema changes to one commit.
 
 Jobs that arrive while a commit is on its way to the disk form the next group. A group of light jobs is executed on the
-event loop, which costs less than handing the interpreter lock back and forth for each statement, and only its commit,
-which waits for the disk, runs in the writer's thread; a group with a heavy job runs there as a whole. Callers are
-answered when their group is durable.
+event loop, which costs less than handing the interpreter lock back and forth for each statement. Its commit, which
+waits for the disk, runs in the writer's thread, unless the disk has lately been faster than the way there and back
+(``Pace``); a group with a heavy job runs there as a whole, and so does the checkpoint of the log. Callers are answered
+when their group is durable.
 
 A job checks before it writes, so one that raises has left nothing behind and the group goes on. When the engine itself
 fails (disk full, input/output error), the group is rolled back and its jobs are run again, each in a commit of its own:
@@ -16,6 +17,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,6 +34,10 @@ LIGHT_WEIGHT = 1000
 """Rows that a group may write on the event loop, some 10 ms of it."""
 HEAVY = LIGHT_WEIGHT + 1
 GROUP_LIMIT = 1024
+FAST_COMMIT_S = 0.001
+"""A commit within this time may hold the event loop up; handing it to the thread and back costs a fifth of that."""
+CHECKPOINT_ROWS = 4000
+"""Rows written, at most a page of the log or two each, after which the log is copied into the file."""
 
 log = structlog.get_logger()
 
@@ -59,6 +65,37 @@ class Job:
         """Called by the writer when what the body did could not be committed, before any later job runs."""
 
 
+class Pace:
+    """Whether the next commit may run on the event loop.
+
+    A slow one sends those that follow to the thread, at first a few, ever more while each trial is slow again: a slow
+    disk holds the event loop up once in a thousand commits, a fast one that stumbled is trusted again soon. How long
+    commits take in the thread says little, since there they wait for the interpreter too.
+    """
+
+    __slots__ = ("_in_thread", "_next_exile")
+
+    FIRST, LONGEST = 8, 1024
+
+    def __init__(self) -> None:
+        self._in_thread = 0
+        self._next_exile = self.FIRST
+
+    def on_loop(self) -> bool:
+        if self._in_thread == 0:
+            return True
+        self._in_thread -= 1
+        return False
+
+    def took(self, seconds: float) -> None:
+        """How long a commit on the event loop took."""
+        if seconds <= FAST_COMMIT_S:
+            self._next_exile = max(self.FIRST, self._next_exile // 2)
+        else:
+            self._in_thread = self._next_exile
+            self._next_exile = min(2 * self._next_exile, self.LONGEST)
+
+
 class _LeftTraces(Exception):
     """A job failed after it had written, which only a rollback undoes; ``Job.error`` says why."""
 
@@ -75,6 +112,8 @@ class Writer:
         self._scheduled = False
         self._closing = False
         self._synchronous_off = False
+        self.pace = Pace()
+        self._checkpointed = connection.total_changes
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled: asyncio.Future[None] | None = None
@@ -135,14 +174,17 @@ class Writer:
             return
         try:
             changed = self._execute(jobs)
-            if not changed:
-                self._connection.execute("COMMIT")
-                self._settle(jobs)
+            if changed and not self.pace.on_loop():
+                self._work.put(partial(self._commit, jobs))
                 return
+            start = time.perf_counter()
+            self._connection.execute("COMMIT")
         except (sqlite3.Error, _LeftTraces) as error:
             self._work.put(partial(self._again, jobs, error))
             return
-        self._work.put(partial(self._commit, jobs))
+        if changed:
+            self.pace.took(time.perf_counter() - start)
+        self._settle(jobs)
 
     def _next_group(self) -> tuple[list[Job], bool]:
         """The jobs of the next commit, and whether they are light enough for the event loop."""
@@ -239,6 +281,24 @@ class Writer:
         if self._settled is not None:
             self._settled.set_result(None)
             self._settled = None
+        if self._connection.total_changes - self._checkpointed >= CHECKPOINT_ROWS:
+            self._work.put(self._checkpoint)
+            return
+        self._free()
+
+    def _checkpoint(self) -> None:
+        """Copy the log into the file, as far as no reader needs it; it can begin anew then. In the thread."""
+        self._checkpointed = self._connection.total_changes
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:  # nothing is lost: the log still has it all
+            log.warning(
+                "checkpoint failed", event_name="store.checkpoint_failed", database=str(self._path), error=repr(error)
+            )
+        self._loop.call_soon_threadsafe(self._free)
+
+    def _free(self) -> None:
+        """Ready for the next group."""
         self._busy = False
         if self._queue:
             self._schedule()

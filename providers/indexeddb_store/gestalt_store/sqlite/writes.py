@@ -20,12 +20,13 @@ from gestalt_store.values import from_typed
 OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 
 
-def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False) -> None:
+def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False, fresh: bool = False) -> None:
     """Put or add a record; index rows that stay the same are not touched.
 
     Args:
         checked: The caller has made sure that the key is free where it must be, and of uniqueness: a transaction's
             overlay, whose last write of a key may be an add that followed a deletion.
+        fresh: The caller knows that there is no record with this key.
     Raises:
         AlreadyExists, UniqueConflict, ObjectStoreNotFound
     """
@@ -38,7 +39,7 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
     execute = connection.execute
     primary_key = item.primary_key
     if not store.indexes:
-        row = execute(store.find_id, (primary_key,)).fetchone()
+        row = None if fresh else execute(store.find_id, (primary_key,)).fetchone()
         if row is None:
             execute(store.insert, (primary_key, item.record))
         elif item.add and not checked:
@@ -46,7 +47,7 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False)
         else:
             execute(store.update, (item.record, row[0]))
         return
-    row = execute(store.find, (primary_key,)).fetchone()
+    row = None if fresh else execute(store.find, (primary_key,)).fetchone()
     if row is not None and item.add and not checked:
         raise AlreadyExists
     keys = item.index_keys

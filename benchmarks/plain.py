@@ -112,7 +112,7 @@ class PlainSqlite:
                 if row is None:
                     self._insert(table, _key(place), place)
                 else:
-                    execute(f"UPDATE {table} SET value = ? WHERE id = ?", (self.value, row[0]))
+                    execute(f"UPDATE {table} SET value = ? WHERE id = ?", (b"%08d" % number + self.value[8:], row[0]))
             execute("COMMIT")
 
         return self._rate(group) * group_size

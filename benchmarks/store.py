@@ -38,7 +38,7 @@ from tests.support.postgres import NotInstalled, PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
-TEXT = "x" * 120
+TEXT = "x" * 112
 CLIENTS = (1, 16, 64)
 
 
@@ -134,12 +134,13 @@ def show(name: str, clients: int, result: Result, per: float = 1, **ratios: floa
 # ----------------------------------------------------------------------------------------------------------- workloads
 
 
-def record(number: int, key: str | None = None) -> pb.Record:
+def record(number: int, key: str | None = None, *, version: int = 0) -> pb.Record:
+    """``version`` changes the text, so that a put that replaces a record has something to write."""
     made = pb.Record()
     made.fields["id"].string_value = key or f"key-{number:08d}"
     made.fields["group"].string_value = f"group-{number % 100}"
     made.fields["number"].int_value = number
-    made.fields["text"].string_value = TEXT
+    made.fields["text"].string_value = f"{version:08d}{TEXT}"
     return made
 
 
@@ -236,7 +237,7 @@ class Bench:
             await self.stub.Get(pb.ObjectStoreRequest(store="small", id=f"key-{number % 1000:08d}"))
 
         async def put(number: int) -> None:
-            await self.stub.Put(pb.RecordRequest(store="put", record=record(number % 5000)))
+            await self.stub.Put(pb.RecordRequest(store="put", record=record(number % 5000, version=number)))
 
         echo = await self.echo.unary(clients, 1)
         await self.run("get", get, clients, echo=echo, **self.beside(lambda plain: plain.get, clients))
@@ -270,7 +271,8 @@ class Bench:
     async def apply(self, clients: int) -> None:
         async def call(number: int) -> None:
             entries = [
-                batch_pb2.ApplyEntry(store="apply", put=record((number * 16 + step) % 50_000)) for step in range(16)
+                batch_pb2.ApplyEntry(store="apply", put=record((number * 16 + step) % 50_000, version=number))
+                for step in range(16)
             ]
             await self.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
 

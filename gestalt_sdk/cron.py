@@ -115,7 +115,7 @@ def no_occurrence(expression: str) -> CronInvalid:
     sets = _parse_fields(_fields(expression))
     place = next((place for place, (values, _) in enumerate(sets) if not values), _DAY_OF_MONTH)
     text, column = _fields(expression)[place]
-    return _refusal(column, f'{_FIELDS[place][0]} "{text}": it has no occurrence within five years')
+    return _refusal(column, f'{_FIELDS[place][0]} "{text}": "{expression.strip()}" has no occurrence within five years')
 
 
 def horizon(day: date) -> date:

@@ -40,8 +40,8 @@ def test_leniencies_are_kept(expression: str) -> None:
         ("1/2/3 * * * *", 'column 1: minute "1/2/3": too many slashes'),
         ("@daily", 'column 1: "@daily" is a descriptor, which is not supported; write five fields'),
         ("TZ=UTC 0 0 * * *", 'column 1: "TZ=UTC"'),
-        ("0 0 30 2 *", 'column 5: day-of-month "30": it has no occurrence within five years'),
-        ("0 , * * *", 'column 3: hour ",": it has no occurrence within five years'),
+        ("0 0 30 2 *", 'column 5: day-of-month "30": "0 0 30 2 *" has no occurrence within five years'),
+        ("0 , * * *", 'column 3: hour ",": "0 , * * *" has no occurrence within five years'),
     ],
 )
 def test_a_refusal_names_the_field_and_what_is_accepted(expression: str, reason: str) -> None:

@@ -82,14 +82,6 @@ class RunFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectFilter:
-    """What of schedules, triggers and references is asked for; a blank field leaves everything in."""
-
-    subject_id: str = ""
-    id_prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class EventFilter:
     """See ``EventFilter`` of events.proto; blank and None leave everything in."""
 
@@ -111,6 +103,14 @@ class EventFilter:
             and self.subject in ("", kept.event.subject)
             and self.publisher_id in ("", kept.published_by.subject_id.strip())
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFilter:
+    """What of schedules, triggers and references is asked for; a blank field leaves everything in."""
+
+    subject_id: str = ""
+    id_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from gestalt_store.sqlite.formats import ensure_format
 from gestalt_store.sqlite.migrations import Found, Migrations
 from gestalt_store.sqlite.snapshots import LOOP_ROWS, IdleWatch, Readers, SqliteSnapshot
 from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.sqlite.transactions import FIRST_ROWS, ReadOnlyTransaction, ReadWriteTransaction
+from gestalt_store.sqlite.transactions import ReadOnlyTransaction, ReadWriteTransaction
 from gestalt_store.sqlite.writer import HEAVY, Writer
 
 MANY = 300
@@ -187,17 +187,14 @@ class SqliteDatabase:
         return await self.read_keys(walk)
 
     async def read_records(self, walk: Walk) -> list[bytes]:
-        return await self._list(walk, reads.values)
+        with translated(self.path, walk.store.name):
+            found = reads.few(self.readers.main, walk, "values")
+            return await self.readers.scan(lambda c: reads.values(c, walk)) if found is None else found
 
     async def read_keys(self, walk: Walk) -> list[bytes]:
-        return await self._list(walk, reads.primary_keys)
-
-    async def _list(self, walk: Walk, read: Callable[..., list[bytes]]) -> list[bytes]:
         with translated(self.path, walk.store.name):
-            found = read(self.readers.main, walk, FIRST_ROWS + 1)
-            if len(found) <= FIRST_ROWS:
-                return found
-            return await self.readers.scan(lambda connection: read(connection, walk))
+            found = reads.few(self.readers.main, walk, "primary_keys")
+            return await self.readers.scan(lambda c: reads.primary_keys(c, walk)) if found is None else found
 
     async def first(self, walk: Walk) -> Entry | None:
         with translated(self.path, walk.store.name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from gestalt_store.engine import LIST_LIMIT_BYTES, Entry, Position, Walk
 from gestalt_store.errors import AnswerTooLarge
@@ -23,6 +23,9 @@ from gestalt_store.sqlite.tables import (
 
 EVERY = -1
 """As a limit: all rows."""
+FEW = 128
+FEW_BYTES = 256 * 1024
+"""What is read on the event loop, where it takes less than the way to a reader thread and back."""
 
 
 def get(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> bytes | None:
@@ -30,7 +33,21 @@ def get(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) 
     return None if row is None else row[0]
 
 
-def values(connection: sqlite3.Connection, walk: Walk, limit: int = EVERY) -> list[bytes]:
+def few(connection: sqlite3.Connection, walk: Walk, what: Literal["values", "primary_keys"]) -> list[bytes] | None:
+    """What the function of that name would read; None when it is not few."""
+    found: list[bytes] = []
+    size = 0
+    rows = _select(connection, walk, what, FEW + 1)
+    for (value,) in rows:
+        size += len(value)
+        if len(found) == FEW or size > FEW_BYTES:
+            rows.close()  # an open statement would keep the connection on this state
+            return None
+        found.append(value)
+    return found
+
+
+def values(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
     """The records of the walk.
 
     Raises:
@@ -38,21 +55,21 @@ def values(connection: sqlite3.Connection, walk: Walk, limit: int = EVERY) -> li
     """
     found: list[bytes] = []
     size = 0
-    rows = _select(connection, walk, "values", limit)
+    rows = _select(connection, walk, "values", EVERY)
     for (value,) in rows:
         size += len(value) + 6
         if size > LIST_LIMIT_BYTES:
-            rows.close()  # an open statement would keep the connection on this state
+            rows.close()
             raise too_large("records")
         found.append(value)
     return found
 
 
-def primary_keys(connection: sqlite3.Connection, walk: Walk, limit: int = EVERY) -> list[bytes]:
+def primary_keys(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
     """The whole primary keys of the walk, in its order."""
     found: list[bytes] = []
     size = 0
-    rows = _select(connection, walk, "primary_keys", limit)
+    rows = _select(connection, walk, "primary_keys", EVERY)
     for (key,) in rows:
         size += len(key)
         if size > LIST_LIMIT_BYTES:

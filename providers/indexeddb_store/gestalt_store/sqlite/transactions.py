@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gestalt_store.sqlite.database import SqliteDatabase
 
 FIRST_ROWS = 64
-"""Rows of a list that are tried on the event loop before a reader thread is asked for all."""
+"""Rows of a merged list that are tried on the event loop before a reader thread is asked for all."""
 
 
 class ReadOnlyTransaction:
@@ -42,14 +42,14 @@ class ReadOnlyTransaction:
         return await self._snapshot.read(lambda c: reads.get(c, store, primary_key), light=True)
 
     async def records(self, walk: Walk) -> list[bytes]:
-        found = await self._snapshot.read(lambda c: reads.values(c, walk, FIRST_ROWS + 1), light=True)
-        if len(found) <= FIRST_ROWS:
+        found = await self._snapshot.read(lambda c: reads.few(c, walk, "values"), light=True)
+        if found is not None:
             return found
         return await self._snapshot.read(lambda c: reads.values(c, walk), light=False)
 
     async def keys(self, walk: Walk) -> list[bytes]:
-        found = await self._snapshot.read(lambda c: reads.primary_keys(c, walk, FIRST_ROWS + 1), light=True)
-        if len(found) <= FIRST_ROWS:
+        found = await self._snapshot.read(lambda c: reads.few(c, walk, "primary_keys"), light=True)
+        if found is not None:
             return found
         return await self._snapshot.read(lambda c: reads.primary_keys(c, walk), light=False)
 

@@ -56,6 +56,10 @@ def code_name(number: int) -> str:
     return _CODE_NAMES.get(number, f"code {number}")
 
 
+_STATUS_LOST = "Internal error from Core"
+"""What grpc.aio says of a stream whose peer ended it during a write: the peer's own status is lost then."""
+
+
 def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
     """The domain error of a failed RPC."""
     code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
@@ -65,6 +69,8 @@ def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
         return AlreadyExists(text)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return StoreUnavailable(f"the store did not answer: {text}")
+    if code is grpc.StatusCode.INTERNAL and text == _STATUS_LOST:
+        return StoreUnavailable("the store ended the stream while it was written to")
     if reason_of(error) == NOT_CONFIGURED:
         return StoreUnavailable(f"the store has only just started: {text}")
     return StoreRefused(code.name, text)

@@ -173,10 +173,11 @@ class Changes:
         self._kept: dict[PgStore, PgStore] = {}
 
     def kept(self, store: PgStore) -> PgStore:
-        """What writes to the store keep up; the same at every call, until ``follow``."""
+        """What writes to the store keep up; the same at every call, until ``follow``, and of itself too."""
         kept = self._kept.get(store)
         if kept is None:
-            kept = self._kept[store] = kept_up(store)
+            kept = kept_up(store)
+            self._kept[store] = self._kept[kept] = kept
         return kept
 
     def of(self, store: PgStore) -> StoreChanges:
@@ -193,12 +194,14 @@ class Changes:
             TransactionAborted: what has been written might violate a unique index that is new.
         """
         before, self._stores = self._stores, {}
-        self._kept.clear()
+        known, self._kept = self._kept, {}
+        for store in known:  # at once, so that all of them lead to the same one
+            self.kept(store)
         for former, changes in before.items():
             store = self.kept(former)
             if store is not former:
-                known = {index.schema for index in former.indexes if index.enforced}
-                if changes.rows and any(index.enforced and index.schema not in known for index in store.indexes):
+                enforced = {index.schema for index in former.indexes if index.enforced}
+                if changes.rows and any(index.enforced and index.schema not in enforced for index in store.indexes):
                     raise TransactionAborted(
                         f"object store {store.name!r} has got a unique index since this began; nothing was done, "
                         "try again"

@@ -9,7 +9,7 @@ from gestalt_store.cursors import Cursor
 from gestalt_store.databases import View
 from gestalt_store.engine import Entry, Walk
 from gestalt_store.entries import entry_bytes
-from gestalt_store.errors import Invalid, ObjectStoreNotFound, Undecodable
+from gestalt_store.errors import IndexNotFound, Invalid, ObjectStoreNotFound, Undecodable
 from gestalt_store.ranges import index_span, primary_span
 from gestalt_store.streams import Frames
 from gestalt_store.values import from_key_value
@@ -50,7 +50,7 @@ async def _open(view: View, opening: Any) -> Cursor:
     version = view.database.version
     try:
         return await Cursor.open(view.database, _walk(view, opening))
-    except ObjectStoreNotFound:
+    except (ObjectStoreNotFound, IndexNotFound):
         if not await view.changed(version):
             raise
         return await Cursor.open(view.database, _walk(view, opening))

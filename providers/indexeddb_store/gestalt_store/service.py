@@ -21,7 +21,7 @@ from gestalt_store import batch, wire
 from gestalt_store.cursor_stream import cursor_stream
 from gestalt_store.databases import Access, View
 from gestalt_store.entries import migration_message
-from gestalt_store.errors import FAULTS, AnswerTooLarge, ObjectStoreNotFound
+from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound
 from gestalt_store.operations import OPERATIONS, Operation
 from gestalt_store.schema import IndexSchema, StoreSchema
 from gestalt_store.streams import Frames, PipelinedFrames
@@ -113,7 +113,7 @@ def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
             version = view.database.version
             try:
                 result = await answer(view, request)
-            except ObjectStoreNotFound:
+            except (ObjectStoreNotFound, IndexNotFound):
                 # Another process on the same database may have created it, or deleted and created it again.
                 if not await view.changed(version):
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -9,7 +10,15 @@ import structlog
 from gestalt_sdk.faults import fault_of
 from gestalt_store import wire
 from gestalt_store.databases import View
-from gestalt_store.errors import FAULTS, Invalid, StoreError, TransactionReadonly, Undecodable
+from gestalt_store.errors import (
+    FAULTS,
+    IndexNotFound,
+    Invalid,
+    StoreError,
+    TransactionAborted,
+    TransactionReadonly,
+    Undecodable,
+)
 from gestalt_store.operations import OPERATIONS, Operation
 from gestalt_store.ranges import InvalidBound
 from gestalt_store.streams import Frames
@@ -34,6 +43,7 @@ async def transaction_stream(view: View, frames: Frames) -> None:
         raise Invalid("invalid transaction: at least one object store is required")
     names = list(dict.fromkeys(begin.stores))
     readonly = begin.mode != READWRITE
+    version = view.database.version
     transaction = await view.begin(names, readonly=readonly, relaxed=begin.durability_hint == RELAXED)
     transaction.on_expiry = frames.expire
     scope: dict[str, Any] = {}
@@ -50,7 +60,9 @@ async def transaction_stream(view: View, frames: Frames) -> None:
         while (frame := await frames.read()) is not None:
             kind = frame.WhichOneof("msg")
             if kind == "operation":
-                answer, failed = await _operate(transaction, resolve, frame.operation, readonly)
+                answer, failed = await _operate(
+                    transaction, resolve, frame.operation, readonly, lambda: view.changed(version)
+                )
                 await frames.write(answer)
                 if failed:
                     transaction.abort()
@@ -70,8 +82,10 @@ async def transaction_stream(view: View, frames: Frames) -> None:
         transaction.abort()
 
 
-async def _operate(transaction: Any, resolve: Any, request: Any, readonly: bool) -> tuple[Any, bool]:
-    """Run one operation; its answer, and whether it failed."""
+async def _operate(
+    transaction: Any, resolve: Any, request: Any, readonly: bool, outdated: Callable[[], Awaitable[bool]]
+) -> tuple[Any, bool]:
+    """Run one operation; its answer, and whether it failed. ``outdated``: whether the stores were changed elsewhere."""
     message = wire.TransactionServerMessage()
     answer = message.operation
     answer.request_id = request.request_id
@@ -84,6 +98,11 @@ async def _operate(transaction: Any, resolve: Any, request: Any, readonly: bool)
             raise TransactionReadonly
         _fill(answer, operation, await operation.run(transaction, resolve, getattr(request, kind)))
         return message, False
+    except IndexNotFound as error:
+        # Another process on the same database may have added it since this one looked.
+        newer = await outdated()
+        text = f"{error}; the indexes of its object store were changed elsewhere since this began, try again"
+        _fill_error(answer.error, TransactionAborted(text) if newer else error)
     except StoreError as error:
         _fill_error(answer.error, error)
     except Exception:

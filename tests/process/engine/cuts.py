@@ -25,11 +25,13 @@ class Trap:
         self._kill = kill
         self._number = self._count = 0
         self._place: Place = "before"
+        self._only = ""
         self.sprung = asyncio.Event()
         self.at = ""
 
-    def arm(self, number: int, place: Place) -> None:
-        self._number, self._place, self._count, self.at = number, place, 0, ""
+    def arm(self, number: int, place: Place, *, only: str = "") -> None:
+        """``only``: count messages of this name alone."""
+        self._number, self._place, self._only, self._count, self.at = number, place, only, 0, ""
         self.sprung.clear()
 
     def disarm(self) -> tuple[int, Place]:
@@ -42,14 +44,16 @@ class Trap:
         """It is armed, and there were too few messages for it."""
         return self._number > 0 and self._count < self._number
 
-    def begins(self) -> int:
-        """A message is on its way; its number."""
+    def begins(self, name: str) -> int:
+        """A message is on its way; its number, 0 for one that does not count."""
+        if self._only not in name:
+            return 0
         self._count += 1
         return self._count
 
     def springs(self, message: int, place: Place, name: str) -> bool:
         """Whether this is the one: what was to be killed is dead now."""
-        if (message, place) != (self._number, self._place):
+        if not message or (message, place) != (self._number, self._place):
             return False
         self.disarm()
         self.at = f"{place} message {message}, {name}"
@@ -60,7 +64,7 @@ class Trap:
     @asynccontextmanager
     async def around_invocation(self, name: str) -> AsyncIterator[None]:
         """For the host: an invocation that was cut off before never arrives."""
-        message = self.begins()
+        message = self.begins(name)
         if self.springs(message, "before", name):
             await asyncio.Event().wait()  # until its connection is gone
         try:
@@ -78,7 +82,7 @@ class CutStore(CountingStore):
 
     async def _unary(self, path: str, request: bytes, context: Any) -> bytes:
         name = path.rpartition("/")[2]
-        message = self._trap.begins()
+        message = self._trap.begins(name)
         if self._trap.springs(message, "before", name):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
         cut = False

@@ -94,6 +94,10 @@ class Stage:
 
         await eventually(probe)
 
+    async def cut(self) -> str | None:
+        """Where the trap has killed, None before."""
+        return self.trap.at or None
+
     async def run_in(self, run_id: str, *statuses: RunStatus) -> Run:
         """Wait until the run has one of these statuses, or has ended."""
 
@@ -283,6 +287,12 @@ async def test_killed_at_each_message_nothing_is_lost_repeated_or_forgotten(
         async with asyncio.TaskGroup() as tasks:
             reviving = tasks.create_task(stage.revive())
             await stage.quiet()
+            if victim == "provider" and life not in (objects, restart):
+                # Messages come in another order each time, so this one might be missed below.
+                stage.trap.arm(1, place, only="InvokeOperation")
+                await life(stage, f"{life.__name__}-invoked")
+                cuts.append(await eventually(stage.cut))
+                await stage.ask(lambda w: w.list_runs())  # revived
             for number in count(1):
                 assert number < MOST_MESSAGES
                 stage.trap.arm(number, place)
@@ -298,5 +308,3 @@ async def test_killed_at_each_message_nothing_is_lost_repeated_or_forgotten(
         evidence = await judge(stage.installation, stage.told, stage.expected)
     report(f"{life.__name__}: {cuts}", evidence)
     assert len(cuts) >= 3
-    if victim == "provider" and life not in (objects, restart):
-        assert any("InvokeOperation" in cut for cut in cuts)

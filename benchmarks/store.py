@@ -28,12 +28,12 @@ import grpc
 import uvloop
 
 from benchmarks.plain import PlainSqlite
-from gestalt_sdk.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as batch_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
+from gestalt_sdk.transport.values import to_struct
 from tests.support.postgres import NotInstalled, PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent

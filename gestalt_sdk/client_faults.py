@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from grpc import StatusCode
 
-from gestalt_sdk.cron import CronInvalid
-from gestalt_sdk.environment import EnvironmentUnusable
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
-from gestalt_sdk.faults import Fault, FaultTable
 from gestalt_sdk.indexeddb.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -20,8 +17,11 @@ from gestalt_sdk.indexeddb.errors import (
     StoreUnavailable,
     TransactionFailed,
 )
-from gestalt_sdk.streamed import CallNumberTaken, StreamUnserved
-from gestalt_sdk.zones import ZoneInvalid
+from gestalt_sdk.timing.cron import CronInvalid
+from gestalt_sdk.timing.zones import ZoneInvalid
+from gestalt_sdk.transport.environment import EnvironmentUnusable
+from gestalt_sdk.transport.faults import Fault, FaultTable
+from gestalt_sdk.transport.streamed import CallNumberTaken, StreamUnserved
 
 CLIENT_FAULTS: FaultTable = {
     EnvironmentUnusable: Fault("ENVIRONMENT_UNUSABLE", StatusCode.FAILED_PRECONDITION, 503),

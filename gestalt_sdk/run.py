@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.provider import Provider, ProviderKind
-from gestalt_sdk.serve import serve
+from gestalt_sdk.serving.serve import serve
 
 USAGE = "usage: python -m gestalt_sdk.run ROOT MODULE[:ATTR] [KIND]"
 

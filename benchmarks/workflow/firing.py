@@ -30,7 +30,7 @@ from benchmarks.workflow.databases import (
 from benchmarks.workflow.sizes import Sizes
 from benchmarks.workflow.system import System
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 
 READY_S = 8.0
 """Between writing schedules and the first of them being due: time to start what is measured."""

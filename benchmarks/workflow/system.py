@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 
 from benchmarks.processes import CpuMeter
-from gestalt_sdk.channels import SERVER_OPTIONS
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as dispatch_pb
@@ -20,7 +19,8 @@ from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as dispatch_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.streamed import answer_calls
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.streamed import answer_calls
 from tests.contract.workflow.rig import STORE, WORKFLOW, CountingStore, ProviderProcess, Workflow
 from tests.support.gestaltd import ROOT, Gestaltd, free_port
 from tests.support.waiting import eventually

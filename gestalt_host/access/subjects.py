@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gestalt_sdk.workflow_types import NOBODY, Actor
+from gestalt_sdk.workflow.types import NOBODY, Actor
 
 __all__ = ["CONFIG_ACTOR", "CONFIG_SUBJECT_ID", "NOBODY", "Actor", "Ceiling", "Principal"]
 

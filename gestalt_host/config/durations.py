@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from gestalt_sdk.durations import MAX_NS, DurationInvalid, nanoseconds
+from gestalt_sdk.timing.durations import MAX_NS, DurationInvalid, nanoseconds
 
 _DAYS = re.compile(r"([0-9]+)d")
 
 
 def parse_config_duration(text: str) -> timedelta:
-    """A positive duration: as in ``gestalt_sdk.durations``, or a whole number of days such as ``30d``."""
+    """A positive duration: as in ``gestalt_sdk.timing.durations``, or a whole number of days such as ``30d``."""
     accepted = "positive ones such as 300ms, 1.5h, 2h45m and 30d"
     days = _DAYS.fullmatch(text)
     total = int(days[1]) * 86_400 * 10**9 if days else nanoseconds(text, accepted)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gestalt_host.config.errors import Place, Problem
-from gestalt_sdk.workflow_types import EventMatch, Target
+from gestalt_sdk.workflow.types import EventMatch, Target
 
 SUPPORTED_API_VERSION = "gestaltd.config/v5"
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Faults, Place
-from gestalt_sdk.durations import DurationInvalid
+from gestalt_sdk.timing.durations import DurationInvalid
 
 T = TypeVar("T")
 # Words of YAML 1.1 that a field of type boolean takes beside true and false (config.md 1.4).

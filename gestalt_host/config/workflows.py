@@ -15,9 +15,10 @@ from gestalt_host.config.model import (
 )
 from gestalt_host.config.reader import Block
 from gestalt_host.config.selection import unknown_entry
-from gestalt_sdk.cron import CronInvalid, check_cron
-from gestalt_sdk.durations import parse_duration
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.timing.cron import CronInvalid, check_cron
+from gestalt_sdk.timing.durations import parse_duration
+from gestalt_sdk.timing.zones import DEFAULT_ZONE, ZoneInvalid, normalise_zone
+from gestalt_sdk.workflow.types import (
     AgentMessage,
     AgentTarget,
     EventMatch,
@@ -27,7 +28,6 @@ from gestalt_sdk.workflow_types import (
     Target,
     ToolRef,
 )
-from gestalt_sdk.zones import DEFAULT_ZONE, ZoneInvalid, normalise_zone
 
 _CREDENTIAL_MODES = ("none", "user")
 _BINDING_SOURCES = {

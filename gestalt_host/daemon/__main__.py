@@ -13,7 +13,7 @@ from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.errors import HostError
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.logs import configure_logging
+from gestalt_sdk.serving.logs import configure_logging
 
 OPTIONS = ("config", "artifacts-dir")
 

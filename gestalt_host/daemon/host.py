@@ -30,8 +30,8 @@ from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.services import HttpServices
 from gestalt_host.supervisor import BoundStore, ProviderProcess, Store, sweep_stale
-from gestalt_sdk.environment import Address
 from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.transport.environment import Address
 
 WORKFLOW_GRACE_S = 15.0
 PLUGIN_GRACE_S = 2.0

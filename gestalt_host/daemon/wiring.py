@@ -34,8 +34,8 @@ from gestalt_host.workflows.reconcile import Reconciliation
 from gestalt_host.workflows.reference_store import ReferenceStore
 from gestalt_host.workflows.resolution import TargetResolver
 from gestalt_host.workflows.signing import ReferenceSigner
-from gestalt_sdk.provider import ProviderKind
-from gestalt_sdk.workflow_types import PluginTarget
+from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.workflow.types import PluginTarget
 
 HOST_DATABASE = "_gestaltd"
 """Database of the host's own records in the selected IndexedDB entry; no entry can be named so that it gets it."""

@@ -14,9 +14,9 @@ from gestalt_host import errors
 from gestalt_host.access.invocation_tokens import InvocationTokenInvalid
 from gestalt_host.workflows.agents import AgentTurnFailed
 from gestalt_host.workflows.execution import ReferenceLookupFailed
-from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import Fault, FaultTable, status_of
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import Fault, FaultTable, status_of
 
 log = structlog.get_logger()
 

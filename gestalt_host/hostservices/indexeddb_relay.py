@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 import grpc
 from google.protobuf.message import DecodeError
 
-from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
+from gestalt_sdk.transport.channels import ServerContext
 
 SERVICE = "gestalt.provider.v1.IndexedDB"
 NOT_FOUND = "datastore: not found"

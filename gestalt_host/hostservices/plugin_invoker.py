@@ -12,10 +12,10 @@ from gestalt_host.hostservices.faults import INVOKER_FAULTS, answering
 from gestalt_host.invocation import model
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.supervisor.host_services import HostService
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.environment import PLUGIN_INVOKER_SOCKET
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.environment import PLUGIN_INVOKER_SOCKET
 
 SERVICE = "gestalt.provider.v1.PluginInvoker"
 

@@ -13,7 +13,7 @@ from gestalt_host.invocation.struct_wire import field, list_value, struct_value,
 from gestalt_host.workflows.model import Signal
 from gestalt_host.workflows.signals import compacted
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import to_value
+from gestalt_sdk.transport.values import to_value
 
 
 def workflow_struct(request: pb.InvokeWorkflowOperationRequest, provider: str, signals: list[Signal]) -> bytes:

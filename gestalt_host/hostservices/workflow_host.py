@@ -19,14 +19,15 @@ from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor
 from gestalt_host.workflows.model import ExecutionReference, Signal
 from gestalt_host.workflows.targets import same_target
-from gestalt_sdk import target_convert, workflow_convert
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.streamed import CallNumberTaken, answer_calls
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
+from gestalt_sdk.workflow import convert as workflow_convert
+from gestalt_sdk.workflow import targets as target_convert
 
 SERVICE = "gestalt.provider.v1.WorkflowHost"
 DISPATCH_SERVICE = "gestalt.extension.v1.WorkflowDispatch"

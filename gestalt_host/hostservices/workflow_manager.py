@@ -25,11 +25,12 @@ from gestalt_host.workflows.model import (
     SignalResult,
     Target,
 )
-from gestalt_sdk import target_convert, workflow_convert
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.environment import WORKFLOW_MANAGER_SOCKET
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.environment import WORKFLOW_MANAGER_SOCKET
+from gestalt_sdk.workflow import convert as workflow_convert
+from gestalt_sdk.workflow import targets as target_convert
 
 SERVICE = "gestalt.provider.v1.WorkflowManagerHost"
 

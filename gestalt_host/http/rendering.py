@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 
 
 def document(value: Any) -> bytes:

@@ -16,8 +16,8 @@ from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
-from gestalt_sdk.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
+from gestalt_sdk.transport.values import to_struct
 
 READY_WAIT_S = 10.0
 """How long a call waits for a plugin that is being restarted."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.errors import HostError
-from gestalt_sdk.process_identity import ProcessIdentity
+from gestalt_sdk.common.process_identity import ProcessIdentity
 
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gestalt_sdk.environment import PARENT_PID, PLUGIN_NAME, PLUGIN_SOCKET
+from gestalt_sdk.transport.environment import PARENT_PID, PLUGIN_NAME, PLUGIN_SOCKET
 
 INHERITED = (
     "PATH",

@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from gestalt_sdk.channels import SERVER_OPTIONS
-from gestalt_sdk.serve import add_health_and_reflection, bind
+from gestalt_sdk.serving.serve import add_health_and_reflection, bind
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
 
 STOP_GRACE_S = 2.0
 

@@ -12,9 +12,9 @@ from google.protobuf.empty_pb2 import Empty
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.identity import Identity
+from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
-from gestalt_sdk.provider import ProviderKind
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.values import to_struct
 
 PROTOCOL_VERSION = 3
 CALL_TIMEOUT_S = 30.0

@@ -24,10 +24,10 @@ from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.host_services import HostService, HostServiceServers
 from gestalt_host.supervisor.identity import Identity
-from gestalt_sdk.backoff import Backoff
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
-from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
 
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 

@@ -16,8 +16,8 @@ from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.host_services import HostService
 from gestalt_host.supervisor.identity import Identity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
-from gestalt_sdk.environment import INDEXEDDB_SOCKET
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
 
 SCOPES = "indexeddb.scopes"
 OPEN_TIMEOUT_S = 30.0

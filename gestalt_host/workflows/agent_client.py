@@ -16,8 +16,8 @@ from gestalt_host.workflows.client import provider_error, wait_ready
 from gestalt_host.workflows.model import AgentMessage, ToolRef
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
-from gestalt_sdk.target_convert import message_to_proto, tool_ref_to_proto
-from gestalt_sdk.values import from_struct, to_struct
+from gestalt_sdk.transport.values import from_struct, to_struct
+from gestalt_sdk.workflow.targets import message_to_proto, tool_ref_to_proto
 
 TURN_STATUSES = ("", "pending", "running", "succeeded", "failed", "canceled", "waiting_for_input")
 CANCEL_DEADLINE_S = 10.0

@@ -26,7 +26,7 @@ from gestalt_host.invocation.model import OperationResult
 from gestalt_host.workflows.agent_client import AgentProviderClient, Turn, TurnRequest
 from gestalt_host.workflows.model import AgentMessage, AgentTarget, OutputBinding, OutputDelivery, Signal, ToolRef
 from gestalt_host.workflows.signals import MAX_SIGNALS, batch_id, compacted
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.values import to_struct
 
 DEFAULT_TIMEOUT_S = 300
 POLL_INTERVAL_S = 1.0

@@ -30,13 +30,14 @@ from gestalt_host.workflows.model import (
     Target,
 )
 from gestalt_host.workflows.targets import same_target
-from gestalt_sdk import target_convert, workflow_convert
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import reason_of
 from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.values import to_timestamp
+from gestalt_sdk.transport.faults import reason_of
+from gestalt_sdk.transport.values import to_timestamp
+from gestalt_sdk.workflow import convert as workflow_convert
+from gestalt_sdk.workflow import targets as target_convert
 
 DEADLINE_S = 30.0
 

@@ -1,6 +1,6 @@
 """What only the host converts: execution references, and runs, whose status it must know.
 
-Everything else: ``gestalt_sdk.workflow_convert`` and ``gestalt_sdk.target_convert``.
+Everything else: ``gestalt_sdk.workflow.convert`` and ``gestalt_sdk.workflow.targets``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.workflows.model import ExecutionReference, Permission, PluginTarget, Run
-from gestalt_sdk import workflow_convert
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.target_convert import target_from_proto, target_to_proto
-from gestalt_sdk.values import optional_time, optional_timestamp
+from gestalt_sdk.transport.values import optional_time, optional_timestamp
+from gestalt_sdk.workflow import convert as workflow_convert
+from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 
 
 class UnknownRunStatus(InvalidArgument):

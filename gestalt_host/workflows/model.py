@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.workflow.types import (
     NOBODY,
     RUN_STATUSES,
     Actor,

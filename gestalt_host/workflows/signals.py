@@ -8,7 +8,7 @@ from typing import Any
 from gestalt_host.access.subjects import NOBODY, Actor
 from gestalt_host.workflows.model import Signal
 from gestalt_host.workflows.references import signal_batch_id
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 
 MAX_SIGNALS = 10
 _MAX_DEPTH = 4

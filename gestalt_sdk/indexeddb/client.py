@@ -8,8 +8,6 @@ from typing import Any, Self
 
 import grpc
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import INDEXEDDB_SOCKET, Address, service_address
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
@@ -43,6 +41,8 @@ from gestalt_sdk.indexeddb.schema import (
 )
 from gestalt_sdk.indexeddb.transaction import Transaction
 from gestalt_sdk.indexeddb.values import from_record, to_range, to_record, to_typed
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, Address, service_address
 
 DEFAULT_TIMEOUT_S = 30.0
 _BETWEEN_CONNECTIONS = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.CONNECTING)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 
-from gestalt_sdk.faults import reason_of
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb.errors import (
@@ -33,6 +32,7 @@ from gestalt_sdk.indexeddb.schema import (
     Page,
 )
 from gestalt_sdk.indexeddb.values import from_key, from_record, to_range, to_record, to_typed, write_typed
+from gestalt_sdk.transport.faults import reason_of
 
 OK, NOT_FOUND, ALREADY_EXISTS, ABORTED = 0, 5, 6, 10
 NOT_CONFIGURED = "STORE_NOT_CONFIGURED"

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb.schema import FieldValue, KeyRange, Record
-from gestalt_sdk.values import from_struct, from_value, to_value
+from gestalt_sdk.transport.values import from_struct, from_value, to_value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)

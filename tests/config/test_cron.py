@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from gestalt_sdk.cron import CronInvalid, check_cron
+from gestalt_sdk.timing.cron import CronInvalid, check_cron
 from tests.support.cron_vectors import VECTORS
 
 TODAY = date(2026, 1, 1)

@@ -10,7 +10,7 @@ import pytest
 from gestalt_host.config import ConfigurationInvalid, require_serveable
 from gestalt_host.config.durations import parse_config_duration
 from gestalt_host.config.model import IndexedDBBinding, SourceMode
-from gestalt_sdk.durations import DurationInvalid, parse_duration
+from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 from tests.config.conftest import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]

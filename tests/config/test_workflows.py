@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gestalt_host.config.model import PermissionConfig
-from gestalt_sdk.workflow_types import AgentTarget, EventMatch, PluginTarget
+from gestalt_sdk.workflow.types import AgentTarget, EventMatch, PluginTarget
 from tests.config.conftest import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]

@@ -44,7 +44,7 @@ from gestalt_host.workflows.resolution import TargetResolver
 from gestalt_host.workflows.signals import compact, compact_payload, compact_signal
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc, workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.values import to_struct
 from tests.host_workflows.conftest import ANN, Rig
 from tests.support.links import Link, serving
 from tests.support.waiting import eventually

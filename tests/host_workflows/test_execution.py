@@ -19,8 +19,8 @@ from gestalt_host.workflows.model import Event, Permission, PluginTarget
 from gestalt_host.workflows.references import reference_for
 from gestalt_host.workflows.signing import ReferenceSigner
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.target_convert import target_to_proto
-from gestalt_sdk.workflow_convert import event_to_proto
+from gestalt_sdk.workflow.convert import event_to_proto
+from gestalt_sdk.workflow.targets import target_to_proto
 from tests.host_workflows.conftest import ANN, BOB, Rig, limited
 from tests.support.waiting import eventually
 

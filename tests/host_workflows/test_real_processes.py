@@ -45,10 +45,10 @@ from gestalt_host.workflows.reconcile import Reconciliation
 from gestalt_host.workflows.reference_store import ReferenceStore
 from gestalt_host.workflows.resolution import TargetResolver
 from gestalt_host.workflows.signing import ReferenceSigner
-from gestalt_sdk.environment import parse_address
+from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.provider import ProviderKind
-from gestalt_sdk.values import from_struct
+from gestalt_sdk.transport.environment import parse_address
+from gestalt_sdk.transport.values import from_struct
 from tests.host_workflows.conftest import ANN, BOB, KEY, operations
 from tests.host_workflows.fakes import FakePlugin
 from tests.support.links import serving

@@ -23,7 +23,7 @@ from gestalt_host.workflows.model import (
 )
 from gestalt_host.workflows.signing import ReferenceSigner, canonical
 from gestalt_host.workflows.targets import fingerprint, normalised, same_target
-from gestalt_sdk.target_convert import target_from_proto, target_to_proto
+from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 
 TARGET = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental"})
 ANN = Principal(Actor("user:ann", "user", "Ann", "session"))

@@ -22,10 +22,10 @@ from gestalt_host.hostservices.workflow_manager import workflow_manager_host
 from gestalt_host.invocation.model import Invoke
 from gestalt_host.workflows.model import PluginTarget
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import fault_of
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.target_convert import target_to_proto
+from gestalt_sdk.transport.faults import fault_of
+from gestalt_sdk.workflow.targets import target_to_proto
 from tests.host_workflows.conftest import ANN, BOB, Rig
 from tests.support.links import serving
 

@@ -41,7 +41,7 @@ from gestalt_host.workflows.model import (
     ScheduleRequest,
 )
 from gestalt_host.workflows.resolution import TargetResolver
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 
 USER = Principal(Actor("user:0b6c2f4e-5a51-4c3e-9f0f-3f7a4be7d1aa", "user", "", "env"))
 CONFIG = Principal(CONFIG_ACTOR)

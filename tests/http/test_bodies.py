@@ -223,7 +223,7 @@ def test_nesting_that_no_provider_could_read_is_refused_by_name() -> None:
 
 def test_nesting_at_the_limit_survives_the_wire() -> None:
     from gestalt_sdk.gen.v1 import workflow_pb2
-    from gestalt_sdk.values import from_struct, to_struct
+    from gestalt_sdk.transport.values import from_struct, to_struct
 
     data: dict[str, Any] = {}
     for _ in range(MAX_NESTING - 1):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gestalt_host.invocation.struct_wire import field, list_value, struct_value, text_value, texts
-from gestalt_sdk.values import from_struct, to_struct
+from gestalt_sdk.transport.values import from_struct, to_struct
 
 
 @given(st.dictionaries(st.text(), st.text(max_size=300)))

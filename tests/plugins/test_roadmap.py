@@ -10,8 +10,8 @@ import pytest
 from roadmap_plugin.items import ItemUnreadable, read, sources
 from roadmap_plugin.sync import FILES, ITEMS, prepare, sync
 
-from gestalt_sdk.environment import Address
 from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.transport.environment import Address
 from tests.support.memory_store import MemoryStore, serve_memory_store
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_sdk.agent import AgentObjectNotFound, AgentProvider, AgentStateConflict
-from gestalt_sdk.agent_types import (
+from gestalt_sdk.agent.provider import AgentObjectNotFound, AgentProvider, AgentStateConflict
+from gestalt_sdk.agent.types import (
     Asker,
     Capabilities,
     Interaction,
@@ -22,13 +22,13 @@ from gestalt_sdk.agent_types import (
     Turn,
     TurnEvent,
 )
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
 from gestalt_sdk.errors import ServiceRefused
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
-from gestalt_sdk.values import to_struct
-from gestalt_sdk.workflow_types import Actor, AgentMessage
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.values import to_struct
+from gestalt_sdk.workflow.types import Actor, AgentMessage
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gestalt_sdk.channels import SERVER_OPTIONS
-from gestalt_sdk.environment import Address, EnvironmentUnusable, parse_address
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import Entry, IndexedDB, StoreUnavailable
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.environment import Address, EnvironmentUnusable, parse_address
 from tests.support.memory_store import MemoryStore
 
 

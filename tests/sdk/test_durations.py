@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from gestalt_sdk.durations import DurationInvalid, parse_duration
+from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gestalt_sdk.environment import (
+from gestalt_sdk.transport.environment import (
     Address,
     EnvironmentUnusable,
     binding_variable,

@@ -6,10 +6,10 @@ import importlib
 import pkgutil
 
 import gestalt_sdk
-from gestalt_sdk.agent import FAULTS as AGENT_FAULTS
+from gestalt_sdk.agent.provider import FAULTS as AGENT_FAULTS
 from gestalt_sdk.client_faults import CLIENT_FAULTS
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import fault_of
+from gestalt_sdk.transport.faults import fault_of
 
 LOCAL = {"ParameterInvalid", "OperationError", "SubjectRejected", "DeclarationInvalid", "TargetUnusable"}
 """Never leave the process as a gRPC status: operations answer with their result, the others end a start."""

@@ -17,8 +17,6 @@ import grpc
 import pytest
 from gestalt_store.provider import StoreProvider
 
-from gestalt_sdk.channels import SERVER_OPTIONS
-from gestalt_sdk.environment import Address
 from gestalt_sdk.indexeddb import (
     AlreadyExists,
     Condition,
@@ -34,6 +32,8 @@ from gestalt_sdk.indexeddb import (
 )
 from gestalt_sdk.indexeddb.convert import error_of_call
 from gestalt_sdk.indexeddb.schema import Direction
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.environment import Address
 from tests.support.memory_store import MemoryStore, serve_memory_store
 from tests.support.waiting import eventually
 

@@ -18,16 +18,16 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.values import to_struct
 from tests.support.provider_process import ProviderProcess, provider_environment, provider_process
 from tests.support.waiting import eventually
 
 WORKFLOW = """
 import asyncio, os, pathlib
 import grpc
-from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 
 class Probe(Provider):
     kind = ProviderKind.WORKFLOW

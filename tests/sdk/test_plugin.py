@@ -14,12 +14,8 @@ import pytest
 import yaml
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.catalogue import Catalogue
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc, workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.operations import DeclarationInvalid
 from gestalt_sdk.plugin import (
     HTTPSubjectRequest,
     Operation,
@@ -32,8 +28,12 @@ from gestalt_sdk.plugin import (
     SubjectRejected,
     operation,
 )
-from gestalt_sdk.serve import run_event_loop, write_catalogue
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.plugin.catalogue import Catalogue
+from gestalt_sdk.plugin.operations import DeclarationInvalid
+from gestalt_sdk.serving.serve import run_event_loop, write_catalogue
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.values import to_struct
 
 
 @dataclass

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from gestalt_sdk.process_identity import ProcessIdentity
+from gestalt_sdk.common.process_identity import ProcessIdentity
 
 
 def test_a_process_is_known_again_from_what_was_noted() -> None:

@@ -26,7 +26,7 @@ from gestalt_sdk.indexeddb import (
     to_record,
     to_typed,
 )
-from gestalt_sdk.values import from_struct, from_timestamp, rfc3339, to_struct, to_timestamp
+from gestalt_sdk.transport.values import from_struct, from_timestamp, rfc3339, to_struct, to_timestamp
 
 times = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 nanos = st.builds(Nanos.at, times, st.integers(0, 999))

@@ -11,15 +11,15 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.invoker import InvocationResult
-from gestalt_sdk.target_convert import target_to_proto
-from gestalt_sdk.workflow import WorkflowHostClient, WorkflowManagerClient
-from gestalt_sdk.workflow_types import Event, EventMatch, ManualTrigger, PluginTarget, Signal
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.workflow.clients import WorkflowHostClient, WorkflowManagerClient
+from gestalt_sdk.workflow.invoker import InvocationResult
+from gestalt_sdk.workflow.targets import target_to_proto
+from gestalt_sdk.workflow.types import Event, EventMatch, ManualTrigger, PluginTarget, Signal
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLUGIN = PluginTarget("roadmap", "sync", "c", "i", "user", {"mode": "full"})

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gestalt_sdk import target_convert
-from gestalt_sdk import workflow_convert as convert
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.workflow import targets as target_convert
+from gestalt_sdk.workflow import convert
+from gestalt_sdk.workflow.types import (
     Actor,
     AgentMessage,
     AgentTarget,

@@ -46,8 +46,8 @@ from gestalt_workflow.records import (
 from gestalt_workflow.slots import next_slot
 from gestalt_workflow.verdicts import VerdictKind, judge
 
-from gestalt_sdk.cron import parse_cron
 from gestalt_sdk.indexeddb import Record
+from gestalt_sdk.timing.cron import parse_cron
 from tests.simulation.host import Invocation
 from tests.simulation.loop import Process
 from tests.simulation.store import Change

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from gestalt_sdk.environment import Address
 from gestalt_sdk.indexeddb import (
     Condition,
     CursorEntry,
@@ -20,6 +19,7 @@ from gestalt_sdk.indexeddb import (
     ObjectStoreSchema,
     Record,
 )
+from gestalt_sdk.transport.environment import Address
 from tests.contract.indexeddb.rig import StoreProcess, short_folder
 from tests.simulation.store import Change, Database, Fate, StoreClient
 

@@ -26,7 +26,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import StorageFailed
 from gestalt_workflow.host import WorkflowHost
 
-import gestalt_sdk.backoff
+import gestalt_sdk.common.backoff
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.simulation.host import Invocation, SimulatedHost
@@ -406,7 +406,7 @@ class World:
             patch(gestalt_workflow.ids, "uuid", ids)
             for part in (gestalt_workflow.triggers, gestalt_workflow.events):
                 patch(part, "secrets", secrets)
-            patch(gestalt_sdk.backoff, "random", self._ids)
+            patch(gestalt_sdk.common.backoff, "random", self._ids)
             patch(gestalt_workflow.recovery, "provably_dead", self.provably_dead)
             for part in (gestalt_workflow.scheduler, gestalt_workflow.waiting_room):
                 patch(part, "TICK_S", TICK_S)

@@ -10,7 +10,7 @@ import pytest
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, ProviderSpec, Timings
-from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.bases.provider import ProviderKind
 
 QUICK = Timings(start_timeout_s=20, backoff_initial_s=0.02, backoff_cap_s=0.2, stable_after_s=60)
 
@@ -73,8 +73,8 @@ def own_directories() -> list[Path]:
 
 WORKFLOW = """
     import asyncio, json, os, pathlib, sys
-    from gestalt_sdk.provider import Provider, ProviderKind
-    from gestalt_sdk.serve import serve
+    from gestalt_sdk.bases.provider import Provider, ProviderKind
+    from gestalt_sdk.serving.serve import serve
 
     class Recording(Provider):
         kind = ProviderKind.WORKFLOW

@@ -27,10 +27,10 @@ from gestalt_host.supervisor import (
     Timings,
 )
 from gestalt_host.supervisor.child import Child
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
+from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
 from tests.supervisor.conftest import QUICK, WORKFLOW, new_process, own_directories
 from tests.support.waiting import eventually
 
@@ -373,7 +373,7 @@ async def test_spawning_while_calls_are_in_flight_harms_nobody(script: Script) -
         import asyncio, uvloop
         from gestalt_host.packages import LaunchCommand
         from gestalt_host.supervisor import ProviderProcess, ProviderSpec
-        from gestalt_sdk.provider import ProviderKind
+        from gestalt_sdk.bases.provider import ProviderKind
         from gestalt_sdk.gen.v1 import runtime_pb2_grpc
         from google.protobuf.empty_pb2 import Empty
 
@@ -431,7 +431,7 @@ async def test_providers_die_with_a_host_that_is_killed(script: Script, short_di
         from gestalt_host.packages import LaunchCommand
         from gestalt_host.supervisor import directories
         from gestalt_host.supervisor import ProviderProcess, ProviderSpec
-        from gestalt_sdk.provider import ProviderKind
+        from gestalt_sdk.bases.provider import ProviderKind
 
         directories.base_directories = lambda: [Path({str(base)!r})]
 

@@ -13,9 +13,9 @@ from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import BoundStore, ProviderSpec, ProviderStartFailed, Store
 from gestalt_host.supervisor.host_services import HostServiceServers
 from gestalt_host.supervisor.stores import scoped_config
-from gestalt_sdk.environment import INDEXEDDB_SOCKET, Address
+from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import AlreadyExists, IndexedDB, IndexSchema, NotFound, ObjectStoreSchema, StoreRefused
-from gestalt_sdk.provider import ProviderKind
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, Address
 from tests.supervisor.conftest import QUICK
 from tests.support.waiting import eventually
 
@@ -24,7 +24,7 @@ RELATIONAL = "example.org/owner/providers/indexeddb/relationaldb"
 OURS = "example.org/owner/providers/indexeddb/sqlite"
 WITHOUT_SCOPES = """
 import sys
-from gestalt_sdk.serve import serve
+from gestalt_sdk.serving.serve import serve
 from gestalt_store.provider import StoreProvider
 
 class Plain(StoreProvider):

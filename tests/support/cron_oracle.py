@@ -122,7 +122,7 @@ def derived(vector: dict[str, Any], zone: ZoneInfo, count: int) -> list[str]:
 
 
 def main(path: Path) -> None:
-    from gestalt_sdk.zones import load_zone
+    from gestalt_sdk.timing.zones import load_zone
 
     lines = []
     for line in path.read_text().splitlines():

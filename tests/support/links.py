@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.channels import SERVER_OPTIONS, open_channel
-from gestalt_sdk.environment import Address
+from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
+from gestalt_sdk.transport.environment import Address
 
 
 class Link:

@@ -14,10 +14,10 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.channels import SERVER_OPTIONS
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc as pb_grpc
 from gestalt_sdk.indexeddb import from_key, from_typed, to_key
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
 
 EMPTY = {"add", "put", "delete", "clear"}
 

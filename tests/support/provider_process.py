@@ -15,8 +15,8 @@ from textwrap import dedent
 
 import grpc
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -12,7 +12,7 @@ from gestalt_workflow.model import NOBODY, Event, EventMatch
 from gestalt_workflow.records import EVENTS, FORMAT, SCHEMAS, SLOTS
 from gestalt_workflow.triggers import TriggerRequest
 
-from gestalt_sdk.faults import fault_of
+from gestalt_sdk.transport.faults import fault_of
 from tests.workflow_provider.conftest import World, client_of, plugin_target
 
 

@@ -14,9 +14,9 @@ from gestalt_workflow.records import SCHEDULES, SLOTS
 from gestalt_workflow.slots import Remark, count_slots, last_slots, next_slot, next_slots, remark
 from gestalt_workflow.slots_service import SlotsServicer
 
-from gestalt_sdk.cron import parse_cron
 from gestalt_sdk.gen.extension.v1 import slots_pb2
-from gestalt_sdk.values import from_timestamp
+from gestalt_sdk.timing.cron import parse_cron
+from gestalt_sdk.transport.values import from_timestamp
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import START, World, client_of, plugin_target
 from tests.workflow_provider.driving import fire_due, ledger, minutes, scheduled, upsert

@@ -13,7 +13,7 @@ from gestalt_workflow.records import RUNS, SCHEDULES
 from gestalt_workflow.scheduler import FIRED_FIRST
 from gestalt_workflow.schedules import ScheduleRequest, checked_timing
 
-from gestalt_sdk.cron import CronInvalid
+from gestalt_sdk.timing.cron import CronInvalid
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import ALICE, BOB, World, client_of, plugin_target
 from tests.workflow_provider.memory import unavailable

@@ -17,8 +17,8 @@ from gestalt_workflow.slots import count_slots, last_slots, next_slot, next_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gestalt_sdk.cron import CronInvalid, check_cron, parse_cron
-from gestalt_sdk.zones import ZoneInvalid, load_zone, normalise_zone, zone_data_version, zone_names
+from gestalt_sdk.timing.cron import CronInvalid, check_cron, parse_cron
+from gestalt_sdk.timing.zones import ZoneInvalid, load_zone, normalise_zone, zone_data_version, zone_names
 from tests.support import cron_oracle
 from tests.support.cron_oracle import derived, spelled
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS, name_of
@@ -152,7 +152,7 @@ def test_the_machines_own_zones_do_not_count(tmp_path: Path) -> None:
     utc = resources.files("tzdata").joinpath("zoneinfo", "Etc", "UTC").read_bytes()
     (tmp_path / "Europe" / "Berlin").write_bytes(utc)
     program = (
-        "from datetime import *; from zoneinfo import ZoneInfo; from gestalt_sdk.zones import load_zone\n"
+        "from datetime import *; from zoneinfo import ZoneInfo; from gestalt_sdk.timing.zones import load_zone\n"
         "for zone in (ZoneInfo('Europe/Berlin'), load_zone('Europe/Berlin')):"
         " print(datetime(2026, 1, 1, tzinfo=zone).utcoffset())"
     )

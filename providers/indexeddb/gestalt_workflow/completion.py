@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import structlog
 
-from gestalt_sdk.backoff import Backoff
+from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow import transitions
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import ContentRefused, StorageFailed, StorageUnavailable

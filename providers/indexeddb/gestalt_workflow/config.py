@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from gestalt_sdk.durations import DurationInvalid, parse_duration
+from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 from gestalt_workflow.errors import InvalidConfiguration
 
 FOREVER = "forever"

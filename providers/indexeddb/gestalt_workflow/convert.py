@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from google.protobuf.message import DecodeError
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import from_timestamp, to_timestamp
+from gestalt_sdk.transport.values import from_timestamp, to_timestamp
 from gestalt_workflow.errors import InvalidRequest, Undecodable
 from gestalt_workflow.ids import new_id
 from gestalt_workflow.model import (

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 import structlog
 
-from gestalt_sdk.backoff import Backoff
+from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow import transitions
 from gestalt_workflow.attempts import within_timeout
 from gestalt_workflow.clock import Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grpc import StatusCode
 
 from gestalt_sdk.client_faults import CLIENT_FAULTS
-from gestalt_sdk.faults import Fault, FaultTable
+from gestalt_sdk.transport.faults import Fault, FaultTable
 from gestalt_workflow import errors
 
 FAULTS: FaultTable = {

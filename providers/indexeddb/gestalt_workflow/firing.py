@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gestalt_sdk.cron import Cron, parse_cron
+from gestalt_sdk.timing.cron import Cron, parse_cron
 from gestalt_workflow import ids, transitions
 from gestalt_workflow.convert import schedule_trigger
 from gestalt_workflow.ledger import missed, unfired, with_ranges

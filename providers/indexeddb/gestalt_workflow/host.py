@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import grpc
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET, Address, service_address
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET, Address, service_address
+from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
 from gestalt_workflow.convert import invocation_to_proto
 from gestalt_workflow.model import InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal
 

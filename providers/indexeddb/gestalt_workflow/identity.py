@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 
-from gestalt_sdk.process_identity import ProcessIdentity
+from gestalt_sdk.common.process_identity import ProcessIdentity
 
 _UNKNOWN = "-"
 

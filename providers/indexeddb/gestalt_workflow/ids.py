@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from datetime import datetime
 
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 
 
 def new_id() -> str:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from gestalt_sdk.cron import CronInvalid, parse_cron
-from gestalt_sdk.zones import ZoneInvalid
+from gestalt_sdk.timing.cron import CronInvalid, parse_cron
+from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.ids import scheduled_run
 from gestalt_workflow.model import Run, Schedule, SlotRange, SlotState

@@ -7,7 +7,7 @@ from datetime import timedelta
 from google.protobuf.duration_pb2 import Duration
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2 as pb
-from gestalt_sdk.values import from_timestamp, to_timestamp
+from gestalt_sdk.transport.values import from_timestamp, to_timestamp
 from gestalt_workflow import policies
 from gestalt_workflow.errors import InvalidRequest
 from gestalt_workflow.policies import (

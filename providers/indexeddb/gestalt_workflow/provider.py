@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
 from gestalt_workflow.config import read_config
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import NotConfigured

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import grpc
 
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.faults import reporting_faults
 from gestalt_sdk.gen.extension.v1 import queries_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
-from gestalt_sdk.values import from_timestamp, to_timestamp
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import reporting_faults
+from gestalt_sdk.transport.values import from_timestamp, to_timestamp
 from gestalt_workflow import convert, timeline
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import InvalidRequest

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
-from gestalt_sdk.values import rfc3339
+from gestalt_sdk.transport.values import rfc3339
 from gestalt_workflow.errors import Undecodable
 from gestalt_workflow.model import (
     NOBODY,

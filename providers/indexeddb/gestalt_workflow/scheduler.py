@@ -14,9 +14,9 @@ from heapq import heappop, heappush
 
 import structlog
 
-from gestalt_sdk.backoff import Backoff
-from gestalt_sdk.cron import CronInvalid
-from gestalt_sdk.zones import ZoneInvalid
+from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.timing.cron import CronInvalid
+from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import StorageFailed, Undecodable
 from gestalt_workflow.firing import Firing, plan_firing

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gestalt_sdk.cron import no_occurrence, parse_cron
-from gestalt_sdk.zones import normalise_zone
+from gestalt_sdk.timing.cron import no_occurrence, parse_cron
+from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
 from gestalt_workflow.firing import resumed, with_due_time

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.faults import reporting_faults
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import reporting_faults
 from gestalt_workflow import convert
 from gestalt_workflow.clock import Clock, utc_now
 from gestalt_workflow.engine import Engine

@@ -1,6 +1,6 @@
 """When a schedule fires: one pure function from (cron, zone, moment) to the next slot, and its inverse.
 
-A slot is an instant at which a schedule should fire. Grammar: ``gestalt_sdk.cron``. Daylight saving: design decision 4.
+A slot is an instant at which a schedule should fire. Grammar: ``gestalt_sdk.timing.cron``. Daylight saving: decision 4.
 An entry whose hour field has a star among its items follows real time: every instant whose local wall time matches.
 Any other entry fires each matching wall time once per local day: at the first pass of an overlap, at the first instant
 after a gap. Cost is bounded by the days between two slots, never by missed slots.
@@ -14,8 +14,8 @@ from enum import IntEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from gestalt_sdk.cron import HORIZON_YEARS, Cron, horizon
-from gestalt_sdk.zones import load_zone
+from gestalt_sdk.timing.cron import HORIZON_YEARS, Cron, horizon
+from gestalt_sdk.timing.zones import load_zone
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 
-from gestalt_sdk.channels import ServerContext
-from gestalt_sdk.cron import parse_cron
-from gestalt_sdk.faults import reporting_faults
 from gestalt_sdk.gen.extension.v1 import slots_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import slots_pb2_grpc
-from gestalt_sdk.values import from_timestamp, optional_time, to_timestamp
-from gestalt_sdk.zones import load_zone
+from gestalt_sdk.timing.cron import parse_cron
+from gestalt_sdk.timing.zones import load_zone
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import reporting_faults
+from gestalt_sdk.transport.values import from_timestamp, optional_time, to_timestamp
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.errors import InvalidRequest
 from gestalt_workflow.faults import FAULTS

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
-from gestalt_sdk.backoff import Backoff
+from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.indexeddb import (
     Condition,
     Entry,

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 import structlog
 
-from gestalt_sdk.backoff import Backoff
+from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow import transitions
 from gestalt_workflow.clock import Clock
 from gestalt_workflow.errors import StorageFailed

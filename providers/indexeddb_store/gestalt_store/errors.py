@@ -8,7 +8,7 @@ from __future__ import annotations
 from grpc import StatusCode
 
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import Fault, FaultTable
+from gestalt_sdk.transport.faults import Fault, FaultTable
 
 
 class StoreError(GestaltError):

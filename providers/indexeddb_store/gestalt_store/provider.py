@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.provider import Provider, ProviderKind
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_store import __version__
 from gestalt_store.config import read_config
 from gestalt_store.databases import Access, Configured, Databases

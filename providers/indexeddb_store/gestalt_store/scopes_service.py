@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 
-from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+from gestalt_sdk.transport.channels import ServerContext
 from gestalt_store.scopes import Scopes
 from gestalt_store.service import end_with
 

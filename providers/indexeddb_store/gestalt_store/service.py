@@ -14,9 +14,9 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
-from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import status_of
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import status_of
 from gestalt_store import batch, wire
 from gestalt_store.cursor_stream import cursor_stream
 from gestalt_store.databases import Access, View

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.transport.channels import ServerContext
 from gestalt_store.errors import TransactionAborted
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from gestalt_sdk.faults import fault_of
+from gestalt_sdk.transport.faults import fault_of
 from gestalt_store import wire
 from gestalt_store.databases import View
 from gestalt_store.errors import (

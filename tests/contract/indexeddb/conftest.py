@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
-from gestalt_sdk.channels import SERVER_OPTIONS, open_channel
-from gestalt_sdk.environment import Address
+from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
+from gestalt_sdk.transport.environment import Address
 from tests.contract.indexeddb.rig import ANY_NAMES, Service, StoreProcess, new_name, short_folder
 from tests.support.postgres import PostgresServer
 

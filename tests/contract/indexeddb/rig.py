@@ -19,14 +19,14 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 from google.protobuf.struct_pb2 import Value
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.extension.v1 import migrations_pb2_grpc as migrations_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
-from gestalt_sdk.values import to_struct, to_value
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.values import to_struct, to_value
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TARGET = ("providers/indexeddb_store", "gestalt_store.provider:provider", "indexeddb")

@@ -10,11 +10,11 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from gestalt_sdk.channels import SERVER_OPTIONS
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.streamed import answer_calls
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.streamed import answer_calls
 from tests.contract.workflow.rig import CANCELED, FAILED, RUNNING, SUCCEEDED, Rig, ScriptedHost, struct, target
 from tests.support.waiting import eventually
 

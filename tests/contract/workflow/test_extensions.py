@@ -96,7 +96,7 @@ async def test_retired_references_stay_usable(rig: Rig, workflow: Workflow) -> N
 
 
 async def test_errors_carry_a_reason_for_programs(workflow: Workflow) -> None:
-    from gestalt_sdk.faults import reason_of
+    from gestalt_sdk.transport.faults import reason_of
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await workflow.get_run("nope")

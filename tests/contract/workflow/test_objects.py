@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import from_timestamp
-from gestalt_sdk.zones import load_zone
+from gestalt_sdk.timing.zones import load_zone
+from gestalt_sdk.transport.values import from_timestamp
 from tests.contract.workflow.rig import DEADLINE_S, Rig, Workflow, actor, target
 from tests.support import cron_oracle
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS

@@ -20,9 +20,9 @@ from gestalt_workflow.storage import Entry, KeyRange
 from gestalt_workflow.targets import describe_target
 from gestalt_workflow.triggers import TriggerRequest
 
-from gestalt_sdk.environment import Address
 from gestalt_sdk.gen.v1 import datastore_pb2
 from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.transport.environment import Address
 from tests.contract.workflow.rig import Rig, target
 
 pytestmark = pytest.mark.ours

@@ -15,7 +15,7 @@ from gestalt_workflow.storage import Storage
 from gestalt_sdk.gen.extension.v1 import slots_pb2, slots_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.values import from_timestamp
+from gestalt_sdk.transport.values import from_timestamp
 from tests.process.engine.journal import Invocation, read_journal
 
 PAGE = 500

@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import grpc
 from google.rpc import status_pb2
 
-from gestalt_sdk.channels import SERVER_OPTIONS
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.streamed import answer_calls
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.streamed import answer_calls
 
 Request: TypeAlias = workflow_pb2.InvokeWorkflowOperationRequest
 

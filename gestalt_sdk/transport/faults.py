@@ -16,8 +16,8 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gestalt_sdk.channels import ServerContext
 from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.transport.channels import ServerContext
 
 DOMAIN = "gestalt"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from gestalt_sdk.workflow_types import NOBODY, Actor, AgentMessage, ToolRef
+from gestalt_sdk.workflow.types import NOBODY, Actor, AgentMessage, ToolRef
 
 _NO_REF = ToolRef()
 

@@ -17,8 +17,13 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from gestalt_sdk.channels import SERVER_OPTIONS
-from gestalt_sdk.environment import (
+from gestalt_sdk.bases.lifecycle import LifecycleServicer
+from gestalt_sdk.bases.provider import Provider, ProviderKind
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.gen.v1 import runtime_pb2_grpc
+from gestalt_sdk.serving.logs import configure_logging
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.environment import (
     PARENT_PID,
     PLUGIN_NAME,
     PLUGIN_SOCKET,
@@ -26,11 +31,6 @@ from gestalt_sdk.environment import (
     EnvironmentUnusable,
     parse_address,
 )
-from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from gestalt_sdk.lifecycle import LifecycleServicer
-from gestalt_sdk.logs import configure_logging
-from gestalt_sdk.provider import Provider, ProviderKind
 
 LIFECYCLE_SERVICE = "gestalt.provider.v1.ProviderLifecycle"
 PARENT_POLL_S = 0.5

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from gestalt_sdk.environment import (
+from gestalt_sdk.transport.environment import (
     RELAY_TOKEN_HEADER,
     TLS_CA_FILE,
     TLS_CA_PEM,

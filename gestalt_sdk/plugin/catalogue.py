@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from gestalt_sdk.gen.v1 import plugin_pb2
-from gestalt_sdk.operations import Operation, Parameter
-from gestalt_sdk.values import to_value
+from gestalt_sdk.plugin.operations import Operation, Parameter
+from gestalt_sdk.transport.values import to_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_
 import orjson
 
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.request import Request
+from gestalt_sdk.plugin.request import Request
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
 _DECLARED = "__gestalt_operation__"

@@ -14,10 +14,10 @@ from typing import ClassVar
 
 import grpc
 
-from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.gen.v1.workflow_pb2_grpc import WorkflowProviderServicer, add_WorkflowProviderServicer_to_server
-from gestalt_sdk.provider import Provider, ProviderKind
-from gestalt_sdk.workflow import WorkflowHostClient
+from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.workflow.clients import WorkflowHostClient
 
 __all__ = ["SERVICE", "WorkflowProvider", "WorkflowProviderServicer"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 
-from gestalt_sdk.environment import INDEXEDDB_SOCKET, binding_variable
-from gestalt_sdk.host import HostChannels
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, binding_variable
+from gestalt_sdk.transport.host_channels import HostChannels
 
 if TYPE_CHECKING:
     from gestalt_sdk.indexeddb import IndexedDB
@@ -33,7 +33,7 @@ class ProviderKind(Enum):
 
 
 class Provider:
-    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serve.serve``.
+    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve.serve``.
 
     The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only),
     then calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.

@@ -15,14 +15,12 @@ import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
-from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, refuse, require_version
 from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
-from gestalt_sdk.lifecycle import PROTOCOL_VERSION, refuse, require_version
-from gestalt_sdk.operations import ParameterInvalid
-from gestalt_sdk.plugin import (
+from gestalt_sdk.plugin.base import (
     HTTPSubjectRequest,
     OperationError,
     Plugin,
@@ -30,9 +28,11 @@ from gestalt_sdk.plugin import (
     Response,
     SubjectRejected,
 )
-from gestalt_sdk.request import Request
-from gestalt_sdk.streamed import CallNumberTaken, answer_calls
-from gestalt_sdk.values import from_struct, from_timestamp
+from gestalt_sdk.plugin.operations import ParameterInvalid
+from gestalt_sdk.plugin.request import Request
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
+from gestalt_sdk.transport.values import from_struct, from_timestamp
 
 SERVICE = "gestalt.provider.v1.IntegrationProvider"
 DISPATCH_SERVICE = "gestalt.extension.v1.PluginDispatch"

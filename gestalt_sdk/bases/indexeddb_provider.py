@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import grpc
 
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.gen.extension.v1.datastore_pb2_grpc import (
     IndexedDBBatchServicer,
     IndexedDBScopesServicer,
@@ -17,7 +18,6 @@ from gestalt_sdk.gen.extension.v1.datastore_pb2_grpc import (
     add_IndexedDBScopesServicer_to_server,
 )
 from gestalt_sdk.gen.v1.datastore_pb2_grpc import IndexedDBServicer, add_IndexedDBServicer_to_server
-from gestalt_sdk.provider import Provider, ProviderKind
 
 __all__ = [
     "BATCH_SERVICE",

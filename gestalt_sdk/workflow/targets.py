@@ -9,8 +9,8 @@ from typing import Any
 
 from gestalt_sdk.gen.v1 import agent_pb2 as agent
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.values import from_struct, from_value, optional_struct, to_value
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.transport.values import from_struct, from_value, optional_struct, to_value
+from gestalt_sdk.workflow.types import (
     PART_TYPES,
     AgentMessage,
     AgentTarget,

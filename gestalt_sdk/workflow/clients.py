@@ -11,15 +11,13 @@ from typing import Any, Self
 
 import grpc
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import WORKFLOW_HOST_SOCKET, Address, service_address
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.host import call
-from gestalt_sdk.invoker import InvocationResult
-from gestalt_sdk.target_convert import target_to_proto
-from gestalt_sdk.values import optional_struct
-from gestalt_sdk.workflow_convert import (
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET, Address, service_address
+from gestalt_sdk.transport.host_channels import call
+from gestalt_sdk.transport.values import optional_struct
+from gestalt_sdk.workflow.convert import (
     actor_to_proto,
     event_from_proto,
     event_to_proto,
@@ -31,7 +29,9 @@ from gestalt_sdk.workflow_convert import (
     signal_to_proto,
     trigger_from_proto,
 )
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.workflow.invoker import InvocationResult
+from gestalt_sdk.workflow.targets import target_to_proto
+from gestalt_sdk.workflow.types import (
     Actor,
     AgentTarget,
     Event,

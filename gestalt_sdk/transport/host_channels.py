@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.channels import open_channel
-from gestalt_sdk.environment import service_address
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
+from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.environment import service_address
 
 CALL_TIMEOUT_S = 30.0
 _SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gestalt_sdk.agent_types import (
+from gestalt_sdk.agent.types import (
     Asker,
     Capabilities,
     Interaction,
@@ -21,9 +21,9 @@ from gestalt_sdk.agent_types import (
     TurnEvent,
 )
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
-from gestalt_sdk.target_convert import message_from_proto, message_to_proto, tool_ref_from_proto
-from gestalt_sdk.values import from_struct, optional_struct, optional_time, optional_timestamp, to_value
-from gestalt_sdk.workflow_types import Actor
+from gestalt_sdk.transport.values import from_struct, optional_struct, optional_time, optional_timestamp, to_value
+from gestalt_sdk.workflow.targets import message_from_proto, message_to_proto, tool_ref_from_proto
+from gestalt_sdk.workflow.types import Actor
 
 
 def enum_word(enum: Any, prefix: str, number: int) -> Any:

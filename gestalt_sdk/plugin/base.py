@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 
 import grpc
 
-from gestalt_sdk.catalogue import Catalogue
-from gestalt_sdk.environment import PLUGIN_NAME
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.operations import BoundOperation, Operation, operation, operations_of
-from gestalt_sdk.provider import Provider, ProviderKind
-from gestalt_sdk.request import Access, Credential, Request, Subject
+from gestalt_sdk.plugin.catalogue import Catalogue
+from gestalt_sdk.plugin.operations import BoundOperation, Operation, operation, operations_of
+from gestalt_sdk.plugin.request import Access, Credential, Request, Subject
+from gestalt_sdk.transport.environment import PLUGIN_NAME
 
 __all__ = [
     "Access",
@@ -114,9 +114,9 @@ class Plugin(Provider):
         """Declared operations by id."""
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        from gestalt_sdk import integration
+        from gestalt_sdk.plugin import service
 
-        return integration.register(self, server)
+        return service.register(self, server)
 
     def catalogue(self) -> Catalogue:
         """What the host and its users see of this plugin."""

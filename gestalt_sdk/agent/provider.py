@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import grpc
 
-from gestalt_sdk import agent_convert as convert
-from gestalt_sdk.agent_types import (
+from gestalt_sdk.agent import convert
+from gestalt_sdk.agent.types import (
     Asker,
     Capabilities,
     Interaction,
@@ -31,17 +31,17 @@ from gestalt_sdk.agent_types import (
     TurnEvent,
     TurnStatus,
 )
-from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.client_faults import CLIENT_FAULTS
-from gestalt_sdk.environment import AGENT_HOST_SOCKET
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.faults import Fault, FaultTable, reporting_faults
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
-from gestalt_sdk.host import CALL_TIMEOUT_S, call
-from gestalt_sdk.invoker import InvocationResult
-from gestalt_sdk.provider import Provider, ProviderKind
-from gestalt_sdk.values import from_struct, to_struct
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.environment import AGENT_HOST_SOCKET
+from gestalt_sdk.transport.faults import Fault, FaultTable, reporting_faults
+from gestalt_sdk.transport.host_channels import CALL_TIMEOUT_S, call
+from gestalt_sdk.transport.values import from_struct, to_struct
+from gestalt_sdk.workflow.invoker import InvocationResult
 
 SERVICE = "gestalt.provider.v1.AgentProvider"
 PAGE = 1000

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gestalt_sdk.environment import PLUGIN_INVOKER_SOCKET, WORKFLOW_MANAGER_SOCKET
 from gestalt_sdk.gen.v1 import plugin_pb2
-from gestalt_sdk.host import HostChannels
-from gestalt_sdk.values import from_struct, to_struct
+from gestalt_sdk.transport.environment import PLUGIN_INVOKER_SOCKET, WORKFLOW_MANAGER_SOCKET
+from gestalt_sdk.transport.host_channels import HostChannels
+from gestalt_sdk.transport.values import from_struct, to_struct
 
 if TYPE_CHECKING:
-    from gestalt_sdk.invoker import InvocationResult, PluginInvokerClient
-    from gestalt_sdk.workflow import WorkflowManagerClient
+    from gestalt_sdk.workflow.clients import WorkflowManagerClient
+    from gestalt_sdk.workflow.invoker import InvocationResult, PluginInvokerClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Request:
         Raises:
             EnvironmentUnusable: the host has no workflow provider.
         """
-        from gestalt_sdk.workflow import WorkflowManagerClient
+        from gestalt_sdk.workflow.clients import WorkflowManagerClient
 
         channel = self._host.channel(WORKFLOW_MANAGER_SOCKET)
         return WorkflowManagerClient(channel, self.invocation_token, idempotency_key=self.idempotency_key)
@@ -155,7 +155,7 @@ class Request:
         Raises:
             EnvironmentUnusable: this plugin's configuration declares no ``invokes``.
         """
-        from gestalt_sdk.invoker import PluginInvokerClient
+        from gestalt_sdk.workflow.invoker import PluginInvokerClient
 
         return PluginInvokerClient(self._host.channel(PLUGIN_INVOKER_SOCKET), self.invocation_token)
 

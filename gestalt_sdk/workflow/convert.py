@@ -7,8 +7,7 @@ they come. Empty structs, lists and actors are left unset when they are written,
 from __future__ import annotations
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.target_convert import target_from_proto, target_to_proto
-from gestalt_sdk.values import (
+from gestalt_sdk.transport.values import (
     from_struct,
     from_value,
     optional_struct,
@@ -16,7 +15,8 @@ from gestalt_sdk.values import (
     optional_timestamp,
     to_value,
 )
-from gestalt_sdk.workflow_types import (
+from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
+from gestalt_sdk.workflow.types import (
     NOBODY,
     RUN_STATUSES,
     Actor,

@@ -10,8 +10,8 @@ import grpc
 import orjson
 
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
-from gestalt_sdk.host import CALL_TIMEOUT_S, call
-from gestalt_sdk.values import to_struct
+from gestalt_sdk.transport.host_channels import CALL_TIMEOUT_S, call
+from gestalt_sdk.transport.values import to_struct
 
 
 @dataclass(frozen=True, slots=True)

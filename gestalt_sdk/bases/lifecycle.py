@@ -9,11 +9,11 @@ import grpc
 import structlog
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.channels import ServerContext
+from gestalt_sdk.bases.provider import Provider
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
-from gestalt_sdk.provider import Provider
-from gestalt_sdk.values import from_struct
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.values import from_struct
 
 PROTOCOL_VERSION = 3
 

@@ -1,0 +1,1 @@
+"""Run a provider as a process: listen, announce, log, stop."""

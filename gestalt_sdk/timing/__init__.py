@@ -1,0 +1,1 @@
+"""Compute times: cron expressions, zones and durations."""

@@ -1,0 +1,1 @@
+"""Reach the workflow services of a host, or be a workflow provider: clients, base class, types and conversion."""

@@ -28,9 +28,9 @@ HOST_LAYERS: tuple[frozenset[str], ...] = (
 EDGES = re.compile(r"(.*_)?(service|client|convert)|lifecycle")
 """Names of modules that are transport edges, wherever they are: they may import generated code."""
 OTHER_EDGES = {
-    "providers/indexeddb/gestalt_workflow/host.py": "client of WorkflowHost",
+    "providers/indexeddb/gestalt_workflow/dispatch/host_client.py": "client of WorkflowHost",
     "gestalt_host/supervisor/stores.py": "opens scopes on the store's socket",
-    "providers/indexeddb/gestalt_workflow/targets.py": "compares targets in their wire form, unknown fields included",
+    "providers/indexeddb/gestalt_workflow/wire/targets.py": "compares targets as they arrived",
     "providers/indexeddb_store/gestalt_store/wire.py": "splices records as the bytes they arrived in",
 }
 

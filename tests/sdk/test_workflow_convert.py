@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.workflow import targets as target_convert
 from gestalt_sdk.workflow import convert
+from gestalt_sdk.workflow import targets as target_convert
 from gestalt_sdk.workflow.types import (
     Actor,
     AgentMessage,

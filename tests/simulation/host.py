@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from gestalt_workflow.model import InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal
+from gestalt_workflow.model.objects import InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal
 
 from tests.simulation.loop import NOWHERE, Process
 
@@ -131,7 +131,7 @@ class SimulatedHost:
 
 
 class HostClient:
-    """What one process holds of the host; stands in for ``gestalt_workflow.host.WorkflowHost``."""
+    """What one process holds of the host; stands in for ``gestalt_workflow.dispatch.host_client.WorkflowHost``."""
 
     def __init__(self, host: SimulatedHost, process: Process) -> None:
         self._host = host

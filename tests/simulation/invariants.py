@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from gestalt_workflow import ids
-from gestalt_workflow.kept_events import KeptEvent, event_from_record
-from gestalt_workflow.limits import Limits
-from gestalt_workflow.model import (
+from gestalt_workflow.dispatch.limits import Limits
+from gestalt_workflow.events.kept_events import KeptEvent, event_from_record
+from gestalt_workflow.events.verdicts import VerdictKind, judge
+from gestalt_workflow.firing.slots import next_slot
+from gestalt_workflow.model import ids
+from gestalt_workflow.model.objects import (
     Event,
     EventTrigger,
     InvocationFailed,
@@ -25,7 +27,7 @@ from gestalt_workflow.model import (
     SlotRange,
     TriggerKind,
 )
-from gestalt_workflow.records import (
+from gestalt_workflow.stored.records import (
     EVENTS,
     OWNERS,
     PERMITS,
@@ -43,8 +45,6 @@ from gestalt_workflow.records import (
     slot_range_from_record,
     trigger_from_record,
 )
-from gestalt_workflow.slots import next_slot
-from gestalt_workflow.verdicts import VerdictKind, judge
 
 from gestalt_sdk.indexeddb import Record
 from gestalt_sdk.timing.cron import parse_cron

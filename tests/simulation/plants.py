@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest import mock
 
-from gestalt_workflow.records import EVENTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
-from gestalt_workflow.storage import Entry, Outcome, Storage
+from gestalt_workflow.stored.records import EVENTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
+from gestalt_workflow.stored.storage import Entry, Outcome, Storage
 
 _FENCE = {"revision", "owner", "epoch", "status"}
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from gestalt_workflow.model import RunStatus
-from gestalt_workflow.records import RUNS
+from gestalt_workflow.model.objects import RunStatus
+from gestalt_workflow.stored.records import RUNS
 
 from tests.simulation.loop import Spinning, VirtualLoop
 from tests.simulation.plan import Plan, draw_plan

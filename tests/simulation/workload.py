@@ -9,16 +9,16 @@ from functools import cache
 from random import Random
 from typing import TypeVar
 
-from gestalt_workflow import ids
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model import Actor, Event, EventMatch, NewSignal, Reference, Target
-from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
-from gestalt_workflow.replays import ReplayMode, ReplayRequest
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.schedules import ScheduleRequest, checked_timing
-from gestalt_workflow.signals import Delivery, SignalOrStartRequest
-from gestalt_workflow.targets import describe_target
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.events.replays import ReplayMode, ReplayRequest
+from gestalt_workflow.model import ids
+from gestalt_workflow.model.objects import Actor, Event, EventMatch, NewSignal, Reference, Target
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.objects.signals import Delivery, SignalOrStartRequest
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.stored.records import REFERENCES, RUNS, SCHEDULES, TRIGGERS
+from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb

@@ -14,17 +14,17 @@ from typing import Any, TypeVar, cast
 from unittest import mock
 from uuid import UUID
 
-import gestalt_workflow.events
-import gestalt_workflow.ids
-import gestalt_workflow.recovery
-import gestalt_workflow.scheduler
-import gestalt_workflow.triggers
-import gestalt_workflow.waiting_room
+import gestalt_workflow.claims.recovery
+import gestalt_workflow.dispatch.waiting_room
+import gestalt_workflow.events.publishing
+import gestalt_workflow.firing.scheduler
+import gestalt_workflow.model.ids
+import gestalt_workflow.objects.triggers
 import structlog
 from gestalt_workflow.config import Config
+from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import StorageFailed
-from gestalt_workflow.host import WorkflowHost
+from gestalt_workflow.model.errors import StorageFailed
 
 import gestalt_sdk.common.backoff
 from gestalt_sdk.errors import GestaltError
@@ -403,12 +403,12 @@ class World:
         before = structlog.get_config()
         with ExitStack() as stack:
             patch = lambda *where: stack.enter_context(mock.patch.object(*where))  # noqa: E731
-            patch(gestalt_workflow.ids, "uuid", ids)
-            for part in (gestalt_workflow.triggers, gestalt_workflow.events):
+            patch(gestalt_workflow.model.ids, "uuid", ids)
+            for part in (gestalt_workflow.objects.triggers, gestalt_workflow.events.publishing):
                 patch(part, "secrets", secrets)
             patch(gestalt_sdk.common.backoff, "random", self._ids)
-            patch(gestalt_workflow.recovery, "provably_dead", self.provably_dead)
-            for part in (gestalt_workflow.scheduler, gestalt_workflow.waiting_room):
+            patch(gestalt_workflow.claims.recovery, "provably_dead", self.provably_dead)
+            for part in (gestalt_workflow.firing.scheduler, gestalt_workflow.dispatch.waiting_room):
                 patch(part, "TICK_S", TICK_S)
             structlog.configure(processors=[self._logged], cache_logger_on_first_use=False)
             stack.callback(lambda: structlog.configure(**before))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from gestalt_workflow.model import RunStatus
-from gestalt_workflow.policies import CatchUp, CatchUpMode, SchedulePolicy
+from gestalt_workflow.model.objects import RunStatus
+from gestalt_workflow.model.policies import CatchUp, CatchUpMode, SchedulePolicy
 
 from tests.support.waiting import eventually
 from tests.workflow_provider import (

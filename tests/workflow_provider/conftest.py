@@ -10,10 +10,19 @@ from typing import Any, cast
 
 import pytest
 from gestalt_workflow.config import Config
+from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.model import Actor, InvocationFailed, InvocationResult, Outcome, Reference, Run, Signal, Target
-from gestalt_workflow.targets import describe_target
+from gestalt_workflow.model.objects import (
+    Actor,
+    InvocationFailed,
+    InvocationResult,
+    Outcome,
+    Reference,
+    Run,
+    Signal,
+    Target,
+)
+from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB

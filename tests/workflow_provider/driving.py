@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model import Run, RunStatus, Schedule, SlotRange
-from gestalt_workflow.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.model.objects import Run, RunStatus, Schedule, SlotRange
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import ALICE, World, plugin_target

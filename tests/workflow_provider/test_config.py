@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.config import read_config
-from gestalt_workflow.errors import InvalidConfiguration
+from gestalt_workflow.model.errors import InvalidConfiguration
 
 
 def test_defaults() -> None:

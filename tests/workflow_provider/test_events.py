@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import StorageUnavailable
-from gestalt_workflow.model import NOBODY, Actor, Event, EventMatch, EventTrigger, Run
-from gestalt_workflow.records import RUNS, TRIGGERS
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.model.errors import StorageUnavailable
+from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventMatch, EventTrigger, Run
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.stored.records import RUNS, TRIGGERS
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.workflow_provider.conftest import ALICE, BOB, World, client_of, plugin_target

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from gestalt_workflow import errors, format
-from gestalt_workflow.errors import FormatTooNew, StorageFailed, WorkflowError
-from gestalt_workflow.faults import FAULTS
-from gestalt_workflow.model import NOBODY, Event, EventMatch
-from gestalt_workflow.records import EVENTS, FORMAT, SCHEMAS, SLOTS
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.edge.faults import FAULTS
+from gestalt_workflow.model import errors
+from gestalt_workflow.model.errors import FormatTooNew, StorageFailed, WorkflowError
+from gestalt_workflow.model.objects import NOBODY, Event, EventMatch
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.stored import format
+from gestalt_workflow.stored.records import EVENTS, FORMAT, SCHEMAS, SLOTS
 
 from gestalt_sdk.transport.faults import fault_of
 from tests.workflow_provider.conftest import World, client_of, plugin_target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gestalt_workflow import ids
+from gestalt_workflow.model import ids
 
 
 def test_documented_vectors() -> None:

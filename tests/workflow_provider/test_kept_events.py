@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from gestalt_workflow import timeline
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import InvalidRequest, ObjectNotFound, StateConflict, StorageUnavailable
-from gestalt_workflow.ids import event_run, kept_event, replayed_run
-from gestalt_workflow.kept_events import KeptEvent
-from gestalt_workflow.model import NOBODY, Actor
-from gestalt_workflow.queries import EventFilter
-from gestalt_workflow.records import EVENTS, RUNS
-from gestalt_workflow.replays import Replay, ReplayMode, ReplayRequest
-from gestalt_workflow.verdicts import Verdict, VerdictKind
+from gestalt_workflow.events.kept_events import KeptEvent
+from gestalt_workflow.events.replays import Replay, ReplayMode, ReplayRequest
+from gestalt_workflow.events.verdicts import Verdict, VerdictKind
+from gestalt_workflow.model import timeline
+from gestalt_workflow.model.errors import InvalidRequest, ObjectNotFound, StateConflict, StorageUnavailable
+from gestalt_workflow.model.ids import event_run, kept_event, replayed_run
+from gestalt_workflow.model.objects import NOBODY, Actor
+from gestalt_workflow.reading.queries import EventFilter
+from gestalt_workflow.stored.records import EVENTS, RUNS
 
 from tests.workflow_provider.conftest import ALICE, BOB, World, client_of, plugin_target
 from tests.workflow_provider.memory import unavailable

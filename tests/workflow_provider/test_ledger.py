@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from gestalt_workflow import ledger as ledger_module
-from gestalt_workflow.model import Run, SlotRange, SlotState
-from gestalt_workflow.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy
-from gestalt_workflow.records import SCHEDULES, SLOTS
-from gestalt_workflow.slots import Remark, count_slots, last_slots, next_slot, next_slots, remark
-from gestalt_workflow.slots_service import SlotsServicer
+from gestalt_workflow.edge.slots_service import SlotsServicer
+from gestalt_workflow.firing import ledger as ledger_module
+from gestalt_workflow.firing.slots import Remark, count_slots, last_slots, next_slot, next_slots, remark
+from gestalt_workflow.model.objects import Run, SlotRange, SlotState
+from gestalt_workflow.model.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy
+from gestalt_workflow.stored.records import SCHEDULES, SLOTS
 
 from gestalt_sdk.gen.extension.v1 import slots_pb2
 from gestalt_sdk.timing.cron import parse_cron

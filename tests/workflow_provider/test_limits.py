@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.config import read_config
+from gestalt_workflow.dispatch.limits import Limit, Limits
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import InvalidConfiguration
-from gestalt_workflow.limits import Limit, Limits
-from gestalt_workflow.model import InvocationResult, NewSignal, Run, RunStatus
-from gestalt_workflow.policies import Overlap, Retry, RunPolicy, SchedulePolicy
-from gestalt_workflow.records import PERMITS, RUNS
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.targets import describe_target
+from gestalt_workflow.model.errors import InvalidConfiguration
+from gestalt_workflow.model.objects import InvocationResult, NewSignal, Run, RunStatus
+from gestalt_workflow.model.policies import Overlap, Retry, RunPolicy, SchedulePolicy
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.stored.records import PERMITS, RUNS
+from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import StoreUnavailable

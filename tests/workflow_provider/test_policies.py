@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from gestalt_workflow import firing
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model import NOBODY, Event, EventMatch, RunStatus, SlotRange, SlotState
-from gestalt_workflow.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy, slot_delay
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.firing import plan as firing
+from gestalt_workflow.model.objects import NOBODY, Event, EventMatch, RunStatus, SlotRange, SlotState
+from gestalt_workflow.model.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy, slot_delay
+from gestalt_workflow.objects.triggers import TriggerRequest
 
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import START, World, client_of, plugin_target

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
-from gestalt_workflow import transitions
-from gestalt_workflow.model import (
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.model.objects import (
     NOBODY,
     Event,
     EventMatch,
@@ -19,10 +19,10 @@ from gestalt_workflow.model import (
     Signal,
     TriggerKind,
 )
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.signals import SignalOrStartRequest
-from gestalt_workflow.targets import describe_target
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.signals import SignalOrStartRequest
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.workflow_provider.conftest import START, ScriptedHost, World, plugin_target

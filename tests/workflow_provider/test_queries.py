@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gestalt_workflow import timeline
-from gestalt_workflow.convert import event_trigger, manual_trigger, schedule_trigger
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import AnswerTooLarge, InvalidRequest
-from gestalt_workflow.lists import ALL_RUNS
-from gestalt_workflow.model import Event, InvocationResult, NewSignal, Run, RunStatus
-from gestalt_workflow.queries import RunFilter
-from gestalt_workflow.records import RUNS, run_to_record
-from gestalt_workflow.runs import StartRequest, new_run
-from gestalt_workflow.storage import Entry
+from gestalt_workflow.model import timeline
+from gestalt_workflow.model.errors import AnswerTooLarge, InvalidRequest
+from gestalt_workflow.model.objects import Event, InvocationResult, NewSignal, Run, RunStatus
+from gestalt_workflow.objects.runs import StartRequest, new_run
+from gestalt_workflow.reading.lists import ALL_RUNS
+from gestalt_workflow.reading.queries import RunFilter
+from gestalt_workflow.stored.records import RUNS, run_to_record
+from gestalt_workflow.stored.storage import Entry
+from gestalt_workflow.wire.messages import event_trigger, manual_trigger, schedule_trigger
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.waiting import eventually
@@ -89,8 +89,8 @@ async def test_pages_hold_what_meets_the_filter_once_newest_first(
 async def test_a_page_reads_one_message_and_a_rare_match_a_bounded_number(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gestalt_workflow.queries.EXAMINED", 100)
-    monkeypatch.setattr("gestalt_workflow.queries.EXAMINED_PAGE", 50)
+    monkeypatch.setattr("gestalt_workflow.reading.queries.EXAMINED", 100)
+    monkeypatch.setattr("gestalt_workflow.reading.queries.EXAMINED_PAGE", 50)
     engine = await world.engine(start=False)
     await history(engine, 400)
     client = client_of(engine)
@@ -159,7 +159,7 @@ async def test_counts_by_status_read_no_record(world: World) -> None:
 async def test_a_count_that_has_to_look_at_runs_says_when_it_stopped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gestalt_workflow.queries.COUNTED", 1000)
+    monkeypatch.setattr("gestalt_workflow.reading.queries.COUNTED", 1000)
     engine = await world.engine(start=False)
     await history(engine, 1500)
     counts = await engine.queries.count(RunFilter(operation="run"))

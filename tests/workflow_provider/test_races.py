@@ -10,15 +10,15 @@ from typing import cast
 
 import pytest
 from gestalt_workflow.config import Config
+from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import StorageUnavailable
-from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.model import EventMatch, NewSignal, RunStatus
-from gestalt_workflow.records import RUNS, SIGNALS
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.schedules import ScheduleRequest, checked_timing
-from gestalt_workflow.signals import SignalOrStartRequest
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.model.errors import StorageUnavailable
+from gestalt_workflow.model.objects import EventMatch, NewSignal, RunStatus
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.objects.signals import SignalOrStartRequest
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.stored.records import RUNS, SIGNALS
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import Entry, IndexedDB, Outcome, StoreUnavailable

@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from gestalt_workflow import identity, transitions
+from gestalt_workflow.claims import claimants, transitions
+from gestalt_workflow.claims.transitions import INTERRUPTED
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import StorageUnavailable
-from gestalt_workflow.model import Run, RunStatus, Target
-from gestalt_workflow.records import OWNERS, RUN_KEYS, RUNS, run_from_record, run_to_record
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.signals import SignalOrStartRequest
-from gestalt_workflow.transitions import INTERRUPTED
+from gestalt_workflow.model.errors import StorageUnavailable
+from gestalt_workflow.model.objects import Run, RunStatus, Target
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.signals import SignalOrStartRequest
+from gestalt_workflow.stored.records import OWNERS, RUN_KEYS, RUNS, run_from_record, run_to_record
 
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import ScriptedHost, World, client_of, plugin_target
@@ -276,13 +276,13 @@ async def test_three_engines_invoke_each_run_once(world: World) -> None:
 
 
 def test_only_the_kernel_proves_a_death() -> None:
-    me = identity.new_owner()
-    assert not identity.provably_dead(me)
+    me = claimants.new_owner()
+    assert not claimants.provably_dead(me)
     boot, namespace, _, started, random = me.split("/", 4) if me.count("/") == 4 else ("", "", "", "", "")
     assert random
-    assert identity.provably_dead(f"{boot}/{namespace}/{os.getpid()}/{int(started) + 1}/x")  # the PID was used again
-    assert identity.provably_dead(f"{boot}/{namespace}/4194303/{started}/x")
-    assert not identity.provably_dead(f"other-boot/{namespace}/4194303/{started}/x")
-    assert not identity.provably_dead(f"{boot}/pid:[1]/4194303/{started}/x")
-    assert not identity.provably_dead("-/-/1/-/x")
-    assert not identity.provably_dead("nonsense")
+    assert claimants.provably_dead(f"{boot}/{namespace}/{os.getpid()}/{int(started) + 1}/x")  # the PID was used again
+    assert claimants.provably_dead(f"{boot}/{namespace}/4194303/{started}/x")
+    assert not claimants.provably_dead(f"other-boot/{namespace}/4194303/{started}/x")
+    assert not claimants.provably_dead(f"{boot}/pid:[1]/4194303/{started}/x")
+    assert not claimants.provably_dead("-/-/1/-/x")
+    assert not claimants.provably_dead("nonsense")

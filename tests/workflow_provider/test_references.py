@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from gestalt_workflow.dispatch.lanes import Taken
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import ObjectNotFound
-from gestalt_workflow.lanes import Taken
-from gestalt_workflow.model import EventMatch, Reference
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.schedules import ScheduleRequest, checked_timing
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.model.errors import ObjectNotFound
+from gestalt_workflow.model.objects import EventMatch, Reference
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.objects.triggers import TriggerRequest
 
 from tests.workflow_provider.conftest import ALICE, START, World, client_of, plugin_target
 

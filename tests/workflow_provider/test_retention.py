@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.config import read_config
-from gestalt_workflow.convert import signal_from_proto
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import InvalidConfiguration, StorageFailed
-from gestalt_workflow.model import Actor, Reference, Run
-from gestalt_workflow.old_references import OldReferences
-from gestalt_workflow.policies import Pause
-from gestalt_workflow.queries import EventFilter
-from gestalt_workflow.records import (
+from gestalt_workflow.model.errors import InvalidConfiguration, StorageFailed
+from gestalt_workflow.model.objects import Actor, Reference, Run
+from gestalt_workflow.model.policies import Pause
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.reading.queries import EventFilter
+from gestalt_workflow.retention.references import OldReferences
+from gestalt_workflow.stored.records import (
     EVENTS,
     OWNERS,
     REFERENCES,
@@ -27,7 +27,7 @@ from gestalt_workflow.records import (
     SIGNALS,
     TRIGGERS,
 )
-from gestalt_workflow.runs import StartRequest
+from gestalt_workflow.wire.messages import signal_from_proto
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.workflow_provider.conftest import ALICE, World, client_of, plugin_target
@@ -54,7 +54,7 @@ async def daily(world: World, engine: Engine) -> None:
 
 
 async def test_runs_go_when_their_end_is_long_ago(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gestalt_workflow.old_runs.BATCH", 2)
+    monkeypatch.setattr("gestalt_workflow.retention.runs.BATCH", 2)
     engine = await world.engine(keep_runs_for=timedelta(days=30))
     await ended(world, engine, 7)
     waiting = (await engine.runs.start(StartRequest(plugin_target("held")))) if world.host.hold("held") else None
@@ -123,7 +123,7 @@ async def test_looking_costs_one_message_at_most(world: World) -> None:
 async def test_the_oldest_runs_go_when_there_are_too_many_but_none_that_repeats_may_need(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gestalt_workflow.old_runs.BATCH", 3)
+    monkeypatch.setattr("gestalt_workflow.retention.runs.BATCH", 3)
     engine = await world.engine(keep_runs=4)
     world.host.hold("held")
     waiting = await engine.runs.start(StartRequest(plugin_target("held")))
@@ -157,7 +157,7 @@ async def test_several_processes_remove_no_more_than_what_is_too_much(world: Wor
 
 
 async def test_a_record_that_cannot_be_read_keeps_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gestalt_workflow.old_runs.BATCH", 2)
+    monkeypatch.setattr("gestalt_workflow.retention.runs.BATCH", 2)
     engine = await world.engine(keep_runs_for=timedelta(days=30))
     runs = await ended(world, engine, 6)
     for run in runs[:3]:
@@ -323,8 +323,8 @@ async def test_a_reference_that_is_put_anew_while_others_are_looked_at_stays(wor
 
 
 async def test_references_that_are_named_for_ever_keep_no_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gestalt_workflow.old_references.CANDIDATES", 2)
-    monkeypatch.setattr("gestalt_workflow.old_references.PAGE", 2)
+    monkeypatch.setattr("gestalt_workflow.retention.references.CANDIDATES", 2)
+    monkeypatch.setattr("gestalt_workflow.retention.references.PAGE", 2)
     engine = await world.engine(start=False)
     for number in range(6):
         await reference(world, engine, f"r{number}", retired_at=world.clock())

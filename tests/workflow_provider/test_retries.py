@@ -6,12 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gestalt_workflow import transitions
-from gestalt_workflow.convert import manual_trigger
+from gestalt_workflow.claims import transitions
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model import NOBODY, InvocationFailed, InvocationResult, NewSignal, Outcome, Run, RunStatus
-from gestalt_workflow.policies import Retry, RetryOn, RunPolicy
-from gestalt_workflow.runs import StartRequest
+from gestalt_workflow.model.objects import (
+    NOBODY,
+    InvocationFailed,
+    InvocationResult,
+    NewSignal,
+    Outcome,
+    Run,
+    RunStatus,
+)
+from gestalt_workflow.model.policies import Retry, RetryOn, RunPolicy
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.wire.messages import manual_trigger
 
 from tests.support.waiting import eventually
 from tests.workflow_provider.conftest import START, World, plugin_target

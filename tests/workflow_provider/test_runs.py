@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from gestalt_workflow.errors import StateConflict
-from gestalt_workflow.model import InvocationResult, RunStatus
-from gestalt_workflow.runs import StartRequest
+from gestalt_workflow.model.errors import StateConflict
+from gestalt_workflow.model.objects import InvocationResult, RunStatus
+from gestalt_workflow.objects.runs import StartRequest
 
 from gestalt_sdk.indexeddb import Entry, Outcome, StoreRefused
 from tests.support.waiting import eventually

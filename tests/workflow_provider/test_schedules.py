@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import ObjectNotFound, OwnedByAnother
-from gestalt_workflow.model import CONFIG_SUBJECT, Actor, Run, Schedule
-from gestalt_workflow.records import RUNS, SCHEDULES
-from gestalt_workflow.scheduler import FIRED_FIRST
-from gestalt_workflow.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.firing.scheduler import FIRED_FIRST
+from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother
+from gestalt_workflow.model.objects import CONFIG_SUBJECT, Actor, Run, Schedule
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.stored.records import RUNS, SCHEDULES
 
 from gestalt_sdk.timing.cron import CronInvalid
 from tests.support.waiting import eventually

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from gestalt_workflow.model import NewSignal, RunStatus
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.signals import SignalOrStartRequest
+from gestalt_workflow.model.objects import NewSignal, RunStatus
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.signals import SignalOrStartRequest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.waiting import eventually

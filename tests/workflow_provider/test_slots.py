@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from croniter import CroniterBadDateError, croniter
-from gestalt_workflow.slots import count_slots, last_slots, next_slot, next_slots, previous_slot
+from gestalt_workflow.firing.slots import count_slots, last_slots, next_slot, next_slots, previous_slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from gestalt_workflow import convert, records
-from gestalt_workflow.errors import InvalidRequest, Undecodable
-from gestalt_workflow.model import (
+from gestalt_workflow.claims.transitions import priority
+from gestalt_workflow.model.errors import InvalidRequest, Undecodable
+from gestalt_workflow.model.objects import (
     Actor,
     EventMatch,
     EventTrigger,
@@ -24,7 +24,7 @@ from gestalt_workflow.model import (
     Target,
     TriggerKind,
 )
-from gestalt_workflow.policies import (
+from gestalt_workflow.model.policies import (
     CatchUp,
     CatchUpMode,
     Overlap,
@@ -34,8 +34,9 @@ from gestalt_workflow.policies import (
     RunPolicy,
     SchedulePolicy,
 )
-from gestalt_workflow.targets import target_from_proto
-from gestalt_workflow.transitions import priority
+from gestalt_workflow.stored import records
+from gestalt_workflow.wire import messages
+from gestalt_workflow.wire.targets import target_from_proto
 from google.protobuf import json_format
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -84,19 +85,19 @@ FULL_PLUGIN = {
 @pytest.mark.parametrize("message", [{"plugin": FULL_PLUGIN}, {"agent": FULL_AGENT}])
 def test_a_normal_target_comes_back_unchanged(message: dict[str, Any]) -> None:
     checked = target_from_proto(target(**message))
-    assert convert.target_to_proto(checked.data) == target(**message)
-    assert target_from_proto(convert.target_to_proto(checked.data)) == checked
+    assert messages.target_to_proto(checked.data) == target(**message)
+    assert target_from_proto(messages.target_to_proto(checked.data)) == checked
 
 
 def test_input_of_a_plugin_target_is_always_there() -> None:
     checked = target_from_proto(target(plugin={"pluginName": "svc", "operation": "run"}))
-    assert convert.target_to_proto(checked.data).plugin.HasField("input")
+    assert messages.target_to_proto(checked.data).plugin.HasField("input")
 
 
 def test_the_given_message_is_left_as_it_is() -> None:
     message = target(plugin={"pluginName": " svc ", "operation": " run ", "credentialMode": " USER "})
     before = message.SerializeToString(deterministic=True)
-    assert convert.target_to_proto(target_from_proto(message).data).plugin.credential_mode == "user"
+    assert messages.target_to_proto(target_from_proto(message).data).plugin.credential_mode == "user"
     assert message.SerializeToString(deterministic=True) == before
 
 
@@ -259,14 +260,14 @@ def test_a_reference_keeps_every_field_and_normalises_its_permissions() -> None:
     message.permissions.add(plugin=" ", operations=["x"])
     message.revoked_at.FromDatetime(NOW)
     message.retired_at.FromDatetime(NOW + timedelta(seconds=1))
-    stored = convert.named_reference(convert.reference_from_proto(message, NOW), "local")
-    answer = convert.reference_to_proto(stored)
+    stored = messages.named_reference(messages.reference_from_proto(message, NOW), "local")
+    answer = messages.reference_to_proto(stored)
     assert answer.id == "f" and answer.provider_name == "local" and answer.created_at.ToDatetime(UTC) == NOW
     assert [(p.plugin, list(p.operations)) for p in answer.permissions] == [("p", ["b", "", "a", "a"])]
     for name in ("target", "credential_subject_id", "display_name", "caller_plugin_name", "signature", "revoked_at"):
         assert getattr(answer, name) == getattr(message, name), name
     assert stored.signed and stored.retired_at == NOW + timedelta(seconds=1)
-    again = convert.named_reference(convert.reference_from_proto(answer, NOW + timedelta(days=1)), "local")
+    again = messages.named_reference(messages.reference_from_proto(answer, NOW + timedelta(days=1)), "local")
     assert again == stored
 
 
@@ -278,5 +279,5 @@ def test_what_a_reference_needs(missing: str, text: str) -> None:
     message = pb.WorkflowExecutionReference(id="f", target=target(plugin=FULL_PLUGIN), subject_id="user:a")
     message.ClearField(missing)
     with pytest.raises(InvalidRequest) as refused:
-        convert.reference_from_proto(message, NOW)
+        messages.reference_from_proto(message, NOW)
     assert str(refused.value) == text

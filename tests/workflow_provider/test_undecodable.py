@@ -8,15 +8,24 @@ from typing import Any
 
 import pytest
 import structlog
-from gestalt_workflow import convert
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, Listing
-from gestalt_workflow.model import NOBODY, Event, EventMatch, InvocationResult, NewSignal, Reference, Run, RunStatus
-from gestalt_workflow.policies import Overlap, Retry, RunPolicy, SchedulePolicy
-from gestalt_workflow.queries import ObjectFilter, RunFilter
-from gestalt_workflow.records import REFERENCES, RUNS, SCHEDULES, SIGNALS, TRIGGERS
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.model.objects import (
+    NOBODY,
+    Event,
+    EventMatch,
+    InvocationResult,
+    NewSignal,
+    Reference,
+    Run,
+    RunStatus,
+)
+from gestalt_workflow.model.policies import Overlap, Retry, RunPolicy, SchedulePolicy
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.reading.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, Listing
+from gestalt_workflow.reading.queries import ObjectFilter, RunFilter
+from gestalt_workflow.stored.records import REFERENCES, RUNS, SCHEDULES, SIGNALS, TRIGGERS
+from gestalt_workflow.wire import messages
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.waiting import eventually
@@ -203,10 +212,15 @@ async def _objects(world: World, engine: Engine) -> None:
 
 
 ANSWERS: list[tuple[str, Listing[Any], Any, Callable[[Engine], Awaitable[Any]]]] = [
-    (RUNS, ALL_RUNS, convert.run_to_proto, lambda e: e.queries.runs(RunFilter(), 0, "")),
-    (SCHEDULES, ALL_SCHEDULES, convert.schedule_to_proto, lambda e: e.queries.schedules(ObjectFilter(), 0, "")),
-    (TRIGGERS, ALL_TRIGGERS, convert.trigger_to_proto, lambda e: e.queries.triggers(ObjectFilter("user:alice"), 0, "")),
-    (REFERENCES, ALL_REFERENCES, convert.reference_to_proto, lambda e: e.queries.references(ObjectFilter(), 0, "")),
+    (RUNS, ALL_RUNS, messages.run_to_proto, lambda e: e.queries.runs(RunFilter(), 0, "")),
+    (SCHEDULES, ALL_SCHEDULES, messages.schedule_to_proto, lambda e: e.queries.schedules(ObjectFilter(), 0, "")),
+    (
+        TRIGGERS,
+        ALL_TRIGGERS,
+        messages.trigger_to_proto,
+        lambda e: e.queries.triggers(ObjectFilter("user:alice"), 0, ""),
+    ),
+    (REFERENCES, ALL_REFERENCES, messages.reference_to_proto, lambda e: e.queries.references(ObjectFilter(), 0, "")),
 ]
 
 

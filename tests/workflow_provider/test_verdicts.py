@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gestalt_workflow import replays, verdicts
-from gestalt_workflow.ids import event_run
-from gestalt_workflow.kept_events import KeptEvent, event_from_record, event_to_record
-from gestalt_workflow.model import Event, EventMatch, EventTrigger
-from gestalt_workflow.policies import Pause
-from gestalt_workflow.replays import Replay, ReplayMode
-from gestalt_workflow.storage import Condition
-from gestalt_workflow.triggers import KnownType
-from gestalt_workflow.verdicts import Verdict, VerdictKind, Verdicts, judge, judged
+from gestalt_workflow.events import replays, verdicts
+from gestalt_workflow.events.kept_events import KeptEvent, event_from_record, event_to_record
+from gestalt_workflow.events.replays import Replay, ReplayMode
+from gestalt_workflow.events.verdicts import Verdict, VerdictKind, Verdicts, judge, judged
+from gestalt_workflow.model.ids import event_run
+from gestalt_workflow.model.objects import Event, EventMatch, EventTrigger
+from gestalt_workflow.model.policies import Pause
+from gestalt_workflow.objects.triggers import KnownType
+from gestalt_workflow.stored.storage import Condition
 
 from tests.workflow_provider.conftest import ALICE, BOB, START, plugin_target
 

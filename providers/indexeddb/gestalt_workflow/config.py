@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
-from gestalt_workflow.errors import InvalidConfiguration
+from gestalt_workflow.model.errors import InvalidConfiguration
 
 FOREVER = "forever"
 UNLIMITED = "unlimited"

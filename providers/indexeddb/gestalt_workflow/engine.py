@@ -11,33 +11,33 @@ from typing import Self
 import structlog
 
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_workflow.clock import Clock, utc_now
-from gestalt_workflow.completion import Completions
+from gestalt_workflow.claims.claimants import new_owner
+from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.config import Config
-from gestalt_workflow.dispatcher import Dispatcher
-from gestalt_workflow.errors import StorageFailed
-from gestalt_workflow.events import Events
-from gestalt_workflow.format import prepare_database
-from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.identity import new_owner
-from gestalt_workflow.lanes import Lanes
-from gestalt_workflow.ledger import Ledger
-from gestalt_workflow.limits import Limits
-from gestalt_workflow.lists import Lists
-from gestalt_workflow.model import Run
-from gestalt_workflow.permits import Permits
-from gestalt_workflow.queries import Queries
-from gestalt_workflow.records import FORMAT
-from gestalt_workflow.recovery import Recovery
-from gestalt_workflow.references import References
-from gestalt_workflow.retention import configured_retention
-from gestalt_workflow.runs import Runs
-from gestalt_workflow.scheduler import Scheduler
-from gestalt_workflow.schedules import Schedules
-from gestalt_workflow.signals import Signals
-from gestalt_workflow.storage import Storage
-from gestalt_workflow.triggers import Triggers
-from gestalt_workflow.waiting_room import WaitingRoom
+from gestalt_workflow.dispatch.completion import Completions
+from gestalt_workflow.dispatch.dispatcher import Dispatcher
+from gestalt_workflow.dispatch.host_client import WorkflowHost
+from gestalt_workflow.dispatch.lanes import Lanes
+from gestalt_workflow.dispatch.limits import Limits
+from gestalt_workflow.dispatch.permits import Permits
+from gestalt_workflow.dispatch.waiting_room import WaitingRoom
+from gestalt_workflow.events.publishing import Events
+from gestalt_workflow.firing.ledger import Ledger
+from gestalt_workflow.firing.scheduler import Scheduler
+from gestalt_workflow.model.clock import Clock, utc_now
+from gestalt_workflow.model.errors import StorageFailed
+from gestalt_workflow.model.objects import Run
+from gestalt_workflow.objects.references import References
+from gestalt_workflow.objects.runs import Runs
+from gestalt_workflow.objects.schedules import Schedules
+from gestalt_workflow.objects.signals import Signals
+from gestalt_workflow.objects.triggers import Triggers
+from gestalt_workflow.reading.lists import Lists
+from gestalt_workflow.reading.queries import Queries
+from gestalt_workflow.retention.retention import configured_retention
+from gestalt_workflow.stored.format import prepare_database
+from gestalt_workflow.stored.records import FORMAT
+from gestalt_workflow.stored.storage import Storage
 from gestalt_workflow.watcher import Watcher
 
 DRAIN = timedelta(seconds=15)

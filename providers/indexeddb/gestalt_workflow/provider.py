@@ -11,13 +11,13 @@ from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
 from gestalt_workflow.config import read_config
+from gestalt_workflow.dispatch.host_client import WorkflowHost
+from gestalt_workflow.edge.events_service import add_event_service
+from gestalt_workflow.edge.queries_service import add_query_service
+from gestalt_workflow.edge.slots_service import add_slots_service
+from gestalt_workflow.edge.workflow_service import add_workflow_service
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.errors import NotConfigured
-from gestalt_workflow.event_service import add_event_service
-from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.query_service import add_query_service
-from gestalt_workflow.service import add_workflow_service
-from gestalt_workflow.slots_service import add_slots_service
+from gestalt_workflow.model.errors import NotConfigured
 
 
 class IndexedDBWorkflowProvider(Provider):

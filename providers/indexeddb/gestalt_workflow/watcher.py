@@ -14,17 +14,17 @@ from itertools import cycle
 
 import structlog
 
-from gestalt_workflow.clock import Clock
-from gestalt_workflow.dispatcher import Dispatcher
-from gestalt_workflow.errors import StorageFailed
-from gestalt_workflow.lanes import Lanes
-from gestalt_workflow.ledger import Ledger
-from gestalt_workflow.records import READY, RUNS
-from gestalt_workflow.recovery import SWEEP_EVERY, Recovery
-from gestalt_workflow.retention import Retention
-from gestalt_workflow.scheduler import Scheduler
-from gestalt_workflow.storage import Storage
-from gestalt_workflow.waiting_room import WaitingRoom
+from gestalt_workflow.claims.recovery import SWEEP_EVERY, Recovery
+from gestalt_workflow.dispatch.dispatcher import Dispatcher
+from gestalt_workflow.dispatch.lanes import Lanes
+from gestalt_workflow.dispatch.waiting_room import WaitingRoom
+from gestalt_workflow.firing.ledger import Ledger
+from gestalt_workflow.firing.scheduler import Scheduler
+from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.errors import StorageFailed
+from gestalt_workflow.retention.retention import Retention
+from gestalt_workflow.stored.records import READY, RUNS
+from gestalt_workflow.stored.storage import Storage
 
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)

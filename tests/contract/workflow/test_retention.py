@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 from gestalt_workflow.config import read_config
+from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.format import VERSION
-from gestalt_workflow.host import WorkflowHost
-from gestalt_workflow.model import NOBODY, Event, EventMatch, Reference
-from gestalt_workflow.queries import EventFilter, RunFilter
-from gestalt_workflow.records import EVENTS, FORMAT, OWNERS
-from gestalt_workflow.runs import StartRequest
-from gestalt_workflow.storage import Entry, KeyRange
-from gestalt_workflow.targets import describe_target
-from gestalt_workflow.triggers import TriggerRequest
+from gestalt_workflow.model.objects import NOBODY, Event, EventMatch, Reference
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.reading.queries import EventFilter, RunFilter
+from gestalt_workflow.stored.format import VERSION
+from gestalt_workflow.stored.records import EVENTS, FORMAT, OWNERS
+from gestalt_workflow.stored.storage import Entry, KeyRange
+from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import datastore_pb2
 from gestalt_sdk.indexeddb import IndexedDB
@@ -66,8 +66,8 @@ async def sweep(engine: Engine) -> None:
 async def test_what_is_old_or_too_much_goes_from_a_real_store(
     rig: Rig, extensions: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gestalt_workflow.old_runs.BATCH", 3)
-    monkeypatch.setattr("gestalt_workflow.old_events.KEYS", 4)
+    monkeypatch.setattr("gestalt_workflow.retention.runs.BATCH", 3)
+    monkeypatch.setattr("gestalt_workflow.retention.events.KEYS", 4)
     clock, plain = Clock(), describe_target(target())
     async with engine_on(rig, extensions, clock, keepEvents=10, keepRuns=12, keepIdleFor="720h") as engine:
         await engine.triggers.upsert(TriggerRequest("active", EventMatch("t"), plain, execution_ref="named"))

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 import grpc
-from gestalt_workflow.model import Run, Signal
-from gestalt_workflow.records import RUN_KEYS, RUNS, SIGNALS, run_from_record, signal_from_record
-from gestalt_workflow.storage import Storage
+from gestalt_workflow.model.objects import Run, Signal
+from gestalt_workflow.stored.records import RUN_KEYS, RUNS, SIGNALS, run_from_record, signal_from_record
+from gestalt_workflow.stored.storage import Storage
 
 from gestalt_sdk.gen.extension.v1 import slots_pb2, slots_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TypeAlias
 
-from gestalt_workflow.model import Run, RunStatus, TriggerKind
-from gestalt_workflow.policies import RetryOn
-from gestalt_workflow.transitions import INTERRUPTED
+from gestalt_workflow.claims.transitions import INTERRUPTED
+from gestalt_workflow.model.objects import Run, RunStatus, TriggerKind
+from gestalt_workflow.model.policies import RetryOn
 
 from gestalt_sdk.gen.extension.v1.slots_pb2 import (
     SLOT_STATE_COLLAPSED,

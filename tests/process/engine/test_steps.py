@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import grpc
 import pytest
-from gestalt_workflow import ids
-from gestalt_workflow.errors import StorageFailed
-from gestalt_workflow.model import Run, RunStatus
-from gestalt_workflow.records import RUNS, run_from_record
-from gestalt_workflow.storage import Storage
+from gestalt_workflow.model import ids
+from gestalt_workflow.model.errors import StorageFailed
+from gestalt_workflow.model.objects import Run, RunStatus
+from gestalt_workflow.stored.records import RUNS, run_from_record
+from gestalt_workflow.stored.storage import Storage
 from google.protobuf.duration_pb2 import Duration
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2

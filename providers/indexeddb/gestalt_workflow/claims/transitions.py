@@ -1,0 +1,210 @@
+"""How a run moves from state to state: pure functions, and the store entries that every end of a run has in common.
+
+pending -> running -> succeeded | failed | canceled, and back to pending for a keyed run with more signals
+(semantics.md 5.1). Each function gives the next record, one revision on; writing it is the caller's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gestalt_workflow.model import timeline
+from gestalt_workflow.model.objects import InvocationFailed, Outcome, Run, RunStatus, RunTrigger, Target, TriggerKind
+from gestalt_workflow.model.policies import RetryOn
+from gestalt_workflow.stored.records import PERMITS, RUN_KEYS, RUNS
+from gestalt_workflow.stored.storage import Condition, Entry
+
+INTERRUPTED = "workflow provider restarted while run was in progress"
+DEFAULT_CANCEL_REASON = "canceled"
+AGEING = timedelta(seconds=10)
+"""A run of priority n waits as long as one of priority 0 that came n times this later: none starves."""
+
+REFUSALS = frozenset(
+    {
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "FAILED_PRECONDITION",
+        "UNIMPLEMENTED",
+    }
+)
+"""Status codes of calls that are never retried."""
+
+DENIED = "PERMISSION_DENIED"
+
+_KEYED, _PLUGIN, _EVENT_AGENT, _AGENT = 10, 20, 30, 40
+
+
+def priority(target: Target, trigger: TriggerKind, *, keyed: bool) -> int:
+    """Dispatch priority, lower first (semantics.md 18.2)."""
+    if trigger is TriggerKind.EVENT and not target.is_agent:
+        return 0
+    if target.priority:
+        return target.priority
+    if keyed:
+        return _KEYED
+    if not target.is_agent:
+        return _PLUGIN
+    return _EVENT_AGENT if trigger is TriggerKind.EVENT else _AGENT
+
+
+def rank(target: Target, trigger: RunTrigger, *, keyed: bool, since: datetime) -> datetime:
+    """Place in the queue of a run that waits since then."""
+    try:
+        return since + AGEING * priority(target, trigger.kind, keyed=keyed)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=since.tzinfo)
+
+
+def claimed(
+    run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[str, ...], permits: tuple[str, ...] = ()
+) -> Run:
+    return replace(
+        run,
+        status=RunStatus.RUNNING,
+        owner=owner,
+        epoch=run.epoch + 1,
+        lease=lease,
+        started_at=now,
+        completed_at=None,
+        status_message="",
+        rank_at=None,
+        batch=batch,
+        lane="",
+        permits=permits,
+        attempt=run.attempt + 1,
+        revision=run.revision + 1,
+        story=timeline.noted(run.story, timeline.CLAIMED, now, attempt=run.epoch + 1, detail=owner),
+    )
+
+
+def unclaimed(run: Run, now: datetime) -> Run:
+    """Back in the queue: its claim never led to an invocation."""
+    return replace(
+        _without_claim(run),
+        status=RunStatus.PENDING,
+        started_at=None,
+        attempt=max(run.attempt - 1, 0),
+        rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+        story=timeline.noted(run.story, timeline.RETURNED, now, attempt=run.epoch),
+    )
+
+
+def released(run: Run, now: datetime) -> Run:
+    """Into the queue: what it was held back for has come."""
+    return replace(
+        run,
+        not_before=None,
+        blocked_by="",
+        rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+        revision=run.revision + 1,
+    )
+
+
+def moved(run: Run, lane: str) -> Run:
+    """Waits in that lane, in the queue when blank; its rank stays."""
+    return replace(run, lane=lane, revision=run.revision + 1)
+
+
+def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
+    """After an invocation: semantics.md 18.5."""
+    if isinstance(outcome, InvocationFailed):
+        after = _failed(run, outcome.message, _kind(outcome), now)
+        return replace(after, denied=outcome.code == DENIED)
+    if not outcome.succeeded:
+        message = f"workflow operation returned status {outcome.status}"
+        return replace(_failed(run, message, _kind(outcome), now), result_body=outcome.body)
+    waiting = run.waiting - len(run.batch)
+    if waiting > 0:
+        return replace(
+            _without_claim(run),
+            status=RunStatus.PENDING,
+            completed_at=None,
+            status_message="",
+            result_body=outcome.body,
+            waiting=waiting,
+            attempt=0,
+            rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
+            story=timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING),
+        )
+    return replace(_ended(run, RunStatus.SUCCEEDED, now, ""), result_body=outcome.body, waiting=0)
+
+
+def interrupted(run: Run, now: datetime) -> Run:
+    """Its process has gone, nobody knows how far it came: it is not executed again, unless its policy asks for it."""
+    after = _failed(run, INTERRUPTED, RetryOn.INTERRUPTED, now)
+    return replace(after, stale=True) if after.status.terminal else after
+
+
+def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
+    """``by``: subject that asked for it."""
+    message = reason.strip() or DEFAULT_CANCEL_REASON
+    ended = replace(_without_claim(run), status=RunStatus.CANCELED, completed_at=now, status_message=message)
+    return replace(ended, story=timeline.noted(run.story, timeline.CANCELED, now, detail=message, subject_id=by))
+
+
+def releases(before: Run, after: Run) -> list[Entry]:
+    """Gives up what the run held: the permits of its claim, and once it has ended its workflow key.
+
+    Put them behind the entry that writes ``after``. A row is deleted only while it names this run, and only when the
+    run is in fact what ``after`` says: one that runs keeps both.
+    """
+    held = [(PERMITS, permit) for permit in before.permits]
+    if after.key_row and after.status.terminal:
+        held.append((RUN_KEYS, after.key_row))
+    conditions = [
+        Condition.equals("run_id", after.id),
+        Condition.equals("status", int(after.status), store=RUNS, id=after.id),
+    ]
+    return [Entry(store, "delete", id=row, conditions=conditions) for store, row in held]
+
+
+def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
+    """Failed for good, or held back until its next attempt."""
+    retry = run.policy.retry
+    if retry is None or kind not in retry.retry_on or run.attempt >= retry.max_attempts:
+        if retry is not None and run.attempt > 1:
+            message = f"{message} (attempt {run.attempt} of {retry.max_attempts})"
+        return _ended(run, RunStatus.FAILED, now, message)
+    message = f"{message} (attempt {run.attempt} of {retry.max_attempts})"
+    return replace(
+        _without_claim(run),
+        status=RunStatus.PENDING,
+        completed_at=None,
+        status_message=message,
+        not_before=now + retry.delay(run.attempt),
+        story=timeline.noted(
+            run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING, detail=message
+        ),
+    )
+
+
+def _kind(outcome: Outcome) -> RetryOn | None:
+    """Which kind of failure that is, None for a refusal: asking again would not help."""
+    if isinstance(outcome, InvocationFailed):
+        if outcome.timed_out:
+            return RetryOn.TIMEOUT
+        return None if outcome.code in REFUSALS else RetryOn.CALL_FAILED
+    return RetryOn.SERVER_ERROR if outcome.status >= 500 or outcome.status in (408, 429) else RetryOn.CLIENT_ERROR
+
+
+def _ended(run: Run, status: RunStatus, now: datetime, message: str) -> Run:
+    story = timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=status, detail=message)
+    return replace(_without_claim(run), status=status, completed_at=now, status_message=message, story=story)
+
+
+def _without_claim(run: Run) -> Run:
+    return replace(
+        run,
+        owner="",
+        lease=None,
+        rank_at=None,
+        not_before=None,
+        blocked_by="",
+        batch=(),
+        lane="",
+        permits=(),
+        revision=run.revision + 1,
+    )

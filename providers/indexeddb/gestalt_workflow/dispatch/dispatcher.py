@@ -1,0 +1,355 @@
+"""Dispatch: claims runs that wait, as many as it can invoke at once, invokes them, and has the outcome recorded.
+
+A claim and the run's change to running are one commit, which also names the revision of the execution reference that
+will travel along. A slot is free again when the invocation has ended; its outcome is written together with the next
+claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from gestalt_sdk.common.backoff import Backoff
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.claims.recovery import Recovery
+from gestalt_workflow.config import Config
+from gestalt_workflow.dispatch.attempts import within_timeout
+from gestalt_workflow.dispatch.completion import Completions
+from gestalt_workflow.dispatch.host_client import WorkflowHost
+from gestalt_workflow.dispatch.lanes import Lanes, Taken
+from gestalt_workflow.dispatch.permits import permit_conditions, permit_entries
+from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable, Undecodable
+from gestalt_workflow.model.objects import InvocationFailed, Reference, Run, RunStatus, Signal
+from gestalt_workflow.objects.references import References
+from gestalt_workflow.stored.records import (
+    REFERENCES,
+    RUNS,
+    SIGNALS,
+    run_from_record,
+    run_to_record,
+    signal_from_record,
+)
+from gestalt_workflow.stored.storage import Condition, Entry, Outcome, Record, Storage, at_revision
+
+SIGNALS_PER_BATCH = 25
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One claimed run from its claim until its outcome is recorded."""
+
+    run: Run
+    signals: Sequence[Signal]
+    reference: Reference | None
+    task: asyncio.Task[None] | None = None
+    invoking: bool = True
+
+
+class Dispatcher:
+    """Implements ``runs.Dispatch``. ``run`` is its loop; ``renew_claims`` keeps its claims alive beside it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        lanes: Lanes,
+        references: References,
+        recovery: Recovery,
+        completions: Completions,
+        host: WorkflowHost,
+        owner: str,
+        config: Config,
+        clock: Clock,
+    ) -> None:
+        self._storage = storage
+        self._lanes = lanes
+        self._references = references
+        self._recovery = recovery
+        self._completions = completions
+        self._host = host
+        self._owner = owner
+        self._config = config
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._executions: dict[str, Execution] = {}
+        self._claiming: dict[str, Run] = {}
+        self._free = config.worker_count
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._crashed: dict[str, Run] = {}
+        self.withdrawn: Callable[[str], None] = lambda run_id: None
+        """Called with the id of each run that was ended by somebody else than its invocation."""
+        self.settle_soon = asyncio.Event()
+        """Set when the answer of a write was lost, a claim's above all: somebody should look for what it left."""
+
+    # What others tell it
+
+    def offer(self, run: Run) -> None:
+        """A run that was committed as pending."""
+        known = self._executions[run.id].run if run.id in self._executions else self._claiming.get(run.id)
+        if known is not None and run.revision <= known.revision:
+            return  # read from the store and taken up before whoever committed it had its answer
+        self._requeue(run)
+
+    def _requeue(self, run: Run) -> None:
+        self._lanes.offer(run)
+        self._wake.set()
+
+    def withdraw(self, run_id: str) -> None:
+        self._lanes.forget(run_id)
+        if self._lanes.freed(run_id):
+            self._wake.set()
+        execution = self._executions.get(run_id)
+        if execution is not None and execution.invoking and execution.task is not None:
+            execution.task.cancel()
+        self.withdrawn(run_id)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def busy(self) -> set[str]:
+        """Runs that this process is claiming, invoking or recording."""
+        return self._claiming.keys() | self._executions.keys() | self._crashed.keys()
+
+    async def settle_crashed(self) -> None:
+        """Fail the runs whose execution met a bug: whether they were invoked is not known."""
+        crashed = list(self._crashed.values())
+        await self._recovery.settle_own(crashed)
+        for run in crashed:
+            self._crashed.pop(run.id, None)
+
+    # Claiming
+
+    async def run(self) -> None:
+        """Claim and start runs until ``stop``."""
+        backoff = Backoff(first_s=0.05, limit_s=10)
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._free > 0 and not self._stopping and await self._claim_some():
+                    pass
+                backoff.reset()
+            except StorageFailed as error:
+                log.warning("claiming failed", event_name="dispatch.failed", error=str(error))
+                self._lanes.suspect()
+                self._wake.set()
+                await backoff.wait()
+
+        self._stopped.set()
+
+    async def _claim_some(self) -> bool:
+        """Claim and start up to as many runs as there are slots; False when nothing waits that may be claimed."""
+        taken = await self._lanes.take(self._free, self.busy)
+        if not taken:
+            return False
+        claiming = taken.touched()
+        self._claiming.update(claiming)
+        try:
+            await self._claim(taken)
+        finally:
+            for run_id in claiming:
+                del self._claiming[run_id]
+        return True
+
+    async def _claim(self, taken: Taken) -> None:
+        await self._references.load(run.execution_ref for run, _ in taken.runs)
+        now = self._clock()
+        lease = now + self._config.claim_ttl
+        executions: list[Execution] = []
+        entries: list[Entry] = []
+        left_out: list[Entry] = []
+        for run, permits in taken.runs:
+            signals, waiting, unreadable = await self._batch(run) if run.waiting else ([], 0, [])
+            batch = tuple(signal.id for signal in signals)
+            claimed = transitions.claimed(replace(run, waiting=waiting), self._owner, now, lease, batch, permits)
+            left_out += _left_out(claimed, unreadable)
+            reference = self._references.sendable(run.execution_ref)
+            conditions = [at_revision(run.revision), Condition.equals("status", int(RunStatus.PENDING))]
+            conditions += permit_conditions(permits)
+            if reference is not None:
+                conditions.append(at_revision(reference.revision, store=REFERENCES, id=reference.id))
+            executions.append(Execution(claimed, signals, reference))
+            entries.append(Entry(RUNS, "put", run_to_record(claimed), conditions=conditions))
+        entries += self._lanes.move_entries(taken)
+        entries += left_out
+        checked: dict[str, int] = {}
+        for execution in executions:
+            entries += permit_entries(execution.run)
+            reference = execution.reference
+            if execution.run.permits and reference is not None:  # tells which of the two a refusal was for
+                checked[execution.run.id] = len(entries)
+                unchanged = [at_revision(reference.revision)]
+                entries.append(Entry(REFERENCES, "check", id=reference.id, conditions=unchanged))
+        try:
+            outcomes = await self._storage.write(entries, "claim runs")
+        except StorageUnavailable:
+            self.settle_soon.set()
+            raise
+        for (run, _), execution, outcome in zip(taken.runs, executions, outcomes, strict=False):
+            if outcome.ok:
+                self._start(execution)
+            else:
+                place = checked.get(run.id)
+                self._refused(run, execution, outcome, place is None or not outcomes[place].ok)
+        for moved, outcome in zip(taken.aside, outcomes[len(executions) :], strict=False):
+            if outcome.ok:
+                self._requeue(moved)
+            else:
+                self._offer_current(outcome)
+
+    def _refused(self, run: Run, execution: Execution, outcome: Outcome, reference_outdated: bool) -> None:
+        """Somebody changed the run, revoked its reference or took its permits: try again with what is true now."""
+        permits, reference = execution.run.permits, execution.reference
+        self._lanes.refused(run, permits)
+        if outcome.current is not None or not (permits or reference):
+            self._offer_current(outcome)
+            return
+        # The condition that failed was not the run's own.
+        if reference is not None and reference_outdated:
+            self._references.forget(reference.id)
+        self._requeue(run)
+
+    def _offer_current(self, outcome: Outcome) -> None:
+        if outcome.current is None:
+            return
+        try:
+            current = run_from_record(outcome.current)
+        except Undecodable:
+            return
+        if current.status is RunStatus.PENDING:
+            self._requeue(current)
+
+    async def _batch(self, run: Run) -> tuple[list[Signal], int, list[Record]]:
+        """The next signals of a keyed run, in sequence order; how many wait, and those that cannot be read.
+
+        True as long as the run's revision stays. A signal that cannot be read, or is gone, must not count as one that
+        waits: the run would be invoked again and again for it.
+        """
+        step = "read signals"
+        page = await self._storage.page(SIGNALS, "waiting", [run.id], step, limit=SIGNALS_PER_BATCH)
+        read = list(self._storage.decoded(SIGNALS, page.records, signal_from_record))
+        readable = {str(record["id"]) for record, _ in read}
+        unreadable = [record for record in page.records if str(record["id"]) not in readable]
+        waiting = run.waiting - len(unreadable) if page.next_token else len(read)
+        return [signal for _, signal in read], waiting, unreadable
+
+    # Invoking
+
+    def _start(self, execution: Execution) -> None:
+        run_id = execution.run.id
+        self._executions[run_id] = execution
+        self._free -= 1
+        self._idle.clear()
+        task = asyncio.create_task(self._execute(execution), name=f"run {run_id}")
+        execution.task = task
+        task.add_done_callback(lambda done: self._ended(execution, done))
+
+    async def _execute(self, execution: Execution) -> None:
+        run = execution.run
+        if run.lease is not None and run.lease <= self._clock():
+            # The claim's answer came so late that others may have ended it: the sweep gives back what is left of it.
+            self.settle_soon.set()
+            return
+        reference = execution.reference
+        if reference is not None and self._references.sendable(run.execution_ref) is None:
+            reference = None  # revoked since the claim: the host is to see that for itself
+        try:
+            outcome = await within_timeout(run, self._host.invoke(run, execution.signals, reference))
+        except Undecodable as error:
+            outcome = InvocationFailed(f"not invoked: {error}", "INVALID_ARGUMENT")
+        finally:
+            self._release(execution)
+        after = await self._completions.record(run, execution.signals, outcome)
+        if after is not None and after.status is RunStatus.PENDING:
+            self._lanes.offer(after)
+
+    def _release(self, execution: Execution) -> None:
+        """The invocation is over, or never began: its slot is free."""
+        if execution.invoking:
+            execution.invoking = False
+            self._free += 1
+            self._lanes.freed(execution.run.id)  # the outcome is written before the claim of who comes next
+            self._wake.set()
+
+    def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        self._release(execution)
+        del self._executions[execution.run.id]
+        self._lanes.freed(execution.run.id)
+        if not self._executions:
+            self._idle.set()
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("run crashed", event_name="run.crashed", run_id=execution.run.id, exc_info=task.exception())
+            self._crashed[execution.run.id] = execution.run
+            self.settle_soon.set()
+
+    # Keeping claims
+
+    async def renew_claims(self) -> None:
+        """Renew every claim of this process at once, and stop work whose claim somebody took away."""
+        every_s = self._config.claim_renew_every.total_seconds()
+        while True:
+            await asyncio.sleep(every_s)
+            held = [execution for execution in self._executions.values() if execution.invoking]
+            if held:
+                await self._renew(held, every_s)
+
+    async def _renew(self, held: Sequence[Execution], every_s: float) -> None:
+        entries = [self._recovery.renewal(self._clock() + self._config.claim_ttl)]
+        for execution in held:
+            run = execution.run
+            conditions = [Condition.equals("owner", run.owner), Condition.equals("epoch", run.epoch)]
+            entries.append(Entry(RUNS, "check", id=run.id, conditions=conditions))
+        try:
+            async with asyncio.timeout(every_s):
+                outcomes = await self._storage.write(entries, "renew claims")
+        except (StorageFailed, TimeoutError) as error:
+            log.warning("claims not renewed", event_name="claims.unrenewed", count=len(held), error=str(error))
+            return
+        for execution, outcome in zip(held, outcomes[1:], strict=True):
+            if not outcome.ok and execution.invoking:
+                log.warning("claim lost", event_name="claim.lost", run_id=execution.run.id)
+                self.withdraw(execution.run.id)
+
+    # Ending
+
+    async def finish(self, within: timedelta) -> None:
+        """Claim no more, wait for what is being invoked; ``settle_crashed`` then fails what did not end in time."""
+        self._stopping = True
+        self._wake.set()
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._stopped.wait()  # a claim under way is not torn from its commit
+                await self._idle.wait()
+            return
+        except TimeoutError:
+            pass
+        left = list(self._executions.values())
+        for execution in left:
+            if execution.task is not None:
+                execution.task.cancel()
+        tasks = [execution.task for execution in left if execution.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # They count as busy until they are settled: a sweep would take them for claims that were never invoked.
+        self._crashed.update((execution.run.id, execution.run) for execution in left)
+
+
+def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Entry]:
+    """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
+    conditions = [
+        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
+    ]
+    kept = [{name: value for name, value in record.items() if name != "waiting"} for record in unreadable]
+    return [Entry(SIGNALS, "put", record, conditions=conditions) for record in kept]

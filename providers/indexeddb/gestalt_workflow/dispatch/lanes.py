@@ -1,0 +1,194 @@
+"""What waits, in the order in which it may be claimed: the queue, and a lane beside it for each limit that is reached.
+
+A run over the limit of its target is set aside: one commit moves it, and what else was met with it, from the queue
+into the lane of the limit, which is a part of the same index. So it stands in nobody's way, keeps its rank, and is
+claimed from there once a permit is free. Which limits there are is a matter of configuration, so a run that is met
+in a lane that is not its own goes back to where it belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.dispatch.limits import Limit, Limits
+from gestalt_workflow.dispatch.permits import Permits
+from gestalt_workflow.dispatch.run_queue import RunQueue
+from gestalt_workflow.model.objects import Run, RunStatus
+from gestalt_workflow.stored.records import LANE, LANES_END, RUNS, run_to_record
+from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage, at_revision
+
+ASIDE_AT_ONCE = 512
+ASIDE_BYTES = 1024 * 1024
+LOOKED_AT = 200
+
+
+@dataclass(slots=True)
+class Taken:
+    """
+    Attributes:
+        runs: To be claimed, with the permits that each is to take.
+        aside: To be moved to another lane, or back into the queue: as they will be.
+    """
+
+    runs: list[tuple[Run, tuple[str, ...]]] = field(default_factory=list)
+    aside: list[Run] = field(default_factory=list)
+    aside_bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """So much is to be moved that the claims must not wait for more."""
+        return len(self.aside) >= ASIDE_AT_ONCE or self.aside_bytes >= ASIDE_BYTES
+
+    def set_aside(self, run: Run, lane: str) -> None:
+        self.aside.append(transitions.moved(run, lane))
+        self.aside_bytes += len(run.target.data) + len(run.trigger.data) + len(run.result_body) + len(run.story)
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.aside)
+
+    def touched(self) -> dict[str, Run]:
+        """By id: those to be claimed as they are, those to be moved as they will be."""
+        return {run.id: run for run in (*(run for run, _ in self.runs), *self.aside)}
+
+
+class Lanes:
+    def __init__(self, storage: Storage, limits: Limits, permits: Permits) -> None:
+        self.queue = RunQueue(storage)
+        self.limits = limits
+        self._storage = storage
+        self._permits = permits
+        self._lanes: dict[str, RunQueue] = {}
+        self._looked_until = LANE
+
+    def offer(self, run: Run) -> None:
+        """A run that was just committed as pending; replaces an older record of it."""
+        for lane in self._lanes.values():
+            lane.forget(run.id)
+        if run.lane:
+            self.queue.forget(run.id)
+            self._lane(run.lane).offer(run)
+        else:
+            self.queue.offer(run)
+
+    def forget(self, run_id: str) -> None:
+        """It waits no longer."""
+        self.queue.forget(run_id)
+        for lane in self._lanes.values():
+            lane.forget(run_id)
+
+    def suspect(self) -> None:
+        """A write whose answer was lost may have moved runs: look again."""
+        self.queue.suspect()
+        for lane in self._lanes.values():
+            lane.suspect()
+        self._permits.doubt()
+
+    # Taking
+
+    async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> Taken:
+        """Up to ``limit`` runs that may be claimed, the first in rank, and those met before them that may not.
+
+        ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
+        """
+        await self.queue.fill(limit, busy)
+        await self._fill_lanes(busy)
+        taken = Taken()
+        while len(taken.runs) < limit and not taken.full:
+            found = self._first()
+            if found is None:
+                break
+            run = found.pop()
+            limits = self.limits.of(run.target)
+            name = limits[-1].name if limits else ""
+            if limits:
+                await self._permits.settle_doubt()
+            if run.lane not in ("", name):
+                taken.set_aside(run, "")
+            elif not self._permits.room(limits) or (not run.lane and self._waits_in(name)):
+                taken.set_aside(run, name)
+            else:
+                taken.runs.append((run, self._permits.take(limits, run.id)))
+        self._lanes = {name: lane for name, lane in self._lanes.items() if lane.may_hold}
+        return taken
+
+    async def _fill_lanes(self, busy: Callable[[], Collection[str]]) -> None:
+        if not self._lanes:
+            return
+        await self._permits.settle_doubt()
+        for name, lane in list(self._lanes.items()):
+            if not len(lane) and lane.may_have_more and self._permits.room(self.limits.named(name)):
+                await lane.refresh(busy)
+
+    def _first(self) -> RunQueue | None:
+        """The queue or lane whose first run is next: the first in rank of those that may go on."""
+        best = self.queue if len(self.queue) else None
+        for name, lane in self._lanes.items():
+            if len(lane) and (best is None or lane.head < best.head) and self._permits.room(self._holding(name)):
+                best = lane
+        return best
+
+    def _holding(self, name: str) -> Sequence[Limit]:
+        """Limits that hold the first run of the lane back; none when it does not belong there."""
+        limits = self.limits.of(self._lanes[name].first.target)
+        return limits if limits and limits[-1].name == name else ()
+
+    def _waits_in(self, name: str) -> bool:
+        return name in self._lanes and self._lanes[name].may_hold
+
+    def _lane(self, name: str) -> RunQueue:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = RunQueue(self._storage, f"{LANE}{name}", unread=False)
+        return lane
+
+    # Telling what became of them
+
+    def move_entries(self, taken: Taken) -> list[Entry]:
+        """Move what is to be set aside; one entry each."""
+        conditions = [Condition.equals("status", int(RunStatus.PENDING))]
+        return [
+            Entry(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), *conditions])
+            for run in taken.aside
+        ]
+
+    def refused(self, run: Run, permits: Sequence[str]) -> None:
+        """The claim of the run was refused: it holds no permits."""
+        if permits:
+            self._permits.freed(run.id)
+            self._permits.doubt()
+
+    def freed(self, run_id: str) -> bool:
+        """The run is over, or its claim: whether it held permits, so that others may go on."""
+        return self._permits.freed(run_id)
+
+    # What other processes left
+
+    async def look(self) -> bool:
+        """Look for lanes in which runs wait, the next ones at every call: one message. Whether there are any."""
+        step = "look for limited runs"
+        span = KeyRange(lower=[self._looked_until], upper=[LANES_END], upper_open=True)
+        if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [], step, range=span) is None:
+            self._looked_until = LANE
+            return False
+        page = await self._storage.page(RUNS, "hot", [], step, range=span, limit=LOOKED_AT, keys_only=True)
+        names = dict.fromkeys(str(entry.key[0]).removeprefix(LANE) for entry in page.entries)
+        for name in names:
+            self._lane(name).suspect()
+        self._looked_until = f"{LANE}{list(names)[-1]}\0" if page.next_token else LANE
+        if names:
+            self._permits.doubt()
+        return bool(names)
+
+    def stuck(self, ours: Collection[str]) -> bool:
+        """Whether runs wait for permits that other processes hold: nobody tells when they are free."""
+        return any(
+            self._permits.held_by_others(self._holding(name) if len(lane) else self.limits.named(name), ours)
+            for name, lane in self._lanes.items()
+            if lane.may_hold
+        )
+
+    def look_again(self) -> None:
+        """Others may have freed permits."""
+        self._permits.doubt()

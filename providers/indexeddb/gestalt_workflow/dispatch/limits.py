@@ -1,0 +1,55 @@
+"""How many runs of one target may run at once, as the configuration says. Pure.
+
+A limit is named after what it holds for: a plugin (`slack`), an agent provider (`agent:writer`), or one operation of a
+plugin (`slack.chat.postMessage`). A run counts within every limit that holds for its target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gestalt_workflow.model.objects import Target
+from gestalt_workflow.wire.messages import operation_of
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    name: str
+    runs: int
+
+
+class Limits:
+    def __init__(self, named: Mapping[str, int], default: int | None = None) -> None:
+        """
+        Args:
+            named: Runs at once by name of the limit; 0 lifts the default.
+            default: For each plugin and agent provider that is not named; None: no limit.
+        """
+        self._named = named
+        self._default = default
+        self._of_owners: dict[str, tuple[tuple[Limit, ...], bool]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._default) or any(self._named.values())
+
+    def of(self, target: Target) -> tuple[Limit, ...]:
+        """Those that hold for the target, the narrowest last: behind that one its runs wait."""
+        known = self._of_owners.get(target.owner)
+        if known is None:
+            known = self._of_owners[target.owner] = self._of_owner(target.owner)
+        limits, by_operation = known
+        if by_operation:
+            name = f"{target.owner}.{operation_of(target)}"
+            if self._named.get(name):
+                return (*limits, Limit(name, self._named[name]))
+        return limits
+
+    def named(self, name: str) -> tuple[Limit, ...]:
+        """The limit of that name alone."""
+        runs = self._named.get(name, self._default)
+        return (Limit(name, runs),) if runs else ()
+
+    def _of_owner(self, owner: str) -> tuple[tuple[Limit, ...], bool]:
+        """Limits of the owner, and whether operations of it have some of their own."""
+        return self.named(owner), any(name.startswith(f"{owner}.") for name in self._named)

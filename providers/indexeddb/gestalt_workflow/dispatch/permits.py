@@ -1,0 +1,133 @@
+"""Places within the limits of targets: at most as many runs of a target run at once as its limit has permits.
+
+A permit is a record that exists while a run holds it. The claim that starts the run makes it, on condition that there
+is none, and whatever ends the claim removes it in the same commit (``transitions.releases``), so that the limit holds
+over all processes of the database and nothing is left behind by a process that dies. Which permits are free is kept in
+memory and may be outdated: then a claim is refused, and they are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from zlib import crc32
+
+from gestalt_workflow.dispatch.limits import Limit
+from gestalt_workflow.model.objects import Run
+from gestalt_workflow.stored.records import PERMITS, RUNS, permits_field
+from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage, absent
+
+STEP = "read permits"
+
+
+class Permits:
+    def __init__(self, storage: Storage, owner: str) -> None:
+        """``owner``: processes begin with different permits, so that they seldom try for the same one."""
+        self._storage = storage
+        self._start = crc32(owner.encode("utf-8", "surrogatepass"))
+        self._holders: dict[str, str] = {}
+        self._names: dict[str, set[str]] = {}
+        self._freed: set[str] | None = None
+        self._doubtful = True
+
+    # What is free, as far as this process knows
+
+    def room(self, limits: Sequence[Limit]) -> bool:
+        """Whether each of the limits has a permit left."""
+        return all(len(self._names.get(limit.name, ())) < limit.runs for limit in limits)
+
+    def take(self, limits: Sequence[Limit], run_id: str) -> tuple[str, ...]:
+        """One permit of each limit, all of which have room; the claim that is to follow decides whether they are."""
+        return tuple(self._take(limit, run_id) for limit in limits)
+
+    def freed(self, run_id: str) -> bool:
+        """The run holds none any more; whether it held one."""
+        if self._freed is not None:
+            self._freed.add(run_id)
+        held = [permit for permit, holder in self._holders.items() if holder == run_id]
+        for permit in held:
+            del self._holders[permit]
+            self._names[_name(permit)].discard(permit)
+        return bool(held)
+
+    def held_by_others(self, limits: Sequence[Limit], ours: Collection[str]) -> bool:
+        """Whether one of the limits is full, and not by the runs of this process alone."""
+        return any(
+            any(self._holders[permit] not in ours for permit in self._names[limit.name])
+            for limit in limits
+            if not self.room([limit])
+        )
+
+    def doubt(self) -> None:
+        """Others may have taken or freed some."""
+        self._doubtful = True
+
+    async def settle_doubt(self) -> None:
+        """Read what is held, if there is doubt about it; one message."""
+        if not self._doubtful:
+            return
+        self._freed = set()
+        try:
+            holders = await self._read()
+            freed = self._freed
+        finally:
+            self._freed = None
+        self._holders.clear()
+        self._names.clear()
+        for permit, run_id in holders.items():
+            if run_id not in freed:
+                self._hold(permit, run_id)
+        self._doubtful = False
+
+    async def _read(self) -> dict[str, str]:
+        holders: dict[str, str] = {}
+        token = b""
+        while True:
+            page = await self._storage.page_by_id(PERMITS, KeyRange(), STEP, token=token)
+            holders.update({str(record["id"]): str(record.get("run_id")) for record in page.records})
+            token = page.next_token
+            if not token:
+                return holders
+
+    def _take(self, limit: Limit, run_id: str) -> str:
+        for place in range(limit.runs):
+            permit = _permit(limit.name, (self._start + place) % limit.runs)
+            if permit not in self._holders:
+                self._hold(permit, run_id)
+                return permit
+        raise AssertionError(f"no permit of {limit.name} is left")
+
+    def _hold(self, permit: str, run_id: str) -> None:
+        self._holders[permit] = run_id
+        self._names.setdefault(_name(permit), set()).add(permit)
+
+
+def permit_conditions(permits: Sequence[str]) -> list[Condition]:
+    """Under which a claim may take them; for the entry that writes the run."""
+    return [absent(store=PERMITS, id=permit) for permit in permits]
+
+
+def permit_entries(claimed: Run) -> list[Entry]:
+    """Make the permits of a claim; put them behind the entry that writes the run."""
+    made = [
+        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
+        # An earlier claim of the same epoch, whose answer was lost, has other ones.
+        Condition.equals("permits", permits_field(claimed.permits), store=RUNS, id=claimed.id),
+    ]
+    return [
+        Entry(
+            PERMITS,
+            "add",
+            {"id": permit, "run_id": claimed.id, "owner": claimed.owner, "lease": claimed.lease},
+            conditions=made,
+        )
+        for permit in claimed.permits
+    ]
+
+
+def _permit(name: str, number: int) -> str:
+    return f"{name}#{number}"
+
+
+def _name(permit: str) -> str:
+    return permit.rpartition("#")[0]

@@ -1,0 +1,134 @@
+"""The runs that wait, as far as this process knows them: the front of the stored queue, or of a lane, in its order.
+
+The store's ``hot`` index is the queue. What this process commits it also keeps here, so a run that is created and
+dispatched by the same process is never read back. When more waits than the window holds, the rest is read a page at a
+time. Entries may be outdated, since other processes claim too; claiming is what decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from gestalt_workflow.model.objects import Run
+from gestalt_workflow.stored.records import READY, RUNS, run_from_record
+from gestalt_workflow.stored.storage import Storage
+
+WINDOW = 1024
+PAGE = 512
+
+Key = tuple[datetime, str]
+
+
+class RunQueue:
+    def __init__(self, storage: Storage, queue: str = READY, *, unread: bool = True) -> None:
+        """
+        Args:
+            queue: Which part of the ``hot`` index.
+            unread: Runs may wait there that nobody has offered.
+        """
+        self._storage = storage
+        self._queue = queue
+        self._order: list[Key] = []
+        self._runs: dict[str, Run] = {}
+        self._more = unread
+        self._edge: Key | None = None
+        """Behind this key the store knows of runs that the window does not; None: the window knows nothing."""
+        self._offered: list[Run] | None = None
+        self._refreshing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether a run may wait that the window does not hold."""
+        return self._more
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a run may wait."""
+        return self._more or bool(self._order)
+
+    @property
+    def head(self) -> Key:
+        """Rank and id of the first run; there must be one."""
+        return self._order[0]
+
+    @property
+    def first(self) -> Run:
+        return self._runs[self._order[0][1]]
+
+    def offer(self, run: Run) -> None:
+        """A run that was just committed as pending; replaces an older record of it."""
+        if run.rank_at is None:
+            return
+        if self._offered is not None:
+            self._offered.append(run)
+        self.forget(run.id)
+        key = (run.rank_at, run.id)
+        if self._more and (self._edge is None or key > self._edge):
+            return
+        insort(self._order, key)
+        self._runs[run.id] = run
+        if len(self._order) > WINDOW:
+            _, dropped = self._order.pop()
+            del self._runs[dropped]
+            self._more, self._edge = True, self._order[-1]
+
+    def forget(self, run_id: str) -> None:
+        """It waits no longer."""
+        run = self._runs.pop(run_id, None)
+        if run is not None and run.rank_at is not None:
+            self._order.remove((run.rank_at, run.id))
+
+    def suspect(self) -> None:
+        """A write whose answer was lost may have put runs into the store: look again."""
+        self._more, self._edge = True, None
+        self._order.clear()
+        self._runs.clear()
+
+    def pop(self) -> Run:
+        """Take the first run; there must be one."""
+        return self._runs.pop(self._order.pop(0)[1])
+
+    async def fill(self, wanted: int, busy: Callable[[], Collection[str]]) -> None:
+        """Read from the store when the window holds fewer runs than that.
+
+        ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
+        """
+        if len(self._order) < wanted and self._more:
+            await self.refresh(busy)
+
+    async def refresh(self, busy: Callable[[], Collection[str]]) -> None:
+        """Read the front of the stored queue again; one message on a store with pages."""
+        async with self._refreshing:
+            await self._refresh(busy)
+
+    async def _refresh(self, busy: Callable[[], Collection[str]]) -> None:
+        self._offered = []
+        try:
+            fresh, more = await self._front(busy)
+            offered = self._offered
+        finally:
+            self._offered = None
+        self._order = sorted((run.rank_at, run.id) for run in fresh if run.rank_at is not None)
+        self._runs = {run.id: run for run in fresh}
+        self._more = more
+        self._edge = self._order[-1] if more and self._order else None
+        for run in offered:
+            self.offer(run)
+
+    async def _front(self, busy: Callable[[], Collection[str]]) -> tuple[list[Run], bool]:
+        """The first runs that can be taken, and whether more wait behind them."""
+        token = b""
+        while True:
+            page = await self._storage.page(RUNS, "hot", [self._queue], "read queue", limit=PAGE, token=token)
+            runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
+            taken = busy()
+            free = [run for run in runs if run.id not in taken and run.rank_at is not None]
+            token = page.next_token
+            if free or not token:
+                return free, bool(token)

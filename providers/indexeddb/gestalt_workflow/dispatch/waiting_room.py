@@ -1,0 +1,189 @@
+"""Runs that are pending but held back: until the moment of their next attempt, or until another run has ended.
+
+They stand beside the queue in the store, in two rooms of their own. What this process holds back or ends it acts upon
+at once; ``look`` finds what other processes left. A run enters the queue in a commit that names its revision and, when
+it waited for another, how that one ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from heapq import heappop, heappush
+
+import structlog
+
+from gestalt_sdk.common.backoff import Backoff
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.errors import StorageFailed
+from gestalt_workflow.model.objects import Run, RunStatus
+from gestalt_workflow.stored.records import BLOCKED, LATER, RUNS, run_from_record, run_to_record
+from gestalt_workflow.stored.storage import Condition, Entry, Storage, absent, at_revision
+
+TICK_S = 1.0
+PAGE = 500
+STEP = "release run"
+
+log = structlog.get_logger()
+
+
+class WaitingRoom:
+    """``run`` is its loop; ``ready`` is called with each run that has entered the queue."""
+
+    def __init__(self, storage: Storage, clock: Clock, ready: Callable[[Run], None]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._ready = ready
+        self._later: list[tuple[datetime, str]] = []
+        self._waiting: dict[str, Run] = {}
+        self._blocked: dict[str, dict[str, Run]] = {}
+        self._ended: set[str] = set()
+        self._wake = asyncio.Event()
+
+    @property
+    def later(self) -> int:
+        """How many runs it knows of whose moment is still to come."""
+        return len(self._waiting)
+
+    def put(self, run: Run) -> None:
+        """A run that was committed as held back."""
+        if run.status is not RunStatus.PENDING or run.rank_at is not None:
+            return
+        if run.not_before is not None:
+            key = f"{run.id} {run.revision}"
+            if key not in self._waiting:
+                self._waiting[key] = run
+                heappush(self._later, (run.not_before, key))
+                self._wake.set()
+        elif run.blocked_by:
+            self._blocked.setdefault(run.blocked_by, {})[run.id] = run
+
+    def ended(self, run_id: str) -> None:
+        """A run has ended: those that wait for it may enter the queue."""
+        if run_id in self._blocked:
+            self._ended.add(run_id)
+            self._wake.set()
+
+    async def run(self) -> None:
+        backoff = Backoff(first_s=0.05, limit_s=10)
+        looked = False
+        while True:
+            try:
+                if not looked:
+                    await self.look()
+                    looked = True
+                await self._release_due()
+                await self._release_unblocked()
+                backoff.reset()
+            except StorageFailed as error:
+                log.warning("releasing failed", event_name="waiting.failed", error=str(error))
+                await backoff.wait()
+                continue
+            await self._sleep()
+
+    async def look(self) -> None:
+        """Find all that an earlier life, or a write whose answer was lost, has left here."""
+        for run in await self.look_for_later():
+            self.put(run)
+        await self.look_for_blocked()
+
+    async def look_for_later(self) -> list[Run]:
+        """Find runs whose moment has come and that this process does not know of; one message when there is none.
+
+        Returns:
+            The next ones after these, whose moment is still to come: one page at most.
+        """
+        now = self._clock()
+        stored = await self._stored(LATER)
+        due = [run for run in stored if run.not_before is not None and run.not_before <= now]
+        await self._release([(run, []) for run in due])
+        return [run for run in stored if run.not_before is not None and run.not_before > now]
+
+    async def look_for_blocked(self) -> None:
+        """Find runs that wait for one that has ended; one message when none waits."""
+        runs = await self._stored(BLOCKED)
+        self._blocked.clear()
+        for run in runs:
+            self.put(run)
+        await self._unblock(list(self._blocked))
+
+    async def _stored(self, room: str) -> list[Run]:
+        if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [room], STEP) is None:
+            return []
+        runs: list[Run] = []
+        token = b""
+        while True:
+            page = await self._storage.page(RUNS, "hot", [room], STEP, limit=PAGE, token=token)
+            found = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
+            runs += found
+            token = page.next_token
+            last = found[-1].not_before if found else None
+            if not token or (last is not None and last > self._clock()):
+                return runs
+
+    async def _sleep(self) -> None:
+        delay_s = TICK_S
+        if self._later:
+            delay_s = min((self._later[0][0] - self._clock()).total_seconds(), TICK_S)
+        try:
+            async with asyncio.timeout(max(delay_s, 0.0)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _release_due(self) -> None:
+        due: list[Run] = []
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            due.append(self._waiting.pop(heappop(self._later)[1]))
+        try:
+            await self._release([(run, []) for run in due])
+        except StorageFailed:
+            for run in due:
+                self.put(run)
+            raise
+
+    async def _release_unblocked(self) -> None:
+        ended, self._ended = self._ended, set()
+        try:
+            await self._unblock(list(ended))
+        except StorageFailed:
+            self._ended |= ended
+            raise
+
+    async def _unblock(self, predecessors: Sequence[str]) -> None:
+        """Release what waits for those of these runs that have ended, or are gone."""
+        if not predecessors:
+            return
+        found = await self._storage.find_many(RUNS, predecessors, run_from_record, STEP)
+        free: list[tuple[Run, list[Condition]]] = []
+        for run_id in predecessors:
+            before = found.get(run_id)
+            if before is not None and not before.status.terminal:
+                continue
+            condition = (
+                absent(store=RUNS, id=run_id)
+                if before is None
+                else Condition.equals("status", int(before.status), store=RUNS, id=run_id)
+            )
+            free += [(run, [condition]) for run in self._blocked.get(run_id, {}).values()]
+        await self._release(free)
+        for run, _ in free:
+            self._blocked.pop(run.blocked_by, None)
+
+    async def _release(self, runs: Sequence[tuple[Run, list[Condition]]]) -> None:
+        if not runs:
+            return
+        now = self._clock()
+        released = [transitions.released(run, now) for run, _ in runs]
+        entries = [
+            Entry(RUNS, "put", run_to_record(after), conditions=[at_revision(run.revision), *conditions])
+            for (run, conditions), after in zip(runs, released, strict=True)
+        ]
+        outcomes = await self._storage.write(entries, STEP)
+        for after, outcome in zip(released, outcomes, strict=True):
+            if outcome.ok:
+                self._ready(after)

@@ -1,0 +1,1 @@
+"""Serve the provider over gRPC: convert, call, convert; faults become statuses here and nowhere else."""

@@ -1,0 +1,151 @@
+"""WorkflowSlots over gRPC: what became of the slots of a schedule, and which come next."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import grpc
+
+from gestalt_sdk.gen.extension.v1 import slots_pb2 as pb
+from gestalt_sdk.gen.extension.v1 import slots_pb2_grpc
+from gestalt_sdk.timing.cron import parse_cron
+from gestalt_sdk.timing.zones import load_zone
+from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import reporting_faults
+from gestalt_sdk.transport.values import from_timestamp, optional_time, to_timestamp
+from gestalt_workflow.edge.faults import FAULTS
+from gestalt_workflow.engine import Engine
+from gestalt_workflow.firing.ledger import is_undecided
+from gestalt_workflow.firing.plan import fires_at
+from gestalt_workflow.firing.slots import Remark, next_slots, remark
+from gestalt_workflow.model.errors import InvalidRequest
+from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
+from gestalt_workflow.objects.schedules import checked_timing
+
+SERVICE = "gestalt.extension.v1.WorkflowSlots"
+LARGEST_PAGE = 1000
+DEFAULT_PAGE = 100
+DEFAULT_PREVIEW = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SKIPS = {
+    SlotState.OVERLAP: pb.SLOT_SKIP_REASON_OVERLAP,
+    SlotState.PAUSED: pb.SLOT_SKIP_REASON_PAUSED,
+    SlotState.CATCH_UP: pb.SLOT_SKIP_REASON_CATCH_UP,
+    SlotState.NEVER_LOADED: pb.SLOT_SKIP_REASON_NEVER_LOADED,
+}
+
+_REMARKS = {
+    Remark.NONE: pb.SLOT_REMARK_UNSPECIFIED,
+    Remark.FIRST_PASS: pb.SLOT_REMARK_FIRST_PASS,
+    Remark.SECOND_PASS: pb.SLOT_REMARK_SECOND_PASS,
+    Remark.SHIFTED: pb.SLOT_REMARK_SHIFTED,
+}
+
+
+def add_slots_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
+    """Serve WorkflowSlots on the server; returns the full service name."""
+    slots_pb2_grpc.add_WorkflowSlotsServicer_to_server(SlotsServicer(engine), server)
+    return SERVICE
+
+
+class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
+    """``engine`` gives the configured engine, or raises ``NotConfigured``."""
+
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine
+
+    async def ListSlots(self, request: pb.ListSlotsRequest, context: ServerContext) -> pb.ListSlotsResponse:
+        async with reporting_faults(context, FAULTS):
+            schedule_id = request.schedule_id.strip()
+            if not schedule_id:
+                raise InvalidRequest("schedule_id is required")
+            limit = _count(request.page_size, "page_size", DEFAULT_PAGE)
+            # `from` is a word of Python.
+            since = optional_time(request, "from")
+            after = _place(request.page_token) if request.page_token else None
+            ledger = self._engine().ledger
+            page = await ledger.entries(schedule_id, since, optional_time(request, "to"), limit, after)
+            token = _token(page.following) if page.following is not None else ""
+            return pb.ListSlotsResponse(slots=map(outcome_to_proto, page.slots), next_page_token=token)
+
+    async def PreviewSlots(self, request: pb.PreviewSlotsRequest, context: ServerContext) -> pb.PreviewSlotsResponse:
+        async with reporting_faults(context, FAULTS):
+            engine = self._engine()
+            count = _count(request.count, "count", DEFAULT_PREVIEW)
+            after = from_timestamp(request.after) if request.HasField("after") else engine.clock()
+            schedule_id = request.schedule_id.strip()
+            if schedule_id and (request.cron or request.timezone):
+                raise InvalidRequest("schedule_id and cron with timezone exclude each other")
+            schedule = await engine.schedules.get(schedule_id) if schedule_id else None
+            if schedule is None:
+                text, zone, _ = checked_timing(request.cron, request.timezone, after)
+            else:
+                text, zone = schedule.cron, schedule.timezone
+            slots = [_upcoming(text, zone, slot, schedule) for slot in next_slots(parse_cron(text), zone, after, count)]
+            return pb.PreviewSlotsResponse(slots=slots, timezone=zone, paused=schedule is not None and schedule.paused)
+
+
+def outcome_to_proto(entry: Run | SlotRange) -> pb.SlotOutcome:
+    if isinstance(entry, Run):
+        slot = entry.trigger.slot or entry.created_at
+        message = pb.SlotOutcome(
+            first=to_timestamp(slot),
+            last=to_timestamp(slot),
+            count=1,
+            state=pb.SLOT_STATE_DENIED if entry.denied else pb.SLOT_STATE_FIRED,
+            run_id=entry.id,
+            recorded_at=to_timestamp(entry.created_at),
+        )
+        message.lateness.FromTimedelta(entry.created_at - slot)
+        return message
+    message = pb.SlotOutcome(
+        first=to_timestamp(entry.first), last=to_timestamp(entry.last), count=entry.count, run_id=entry.run_id
+    )
+    if not is_undecided(entry):
+        message.recorded_at.CopyFrom(to_timestamp(entry.recorded_at))
+    elif entry.state is SlotState.NEVER_LOADED:
+        message.state = pb.SLOT_STATE_DUE
+        return message
+    if entry.state is SlotState.COLLAPSED:
+        message.state = pb.SLOT_STATE_COLLAPSED
+        if entry.into is not None:
+            message.collapsed_into.CopyFrom(to_timestamp(entry.into))
+    else:
+        message.state = pb.SLOT_STATE_SKIPPED
+        message.skip_reason = _SKIPS[entry.state]
+    return message
+
+
+def _upcoming(cron: str, zone: str, slot: datetime, schedule: Schedule | None) -> pb.UpcomingSlot:
+    local = slot.astimezone(load_zone(zone))
+    offset = local.utcoffset() or timedelta()
+    return pb.UpcomingSlot(
+        slot=to_timestamp(slot),
+        local_time=local.replace(tzinfo=None).isoformat(timespec="seconds"),
+        utc_offset_seconds=int(offset.total_seconds()),
+        remark=_REMARKS[remark(parse_cron(cron), zone, slot)],
+        fires_at=to_timestamp(fires_at(schedule, slot) if schedule is not None else slot),
+    )
+
+
+def _count(value: int, name: str, default: int) -> int:
+    if not 0 <= value <= LARGEST_PAGE:
+        raise InvalidRequest(f"{name} is {value}; accepted are 1 to {LARGEST_PAGE}, and 0 for {default}")
+    return value or default
+
+
+def _token(place: tuple[datetime, int]) -> str:
+    moment, kind = place
+    text = f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{kind}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _place(token: str) -> tuple[datetime, int]:
+    try:
+        moment, kind = base64.urlsafe_b64decode(token.encode("ascii")).decode("ascii").split(".")
+        return _EPOCH + timedelta(microseconds=int(moment)), int(kind)
+    except (ValueError, OverflowError, binascii.Error):
+        raise InvalidRequest("page_token is not one that this service gave") from None

@@ -1,0 +1,1 @@
+"""Publish events, judge triggers, keep and replay what was published."""

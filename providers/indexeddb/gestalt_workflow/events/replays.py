@@ -1,0 +1,88 @@
+"""Replays of kept events: what one asks for, what it did, and what the event's record keeps of it, bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from gestalt_workflow.events.verdicts import VerdictKind, Verdicts, from_rows, shortened, to_rows
+from gestalt_workflow.model.objects import NOBODY, Actor, Event
+from gestalt_workflow.model.timeline import at_micros, micros
+
+KEPT = 20
+RUNS_KEPT = 100
+"""Verdicts with a run that are kept of a replay."""
+
+
+class ReplayMode(IntEnum):
+    """As in events.proto."""
+
+    MISSING = 1
+    FORCED = 2
+    DRY_RUN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """``trigger_ids`` empty: every trigger of the event's type."""
+
+    event_id: str
+    id: str
+    mode: ReplayMode = ReplayMode.MISSING
+    trigger_ids: tuple[str, ...] = ()
+    by: Actor = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay did, or in a dry run would do; ``runs`` counts the runs made."""
+
+    id: str
+    mode: ReplayMode
+    at: datetime
+    by: Actor
+    trigger_ids: tuple[str, ...]
+    runs: int
+    verdicts: Verdicts
+
+    @property
+    def run_ids(self) -> list[str]:
+        """Of the runs that it made, as far as they are listed."""
+        made = (v.run_id for v in self.verdicts.listed if v.kind is VerdictKind.MATCHED and v.run_id)
+        return list(made)[:RUNS_KEPT]
+
+
+def noted(kept: tuple[Replay, ...], left_out: int, replay: Replay) -> tuple[tuple[Replay, ...], int]:
+    """The replays with one more, and how many older ones are not kept."""
+    shown = replace(replay, verdicts=shortened(replay.verdicts, RUNS_KEPT))
+    surplus = max(len(kept) + 1 - KEPT, 0)
+    return (*kept, shown)[surplus:], left_out + surplus
+
+
+def to_row(replay: Replay, event: Event) -> list[Any]:
+    actor = replay.by
+    return [
+        replay.id,
+        int(replay.mode),
+        micros(replay.at),
+        [actor.subject_id, actor.subject_kind, actor.display_name, actor.auth_source],
+        list(replay.trigger_ids),
+        replay.runs,
+        to_rows(replay.verdicts, event),
+    ]
+
+
+def from_row(row: Sequence[Any], event: Event) -> Replay:
+    replay_id, mode, at, actor, trigger_ids, runs, verdicts = row
+    return Replay(
+        replay_id,
+        ReplayMode(mode),
+        at_micros(at),
+        Actor(*actor),
+        tuple(trigger_ids),
+        runs,
+        from_rows(verdicts, event),
+    )

@@ -1,0 +1,1 @@
+"""Find the schedules that are due and turn their slots into runs."""

@@ -1,0 +1,237 @@
+"""What a due schedule does: which of its slots make runs, which do not and why, and where it stands afterwards.
+
+Pure. The scheduler reads what an overlap policy needs to know, and writes the result in one commit that names what it
+relied on. Order of the decisions: which slots are due, which of them the catch-up policy keeps, which of those the
+overlap policy lets fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from gestalt_sdk.timing.cron import Cron, parse_cron
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.firing.ledger import missed, unfired, with_ranges
+from gestalt_workflow.firing.slots import last_slots, next_slot, previous_slot
+from gestalt_workflow.model import ids
+from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
+from gestalt_workflow.model.policies import CatchUpMode, Overlap, slot_delay
+from gestalt_workflow.objects.runs import new_run
+from gestalt_workflow.stored.records import RUNS, SCHEDULES, run_to_record, schedule_to_record
+from gestalt_workflow.stored.storage import Condition, Entry, at_revision
+from gestalt_workflow.wire.messages import schedule_trigger
+
+RUNS_AT_ONCE = 100
+"""Of one schedule in one commit; the rest of a long catch-up follows in the next."""
+SUPERSEDED = "canceled: the next slot of its schedule is due"
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One move of a schedule.
+
+    Attributes:
+        schedule: As it was read.
+        following: As it is to be.
+        runs: New ones, in the order of their slots.
+        canceled: Runs that make way.
+        entries: Everything to write, the schedule last.
+        relies: It relies on records other than the schedule, so that it may be refused although that is unchanged.
+    """
+
+    schedule: Schedule
+    following: Schedule
+    runs: Sequence[Run] = ()
+    canceled: Sequence[Run] = ()
+    entries: Sequence[Entry] = ()
+    relies: bool = False
+
+
+def with_due_time(schedule: Schedule) -> Schedule:
+    """The schedule with the moment at which it is to be looked at next; call it after every change of its timing."""
+    return replace(schedule, due_at=_due_at(schedule))
+
+
+def fires_at(schedule: Schedule, slot: datetime) -> datetime:
+    """When the schedule fires that slot: later by its jitter."""
+    return slot + _delay(schedule, slot)
+
+
+def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[Schedule, list[SlotRange]]:
+    """Fires again: slots from that moment on. The ranges are what was missed while it was paused."""
+    before = from_moment - _INSTANT
+    ranges = missed(schedule, min(before, now))
+    slot = next_slot(parse_cron(schedule.cron), schedule.timezone, before)
+    following = replace(schedule, paused=False, pause=None, updated_at=now, next_run_at=slot)
+    return with_due_time(following), ranges
+
+
+def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> Firing:
+    """
+    Args:
+        schedule: One that is due.
+        recent: Its last runs by id, as far as they exist; needed with an overlap policy only.
+
+    Raises:
+        CronInvalid, ZoneInvalid: written by something that accepts more than we do.
+    """
+    unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
+    if schedule.paused:
+        assert schedule.pause is not None and schedule.pause.until is not None
+        # What lies before the slot that it had when it was paused was decided before.
+        since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
+        following, ranges = resumed(schedule, since, now)
+        following = replace(following, revision=schedule.revision + 1)
+        following, entries = with_ranges(following, ranges, [unchanged])
+        return _written(Firing(schedule, following, entries=entries), [])
+    decision = _decide(schedule, recent, now)
+    relied = [Condition.equals("status", int(run.status), store=RUNS, id=run.id) for run in decision.active]
+    following = replace(
+        schedule,
+        next_run_at=decision.next_slot,
+        updated_at=now,
+        revision=schedule.revision + 1,
+        recent=_still_recent(schedule, decision),
+    )
+    following, noted = with_ranges(following, decision.ranges, [unchanged, *relied], fired=bool(decision.runs))
+    entries = [
+        Entry(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), unchanged])
+        for run in decision.canceled
+    ]
+    entries += [Entry(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
+    freed = [entry for run in decision.canceled for entry in transitions.releases(recent[run.id], run)]
+    firing = Firing(
+        schedule, with_due_time(following), decision.runs, decision.canceled, [*entries, *freed, *noted], bool(relied)
+    )
+    return _written(firing, relied)
+
+
+def _written(firing: Firing, relied: Sequence[Condition]) -> Firing:
+    own = [at_revision(firing.schedule.revision), *relied]
+    move = Entry(SCHEDULES, "put", schedule_to_record(firing.following), conditions=own)
+    return replace(firing, entries=[*firing.entries, move])
+
+
+@dataclass(slots=True)
+class _Decision:
+    next_slot: datetime | None
+    active: list[Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    canceled: list[Run] = field(default_factory=list)
+    ranges: list[SlotRange] = field(default_factory=list)
+
+
+def _decide(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> _Decision:
+    cron, zone, catchup = parse_cron(schedule.cron), schedule.timezone, schedule.policy.catchup
+    first = schedule.next_run_at
+    assert first is not None
+    latest = _latest_due(schedule, cron, first, now)
+    decision = _Decision(next_slot(cron, zone, latest))
+    oldest = first
+    if catchup.reach is not None:
+        # A slot of a schedule with jitter is late only from the moment at which it should have fired.
+        oldest = max(first, now - catchup.reach - _delay(schedule, latest))
+    chosen = last_slots(cron, zone, oldest, latest, catchup.cap) if catchup.mode is CatchUpMode.ALL else []
+    if not chosen and latest >= oldest:
+        chosen = [latest]
+    if len(chosen) > RUNS_AT_ONCE and schedule.policy.overlap is Overlap.ALLOW:
+        decision.next_slot = chosen[RUNS_AT_ONCE]
+        del chosen[RUNS_AT_ONCE:]
+    if not chosen:
+        decision.ranges += unfired(schedule, first, latest, SlotState.CATCH_UP, now)
+        return decision
+    collapses = catchup.mode is not CatchUpMode.ALL
+    dropped_until = min(oldest, chosen[0]) if collapses else chosen[0]
+    decision.ranges += unfired(schedule, first, dropped_until - _INSTANT, SlotState.CATCH_UP, now)
+    collapsed = unfired(schedule, dropped_until, chosen[0] - _INSTANT, SlotState.COLLAPSED, now) if collapses else []
+    _overlap(schedule, chosen, collapsed, recent, now, decision)
+    return decision
+
+
+def _overlap(
+    schedule: Schedule,
+    chosen: Sequence[datetime],
+    collapsed: Sequence[SlotRange],
+    recent: Mapping[str, Run],
+    now: datetime,
+    decision: _Decision,
+) -> None:
+    """Let those of the chosen slots fire that the overlap policy lets; note what becomes of the others."""
+    overlap = schedule.policy.overlap
+    if overlap is not Overlap.ALLOW:
+        runs = (recent[run_id] for run_id in schedule.recent if run_id in recent)
+        decision.active = [run for run in runs if not run.status.terminal]
+    active = decision.active
+    blocking = active[0].id if active else ids.scheduled_run(schedule.id, chosen[0])
+    firing, skipped = list(chosen), list(chosen[:0])
+    if overlap is Overlap.CANCEL_PREVIOUS:
+        decision.canceled = [transitions.canceled(run, SUPERSEDED, now) for run in active]
+        decision.active = list(decision.canceled)
+        firing = [chosen[-1]]
+        earlier = unfired(schedule, chosen[0], chosen[-1] - _INSTANT, SlotState.COLLAPSED, now)
+        collapsed = [*collapsed, *earlier]
+    elif overlap is Overlap.SKIP:
+        firing, skipped = ([], list(chosen)) if active else ([chosen[0]], list(chosen[1:]))
+    elif overlap is Overlap.QUEUE_ONE:
+        free = 0 if any(run.blocked_by for run in active) else 1 if active else 2
+        firing, skipped = list(chosen[:free]), list(chosen[free:])
+    if firing:
+        decision.ranges += [replace(slots, into=firing[0]) for slots in collapsed]
+    else:  # what would have collapsed into a slot that does not fire shares its fate
+        decision.ranges += [replace(slots, state=SlotState.OVERLAP, run_id=blocking) for slots in collapsed]
+    before = active[-1].id if active and overlap is Overlap.QUEUE_ONE else ""
+    for slot in firing:
+        run = _run(schedule, slot, now)
+        if before:
+            run = replace(run, rank_at=None, blocked_by=before)
+        decision.runs.append(run)
+        before = run.id if overlap is Overlap.QUEUE_ONE else ""
+    if skipped:
+        skips = SlotRange(schedule.id, skipped[0], skipped[-1], len(skipped), SlotState.OVERLAP, now, run_id=blocking)
+        decision.ranges.append(skips)
+
+
+def _run(schedule: Schedule, slot: datetime, now: datetime) -> Run:
+    return new_run(
+        ids.scheduled_run(schedule.id, slot),
+        schedule.target,
+        schedule_trigger(schedule.id, slot),
+        now,
+        created_by=schedule.created_by,
+        execution_ref=schedule.execution_ref,
+        policy=schedule.policy.run,
+    )
+
+
+def _still_recent(schedule: Schedule, decision: _Decision) -> tuple[str, ...]:
+    """Ids of the runs that may be in the way of the next slot."""
+    active = [run.id for run in decision.active if not run.status.terminal]
+    new = [run.id for run in decision.runs]
+    return tuple([*active, *new][-2:]) or schedule.recent
+
+
+def _latest_due(schedule: Schedule, cron: Cron, first: datetime, now: datetime) -> datetime:
+    """The last slot whose moment has come; ``first`` is one."""
+    latest = previous_slot(cron, schedule.timezone, now)
+    while latest is not None and latest > first and latest + _delay(schedule, latest) > now:
+        latest = previous_slot(cron, schedule.timezone, latest - _INSTANT)
+    return latest if latest is not None and latest > first else first
+
+
+def _due_at(schedule: Schedule) -> datetime | None:
+    if schedule.paused:
+        return schedule.pause.until if schedule.pause is not None else None
+    if schedule.next_run_at is None:
+        return None
+    return fires_at(schedule, schedule.next_run_at)
+
+
+def _delay(schedule: Schedule, slot: datetime) -> timedelta:
+    jitter = schedule.policy.jitter
+    if not jitter:
+        return timedelta()
+    following = next_slot(parse_cron(schedule.cron), schedule.timezone, slot)
+    return slot_delay(schedule.id, slot, jitter, following)

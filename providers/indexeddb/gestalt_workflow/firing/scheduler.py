@@ -1,0 +1,251 @@
+"""Firing: makes a run for every schedule that is due, whatever the executors are doing (semantics.md 17).
+
+Schedules that are due within the next minute are held in memory, the later ones are not looked at; one timer waits for
+the first. What a due schedule does is decided by ``firing``. Runs, ledger and advance are one commit that names
+the schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+
+import structlog
+
+from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.timing.cron import CronInvalid
+from gestalt_sdk.timing.zones import ZoneInvalid
+from gestalt_workflow.firing.plan import Firing, plan_firing
+from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.errors import StorageFailed, Undecodable
+from gestalt_workflow.model.objects import Run, Schedule
+from gestalt_workflow.model.policies import Overlap
+from gestalt_workflow.stored.records import (
+    RUNS,
+    SCHEDULES,
+    run_from_record,
+    schedule_from_record,
+)
+from gestalt_workflow.stored.storage import Entry, KeyRange, Outcome, Storage
+
+AHEAD = timedelta(seconds=60)
+"""How far ahead schedules are read."""
+PAGE = 500
+"""Decoding one holds up everything else in the process, so it is small: some 20 ms."""
+FIRED_FIRST = 64
+FIRED_AT_ONCE = 250
+"""In one commit. Of many that are due at once the first commit has few, so that their runs need not wait for the rest;
+each following one has twice as many."""
+ENTRIES_AT_ONCE = 800
+PLANNED_AT_ONCE = 16
+"""Before others in this process have a turn."""
+TICK_S = 1.0
+"""The longest sleep: a clock that was set forward, or a machine that slept, is noticed within it."""
+
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """``run`` is its loop.
+
+    ``fired`` is called with each run once it is committed, ``withdrawn`` with the id of each one that had to make way.
+    """
+
+    def __init__(
+        self, storage: Storage, clock: Clock, fired: Callable[[Run], None], withdrawn: Callable[[str], None]
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._fired = fired
+        self._withdrawn = withdrawn
+        self._known: dict[str, Schedule] = {}
+        self._due: list[tuple[datetime, str, int]] = []
+        self._horizon: datetime | None = None
+        self._changes: dict[str, Schedule | None] | None = None
+        self._wake = asyncio.Event()
+        self._broken: set[str] = set()
+        self._at_once = FIRED_FIRST
+
+    def changed(self, schedule_id: str, schedule: Schedule | None) -> None:
+        """A schedule was committed, or deleted (None)."""
+        if self._changes is not None:
+            self._changes[schedule_id] = schedule
+        self._broken.discard(schedule_id)
+        self._take(schedule_id, schedule)
+
+    def reload(self) -> None:
+        """Other processes may have changed schedules."""
+        self._horizon = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        backoff = Backoff(first_s=0.05, limit_s=10)
+        while True:
+            try:
+                now = self._clock()
+                due = self._pop_due(now)
+                if not due and (self._horizon is None or now >= self._horizon):
+                    await self._load(now)
+                    due = self._pop_due(self._clock())
+                if due:
+                    await self._fire(due)
+                    await asyncio.sleep(0)  # what fired is claimed before more is planned
+                    backoff.reset()
+                    self._at_once = min(2 * self._at_once, FIRED_AT_ONCE)
+                    continue
+                self._at_once = FIRED_FIRST
+            except StorageFailed as error:
+                log.warning("scheduling failed", event_name="scheduler.failed", error=str(error))
+                self._horizon = None
+                await backoff.wait()
+                continue
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        moments = [self._horizon] if self._horizon is not None else []
+        if self._due:
+            moments.append(self._due[0][0])
+        delay_s = min((moment - self._clock()).total_seconds() for moment in moments) if moments else 0.0
+        try:
+            async with asyncio.timeout(min(max(delay_s, 0.0), TICK_S)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _load(self, now: datetime) -> None:
+        """Read what is due until ``AHEAD`` from now, the earliest first."""
+        until = now + AHEAD
+        self._changes = {}
+        try:
+            page = await self._storage.page(
+                SCHEDULES, "due", [], "read due schedules", range=KeyRange(upper=until), limit=PAGE
+            )
+            changes = self._changes
+        finally:
+            self._changes = None
+        schedules = [s for _, s in self._storage.decoded(SCHEDULES, page.records, schedule_from_record)]
+        self._known.clear()
+        self._due.clear()
+        last = schedules[-1].due_at if schedules and page.next_token else None
+        self._horizon = last or until
+        for schedule in schedules:
+            if schedule.id not in self._broken:
+                self._take(schedule.id, schedule)
+        for schedule_id, changed in changes.items():
+            self._take(schedule_id, changed)
+
+    def _take(self, schedule_id: str, schedule: Schedule | None) -> None:
+        known = self._known.get(schedule_id)
+        if schedule is None:
+            self._known.pop(schedule_id, None)
+            return
+        if known is not None and known.revision > schedule.revision and known.created_at == schedule.created_at:
+            return
+        due = schedule.due_at
+        if due is None or self._horizon is None or due > self._horizon:
+            self._known.pop(schedule_id, None)
+            return
+        self._known[schedule_id] = schedule
+        heappush(self._due, (due, schedule_id, schedule.revision))
+        if self._due[0][1] == schedule_id:
+            self._wake.set()
+
+    def _pop_due(self, now: datetime) -> list[Schedule]:
+        due: list[Schedule] = []
+        while self._due and self._due[0][0] <= now and len(due) < self._at_once:
+            _, schedule_id, revision = heappop(self._due)
+            schedule = self._known.get(schedule_id)
+            if schedule is not None and schedule.revision == revision:
+                due.append(schedule)
+                del self._known[schedule_id]
+        return due
+
+    async def _fire(self, schedules: Sequence[Schedule]) -> None:
+        now = self._clock()
+        try:
+            recent = await self._recent(schedules)
+        except StorageFailed:
+            for schedule in schedules:
+                self._take(schedule.id, schedule)
+            raise
+        planned: list[Firing] = []
+        entries: list[Entry] = []
+        for number, schedule in enumerate(schedules, 1):
+            if number % PLANNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if len(entries) >= ENTRIES_AT_ONCE:
+                self._take(schedule.id, schedule)
+                continue
+            try:
+                firing = plan_firing(schedule, recent, now)
+            except (CronInvalid, ZoneInvalid) as error:  # written by something that accepts more than we do
+                self._broken.add(schedule.id)
+                log.error("schedule skipped", event_name="schedule.broken", schedule_id=schedule.id, error=str(error))
+                continue
+            planned.append(firing)
+            entries += firing.entries
+        if not entries:
+            return
+        try:
+            outcomes = await self._storage.write(entries, "fire schedules")
+        except StorageFailed:
+            for firing in planned:
+                self._take(firing.schedule.id, firing.schedule)
+            raise
+        start = 0
+        for firing in planned:
+            end = start + len(firing.entries)
+            await self._settle(firing, outcomes[start:end], now)
+            start = end
+
+    async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
+        """The last runs of schedules whose overlap policy asks for them; one message at most."""
+        wanted = {
+            run_id
+            for schedule in schedules
+            if schedule.policy.overlap is not Overlap.ALLOW and not schedule.paused
+            for run_id in schedule.recent
+        }
+        if not wanted:
+            return {}
+        return await self._storage.find_many(RUNS, sorted(wanted), run_from_record, "read last runs")
+
+    async def _settle(self, firing: Firing, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Tell the others what was written, and go on with the schedule as it is now."""
+        for run, made in zip(firing.canceled, outcomes, strict=False):
+            if made.ok:
+                log.info("run canceled", event_name="run.superseded", run_id=run.id, schedule_id=firing.schedule.id)
+                self._withdrawn(run.id)
+        for run, made in zip(firing.runs, outcomes[len(firing.canceled) :], strict=False):
+            if made.ok:
+                late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
+                log.info(
+                    "schedule fired",
+                    event_name="schedule.fired",
+                    schedule_id=firing.schedule.id,
+                    run_id=run.id,
+                    late_s=late_s,
+                )
+                self._fired(run)
+        moved = outcomes[-1]
+        if not moved.ok and moved.current is None and firing.relies:
+            # A run that it relied on has changed, or the schedule is gone.
+            step = "read schedule"
+            schedule = await self._storage.find(SCHEDULES, firing.schedule.id, schedule_from_record, step)
+            self._take(firing.schedule.id, schedule)
+            return
+        self._moved(firing.following, moved)
+
+    def _moved(self, following: Schedule, outcome: Outcome) -> None:
+        if outcome.ok:
+            self._take(following.id, following)
+            return
+        if outcome.current is None:
+            return
+        try:
+            self._take(following.id, schedule_from_record(outcome.current))
+        except Undecodable as error:
+            log.error("schedule skipped", event_name="schedule.broken", schedule_id=following.id, error=str(error))

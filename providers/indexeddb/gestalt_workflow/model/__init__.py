@@ -1,0 +1,1 @@
+"""Model schedules, triggers, runs and events; every room may import this one."""

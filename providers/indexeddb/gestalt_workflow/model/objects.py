@@ -1,0 +1,324 @@
+"""Workflow objects as this provider works with them; no generated types.
+
+Targets, triggers, events and signals travel through this provider unchanged, so they are kept as the encoded messages
+they arrived in; beside them stand the few facts that scheduling and dispatch need. Times are aware UTC ``datetime``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from gestalt_workflow.model.policies import PLAIN, PLAIN_RUN, Pause, RunPolicy, SchedulePolicy
+
+AGENT_DEADLINE = timedelta(minutes=5)
+AGENT_GRACE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    subject_id: str = ""
+    subject_kind: str = ""
+    display_name: str = ""
+    auth_source: str = ""
+
+
+NOBODY = Actor()
+CONFIG_SUBJECT = "system:config"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a run invokes.
+
+    Attributes:
+        data: Encoded ``BoundWorkflowTarget``, normalised (semantics.md 15.6).
+        owner: Plugin name, or ``agent:`` and the agent provider's name.
+        priority: Dispatch priority that an agent target asks for in its metadata, 0 when it does not.
+        agent_timeout_s: Time an agent turn may take; None for a plugin operation.
+    """
+
+    data: bytes
+    owner: str
+    priority: int = 0
+    agent_timeout_s: int | None = None
+
+    @property
+    def is_agent(self) -> bool:
+        return self.agent_timeout_s is not None
+
+
+class SlotState(IntEnum):
+    """What became of slots that did not fire."""
+
+    COLLAPSED = 1
+    OVERLAP = 2
+    PAUSED = 3
+    CATCH_UP = 4
+    NEVER_LOADED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRange:
+    """Consecutive slots of a schedule that did not fire, all for the same reason.
+
+    Attributes:
+        id: Blank until it has its place in the ledger.
+        into: The later slot that fired in their place, for ``COLLAPSED``.
+        run_id: The run in the way of the first, for ``OVERLAP``.
+    """
+
+    schedule_id: str
+    first: datetime
+    last: datetime
+    count: int
+    state: SlotState
+    recorded_at: datetime
+    into: datetime | None = None
+    run_id: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule; ``next_run_at`` stays visible, but idle, while it is paused.
+
+    Attributes:
+        revision: Counts its writes.
+        due_at: When to look at it next: its next slot and that slot's jitter, or the end of its pause. None: never.
+        recent: Its last runs, as far as one of them may be in the way of the next.
+        ranges: How many ranges of slots it has in the ledger so far.
+        tail: The last of them, while no slot has fired since.
+    """
+
+    id: str
+    cron: str
+    timezone: str
+    target: Target
+    created_at: datetime
+    updated_at: datetime
+    paused: bool = False
+    next_run_at: datetime | None = None
+    created_by: Actor = NOBODY
+    execution_ref: str = ""
+    revision: int = 1
+    policy: SchedulePolicy = PLAIN
+    pause: Pause | None = None
+    due_at: datetime | None = None
+    recent: tuple[str, ...] = ()
+    ranges: int = 0
+    tail: SlotRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventMatch:
+    """``source`` and ``subject`` blank match any."""
+
+    type: str
+    source: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventTrigger:
+    id: str
+    match: EventMatch
+    target: Target
+    created_at: datetime
+    updated_at: datetime
+    paused: bool = False
+    created_by: Actor = NOBODY
+    execution_ref: str = ""
+    revision: int = 1
+    policy: RunPolicy = PLAIN_RUN
+    pause: Pause | None = None
+
+    def at(self, now: datetime) -> EventTrigger:
+        """The trigger as it is at that moment: a pause that has expired is none."""
+        if not self.paused or self.pause is None or self.pause.until is None or self.pause.until > now:
+            return self
+        return replace(self, paused=False, pause=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A published event; ``data`` is the encoded, normalised ``WorkflowEvent``."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    data: bytes
+
+
+class RunStatus(IntEnum):
+    PENDING = 1
+    RUNNING = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    CANCELED = 5
+
+    @property
+    def terminal(self) -> bool:
+        return self >= RunStatus.SUCCEEDED
+
+    @property
+    def wire_name(self) -> str:
+        return f"WORKFLOW_RUN_STATUS_{self.name}"
+
+
+class TriggerKind(IntEnum):
+    MANUAL = 1
+    SCHEDULE = 2
+    EVENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunTrigger:
+    """What made the run; ``data`` is the encoded ``WorkflowRunTrigger``."""
+
+    kind: TriggerKind
+    data: bytes
+    schedule_id: str = ""
+    slot: datetime | None = None
+    trigger_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution.
+
+    Attributes:
+        revision: Counts writes of the record; every write names the one it replaces.
+        owner, epoch, lease: The claim while running: process identity, how often the run has been claimed, and until
+            when the claim holds by itself (renewals are kept per process).
+        rank_at: Place in the queue while pending: the time since when it waits, later by its priority. None while it
+            is held back.
+        not_before: Held back until then: it waits for its next attempt.
+        blocked_by: Held back until this run has ended.
+        attempt: How often it has been invoked for what it is to do now, the invocation under way included.
+        key_row: Id of the row that reserves ``workflow_key``; blank for an unkeyed run.
+        next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
+        batch: Signals handed to the invocation under way.
+        lane: It was set aside behind this limit of its target, and waits there; blank while it waits in the queue.
+        permits: Places within the limits of its target that it holds while it runs.
+        stale: It failed because its process ended; its signals' idempotency keys are free again.
+        denied: It failed because the host would not invoke it: its owner may not, or its reference was revoked.
+        result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
+        story: What happened to it; see ``timeline``.
+    """
+
+    id: str
+    status: RunStatus
+    target: Target
+    trigger: RunTrigger
+    created_at: datetime
+    created_by: Actor = NOBODY
+    published_by: Actor = NOBODY
+    execution_ref: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    status_message: str = ""
+    result_body: str = ""
+    workflow_key: str = ""
+    key_row: str = ""
+    revision: int = 1
+    owner: str = ""
+    epoch: int = 0
+    lease: datetime | None = None
+    rank_at: datetime | None = None
+    next_sequence: int = 1
+    waiting: int = 0
+    batch: tuple[str, ...] = ()
+    stale: bool = False
+    denied: bool = False
+    policy: RunPolicy = PLAIN_RUN
+    attempt: int = 0
+    not_before: datetime | None = None
+    blocked_by: str = ""
+    result_truncated: int = 0
+    story: str = ""
+    lane: str = ""
+    permits: tuple[str, ...] = ()
+
+    @property
+    def keyed(self) -> bool:
+        return bool(self.workflow_key)
+
+    @property
+    def agent_deadline(self) -> datetime | None:
+        """When a running agent turn is taken for lost even though its claim holds."""
+        if self.target.agent_timeout_s is None or self.started_at is None:
+            return None
+        turn = timedelta(seconds=self.target.agent_timeout_s) if self.target.agent_timeout_s else AGENT_DEADLINE
+        return self.started_at + turn + AGENT_GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal; ``data`` is the encoded ``WorkflowSignal`` with id and sequence as stored."""
+
+    id: str
+    run_id: str
+    workflow_key: str
+    sequence: int
+    data: bytes
+    created_at: datetime
+    idempotency_key: str = ""
+    started_run: bool = False
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A signal as it was asked for: blank id and sequence 0 are filled in when it is stored."""
+
+    data: bytes
+    id: str = ""
+    idempotency_key: str = ""
+    sequence: int = 0
+    subject_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An execution reference: ``data`` is the encoded message without its three times."""
+
+    id: str
+    subject_id: str
+    data: bytes
+    created_at: datetime
+    revoked_at: datetime | None = None
+    retired_at: datetime | None = None
+    signed: bool = False
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What the host answered. A status below 400, 0 and negative ones too, is success."""
+
+    status: int
+    body: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status < 400
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationFailed:
+    """The call of the host failed; ``message`` becomes the run's status message.
+
+    Attributes:
+        code: Name of the gRPC status, such as ``NOT_FOUND``; blank when there was none.
+        timed_out: The attempt exceeded its timeout and was canceled.
+    """
+
+    message: str
+    code: str = ""
+    timed_out: bool = False
+
+
+Outcome = InvocationResult | InvocationFailed

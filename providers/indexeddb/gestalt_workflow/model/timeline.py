@@ -1,0 +1,102 @@
+"""What happened to a run, as a short text on its record: one line a moment, bounded (``MOMENTS``).
+
+A line is ``kind microseconds attempt status subject detail``, separated by tabs, so that noting a moment is an append
+and reading costs only who asks. The creation has no line: the record tells it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gestalt_workflow.model.objects import Run, RunStatus
+
+MOMENTS = 63
+"""Lines kept: of a longer story the first ``HEAD`` and the last."""
+HEAD = 8
+DETAIL_BYTES = 200
+
+CREATED, CLAIMED, ENDED, SIGNALED, CANCELED, RETURNED, REPLAYED = range(1, 8)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEFT_OUT = "..."
+_SEPARATORS = str.maketrans("\t\n\r", "   ")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Fields as in ``RunMoment``; ``attempt`` and ``status`` are 0 where they mean nothing."""
+
+    at: datetime
+    kind: int
+    attempt: int = 0
+    status: int = 0
+    detail: str = ""
+    subject_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    moments: tuple[Moment, ...]
+    left_out: int
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def at_micros(micros: int) -> datetime:
+    """The moment that ``micros`` gives that number for."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def noted(
+    story: str,
+    kind: int,
+    at: datetime,
+    *,
+    attempt: int = 0,
+    status: RunStatus | None = None,
+    detail: str = "",
+    subject_id: str = "",
+) -> str:
+    """The story with one more moment."""
+    text = cut(detail.translate(_SEPARATORS), DETAIL_BYTES)
+    line = f"{kind}\t{micros(at)}\t{attempt}\t{int(status or 0)}\t{subject_id.translate(_SEPARATORS)}\t{text}"
+    if not story:
+        return line
+    story = f"{story}\n{line}"
+    return story if story.count("\n") < MOMENTS else _shortened(story)
+
+
+def read(run: Run) -> Timeline:
+    """The whole story of the run, oldest first."""
+    moments, left_out = [Moment(run.created_at, CREATED)], 0
+    for line in run.story.split("\n") if run.story else ():
+        if line.startswith(_LEFT_OUT):
+            left_out = int(line.removeprefix(_LEFT_OUT))
+            continue
+        kind, at, attempt, status, subject_id, detail = line.split("\t")
+        moment = at_micros(int(at))
+        moments.append(Moment(moment, int(kind), int(attempt), int(status), detail, subject_id))
+    return Timeline(tuple(moments), left_out)
+
+
+def cut(text: str, limit_bytes: int) -> str:
+    """The longest beginning of the text that takes no more bytes as UTF-8."""
+    if len(text) * 4 <= limit_bytes:
+        return text
+    encoded = text.encode()
+    return text if len(encoded) <= limit_bytes else encoded[:limit_bytes].decode(errors="ignore")
+
+
+def _shortened(story: str) -> str:
+    lines = story.split("\n")
+    dropped = 0
+    if lines[HEAD].startswith(_LEFT_OUT):
+        dropped = int(lines.pop(HEAD).removeprefix(_LEFT_OUT))
+    surplus = len(lines) - MOMENTS + 1
+    del lines[HEAD : HEAD + surplus]
+    lines.insert(HEAD, f"{_LEFT_OUT}{dropped + surplus}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Keep what a user can name: schedules, triggers, runs, signals and execution references."""

@@ -1,0 +1,114 @@
+"""Execution references: who runs execute as (semantics.md 7.4, design decisions 8 and 18).
+
+References are kept in memory once seen, with their revision. A claim that will send one along names that revision, so
+a reference that somebody revoked in the meantime fails the claim instead of being sent.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from gestalt_workflow.model.errors import ObjectNotFound, TooMuchContention
+from gestalt_workflow.model.objects import Reference
+from gestalt_workflow.stored.records import REFERENCES, reference_from_record, reference_to_record
+from gestalt_workflow.stored.storage import Entry, Storage, absent, at_revision
+
+KNOWN_LIMIT = 20_000
+ATTEMPTS = 16
+
+
+class References:
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._known: OrderedDict[str, Reference] = OrderedDict()
+
+    async def put(self, wanted: Reference) -> Reference:
+        """Insert or replace; ``created_at`` of an existing one is kept, an equal one is not written again."""
+        step = "put execution reference"
+        entry = Entry(REFERENCES, "add", reference_to_record(wanted), conditions=[absent()])
+        for _ in range(ATTEMPTS):
+            (outcome,) = await self._storage.write([entry], step)
+            if outcome.ok:
+                self._remember(wanted)
+                return wanted
+            if outcome.current is None:  # gone again, or an answer without the record
+                existing = await self._storage.find(REFERENCES, wanted.id, reference_from_record, step)
+            else:
+                existing = reference_from_record(outcome.current)
+            if existing is None:
+                entry = Entry(
+                    REFERENCES, "add", reference_to_record(replace(wanted, revision=1)), conditions=[absent()]
+                )
+                continue
+            wanted = replace(wanted, created_at=existing.created_at, revision=existing.revision)
+            if wanted == existing:
+                self._remember(existing)
+                return existing
+            wanted = replace(wanted, revision=existing.revision + 1)
+            conditions = [at_revision(existing.revision)]
+            entry = Entry(REFERENCES, "put", reference_to_record(wanted), conditions=conditions)
+        raise TooMuchContention(step)
+
+    async def get(self, reference_id: str) -> Reference:
+        """Raises ``ObjectNotFound`` when there is none."""
+        step = "get execution reference"
+        found = await self._storage.find(REFERENCES, reference_id, reference_from_record, step)
+        if found is None:
+            raise ObjectNotFound("workflow execution reference", reference_id)
+        self._remember(found)
+        return found
+
+    async def list_for(self, subject_id: str) -> list[Reference]:
+        """Those of the subject, of everybody when blank, revoked ones too; oldest first."""
+        index, values = ("subject", [subject_id]) if subject_id else ("created", [])
+        step = "list execution references"
+        return [r async for r in self._storage.scan(REFERENCES, index, values, reference_from_record, step)]
+
+    async def retirement(self, reference_id: str, now: datetime) -> tuple[Reference, Entry] | None:
+        """The retired reference and the write that makes it so; None when there is nothing to retire."""
+        if not reference_id:
+            return None
+        step = "retire execution reference"
+        found = await self._storage.find(REFERENCES, reference_id, reference_from_record, step)
+        if found is None or found.retired_at is not None:
+            return None
+        retired = replace(found, retired_at=now, revision=found.revision + 1)
+        record = reference_to_record(retired)
+        return retired, Entry(REFERENCES, "put", record, conditions=[at_revision(found.revision)], required=True)
+
+    def committed(self, reference: Reference) -> None:
+        """A reference that was written elsewhere, by ``retirement``."""
+        self._remember(reference)
+
+    async def load(self, ids: Iterable[str]) -> None:
+        """Make sure that these are known, as far as they exist; one message at most."""
+        missing = {reference_id for reference_id in ids if reference_id and reference_id not in self._known}
+        if missing:
+            step = "load execution references"
+            found = await self._storage.find_many(REFERENCES, sorted(missing), reference_from_record, step)
+            for reference in found.values():
+                self._remember(reference)
+
+    def sendable(self, reference_id: str) -> Reference | None:
+        """The known reference if it may travel with a run: signed by the host and not revoked."""
+        reference = self._known.get(reference_id)
+        if reference is None or not reference.signed or reference.revoked_at is not None:
+            return None
+        self._known.move_to_end(reference_id)
+        return reference
+
+    def forget(self, reference_id: str) -> None:
+        """It has turned out to be outdated."""
+        self._known.pop(reference_id, None)
+
+    def _remember(self, reference: Reference) -> None:
+        known = self._known.get(reference.id)
+        if known is not None and known.revision > reference.revision:
+            return
+        self._known[reference.id] = reference
+        self._known.move_to_end(reference.id)
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)

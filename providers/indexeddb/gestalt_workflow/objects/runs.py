@@ -1,0 +1,203 @@
+"""Runs as objects: start, read, cancel (semantics.md 19.1, 19.5).
+
+Claiming, invoking and completing them is the dispatcher's; it is told of every run that waits, and of every running
+one whose claim was taken away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gestalt_workflow.claims import transitions
+from gestalt_workflow.claims.recovery import Recovery
+from gestalt_workflow.model import ids
+from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, TooMuchContention
+from gestalt_workflow.model.objects import NOBODY, Actor, Run, RunStatus, RunTrigger, Target
+from gestalt_workflow.model.policies import PLAIN_RUN, RunPolicy
+from gestalt_workflow.stored.records import (
+    RUN_KEYS,
+    RUNS,
+    SIGNAL_KEYS,
+    run_from_record,
+    run_to_record,
+)
+from gestalt_workflow.stored.storage import Condition, Entry, Storage, absent, at_revision
+from gestalt_workflow.wire.messages import manual_trigger
+
+KIND = "workflow run"
+ATTEMPTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    target: Target
+    idempotency_key: str = ""
+    workflow_key: str = ""
+    created_by: Actor = NOBODY
+    execution_ref: str = ""
+    policy: RunPolicy = PLAIN_RUN
+
+
+class Dispatch(Protocol):
+    """What runs need of the dispatcher."""
+
+    def offer(self, run: Run) -> None:
+        """A run was committed as pending."""
+
+    def withdraw(self, run_id: str) -> None:
+        """A run was ended by somebody else than its invocation."""
+
+
+def new_run(
+    run_id: str,
+    target: Target,
+    trigger: RunTrigger,
+    now: datetime,
+    *,
+    created_by: Actor,
+    execution_ref: str,
+    published_by: Actor = NOBODY,
+    workflow_key: str = "",
+    key_row: str = "",
+    policy: RunPolicy = PLAIN_RUN,
+) -> Run:
+    """A pending run that waits since ``now``."""
+    return Run(
+        id=run_id,
+        status=RunStatus.PENDING,
+        target=target,
+        trigger=trigger,
+        created_at=now,
+        created_by=created_by,
+        published_by=published_by,
+        execution_ref=execution_ref,
+        workflow_key=workflow_key,
+        key_row=key_row,
+        rank_at=transitions.rank(target, trigger, keyed=bool(workflow_key), since=now),
+        policy=policy,
+    )
+
+
+class Runs:
+    def __init__(self, storage: Storage, recovery: Recovery, dispatch: Dispatch, clock: Clock) -> None:
+        self._storage = storage
+        self._recovery = recovery
+        self._dispatch = dispatch
+        self._clock = clock
+
+    async def start(self, request: StartRequest) -> Run:
+        """Start a run by hand; with an idempotency key that was used before the earlier run, as it is now.
+
+        Raises:
+            StateConflict: another run that has not ended holds the workflow key.
+        """
+        step = "create run"
+        for _ in range(ATTEMPTS):
+            earlier, run = await self._start_once(request, step)
+            if earlier is not None:
+                return earlier
+            if run is not None:
+                self._dispatch.offer(run)
+                return run
+        raise TooMuchContention(step)
+
+    async def _start_once(self, request: StartRequest, step: str) -> tuple[Run | None, Run | None]:
+        """The earlier run of the key, or the new one; neither when somebody else was faster."""
+        owner, subject = request.target.owner, request.created_by.subject_id.strip()
+        key_row = ids.key_row(owner, subject, request.workflow_key) if request.workflow_key else ""
+        run = new_run(
+            ids.manual_run(owner, subject, request.idempotency_key) if request.idempotency_key else ids.new_id(),
+            request.target,
+            manual_trigger(),
+            self._clock(),
+            created_by=request.created_by,
+            execution_ref=request.execution_ref,
+            workflow_key=request.workflow_key,
+            key_row=key_row,
+            policy=request.policy,
+        )
+        conditions = [absent()]
+        if request.idempotency_key:
+            # A signal with the same key comes first: both kinds share one key space (semantics.md 15.4).
+            signal_row = ids.signal_row(owner, subject, request.idempotency_key)
+            conditions.append(absent(store=SIGNAL_KEYS, id=signal_row))
+            if key_row:
+                earlier = await self._earlier(run.id, signal_row, step)
+                if earlier is not None:
+                    return earlier, None
+        entry = Entry(RUNS, "add", run_to_record(run), conditions=conditions)
+        if not key_row:
+            (outcome,) = await self._storage.write([entry], step)
+            if outcome.ok:
+                return None, run
+            if request.idempotency_key:
+                return await self._earlier(run.id, signal_row, step), None
+            return None, None
+        holder, held_by = await self.holder(key_row, step)
+        if holder is not None and not holder.status.terminal:
+            raise StateConflict(f'workflow key "{request.workflow_key}" already has an active run')
+        entries = [
+            Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True),
+            Entry(RUNS, "add", run_to_record(run), conditions=conditions, required=True),
+        ]
+        outcomes = await self._storage.write_alone(entries, step)
+        return None, run if all(outcome.ok for outcome in outcomes) else None
+
+    async def holder(self, key_row: str, step: str) -> tuple[Run | None, Condition]:
+        """The run that the key row names, settled first when its process has gone; None when the key is free.
+
+        The condition on the row holds as long as nobody else takes the key.
+        """
+        run_id = await self._storage.find(RUN_KEYS, key_row, lambda record: str(record["run_id"]), step)
+        if run_id is None:
+            return None, absent()
+        unchanged = Condition.equals("run_id", run_id)
+        run = await self._storage.find(RUNS, run_id, run_from_record, step)
+        if run is not None and run.status is RunStatus.RUNNING:
+            run = await self._recovery.settled_if_stale(run)
+            if run is not None and run.status.terminal:
+                unchanged = absent()  # settling it has released the key
+        return run, unchanged
+
+    async def _earlier(self, run_id: str, signal_row: str, step: str) -> Run | None:
+        signal_run = await self._storage.find(SIGNAL_KEYS, signal_row, lambda record: str(record["run_id"]), step)
+        if signal_run is not None:
+            found = await self._storage.find(RUNS, signal_run, run_from_record, step)
+            if found is not None:
+                return found
+        return await self._storage.find(RUNS, run_id, run_from_record, step)
+
+    async def get(self, run_id: str) -> Run:
+        found = await self._storage.find(RUNS, run_id, run_from_record, "get run")
+        if found is None:
+            raise ObjectNotFound(KIND, run_id)
+        return found
+
+    async def list_all(self) -> list[Run]:
+        """All of them, by creation time, then id."""
+        return [run async for run in self._storage.scan(RUNS, "created", [], run_from_record, "list runs")]
+
+    async def cancel(self, run_id: str, reason: str, by: str = "") -> Run:
+        """End a run that has not ended: at once, also when it is being invoked (design decision 7).
+
+        Args:
+            by: Subject that asks for it, for the run's timeline; blank when not known.
+
+        Raises:
+            StateConflict: it has ended.
+        """
+        step = "cancel run"
+        for _ in range(ATTEMPTS):
+            run = await self.get(run_id)
+            if run.status.terminal:
+                raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
+            canceled = transitions.canceled(run, reason, self._clock(), by.strip())
+            entry = Entry(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
+            outcomes = await self._storage.write([entry, *transitions.releases(run, canceled)], step)
+            if outcomes[0].ok:
+                self._dispatch.withdraw(run_id)
+                return canceled
+        raise TooMuchContention(step)

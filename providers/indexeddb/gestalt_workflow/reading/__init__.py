@@ -1,0 +1,1 @@
+"""Answer queries and lists by page."""

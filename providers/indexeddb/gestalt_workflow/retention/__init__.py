@@ -1,0 +1,1 @@
+"""Remove what is older than it is kept for."""

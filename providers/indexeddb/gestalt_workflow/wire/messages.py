@@ -1,0 +1,314 @@
+"""Generated messages to this provider's own types and back; what travels unchanged stays encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from gestalt_sdk.transport.values import from_timestamp, to_timestamp
+from gestalt_workflow.model.errors import InvalidRequest, Undecodable
+from gestalt_workflow.model.ids import new_id
+from gestalt_workflow.model.objects import (
+    NOBODY,
+    Actor,
+    Event,
+    EventMatch,
+    EventTrigger,
+    NewSignal,
+    Reference,
+    Run,
+    RunTrigger,
+    Schedule,
+    Signal,
+    Target,
+    TriggerKind,
+)
+from gestalt_workflow.wire.policies import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
+from gestalt_workflow.wire.targets import target_from_proto
+
+
+def actor_from_proto(message: pb.WorkflowActor) -> Actor:
+    """The actor as sent, untrimmed (semantics.md 15.5)."""
+    return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def readable(convert: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Encoded contents of a record that are no message become ``Undecodable`` that names the object."""
+
+    @wraps(convert)
+    def checked(item: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return convert(item, *args, **kwargs)
+        except DecodeError as error:
+            raise Undecodable(f"record {item.id!r}: {error}", item.id) from error
+
+    return checked
+
+
+def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
+    """None for nobody: an empty actor is left unset (contract.md 4.1.1)."""
+    if actor == NOBODY:
+        return None
+    return pb.WorkflowActor(
+        subject_id=actor.subject_id,
+        subject_kind=actor.subject_kind,
+        display_name=actor.display_name,
+        auth_source=actor.auth_source,
+    )
+
+
+def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
+    return pb.BoundWorkflowTarget.FromString(data)
+
+
+def operation_of(target: Target) -> str:
+    """Operation of a plugin target, blank for an agent, or when the target cannot be read."""
+    try:
+        return "" if target.is_agent else target_to_proto(target.data).plugin.operation
+    except DecodeError:
+        return ""
+
+
+def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
+    match = EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
+    if not match.type:
+        raise InvalidRequest("match.type is required")
+    return match
+
+
+def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datetime) -> Event:
+    """The event normalised as the host does it: trimmed, id, version and time filled in (semantics.md 8)."""
+    if not request.HasField("event"):
+        raise InvalidRequest("event is required")
+    event = pb.WorkflowEvent()
+    event.CopyFrom(request.event)
+    for name in ("id", "source", "spec_version", "type", "subject", "datacontenttype"):
+        value = getattr(event, name)
+        if value != value.strip():
+            setattr(event, name, value.strip())
+    if not event.type:
+        raise InvalidRequest("event.type is required")
+    event.id = event.id or new_id()
+    event.spec_version = event.spec_version or "1.0"
+    if not event.HasField("time"):
+        event.time.CopyFrom(to_timestamp(now))
+    return Event(event.id, event.source, event.type, event.subject, event.SerializeToString(deterministic=True))
+
+
+def same_event(first: bytes, second: bytes) -> bool:
+    """Whether two encoded events are one but for their time, which is filled in where a publisher gives none."""
+    if first == second:
+        return True
+    messages = [pb.WorkflowEvent.FromString(data) for data in (first, second)]
+    for message in messages:
+        message.ClearField("time")
+    return messages[0] == messages[1]
+
+
+def manual_trigger() -> RunTrigger:
+    return _MANUAL
+
+
+def schedule_trigger(schedule_id: str, slot: datetime) -> RunTrigger:
+    message = pb.WorkflowRunTrigger(
+        schedule=pb.WorkflowScheduleTrigger(schedule_id=schedule_id, scheduled_for=to_timestamp(slot))
+    )
+    return RunTrigger(TriggerKind.SCHEDULE, message.SerializeToString(), schedule_id=schedule_id, slot=slot)
+
+
+def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
+    message = pb.WorkflowRunTrigger()
+    message.event.trigger_id = trigger_id
+    message.event.event.MergeFromString(event.data)
+    return RunTrigger(TriggerKind.EVENT, message.SerializeToString(deterministic=True), trigger_id=trigger_id)
+
+
+_MANUAL = RunTrigger(TriggerKind.MANUAL, pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger()).SerializeToString())
+
+
+@readable
+def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
+    return pb.BoundWorkflowSchedule(
+        id=schedule.id,
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        target=target_to_proto(schedule.target.data),
+        paused=schedule.paused,
+        created_at=to_timestamp(schedule.created_at),
+        updated_at=to_timestamp(schedule.updated_at),
+        next_run_at=to_timestamp(schedule.next_run_at) if schedule.next_run_at else None,
+        created_by=actor_to_proto(schedule.created_by),
+        execution_ref=schedule.execution_ref,
+        policy=schedule_policy_to_proto(schedule.policy),
+        pause=pause_to_proto(schedule.pause),
+    )
+
+
+def moved_from_proto(
+    request: pb.UpsertWorkflowProviderScheduleRequest | pb.UpsertWorkflowProviderEventTriggerRequest,
+) -> datetime | None:
+    """Creation time of an object that moves here from another provider, None for any other."""
+    return from_timestamp(request.created_at) if request.HasField("created_at") else None
+
+
+@readable
+def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
+    match = trigger.match
+    return pb.BoundWorkflowEventTrigger(
+        id=trigger.id,
+        match=pb.WorkflowEventMatch(type=match.type, source=match.source, subject=match.subject),
+        target=target_to_proto(trigger.target.data),
+        paused=trigger.paused,
+        created_at=to_timestamp(trigger.created_at),
+        updated_at=to_timestamp(trigger.updated_at),
+        created_by=actor_to_proto(trigger.created_by),
+        execution_ref=trigger.execution_ref,
+        policy=run_policy_to_proto(trigger.policy),
+        pause=pause_to_proto(trigger.pause),
+    )
+
+
+@readable
+def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
+    return pb.BoundWorkflowRun(
+        id=run.id,
+        status=run.status.wire_name,
+        target=target_to_proto(run.target.data),
+        trigger=pb.WorkflowRunTrigger.FromString(run.trigger.data),
+        created_at=to_timestamp(run.created_at),
+        started_at=to_timestamp(run.started_at) if run.started_at else None,
+        completed_at=to_timestamp(run.completed_at) if run.completed_at else None,
+        status_message=run.status_message,
+        result_body=run.result_body,
+        created_by=actor_to_proto(run.created_by),
+        execution_ref=run.execution_ref,
+        workflow_key=run.workflow_key,
+        published_by=actor_to_proto(run.published_by),
+        attempt=run.attempt,
+        policy=run_policy_to_proto(run.policy),
+        not_before=to_timestamp(run.not_before) if run.not_before else None,
+        waits_for_run_id=run.blocked_by,
+        result_truncated=run.result_truncated,
+        waits_for_limit=run.lane,
+    )
+
+
+def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal:
+    if not present:
+        raise InvalidRequest("signal is required")
+    signal = pb.WorkflowSignal()
+    signal.CopyFrom(message)
+    for name in ("id", "name", "idempotency_key"):
+        setattr(signal, name, getattr(signal, name).strip())
+    if not signal.name:
+        raise InvalidRequest("signal.name is required")
+    return NewSignal(
+        data=signal.SerializeToString(deterministic=True),
+        id=signal.id,
+        idempotency_key=signal.idempotency_key,
+        sequence=signal.sequence,
+        subject_id=signal.created_by.subject_id.strip(),
+    )
+
+
+def stored_signal_data(signal: NewSignal, signal_id: str, sequence: int, now: datetime) -> bytes:
+    """The message as it is kept and answered: with its id, sequence and, when it had none, creation time."""
+    message = pb.WorkflowSignal.FromString(signal.data)
+    message.id = signal_id
+    message.sequence = sequence
+    if not message.HasField("created_at"):
+        message.created_at.CopyFrom(to_timestamp(now))
+    return message.SerializeToString(deterministic=True)
+
+
+def signal_subject(signal: Signal) -> str:
+    """Subject that its idempotency key is scoped by."""
+    return pb.WorkflowSignal.FromString(signal.data).created_by.subject_id.strip()
+
+
+@readable
+def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
+    return pb.WorkflowSignal.FromString(signal.data)
+
+
+def reference_from_proto(message: pb.WorkflowExecutionReference, now: datetime) -> Reference:
+    """The checked reference; ``created_at`` is ``now`` when it has none (semantics.md 7.4)."""
+    reference = pb.WorkflowExecutionReference()
+    reference.CopyFrom(message)
+    for name in ("id", "provider_name", "subject_id", "credential_subject_id", "subject_kind", "auth_source"):
+        setattr(reference, name, getattr(reference, name).strip())
+    if not reference.id:
+        raise InvalidRequest("id is required")
+    target = target_from_proto(reference.target, present=reference.HasField("target"))
+    if not reference.subject_id:
+        raise InvalidRequest("subject_id is required")
+    reference.target.ParseFromString(target.data)
+    permissions = [permission for permission in message.permissions if permission.plugin.strip()]
+    del reference.permissions[:]
+    for permission in permissions:
+        reference.permissions.add(plugin=permission.plugin.strip(), operations=permission.operations)
+    created_at, revoked_at, retired_at = (
+        from_timestamp(getattr(reference, name)) if reference.HasField(name) else None for name in _REFERENCE_TIMES
+    )
+    for name in _REFERENCE_TIMES:
+        reference.ClearField(name)
+    return Reference(
+        id=reference.id,
+        subject_id=reference.subject_id,
+        data=reference.SerializeToString(deterministic=True),
+        created_at=created_at or now,
+        revoked_at=revoked_at,
+        retired_at=retired_at,
+        signed=bool(reference.signature),
+    )
+
+
+def named_reference(reference: Reference, own_name: str) -> Reference:
+    """The reference with a provider name, the own one when it came without."""
+    message = pb.WorkflowExecutionReference.FromString(reference.data)
+    if message.provider_name:
+        return reference
+    message.provider_name = own_name
+    return replace(reference, data=message.SerializeToString(deterministic=True))
+
+
+_REFERENCE_TIMES = ("created_at", "revoked_at", "retired_at")
+
+
+@readable
+def reference_to_proto(reference: Reference) -> pb.WorkflowExecutionReference:
+    message = pb.WorkflowExecutionReference.FromString(reference.data)
+    message.created_at.CopyFrom(to_timestamp(reference.created_at))
+    if reference.revoked_at is not None:
+        message.revoked_at.CopyFrom(to_timestamp(reference.revoked_at))
+    if reference.retired_at is not None:
+        message.retired_at.CopyFrom(to_timestamp(reference.retired_at))
+    return message
+
+
+@readable
+def invocation_to_proto(
+    run: Run, signals: Sequence[Signal], reference: Reference | None
+) -> pb.InvokeWorkflowOperationRequest:
+    request = pb.InvokeWorkflowOperationRequest(
+        run_id=run.id,
+        created_by=actor_to_proto(run.created_by),
+        execution_ref=run.execution_ref,
+        signals=[signal_to_proto(signal) for signal in signals],
+        published_by=actor_to_proto(run.published_by),
+        reference=reference_to_proto(reference) if reference is not None else None,
+        attempt=run.attempt,
+    )
+    request.target.MergeFromString(run.target.data)
+    request.trigger.MergeFromString(run.trigger.data)
+    return request

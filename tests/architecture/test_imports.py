@@ -31,7 +31,7 @@ OTHER_EDGES = {
     "providers/indexeddb/gestalt_workflow/dispatch/host_client.py": "client of WorkflowHost",
     "gestalt_host/supervisor/stores.py": "opens scopes on the store's socket",
     "providers/indexeddb/gestalt_workflow/wire/targets.py": "compares targets as they arrived",
-    "providers/indexeddb_store/gestalt_store/wire.py": "splices records as the bytes they arrived in",
+    "providers/indexeddb_store/gestalt_store/values/wire.py": "splices records as the bytes they arrived in",
 }
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gestalt_store import wire
-from gestalt_store.engine import Position, Walk
+from gestalt_store.engines.interface import Position, Walk
 from gestalt_store.errors import (
     AlreadyExists,
     DatabaseUnusable,
@@ -18,14 +17,15 @@ from gestalt_store.errors import (
     TransactionAborted,
     UniqueConflict,
 )
-from gestalt_store.keys import encode
-from gestalt_store.operations import prepare_write
-from gestalt_store.ranges import EVERYTHING, Span
-from gestalt_store.schema import StoreSchema
 from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.check import check
 from gestalt_store.sqlite.database import Limits, SqliteDatabase
-from gestalt_store.sqlite.maintenance import check
-from gestalt_store.values import typed_value
+from gestalt_store.values import wire
+from gestalt_store.values.keys import encode
+from gestalt_store.values.ranges import EVERYTHING, Span
+from gestalt_store.values.schema import StoreSchema
+from gestalt_store.values.values import typed_value
+from gestalt_store.work.operations import prepare_write
 
 LIMITS = Limits(lock_wait_s=5, transaction_idle_s=10, snapshot_idle_s=10)
 

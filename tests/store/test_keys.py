@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from gestalt_store.keys import AFTER, Encoded, Moment, decode, decode_parts, encode, encode_parts, order_of_whole
+from gestalt_store.values.keys import AFTER, Encoded, Moment, decode, decode_parts, encode, encode_parts, order_of_whole
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gestalt_store.engines.locks import LockTable
 from gestalt_store.errors import TransactionAborted
-from gestalt_store.locks import LockTable
 
 
 def table_of(*claims: tuple[str, bool]) -> tuple[LockTable, list[object]]:

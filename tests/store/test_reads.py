@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from gestalt_store.engine import Walk
-from gestalt_store.keys import encode
-from gestalt_store.ranges import EVERYTHING
+from gestalt_store.engines.interface import Walk
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.database import SqliteDatabase
+from gestalt_store.values.keys import encode
+from gestalt_store.values.ranges import EVERYTHING
 
 from tests.store.test_engine import LIMITS, make, put, record
 

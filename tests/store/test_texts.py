@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import pytest
-from gestalt_store import values
 from gestalt_store.errors import Invalid, Undecodable
-from gestalt_store.keys import MAX_DEPTH, Moment
-from gestalt_store.rendering import BOOL, FLOAT, INT, TIME, parse, render
+from gestalt_store.values import values
+from gestalt_store.values.keys import MAX_DEPTH, Moment
+from gestalt_store.values.rendering import BOOL, FLOAT, INT, TIME, parse, render
 from google.protobuf.struct_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st

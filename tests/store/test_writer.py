@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gestalt_store.keys import encode
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.writer import CHECKPOINT_ROWS, FAST_COMMIT_S, Pace
+from gestalt_store.values.keys import encode
 
 from tests.store.test_engine import LIMITS, make, put, record
 

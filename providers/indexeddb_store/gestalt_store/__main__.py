@@ -16,7 +16,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gestalt_store.config import read_config
 from gestalt_store.errors import ConfigInvalid, StoreError
-from gestalt_store.sqlite import maintenance
+from gestalt_store.sqlite import check as maintenance
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gestalt_store.config import StoreConfig
-from gestalt_store.engine import Database, Migration
+from gestalt_store.engines.interface import Database, Migration
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
-from gestalt_store.schema import IndexSchema, StoreSchema
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.files import MemoryFolder, database_path
+from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 if TYPE_CHECKING:
     from gestalt_store.postgres.server import Server

@@ -12,10 +12,10 @@ from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_store import __version__
 from gestalt_store.config import read_config
 from gestalt_store.databases import Access, Configured, Databases
+from gestalt_store.edge.scopes import Scopes
+from gestalt_store.edge.scopes_service import add_scopes_service
+from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured
-from gestalt_store.scopes import Scopes
-from gestalt_store.scopes_service import add_scopes_service
-from gestalt_store.service import add_services
 
 SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter from the writer's thread, which mostly waits for the disk."""

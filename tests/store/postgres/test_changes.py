@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gestalt_store.operations import prepare_write
-from gestalt_store.postgres.changes import Changes, Wanted
+from gestalt_store.postgres.overlay import Changes, Wanted
 from gestalt_store.postgres.tables import PgStore
+from gestalt_store.work.operations import prepare_write
 
 from tests.store.test_engine import record, schema
 

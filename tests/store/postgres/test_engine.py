@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from gestalt_store import wire
-from gestalt_store.engine import Conditional, Entry, Position, Walk
+from gestalt_store.engines.interface import Conditional, Entry, Position, Walk
 from gestalt_store.errors import (
     AlreadyExists,
     AnswerTooLarge,
@@ -21,17 +20,19 @@ from gestalt_store.errors import (
     TransactionAborted,
     UniqueConflict,
 )
-from gestalt_store.keys import decode, encode, encode_parts
-from gestalt_store.operations import prepare_write
-from gestalt_store.postgres import reads, writes
+from gestalt_store.postgres import reads
+from gestalt_store.postgres import writer as writes
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.pool import Command, Connection
 from gestalt_store.postgres.server import Server
 from gestalt_store.postgres.tables import LONGEST, PgStore
-from gestalt_store.ranges import EVERYTHING, Span, values_span
-from gestalt_store.schema import StoreSchema
-from gestalt_store.values import typed_value
+from gestalt_store.values import wire
+from gestalt_store.values.keys import decode, encode, encode_parts
+from gestalt_store.values.ranges import EVERYTHING, Span, values_span
+from gestalt_store.values.schema import StoreSchema
+from gestalt_store.values.values import typed_value
+from gestalt_store.work.operations import prepare_write
 
 from tests.store.postgres.conftest import LIMITS
 from tests.support.postgres import PostgresServer

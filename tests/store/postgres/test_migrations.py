@@ -10,19 +10,19 @@ from typing import Any
 
 import grpc
 import pytest
-from gestalt_store import wire
-from gestalt_store.engine import Conditional, Walk
+from gestalt_store.engines.interface import Conditional, Walk
 from gestalt_store.errors import IndexNotFound, ObjectStoreNotFound, TransactionAborted, UniqueConflict
-from gestalt_store.keys import decode, encode
-from gestalt_store.operations import prepare_write
 from gestalt_store.postgres.building import Build
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
-from gestalt_store.postgres.layout import FORMAT
+from gestalt_store.postgres.formats import FORMAT
 from gestalt_store.postgres.server import Server
 from gestalt_store.postgres.tables import LONGEST, PgStore
-from gestalt_store.ranges import EVERYTHING, Span
-from gestalt_store.schema import IndexSchema, StoreSchema
+from gestalt_store.values import wire
+from gestalt_store.values.keys import decode, encode
+from gestalt_store.values.ranges import EVERYTHING, Span
+from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.work.operations import prepare_write
 
 from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from gestalt_store.config import read_config
 from gestalt_store.errors import ConfigInvalid, DatabaseUnusable, StorageUnavailable
-from gestalt_store.postgres.layout import FORMAT, schema_name
+from gestalt_store.postgres.formats import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import Server
 from gestalt_store.sqlite.database import Limits
@@ -224,7 +224,7 @@ def test_every_name_of_a_database_gives_a_schema_of_its_own() -> None:
 async def test_databases_are_schemas_and_share_nothing(postgres_server: PostgresServer, server: Server) -> None:
     names = ['quote " and $gestalt$ 50% %s', "pg_temp_like", "x" * 80]
     databases = await asyncio.gather(*(server.open(name) for name in names))
-    from gestalt_store.schema import StoreSchema
+    from gestalt_store.values.schema import StoreSchema
 
     for database in databases:
         await database.create_store("same", StoreSchema((), (), "id", None))

@@ -13,10 +13,7 @@ from collections.abc import AsyncIterator
 import psycopg
 from google.protobuf.message import DecodeError
 
-from gestalt_store import wire
-from gestalt_store.engine import Entry, IndexConflict, Position, Walk
-from gestalt_store.errors import StoreError
-from gestalt_store.index_changes import (
+from gestalt_store.engines.index_changes import (
     BATCH_BYTES,
     BATCH_ROWS,
     CONFLICT_LIMIT,
@@ -27,12 +24,15 @@ from gestalt_store.index_changes import (
     conflicts_to_bytes,
     doubled_problem,
 )
-from gestalt_store.keys import Encoded
+from gestalt_store.engines.interface import Entry, IndexConflict, Position, Walk
+from gestalt_store.errors import StoreError
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Found, alone, discarding, found_stores, index_tables, slots_to_text
 from gestalt_store.postgres.pool import COMMIT, ROLLBACK, Command, Connection
 from gestalt_store.postgres.tables import PgIndex, PgStore, lock_command, missing_indexes
-from gestalt_store.ranges import EVERYTHING, LOWEST, Span
+from gestalt_store.values import wire
+from gestalt_store.values.keys import Encoded
+from gestalt_store.values.ranges import EVERYTHING, LOWEST, Span
 
 DOUBLES_AT_ONCE = 500
 _BEGIN = Command("BEGIN", prepare=False)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
-from gestalt_store.engine import Migration
+from gestalt_store.engines.index_changes import RUNNING, conflicts_from_bytes
+from gestalt_store.engines.interface import Migration
 from gestalt_store.errors import SchemaMismatch
-from gestalt_store.index_changes import RUNNING, conflicts_from_bytes
 from gestalt_store.postgres.failures import translate
 from gestalt_store.postgres.pool import COMMIT, Command, Pool, Row
 from gestalt_store.postgres.tables import PgIndex, PgStore, kept_up
-from gestalt_store.schema import StoreSchema
+from gestalt_store.values.schema import StoreSchema
 
 SWEEP_LOCK_MS = 50
 SWEEP_EVERY_S = 30.0

@@ -10,19 +10,19 @@ from collections.abc import AsyncIterator
 import psycopg
 from google.protobuf.message import DecodeError
 
-from gestalt_store import wire
-from gestalt_store.engine import Entry, Position, Walk
+from gestalt_store.engines.interface import Entry, Position, Walk
 from gestalt_store.errors import StoreError
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Found, found_stores
 from gestalt_store.postgres.failures import translate
-from gestalt_store.postgres.layout import FORMAT, quoted, schema_name
+from gestalt_store.postgres.formats import FORMAT, quoted, schema_name
 from gestalt_store.postgres.pool import Command, Pool
 from gestalt_store.postgres.snapshots import BEGIN
 from gestalt_store.postgres.tables import PgIndex, PgStore
-from gestalt_store.ranges import EVERYTHING
-from gestalt_store.schema import IndexKeys
 from gestalt_store.sqlite.database import Limits
+from gestalt_store.values import wire
+from gestalt_store.values.ranges import EVERYTHING
+from gestalt_store.values.schema import IndexKeys
 
 BACKUP_HINT = "PostgreSQL is backed up with its own programs: pg_dump --schema=NAME, one schema for each database"
 _PAGE = 1000

@@ -6,21 +6,30 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Migration, Outcome, Position, Walk, Write
+from gestalt_store.engines.interface import (
+    LIST_LIMIT_BYTES,
+    Conditional,
+    Entry,
+    Migration,
+    Outcome,
+    Position,
+    Walk,
+    Write,
+)
+from gestalt_store.engines.locks import SCHEMA, LockTable
 from gestalt_store.errors import ObjectStoreNotFound, StorageUnavailable, TransactionAborted
-from gestalt_store.locks import SCHEMA, LockTable
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Catalogue
-from gestalt_store.postgres.layout import ensure_layout
+from gestalt_store.postgres.formats import ensure_layout
 from gestalt_store.postgres.migrations import Migrations
 from gestalt_store.postgres.pool import Command, Pool, Row
 from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.postgres.transactions import ReadOnlyTransaction, ReadWriteTransaction
-from gestalt_store.postgres.writes import ApplyWork, DeleteWork, PutWork, Writer
-from gestalt_store.schema import IndexSchema, StoreSchema
+from gestalt_store.postgres.writer import ApplyWork, DeleteWork, PutWork, Writer
 from gestalt_store.sqlite.database import Limits
 from gestalt_store.sqlite.snapshots import IdleWatch
+from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 ATTEMPTS = 4
 GETS_AT_ONCE = 2

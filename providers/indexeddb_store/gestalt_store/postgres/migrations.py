@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import structlog
 
-from gestalt_store.engine import Migration, Walk
-from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StoreError, TransactionAborted
-from gestalt_store.index_changes import (
+from gestalt_store.engines.index_changes import (
     DONE,
     LONGEST_RETRY_S,
     RETRY_S,
@@ -29,14 +27,16 @@ from gestalt_store.index_changes import (
     SWITCH_WAIT_S,
     unreadable_problem,
 )
-from gestalt_store.locks import SCHEMA
+from gestalt_store.engines.interface import Migration, Walk
+from gestalt_store.engines.locks import SCHEMA
+from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StoreError, TransactionAborted
 from gestalt_store.postgres.building import Build, Unreadable
 from gestalt_store.postgres.catalogue import Found, alone, found_stores
 from gestalt_store.postgres.failures import translate
 from gestalt_store.postgres.pool import COMMIT, Command, Connection
 from gestalt_store.postgres.tables import PgStore
-from gestalt_store.ranges import EVERYTHING
-from gestalt_store.schema import IndexSchema, StoreSchema, changed_indexes
+from gestalt_store.values.ranges import EVERYTHING
+from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
 
 if TYPE_CHECKING:
     from gestalt_store.postgres.database import PostgresDatabase

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Entry, Position, Walk
+from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Position, Walk
 from gestalt_store.errors import AnswerTooLarge
-from gestalt_store.keys import Encoded
 from gestalt_store.postgres.pool import Command, Row
 from gestalt_store.postgres.tables import LONGEST, PgStore, cut
+from gestalt_store.values.keys import Encoded
 
 Run: TypeAlias = Callable[[Sequence[Command]], Awaitable[list[list[Row]]]]
 

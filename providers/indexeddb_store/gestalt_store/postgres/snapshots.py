@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from gestalt_store.engine import Entry, Position, Walk
+from gestalt_store.engines.interface import Entry, Position, Walk
 from gestalt_store.errors import TransactionAborted
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.failures import lost, translate

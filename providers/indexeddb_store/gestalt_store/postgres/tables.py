@@ -21,11 +21,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gestalt_store import wire
-from gestalt_store.engine import Write
-from gestalt_store.keys import Encoded
+from gestalt_store.engines.interface import Write
 from gestalt_store.postgres.pool import Command
-from gestalt_store.schema import IndexKeys, IndexSchema, StoreSchema
+from gestalt_store.values import wire
+from gestalt_store.values.keys import Encoded
+from gestalt_store.values.schema import IndexKeys, IndexSchema, StoreSchema
 
 LONGEST = 1100
 """Bytes of a key that go into a b-tree; an index has two of them in one row."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
-from gestalt_store.engine import Entry, Position, Walk, Write
+from gestalt_store.engines.interface import Entry, Position, Walk, Write
+from gestalt_store.engines.locks import Claim
 from gestalt_store.errors import (
     ObjectStoreNotFound,
     StorageUnavailable,
@@ -23,10 +24,9 @@ from gestalt_store.errors import (
     TransactionFinished,
     TransactionReadonly,
 )
-from gestalt_store.locks import Claim
 from gestalt_store.postgres import reads
-from gestalt_store.postgres.changes import Changes, Wanted
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.overlay import Changes, Wanted
 from gestalt_store.postgres.pool import COMMIT, Command, Connection, Row
 from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore, lock_command

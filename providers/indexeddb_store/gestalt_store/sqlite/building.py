@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from gestalt_store import wire
-from gestalt_store.engine import IndexConflict
+from gestalt_store.engines.index_changes import BATCH_BYTES, BATCH_ROWS, CONFLICT_LIMIT, conflicts_to_bytes
+from gestalt_store.engines.interface import IndexConflict
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound
-from gestalt_store.index_changes import BATCH_BYTES, BATCH_ROWS, CONFLICT_LIMIT, conflicts_to_bytes
-from gestalt_store.keys import Encoded
-from gestalt_store.schema import StoreSchema
 from gestalt_store.sqlite.tables import SqliteIndex, SqliteStore
+from gestalt_store.values import wire
+from gestalt_store.values.keys import Encoded
+from gestalt_store.values.schema import StoreSchema
 
 SWEEP_ROWS = 1000
 

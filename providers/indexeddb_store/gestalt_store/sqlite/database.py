@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Conditional, Entry, Migration, Outcome, Position, Walk, Write
+from gestalt_store.engines.interface import (
+    LIST_LIMIT_BYTES,
+    Conditional,
+    Entry,
+    Migration,
+    Outcome,
+    Position,
+    Walk,
+    Write,
+)
+from gestalt_store.engines.locks import SCHEMA, LockTable
 from gestalt_store.errors import ObjectStoreNotFound, SchemaMismatch, StorageUnavailable
-from gestalt_store.locks import SCHEMA, LockTable
-from gestalt_store.schema import IndexSchema, StoreSchema
-from gestalt_store.sqlite import migrations, reads, tables, writes
+from gestalt_store.sqlite import migrations, reads, tables
+from gestalt_store.sqlite import statements as writes
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
@@ -23,6 +32,7 @@ from gestalt_store.sqlite.snapshots import LOOP_ROWS, IdleWatch, Readers, Sqlite
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.transactions import ReadOnlyTransaction, ReadWriteTransaction
 from gestalt_store.sqlite.writer import HEAVY, Writer
+from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 MANY = 300
 """Point reads of one call beyond which a reader thread does them."""

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gestalt_store.engine import IndexConflict, Migration
-from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
-from gestalt_store.index_changes import (
+from gestalt_store.engines.index_changes import (
     DONE,
     FAILED,
     LONGEST_RETRY_S,
@@ -33,12 +31,14 @@ from gestalt_store.index_changes import (
     doubled_problem,
     unreadable_problem,
 )
-from gestalt_store.locks import SCHEMA
-from gestalt_store.schema import IndexSchema, StoreSchema, changed_indexes
+from gestalt_store.engines.interface import IndexConflict, Migration
+from gestalt_store.engines.locks import SCHEMA
+from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
 from gestalt_store.sqlite import building
 from gestalt_store.sqlite.building import Build
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import HEAVY
+from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
 
 if TYPE_CHECKING:
     from gestalt_store.sqlite.database import SqliteDatabase

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from gestalt_store.engine import Entry, Walk, Write
+from gestalt_store.engines.interface import Entry, Walk, Write
 from gestalt_store.errors import AlreadyExists, UniqueConflict
-from gestalt_store.keys import Encoded
-from gestalt_store.sqlite import reads, writes
+from gestalt_store.sqlite import reads
+from gestalt_store.sqlite import statements as writes
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import Job
+from gestalt_store.values.keys import Encoded
 
 SMALL = 256
 """Rows that are merged on the event loop."""

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Entry, Position, Walk
+from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Position, Walk
 from gestalt_store.errors import AnswerTooLarge
-from gestalt_store.keys import Encoded
 from gestalt_store.sqlite.tables import (
     AFTER,
     BEFORE,
@@ -20,6 +19,7 @@ from gestalt_store.sqlite.tables import (
     STORE_ORDER_REVERSE,
     SqliteStore,
 )
+from gestalt_store.values.keys import Encoded
 
 EVERY = -1
 """As a limit: all rows."""

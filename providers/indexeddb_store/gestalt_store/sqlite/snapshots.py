@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from gestalt_store.engine import Entry, Position, Walk
+from gestalt_store.engines.interface import Entry, Position, Walk
 from gestalt_store.errors import StorageUnavailable, TransactionAborted
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.failures import translated

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from gestalt_store.engine import Write
-from gestalt_store.keys import Encoded
-from gestalt_store.schema import IndexSchema, StoreSchema
+from gestalt_store.engines.interface import Write
+from gestalt_store.values.keys import Encoded
+from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 
 class SqliteIndex:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gestalt_store.engine import LIST_LIMIT_BYTES, Entry, Walk, Write
+from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Walk, Write
+from gestalt_store.engines.locks import Claim
 from gestalt_store.errors import TransactionAborted, TransactionFinished, TransactionReadonly
-from gestalt_store.locks import Claim
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.overlay import Overlay

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from gestalt_store.engine import IndexConflict
-from gestalt_store.keys import Encoded
+from gestalt_store.engines.interface import IndexConflict
+from gestalt_store.values.keys import Encoded
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 

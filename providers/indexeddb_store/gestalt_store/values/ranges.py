@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gestalt_store.errors import Undecodable
-from gestalt_store.keys import AFTER, encode, encode_parts
-from gestalt_store.schema import IndexSchema
-from gestalt_store.values import from_typed, index_values
+from gestalt_store.values.keys import AFTER, encode, encode_parts
+from gestalt_store.values.schema import IndexSchema
+from gestalt_store.values.values import from_typed, index_values
 
 
 class InvalidBound(Undecodable):

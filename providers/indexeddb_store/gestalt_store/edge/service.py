@@ -17,15 +17,16 @@ from grpc_status import rpc_status
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import status_of
-from gestalt_store import batch, wire
-from gestalt_store.cursor_stream import cursor_stream
 from gestalt_store.databases import Access, View
-from gestalt_store.entries import migration_message
+from gestalt_store.edge import batch
+from gestalt_store.edge.cursor_stream import cursor_stream
+from gestalt_store.edge.streams import Frames, PipelinedFrames
+from gestalt_store.edge.transaction_stream import transaction_stream
 from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound
-from gestalt_store.operations import OPERATIONS, Operation
-from gestalt_store.schema import IndexSchema, StoreSchema
-from gestalt_store.streams import Frames, PipelinedFrames
-from gestalt_store.transaction_stream import transaction_stream
+from gestalt_store.values import wire
+from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.work.entries import migration_message
+from gestalt_store.work.operations import OPERATIONS, Operation
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from gestalt_store.databases import View
-from gestalt_store.engine import Condition, Conditional, Position, Walk
-from gestalt_store.entries import entry_bytes
+from gestalt_store.engines.interface import Condition, Conditional, Position, Walk
 from gestalt_store.errors import Invalid, Undecodable
-from gestalt_store.operations import prepare_write
-from gestalt_store.ranges import index_span, primary_span
-from gestalt_store.values import from_typed
+from gestalt_store.values.ranges import index_span, primary_span
+from gestalt_store.values.values import from_typed
+from gestalt_store.work.entries import entry_bytes
+from gestalt_store.work.operations import prepare_write
 
 RELAXED = 2
 """TRANSACTION_DURABILITY_RELAXED"""

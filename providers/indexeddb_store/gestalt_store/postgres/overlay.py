@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gestalt_store import wire
-from gestalt_store.engine import Condition, Conditional, Outcome, Write
+from gestalt_store.engines.interface import Condition, Conditional, Outcome, Write
 from gestalt_store.errors import AlreadyExists, TransactionAborted, UniqueConflict
-from gestalt_store.keys import Encoded, encode
 from gestalt_store.postgres.pool import Command, Row
 from gestalt_store.postgres.reads import get_command, got
 from gestalt_store.postgres.tables import PgIndex, PgStore, cut, index_keys_of, kept_up, prepared
-from gestalt_store.schema import IndexKeys
-from gestalt_store.values import from_typed
+from gestalt_store.values import wire
+from gestalt_store.values.keys import Encoded, encode
+from gestalt_store.values.schema import IndexKeys
+from gestalt_store.values.values import from_typed
 
 OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 _KEEP_BYTES = 1024 * 1024

@@ -15,14 +15,14 @@ from pathlib import Path
 import orjson
 from google.protobuf.message import DecodeError
 
-from gestalt_store import wire
 from gestalt_store.errors import DatabaseUnusable, StorageCorrupt, StoreError
-from gestalt_store.keys import Encoded
 from gestalt_store.sqlite import tables
 from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.files import FileLock, database_path, make_private
 from gestalt_store.sqlite.formats import APPLICATION_ID, FORMAT, database_name
 from gestalt_store.sqlite.tables import SqliteStore
+from gestalt_store.values import wire
+from gestalt_store.values.keys import Encoded
 
 _CONTENTS = "backup.json"
 _PROBLEM_LIMIT = 100

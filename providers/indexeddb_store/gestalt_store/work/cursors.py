@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gestalt_store.engine import Database, Entry, Position, Snapshot, Walk
+from gestalt_store.engines.interface import Database, Entry, Position, Snapshot, Walk
 from gestalt_store.errors import CursorExhausted, Invalid, Undecodable
-from gestalt_store.keys import AFTER, decode, encode, encode_parts
-from gestalt_store.operations import prepare_write
-from gestalt_store.values import read_record
+from gestalt_store.values.keys import AFTER, decode, encode, encode_parts
+from gestalt_store.values.values import read_record
+from gestalt_store.work.operations import prepare_write
 
 FIRST_PAGE = 8
 LARGEST_PAGE = 256

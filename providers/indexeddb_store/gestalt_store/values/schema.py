@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt_store import wire
 from gestalt_store.errors import IndexNotFound, Invalid
-from gestalt_store.keys import INTEGER_TIES, LIST, Encoded, encode, encode_parts, integer_order, text_order
-from gestalt_store.rendering import STRING, parse
-from gestalt_store.values import MISSING, from_typed, look_up, typed_value
+from gestalt_store.values import wire
+from gestalt_store.values.keys import INTEGER_TIES, LIST, Encoded, encode, encode_parts, integer_order, text_order
+from gestalt_store.values.rendering import STRING, parse
+from gestalt_store.values.values import MISSING, from_typed, look_up, typed_value
 
 IndexKeys = tuple[Encoded | None, ...]
 """One entry for each index of the store, None where the record is not in it."""

@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 
 from gestalt_sdk.transport.faults import fault_of
-from gestalt_store import wire
 from gestalt_store.databases import View
+from gestalt_store.edge.streams import Frames
 from gestalt_store.errors import (
     FAULTS,
     IndexNotFound,
@@ -19,9 +19,9 @@ from gestalt_store.errors import (
     TransactionReadonly,
     Undecodable,
 )
-from gestalt_store.operations import OPERATIONS, Operation
-from gestalt_store.ranges import InvalidBound
-from gestalt_store.streams import Frames
+from gestalt_store.values import wire
+from gestalt_store.values.ranges import InvalidBound
+from gestalt_store.work.operations import OPERATIONS, Operation
 
 READWRITE = 1
 RELAXED = 2

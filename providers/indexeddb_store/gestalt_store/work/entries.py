@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gestalt_store import wire
-from gestalt_store.engine import Entry, Migration
-from gestalt_store.keys import TEXT, decode, decode_parts
-from gestalt_store.rendering import render
-from gestalt_store.values import key_value
+from gestalt_store.engines.interface import Entry, Migration
+from gestalt_store.values import wire
+from gestalt_store.values.keys import TEXT, decode, decode_parts
+from gestalt_store.values.rendering import render
+from gestalt_store.values.values import key_value
 
 
 def entry_bytes(entry: Entry) -> bytes:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
-from gestalt_store.keys import Encoded
-from gestalt_store.ranges import Span
-from gestalt_store.schema import IndexKeys, IndexSchema, StoreSchema
+from gestalt_store.values.keys import Encoded
+from gestalt_store.values.ranges import Span
+from gestalt_store.values.schema import IndexKeys, IndexSchema, StoreSchema
 
 LIST_LIMIT_BYTES = 64 * 1024 * 1024 - 4096
 """Most bytes of records in one answer; what is left of 64 MiB is for the message around them."""

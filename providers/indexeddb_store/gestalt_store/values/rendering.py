@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from gestalt_store.errors import Invalid
-from gestalt_store.keys import Moment
+from gestalt_store.values.keys import Moment
 
 STRING, INT, FLOAT, BOOL, TIME, BYTES, JSON = range(7)
 """Column types on the wire."""

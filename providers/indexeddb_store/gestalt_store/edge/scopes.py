@@ -12,8 +12,8 @@ from grpc_health.v1 import health, health_pb2
 from gestalt_sdk.serving.serve import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_store.databases import Access, Configured
+from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured, ScopeConflict, ScopeRefused
-from gestalt_store.service import add_services
 
 STOP_GRACE_S = 1.0
 _LONGEST_PATH = 100

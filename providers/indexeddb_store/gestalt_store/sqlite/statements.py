@@ -8,14 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gestalt_store import wire
-from gestalt_store.engine import Condition, Conditional, Outcome, Walk, Write
+from gestalt_store.engines.interface import Condition, Conditional, Outcome, Walk, Write
 from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, UniqueConflict
-from gestalt_store.keys import encode
-from gestalt_store.schema import IndexKeys
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.values import from_typed
+from gestalt_store.values import wire
+from gestalt_store.values.keys import encode
+from gestalt_store.values.schema import IndexKeys
+from gestalt_store.values.values import from_typed
 
 OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt_store.engine import Operations, Walk, Write
+from gestalt_store.engines.interface import Operations, Walk, Write
 from gestalt_store.errors import RecordNotFound, Undecodable
-from gestalt_store.keys import decode
-from gestalt_store.ranges import index_span, primary_span
-from gestalt_store.rendering import render
-from gestalt_store.values import read_record
+from gestalt_store.values.keys import decode
+from gestalt_store.values.ranges import index_span, primary_span
+from gestalt_store.values.rendering import render
+from gestalt_store.values.values import read_record
 
 Resolve = Callable[[str], Any]
 """Finds a store by name, or raises."""

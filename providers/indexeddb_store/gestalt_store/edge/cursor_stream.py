@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gestalt_store import wire
-from gestalt_store.cursors import Cursor
 from gestalt_store.databases import View
-from gestalt_store.engine import Entry, Walk
-from gestalt_store.entries import entry_bytes
+from gestalt_store.edge.streams import Frames
+from gestalt_store.engines.interface import Entry, Walk
 from gestalt_store.errors import IndexNotFound, Invalid, ObjectStoreNotFound, Undecodable
-from gestalt_store.ranges import index_span, primary_span
-from gestalt_store.streams import Frames
-from gestalt_store.values import from_key_value
+from gestalt_store.values import wire
+from gestalt_store.values.ranges import index_span, primary_span
+from gestalt_store.values.values import from_key_value
+from gestalt_store.work.cursors import Cursor
+from gestalt_store.work.entries import entry_bytes
 
 PREFETCH_LIMIT = 10_000
 NEXT_UNIQUE, PREV, PREV_UNIQUE = 1, 2, 3

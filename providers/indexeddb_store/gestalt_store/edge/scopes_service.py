@@ -6,8 +6,8 @@ import grpc
 
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
-from gestalt_store.scopes import Scopes
-from gestalt_store.service import end_with
+from gestalt_store.edge.scopes import Scopes
+from gestalt_store.edge.service import end_with
 
 SCOPES_SERVICE = "gestalt.extension.v1.IndexedDBScopes"
 

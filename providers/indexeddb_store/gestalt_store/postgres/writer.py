@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 import structlog
 
-from gestalt_store.engine import Conditional, Outcome, Write
+from gestalt_store.engines.interface import Conditional, Outcome, Write
 from gestalt_store.errors import StorageUnavailable, StoreError, TransactionAborted
-from gestalt_store.postgres.changes import Changes, Wanted
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.overlay import Changes, Wanted
 from gestalt_store.postgres.pool import COMMIT
 from gestalt_store.postgres.tables import PgStore, lock_command
 from gestalt_store.postgres.transactions import BEGIN, RELAXED

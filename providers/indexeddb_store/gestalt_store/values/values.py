@@ -13,9 +13,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Value
 
-from gestalt_store import wire
 from gestalt_store.errors import Undecodable
-from gestalt_store.keys import MAX_DEPTH, Moment
+from gestalt_store.values import wire
+from gestalt_store.values.keys import MAX_DEPTH, Moment
 
 _MIN_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z
 _MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z

@@ -1,0 +1,1 @@
+"""Serve object stores over gRPC: unary calls, streams, scopes and batches."""

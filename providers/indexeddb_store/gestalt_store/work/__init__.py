@@ -1,0 +1,1 @@
+"""Carry out operations, cursors and batches on any engine."""

@@ -49,7 +49,7 @@ providers:
       indexeddb: {{provider: store, db: workflow}}
       config: {{pollInterval: 1s}}
 plugins:
-  bench: {{source: {{path: {root}/tests/rig_plugin/manifest.yaml}}}}
+  bench: {{source: {{path: {root}/tests/support/plugins/rig/manifest.yaml}}}}
 """
 
 

@@ -43,7 +43,7 @@ providers:
       indexeddb: {{provider: store, db: workflow}}
       config: {{workerCount: {workers}}}
 plugins:
-  bench: {{source: {{path: {root}/tests/rig_plugin/manifest.yaml}}}}
+  bench: {{source: {{path: {root}/tests/support/plugins/rig/manifest.yaml}}}}
 """
 
 

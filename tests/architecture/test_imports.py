@@ -100,7 +100,7 @@ def test_the_command_line_imports_nothing_else_of_the_host() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", ["gestalt_sdk", "providers", "examples/plugins", "tests/rig_plugin"])
+@pytest.mark.parametrize("folder", ["gestalt_sdk", "providers", "examples/plugins", "tests/support/plugins/rig"])
 def test_providers_and_the_sdk_never_import_the_host(folder: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"

@@ -1,4 +1,4 @@
-"""The cron vectors under ``tests/data``: what their fields mean is in the README there."""
+"""The cron vectors under ``tests/support/data``: what their fields mean is in the README there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_FOLDER = Path(__file__).parent.parent / "data"
+_FOLDER = Path(__file__).parent / "data"
 
 
 def _read(name: str) -> list[dict[str, Any]]:

@@ -205,7 +205,7 @@ def rig(folder: Path) -> Iterator[Gestaltd]:
     """The host of the recordings: the rig plugin three times, an empty store."""
     port = free_port()
     environment = {"RIG_PORT": str(port), "RIG_STATE": str(folder)}
-    with gestaltd(folder, [ROOT / "tests" / "rig_plugin" / "gestalt.yaml"], environment, port) as host:
+    with gestaltd(folder, [ROOT / "tests" / "support" / "plugins" / "rig" / "gestalt.yaml"], environment, port) as host:
         yield host
 
 

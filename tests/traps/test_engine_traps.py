@@ -9,7 +9,7 @@ from gestalt_workflow.model.objects import RunStatus
 from gestalt_workflow.model.policies import CatchUp, CatchUpMode, SchedulePolicy
 
 from tests.support.waiting import eventually
-from tests.workflow_provider import (
+from tests.unit.workflow import (
     conftest,
     test_events,
     test_recovery,
@@ -18,8 +18,8 @@ from tests.workflow_provider import (
     test_schedules,
     test_signals,
 )
-from tests.workflow_provider.conftest import World
-from tests.workflow_provider.driving import fire_due, scheduled, upsert
+from tests.unit.workflow.conftest import World
+from tests.unit.workflow.driving import fire_due, scheduled, upsert
 
 world = conftest.world
 

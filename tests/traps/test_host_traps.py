@@ -14,8 +14,9 @@ from grpc import StatusCode as Code
 from gestalt_host.errors import ObjectNotFound
 from gestalt_host.workflows.model import PluginTarget, ScheduleRequest, Signal
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.access import test_invocation_tokens
-from tests.host_workflows import (
+from tests.unit.host.access import test_invocation_tokens
+from tests.unit.host.http import conftest as http_conftest
+from tests.unit.host.workflows import (
     conftest,
     test_agents,
     test_manager,
@@ -23,10 +24,9 @@ from tests.host_workflows import (
     test_reconcile,
     test_references,
 )
-from tests.host_workflows.conftest import ANN, Rig
-from tests.host_workflows.test_execution import request, stored
-from tests.host_workflows.test_real_processes import System
-from tests.http import conftest as http_conftest
+from tests.unit.host.workflows.conftest import ANN, Rig
+from tests.unit.host.workflows.test_execution import request, stored
+from tests.unit.host.workflows.test_real_processes import System
 
 rig, things, system = conftest.rig, test_manager.things, test_real_processes.system
 agent_link, agent, turns = test_agents.agent_link, test_agents.agent, test_agents.turns
@@ -105,7 +105,7 @@ async def test_trap_25_a_batch_that_runs_keeps_its_authorization_when_more_signa
 
 
 async def test_trap_23_the_hosts_start_needs_no_list_of_references(rig: Rig) -> None:
-    from tests.host_workflows.test_reconcile import reconcile
+    from tests.unit.host.workflows.test_reconcile import reconcile
 
     await reconcile(rig)
     for name in ("ListExecutionReferences", "ListSchedules", "ListEventTriggers"):

@@ -11,7 +11,7 @@
 | a signal batch | `test_a_signal_batch_costs_ten_messages_at_most` |
 | reading one object | `test_reading_one_object_is_at_most_two_messages` |
 | listing a page | `test_a_page_of_256_is_at_most_two_messages` |
-| calls of a run | `test_budget_a_run_costs_two_calls` in `tests/host_workflows/test_real_processes.py` |
+| calls of a run | `test_budget_a_run_costs_two_calls` in `tests/unit/host/workflows/test_real_processes.py` |
 | processes | `test_budget_of_processes_...` in `tests/process/test_quickstart.py` |
 """
 

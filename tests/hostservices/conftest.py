@@ -1,3 +1,0 @@
-from tests.host_workflows.conftest import rig
-
-__all__ = ["rig"]

@@ -1,0 +1,242 @@
+"""What the server's answers and a missing server look like to the user."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+from typing import Any
+
+import httpx
+import pytest
+
+from gestalt_host.cli.api import Api, path_of
+from gestalt_host.cli.errors import ApiError, CliError, Unreachable
+from tests.unit.host.cli.conftest import Gestalt, Server
+
+RUNS = "/api/v1/workflow/runs"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_an_unreachable_server_is_named_with_the_way_to_set_another(bare: Gestalt) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    result = bare.env(GESTALT_API_KEY="k", GESTALT_URL=url)("workflow", "runs", "list")
+    assert (result.code, result.out) == (1, "")
+    lines = result.err.splitlines()
+    assert lines[0] == f"error: failed to list workflow runs: could not reach server at {url}"
+    assert lines[1] == "  Run 'gestalt auth status' for diagnostics."
+    assert "GESTALT_URL environment variable" in lines[2]
+    assert "gestalt config set url" in lines[2]
+    result = bare.env(GESTALT_API_KEY=None)("workflow", "runs", "list")
+    assert result.err.startswith(
+        f"error: failed to determine authentication mode for {url}: failed to reach {url}/api/v1/auth/info: "
+    )
+    assert "Reachable:   no" in bare("auth", "status").err
+
+
+def test_a_host_name_that_does_not_exist(bare: Gestalt) -> None:
+    result = bare.env(GESTALT_API_KEY="k")("--url", "http://gestalt.invalid", "workflow", "runs", "list")
+    assert "could not reach server at http://gestalt.invalid" in result.err
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('{"error":"plain"}', "plain"),
+        ('{"error":{"message":"nested"}}', "nested"),
+        ('{"message":"bare"}', "bare"),
+        ('{"other":1}', 'HTTP 418: {"other":1}'),
+        ("teapot\nshort", "HTTP 418: teapot\nshort"),
+        ("", "HTTP 418: "),
+    ],
+)
+def test_the_servers_own_text_reaches_the_user(gestalt: Gestalt, server: Server, body: str, text: str) -> None:
+    server.on("GET", RUNS, text=body, status=418)
+    assert gestalt("workflow", "runs", "list").err == f"error: failed to list workflow runs: {text}\n"
+
+
+def test_a_refused_token_says_where_it_came_from(gestalt: Gestalt, server: Server) -> None:
+    server.on("GET", RUNS, {"error": "invalid token"}, status=401)
+    assert "invalid token (using GESTALT_API_KEY from environment; unset it" in gestalt("workflow", "runs", "list").err
+    gestalt.config.mkdir(parents=True)
+    (gestalt.config / "credentials.json").write_text('{"api_token": "t", "api_token_id": "i"}')
+    result = gestalt.env(GESTALT_API_KEY=None)("workflow", "runs", "list")
+    assert "invalid token (stored CLI API token may be expired or revoked; run 'gestalt auth login'" in result.err
+
+
+def test_answers_that_are_not_json(gestalt: Gestalt, server: Server) -> None:
+    server.on("GET", f"{RUNS}/r", text="<html>")
+    assert (
+        "failed to get workflow run r: failed to parse response JSON: " in gestalt("workflow", "runs", "get", "r").err
+    )
+    server.on("GET", f"{RUNS}/r", text="")
+    assert gestalt("workflow", "runs", "get", "r", "--format", "json").out == "{}\n"
+    server.on("GET", f"{RUNS}/r", text="", status=204)
+    assert gestalt("workflow", "runs", "get", "r", "--format", "json").json == {"status": "ok"}
+
+
+def test_nothing_in_a_servers_text_reaches_the_terminal_as_a_command(gestalt: Gestalt, server: Server) -> None:
+    server.on("GET", RUNS, {"error": "\x1b[2Jgone"}, status=500)
+    assert "\\x1b[2Jgone" in gestalt("workflow", "runs", "list").err
+
+
+def test_a_broken_answer_is_a_failed_request(gestalt: Gestalt, server: Server) -> None:
+    server.on("GET", RUNS, [], headers={"Transfer-Encoding": "chunked"})  # and then no chunks
+    result = gestalt("workflow", "runs", "list")
+    assert result.code == 1
+    assert result.err.startswith(f"error: failed to list workflow runs: request to {server.url}{RUNS} failed: ")
+
+
+def test_a_redirect_loop_ends(gestalt: Gestalt, server: Server) -> None:
+    server.on("GET", RUNS, status=307, headers={"Location": RUNS})
+    assert "redirect" in gestalt("workflow", "runs", "list").err
+    assert len(server.requests) == 11
+
+
+def test_a_token_does_not_follow_a_redirect_to_another_server() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.url.host == "localhost":
+            return httpx.Response(307, headers={"Location": "http://elsewhere.example/x"})
+        return httpx.Response(200, json=[])
+
+    api = Api("http://localhost", "secret", transport=httpx.MockTransport(answer))
+    assert api.get(path_of("tokens")) == []
+    assert seen[0].headers["authorization"] == "Bearer secret"
+    assert "authorization" not in seen[1].headers
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (httpx.ConnectTimeout("slow"), Unreachable),
+        (httpx.ReadTimeout("slow"), Unreachable),
+        (httpx.ConnectError("refused"), Unreachable),
+        (httpx.RemoteProtocolError("garbage"), CliError),
+    ],
+)
+def test_transport_failures(raised: Exception, expected: type[CliError]) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise raised
+
+    with pytest.raises(expected):
+        Api("http://localhost", transport=httpx.MockTransport(fail)).get("/x")
+
+
+def test_typed_errors_keep_code_and_plugin() -> None:
+    document = {"error": "e", "code": "not_connected", "integration": "slack"}
+    api = Api("http://localhost", transport=httpx.MockTransport(lambda request: httpx.Response(412, json=document)))
+    with pytest.raises(ApiError) as caught:
+        api.get("/x")
+    assert (caught.value.status, caught.value.code, caught.value.plugin) == (412, "not_connected", "slack")
+
+
+def test_a_proxy_that_cannot_be_used_is_a_clear_error(gestalt: Gestalt) -> None:
+    result = gestalt.env(HTTP_PROXY="nonsense://x", NO_PROXY="")("workflow", "runs", "list")
+    assert result.code == 1
+    assert "proxy" in result.err.lower()
+    assert "Traceback" not in result.err
+
+
+def test_a_fault_of_our_own_prints_no_trace(gestalt: Gestalt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **more: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("gestalt_host.cli.api.Api.request", broken)
+    result = gestalt("workflow", "runs", "list")
+    assert result.code == 1
+    assert result.err.startswith("error: unexpected ZeroDivisionError: oops\n")
+    assert "Traceback" not in result.err
+
+
+# --- a real process and a real terminal -------------------------------------------------------------------------------
+
+
+def on_a_terminal(server: Server, columns: int, *args: str, stderr: bool = False, **env: str) -> tuple[int, str]:
+    """Run ``gestalt`` with stdout (and stderr) on a terminal that wide; exit code and what the terminal got."""
+    parent, child = pty.openpty()
+    ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gestalt_host.cli", *args],
+        stdout=child,
+        stderr=child if stderr else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env={
+            "PATH": os.environ["PATH"],
+            "GESTALT_URL": server.url,
+            "GESTALT_API_KEY": "k",
+            "HOME": "/nonexistent",
+            **env,
+        },
+    )
+    os.close(child)
+    chunks: list[bytes] = []
+    try:
+        while chunk := os.read(parent, 65536):
+            chunks.append(chunk)
+    except OSError:  # the other side of a terminal is closed
+        pass
+    os.close(parent)
+    return process.wait(), b"".join(chunks).decode().replace("\r\n", "\n")
+
+
+RUN: dict[str, Any] = {
+    "id": "schedule:0b0e0c1a-1111-4222-8333-1234567890ab:2026-05-08T21:30:00Z", "status": "succeeded",
+    "target": {"plugin": {"name": "roadmap", "operation": "sync"}}, "createdAt": "2026-05-08T21:30:00Z",
+}  # fmt: skip
+
+
+def test_a_narrow_terminal_shows_whole_ids_and_says_what_is_missing(server: Server) -> None:
+    server.on("GET", RUNS, [RUN])
+    code, text = on_a_terminal(server, 80, "workflow", "runs", "list")
+    lines = text.splitlines()
+    assert code == 0
+    assert lines[0].split() == ["ID", "Status"]
+    assert RUN["id"] in lines[2]
+    assert all(len(line) <= 80 for line in lines[:-1])
+    assert "Plugin, Operation, Trigger, Started, Created" in lines[-1]
+    assert "--format json" in lines[-1]
+
+
+def test_a_wide_terminal_shows_everything(server: Server) -> None:
+    server.on("GET", RUNS, [RUN])
+    code, text = on_a_terminal(server, 200, "workflow", "runs", "list")
+    assert code == 0
+    assert text.startswith("╭")
+    assert "Created" in text
+
+
+def test_colour_on_terminals_only_and_never_with_no_color(server: Server) -> None:
+    assert on_a_terminal(server, 80, "nope", stderr=True)[1].startswith("\x1b[1;31merror\x1b[0m: ")
+    assert on_a_terminal(server, 80, "nope", stderr=True, NO_COLOR="1")[1].startswith("error: ")
+    deleted = on_a_terminal(server, 80, "workflow", "schedules", "delete", "s", stderr=True)[1]
+    assert deleted == "\x1b[32mWorkflow schedule s deleted.\x1b[0m\n"
+
+
+def test_a_closed_pipe_is_no_fault(server: Server) -> None:
+    server.on("GET", RUNS, [{**RUN, "n": n} for n in range(3000)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gestalt_host.cli", "workflow", "runs", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "GESTALT_URL": server.url, "GESTALT_API_KEY": "k", "HOME": "/nonexistent"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1

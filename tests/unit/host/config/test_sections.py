@@ -1,0 +1,296 @@
+"""Each rule of the sections that the workflow system needs, by the message that its breach gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from gestalt_host.config import ConfigurationInvalid, require_serveable
+from gestalt_host.config.durations import parse_config_duration
+from gestalt_host.config.model import IndexedDBBinding, SourceMode
+from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
+from tests.unit.host.config.conftest import MINIMAL, Loader
+
+Faults = Callable[..., list[str]]
+
+ONE_FAULT = [
+    # apiVersion
+    ("apiVersion: gestaltd.config/v4", 'apiVersion: unsupported apiVersion "gestaltd.config/v4"; supported value is'),
+    ("apiVersion: ''", 'apiVersion: apiVersion is required; supported value is "gestaltd.config/v5"'),
+    # server
+    ("server: {pubic: {}}", "server.pubic: unknown key; did you mean 'public'?"),
+    ("server: {public: {port: 70000}}", "server.public.port: 70000 is out of range; accepted are integers from 1 to"),
+    ("server: {public: []}", "server.public: must be a mapping, not a list"),
+    ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
+    ("server: {apiTokenTtl: 3x}", "server.apiTokenTtl: '3x' is not a duration; accepted are positive ones such as"),
+    ("server: {management: {host: 127.0.0.1}}", "server.management.port: is required"),
+    ("server: {egress: {defaultAction: drop}}", "server.egress.defaultAction: 'drop' is not supported; accepted are"),
+    ("server: {runtime: {defaultHostedProvider: x}}", "server.runtime.defaultHostedProvider: is no longer supported"),
+    ("server: {providers: {workflow: x}}", "server.providers.workflow: unknown key"),
+    ("server: {providers: {indexeddb: x}}", 'server.providers.indexeddb: references unknown indexeddb "x"; configured'),
+    # authorization
+    ("authorization: {policies: {p: {default: maybe}}}", "authorization.policies.p.default: 'maybe' is not supported"),
+    (
+        "authorization: {policies: {p: {members: [{subjectID: a, role: r}, {subjectID: ' a ', role: s}]}}}",
+        "authorization.policies.p.members[1].subjectID: 'a' is a duplicate",
+    ),
+    ("authorization: {policies: {p: {members: [{role: r}]}}}", "members[0].subjectID: is required"),
+    # sources
+    ("plugins: {p: {config: {}}}", 'plugins.p.source: plugins "p" source.path or provider-release metadata URL'),
+    ("plugins: {p: {source: git+ssh://x}}", "plugins.p.source: git+ sources are not supported"),
+    ("plugins: {p: {source: 'ftp://x/y'}}", "remote sources must be release-metadata URLs"),
+    ("plugins: {p: {source: {}}}", "source.path or provider-release metadata URL is required"),
+    ("plugins: {p: {source: {package: a/b}}}", "plugins.p.source.package: 'a/b' is not a package address"),
+    ("plugins: {p: {source: {githubRelease: {repo: a/b, tag: t}}}}", "githubRelease.asset: is required"),
+    ("plugins: {p: {source: {path: m.yaml, auth: {token: x}}}}", "plugins.p.source.auth: is not allowed with path"),
+    ("plugins: {p: {source: {url: 'x'}}}", "plugins.p.source.url: must be an absolute http or https URL"),
+    # entries
+    ("plugins: {p: null}", "plugins.p: is required"),
+    ("plugins: {'../p': {source: m.yaml}}", "plugins.../p: '../p' cannot be a name"),
+    ("plugins: {p: {source: m.yaml, config: [1]}}", "plugins.p.config: must be a mapping"),
+    ("plugins: {p: {source: m.yaml, default: true}}", "plugins.p.default: is not allowed on plugins entries"),
+    ("plugins: {p: {source: m.yaml, execution: {}}}", "plugins.p.execution: is no longer supported; use runtime"),
+    ("plugins: {p: {source: m.yaml, allowedOperations: {}}}", "plugins.p.allowedOperations: must name at least one"),
+    (
+        "plugins: {p: {source: m.yaml, allowedOperations: {a: {alias: x}, b: {alias: x}}}}",
+        "plugins.p.allowedOperations.b.alias: 'x' is already the name of 'a'",
+    ),
+    ("plugins: {p: {source: m.yaml, authorizationPolicy: x}}", "authorizationPolicy: references unknown policy 'x'"),
+    ("plugins: {p: {source: m.yaml, invokes: [{plugin: p}]}}", "exactly one of operation and surface is required"),
+    ("plugins: {p: {source: m.yaml, invokes: [{plugin: q, operation: o}]}}", 'references unknown plugin "q"'),
+    (
+        "plugins: {p: {source: m.yaml, invokes: [{plugin: p, operation: o}, {plugin: p, operation: o}]}}",
+        "plugins.p.invokes[1]: p.o is a duplicate",
+    ),
+    ("providers: {workflow: {w: {source: m.yaml, invokes: [{}]}}}", "invokes: is not allowed on workflow entries"),
+    ("providers: {workflow: {w: {source: m.yaml, cache: {}}}}", "providers.workflow.w.cache: is not allowed"),
+    ("providers: {indexeddb: {i: {source: m.yaml, indexeddb: i}}}", "indexeddb: is not allowed on indexeddb entries"),
+    ("providers: {workflows: {}}", "providers.workflows: unknown key; did you mean 'workflow'?"),
+    # bindings
+    ("providers: {workflow: {w: {source: m.yaml, indexeddb: {db: x}}}}", "workflow.w.indexeddb.provider: is required"),
+    ("providers: {workflow: {w: {source: m.yaml, indexeddb: m}}}", 'references unknown indexeddb "m"'),
+    ("plugins: {p: {source: m.yaml, indexeddb: {db: x}}}", "plugins.p.indexeddb.provider: is required"),
+    # selection
+    (
+        "providers: {indexeddb: {a: {source: m.yaml}, b: {source: m.yaml}}}",
+        "providers.indexeddb: has multiple providers but no selection or default: a, b",
+    ),
+    (
+        "providers: {workflow: {b: {source: m.yaml, default: true}, a: {source: m.yaml, default: true}}}",
+        "providers.workflow: declares multiple defaults: a, b",
+    ),
+    # connections
+    (
+        "connections: {c: {mode: some}}",
+        "connections.c.mode: 'some' is not supported; accepted are none, platform, user",
+    ),
+    ("connections: {'a b': {}}", "'a b' cannot name a connection"),
+    ("plugins: {p: {source: m.yaml, connections: {c: {ref: x}}}}", "references unknown connection 'x'"),
+    (
+        "connections: {x: {auth: {type: oauth2}}}\n"
+        "plugins: {p: {source: m.yaml, connections: {c: {ref: x, exposure: internal}}}}",
+        "'internal' is invalid for a connection with user credentials",
+    ),
+    (
+        "plugins: {p: {source: m.yaml, connections: {c: {auth: {type: bearer}}}}}",
+        "an inline connection may not hold a user's credentials",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), ONE_FAULT, ids=[row[1].split(":")[0] for row in ONE_FAULT])
+def test_a_breach_gives_one_fault_that_names_it(faults: Faults, text: str, expected: str) -> None:
+    found = faults(text)
+    assert len(found) == 1, found
+    assert expected in found[0]
+    assert found[0].startswith("a.yaml:")
+
+
+def test_all_faults_are_reported_at_once_in_the_order_of_the_text(faults: Faults) -> None:
+    found = faults(
+        """
+        server:
+          public: {port: x}
+          encryptionKy: k
+        plugins:
+          p: {source: git+x, nonsense: 1}
+        workflows:
+          schedules:
+            s: {cron: "* *", target: {plugin: {name: q, operation: ""}}}
+        """
+    )
+    assert [problem.split(": ")[0] for problem in found] == [
+        "a.yaml:2",
+        "a.yaml:3",
+        *["a.yaml:5"] * 2,
+        *["a.yaml:8"] * 4,
+    ]
+
+
+def test_secret_texts_are_not_shown_in_faults(faults: Faults) -> None:
+    (found,) = faults("server: {public: hunter2}")
+    assert "hunter2" not in found
+
+
+def test_the_api_version_may_be_absent(loaded: Loader) -> None:
+    assert loaded("server: {}").server.public.port == 8080
+    assert loaded("apiVersion: gestaltd.config/v5").plugins == {}
+
+
+def test_defaults_and_bindings(loaded: Loader) -> None:
+    config = loaded(MINIMAL + "  other: {source: ./o.yaml, indexeddb: {db: shared, objectStores: [a, b]}}")
+    assert config.indexeddb == "main"
+    assert config.workflow == "local"
+    assert config.plugins["echo"].indexeddb == IndexedDBBinding("main", "echo")
+    assert config.plugins["other"].indexeddb == IndexedDBBinding("main", "shared", ("a", "b"))
+    assert config.providers["workflow"]["local"].indexeddb == IndexedDBBinding("main", "wf")
+
+
+def test_a_workflow_provider_without_a_block_has_no_store(loaded: Loader) -> None:
+    config = loaded(
+        """
+        providers:
+          indexeddb: {main: {source: m.yaml}}
+          workflow: {w: {source: m.yaml}, x: {source: m.yaml, indexeddb: main}}
+        """
+    )
+    assert config.providers["workflow"]["w"].indexeddb is None
+    assert config.providers["workflow"]["x"].indexeddb == IndexedDBBinding("main", "x")
+    assert config.workflow == ""  # two, and none of them the default
+
+
+def test_the_forms_of_a_source(loaded: Loader) -> None:
+    config = loaded(
+        """
+        plugins:
+          a: {source: {builtin: slack}}
+          b: {source: HTTPS://example.com/provider-release.yaml}
+          c: {source: ./dist/provider-release.yaml}
+          d: {source: {package: example.com/o/r/p, version: ^1.0}}
+          e: {source: {githubRelease: {repo: o/r, tag: v1, asset: a.yaml}, auth: {token: t}}}
+          f: {source: name:manifest.yaml}
+        """
+    )
+    modes = {name: entry.source.mode for name, entry in config.plugins.items()}
+    assert modes == {
+        "a": SourceMode.BUILTIN,
+        "b": SourceMode.URL,
+        "c": SourceMode.LOCAL_RELEASE,
+        "d": SourceMode.PACKAGE,
+        "e": SourceMode.GITHUB_RELEASE,
+        "f": SourceMode.MANIFEST,
+    }
+    assert config.plugins["e"].source.token == "t"
+    assert "'t'" not in repr(config)
+    assert {problem.path for problem in config.unprovided} == {f"plugins.{name}.source" for name in "bcde"}
+
+
+def test_connections_take_their_mode_from_the_shared_definition(loaded: Loader) -> None:
+    config = loaded(
+        """
+        connections:
+          open: {}
+          mine: {auth: {type: oauth2}}
+          ours: {mode: platform, auth: {type: bearer, token: t}}
+        plugins:
+          p:
+            source: m.yaml
+            connections:
+              a: {ref: open}
+              b: {ref: mine, displayName: B}
+              c: {ref: ours, exposure: internal}
+              d: {}
+              e: {mode: none}
+        """
+    )
+    connections = config.plugins["p"].connections
+    assert {name: connection.mode for name, connection in connections.items()} == {
+        "a": "none",
+        "b": "user",
+        "c": "platform",
+        "d": None,
+        "e": "none",
+    }
+    assert connections["c"].token == "t"
+    assert connections["c"].exposure == "internal"
+    assert config.unprovided == ()
+
+
+def test_policies(loaded: Loader) -> None:
+    config = loaded(
+        """
+        authorization: {policies: {ops: {default: deny, members: [{subjectID: user:a, role: admin}]}}}
+        plugins: {p: {source: m.yaml, authorizationPolicy: ops}}
+        """
+    )
+    assert config.policies["ops"].members == {"user:a": "admin"}
+    assert config.policies["ops"].default == "deny"
+    assert config.plugins["p"].authorization_policy == "ops"
+
+
+UNPROVIDED = [
+    ("providers: {authentication: {a: {source: m.yaml}}}", "providers.authentication.a"),
+    ("providers: {cache: {a: {source: m.yaml}}}", "providers.cache.a"),
+    ("providers: {agent: {a: {source: m.yaml}}}", "providers.agent.a"),
+    ("providers: {externalCredentials: {a: {source: m.yaml}}}", "providers.externalCredentials.a"),
+    ("providers: {telemetry: {a: {source: otlp}}}", "providers.telemetry.a.source"),
+    ("providers: {audit: {a: {source: stdout}}}", "providers.audit.a.source"),
+    ("providers: {secrets: {a: {source: m.yaml}}}", "providers.secrets.a.source"),
+    ("providers: {ui: {a: {source: m.yaml, path: /}}}", "providers.ui.a"),
+    ("runtime: {providers: {a: {driver: local}}}", "runtime.providers"),
+    ("server: {management: {port: 9090}}", "server.management"),
+    ("server: {egress: {defaultAction: deny}}", "server.egress.defaultAction"),
+    ("server: {admin: {allowedRoles: [admin]}}", "server.admin.allowedRoles"),
+    ("plugins: {p: {source: m.yaml, egress: {allowedHosts: [x.org]}}}", "plugins.p.egress.allowedHosts"),
+    ("plugins: {p: {source: m.yaml, mcp: true}}", "plugins.p.mcp"),
+    ("plugins: {p: {source: m.yaml, http: {a: {}, b: 1}}}", "plugins.p.http"),
+    ("plugins: {p: {source: m.yaml, ui: {path: /x}}}", "plugins.p.ui"),
+    ("plugins: {p: {source: m.yaml, runtime: {provider: x}}}", "plugins.p.runtime"),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), UNPROVIDED, ids=[row[1] for row in UNPROVIDED])
+def test_what_this_version_cannot_do_is_valid_but_not_served(loaded: Loader, text: str, path: str) -> None:
+    config = loaded("server: {encryptionKey: k}\n" + text if not text.startswith("server") else text)
+    assert [problem.path for problem in config.unprovided] == [path]
+    with pytest.raises(ConfigurationInvalid, match="is not supported by this version; remove it"):
+        require_serveable(config)
+
+
+def test_what_asks_for_nothing_is_served(loaded: Loader) -> None:
+    config = loaded(
+        MINIMAL.replace("plugins:", "  telemetry: {t: {source: stdout}}\n  audit: {a: {}}\nplugins:")
+        + "  q: {source: m.yaml, mcp: false, cache: [], egress: {allowedHosts: ['']}, http: {}}"
+    )
+    require_serveable(config)
+
+
+def test_serving_needs_a_key_and_a_store(loaded: Loader) -> None:
+    with pytest.raises(ConfigurationInvalid) as failure:
+        require_serveable(loaded("plugins: {p: {source: m.yaml}}"))
+    text = str(failure.value)
+    assert "server.encryptionKey: is required to serve" in text
+    assert "server.providers.indexeddb: is required" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("300ms", 0.3), ("1.5h", 5400), ("2h45m", 9900), ("1us", 1e-6), ("30d", 2_592_000), ("+5s", 5), (".5s", 0.5)],
+)
+def test_config_durations(text: str, seconds: float) -> None:
+    assert parse_config_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1s", "5", "5 s", "1d12h", "1.5d", "s", "1y", ".s", "9999999999999h"])
+def test_what_is_no_config_duration(text: str) -> None:
+    with pytest.raises(DurationInvalid):
+        parse_config_duration(text)
+
+
+def test_plain_durations_have_a_sign_and_no_days() -> None:
+    assert parse_duration("-1.5s") == timedelta(seconds=-1.5)
+    assert parse_duration("0") == timedelta()
+    with pytest.raises(DurationInvalid):
+        parse_duration("1d")

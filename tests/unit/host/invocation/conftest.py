@@ -1,0 +1,3 @@
+from tests.unit.host.workflows.conftest import rig
+
+__all__ = ["rig"]

@@ -1,0 +1,61 @@
+"""Driving one engine by hand: schedules written, what is due fired once, what is held back looked for once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from gestalt_workflow.engine import Engine
+from gestalt_workflow.model.objects import Run, RunStatus, Schedule, SlotRange
+from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+
+from tests.support.waiting import eventually
+from tests.unit.workflow.conftest import ALICE, World, plugin_target
+
+
+async def upsert(
+    world: World, engine: Engine, schedule_id: str = "s", cron: str = "* * * * *", **more: Any
+) -> Schedule:
+    cron, zone, slot = checked_timing(cron, more.pop("timezone", ""), world.clock())
+    fields = {"target": plugin_target(), "requested_by": ALICE, "execution_ref": "ref", **more}
+    return await engine.schedules.upsert(ScheduleRequest(schedule_id, cron, zone, first_slot=slot, **fields))
+
+
+async def fire_due(engine: Engine) -> None:
+    """Fire all that is due now, as often as it takes."""
+    scheduler = engine.scheduler
+    await scheduler._load(engine.clock())
+    while due := scheduler._pop_due(engine.clock()):
+        await scheduler._fire(due)
+
+
+async def scheduled(engine: Engine, schedule_id: str = "s") -> list[Run]:
+    """Runs of the schedule, by slot."""
+    runs = [run for run in await engine.runs.list_all() if run.trigger.schedule_id == schedule_id]
+    return sorted(runs, key=lambda run: run.trigger.slot or run.created_at)
+
+
+def minutes(runs: Sequence[Run]) -> list[int]:
+    """Minutes of the runs' slots."""
+    return [run.trigger.slot.minute for run in runs if run.trigger.slot is not None]
+
+
+async def ledger(engine: Engine, schedule_id: str = "s", limit: int = 1000) -> list[Run | SlotRange]:
+    """The whole ledger, oldest first, read in pages."""
+    found: list[Run | SlotRange] = []
+    after: tuple[datetime, int] | None = None
+    while True:
+        page = await engine.ledger.entries(schedule_id, None, None, limit, after)
+        found += page.slots
+        after = page.following
+        if after is None:
+            return found[::-1]
+
+
+async def ended(engine: Engine, run: Run, status: RunStatus = RunStatus.SUCCEEDED) -> Run:
+    async def probe() -> Run | None:
+        found = await engine.runs.get(run.id)
+        return found if found.status is status else None
+
+    return await eventually(probe)

@@ -301,6 +301,12 @@ def page_faults(repo: Repository) -> list[str]:
 # The repository -------------------------------------------------------------------------------------------------------
 
 
+def test_citations_resolve() -> None:
+    repo = repository()
+    faults = [fault for name, text in read_files(repo) for fault in citation_faults(name, text, repo)]
+    assert not faults, "\n".join(faults)
+
+
 def test_links_between_pages_resolve() -> None:
     repo = repository()
     pages = [name for name in sorted(repo.files) if name.endswith(".md")]

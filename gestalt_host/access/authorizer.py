@@ -66,7 +66,7 @@ class Authorizer:
         return access.role in roles
 
     def reads_configured(self, who: Principal) -> bool:
-        """Whether the caller may read config-managed objects: the no-auth user and administrators (decision 20)."""
+        """Whether the caller may read config-managed objects: the no-auth user and administrators."""
         if self._no_auth and who.actor.auth_source == "env":
             return True
         policy = self._policies.get(self._admin_policy)

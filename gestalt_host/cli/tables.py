@@ -1,7 +1,7 @@
 """Tables as lines of text: which columns fit, how wide they are, how they are drawn. Pure; it writes nothing.
 
-Design decision 19: no id, time or heading is ever broken. Where a table is too wide, text columns wrap first, then the
-frame goes, then columns go, the least important first. Without a width nothing is cut and every row is one line.
+No id, time or heading is ever broken (decision 19). Where a table is too wide, text columns wrap first, then the frame
+goes, then columns go, the least important first. Without a width nothing is cut and every row is one line.
 """
 
 from __future__ import annotations

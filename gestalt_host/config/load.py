@@ -91,7 +91,7 @@ def _read_document(path: Path, environ: Mapping[str, str], faults: Faults) -> No
 
 
 def _check_version(node: Node, faults: Faults) -> None:
-    """A file without apiVersion is of the current one (design decision 11)."""
+    """A file without apiVersion is of the current one."""
     assert isinstance(node.value, dict)
     version = node.value.get("apiVersion")
     if version is None:

@@ -44,7 +44,7 @@ def replace_references(
     """The tree with each reference replaced by what ``resolve`` answers; None leaves the marker.
 
     References where none are allowed are faults: inside ``workflows``, whose values are sent to plugins and kept in
-    run history (design decision 11), and inside the ``config`` of a secrets provider.
+    run history, and inside the ``config`` of a secrets provider.
     """
     if _is_reference(node):
         reference = _reference(node, path)

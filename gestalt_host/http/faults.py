@@ -1,7 +1,7 @@
 """Domain errors as HTTP answers: status, text, and the ``code`` of the typed errors (http-api.md 7.4, 8.11).
 
-Provider errors reach the caller with the provider's own text where the code says whose fault it is (design
-decision 10); any other one, and every error nobody raised on purpose, is a generic 500 that gives nothing away.
+Provider errors reach the caller with the provider's own text where the code says whose fault it is (decision 10); any
+other one, and every error nobody raised on purpose, is a generic 500 that gives nothing away.
 """
 
 from __future__ import annotations

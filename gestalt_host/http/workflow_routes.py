@@ -163,7 +163,7 @@ async def cancel_run(call: Call) -> Answer:
 
 
 def _owner(call: Call) -> str:
-    """Whose objects are asked for (design decision 20)."""
+    """Return whose objects are asked for: the caller's when blank, the configuration's, or both."""
     owner = call.query.get("owner", "").strip()
     if owner not in OWNERS:
         accepted = " or ".join(f'"{name}"' for name in OWNERS if name)

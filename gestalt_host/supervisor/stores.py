@@ -1,6 +1,6 @@
 """IndexedDB entries and what their consumers get of them: a scope of one process, or a process each.
 
-Sources: contract.md 5.8, config.md 12, design decision 12.
+Sources: contract.md 5.8, config.md 12, decision 12.
 """
 
 from __future__ import annotations

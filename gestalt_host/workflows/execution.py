@@ -1,6 +1,6 @@
 """Executing a run on behalf of a workflow provider: who may, then the plugin operation or agent turn (semantics.md 12).
 
-A signed reference that travels with the call is believed without asking (design decision 18); otherwise the reference
+A signed reference that travels with the call is believed without asking (decision 18); otherwise the reference
 is fetched back from the provider that quotes it. Roles and catalogues are checked anew for every run.
 """
 

@@ -126,4 +126,4 @@ class RunFilter:
 
 
 OWNERS: Sequence[str] = ("", "config", "all")
-"""Whose objects a GET asks for: the caller's, the configuration's, both (design decision 20)."""
+"""Whose objects a GET asks for: the caller's, the configuration's, both."""

@@ -1,4 +1,4 @@
-"""Who sees which workflow object (semantics.md 4, http-api.md 8.8, design decisions 8 and 20).
+"""Who sees which workflow object (semantics.md 4, http-api.md 8.8, decisions 8 and 20).
 
 Ownership is the subject of the object's own execution reference. Whatever fails a check is not found, never forbidden.
 """

@@ -1,4 +1,4 @@
-"""Execution references in their provider: written signed, revoked, read back (semantics.md 7.2, design decision 18)."""
+"""Execution references in their provider: written signed, revoked, read back (semantics.md 7.2, decision 18)."""
 
 from __future__ import annotations
 

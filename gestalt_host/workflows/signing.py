@@ -1,4 +1,4 @@
-"""The host's signature over execution references (design decision 18).
+"""The host's signature over execution references (decision 18).
 
 A reference that travels with InvokeOperation is believed only when this host signed it. Times are not covered, so
 that the provider may fill them in; everything that decides what a run may do is.

@@ -1,6 +1,6 @@
 """The slots of a cron expression found by trying every minute: slow, plain, and sharing nothing with the tested code.
 
-It reads the expression, the day rule of semantics.md 16 and design decision 4 by itself; of the zone it asks only what
+It reads the expression, the day rule of semantics.md 16 and decision 4 by itself; of the zone it asks only what
 the clock shows at an instant. ``python -m tests.support.cron_oracle FILE`` writes the slots into vectors that
 have none yet (their ``next`` or ``previous`` is then the number wanted).
 """

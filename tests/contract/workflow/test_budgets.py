@@ -1,4 +1,4 @@
-"""Message budgets of design 4, counted between provider and store; no clock decides over a pass.
+"""Message budgets, counted between provider and store (decision 14); no clock decides over a pass.
 
 | budget | test |
 |---|---|

@@ -1,4 +1,4 @@
-"""Events: what matches, duplicates, and who the runs belong to (semantics.md 19.6, 24.7; design decision 3)."""
+"""Events: what matches, duplicates, and who the runs belong to (semantics.md 19.6, 24; decision 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extension fields and capabilities (design decisions 2, 3, 5, 8 and 18), and what the process says of itself."""
+"""Extension fields and capabilities (decisions 2, 3, 5, 8 and 18), and what the process says of itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules and triggers as objects of any provider (semantics.md 15.5, 16, 19.7, 24.1, 24.2)."""
+"""Schedules and triggers as objects of any provider (semantics.md 15.5, 16, 19.7, 24)."""
 
 from __future__ import annotations
 

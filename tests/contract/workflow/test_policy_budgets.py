@@ -1,4 +1,4 @@
-"""What policies cost in messages to the store (design 4): nothing while idle, one read for an overlap policy."""
+"""What policies cost in messages to the store: nothing while idle, one read for an overlap policy."""
 
 from __future__ import annotations
 

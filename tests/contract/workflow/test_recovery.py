@@ -1,4 +1,4 @@
-"""A provider that is killed: at most once, nothing acknowledged lost (semantics.md 18.6, 24.4; design decision 6)."""
+"""A provider that is killed: at most once, nothing acknowledged lost (semantics.md 18.6, 24; decision 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals (semantics.md 18.3, 18.5, 19.2 to 19.4; design decision 8)."""
+"""Signals (semantics.md 18.3, 18.5, 19.2 to 19.4; decision 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events and triggers in one engine (semantics.md 19.6, design decisions 3 and 14)."""
+"""Events and triggers in one engine (semantics.md 19.6, decisions 3 and 14)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_publish_whose_answer_was_lost_can_be_repeated(world: World) -> 
 
 
 async def test_many_publishers_all_succeed(world: World) -> None:
-    """Decision 14: a duplicate never fails its batch."""
+    """A duplicate never fails its batch."""
     engine = await world.engine(start=False)
     await trigger(engine, "a")
     results = await asyncio.gather(*(publish(engine, event(f"e{number % 10}")) for number in range(80)))

@@ -1,4 +1,4 @@
-"""The slot ledger: every slot that was due has one outcome, whatever became of the schedule (design decision 5)."""
+"""The slot ledger: every slot that was due has one outcome, whatever became of the schedule (decision 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs by page and by number, results that are cut, timelines (design decisions 2, 7 and 10)."""
+"""Runs by page and by number, results that are cut, timelines (decisions 2, 7 and 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execution references in one engine (semantics.md 7.4; design decisions 8 and 18)."""
+"""Execution references in one engine (semantics.md 7.4; decisions 8 and 18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts and timeouts: opt-in, counted, held back in the store, at most once without them (design decision 6)."""
+"""Attempts and timeouts: opt-in, counted, held back in the store, at most once without them (decision 6)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Who holds a claim: an identity that is new with every start and tells whether its process still lives.
 
-It names boot, PID namespace, PID, process start time and a random part (design decision 6). On the same boot and in the
+It names boot, PID namespace, PID, process start time and a random part (decision 6). On the same boot and in the
 same namespace the kernel can be asked whether that process is gone; elsewhere only the end of its lease tells.
 """
 

@@ -1,4 +1,4 @@
-"""Claims whose process has gone, and the leases that keep the others (semantics.md 18.6, design decision 6).
+"""Claims whose process has gone, and the leases that keep the others (semantics.md 18.6, decision 6).
 
 A claim holds until the later of the run's own lease, set when it was claimed, and its owner's, which one small record
 per process renews for all of its claims. A run whose claim has ended is failed, never invoked again: nobody knows how

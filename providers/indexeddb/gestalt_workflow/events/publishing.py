@@ -1,4 +1,4 @@
-"""Publishing events, and replaying those that are kept (semantics.md 19.6, design decisions 3 and 14).
+"""Publishing events, and replaying those that are kept (semantics.md 19.6, decisions 3 and 14).
 
 An event, its verdicts and its runs are one commit. The event's record comes first in it: the runs name the stamp that
 it gets with this very write, so none of them is written without it, however late a write arrives. A publish that finds
@@ -68,7 +68,7 @@ class Events:
         out of the answer.
 
         Args:
-            publisher: Recorded on a run when it has a subject and is not the trigger's owner (design decision 3).
+            publisher: Recorded on a run when it has a subject and is not the trigger's owner.
             owner: Only triggers whose target has this owner; blank for all.
         """
         step = "publish event"

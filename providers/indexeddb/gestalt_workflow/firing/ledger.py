@@ -1,4 +1,4 @@
-"""What became of the slots that did not fire: ranges of consecutive slots with one outcome (design decision 5).
+"""What became of the slots that did not fire: ranges of consecutive slots with one outcome (decision 5).
 
 A slot that fired is its run. The others are kept as ranges, written in the commit that moves the schedule on; as long
 as nothing fires in between, the same outcome extends the range, so a month's outage or a week of overlaps is one

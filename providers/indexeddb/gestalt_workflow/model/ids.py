@@ -18,7 +18,7 @@ def _digest(*parts: str) -> str:
 
 
 def _scope(owner: str, subject: str, *rest: str) -> tuple[str, ...]:
-    """Keys belong to a target owner and a subject; without a subject to the owner alone (design decision 8)."""
+    """Keys belong to a target owner and a subject; without a subject to the owner alone."""
     return (owner, subject, *rest) if subject else (owner, *rest)
 
 

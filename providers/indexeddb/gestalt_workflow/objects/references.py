@@ -1,4 +1,4 @@
-"""Execution references: who runs execute as (semantics.md 7.4, design decisions 8 and 18).
+"""Execution references: who runs execute as (semantics.md 7.4, decisions 8 and 18).
 
 References are kept in memory once seen, with their revision. A claim that will send one along names that revision, so
 a reference that somebody revoked in the meantime fails the claim instead of being sent.

@@ -181,7 +181,7 @@ class Runs:
         return [run async for run in self._storage.scan(RUNS, "created", [], run_from_record, "list runs")]
 
     async def cancel(self, run_id: str, reason: str, by: str = "") -> Run:
-        """End a run that has not ended: at once, also when it is being invoked (design decision 7).
+        """End a run that has not ended: at once, also when it is being invoked.
 
         Args:
             by: Subject that asks for it, for the run's timeline; blank when not known.

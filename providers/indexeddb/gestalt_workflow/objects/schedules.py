@@ -1,4 +1,4 @@
-"""Schedules as objects: create, change, pause, resume, delete (semantics.md 15.5, 19.7, design decision 5).
+"""Schedules as objects: create, change, pause, resume, delete (semantics.md 15.5, 19.7, decision 5).
 
 Firing them is the scheduler's; it is told of every change that was committed here.
 """

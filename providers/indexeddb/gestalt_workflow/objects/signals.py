@@ -1,4 +1,4 @@
-"""Signals to keyed runs (semantics.md 19.2 to 19.4, as changed by design decision 8).
+"""Signals to keyed runs (semantics.md 19.2 to 19.4, as changed by decision 8).
 
 A signal, the run's counters and the row of its idempotency key are written in one commit that names the run's
 revision, so a signal is either part of a run that will deliver it, or refused. What became of a signal follows from

@@ -1,4 +1,4 @@
-"""Scopes: one socket for each binding, serving one database and some of its stores (design decision 12)."""
+"""Scopes: one socket for each binding, serving one database and some of its stores (decision 12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks by object store: fair, bounded in time, never held by the engine itself (design decision 13).
+"""Locks by object store: fair, bounded in time, never held by the engine itself (decision 13).
 
 A claim names everything it needs at once and is granted when nothing before it in the queue of any of these names
 stands in its way, so claims cannot deadlock and nobody is overtaken. Used on the event loop only.

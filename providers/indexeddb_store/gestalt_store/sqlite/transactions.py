@@ -1,7 +1,7 @@
 """Interactive transactions: read-only ones on a snapshot, read-write ones on locked stores with an overlay.
 
 SQLite has one writer, so a read-write transaction never holds it between two frames: it holds the locks of its stores,
-notes its writes, and hands them to the writer in one job when it commits (design decision 13).
+notes its writes, and hands them to the writer in one job when it commits (decision 13).
 """
 
 from __future__ import annotations

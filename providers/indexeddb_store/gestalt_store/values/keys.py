@@ -1,4 +1,4 @@
-"""Keys as bytes whose byte order is the order of the keys (contract.md 5.2, design decision 13).
+"""Keys as bytes whose byte order is the order of the keys (contract.md 5.2, decision 13).
 
 A key is encoded in two parts. ``order`` decides comparison: two values that compare equal, such as 1 and 1.0, have the
 same order bytes. ``ties`` tells such values apart, so that they remain two keys. Both together give the value back.

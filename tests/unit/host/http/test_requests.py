@@ -76,7 +76,7 @@ async def test_a_caller_without_a_subject_is_refused(host: FakeHost, api: httpx.
     assert (answer.status_code, answer.json()) == (401, {"error": "missing subject"})
 
 
-# Owners (design decision 20)
+# Owners (decision 20)
 
 
 async def test_config_managed_triggers_are_shown_when_asked_for(host: FakeHost, api: httpx.AsyncClient) -> None:

@@ -366,7 +366,7 @@ async def test_restarts_that_fail_are_retried(launched: Launch, script: Script) 
 
 
 async def test_spawning_while_calls_are_in_flight_harms_nobody(script: Script) -> None:
-    """With gRPC's fork handlers on, children of a uvloop process die by SIGSEGV in this (design.md 4)."""
+    """With gRPC's fork handlers on, children of a uvloop process die by SIGSEGV in this."""
     provider = script(WORKFLOW)
     host = script(
         f"""

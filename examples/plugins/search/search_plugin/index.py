@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import sqlite3
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import aiosqlite
 
 CREATE = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS items USING fts5(item_id UNINDEXED, title, text, tokenize = 'porter unicode61')"
@@ -44,40 +45,68 @@ class Hit:
 
 
 class SearchIndex:
-    """Blocking; call it from a thread. Safe to use from several."""
+    """The index in one file. Made by ``open``; calls may overlap."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute(CREATE)
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        # All calls share one connection, so a query between two statements of a rebuild would see half an index.
+        self._turn = asyncio.Lock()
 
-    def rebuild(self, documents: Iterable[Document]) -> int:
-        """Replace everything in one transaction; a query sees the old index or the new one. Returns how many."""
+    @classmethod
+    async def open(cls, path: Path) -> SearchIndex:
+        """Open the index at ``path``; a missing file, and its folder, are made for this user alone.
+
+        Raises:
+            OSError: the folder or the file cannot be made.
+            aiosqlite.Error: the file is not a SQLite database, or is in use by somebody who does not let go of it.
+        """
+        await asyncio.to_thread(_make_private, path)
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.execute(CREATE)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection)
+
+    async def rebuild(self, documents: Iterable[Document]) -> int:
+        """Replace everything in one transaction and return the number of documents.
+
+        A query sees the old index or the new one.
+        """
         rows = [(document.item_id, document.title, document.text) for document in documents]
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+        async with self._turn:
+            await self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.execute(CLEAR)
-                self._connection.executemany(INSERT, rows)
-                self._connection.execute("COMMIT")
+                await self._connection.execute(CLEAR)
+                await self._connection.executemany(INSERT, rows)
+                await self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                await self._connection.execute("ROLLBACK")
                 raise
         return len(rows)
 
-    def query(self, text: str, *, limit: int) -> list[Hit]:
-        """Items that contain every word of ``text``; the last word may be a beginning. No words: nothing."""
+    async def query(self, text: str, *, limit: int) -> list[Hit]:
+        """Return items that contain every word of ``text``, best first; the last word may be a beginning.
+
+        Text without any word finds nothing.
+        """
         words = WORD.findall(text)
         if not words:
             return []
         # Quoted, so that no word is taken for an operator of FTS5.
         match = " ".join(f'"{word}"' for word in words) + "*"
-        with self._lock:
-            return [Hit(*row) for row in self._connection.execute(QUERY, (match, limit))]
+        async with self._turn:
+            rows = await self._connection.execute_fetchall(QUERY, (match, limit))
+        return [Hit(*row) for row in rows]
 
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+    async def close(self) -> None:
+        """Close the file. Calls in progress end first."""
+        async with self._turn:
+            await self._connection.close()
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)

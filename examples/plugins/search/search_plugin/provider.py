@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Annotated, Any
+
+import aiosqlite
 
 from gestalt_sdk.plugin import OperationError, Plugin, Request, operation
 from search_plugin.index import Document, SearchIndex
@@ -30,16 +30,16 @@ class SearchPlugin(Plugin):
         if not isinstance(path, str) or not path:
             raise ValueError(f"config.database is {path!r}; accepted is the path of a file")
         try:
-            index = await asyncio.to_thread(_open, path)
-        except (OSError, sqlite3.Error) as error:
+            index = await SearchIndex.open(_expanded(path))
+        except (OSError, aiosqlite.Error) as error:
             raise ValueError(f"config.database: {path} cannot be used: {error}") from error
         earlier, self._index = self._index, index
         if earlier is not None:
-            earlier.close()
+            await earlier.close()
 
     async def close(self) -> None:
         if self._index is not None:
-            self._index.close()
+            await self._index.close()
 
     @operation("reindex", title="Rebuild the index", idempotent=True)
     async def reindex(self, request: Request) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class SearchPlugin(Plugin):
             raise OperationError(502, f"roadmap.items.list answered {answer.status}: {answer.body}")
         documents = [Document(item["id"], item["title"], item["text"]) for item in answer.json()["items"]]
         assert self._index is not None, "calls come after configure"
-        return {"indexed": await asyncio.to_thread(self._index.rebuild, documents)}
+        return {"indexed": await self._index.rebuild(documents)}
 
     @operation("query", title="Search", read_only=True)
     async def query(
@@ -61,7 +61,7 @@ class SearchPlugin(Plugin):
         if not 1 <= limit <= MAX_HITS:
             raise OperationError(400, f'parameter "limit" is {limit}; accepted are 1 to {MAX_HITS}')
         assert self._index is not None, "calls come after configure"
-        hits = await asyncio.to_thread(self._index.query, text, limit=limit)
+        hits = await self._index.query(text, limit=limit)
         return {
             "hits": [
                 {"id": hit.item_id, "title": hit.title, "snippet": hit.snippet, "score": round(hit.score, 3)}
@@ -70,8 +70,8 @@ class SearchPlugin(Plugin):
         }
 
 
-def _open(path: str) -> SearchIndex:
-    return SearchIndex(Path(path).expanduser())
+def _expanded(path: str) -> Path:
+    return Path(path).expanduser()
 
 
 provider = SearchPlugin

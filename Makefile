@@ -8,15 +8,19 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help setup run test lint check gen bench conformance nightly clean
+.PHONY: help setup run test test-packages lint fix check gen bench conformance nightly coverage hooks clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run          set up, then serve the quickstart on http://127.0.0.1:8080 (Ctrl-C ends it)'
 	@echo 'make test         set up, then run all tests'
+	@echo 'make test-packages  the tests of packages and contracts alone'
+	@echo 'make fix          format, and mend what the linter can'
+	@echo 'make hooks        check each commit before it is made (pre-commit)'
 	@echo 'make check        what CI runs: generated code, format, lint, types, contract, all tests'
 	@echo 'make conformance  replay the recorded conversations against our processes'
 	@echo 'make nightly      randomised, kill and fuzz tests at full count, and recordings that take minutes'
+	@echo 'make coverage     which lines the tests of packages and contracts never run'
 	@echo 'make bench        measure; prints figures and how they were taken'
 	@echo 'make gen          generate gestalt_sdk/gen from proto/'
 	@echo 'make setup        only the environment in $(VENV)'
@@ -36,12 +40,23 @@ run: setup
 test: setup
 	$(PYTEST) $(PARALLEL)
 
+# What depends on the interpreter: the packages and the contracts, without the whole system's proofs.
+test-packages: setup
+	$(PYTEST) $(PARALLEL) tests/unit tests/contract
+
 lint: setup
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples
 	$(BIN)/python tests/conformance/tools/check_contract.py proto
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: setup
+	$(BIN)/pre-commit install
 
 check: lint test
 
@@ -55,6 +70,13 @@ bench: setup
 	$(BIN)/python -m benchmarks.first_light
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.workflow
+
+# Providers run as processes of their own, so each process writes a file and all are combined.
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/unit tests/contract
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=miss
 
 gen: setup
 	$(BIN)/python tools/generate_protos.py

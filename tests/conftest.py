@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 from tests.support.postgres import postgres_server as postgres_server
+
+# A deadline for each example would fail a test for what else the machine is doing.
+hypothesis.settings.register_profile("gestalt", deadline=None)
+hypothesis.settings.load_profile("gestalt")
 
 COMMANDS = {
     "--workflow-command": ("GESTALT_TEST_WORKFLOW_COMMAND", "command of a workflow provider to test instead of ours"),

@@ -17,7 +17,6 @@ _old_names.install()
 
 if TYPE_CHECKING:
     from gestalt_sdk.agent.provider import AgentProvider as AgentProvider
-    from gestalt_sdk.bases.indexeddb_provider import IndexedDBProvider as IndexedDBProvider
     from gestalt_sdk.bases.provider import Provider as Provider
     from gestalt_sdk.bases.provider import ProviderKind as ProviderKind
     from gestalt_sdk.errors import GestaltError as GestaltError
@@ -35,7 +34,6 @@ else:
         __name__,
         {
             "agent.provider": "AgentProvider",
-            "bases.indexeddb_provider": "IndexedDBProvider",
             "bases.provider": "Provider ProviderKind",
             "errors": "GestaltError ServiceRefused ServiceUnavailable",
             "indexeddb.client": "IndexedDB",

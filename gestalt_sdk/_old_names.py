@@ -25,7 +25,6 @@ MOVED = {
     "environment": "transport.environment",
     "faults": "transport.faults",
     "host": "transport.host_channels",
-    "indexeddb_provider": "bases.indexeddb_provider",
     "integration": "plugin.service",
     "invoker": "workflow.invoker",
     "lifecycle": "bases.lifecycle",

@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING
 from gestalt_sdk._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gestalt_sdk.bases.indexeddb_provider import IndexedDBProvider as IndexedDBProvider
-    from gestalt_sdk.bases.indexeddb_provider import IndexedDBServicer as IndexedDBServicer
     from gestalt_sdk.bases.provider import Provider as Provider
     from gestalt_sdk.bases.provider import ProviderKind as ProviderKind
 else:
     __getattr__, __all__ = lazy_names(
         __name__,
         {
-            "indexeddb_provider": "IndexedDBProvider IndexedDBServicer",
             "provider": "Provider ProviderKind",
         },
     )

@@ -168,18 +168,6 @@ class IndexedDB:
         records = (from_record(record) for record in response.records)
         return {str(record[key_field]): record for record in records}
 
-    async def apply_raw(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
-        """``apply`` on messages."""
-        return await self._batch.apply(request)
-
-    async def get_many_raw(self, request: ext.GetManyRequest) -> ext.GetManyResponse:
-        """``get_many`` on messages."""
-        return await self._batch.get_many(request)
-
-    async def page_raw(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
-        """``ObjectStore.page`` on messages."""
-        return await self._batch.page(request)
-
     def _cursor(self, request: pb.OpenCursorRequest) -> Cursor:
         return Cursor(self._stub, request, self._timeout_s)
 
@@ -270,7 +258,7 @@ class ObjectStore:
             page_token=token,
             keys_only=keys_only,
         )
-        return page_from_proto(await self._db.page_raw(request), index=False)
+        return page_from_proto(await self._db._batch.page(request), index=False)
 
     def cursor(
         self,
@@ -357,7 +345,7 @@ class Index:
             page_token=token,
             keys_only=keys_only,
         )
-        return page_from_proto(await self._db.page_raw(request), index=True)
+        return page_from_proto(await self._db._batch.page(request), index=True)
 
     def cursor(
         self,

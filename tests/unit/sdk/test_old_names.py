@@ -44,8 +44,8 @@ def test_a_module_that_became_a_package_still_gives_its_names(package: str) -> N
 
 def test_both_names_in_one_process_are_one_module() -> None:
     script = (
-        "from gestalt_sdk.indexeddb_provider import IndexedDBProvider as old;"
-        "from gestalt_sdk import IndexedDBProvider as new; import gestalt_sdk.cron, gestalt_sdk.timing.cron;"
+        "from gestalt_sdk.provider import Provider as old;"
+        "from gestalt_sdk import Provider as new; import gestalt_sdk.cron, gestalt_sdk.timing.cron;"
         "sys = __import__('sys'); sys.exit(old is not new or gestalt_sdk.cron is not gestalt_sdk.timing.cron)"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

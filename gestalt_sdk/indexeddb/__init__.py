@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from gestalt_sdk.indexeddb.schema import Outcome as Outcome
     from gestalt_sdk.indexeddb.schema import Page as Page
     from gestalt_sdk.indexeddb.schema import Record as Record
+    from gestalt_sdk.indexeddb.schema import Write as Write
+    from gestalt_sdk.indexeddb.schema import WriteResult as WriteResult
     from gestalt_sdk.indexeddb.transaction import Transaction as Transaction
     from gestalt_sdk.indexeddb.transaction import TransactionIndex as TransactionIndex
     from gestalt_sdk.indexeddb.transaction import TransactionStore as TransactionStore
@@ -62,7 +64,7 @@ else:
             "migrations": "IndexConflict Migration",
             "schema": (
                 "Column ColumnType Condition CursorEntry Entry FieldValue IndexSchema KeyRange ObjectStoreSchema "
-                "Outcome Page Record"
+                "Outcome Page Record Write WriteResult"
             ),
             "transaction": "Transaction TransactionIndex TransactionStore",
             "values": "Nanos from_key from_record from_typed to_key to_range to_record to_typed",

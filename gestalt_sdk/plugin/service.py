@@ -42,14 +42,14 @@ log = structlog.get_logger()
 
 def register(plugin: ServedPlugin, server: grpc.aio.Server) -> Sequence[str]:
     """Add the plugin's services to the server; returns their names."""
-    servicer = IntegrationServicer(plugin)
+    servicer = PluginServicer(plugin)
     plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(servicer, server)
     ext_grpc.add_PluginDispatchServicer_to_server(DispatchServicer(servicer, plugin.ending_event), server)
     return [SERVICE, DISPATCH_SERVICE]
 
 
 class DispatchServicer(ext_grpc.PluginDispatchServicer):
-    def __init__(self, servicer: IntegrationServicer, ending: asyncio.Event) -> None:
+    def __init__(self, servicer: PluginServicer, ending: asyncio.Event) -> None:
         self._execute = servicer.execute
         self._ending = ending
 
@@ -65,7 +65,7 @@ def _status(error: Exception) -> status_pb2.Status:
     return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="internal error")
 
 
-class IntegrationServicer(plugin_pb2_grpc.IntegrationProviderServicer):
+class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
     def __init__(self, plugin: ServedPlugin) -> None:
         self._plugin = plugin
         self._operations = plugin.operations
@@ -166,7 +166,7 @@ def _credential(message: pb.PostConnectCredential) -> PostConnectCredential:
     return PostConnectCredential(
         id=message.id,
         subject_id=message.subject_id,
-        integration=message.integration,
+        plugin=message.integration,
         connection=message.connection,
         instance=message.instance,
         access_token=message.access_token,

@@ -45,7 +45,7 @@ class PostConnectCredential:
 
     id: str = ""
     subject_id: str = ""
-    integration: str = ""
+    plugin: str = ""
     connection: str = ""
     instance: str = ""
     access_token: str = field(default="", repr=False)

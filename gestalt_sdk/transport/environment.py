@@ -21,6 +21,8 @@ PLUGIN_INVOKER_SOCKET = "GESTALT_PLUGIN_INVOKER_SOCKET"
 TLS_CA_PEM = "GESTALT_HOST_SERVICE_TLS_CA_PEM"
 TLS_CA_FILE = "GESTALT_HOST_SERVICE_TLS_CA_FILE"
 RELAY_TOKEN_HEADER = "x-gestalt-host-service-relay-token"
+RELAY_REFUSAL = "host-service-relay-method-not-allowed"
+"""What a relay says of a service that it does not know, instead of answering UNIMPLEMENTED (contract.md 2.6)."""
 
 
 class EnvironmentUnusable(GestaltError):

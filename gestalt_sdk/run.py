@@ -12,7 +12,7 @@ from typing import Any
 
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.serve import serve
+from gestalt_sdk.serving.process import serve
 
 USAGE = "usage: python -m gestalt_sdk.run ROOT MODULE[:ATTR] [KIND]"
 

@@ -28,7 +28,7 @@ from gestalt_host.daemon.serving import serve as serve_until_stopped
 from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import make_plugin
 from gestalt_host.invocation.model import Execution, OperationResult
-from gestalt_sdk.serving.serve import run_event_loop
+from gestalt_sdk.serving.process import run_event_loop
 
 log = structlog.get_logger()
 

@@ -27,7 +27,7 @@ from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.workflow import convert as workflow_convert
-from gestalt_sdk.workflow import targets as target_convert
+from gestalt_sdk.workflow.targets import target_from_proto
 
 SERVICE = "gestalt.provider.v1.WorkflowHost"
 DISPATCH_SERVICE = "gestalt.extension.v1.WorkflowDispatch"
@@ -124,7 +124,7 @@ class WireInvocation:
         # Equal messages are equal targets; only others need their normalised forms compared.
         if carried and self._request.target == self._request.reference.target:
             return True
-        return same_target(target_convert.target_from_proto(self._request.target), reference.target)
+        return same_target(target_from_proto(self._request.target), reference.target)
 
     def params(self) -> bytes:
         # One after the other: of two entries with one key the later counts.

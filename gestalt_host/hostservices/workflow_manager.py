@@ -30,7 +30,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.environment import WORKFLOW_MANAGER_SOCKET
 from gestalt_sdk.workflow import convert as workflow_convert
-from gestalt_sdk.workflow import targets as target_convert
+from gestalt_sdk.workflow.targets import target_from_proto
 
 SERVICE = "gestalt.provider.v1.WorkflowManagerHost"
 
@@ -221,7 +221,7 @@ def _required(text: str, field: str) -> str:
 
 def _target(message: pb.BoundWorkflowTarget) -> Target:
     """The target; unlike over HTTP nothing of it has a default here."""
-    target = target_convert.target_from_proto(message)
+    target = target_from_proto(message)
     if message.WhichOneof("kind") == "agent":
         _required(message.agent.provider_name, "target.agent.provider_name")
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from gestalt_sdk.serving.serve import add_health_and_reflection, bind
+from gestalt_sdk.serving.process import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 
 STOP_GRACE_S = 2.0

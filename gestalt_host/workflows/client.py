@@ -37,7 +37,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.faults import reason_of
 from gestalt_sdk.transport.values import to_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
-from gestalt_sdk.workflow import targets as target_convert
+from gestalt_sdk.workflow.targets import target_to_proto
 
 DEADLINE_S = 30.0
 
@@ -87,7 +87,7 @@ class WorkflowProviderClient:
         workflow_key: str = "",
     ) -> Run:
         request = pb.StartWorkflowProviderRunRequest(
-            target=target_convert.target_to_proto(target),
+            target=target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
@@ -176,7 +176,7 @@ class WorkflowProviderClient:
     ) -> SignalResult:
         request = pb.SignalOrStartWorkflowProviderRunRequest(
             workflow_key=workflow_key,
-            target=target_convert.target_to_proto(target),
+            target=target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
@@ -212,7 +212,7 @@ class WorkflowProviderClient:
             schedule_id=schedule_id,
             cron=cron,
             timezone=timezone,
-            target=target_convert.target_to_proto(target),
+            target=target_to_proto(target),
             paused=paused,
             requested_by=workflow_convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,
@@ -278,7 +278,7 @@ class WorkflowProviderClient:
         request = pb.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
             match=workflow_convert.match_to_proto(match),
-            target=target_convert.target_to_proto(target),
+            target=target_to_proto(target),
             paused=paused,
             requested_by=workflow_convert.actor_to_proto(requested_by),
             execution_ref=execution_ref,

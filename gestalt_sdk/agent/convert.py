@@ -1,4 +1,4 @@
-"""Agent objects between generated types and ``agent_types``."""
+"""Convert agent objects between generated types and ``agent.types``."""
 
 from __future__ import annotations
 

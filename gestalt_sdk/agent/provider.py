@@ -61,9 +61,9 @@ class AgentStateConflict(GestaltError):
 
 FAULTS: FaultTable = {
     **CLIENT_FAULTS,
-    AgentObjectNotFound: Fault("AGENT_OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND, 404),
-    AgentRequestInvalid: Fault("AGENT_REQUEST_INVALID", grpc.StatusCode.INVALID_ARGUMENT, 400),
-    AgentStateConflict: Fault("AGENT_STATE_CONFLICT", grpc.StatusCode.FAILED_PRECONDITION, 409),
+    AgentObjectNotFound: Fault("AGENT_OBJECT_NOT_FOUND", grpc.StatusCode.NOT_FOUND),
+    AgentRequestInvalid: Fault("AGENT_REQUEST_INVALID", grpc.StatusCode.INVALID_ARGUMENT),
+    AgentStateConflict: Fault("AGENT_STATE_CONFLICT", grpc.StatusCode.FAILED_PRECONDITION),
 }
 
 

@@ -33,7 +33,7 @@ class ProviderKind(Enum):
 
 
 class Provider:
-    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve.serve``.
+    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve``.
 
     The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only),
     then calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.

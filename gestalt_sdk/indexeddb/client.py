@@ -18,10 +18,10 @@ from gestalt_sdk.indexeddb.convert import (
     apply_request,
     error_of_call,
     index_request,
-    outcome_from_proto,
     page_from_proto,
     range_request,
     schema_to_proto,
+    write_result_from_proto,
 )
 from gestalt_sdk.indexeddb.cursor import Cursor
 from gestalt_sdk.indexeddb.errors import NotFound
@@ -29,15 +29,15 @@ from gestalt_sdk.indexeddb.migrations import Migration, Migrations
 from gestalt_sdk.indexeddb.schema import (
     Direction,
     Durability,
-    Entry,
     FieldValue,
     IndexSchema,
     KeyRange,
     Mode,
     ObjectStoreSchema,
-    Outcome,
     Page,
     Record,
+    Write,
+    WriteResult,
 )
 from gestalt_sdk.indexeddb.transaction import Transaction
 from gestalt_sdk.indexeddb.values import from_record, to_range, to_record, to_typed
@@ -151,34 +151,22 @@ class IndexedDB:
         return Transaction(self._stub, stores, mode, durability, self._timeout_s)
 
     async def apply(
-        self, entries: Sequence[Entry], *, return_current: bool = False, durability: Durability = "default"
-    ) -> list[Outcome]:
+        self, writes: Sequence[Write], *, return_current: bool = False, durability: Durability = "default"
+    ) -> list[WriteResult]:
         """Apply the entries in order in one commit; one outcome for each.
 
         Args:
             return_current: Give back the record that made a condition on the entry's own record, or an add, fail.
         """
-        request = apply_request(entries, return_current=return_current, durability=durability)
+        request = apply_request(writes, return_current=return_current, durability=durability)
         response = await self._batch.apply(request)
-        return [outcome_from_proto(outcome) for outcome in response.outcomes]
+        return [write_result_from_proto(outcome) for outcome in response.outcomes]
 
     async def get_many(self, store: str, ids: Iterable[str], *, key_field: str = "id") -> dict[str, Record]:
         """The records found, by primary key, in the order of ``ids``, all from one snapshot."""
         response = await self._batch.get_many(ext.GetManyRequest(store=store, ids=ids))
         records = (from_record(record) for record in response.records)
         return {str(record[key_field]): record for record in records}
-
-    async def apply_raw(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
-        """``apply`` on messages."""
-        return await self._batch.apply(request)
-
-    async def get_many_raw(self, request: ext.GetManyRequest) -> ext.GetManyResponse:
-        """``get_many`` on messages."""
-        return await self._batch.get_many(request)
-
-    async def page_raw(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
-        """``ObjectStore.page`` on messages."""
-        return await self._batch.page(request)
 
     def _cursor(self, request: pb.OpenCursorRequest) -> Cursor:
         return Cursor(self._stub, request, self._timeout_s)
@@ -270,7 +258,7 @@ class ObjectStore:
             page_token=token,
             keys_only=keys_only,
         )
-        return page_from_proto(await self._db.page_raw(request), index=False)
+        return page_from_proto(await self._db._batch.page(request), index=False)
 
     def cursor(
         self,
@@ -357,7 +345,7 @@ class Index:
             page_token=token,
             keys_only=keys_only,
         )
-        return page_from_proto(await self._db.page_raw(request), index=True)
+        return page_from_proto(await self._db._batch.page(request), index=True)
 
     def cursor(
         self,

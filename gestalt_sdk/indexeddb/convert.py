@@ -23,15 +23,16 @@ from gestalt_sdk.indexeddb.schema import (
     CursorEntry,
     Direction,
     Durability,
-    Entry,
     FieldValue,
     IndexSchema,
     KeyRange,
     ObjectStoreSchema,
-    Outcome,
     Page,
+    Write,
+    WriteResult,
 )
 from gestalt_sdk.indexeddb.values import from_key, from_record, to_range, to_record, to_typed, write_typed
+from gestalt_sdk.transport.environment import RELAY_REFUSAL
 from gestalt_sdk.transport.faults import reason_of
 
 OK, NOT_FOUND, ALREADY_EXISTS, ABORTED = 0, 5, 6, 10
@@ -85,15 +86,11 @@ def error_of_operation(code: int, text: str) -> IndexedDBError:
     return TransactionFailed(code_name(code), text)
 
 
-# A relay of a host that knows only the plain service refuses the path instead (contract.md 2.6).
-_RELAY_REFUSAL = "host-service-relay-method-not-allowed"
-
-
 def not_served(error: grpc.aio.AioRpcError) -> bool:
     """Whether the store does not serve the extension that was called."""
     code = error.code()
     return code is grpc.StatusCode.UNIMPLEMENTED or (
-        code is grpc.StatusCode.PERMISSION_DENIED and _RELAY_REFUSAL in (error.details() or "")
+        code is grpc.StatusCode.PERMISSION_DENIED and RELAY_REFUSAL in (error.details() or "")
     )
 
 
@@ -150,19 +147,19 @@ def page_from_proto(response: ext.GetPageResponse, *, index: bool) -> Page:
     return Page([entry_from_proto(entry, index=index) for entry in response.entries], response.next_page_token)
 
 
-def apply_request(entries: Sequence[Entry], *, return_current: bool, durability: Durability) -> ext.ApplyRequest:
+def apply_request(writes: Sequence[Write], *, return_current: bool, durability: Durability) -> ext.ApplyRequest:
     request = ext.ApplyRequest(return_current=return_current, durability_hint=DURABILITIES[durability])
-    for entry in entries:
-        message = request.entries.add(store=entry.store, required=entry.required)
-        if entry.op == "put":
-            message.put.CopyFrom(to_record(entry.record or {}))
-        elif entry.op == "add":
-            message.add.CopyFrom(to_record(entry.record or {}))
-        elif entry.op == "delete":
-            message.delete = entry.id
+    for write in writes:
+        message = request.entries.add(store=write.store, required=write.required)
+        if write.op == "put":
+            message.put.CopyFrom(to_record(write.record or {}))
+        elif write.op == "add":
+            message.add.CopyFrom(to_record(write.record or {}))
+        elif write.op == "delete":
+            message.delete = write.id
         else:
-            message.check = entry.id
-        for condition in entry.conditions:
+            message.check = write.id
+        for condition in write.conditions:
             _write_condition(message.conditions.add(store=condition.store, id=condition.id), condition)
     return request
 
@@ -175,9 +172,9 @@ def _write_condition(message: ext.ApplyCondition, condition: Condition) -> None:
         write_typed(message.equals.value, condition.value, condition.field)
 
 
-def outcome_from_proto(outcome: ext.ApplyOutcome) -> Outcome:
+def write_result_from_proto(outcome: ext.ApplyOutcome) -> WriteResult:
     current = from_record(outcome.current) if outcome.HasField("current") else None
     if outcome.code == OK:
-        return Outcome("ok", current=current)
+        return WriteResult("ok", current=current)
     code = outcome.code
-    return Outcome("already_exists" if code == ALREADY_EXISTS else "aborted", outcome.message, current)
+    return WriteResult("already_exists" if code == ALREADY_EXISTS else "aborted", outcome.message, current)

@@ -139,7 +139,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Write:
     """One write or check of ``IndexedDB.apply``.
 
     Attributes:
@@ -163,7 +163,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WriteResult:
     """What became of one entry: ``ok``, ``already_exists``, or ``aborted`` (a condition, or a required entry)."""
 
     code: Literal["ok", "already_exists", "aborted"]
@@ -180,3 +180,8 @@ class Outcome:
             raise AlreadyExists(self.message)
         if self.code == "aborted":
             raise ConditionFailed(self.message)
+
+
+# Their names until the first release.
+Entry = Write
+Outcome = WriteResult

@@ -7,17 +7,16 @@ double, and a whole one comes back as int. Times keep their nanoseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, SupportsIndex
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb.schema import FieldValue, KeyRange, Record
-from gestalt_sdk.transport.values import from_struct, from_value, to_value
+from gestalt_sdk.transport.values import EPOCH, from_struct, from_value, to_value
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE_EPOCH = datetime(1970, 1, 1)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 
 
 class Nanos(datetime):
@@ -172,7 +171,7 @@ def _from_json(message: pb.TypedValue) -> FieldValue:
 
 def write_time(target: Timestamp, moment: datetime) -> None:
     """Naive moments are UTC."""
-    delta = moment - _EPOCH if moment.tzinfo is not None else moment - _NAIVE_EPOCH
+    delta = moment - EPOCH if moment.tzinfo is not None else moment - _NAIVE_EPOCH
     target.seconds = delta.days * 86_400 + delta.seconds
     target.nanos = delta.microseconds * 1000 + _nanosecond(moment)
 
@@ -180,16 +179,16 @@ def write_time(target: Timestamp, moment: datetime) -> None:
 def read_time(stamp: Timestamp) -> datetime:
     """A plain ``datetime``, or ``Nanos`` when microseconds do not hold it."""
     microsecond, nanosecond = divmod(stamp.nanos, 1000)
-    moment = _EPOCH + timedelta(seconds=stamp.seconds, microseconds=microsecond)
+    moment = EPOCH + timedelta(seconds=stamp.seconds, microseconds=microsecond)
     return Nanos.at(moment, nanosecond) if nanosecond else moment
 
 
 def to_record(fields: Mapping[str, FieldValue]) -> pb.Record:
     """Raises ``TypeError`` or ``ValueError`` naming the field that cannot be kept."""
     record = pb.Record()
-    slots = record.fields
+    values = record.fields
     for name, value in fields.items():
-        write_typed(slots[name], value, name)
+        write_typed(values[name], value, name)
     return record
 
 

@@ -13,90 +13,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import grpc
 
 from gestalt_sdk.bases.provider import Provider, ProviderKind
-from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.plugin import service
 from gestalt_sdk.plugin.catalogue import Catalogue
-from gestalt_sdk.plugin.operations import BoundOperation, Operation, operation, operations_of
-from gestalt_sdk.plugin.request import Access, Credential, Request, Subject
+from gestalt_sdk.plugin.operations import BoundOperation, operations_of
+from gestalt_sdk.plugin.request import Request, Subject
+from gestalt_sdk.plugin.types import HTTPSubjectRequest, PostConnectCredential
 from gestalt_sdk.transport.environment import PLUGIN_NAME
-
-__all__ = [
-    "Access",
-    "Credential",
-    "HTTPSubjectRequest",
-    "Operation",
-    "OperationError",
-    "Plugin",
-    "PostConnectCredential",
-    "Request",
-    "Response",
-    "Subject",
-    "SubjectRejected",
-    "operation",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A result with a status of its own. A ``body`` that is text is sent as it is, anything else as JSON."""
-
-    status: int
-    body: Any = ""
-
-
-class OperationError(GestaltError):
-    """Ends an operation with ``status`` and the body ``{"error": message}``."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class SubjectRejected(GestaltError):
-    """Raised by ``resolve_http_subject``: the HTTP request is refused with this status and text."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class PostConnectCredential:
-    """A credential that has just been connected. The tokens are secrets."""
-
-    id: str = ""
-    subject_id: str = ""
-    integration: str = ""
-    connection: str = ""
-    instance: str = ""
-    access_token: str = field(default="", repr=False)
-    refresh_token: str = field(default="", repr=False)
-    scopes: str = ""
-    expires_at: datetime | None = None
-    metadata_json: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HTTPSubjectRequest:
-    """A request to one of the plugin's HTTP bindings whose sender is to be named."""
-
-    binding: str = ""
-    method: str = ""
-    path: str = ""
-    content_type: str = ""
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    raw_body: bytes = b""
-    security_scheme: str = ""
-    verified_subject: str = ""
-    verified_claims: Mapping[str, str] = field(default_factory=dict)
 
 
 class Plugin(Provider):
@@ -114,8 +41,6 @@ class Plugin(Provider):
         """Declared operations by id."""
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        from gestalt_sdk.plugin import service
-
         return service.register(self, server)
 
     def catalogue(self) -> Catalogue:

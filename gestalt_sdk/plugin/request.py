@@ -62,9 +62,9 @@ class Request:
         idempotency_key: The same for a repetition of the same call; may be empty.
     """
 
-    def __init__(self, message: plugin_pb2.ExecuteRequest, host: HostChannels) -> None:
+    def __init__(self, message: plugin_pb2.ExecuteRequest, channels: HostChannels) -> None:
         self._context = message.context
-        self._host = host
+        self._channels = channels
         self.operation = message.operation
         self.token = message.token
         self.invocation_id = message.invocation_id
@@ -79,7 +79,7 @@ class Request:
         *,
         subject: Subject | None = None,
         workflow: dict[str, Any] | None = None,
-        host: HostChannels | None = None,
+        channels: HostChannels | None = None,
         **fields: Any,
     ) -> Request:
         """A request for tests of a plugin; ``fields`` are the texts and ``connection_params`` above."""
@@ -95,7 +95,7 @@ class Request:
             )
         if workflow:
             message.context.workflow.CopyFrom(to_struct(workflow))
-        return cls(message, host or HostChannels())
+        return cls(message, channels or HostChannels())
 
     @property
     def connection_params(self) -> dict[str, str]:
@@ -146,7 +146,7 @@ class Request:
         """
         from gestalt_sdk.workflow.clients import WorkflowManagerClient
 
-        channel = self._host.channel(WORKFLOW_MANAGER_SOCKET)
+        channel = self._channels.channel(WORKFLOW_MANAGER_SOCKET)
         return WorkflowManagerClient(channel, self.invocation_token, idempotency_key=self.idempotency_key)
 
     def invoker(self) -> PluginInvokerClient:
@@ -157,7 +157,7 @@ class Request:
         """
         from gestalt_sdk.workflow.invoker import PluginInvokerClient
 
-        return PluginInvokerClient(self._host.channel(PLUGIN_INVOKER_SOCKET), self.invocation_token)
+        return PluginInvokerClient(self._channels.channel(PLUGIN_INVOKER_SOCKET), self.invocation_token)
 
     async def invoke(
         self, plugin: str, operation: str, params: dict[str, Any] | None = None, **options: Any

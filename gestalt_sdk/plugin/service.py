@@ -1,4 +1,4 @@
-"""The IntegrationProvider service in front of a ``Plugin`` (contract.md 1.3, 4.5).
+"""The IntegrationProvider service in front of a plugin (contract.md 1.3, 4.5).
 
 ``PluginDispatch``, beside it, executes operations on one stream that carries many in a message.
 """
@@ -20,16 +20,16 @@ from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
-from gestalt_sdk.plugin.base import (
-    HTTPSubjectRequest,
-    OperationError,
-    Plugin,
-    PostConnectCredential,
-    Response,
-    SubjectRejected,
-)
 from gestalt_sdk.plugin.operations import ParameterInvalid
 from gestalt_sdk.plugin.request import Request
+from gestalt_sdk.plugin.types import (
+    HTTPSubjectRequest,
+    OperationError,
+    PostConnectCredential,
+    Response,
+    ServedPlugin,
+    SubjectRejected,
+)
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.transport.values import from_struct, from_timestamp
@@ -40,16 +40,16 @@ DISPATCH_SERVICE = "gestalt.extension.v1.PluginDispatch"
 log = structlog.get_logger()
 
 
-def register(plugin: Plugin, server: grpc.aio.Server) -> Sequence[str]:
+def register(plugin: ServedPlugin, server: grpc.aio.Server) -> Sequence[str]:
     """Add the plugin's services to the server; returns their names."""
-    servicer = IntegrationServicer(plugin)
+    servicer = PluginServicer(plugin)
     plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(servicer, server)
     ext_grpc.add_PluginDispatchServicer_to_server(DispatchServicer(servicer, plugin.ending_event), server)
     return [SERVICE, DISPATCH_SERVICE]
 
 
 class DispatchServicer(ext_grpc.PluginDispatchServicer):
-    def __init__(self, servicer: IntegrationServicer, ending: asyncio.Event) -> None:
+    def __init__(self, servicer: PluginServicer, ending: asyncio.Event) -> None:
         self._execute = servicer.execute
         self._ending = ending
 
@@ -65,8 +65,8 @@ def _status(error: Exception) -> status_pb2.Status:
     return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message="internal error")
 
 
-class IntegrationServicer(plugin_pb2_grpc.IntegrationProviderServicer):
-    def __init__(self, plugin: Plugin) -> None:
+class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
+    def __init__(self, plugin: ServedPlugin) -> None:
         self._plugin = plugin
         self._operations = plugin.operations
         self._configuring = asyncio.Lock()
@@ -166,7 +166,7 @@ def _credential(message: pb.PostConnectCredential) -> PostConnectCredential:
     return PostConnectCredential(
         id=message.id,
         subject_id=message.subject_id,
-        integration=message.integration,
+        plugin=message.integration,
         connection=message.connection,
         instance=message.instance,
         access_token=message.access_token,

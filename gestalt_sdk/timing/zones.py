@@ -28,13 +28,8 @@ class ZoneInvalid(GestaltError):
 @cache
 def zone_names() -> frozenset[str]:
     """Every zone name of the bundled database, links such as ``US/Eastern`` included."""
-    text = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8")
+    text = resources.files(tzdata).joinpath("zones").read_text(encoding="utf-8")
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
-
-
-def zone_data_version() -> str:
-    """Release of the zone database in use, as IANA names it: ``2026e``."""
-    return tzdata.IANA_VERSION
 
 
 @lru_cache(maxsize=1024)
@@ -46,7 +41,7 @@ def load_zone(name: str) -> ZoneInfo:
     """
     if name not in zone_names():
         raise ZoneInvalid(name)
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
+    with resources.files(tzdata).joinpath("zoneinfo", *name.split("/")).open("rb") as rules:
         return ZoneInfo.from_file(rules, key=name)
 
 

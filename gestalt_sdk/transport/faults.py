@@ -31,12 +31,10 @@ class Fault:
     Attributes:
         reason: Stable upper-case name for programs, sent as ``google.rpc.ErrorInfo.reason``.
         code: gRPC status of the error.
-        http: HTTP status where the error reaches the HTTP API unchanged.
     """
 
     reason: str
     code: grpc.StatusCode
-    http: int = 500
 
 
 FaultTable = Mapping[type[GestaltError], Fault]

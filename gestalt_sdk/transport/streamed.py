@@ -16,6 +16,7 @@ import structlog
 from google.rpc import status_pb2
 
 from gestalt_sdk.errors import GestaltError, ServiceRefused
+from gestalt_sdk.transport.environment import RELAY_REFUSAL
 
 STREAMED_BYTES = 256 * 1024
 """A bigger request is to be a call of its own: on the stream it would hold up those behind it."""
@@ -24,8 +25,6 @@ MESSAGE_BYTES = 1024 * 1024
 RESULT_LIMIT_BYTES = 60 * 1024 * 1024
 REOPEN_FIRST_S, REOPEN_LIMIT_S = 0.05, 2.0
 
-# A relay of a host that knows only the plain service refuses the path instead (contract.md 2.6).
-_RELAY_REFUSAL = "host-service-relay-method-not-allowed"
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 log = structlog.get_logger()
@@ -124,9 +123,9 @@ class StreamedCalls:
                 self._fail_sent("the peer ended the stream")
             except grpc.aio.AioRpcError as error:
                 code, text = error.code(), error.details() or ""
-                if not opened and (code not in _UNREACHABLE or _RELAY_REFUSAL in text):
+                if not opened and (code not in _UNREACHABLE or RELAY_REFUSAL in text):
                     self.served = False
-                    if code is not grpc.StatusCode.UNIMPLEMENTED and _RELAY_REFUSAL not in text:
+                    if code is not grpc.StatusCode.UNIMPLEMENTED and RELAY_REFUSAL not in text:
                         log.warning("calls travel one by one", event_name="stream.refused", code=code.name, error=text)
                 self._fail_sent(text or "the stream broke")
             except asyncio.CancelledError:
@@ -161,7 +160,7 @@ class StreamedCalls:
                 for result in message.results:
                     call = self._sent.pop(result.call_id, None)
                     if call is not None and not call.answer.done():
-                        _settle(call.answer, result)
+                        _give_answer(call.answer, result)
         finally:
             writer.cancel()
             (failure,) = await asyncio.gather(writer, return_exceptions=True)
@@ -210,7 +209,7 @@ class StreamedCalls:
                 call.answer.set_exception(StreamUnserved("the peer does not serve the stream"))
 
 
-def _settle(answer: asyncio.Future[Any], result: Any) -> None:
+def _give_answer(answer: asyncio.Future[Any], result: Any) -> None:
     if result.WhichOneof("outcome") == "response":
         answer.set_result(result.response)
     else:

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Integers beyond this are not exact as doubles, which is what a Struct carries.
 _EXACT_INTEGER = 2.0**53
 
@@ -92,16 +93,13 @@ def to_timestamp(moment: datetime) -> Timestamp:
     """A ``Timestamp`` of the moment; a naive one is taken as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    delta = moment - _EPOCH
+    delta = moment - EPOCH
     return Timestamp(seconds=delta.days * 86_400 + delta.seconds, nanos=delta.microseconds * 1000)
 
 
 def from_timestamp(stamp: Timestamp) -> datetime:
     """The timestamp as an aware UTC ``datetime``, cut to microseconds."""
     return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc3339(moment: datetime) -> str:

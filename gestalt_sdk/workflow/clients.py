@@ -1,136 +1,76 @@
-"""Clients of the host's workflow services: WorkflowHost for workflow providers, WorkflowManagerHost for plugins.
-
-Errors of every method: ``ServiceRefused`` with the host's code and text, ``ServiceUnavailable`` without an answer.
-"""
+"""Clients of the host's workflow services: WorkflowHost for workflow providers, WorkflowManagerHost for plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import grpc
 
+from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
-from gestalt_sdk.transport.channels import open_channel
-from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET, Address, service_address
 from gestalt_sdk.transport.host_channels import call
-from gestalt_sdk.transport.values import optional_struct
+from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
 from gestalt_sdk.workflow.convert import (
-    actor_to_proto,
     event_from_proto,
     event_to_proto,
     match_to_proto,
     run_from_proto,
-    run_trigger_to_proto,
     schedule_from_proto,
     signal_from_proto,
     signal_to_proto,
     trigger_from_proto,
 )
-from gestalt_sdk.workflow.invoker import InvocationResult
 from gestalt_sdk.workflow.targets import target_to_proto
 from gestalt_sdk.workflow.types import (
-    Actor,
-    AgentTarget,
     Event,
     EventMatch,
     EventTrigger,
-    EventTriggerInvocation,
-    ManualTrigger,
-    PluginTarget,
     Run,
-    RunTrigger,
     Schedule,
-    ScheduleTrigger,
     Signal,
     SignalResult,
     Target,
 )
 
-__all__ = [
-    "Actor",
-    "AgentTarget",
-    "Event",
-    "EventMatch",
-    "EventTrigger",
-    "EventTriggerInvocation",
-    "ManualTrigger",
-    "PluginTarget",
-    "Run",
-    "RunTrigger",
-    "Schedule",
-    "ScheduleTrigger",
-    "Signal",
-    "SignalResult",
-    "Target",
-    "WorkflowHostClient",
-    "WorkflowManagerClient",
-]
-
 
 class WorkflowHostClient:
-    """What a workflow provider dials to have a run's target invoked (contract.md 4.2)."""
+    """Have the host run the targets of runs, as a workflow provider does (contract.md 4.2).
 
-    def __init__(self, channel: grpc.aio.Channel, *, owns_channel: bool = False) -> None:
-        self._channel = channel
-        self._owns_channel = owns_channel
+    Calls share one stream (extension WorkflowDispatch) with a host that serves it, and are calls of their own with any
+    other.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = workflow_pb2_grpc.WorkflowHostStub(channel)
+        dispatch = ext_grpc.WorkflowDispatchStub(channel).Dispatch
+        self._stream = StreamedCalls(lambda: dispatch(wait_for_ready=True), ext.DispatchCalls, patient=True)
 
-    @classmethod
-    def connect(cls, address: Address | None = None) -> WorkflowHostClient:
-        """With a channel of its own; raises ``EnvironmentUnusable`` without an address and without the variable."""
-        return cls(open_channel(address or service_address(WORKFLOW_HOST_SOCKET)), owns_channel=True)
+    async def invoke(self, request: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
+        """Have the host run the target of a run; a status of 400 or more is a result.
+
+        Waits for the answer however long it takes; cancelling cancels the operation. A host that cannot be reached at
+        this moment is waited for.
+
+        Raises:
+            CallFailed: the call ended with a gRPC status; its code, and its text as the host sent it.
+        """
+        if self._stream.served and request.ByteSize() <= STREAMED_BYTES:
+            try:
+                return await self._stream.call(request)
+            except StreamUnserved:
+                pass
+        try:
+            return await self._stub.InvokeOperation(request, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            raise CallFailed(error.code().name, error.details() or "") from error
 
     async def close(self) -> None:
-        if self._owns_channel:
-            await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *details: object) -> None:
-        await self.close()
-
-    async def invoke(
-        self,
-        target: Target,
-        *,
-        run_id: str,
-        execution_ref: str,
-        trigger: RunTrigger | None = None,
-        input: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        created_by: Actor | None = None,
-        published_by: Actor | None = None,
-        signals: Sequence[Signal] = (),
-        timeout_s: float | None,
-    ) -> InvocationResult:
-        """Invoke the target of a run; a status of 400 or more is a result.
-
-        Args:
-            timeout_s: How long the operation may take; None: as long as it likes.
-        """
-        request = pb.InvokeWorkflowOperationRequest(
-            target=target_to_proto(target),
-            run_id=run_id,
-            trigger=None if trigger is None else run_trigger_to_proto(trigger),
-            input=optional_struct(input or {}),
-            metadata=optional_struct(metadata or {}),
-            created_by=None if created_by is None else actor_to_proto(created_by),
-            published_by=None if published_by is None else actor_to_proto(published_by),
-            execution_ref=execution_ref,
-            signals=[signal_to_proto(signal) for signal in signals],
-        )
-        response = await self.invoke_raw(request, timeout_s=timeout_s)
-        return InvocationResult(response.status, response.body)
-
-    async def invoke_raw(
-        self, request: pb.InvokeWorkflowOperationRequest, *, timeout_s: float | None
-    ) -> pb.InvokeWorkflowOperationResponse:
-        """``invoke`` on messages. Cancelling the caller cancels the operation."""
-        return await call(self._stub.InvokeOperation, request, timeout_s)
+        """End the stream; calls without an answer fail. The channel stays open."""
+        await self._stream.close()
 
 
 class WorkflowManagerClient:
@@ -138,6 +78,8 @@ class WorkflowManagerClient:
 
     ``provider`` names a workflow provider; empty means the default one, and for an update the present one. The
     creating methods use the call's idempotency key where none is given.
+
+    Errors of every method: ``ServiceRefused`` with the host's code and text, ``ServiceUnavailable`` without an answer.
     """
 
     def __init__(self, channel: grpc.aio.Channel, invocation_token: str, *, idempotency_key: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Workflow messages of the contract <-> ``workflow_types``; targets are in ``target_convert``.
+"""Convert workflow messages of the contract and ``workflow.types`` into each other; targets are in ``targets``.
 
 Names, ids and references are trimmed when they are read; prompts, message texts, event and actor fields are kept as
 they come. Empty structs, lists and actors are left unset when they are written, so unset and empty mean the same.

@@ -1,4 +1,4 @@
-"""Writing a workflow provider: a ``WorkflowProvider`` with a servicer of the contract's WorkflowProvider service.
+"""Write a workflow provider: a ``WorkflowProvider`` with a servicer of the contract's WorkflowProvider service.
 
     class Mine(WorkflowProvider):
         def servicer(self):
@@ -15,26 +15,32 @@ from typing import ClassVar
 import grpc
 
 from gestalt_sdk.bases.provider import Provider, ProviderKind
-from gestalt_sdk.gen.v1.workflow_pb2_grpc import WorkflowProviderServicer, add_WorkflowProviderServicer_to_server
+from gestalt_sdk.gen.v1.workflow_pb2_grpc import WorkflowProviderServicer as WorkflowProviderServicer
+from gestalt_sdk.gen.v1.workflow_pb2_grpc import add_WorkflowProviderServicer_to_server
 from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
 from gestalt_sdk.workflow.clients import WorkflowHostClient
-
-__all__ = ["SERVICE", "WorkflowProvider", "WorkflowProviderServicer"]
 
 SERVICE = "gestalt.provider.v1.WorkflowProvider"
 
 
 class WorkflowProvider(Provider):
+    """Base of workflow providers. Override ``register`` to serve extensions beside the contract's service."""
+
     kind: ClassVar[ProviderKind] = ProviderKind.WORKFLOW
 
     def servicer(self) -> WorkflowProviderServicer:
-        """The service; asked for once, before ``configure``."""
+        """Return the service; asked for once, before ``configure``."""
         raise NotImplementedError
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add the servicer; return the name of its service."""
         add_WorkflowProviderServicer_to_server(self.servicer(), server)
         return [SERVICE]
 
     def workflow_host(self) -> WorkflowHostClient:
-        """Raises ``EnvironmentUnusable`` when the host does not offer the service."""
+        """Return a client over the process's own channel to the host; close it when its work has ended.
+
+        Raises:
+            EnvironmentUnusable: the host does not give this process the service.
+        """
         return WorkflowHostClient(self.host_channels.channel(WORKFLOW_HOST_SOCKET))

@@ -1,4 +1,4 @@
-"""Targets and the agent messages inside them <-> ``workflow_types`` (semantics.md 2.1, contract.md 4.1.1).
+"""Convert targets and the agent messages in them to and from ``workflow.types`` (semantics.md 2.1, contract.md 4.1.1).
 
 Names are trimmed when they are read, prompts and message texts are not. Empty structs are left unset when written.
 """

@@ -209,7 +209,7 @@ class Run:
     result_body: str = ""
     created_by: Actor = NOBODY
     published_by: Actor | None = None
-    """Publisher of the event, when somebody other than the owner."""
+    """Publisher of the event, when somebody other than who created the trigger (decision 3)."""
     execution_ref: str = ""
     workflow_key: str = ""
     provider: str = ""

@@ -7,23 +7,22 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, WORKFLOW_HOST_SOCKET, service_address
+from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, service_address
+from gestalt_sdk.workflow.provider import WorkflowProvider
 from gestalt_workflow.config import read_config
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.edge.events_service import add_event_service
 from gestalt_workflow.edge.queries_service import add_query_service
 from gestalt_workflow.edge.slots_service import add_slots_service
-from gestalt_workflow.edge.workflow_service import add_workflow_service
+from gestalt_workflow.edge.workflow_service import WorkflowServicer
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.model.errors import NotConfigured
 
 
-class IndexedDBWorkflowProvider(Provider):
+class IndexedDBWorkflowProvider(WorkflowProvider):
     """Keeps schedules, event triggers and runs in the IndexedDB service that its host gives it."""
 
-    kind = ProviderKind.WORKFLOW
     display_name = "IndexedDB workflow provider"
     description = "Schedules, event triggers and runs, kept in an IndexedDB service"
     version = "0.1.0"
@@ -51,9 +50,12 @@ class IndexedDBWorkflowProvider(Provider):
             raise NotConfigured
         return self._engine
 
+    def servicer(self) -> WorkflowServicer:
+        return WorkflowServicer(lambda: self.engine)
+
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         return [
-            add_workflow_service(server, lambda: self.engine),
+            *super().register(server),
             add_slots_service(server, lambda: self.engine),
             add_query_service(server, lambda: self.engine),
             add_event_service(server, lambda: self.engine),
@@ -63,9 +65,9 @@ class IndexedDBWorkflowProvider(Provider):
         """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted
         ends the work of the earlier one until ``start`` is called again."""
         settings = read_config(config)
-        service_address(INDEXEDDB_SOCKET)  # both are checked before anything is opened
-        service_address(WORKFLOW_HOST_SOCKET)
-        engine = await Engine(name, settings, IndexedDB.connect(), WorkflowHost()).open()
+        service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
+        host = WorkflowHost(self.workflow_host())
+        engine = await Engine(name, settings, IndexedDB.connect(), host).open()
         earlier, self._engine = self._engine, engine
         self.warnings = list(settings.warnings)
         if earlier is not None:

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("dsn", help="sqlite://PATH or postgresql://…, as configured")
     options = parser.parse_args(arguments)
     if options.command in (None, "serve"):
-        from gestalt_sdk.serving.serve import serve
+        from gestalt_sdk.serving.process import serve
         from gestalt_store.provider import provider
 
         return serve(provider)

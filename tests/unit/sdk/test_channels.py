@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
-from gestalt_sdk.indexeddb import Entry, IndexedDB, StoreUnavailable
+from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import Address, EnvironmentUnusable, parse_address
 from tests.support.memory_store import MemoryStore
@@ -47,7 +47,7 @@ async def test_the_relay_token_travels_with_calls_and_streams(tmp_path: Path) ->
             assert await tx.store("items").count() == 1
         async with db.store("items").cursor() as cursor:
             assert [entry.primary_key async for entry in cursor] == ["a"]
-        await db.apply([Entry("items", "put", {"id": "b"})])
+        await db.apply([Write("items", "put", {"id": "b"})])
         assert await db.store("items").count() == 2
     await server.stop(0)
     assert {name for name, _ in guard.tokens} == {"CreateObjectStore", "Transaction", "OpenCursor", "Apply", "Count"}

@@ -20,7 +20,6 @@ from gestalt_store.provider import StoreProvider
 from gestalt_sdk.indexeddb import (
     AlreadyExists,
     Condition,
-    Entry,
     IndexedDB,
     IndexSchema,
     KeyRange,
@@ -29,6 +28,7 @@ from gestalt_sdk.indexeddb import (
     StoreRefused,
     StoreUnavailable,
     TransactionFailed,
+    Write,
 )
 from gestalt_sdk.indexeddb.convert import error_of_call
 from gestalt_sdk.indexeddb.schema import Direction
@@ -230,7 +230,7 @@ async def test_a_store_that_is_not_configured_yet_is_unavailable_not_refusing(tm
         with pytest.raises(StoreUnavailable, match="not configured"):
             await client.store("items").get("x")
         with pytest.raises(StoreUnavailable, match="not configured"):
-            await client.apply([Entry("items", "delete", id="x")])
+            await client.apply([Write("items", "delete", id="x")])
         # On a stream the store's own words may be lost: grpc.aio drops the status that meets a write.
         with pytest.raises(StoreUnavailable, match=r"not configured|ended the stream"):
             async with client.transaction(["items"]) as tx:
@@ -318,11 +318,11 @@ async def test_cursor_commands(any_db: IndexedDB) -> None:
 
 
 async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: MemoryStore) -> None:
-    outcomes = await db.apply([Entry("items", "add", {"id": str(n)}) for n in range(9)])
+    outcomes = await db.apply([Write("items", "add", {"id": str(n)}) for n in range(9)])
     assert {outcome.code for outcome in outcomes} == {"ok"}
     assert memory.calls == {"Transaction": 1} and not db.batched
     assert await db.apply([]) == []
-    await db.apply([Entry("items", "check", id="9", conditions=[Condition(absent=True)])])
+    await db.apply([Write("items", "check", id="9", conditions=[Condition(absent=True)])])
     assert memory.calls == {"Transaction": 2}
 
 
@@ -330,12 +330,12 @@ async def test_each_entry_of_apply_has_its_outcome(any_db: IndexedDB) -> None:
     await any_db.store("items").put({"id": "a", "n": 1})
     outcomes = await any_db.apply(
         [
-            Entry("items", "put", {"id": "a", "n": 2}, conditions=[Condition.equals("n", 1)]),
-            Entry("items", "put", {"id": "a", "n": 3}, conditions=[Condition.equals("n", 1)]),
-            Entry("items", "add", {"id": "a"}),
-            Entry("items", "add", {"id": "b", "x": None}),
-            Entry("items", "check", id="b", conditions=[Condition.equals("x", None), Condition(absent=False)]),
-            Entry("other", "delete", id="z", conditions=[Condition(absent=True, store="items", id="zz")]),
+            Write("items", "put", {"id": "a", "n": 2}, conditions=[Condition.equals("n", 1)]),
+            Write("items", "put", {"id": "a", "n": 3}, conditions=[Condition.equals("n", 1)]),
+            Write("items", "add", {"id": "a"}),
+            Write("items", "add", {"id": "b", "x": None}),
+            Write("items", "check", id="b", conditions=[Condition.equals("x", None), Condition(absent=False)]),
+            Write("other", "delete", id="z", conditions=[Condition(absent=True, store="items", id="zz")]),
         ],
         return_current=True,
     )
@@ -350,8 +350,8 @@ async def test_each_entry_of_apply_has_its_outcome(any_db: IndexedDB) -> None:
 async def test_a_required_entry_stops_all(any_db: IndexedDB) -> None:
     outcomes = await any_db.apply(
         [
-            Entry("items", "put", {"id": "a"}),
-            Entry("items", "check", id="lock", conditions=[Condition(absent=False)], required=True),
+            Write("items", "put", {"id": "a"}),
+            Write("items", "check", id="lock", conditions=[Condition(absent=False)], required=True),
         ]
     )
     assert [outcome.code for outcome in outcomes] == ["aborted", "aborted"]
@@ -362,10 +362,10 @@ async def test_a_unique_conflict_fails_its_own_entry_only(any_db: IndexedDB) -> 
     await any_db.store("items").put({"id": "a", "mail": "m1"})
     outcomes = await any_db.apply(
         [
-            Entry("items", "put", {"id": "b", "mail": "m2"}),
-            Entry("items", "put", {"id": "c", "mail": "m1"}),
-            Entry("items", "add", {"id": "d", "mail": "m2"}),
-            Entry("items", "add", {"id": "e", "mail": "m3"}),
+            Write("items", "put", {"id": "b", "mail": "m2"}),
+            Write("items", "put", {"id": "c", "mail": "m1"}),
+            Write("items", "add", {"id": "d", "mail": "m2"}),
+            Write("items", "add", {"id": "e", "mail": "m3"}),
         ]
     )
     assert [outcome.code for outcome in outcomes] == ["ok", "already_exists", "already_exists", "ok"]
@@ -444,9 +444,9 @@ async def test_prefetching_changes_only_the_number_of_frames(
 )
 async def test_when_a_condition_on_a_field_holds(any_db: IndexedDB, stored: Any, expected: Any, holds: bool) -> None:
     await any_db.store("items").put({"id": "a", "v": stored})
-    [outcome] = await any_db.apply([Entry("items", "check", id="a", conditions=[Condition.equals("v", expected)])])
+    [outcome] = await any_db.apply([Write("items", "check", id="a", conditions=[Condition.equals("v", expected)])])
     assert outcome.ok == holds
-    [absent] = await any_db.apply([Entry("items", "check", id="b", conditions=[Condition.equals("v", expected)])])
+    [absent] = await any_db.apply([Write("items", "check", id="b", conditions=[Condition.equals("v", expected)])])
     assert not absent.ok
 
 
@@ -460,7 +460,7 @@ async def test_a_store_that_says_what_is_missing_makes_find_precise(tmp_path: Pa
         with pytest.raises(NotFound):
             await client.store("items").index("nope").find("x")
         with pytest.raises(NotFound):
-            await client.apply([Entry("nowhere", "delete", id="x")])
+            await client.apply([Write("nowhere", "delete", id="x")])
         with pytest.raises(StoreRefused) as refused:
             await client.create_object_store("items")
         assert refused.value.code == "FAILED_PRECONDITION"

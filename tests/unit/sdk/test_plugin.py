@@ -30,7 +30,7 @@ from gestalt_sdk.plugin import (
 )
 from gestalt_sdk.plugin.catalogue import Catalogue
 from gestalt_sdk.plugin.operations import DeclarationInvalid
-from gestalt_sdk.serving.serve import run_event_loop, write_catalogue
+from gestalt_sdk.serving.process import run_event_loop, write_catalogue
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.values import to_struct

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,28 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from google.rpc import status_pb2
 
+from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
+from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
-from gestalt_sdk.transport.environment import Address
-from gestalt_sdk.workflow.clients import WorkflowHostClient, WorkflowManagerClient
-from gestalt_sdk.workflow.invoker import InvocationResult
+from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET, Address, EnvironmentUnusable
+from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, answer_calls
+from gestalt_sdk.workflow import (
+    Event,
+    EventMatch,
+    PluginTarget,
+    Signal,
+    WorkflowHostClient,
+    WorkflowManagerClient,
+    WorkflowProvider,
+    WorkflowProviderServicer,
+)
 from gestalt_sdk.workflow.targets import target_to_proto
-from gestalt_sdk.workflow.types import Event, EventMatch, ManualTrigger, PluginTarget, Signal
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLUGIN = PluginTarget("roadmap", "sync", "c", "i", "user", {"mode": "full"})
@@ -50,6 +64,8 @@ class Host(workflow_pb2_grpc.WorkflowManagerHostServicer, workflow_pb2_grpc.Work
             if request.run_id == "denied":
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, "workflow invoke operation: denied")
             return pb.InvokeWorkflowOperationResponse(status=404, body="{}")
+        if name == "GetSchedule" and request.schedule_id == "denied":
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "denied")
         if name == "PublishEvent":
             request.event.id = request.event.id or "made"
             return request.event
@@ -99,6 +115,10 @@ async def test_the_manager_sends_token_and_key(host: tuple[Host, grpc.aio.Channe
     assert (await manager.get_schedule("s1")).cron == "* * * * *"
     await manager.delete_schedule("s1")
 
+    with pytest.raises(ServiceRefused, match="denied") as refused:
+        await manager.get_schedule("denied")
+    assert refused.value.code == "PERMISSION_DENIED"
+
     match = EventMatch("t", source="s")
     trigger = await manager.create_event_trigger(match, PLUGIN, idempotency_key="own")
     assert trigger.match == EventMatch("t") and service.requests[-1].idempotency_key == "own"
@@ -125,18 +145,120 @@ async def test_events_whole_and_by_their_parts(host: tuple[Host, grpc.aio.Channe
         await manager.publish_event(EVENT, source="other")
 
 
-async def test_an_invocation_gives_the_result_or_the_hosts_refusal(host: tuple[Host, grpc.aio.Channel]) -> None:
-    client = WorkflowHostClient(host[1])
-    result = await client.invoke(
-        PLUGIN, run_id="r", execution_ref="ref", trigger=ManualTrigger(), signals=[Signal("go")], timeout_s=None
-    )
-    assert result == InvocationResult(404, "{}") and not result.ok
-    with pytest.raises(ServiceRefused, match="denied") as refused:
-        await client.invoke(PLUGIN, run_id="denied", execution_ref="ref", timeout_s=5)
+class StreamingHost(Host, ext_grpc.WorkflowDispatchServicer):
+    """Serves the stream of the extension too."""
+
+    async def reply(self, name: str, request: Any, context: Any) -> Any:
+        if name != "Dispatch":
+            return await super().reply(name, request, context)
+
+        async def handle(call: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
+            if call.run_id == "denied":
+                raise PermissionError("denied on the stream")
+            return pb.InvokeWorkflowOperationResponse(status=201, body=call.run_id)
+
+        def status(error: Exception) -> status_pb2.Status:
+            return status_pb2.Status(code=grpc.StatusCode.PERMISSION_DENIED.value[0], message=str(error))
+
+        await answer_calls(request, context, ext.DispatchResults, handle, status)
+        return None
+
+
+def invocation(run_id: str, *, padding: int = 0) -> pb.InvokeWorkflowOperationRequest:
+    return pb.InvokeWorkflowOperationRequest(run_id=run_id, execution_ref="r" * padding)
+
+
+@asynccontextmanager
+async def host_client(host: Host, socket: Path) -> AsyncIterator[WorkflowHostClient]:
+    server = grpc.aio.server()
+    workflow_pb2_grpc.add_WorkflowHostServicer_to_server(host, server)
+    if isinstance(host, StreamingHost):
+        ext_grpc.add_WorkflowDispatchServicer_to_server(host, server)
+    server.add_insecure_port(f"unix:{socket}")
+    async with open_channel(Address(f"unix:{socket}")) as channel:
+        client = WorkflowHostClient(channel)
+        starting = asyncio.create_task(server.start())
+        yield client
+        await starting
+        await client.close()
+    await server.stop(0)
+
+
+async def test_a_host_without_the_stream_is_called_for_each_run(tmp_path: Path) -> None:
+    host = Host()
+    async with host_client(host, tmp_path / "h") as client:
+        answer = await client.invoke(invocation("r1"))
+        assert (answer.status, answer.body) == (404, "{}")
+        with pytest.raises(CallFailed, match="denied") as refused:
+            await client.invoke(invocation("denied"))
     assert refused.value.code == "PERMISSION_DENIED"
+    assert [request.run_id for request in host.requests] == ["r1", "denied"]
+
+
+async def test_a_host_with_the_stream_gets_big_requests_beside_it(tmp_path: Path) -> None:
+    host = StreamingHost()
+    async with host_client(host, tmp_path / "h") as client:
+        answers = await asyncio.gather(*(client.invoke(invocation(f"r{number}")) for number in range(3)))
+        assert [(answer.status, answer.body) for answer in answers] == [(201, "r0"), (201, "r1"), (201, "r2")]
+        with pytest.raises(CallFailed, match="denied on the stream") as refused:
+            await client.invoke(invocation("denied"))
+        assert refused.value.code == "PERMISSION_DENIED"
+        big = await client.invoke(invocation("big", padding=STREAMED_BYTES))
+    assert big.status == 404
+    assert [type(request).__name__ for request in host.requests].count("InvokeWorkflowOperationRequest") == 1
+
+
+async def test_a_closed_client_calls_one_by_one(tmp_path: Path) -> None:
+    host = StreamingHost()
+    async with host_client(host, tmp_path / "h") as client:
+        assert (await client.invoke(invocation("before"))).status == 201
+        await client.close()
+        assert (await client.invoke(invocation("after"))).status == 404
+
+
+class Starter(WorkflowProviderServicer):
+    async def StartRun(self, request: pb.StartWorkflowProviderRunRequest, context: Any) -> pb.BoundWorkflowRun:
+        return pb.BoundWorkflowRun(id="r1", workflow_key=request.workflow_key)
+
+
+class Minimal(WorkflowProvider):
+    def servicer(self) -> Starter:
+        return Starter()
+
+
+async def test_a_workflow_provider_is_its_servicer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider, server = Minimal(), grpc.aio.server()
+    assert provider.kind is ProviderKind.WORKFLOW
+    assert provider.register(server) == ["gestalt.provider.v1.WorkflowProvider"]
+    server.add_insecure_port(f"unix:{tmp_path / 'p'}")
+    await server.start()
+    async with open_channel(Address(f"unix:{tmp_path / 'p'}")) as channel:
+        stub = workflow_pb2_grpc.WorkflowProviderStub(channel)
+        run = await stub.StartRun(pb.StartWorkflowProviderRunRequest(workflow_key="k"), timeout=5)
+    await server.stop(0)
+    assert (run.id, run.workflow_key) == ("r1", "k")
+
+    monkeypatch.delenv(WORKFLOW_HOST_SOCKET, raising=False)
+    with pytest.raises(EnvironmentUnusable, match=WORKFLOW_HOST_SOCKET):
+        provider.workflow_host()
+    monkeypatch.setenv(WORKFLOW_HOST_SOCKET, str(tmp_path / "h"))
+    server = grpc.aio.server()
+    workflow_pb2_grpc.add_WorkflowHostServicer_to_server(Host(), server)
+    server.add_insecure_port(f"unix:{tmp_path / 'h'}")
+    await server.start()
+    client = provider.workflow_host()
+    assert (await client.invoke(invocation("r1"))).status == 404
+    await client.close()
+    await provider.host_channels.close()
+    await server.stop(0)
+
+
+def test_a_workflow_provider_must_have_a_servicer() -> None:
+    with pytest.raises(NotImplementedError):
+        WorkflowProvider().servicer()
 
 
 async def test_no_host_is_unavailable(tmp_path: Path) -> None:
-    async with WorkflowHostClient.connect(Address(f"unix:{tmp_path / 'none'}")) as client:
+    async with open_channel(Address(f"unix:{tmp_path / 'none'}")) as channel:
         with pytest.raises(ServiceUnavailable):
-            await client.invoke(PLUGIN, run_id="r", execution_ref="ref", timeout_s=5)
+            await WorkflowManagerClient(channel, "tok").get_schedule("s1")

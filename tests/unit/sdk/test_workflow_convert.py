@@ -10,7 +10,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.workflow import convert
-from gestalt_sdk.workflow import targets as target_convert
+from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 from gestalt_sdk.workflow.types import (
     Actor,
     AgentMessage,
@@ -113,16 +113,16 @@ def test_no_field_of_a_sample_is_left_at_its_default() -> None:
 
 @pytest.mark.parametrize("target", [PLUGIN, AGENT, PluginTarget("p", "o")])
 def test_targets(target: Any) -> None:
-    assert target_convert.target_from_proto(target_convert.target_to_proto(target)) == target
+    assert target_from_proto(target_to_proto(target)) == target
 
 
 def test_no_target() -> None:
-    assert target_convert.target_from_proto(pb.BoundWorkflowTarget()) is None
+    assert target_from_proto(pb.BoundWorkflowTarget()) is None
 
 
 def test_the_form_of_numbers_after_the_trip() -> None:
-    wire = target_convert.target_to_proto(PluginTarget("p", "o", input={"a": 5.0, "b": 2**53, "c": 0.25}))
-    read = target_convert.target_from_proto(wire)
+    wire = target_to_proto(PluginTarget("p", "o", input={"a": 5.0, "b": 2**53, "c": 0.25}))
+    read = target_from_proto(wire)
     assert isinstance(read, PluginTarget)
     assert [type(value) for value in read.input.values()] == [int, int, float]
 
@@ -187,6 +187,6 @@ def test_names_are_trimmed_and_texts_are_not() -> None:
             plugin_name=" p ", operation=" o ", connection=" c ", instance=" i ", credential_mode=" NONE "
         )
     )
-    assert target_convert.target_from_proto(wire) == PluginTarget("p", "o", "c", "i", "none")
+    assert target_from_proto(wire) == PluginTarget("p", "o", "c", "i", "none")
     wire = pb.BoundWorkflowTarget(agent=pb.BoundWorkflowAgentTarget(provider_name=" a ", prompt=" p "))
-    assert target_convert.target_from_proto(wire) == AgentTarget("a", prompt=" p ")
+    assert target_from_proto(wire) == AgentTarget("a", prompt=" p ")

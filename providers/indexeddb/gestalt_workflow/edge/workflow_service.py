@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -23,14 +22,6 @@ from gestalt_workflow.reading.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDUL
 from gestalt_workflow.wire import messages
 from gestalt_workflow.wire.policies import pause_from_proto, run_policy_from_proto, schedule_policy_from_proto
 from gestalt_workflow.wire.targets import target_from_proto
-
-SERVICE = "gestalt.provider.v1.WorkflowProvider"
-
-
-def add_workflow_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
-    """Serve WorkflowProvider on the server; returns the full service name."""
-    workflow_pb2_grpc.add_WorkflowProviderServicer_to_server(WorkflowServicer(engine), server)
-    return SERVICE
 
 
 class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from gestalt_sdk.serving.serve import add_health_and_reflection, bind
+from gestalt_sdk.serving.process import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_store.databases import Access, Configured
 from gestalt_store.edge.service import add_services

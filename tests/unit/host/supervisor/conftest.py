@@ -74,7 +74,7 @@ def own_directories() -> list[Path]:
 WORKFLOW = """
     import asyncio, json, os, pathlib, sys
     from gestalt_sdk.bases.provider import Provider, ProviderKind
-    from gestalt_sdk.serving.serve import serve
+    from gestalt_sdk.serving.process import serve
 
     class Recording(Provider):
         kind = ProviderKind.WORKFLOW

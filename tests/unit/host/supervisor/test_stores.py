@@ -24,7 +24,7 @@ RELATIONAL = "example.org/owner/providers/indexeddb/relationaldb"
 OURS = "example.org/owner/providers/indexeddb/sqlite"
 WITHOUT_SCOPES = """
 import sys
-from gestalt_sdk.serving.serve import serve
+from gestalt_sdk.serving.process import serve
 from gestalt_store.provider import StoreProvider
 
 class Plain(StoreProvider):

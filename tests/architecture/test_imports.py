@@ -30,7 +30,10 @@ EDGES = re.compile(r"(.*_)?(service|client|convert)|lifecycle")
 OTHER_EDGES = {
     "providers/indexeddb/gestalt_workflow/dispatch/host_client.py": "client of WorkflowHost",
     "gestalt_host/supervisor/stores.py": "opens scopes on the store's socket",
-    "providers/indexeddb/gestalt_workflow/wire/targets.py": "compares targets as they arrived",
+    **{
+        f"providers/indexeddb/gestalt_workflow/{room}.py": "messages and this provider's own types"
+        for room in ("wire/messages", "wire/payloads", "wire/policies", "wire/targets", "edge/extensions")
+    },
     "providers/indexeddb_store/gestalt_store/values/wire.py": "splices records as the bytes they arrived in",
 }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from unittest import mock
 
 from gestalt_workflow.stored.records import EVENTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
-from gestalt_workflow.stored.storage import Entry, Outcome, Storage
+from gestalt_workflow.stored.storage import Storage, Write, WriteResult
 
 _FENCE = {"revision", "owner", "epoch", "status"}
 
@@ -20,7 +20,7 @@ def dropped_fence() -> Iterator[None]:
         yield
 
 
-def _unfenced(entry: Entry) -> Entry:
+def _unfenced(entry: Write) -> Write:
     if entry.store != RUNS or entry.op != "put":
         return entry
     return replace(
@@ -33,7 +33,7 @@ def advance_before_insert() -> Iterator[None]:
     """A firing moves the schedule in a commit of its own and makes the run in the next one."""
     write = Storage.write
 
-    async def in_two_steps(self: Storage, entries: Sequence[Entry], step: str) -> list[Outcome]:
+    async def in_two_steps(self: Storage, entries: Sequence[Write], step: str) -> list[WriteResult]:
         moves = [place for place, entry in enumerate(entries) if entry.store == SCHEDULES and entry.op == "put"]
         if not moves or not any(entry.store == RUNS and entry.op == "add" for entry in entries):
             return await write(self, entries, step)
@@ -55,7 +55,7 @@ def advance_before_insert() -> Iterator[None]:
 def unconditional_key_release() -> Iterator[None]:
     """The end of a run deletes the row of its workflow key, whichever run the row names by then."""
 
-    def release(entry: Entry) -> Entry:
+    def release(entry: Write) -> Write:
         return replace(entry, conditions=()) if entry.store == RUN_KEYS and entry.op == "delete" else entry
 
     with _writing(lambda entries: [release(entry) for entry in entries]):
@@ -66,7 +66,7 @@ def unconditional_key_release() -> Iterator[None]:
 def runs_without_their_event() -> Iterator[None]:
     """The runs of an event are written whether its record is or not."""
 
-    def loose(entry: Entry) -> Entry:
+    def loose(entry: Write) -> Write:
         return replace(entry, conditions=[condition for condition in entry.conditions if condition.store != EVENTS])
 
     with _writing(lambda entries: [loose(entry) for entry in entries]):
@@ -77,7 +77,7 @@ def runs_without_their_event() -> Iterator[None]:
 def permits_not_asked_for() -> Iterator[None]:
     """A claim takes permits without looking whether another run holds them."""
 
-    def taken(entry: Entry) -> Entry:
+    def taken(entry: Write) -> Write:
         if entry.store == PERMITS and entry.op == "add":
             return replace(entry, op="put")
         return replace(entry, conditions=[condition for condition in entry.conditions if condition.store != PERMITS])
@@ -99,11 +99,11 @@ def permits_not_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def _writing(change: Callable[[Sequence[Entry]], list[Entry]]) -> Iterator[None]:
+def _writing(change: Callable[[Sequence[Write]], list[Write]]) -> Iterator[None]:
     """Every write of the engine goes through ``change`` first."""
     commit = Storage._commit
 
-    async def changed(self: Storage, entries: Sequence[Entry]) -> list[Outcome]:
+    async def changed(self: Storage, entries: Sequence[Write]) -> list[WriteResult]:
         return await commit(self, change(entries))
 
     with mock.patch.object(Storage, "_commit", changed):

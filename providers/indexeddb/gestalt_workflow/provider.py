@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import grpc
-
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, service_address
 from gestalt_sdk.workflow.provider import WorkflowProvider
 from gestalt_workflow.config import read_config
 from gestalt_workflow.dispatch.host_client import WorkflowHost
-from gestalt_workflow.edge.events_service import add_event_service
-from gestalt_workflow.edge.queries_service import add_query_service
-from gestalt_workflow.edge.slots_service import add_slots_service
+from gestalt_workflow.edge.extensions import Server, add_extensions
 from gestalt_workflow.edge.workflow_service import WorkflowServicer
 from gestalt_workflow.engine import Engine
+from gestalt_workflow.model.clock import Clock, utc_now
 from gestalt_workflow.model.errors import NotConfigured
 
 
@@ -39,27 +36,25 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         "workflow.limits",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = utc_now) -> None:
         super().__init__()
+        self._clock = clock
         self._engine: Engine | None = None
 
     @property
     def engine(self) -> Engine:
-        """Raises ``NotConfigured`` before the first configure that succeeded."""
+        """The engine in force; raises ``NotConfigured`` before the first configure that succeeded."""
         if self._engine is None:
             raise NotConfigured
         return self._engine
 
     def servicer(self) -> WorkflowServicer:
-        return WorkflowServicer(lambda: self.engine)
+        """Return the WorkflowProvider service."""
+        return WorkflowServicer(lambda: self.engine, self._clock)
 
-    def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        return [
-            *super().register(server),
-            add_slots_service(server, lambda: self.engine),
-            add_query_service(server, lambda: self.engine),
-            add_event_service(server, lambda: self.engine),
-        ]
+    def register(self, server: Server) -> Sequence[str]:
+        """Serve WorkflowProvider and its extensions; return their full names."""
+        return [*super().register(server), *add_extensions(server, lambda: self.engine)]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted
@@ -67,7 +62,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         settings = read_config(config)
         service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
         host = WorkflowHost(self.workflow_host())
-        engine = await Engine(name, settings, IndexedDB.connect(), host).open()
+        engine = await Engine(name, settings, IndexedDB.connect(), host, self._clock).open()
         earlier, self._engine = self._engine, engine
         self.warnings = list(settings.warnings)
         if earlier is not None:

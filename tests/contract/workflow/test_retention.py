@@ -14,10 +14,10 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.model.objects import NOBODY, Event, EventMatch, Reference
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.triggers import TriggerRequest
-from gestalt_workflow.reading.queries import EventFilter, RunFilter
+from gestalt_workflow.reading.queries import EventFilter, ObjectFilter, RunFilter
 from gestalt_workflow.stored.format import VERSION
 from gestalt_workflow.stored.records import EVENTS, FORMAT, OWNERS
-from gestalt_workflow.stored.storage import Entry, KeyRange
+from gestalt_workflow.stored.storage import KeyRange, Write
 from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import datastore_pb2
@@ -79,7 +79,7 @@ async def test_what_is_old_or_too_much_goes_from_a_real_store(
         for number in range(15):
             await engine.events.publish(Event(f"e{number}", "s", "t", "", b""), NOBODY)
             await engine.runs.cancel((await engine.runs.start(StartRequest(plain))).id, "")
-        await engine.storage.write([Entry(OWNERS, "put", {"id": "dead", "lease": clock()})], "lease")
+        await engine.storage.write([Write(OWNERS, "put", {"id": "dead", "lease": clock()})], "lease")
         await sweep(engine)
         found = await engine.queries.events(EventFilter(), 0, "")
         assert [kept.event.id for kept in found.items] == [f"e{number}" for number in range(14, 4, -1)]
@@ -94,8 +94,10 @@ async def test_what_is_old_or_too_much_goes_from_a_real_store(
 
         clock.now += timedelta(days=100)
         await sweep(engine)
-        assert [trigger.id for trigger in await engine.triggers.list_all()] == ["active"]
-        assert {reference.id for reference in await engine.references.list_for("")} == {"named", "idle", "active"}
+        triggers = (await engine.queries.triggers(ObjectFilter(), 0, "")).items
+        assert [trigger.id for trigger in triggers] == ["active"]
+        references = (await engine.queries.references(ObjectFilter(), 0, "")).items
+        assert {reference.id for reference in references} == {"named", "idle", "active"}
 
 
 @STORES
@@ -103,7 +105,7 @@ async def test_a_database_of_the_second_format_is_opened(rig: Rig, extensions: b
     clock = Clock()
     async with engine_on(rig, extensions, clock) as engine:
         await engine.triggers.upsert(TriggerRequest("a", EventMatch("t"), describe_target(target())))
-        await engine.storage.write([Entry(FORMAT, "put", {"id": "format", "version": 2})], "format")
+        await engine.storage.write([Write(FORMAT, "put", {"id": "format", "version": 2})], "format")
     await rig.database_store.DeleteObjectStore(datastore_pb2.DeleteObjectStoreRequest(name=EVENTS), timeout=10)
     async with engine_on(rig, extensions, clock) as engine:
         found = await engine.storage.find_record(FORMAT, "format", "format")

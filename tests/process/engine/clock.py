@@ -10,7 +10,6 @@ import mmap
 import os
 import struct
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 VARIABLE = "GESTALT_TEST_CLOCK"
@@ -41,9 +40,6 @@ class SharedClock:
 
 def provider() -> object:
     """The workflow provider on the clock that the environment names: target of ``gestalt_sdk.run``."""
-    import gestalt_workflow.provider
-    from gestalt_workflow.engine import Engine
+    from gestalt_workflow.provider import IndexedDBWorkflowProvider
 
-    clock = SharedClock(Path(os.environ[VARIABLE]))
-    vars(gestalt_workflow.provider)["Engine"] = partial(Engine, clock=clock)
-    return gestalt_workflow.provider.provider()
+    return IndexedDBWorkflowProvider(SharedClock(Path(os.environ[VARIABLE])))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 from gestalt_workflow.model.objects import Run, Signal
@@ -14,11 +16,12 @@ from gestalt_workflow.stored.storage import Storage
 
 from gestalt_sdk.gen.extension.v1 import slots_pb2, slots_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.indexeddb import IndexedDB, Record
 from gestalt_sdk.transport.values import from_timestamp
 from tests.process.engine.journal import Invocation, read_journal
 
 PAGE = 500
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,19 @@ def trigger_seen(trigger: workflow_pb2.BoundWorkflowEventTrigger) -> ObjectSeen:
 async def all_runs(store: grpc.aio.Channel) -> dict[str, Run]:
     """Every run, straight from the store."""
     storage = Storage(IndexedDB.over(store))
-    return {run.id: run async for run in storage.scan(RUNS, "created", [], run_from_record, "evidence")}
+    return {run.id: run async for run in _scan(storage, RUNS, "created", run_from_record)}
+
+
+async def _scan(storage: Storage, store: str, index: str, decode: Callable[[Record], T]) -> AsyncIterator[T]:
+    """Every object of an index, in its order, read page by page; broken records are left out."""
+    token = b""
+    while True:
+        page = await storage.page(store, index, [], "evidence", token=token)
+        for _, value in storage.decoded(store, page.records, decode):
+            yield value
+        token = page.next_token
+        if not token:
+            return
 
 
 async def some_run_waits(store: grpc.aio.Channel) -> bool:
@@ -157,7 +172,7 @@ async def collect(
     storage = Storage(IndexedDB.over(store))
     evidence = Evidence(told, expected, read_journal(journal), await all_runs(store), log=log)
     signals: dict[str, list[Signal]] = defaultdict(list)
-    async for signal in storage.scan(SIGNALS, "sequence", [], signal_from_record, "evidence"):
+    async for signal in _scan(storage, SIGNALS, "sequence", signal_from_record):
         signals[signal.run_id].append(signal)
     evidence.signals = dict(signals)
     evidence.key_rows = [record["run_id"] for record in await IndexedDB.over(store).store(RUN_KEYS).get_all()]

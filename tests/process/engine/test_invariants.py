@@ -12,7 +12,7 @@ import pytest
 from gestalt_workflow.claims.transitions import INTERRUPTED
 from gestalt_workflow.model.objects import Event, Run, RunStatus, RunTrigger, Signal, Target
 from gestalt_workflow.model.policies import Retry, RetryOn, RunPolicy
-from gestalt_workflow.wire.messages import event_trigger, manual_trigger, schedule_trigger
+from gestalt_workflow.wire.payloads import event_trigger, manual_trigger, schedule_trigger
 
 from gestalt_sdk.gen.extension.v1.slots_pb2 import SLOT_STATE_COLLAPSED, SLOT_STATE_DUE, SLOT_STATE_FIRED
 from gestalt_sdk.gen.v1 import workflow_pb2

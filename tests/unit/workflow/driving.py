@@ -9,6 +9,7 @@ from typing import Any
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.model.objects import Run, RunStatus, Schedule, SlotRange
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.reading.queries import RunFilter
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, World, plugin_target
@@ -30,9 +31,16 @@ async def fire_due(engine: Engine) -> None:
         await scheduler._fire(due)
 
 
+async def all_runs(engine: Engine) -> list[Run]:
+    """Every run, by creation time, then id; at most 1000."""
+    found = await engine.queries.runs(RunFilter(), 1000, "")
+    assert not found.next_token
+    return found.items[::-1]
+
+
 async def scheduled(engine: Engine, schedule_id: str = "s") -> list[Run]:
     """Runs of the schedule, by slot."""
-    runs = [run for run in await engine.runs.list_all() if run.trigger.schedule_id == schedule_id]
+    runs = [run for run in await all_runs(engine) if run.trigger.schedule_id == schedule_id]
     return sorted(runs, key=lambda run: run.trigger.slot or run.created_at)
 
 
@@ -46,7 +54,7 @@ async def ledger(engine: Engine, schedule_id: str = "s", limit: int = 1000) -> l
     found: list[Run | SlotRange] = []
     after: tuple[datetime, int] | None = None
     while True:
-        page = await engine.ledger.entries(schedule_id, None, None, limit, after)
+        page = await engine.ledger.page(schedule_id, None, None, limit, after)
         found += page.slots
         after = page.following
         if after is None:

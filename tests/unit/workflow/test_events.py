@@ -10,10 +10,13 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.model.errors import StorageUnavailable
 from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventMatch, EventTrigger, Run
 from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.reading.lists import ALL_TRIGGERS
 from gestalt_workflow.stored.records import RUNS, TRIGGERS
+from gestalt_workflow.wire.messages import trigger_to_proto
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
+from tests.unit.workflow.driving import all_runs
 from tests.unit.workflow.memory import unavailable
 
 
@@ -95,7 +98,8 @@ async def test_a_broken_trigger_hides_no_other(world: World) -> None:
     await trigger(engine, "b")
     del world.database.stores[TRIGGERS]["a"]["target"]
     assert [run.execution_ref for run in await publish(engine, event())] == ["ref-b"]
-    assert [listed.id for listed in await engine.triggers.list_all()] == ["b"]
+    listed = await engine.lists.messages(ALL_TRIGGERS, trigger_to_proto)
+    assert [message.id for message in listed] == ["b"]
 
 
 async def test_a_publish_whose_answer_was_lost_can_be_repeated(world: World) -> None:
@@ -107,7 +111,7 @@ async def test_a_publish_whose_answer_was_lost_can_be_repeated(world: World) -> 
         await publish(engine, event("second"))
     client_of(engine).after = None
     assert await publish(engine, event("second")) == []
-    runs = await engine.runs.list_all()
+    runs = await all_runs(engine)
     assert len(runs) == 2
     for run in runs:
         await world.finished(engine, run.id)

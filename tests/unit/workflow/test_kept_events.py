@@ -19,6 +19,7 @@ from gestalt_workflow.reading.queries import EventFilter
 from gestalt_workflow.stored.records import EVENTS, RUNS
 
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
+from tests.unit.workflow.driving import all_runs
 from tests.unit.workflow.memory import unavailable
 from tests.unit.workflow.test_events import event, publish, trigger
 
@@ -306,7 +307,7 @@ async def test_a_replay_can_be_restricted_to_triggers(world: World) -> None:
     done = await replay(engine, ReplayMode.MISSING, "r1", "b", "x")
     assert kinds(done) == {"b": MATCHED, "x": VerdictKind.TYPE_DIFFERS}
     assert done.verdicts.left_out == 0
-    assert {run.trigger.trigger_id for run in await engine.runs.list_all()} == {"b"}
+    assert {run.trigger.trigger_id for run in await all_runs(engine)} == {"b"}
 
 
 async def test_a_replay_keeps_to_the_plugin_that_was_asked(world: World) -> None:

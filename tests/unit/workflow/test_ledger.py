@@ -243,9 +243,9 @@ async def test_pages_meet_and_time_ranges_cut(world: World) -> None:
     first, last = whole[5], whole[12]
     since = first.last if isinstance(first, SlotRange) else first.trigger.slot
     until = last.first if isinstance(last, SlotRange) else last.trigger.slot
-    page = await engine.ledger.entries("s", since, until, 100)
+    page = await engine.ledger.page("s", since, until, 100)
     assert list(page.slots)[::-1] == whole[5:12] and page.following is None
-    assert (await engine.ledger.entries("unknown", None, None, 10)).slots == []
+    assert (await engine.ledger.page("unknown", None, None, 10)).slots == []
 
 
 async def test_the_ledger_is_bounded_by_count_and_age(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

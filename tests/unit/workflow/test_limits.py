@@ -21,7 +21,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import StoreUnavailable
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import World, client_of, plugin_target
-from tests.unit.workflow.driving import fire_due, scheduled, upsert
+from tests.unit.workflow.driving import all_runs, fire_due, scheduled, upsert
 
 
 async def start(engine: Engine, operation: str = "run", plugin: str = "slack", **fields: Any) -> Run:
@@ -250,7 +250,7 @@ async def test_what_was_set_aside_goes_on_under_another_configuration(world: Wor
     drained = asyncio.create_task(before.drain())
     gate.set()
     await drained
-    left = [run.id for run in await before.runs.list_all() if not run.status.terminal]
+    left = [run.id for run in await all_runs(before) if not run.status.terminal]
     after = await world.engine(target_limits=limits, worker_count=8)
     for run_id in left:
         await world.finished(after, run_id)

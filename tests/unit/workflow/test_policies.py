@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.firing import plan as firing
+from gestalt_workflow.firing import plan
 from gestalt_workflow.model.objects import NOBODY, Event, EventMatch, RunStatus, SlotRange, SlotState
 from gestalt_workflow.model.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy, slot_delay
 from gestalt_workflow.objects.triggers import TriggerRequest
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import START, World, client_of, plugin_target
-from tests.unit.workflow.driving import ended, fire_due, ledger, minutes, scheduled, upsert
+from tests.unit.workflow.driving import all_runs, ended, fire_due, ledger, minutes, scheduled, upsert
 
 ALL = CatchUp(CatchUpMode.ALL)
 
@@ -33,7 +33,7 @@ async def test_all_missed_slots_fire_in_order(world: World) -> None:
     await fire_due(engine)
     runs = await scheduled(engine)
     assert minutes(runs) == [1, 2, 3, 4, 5, 6, 7]
-    assert [run.id for run in await engine.runs.list_all()] == [run.id for run in runs]
+    assert [run.id for run in await all_runs(engine)] == [run.id for run in runs]
     assert (await engine.schedules.get("s")).next_run_at == datetime(2026, 5, 4, 12, 8, tzinfo=UTC)
     engine.start()
     await ended(engine, runs[-1])
@@ -54,7 +54,7 @@ async def test_of_more_missed_slots_than_the_cap_the_newest_fire(world: World) -
 async def test_a_long_catch_up_goes_in_several_commits_and_repeats_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(firing, "RUNS_AT_ONCE", 10)
+    monkeypatch.setattr(plan, "RUNS_AT_ONCE", 10)
     engine = await world.engine(start=False)
     await upsert(world, engine, policy=SchedulePolicy(catchup=CatchUp(CatchUpMode.ALL, cap=35)))
     world.clock.advance(minutes=50)
@@ -197,7 +197,7 @@ async def test_cancel_previous_ends_the_run_in_the_commit_that_fires(world: Worl
     first, second = await scheduled(engine)
     assert (first.status, first.status_message) == (
         RunStatus.CANCELED,
-        firing.SUPERSEDED,
+        plan.SUPERSEDED,
     )
     assert second.status is not RunStatus.CANCELED
     await active(world, 1)

@@ -8,16 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from gestalt_workflow.claims.transitions import new_run
 from gestalt_workflow.engine import Engine
 from gestalt_workflow.model import timeline
 from gestalt_workflow.model.errors import AnswerTooLarge, InvalidRequest
 from gestalt_workflow.model.objects import Event, InvocationResult, NewSignal, Run, RunStatus
-from gestalt_workflow.objects.runs import StartRequest, new_run
+from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.reading.lists import ALL_RUNS
 from gestalt_workflow.reading.queries import RunFilter
 from gestalt_workflow.stored.records import RUNS, run_to_record
-from gestalt_workflow.stored.storage import Entry
-from gestalt_workflow.wire.messages import event_trigger, manual_trigger, schedule_trigger
+from gestalt_workflow.stored.storage import Write
+from gestalt_workflow.wire.payloads import event_trigger, manual_trigger, schedule_trigger
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.waiting import eventually
@@ -38,7 +39,7 @@ async def history(engine: Engine, count: int, seed: int = 1) -> list[Run]:
         target = plugin_target(dice.choice(["run", "sync"]), dice.choice(["svc", "mail"]))
         run = new_run(f"r{number:04}", target, trigger, made, created_by=dice.choice([ALICE, BOB]), execution_ref="ref")
         runs.append(replace(run, status=dice.choice(list(RunStatus)), rank_at=None))
-    await engine.storage.write([Entry(RUNS, "add", run_to_record(run)) for run in runs], "seed")
+    await engine.storage.write([Write(RUNS, "add", run_to_record(run)) for run in runs], "seed")
     return sorted(runs, key=lambda run: (run.created_at, run.id), reverse=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -12,8 +11,8 @@ import pytest
 from gestalt_workflow.config import Config
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model.errors import StorageUnavailable
-from gestalt_workflow.model.objects import EventMatch, NewSignal, RunStatus
+from gestalt_workflow.model.errors import StorageUnavailable, TooMuchContention
+from gestalt_workflow.model.objects import EventMatch, EventTrigger, NewSignal, RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.objects.signals import SignalOrStartRequest
@@ -125,7 +124,13 @@ async def test_what_is_known_of_a_deleted_trigger_does_not_replace_its_successor
     old = await knows_old.triggers.get("t")
     await other.triggers.delete("t")
     await other.triggers.upsert(TriggerRequest("t", EventMatch("new"), plugin_target()))
-    assert not await knows_old.triggers._put(replace(old, revision=old.revision + 1), old, "pause")
+
+    async def outdated() -> EventTrigger:
+        return old
+
+    triggers = knows_old.triggers
+    with pytest.raises(TooMuchContention, match=r"^pause event trigger: "):
+        await triggers._change("pause event trigger", outdated, lambda found, _: triggers._put(found, found))
     assert (await other.triggers.get("t")).match.type == "new"
 
 

@@ -19,6 +19,7 @@ from gestalt_workflow.stored.records import OWNERS, RUN_KEYS, RUNS, run_from_rec
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ScriptedHost, World, client_of, plugin_target
+from tests.unit.workflow.driving import all_runs
 from tests.unit.workflow.memory import unavailable
 from tests.unit.workflow.test_signals import signal
 
@@ -213,7 +214,7 @@ async def test_a_broken_run_stops_no_other(world: World) -> None:
     engine.lanes.suspect()
     engine.start()
     assert (await world.finished(engine, good.id)).status is RunStatus.SUCCEEDED
-    assert [run.id for run in await engine.runs.list_all()] == [good.id]
+    assert [run.id for run in await all_runs(engine)] == [good.id]
     assert engine.storage.counters.undecodable > 0
 
 

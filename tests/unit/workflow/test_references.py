@@ -14,6 +14,7 @@ from gestalt_workflow.model.objects import EventMatch, Reference
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.reading.queries import ObjectFilter
 
 from tests.unit.workflow.conftest import ALICE, START, World, client_of, plugin_target
 
@@ -59,8 +60,9 @@ async def test_references_of_a_subject_come_oldest_first_revoked_ones_too(world:
     await engine.references.put(reference("a", created_at=START + timedelta(seconds=1)))
     await engine.references.put(reference("c"))
     await engine.references.put(reference("other", subject_id="user:bob"))
-    assert [r.id for r in await engine.references.list_for("user:alice")] == ["c", "a", "b"]
-    assert len(await engine.references.list_for("")) == 4
+    of_alice = (await engine.queries.references(ObjectFilter("user:alice"), 0, "")).items
+    assert [reference.id for reference in of_alice] == ["c", "a", "b"]
+    assert len((await engine.queries.references(ObjectFilter(), 0, "")).items) == 4
 
 
 async def test_a_signed_reference_travels_with_the_run(world: World) -> None:

@@ -19,7 +19,7 @@ from gestalt_workflow.model.objects import (
 )
 from gestalt_workflow.model.policies import Retry, RetryOn, RunPolicy
 from gestalt_workflow.objects.runs import StartRequest
-from gestalt_workflow.wire.messages import manual_trigger
+from gestalt_workflow.wire.payloads import manual_trigger
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import START, World, plugin_target
@@ -93,12 +93,12 @@ async def test_an_attempt_that_is_still_to_come_at_a_restart_is_not_left_to_the_
     world.host.answers.clear()
     second = await world.engine(poll_interval=timedelta(hours=1))
 
-    async def known() -> bool | None:
-        return True if second.room.later else None
+    async def while_time_goes_on() -> Run | None:
+        world.clock.advance(seconds=5)
+        current = await second.runs.get(run.id)
+        return current if current.status.terminal else None
 
-    await eventually(known)
-    world.clock.advance(minutes=2)
-    finished = await world.finished(second, run.id)
+    finished = await eventually(while_time_goes_on)
     assert (finished.status, finished.attempt) == (RunStatus.SUCCEEDED, 2)
 
 

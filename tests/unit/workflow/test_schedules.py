@@ -11,11 +11,14 @@ from gestalt_workflow.firing.scheduler import FIRED_FIRST
 from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, Actor, Run, Schedule
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.reading.lists import ALL_SCHEDULES
 from gestalt_workflow.stored.records import RUNS, SCHEDULES
+from gestalt_workflow.wire.messages import schedule_to_proto
 
 from gestalt_sdk.timing.cron import CronInvalid
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
+from tests.unit.workflow.driving import all_runs
 from tests.unit.workflow.memory import unavailable
 
 CONFIG = Actor(CONFIG_SUBJECT, "system", "Workflow Config", "config")
@@ -34,7 +37,7 @@ async def fired(world: World, engine: Engine, count: int) -> list[Run]:
     engine.scheduler.reload()
 
     async def probe() -> list[Run] | None:
-        runs = await engine.runs.list_all()
+        runs = await all_runs(engine)
         return runs if len(runs) >= count else None
 
     return await eventually(probe)
@@ -118,7 +121,7 @@ async def test_firing_does_not_undo_a_change_made_elsewhere(world: World) -> Non
     await upsert(world, other, "changed", "0 0 1 1 *")
     world.clock.advance(minutes=2)
     await engine.scheduler._fire(engine.scheduler._pop_due(world.clock()))
-    assert await engine.runs.list_all() == []
+    assert await all_runs(engine) == []
     assert (await engine.schedules.get("paused")).paused
     assert (await engine.schedules.get("changed")).cron == "0 0 1 1 *"
     with pytest.raises(ObjectNotFound):
@@ -134,7 +137,7 @@ async def test_two_processes_fire_one_slot_once(world: World) -> None:
     runs = await fired(world, first, 20)
     for run in runs:
         await world.finished(second, run.id)
-    assert len(await first.runs.list_all()) == 20
+    assert len(await all_runs(first)) == 20
     assert sorted(world.host.runs()) == sorted(run.id for run in runs)
 
 
@@ -166,8 +169,8 @@ async def test_a_broken_schedule_stops_no_other(world: World) -> None:
     (run,) = await fired(world, engine, 1)
     assert run.trigger.schedule_id == "good"
     assert engine.storage.counters.undecodable > 0
-    listed = [schedule.id for schedule in await engine.schedules.list_all()]
-    assert listed == ["good", "bad-cron"]
+    listed = await engine.lists.messages(ALL_SCHEDULES, schedule_to_proto)
+    assert [schedule.id for schedule in listed] == ["good", "bad-cron"]
 
 
 async def test_busy_executors_do_not_delay_firing(world: World) -> None:

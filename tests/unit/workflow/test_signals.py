@@ -11,6 +11,7 @@ from gestalt_workflow.objects.signals import SignalOrStartRequest
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import World, client_of, plugin_target
+from tests.unit.workflow.driving import all_runs
 
 
 def signal(name: str, **fields: str) -> NewSignal:
@@ -54,7 +55,7 @@ async def test_a_signal_that_meets_the_end_of_its_run_is_delivered_or_starts_ano
     await eventually(all_delivered)
 
     async def none_left() -> bool | None:
-        return True if all(r.status is RunStatus.SUCCEEDED for r in await engine.runs.list_all()) else None
+        return True if all(r.status is RunStatus.SUCCEEDED for r in await all_runs(engine)) else None
 
     await eventually(none_left)
 

@@ -35,7 +35,7 @@ from gestalt_workflow.model.policies import (
     SchedulePolicy,
 )
 from gestalt_workflow.stored import records
-from gestalt_workflow.wire import messages
+from gestalt_workflow.wire import messages, payloads
 from gestalt_workflow.wire.targets import target_from_proto
 from google.protobuf import json_format
 
@@ -260,14 +260,14 @@ def test_a_reference_keeps_every_field_and_normalises_its_permissions() -> None:
     message.permissions.add(plugin=" ", operations=["x"])
     message.revoked_at.FromDatetime(NOW)
     message.retired_at.FromDatetime(NOW + timedelta(seconds=1))
-    stored = messages.named_reference(messages.reference_from_proto(message, NOW), "local")
+    stored = payloads.named_reference(messages.reference_from_proto(message, NOW), "local")
     answer = messages.reference_to_proto(stored)
     assert answer.id == "f" and answer.provider_name == "local" and answer.created_at.ToDatetime(UTC) == NOW
     assert [(p.plugin, list(p.operations)) for p in answer.permissions] == [("p", ["b", "", "a", "a"])]
     for name in ("target", "credential_subject_id", "display_name", "caller_plugin_name", "signature", "revoked_at"):
         assert getattr(answer, name) == getattr(message, name), name
     assert stored.signed and stored.retired_at == NOW + timedelta(seconds=1)
-    again = messages.named_reference(messages.reference_from_proto(answer, NOW + timedelta(days=1)), "local")
+    again = payloads.named_reference(messages.reference_from_proto(answer, NOW + timedelta(days=1)), "local")
     assert again == stored
 
 

@@ -20,7 +20,7 @@ from gestalt_workflow.claims.claimants import provably_dead
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.objects import Run, RunStatus
 from gestalt_workflow.stored.records import OWNERS, PERMITS, RUNS, run_from_record, run_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Record, Storage, absent, at_revision
+from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write, absent, at_revision
 
 SWEEP_EVERY = timedelta(seconds=60)
 
@@ -104,15 +104,15 @@ class Recovery:
             if run is None or record["id"] not in run.permits:
                 lost.append((record, run))
         leases = await self._leases({str(record.get("owner")) for record, run in lost if run is None}, step)
-        entries = [self._permit_removal(record, run, leases) for record, run in lost]
-        outcomes = await self._storage.write(entries, step) if entries else []
-        for (record, _), outcome in zip(lost, outcomes, strict=True):
-            if outcome.ok:
+        writes = [self._permit_removal(record, run, leases) for record, run in lost]
+        results = await self._storage.write(writes, step) if writes else []
+        for (record, _), result in zip(lost, results, strict=True):
+            if result.ok:
                 details = {"permit": record["id"], "run_id": record.get("run_id")}
                 log.warning("permit without a run freed", event_name="permit.reclaimed", **details)
-        return sum(outcome.ok for outcome in outcomes)
+        return sum(result.ok for result in results)
 
-    def _permit_removal(self, record: Record, run: Run | None, leases: Mapping[str, datetime]) -> Entry:
+    def _permit_removal(self, record: Record, run: Run | None, leases: Mapping[str, datetime]) -> Write:
         run_id, owner, lease = str(record.get("run_id")), str(record.get("owner")), record.get("lease")
         conditions = [Condition.equals(name, record.get(name)) for name in ("run_id", "owner", "lease")]
         if run is not None:
@@ -121,15 +121,15 @@ class Recovery:
             conditions += verdict.conditions
         else:
             conditions.append(absent(store=RUNS, id=run_id))
-        return Entry(PERMITS, "delete", id=str(record["id"]), conditions=conditions)
+        return Write(PERMITS, "delete", id=str(record["id"]), conditions=conditions)
 
     async def forget_owner(self) -> None:
         """This process claims nothing any more."""
-        await self._storage.write([Entry(OWNERS, "delete", id=self._owner)], "release lease")
+        await self._storage.write([Write(OWNERS, "delete", id=self._owner)], "release lease")
 
-    def renewal(self, until: datetime) -> Entry:
+    def renewal(self, until: datetime) -> Write:
         """The write that lets all claims of this process hold until then."""
-        return Entry(OWNERS, "put", {"id": self._owner, "lease": until})
+        return Write(OWNERS, "put", {"id": self._owner, "lease": until})
 
     async def _leases(self, owners: Collection[str], step: str) -> dict[str, datetime]:
         living = sorted(owner for owner in owners if not provably_dead(owner))
@@ -163,9 +163,9 @@ class Recovery:
     async def _settle(self, run: Run, verdict: Verdict) -> bool:
         ended = transitions.interrupted(run, self._clock())
         conditions = [at_revision(run.revision), *verdict.conditions]
-        entry = Entry(RUNS, "put", run_to_record(ended), conditions=conditions)
-        outcomes = await self._storage.write([entry, *transitions.releases(run, ended)], "settle run")
-        if not outcomes[0].ok:
+        write = Write(RUNS, "put", run_to_record(ended), conditions=conditions)
+        results = await self._storage.write([write, *transitions.releases(run, ended)], "settle run")
+        if not results[0].ok:
             return False
         log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
         self.withdrawn(run.id)
@@ -186,9 +186,9 @@ class Recovery:
         if run.status is not RunStatus.RUNNING:
             return
         waiting = transitions.unclaimed(run, self._clock())
-        entry = Entry(RUNS, "put", run_to_record(waiting), conditions=[at_revision(run.revision)])
-        outcomes = await self._storage.write([entry, *transitions.releases(run, waiting)], "return run to the queue")
-        if outcomes[0].ok:
+        write = Write(RUNS, "put", run_to_record(waiting), conditions=[at_revision(run.revision)])
+        results = await self._storage.write([write, *transitions.releases(run, waiting)], "return run to the queue")
+        if results[0].ok:
             log.warning("claim without invocation given back", event_name="run.unclaimed", run_id=run.id)
             self.unclaimed(waiting)
 

@@ -1,4 +1,4 @@
-"""How a run moves from state to state: pure functions, and the store entries that every end of a run has in common.
+"""How a run moves from state to state: pure functions, and the store writes that every end of a run has in common.
 
 pending -> running -> succeeded | failed | canceled, and back to pending for a keyed run with more signals
 (semantics.md 5.1). Each function gives the next record, one revision on; writing it is the caller's.
@@ -10,10 +10,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gestalt_workflow.model import timeline
-from gestalt_workflow.model.objects import InvocationFailed, Outcome, Run, RunStatus, RunTrigger, Target, TriggerKind
-from gestalt_workflow.model.policies import RetryOn
+from gestalt_workflow.model.objects import (
+    NOBODY,
+    Actor,
+    InvocationFailed,
+    Outcome,
+    Run,
+    RunStatus,
+    RunTrigger,
+    Target,
+    TriggerKind,
+)
+from gestalt_workflow.model.policies import PLAIN_RUN, RetryOn, RunPolicy
 from gestalt_workflow.stored.records import PERMITS, RUN_KEYS, RUNS
-from gestalt_workflow.stored.storage import Condition, Entry
+from gestalt_workflow.stored.storage import Condition, Write
 
 INTERRUPTED = "workflow provider restarted while run was in progress"
 DEFAULT_CANCEL_REASON = "canceled"
@@ -56,6 +66,36 @@ def rank(target: Target, trigger: RunTrigger, *, keyed: bool, since: datetime) -
         return since + AGEING * priority(target, trigger.kind, keyed=keyed)
     except OverflowError:
         return datetime.max.replace(tzinfo=since.tzinfo)
+
+
+def new_run(
+    run_id: str,
+    target: Target,
+    trigger: RunTrigger,
+    now: datetime,
+    *,
+    created_by: Actor,
+    execution_ref: str,
+    published_by: Actor = NOBODY,
+    workflow_key: str = "",
+    key_row: str = "",
+    policy: RunPolicy = PLAIN_RUN,
+) -> Run:
+    """Return a pending run that is in the queue since ``now``."""
+    return Run(
+        id=run_id,
+        status=RunStatus.PENDING,
+        target=target,
+        trigger=trigger,
+        created_at=now,
+        created_by=created_by,
+        published_by=published_by,
+        execution_ref=execution_ref,
+        workflow_key=workflow_key,
+        key_row=key_row,
+        rank_at=rank(target, trigger, keyed=bool(workflow_key), since=now),
+        policy=policy,
+    )
 
 
 def claimed(
@@ -145,10 +185,10 @@ def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
     return replace(ended, story=timeline.noted(run.story, timeline.CANCELED, now, detail=message, subject_id=by))
 
 
-def releases(before: Run, after: Run) -> list[Entry]:
+def releases(before: Run, after: Run) -> list[Write]:
     """Gives up what the run held: the permits of its claim, and once it has ended its workflow key.
 
-    Put them behind the entry that writes ``after``. A row is deleted only while it names this run, and only when the
+    Put them behind the write that writes ``after``. A row is deleted only while it names this run, and only when the
     run is in fact what ``after`` says: one that runs keeps both.
     """
     held = [(PERMITS, permit) for permit in before.permits]
@@ -158,7 +198,7 @@ def releases(before: Run, after: Run) -> list[Entry]:
         Condition.equals("run_id", after.id),
         Condition.equals("status", int(after.status), store=RUNS, id=after.id),
     ]
-    return [Entry(store, "delete", id=row, conditions=conditions) for store, row in held]
+    return [Write(store, "delete", id=row, conditions=conditions) for store, row in held]
 
 
 def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:

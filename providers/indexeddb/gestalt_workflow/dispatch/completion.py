@@ -20,7 +20,7 @@ from gestalt_workflow.model.errors import ContentRefused, StorageFailed, Storage
 from gestalt_workflow.model.objects import InvocationResult, Outcome, Run, RunStatus, Signal
 from gestalt_workflow.model.timeline import cut
 from gestalt_workflow.stored.records import RUNS, SIGNALS, run_from_record, run_to_record, signal_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, Storage, at_revision
+from gestalt_workflow.stored.storage import Condition, Storage, Write, at_revision
 
 STEP = "complete run"
 
@@ -77,15 +77,15 @@ class Completions:
         self, run: Run, after: Run, signals: Sequence[Signal], outcome: Outcome
     ) -> tuple[bool, Run | None]:
         """Whether it was written; if not, perhaps the record as it is."""
-        entries: list[Entry] = []
+        writes: list[Write] = []
         if signals and isinstance(outcome, InvocationResult) and outcome.succeeded:
             now, claim = self._clock(), _claim(run, store=RUNS, id=run.id)
             for signal in signals:
                 record = signal_to_record(replace(signal, delivered_at=now))
-                entries.append(Entry(SIGNALS, "put", record, conditions=claim))
-        entries.append(Entry(RUNS, "put", run_to_record(after), conditions=_claim(run)))
-        outcomes = await self._storage.write([*entries, *transitions.releases(run, after)], STEP)
-        written = outcomes[len(entries) - 1]
+                writes.append(Write(SIGNALS, "put", record, conditions=claim))
+        writes.append(Write(RUNS, "put", run_to_record(after), conditions=_claim(run)))
+        results = await self._storage.write([*writes, *transitions.releases(run, after)], STEP)
+        written = results[len(writes) - 1]
         if written.ok:
             return True, None
         return False, run_from_record(written.current) if written.current is not None else None
@@ -113,7 +113,7 @@ def _marked(run: Run, outcome: Outcome, whole_bytes: int) -> Run:
 
 
 def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:
-    """Holds while the run (the entry's own record, or another) is as this process claimed it."""
+    """Holds while the run (the write's own record, or another) is as this process claimed it."""
     return [
         at_revision(run.revision, store=store, id=id),
         Condition.equals("owner", run.owner, store=store, id=id),

@@ -8,7 +8,7 @@ claims.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -18,14 +18,13 @@ from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.config import Config
-from gestalt_workflow.dispatch.attempts import within_timeout
 from gestalt_workflow.dispatch.completion import Completions
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.dispatch.lanes import Lanes, Taken
-from gestalt_workflow.dispatch.permits import permit_conditions, permit_entries
+from gestalt_workflow.dispatch.permits import permit_conditions, permit_writes
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable, Undecodable
-from gestalt_workflow.model.objects import InvocationFailed, Reference, Run, RunStatus, Signal
+from gestalt_workflow.model.objects import InvocationFailed, Outcome, Reference, Run, RunStatus, Signal
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.stored.records import (
     REFERENCES,
@@ -35,7 +34,7 @@ from gestalt_workflow.stored.records import (
     run_to_record,
     signal_from_record,
 )
-from gestalt_workflow.stored.storage import Condition, Entry, Outcome, Record, Storage, at_revision
+from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, at_revision
 
 SIGNALS_PER_BATCH = 25
 
@@ -167,8 +166,8 @@ class Dispatcher:
         now = self._clock()
         lease = now + self._config.claim_ttl
         executions: list[Execution] = []
-        entries: list[Entry] = []
-        left_out: list[Entry] = []
+        writes: list[Write] = []
+        left_out: list[Write] = []
         for run, permits in taken.runs:
             signals, waiting, unreadable = await self._batch(run) if run.waiting else ([], 0, [])
             batch = tuple(signal.id for signal in signals)
@@ -180,51 +179,51 @@ class Dispatcher:
             if reference is not None:
                 conditions.append(at_revision(reference.revision, store=REFERENCES, id=reference.id))
             executions.append(Execution(claimed, signals, reference))
-            entries.append(Entry(RUNS, "put", run_to_record(claimed), conditions=conditions))
-        entries += self._lanes.move_entries(taken)
-        entries += left_out
+            writes.append(Write(RUNS, "put", run_to_record(claimed), conditions=conditions))
+        writes += self._lanes.move_writes(taken)
+        writes += left_out
         checked: dict[str, int] = {}
         for execution in executions:
-            entries += permit_entries(execution.run)
+            writes += permit_writes(execution.run)
             reference = execution.reference
             if execution.run.permits and reference is not None:  # tells which of the two a refusal was for
-                checked[execution.run.id] = len(entries)
+                checked[execution.run.id] = len(writes)
                 unchanged = [at_revision(reference.revision)]
-                entries.append(Entry(REFERENCES, "check", id=reference.id, conditions=unchanged))
+                writes.append(Write(REFERENCES, "check", id=reference.id, conditions=unchanged))
         try:
-            outcomes = await self._storage.write(entries, "claim runs")
+            results = await self._storage.write(writes, "claim runs")
         except StorageUnavailable:
             self.settle_soon.set()
             raise
-        for (run, _), execution, outcome in zip(taken.runs, executions, outcomes, strict=False):
-            if outcome.ok:
+        for (run, _), execution, result in zip(taken.runs, executions, results, strict=False):
+            if result.ok:
                 self._start(execution)
             else:
                 place = checked.get(run.id)
-                self._refused(run, execution, outcome, place is None or not outcomes[place].ok)
-        for moved, outcome in zip(taken.aside, outcomes[len(executions) :], strict=False):
-            if outcome.ok:
+                self._refused(run, execution, result, place is None or not results[place].ok)
+        for moved, result in zip(taken.aside, results[len(executions) :], strict=False):
+            if result.ok:
                 self._requeue(moved)
             else:
-                self._offer_current(outcome)
+                self._offer_current(result)
 
-    def _refused(self, run: Run, execution: Execution, outcome: Outcome, reference_outdated: bool) -> None:
+    def _refused(self, run: Run, execution: Execution, result: WriteResult, reference_outdated: bool) -> None:
         """Somebody changed the run, revoked its reference or took its permits: try again with what is true now."""
         permits, reference = execution.run.permits, execution.reference
         self._lanes.refused(run, permits)
-        if outcome.current is not None or not (permits or reference):
-            self._offer_current(outcome)
+        if result.current is not None or not (permits or reference):
+            self._offer_current(result)
             return
         # The condition that failed was not the run's own.
         if reference is not None and reference_outdated:
             self._references.forget(reference.id)
         self._requeue(run)
 
-    def _offer_current(self, outcome: Outcome) -> None:
-        if outcome.current is None:
+    def _offer_current(self, result: WriteResult) -> None:
+        if result.current is None:
             return
         try:
-            current = run_from_record(outcome.current)
+            current = run_from_record(result.current)
         except Undecodable:
             return
         if current.status is RunStatus.PENDING:
@@ -265,7 +264,7 @@ class Dispatcher:
         if reference is not None and self._references.sendable(run.execution_ref) is None:
             reference = None  # revoked since the claim: the host is to see that for itself
         try:
-            outcome = await within_timeout(run, self._host.invoke(run, execution.signals, reference))
+            outcome = await _within_timeout(run, self._host.invoke(run, execution.signals, reference))
         except Undecodable as error:
             outcome = InvocationFailed(f"not invoked: {error}", "INVALID_ARGUMENT")
         finally:
@@ -306,19 +305,19 @@ class Dispatcher:
                 await self._renew(held, every_s)
 
     async def _renew(self, held: Sequence[Execution], every_s: float) -> None:
-        entries = [self._recovery.renewal(self._clock() + self._config.claim_ttl)]
+        writes = [self._recovery.renewal(self._clock() + self._config.claim_ttl)]
         for execution in held:
             run = execution.run
             conditions = [Condition.equals("owner", run.owner), Condition.equals("epoch", run.epoch)]
-            entries.append(Entry(RUNS, "check", id=run.id, conditions=conditions))
+            writes.append(Write(RUNS, "check", id=run.id, conditions=conditions))
         try:
             async with asyncio.timeout(every_s):
-                outcomes = await self._storage.write(entries, "renew claims")
+                results = await self._storage.write(writes, "renew claims")
         except (StorageFailed, TimeoutError) as error:
             log.warning("claims not renewed", event_name="claims.unrenewed", count=len(held), error=str(error))
             return
-        for execution, outcome in zip(held, outcomes[1:], strict=True):
-            if not outcome.ok and execution.invoking:
+        for execution, result in zip(held, results[1:], strict=True):
+            if not result.ok and execution.invoking:
                 log.warning("claim lost", event_name="claim.lost", run_id=execution.run.id)
                 self.withdraw(execution.run.id)
 
@@ -345,11 +344,26 @@ class Dispatcher:
         self._crashed.update((execution.run.id, execution.run) for execution in left)
 
 
-def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Entry]:
+async def _within_timeout(run: Run, invocation: Awaitable[Outcome]) -> Outcome:
+    """Return the outcome of the invocation; cancel it and return a failure after the timeout of the run's policy."""
+    timeout = run.policy.timeout
+    if timeout is None:
+        return await invocation
+    limit = asyncio.timeout(timeout.total_seconds())
+    try:
+        async with limit:
+            return await invocation
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    return InvocationFailed(f"workflow run timed out after {timeout.total_seconds():g} s", timed_out=True)
+
+
+def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Write]:
     """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
     conditions = [
         Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
     ]
     kept = [{name: value for name, value in record.items() if name != "waiting"} for record in unreadable]
-    return [Entry(SIGNALS, "put", record, conditions=conditions) for record in kept]
+    return [Write(SIGNALS, "put", record, conditions=conditions) for record in kept]

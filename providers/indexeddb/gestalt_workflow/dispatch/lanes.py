@@ -17,7 +17,7 @@ from gestalt_workflow.dispatch.permits import Permits
 from gestalt_workflow.dispatch.run_queue import RunQueue
 from gestalt_workflow.model.objects import Run, RunStatus
 from gestalt_workflow.stored.records import LANE, LANES_END, RUNS, run_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage, at_revision
+from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write, at_revision
 
 ASIDE_AT_ONCE = 512
 ASIDE_BYTES = 1024 * 1024
@@ -145,11 +145,11 @@ class Lanes:
 
     # Telling what became of them
 
-    def move_entries(self, taken: Taken) -> list[Entry]:
-        """Move what is to be set aside; one entry each."""
+    def move_writes(self, taken: Taken) -> list[Write]:
+        """Move what is to be set aside; one write each."""
         conditions = [Condition.equals("status", int(RunStatus.PENDING))]
         return [
-            Entry(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), *conditions])
+            Write(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), *conditions])
             for run in taken.aside
         ]
 
@@ -173,7 +173,7 @@ class Lanes:
             self._looked_until = LANE
             return False
         page = await self._storage.page(RUNS, "hot", [], step, range=span, limit=LOOKED_AT, keys_only=True)
-        names = dict.fromkeys(str(entry.key[0]).removeprefix(LANE) for entry in page.entries)
+        names = dict.fromkeys(str(row.key[0]).removeprefix(LANE) for row in page.entries)
         for name in names:
             self._lane(name).suspect()
         self._looked_until = f"{LANE}{list(names)[-1]}\0" if page.next_token else LANE

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gestalt_workflow.model.objects import Target
-from gestalt_workflow.wire.messages import operation_of
+from gestalt_workflow.wire.payloads import operation_of
 
 
 @dataclass(frozen=True, slots=True)

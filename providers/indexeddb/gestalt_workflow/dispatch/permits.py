@@ -14,7 +14,7 @@ from zlib import crc32
 from gestalt_workflow.dispatch.limits import Limit
 from gestalt_workflow.model.objects import Run
 from gestalt_workflow.stored.records import PERMITS, RUNS, permits_field
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage, absent
+from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write, absent
 
 STEP = "read permits"
 
@@ -102,12 +102,12 @@ class Permits:
 
 
 def permit_conditions(permits: Sequence[str]) -> list[Condition]:
-    """Under which a claim may take them; for the entry that writes the run."""
+    """Under which a claim may take them; for the write that writes the run."""
     return [absent(store=PERMITS, id=permit) for permit in permits]
 
 
-def permit_entries(claimed: Run) -> list[Entry]:
-    """Make the permits of a claim; put them behind the entry that writes the run."""
+def permit_writes(claimed: Run) -> list[Write]:
+    """Make the permits of a claim; put them behind the write that writes the run."""
     made = [
         Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
@@ -115,7 +115,7 @@ def permit_entries(claimed: Run) -> list[Entry]:
         Condition.equals("permits", permits_field(claimed.permits), store=RUNS, id=claimed.id),
     ]
     return [
-        Entry(
+        Write(
             PERMITS,
             "add",
             {"id": permit, "run_id": claimed.id, "owner": claimed.owner, "lease": claimed.lease},

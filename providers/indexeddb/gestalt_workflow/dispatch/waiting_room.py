@@ -20,7 +20,7 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.objects import Run, RunStatus
 from gestalt_workflow.stored.records import BLOCKED, LATER, RUNS, run_from_record, run_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, Storage, absent, at_revision
+from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision
 
 TICK_S = 1.0
 PAGE = 500
@@ -41,11 +41,6 @@ class WaitingRoom:
         self._blocked: dict[str, dict[str, Run]] = {}
         self._ended: set[str] = set()
         self._wake = asyncio.Event()
-
-    @property
-    def later(self) -> int:
-        """How many runs it knows of whose moment is still to come."""
-        return len(self._waiting)
 
     def put(self, run: Run) -> None:
         """A run that was committed as held back."""
@@ -179,11 +174,11 @@ class WaitingRoom:
             return
         now = self._clock()
         released = [transitions.released(run, now) for run, _ in runs]
-        entries = [
-            Entry(RUNS, "put", run_to_record(after), conditions=[at_revision(run.revision), *conditions])
+        writes = [
+            Write(RUNS, "put", run_to_record(after), conditions=[at_revision(run.revision), *conditions])
             for (run, conditions), after in zip(runs, released, strict=True)
         ]
-        outcomes = await self._storage.write(entries, STEP)
-        for after, outcome in zip(released, outcomes, strict=True):
-            if outcome.ok:
+        results = await self._storage.write(writes, STEP)
+        for after, result in zip(released, results, strict=True):
+            if result.ok:
                 self._ready(after)

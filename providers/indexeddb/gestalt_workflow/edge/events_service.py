@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import grpc
-
 from gestalt_sdk.gen.extension.v1 import events_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import events_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
@@ -26,12 +24,6 @@ SERVICE = "gestalt.extension.v1.WorkflowEvents"
 MOST_TRIGGERS = 100
 LONGEST_REPLAY_ID = 200
 _KINDS = {kind: pb.TriggerVerdictKind.Name(kind.value) for kind in VerdictKind}
-
-
-def add_event_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
-    """Serve WorkflowEvents on the server; returns the full service name."""
-    events_pb2_grpc.add_WorkflowEventsServicer_to_server(EventServicer(engine), server)
-    return SERVICE
 
 
 class EventServicer(events_pb2_grpc.WorkflowEventsServicer):

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-import grpc
-
 from gestalt_sdk.gen.extension.v1 import queries_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
@@ -26,12 +24,6 @@ from gestalt_workflow.wire import messages
 SERVICE = "gestalt.extension.v1.WorkflowQueries"
 T = TypeVar("T")
 M = TypeVar("M")
-
-
-def add_query_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
-    """Serve WorkflowQueries on the server; returns the full service name."""
-    queries_pb2_grpc.add_WorkflowQueriesServicer_to_server(QueryServicer(engine), server)
-    return SERVICE
 
 
 class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-
-import grpc
+from datetime import datetime, timedelta
 
 from gestalt_sdk.gen.extension.v1 import slots_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import slots_pb2_grpc
@@ -21,6 +19,7 @@ from gestalt_workflow.engine import Engine
 from gestalt_workflow.firing.ledger import is_undecided
 from gestalt_workflow.firing.plan import fires_at
 from gestalt_workflow.firing.slots import Remark, next_slots, remark
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
 from gestalt_workflow.objects.schedules import checked_timing
@@ -29,7 +28,6 @@ SERVICE = "gestalt.extension.v1.WorkflowSlots"
 LARGEST_PAGE = 1000
 DEFAULT_PAGE = 100
 DEFAULT_PREVIEW = 10
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SKIPS = {
     SlotState.OVERLAP: pb.SLOT_SKIP_REASON_OVERLAP,
     SlotState.PAUSED: pb.SLOT_SKIP_REASON_PAUSED,
@@ -43,12 +41,6 @@ _REMARKS = {
     Remark.SECOND_PASS: pb.SLOT_REMARK_SECOND_PASS,
     Remark.SHIFTED: pb.SLOT_REMARK_SHIFTED,
 }
-
-
-def add_slots_service(server: grpc.aio.Server, engine: Callable[[], Engine]) -> str:
-    """Serve WorkflowSlots on the server; returns the full service name."""
-    slots_pb2_grpc.add_WorkflowSlotsServicer_to_server(SlotsServicer(engine), server)
-    return SERVICE
 
 
 class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
@@ -67,7 +59,7 @@ class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
             since = optional_time(request, "from")
             after = _place(request.page_token) if request.page_token else None
             ledger = self._engine().ledger
-            page = await ledger.entries(schedule_id, since, optional_time(request, "to"), limit, after)
+            page = await ledger.page(schedule_id, since, optional_time(request, "to"), limit, after)
             token = _token(page.following) if page.following is not None else ""
             return pb.ListSlotsResponse(slots=map(outcome_to_proto, page.slots), next_page_token=token)
 
@@ -88,34 +80,34 @@ class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
             return pb.PreviewSlotsResponse(slots=slots, timezone=zone, paused=schedule is not None and schedule.paused)
 
 
-def outcome_to_proto(entry: Run | SlotRange) -> pb.SlotOutcome:
-    if isinstance(entry, Run):
-        slot = entry.trigger.slot or entry.created_at
+def outcome_to_proto(line: Run | SlotRange) -> pb.SlotOutcome:
+    if isinstance(line, Run):
+        slot = line.trigger.slot or line.created_at
         message = pb.SlotOutcome(
             first=to_timestamp(slot),
             last=to_timestamp(slot),
             count=1,
-            state=pb.SLOT_STATE_DENIED if entry.denied else pb.SLOT_STATE_FIRED,
-            run_id=entry.id,
-            recorded_at=to_timestamp(entry.created_at),
+            state=pb.SLOT_STATE_DENIED if line.denied else pb.SLOT_STATE_FIRED,
+            run_id=line.id,
+            recorded_at=to_timestamp(line.created_at),
         )
-        message.lateness.FromTimedelta(entry.created_at - slot)
+        message.lateness.FromTimedelta(line.created_at - slot)
         return message
     message = pb.SlotOutcome(
-        first=to_timestamp(entry.first), last=to_timestamp(entry.last), count=entry.count, run_id=entry.run_id
+        first=to_timestamp(line.first), last=to_timestamp(line.last), count=line.count, run_id=line.run_id
     )
-    if not is_undecided(entry):
-        message.recorded_at.CopyFrom(to_timestamp(entry.recorded_at))
-    elif entry.state is SlotState.NEVER_LOADED:
+    if not is_undecided(line):
+        message.recorded_at.CopyFrom(to_timestamp(line.recorded_at))
+    elif line.state is SlotState.NEVER_LOADED:
         message.state = pb.SLOT_STATE_DUE
         return message
-    if entry.state is SlotState.COLLAPSED:
+    if line.state is SlotState.COLLAPSED:
         message.state = pb.SLOT_STATE_COLLAPSED
-        if entry.into is not None:
-            message.collapsed_into.CopyFrom(to_timestamp(entry.into))
+        if line.into is not None:
+            message.collapsed_into.CopyFrom(to_timestamp(line.into))
     else:
         message.state = pb.SLOT_STATE_SKIPPED
-        message.skip_reason = _SKIPS[entry.state]
+        message.skip_reason = _SKIPS[line.state]
     return message
 
 
@@ -139,13 +131,13 @@ def _count(value: int, name: str, default: int) -> int:
 
 def _token(place: tuple[datetime, int]) -> str:
     moment, kind = place
-    text = f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{kind}"
+    text = f"{to_micros(moment)}.{kind}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def _place(token: str) -> tuple[datetime, int]:
     try:
         moment, kind = base64.urlsafe_b64decode(token.encode("ascii")).decode("ascii").split(".")
-        return _EPOCH + timedelta(microseconds=int(moment)), int(kind)
+        return from_micros(int(moment)), int(kind)
     except (ValueError, OverflowError, binascii.Error):
         raise InvalidRequest("page_token is not one that this service gave") from None

@@ -7,27 +7,26 @@ from collections.abc import Callable
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import reporting_faults
+from gestalt_sdk.workflow.provider import WorkflowProviderServicer
 from gestalt_workflow.edge.faults import FAULTS
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model.clock import Clock, utc_now
+from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.objects.signals import Delivery, SignalOrStartRequest
 from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, REFERENCES_OF
-from gestalt_workflow.wire import messages
+from gestalt_workflow.wire import messages, payloads
 from gestalt_workflow.wire.policies import pause_from_proto, run_policy_from_proto, schedule_policy_from_proto
 from gestalt_workflow.wire.targets import target_from_proto
 
 
-class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
-    """``engine`` gives the configured engine, or raises ``NotConfigured``."""
-
-    def __init__(self, engine: Callable[[], Engine], clock: Clock = utc_now) -> None:
+class WorkflowServicer(WorkflowProviderServicer):
+    def __init__(self, engine: Callable[[], Engine], clock: Clock) -> None:
+        """``engine`` gives the configured engine or raises ``NotConfigured``; ``clock`` is the one it works by."""
         self._engine = engine
         self._clock = clock
 
@@ -218,7 +217,7 @@ class WorkflowServicer(workflow_pb2_grpc.WorkflowProviderServicer):
                 raise InvalidRequest("reference is required")
             wanted = messages.reference_from_proto(request.reference, self._clock())
             engine = self._engine()
-            stored = await engine.references.put(messages.named_reference(wanted, engine.name))
+            stored = await engine.references.put(payloads.named_reference(wanted, engine.name))
             return messages.reference_to_proto(stored)
 
     async def GetExecutionReference(

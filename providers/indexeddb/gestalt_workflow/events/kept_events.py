@@ -14,8 +14,8 @@ from typing import Any
 from gestalt_workflow.events import replays, verdicts
 from gestalt_workflow.events.replays import Replay
 from gestalt_workflow.events.verdicts import NONE_NEAR, Verdicts
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.objects import NOBODY, Actor, Event
-from gestalt_workflow.model.timeline import at_micros, micros
 from gestalt_workflow.stored.records import decoding
 from gestalt_workflow.stored.storage import Condition, Record
 
@@ -48,7 +48,7 @@ class KeptEvent:
 
 
 def as_stamped(stamp: str, *, store: str = "", id: str = "") -> Condition:
-    """Holds while the event's record (the entry's own, or another) is the one with that stamp."""
+    """Holds while the event's record (the write's own, or another) is the one with that stamp."""
     return Condition.equals("stamp", stamp, store=store, id=id)
 
 
@@ -60,7 +60,7 @@ def event_to_record(kept: KeptEvent) -> Record:
     record: dict[str, Any] = {
         "id": kept.id,
         "type": event.type,
-        "created_us": micros(kept.published_at),
+        "created_us": to_micros(kept.published_at),
         "data": event.data,
         "facts": _text(facts),
         "stamp": kept.stamp,
@@ -73,7 +73,7 @@ def event_to_record(kept: KeptEvent) -> Record:
     if kept.publications > 1:
         record["publications"] = kept.publications
     if kept.last_published_at is not None:
-        record["last_us"] = micros(kept.last_published_at)
+        record["last_us"] = to_micros(kept.last_published_at)
     if kept.conflicts:
         record["conflicts"] = kept.conflicts
     return record
@@ -89,12 +89,12 @@ def event_from_record(record: Record) -> KeptEvent:
     return KeptEvent(
         id=record["id"],
         event=event,
-        published_at=at_micros(record["created_us"]),
+        published_at=from_micros(record["created_us"]),
         published_by=Actor(*actor) if actor else NOBODY,
         owner=owner,
         verdicts=verdicts.from_rows(json.loads(record["verdicts"]), event) if "verdicts" in record else NONE_NEAR,
         publications=record.get("publications", 1),
-        last_published_at=at_micros(record["last_us"]) if "last_us" in record else None,
+        last_published_at=from_micros(record["last_us"]) if "last_us" in record else None,
         conflicts=record.get("conflicts", 0),
         replays=tuple(replays.from_row(row, event) for row in rows),
         replays_left_out=replays_left_out,

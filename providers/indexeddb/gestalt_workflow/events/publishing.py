@@ -17,6 +17,7 @@ from datetime import datetime
 
 import structlog
 
+from gestalt_workflow.claims import transitions
 from gestalt_workflow.events import replays
 from gestalt_workflow.events.kept_events import KeptEvent, as_stamped, event_from_record, event_to_record
 from gestalt_workflow.events.replays import Replay, ReplayMode, ReplayRequest
@@ -25,12 +26,11 @@ from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
-from gestalt_workflow.objects.runs import Dispatch, new_run
-from gestalt_workflow.objects.triggers import KIND as TRIGGER
+from gestalt_workflow.objects.runs import Dispatch
 from gestalt_workflow.objects.triggers import KnownType, Triggers
 from gestalt_workflow.stored.records import EVENTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
-from gestalt_workflow.stored.storage import Entry, Outcome, Record, Storage
-from gestalt_workflow.wire.messages import event_trigger, same_event
+from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult
+from gestalt_workflow.wire.payloads import event_trigger, same_event
 
 KIND = "workflow event"
 ATTEMPTS = 16
@@ -77,10 +77,10 @@ class Events:
             now = self._clock()
             kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, owner, stamp=_new_stamp())
             kept, runs = _published(kept, event, publisher, owner, known, now)
-            entry = Entry(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
-            first, *outcomes = await self._write(entry, kept, runs, step)
+            write = Write(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
+            first, *results = await self._write(write, kept, runs, step)
             if first.ok:
-                return await self._made(kept, runs, outcomes, step)
+                return await self._made(kept, runs, results, step)
             if first.code != "already_exists":
                 self._triggers.outdated(event.type, known)
                 continue
@@ -114,10 +114,10 @@ class Events:
                     stamp=_new_stamp(),
                 )
             kept, runs = _published(kept, event, publisher, owner, known, now)
-            entry = Entry(EVENTS, "put", event_to_record(kept), conditions=conditions)
-            first, *outcomes = await self._write(entry, kept, runs, step)
+            write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions)
+            first, *results = await self._write(write, kept, runs, step)
             if first.ok:
-                return await self._made(kept, runs, outcomes, step)
+                return await self._made(kept, runs, results, step)
             record = first.current
             if record is None:  # the triggers have changed, or the event has gone
                 self._triggers.outdated(event.type, known)
@@ -167,10 +167,10 @@ class Events:
         replay = Replay(wanted.id, wanted.mode, now, wanted.by, wanted.trigger_ids, len(met), verdicts)
         if wanted.mode is ReplayMode.DRY_RUN:
             # What is known of the triggers has to be true at this moment, so the store is asked.
-            (outcome,) = await self._storage.write(
-                [Entry(EVENTS, "check", id=kept.id, conditions=[known.condition])], step
+            (result,) = await self._storage.write(
+                [Write(EVENTS, "check", id=kept.id, conditions=[known.condition])], step
             )
-            return replay if outcome.ok else None
+            return replay if result.ok else None
         replay = replace(replay, verdicts=with_runs(verdicts, run_ids))
         story = timeline.noted("", timeline.REPLAYED, now, detail=wanted.id, subject_id=wanted.by.subject_id)
         runs = [
@@ -186,11 +186,11 @@ class Events:
             stamp=_new_stamp(),
         )
         conditions = [known.condition, as_stamped(kept.stamp)]
-        entry = Entry(EVENTS, "put", event_to_record(after), conditions=conditions)
-        first, *outcomes = await self._write(entry, after, runs, step)
+        write = Write(EVENTS, "put", event_to_record(after), conditions=conditions)
+        first, *results = await self._write(write, after, runs, step)
         if not first.ok:
             return None
-        self._offer(runs, outcomes)
+        self._offer(runs, results)
         return replay
 
     async def _named(self, trigger_ids: Collection[str], known: KnownType, step: str) -> Sequence[EventTrigger]:
@@ -201,7 +201,7 @@ class Events:
             found = await self._storage.find_many(TRIGGERS, missing, trigger_from_record, step)
             for trigger_id in missing:
                 if trigger_id not in found:
-                    raise ObjectNotFound(TRIGGER, trigger_id)
+                    raise ObjectNotFound("workflow event trigger", trigger_id)
                 near.append(found[trigger_id])
         return near
 
@@ -214,28 +214,28 @@ class Events:
 
     # What both have in common
 
-    async def _write(self, entry: Entry, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[Outcome]:
+    async def _write(self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[WriteResult]:
         """The event's record, and the runs as far as it is written."""
         written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
-        entries = [entry, *(Entry(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
-        return await self._storage.write(entries, step)
+        writes = [write, *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
+        return await self._storage.write(writes, step)
 
-    async def _made(self, kept: KeptEvent, runs: Sequence[Run], outcomes: Sequence[Outcome], step: str) -> list[Run]:
-        created = self._offer(runs, outcomes)
+    async def _made(self, kept: KeptEvent, runs: Sequence[Run], results: Sequence[WriteResult], step: str) -> list[Run]:
+        created = self._offer(runs, results)
         if len(created) < len(runs):
             # Runs are kept longer than events, so some may have been there without the record telling.
             made = {run.id for run in created}
             had = {run.trigger.trigger_id for run in runs if run.id not in made}
             known = replace(kept, verdicts=as_duplicates(kept.verdicts, had), stamp=_new_stamp())
-            entry = Entry(EVENTS, "put", event_to_record(known), conditions=[as_stamped(kept.stamp)])
+            write = Write(EVENTS, "put", event_to_record(known), conditions=[as_stamped(kept.stamp)])
             try:
-                await self._storage.write([entry], step)
+                await self._storage.write([write], step)
             except StorageFailed as error:  # the event is published all the same
                 log.warning("verdicts not corrected", event_name="event.uncorrected", id=kept.id, error=str(error))
         return created
 
-    def _offer(self, runs: Sequence[Run], outcomes: Sequence[Outcome]) -> list[Run]:
-        created = [run for run, outcome in zip(runs, outcomes, strict=True) if outcome.ok]
+    def _offer(self, runs: Sequence[Run], results: Sequence[WriteResult]) -> list[Run]:
+        created = [run for run, result in zip(runs, results, strict=True) if result.ok]
         for run in created:
             self._dispatch.offer(run)
         return created
@@ -267,7 +267,7 @@ def _published(
 
 def _event_run(trigger: EventTrigger, run_id: str, event: Event, publisher: Actor, now: datetime) -> Run:
     by_owner = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
-    return new_run(
+    return transitions.new_run(
         run_id,
         trigger.target,
         event_trigger(trigger.id, event),

@@ -9,8 +9,8 @@ from enum import IntEnum
 from typing import Any
 
 from gestalt_workflow.events.verdicts import VerdictKind, Verdicts, from_rows, shortened, to_rows
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.objects import NOBODY, Actor, Event
-from gestalt_workflow.model.timeline import at_micros, micros
 
 KEPT = 20
 RUNS_KEPT = 100
@@ -67,7 +67,7 @@ def to_row(replay: Replay, event: Event) -> list[Any]:
     return [
         replay.id,
         int(replay.mode),
-        micros(replay.at),
+        to_micros(replay.at),
         [actor.subject_id, actor.subject_kind, actor.display_name, actor.auth_source],
         list(replay.trigger_ids),
         replay.runs,
@@ -80,7 +80,7 @@ def from_row(row: Sequence[Any], event: Event) -> Replay:
     return Replay(
         replay_id,
         ReplayMode(mode),
-        at_micros(at),
+        from_micros(at),
         Actor(*actor),
         tuple(trigger_ids),
         runs,

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from gestalt_sdk.timing.cron import CronInvalid, parse_cron
 from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.firing.slots import count_slots, next_slot, previous_slot
-from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.ids import scheduled_run
+from gestalt_workflow.model.clock import MICROSECOND, Clock, to_micros
+from gestalt_workflow.model.ids import scheduled_run, scheduled_runs
 from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
 from gestalt_workflow.stored.records import (
     RUNS,
@@ -28,7 +28,7 @@ from gestalt_workflow.stored.records import (
     slot_range_from_record,
     slot_range_to_record,
 )
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage
+from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write
 
 RANGES_KEPT = 10_000
 TRIMMED_AT_ONCE = 500
@@ -46,7 +46,7 @@ def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotStat
     noted = [SlotRange(schedule.id, first, first, 1, state, now)] if first == schedule.next_run_at else []
     try:
         cron = parse_cron(schedule.cron)
-        oldest = next_slot(cron, schedule.timezone, first - timedelta(microseconds=1))
+        oldest = next_slot(cron, schedule.timezone, first - MICROSECOND)
         newest = previous_slot(cron, schedule.timezone, last)
         if oldest is None or newest is None or newest < oldest:
             return noted
@@ -66,8 +66,8 @@ def missed(schedule: Schedule, now: datetime, state: SlotState | None = None) ->
 
 def with_ranges(
     schedule: Schedule, ranges: Sequence[SlotRange], conditions: Sequence[Condition] = (), *, fired: bool = False
-) -> tuple[Schedule, list[Entry]]:
-    """The schedule with the ranges noted, and the entries that write them.
+) -> tuple[Schedule, list[Write]]:
+    """The schedule with the ranges noted, and the writes that write them.
 
     Args:
         ranges: In the order of their slots.
@@ -86,11 +86,11 @@ def with_ranges(
                 forgotten.append(_range_id(schedule, number - RANGES_KEPT))
             number += 1
         written[tail.id] = tail
-    entries = [Entry(SLOTS, "put", slot_range_to_record(r), conditions=list(conditions)) for r in written.values()]
-    entries += [Entry(SLOTS, "delete", id=id, conditions=list(conditions)) for id in forgotten]
+    writes = [Write(SLOTS, "put", slot_range_to_record(r), conditions=list(conditions)) for r in written.values()]
+    writes += [Write(SLOTS, "delete", id=id, conditions=list(conditions)) for id in forgotten]
     if fired or (tail is not None and tail.state not in _MERGED):
         tail = None
-    return replace(schedule, ranges=number, tail=tail), entries
+    return replace(schedule, ranges=number, tail=tail), writes
 
 
 def _continues(tail: SlotRange, slots: SlotRange) -> bool:
@@ -98,12 +98,11 @@ def _continues(tail: SlotRange, slots: SlotRange) -> bool:
 
 
 def _range_id(schedule: Schedule, number: int) -> str:
-    made = int((schedule.created_at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
-    return f"{schedule.id}:{made}:{number}"
+    return f"{schedule.id}:{to_micros(schedule.created_at)}:{number}"
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class LedgerPage:
     """A page of the ledger, newest first: runs of slots that fired, and ranges; ``following`` begins the next page."""
 
     slots: Sequence[Run | SlotRange]
@@ -119,14 +118,14 @@ class Ledger:
         self._clock = clock
         self._keep_for = keep_for
 
-    async def entries(
+    async def page(
         self,
         schedule_id: str,
         since: datetime | None,
         until: datetime | None,
         limit: int,
         after: tuple[datetime, int] | None = None,
-    ) -> Entries:
+    ) -> LedgerPage:
         """What became of the slots from ``since`` to before ``until``, by first slot, newest first.
 
         The slots that are due but not decided yet come as a range without id: ``PAUSED``, or ``NEVER_LOADED`` for
@@ -147,11 +146,11 @@ class Ledger:
             now_open = await self._undecided(schedule_id)
             if now_open is not None and now_open.first == open_range.first:
                 break  # what was undecided was not decided while the rest was read
-        found = [(place, entry) for place, entry in found if after is None or place < after]
-        found = [(place, entry) for place, entry in found if since is None or _last(entry) >= since]
+        found = [(place, line) for place, line in found if after is None or place < after]
+        found = [(place, line) for place, line in found if since is None or _last(line) >= since]
         found.sort(key=lambda item: item[0], reverse=True)
         page = found[:limit]
-        return Entries([entry for _, entry in page], page[-1][0] if len(found) > limit else None)
+        return LedgerPage([line for _, line in page], page[-1][0] if len(found) > limit else None)
 
     async def _decided(
         self, schedule_id: str, since: datetime | None, upper: datetime | None, limit: int
@@ -173,8 +172,8 @@ class Ledger:
             SLOTS, "last", [], step, range=KeyRange(upper=until), limit=TRIMMED_AT_ONCE, keys_only=True
         )
         old = [  # one that has grown meanwhile ends later now
-            Entry(SLOTS, "delete", id=entry.primary_key, conditions=[Condition.equals("last", entry.key[0])])
-            for entry in page.entries
+            Write(SLOTS, "delete", id=row.primary_key, conditions=[Condition.equals("last", row.key[0])])
+            for row in page.entries
         ]
         if old:
             await self._storage.write(old, step)
@@ -187,11 +186,11 @@ class Ledger:
         now = self._clock()
         pause = schedule.pause
         if schedule.paused and pause is not None and pause.until is not None and pause.until <= now:
-            now = pause.until - timedelta(microseconds=1)
+            now = pause.until - MICROSECOND
         return next(iter(missed(schedule, now)), None)
 
     async def _runs(self, schedule_id: str, since: datetime | None, until: datetime | None, limit: int) -> list[Run]:
-        prefix = scheduled_run(schedule_id, _FIRST)[: -len(_FIRST_TEXT)]
+        prefix = scheduled_runs(schedule_id)
         lower = scheduled_run(schedule_id, _whole(since)) if since is not None else prefix
         upper = scheduled_run(schedule_id, _whole(until)) if until is not None else prefix + "\U0010ffff"
         within = KeyRange(lower, upper, upper_open=True)
@@ -217,15 +216,11 @@ class Ledger:
         return [slots for slots in ranges if since is None or slots.last >= since]
 
 
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_TEXT = "1970-01-01T00:00:00Z"
-
-
-def _last(entry: Run | SlotRange) -> datetime:
-    if isinstance(entry, SlotRange):
-        return entry.last
-    assert entry.trigger.slot is not None
-    return entry.trigger.slot
+def _last(line: Run | SlotRange) -> datetime:
+    if isinstance(line, SlotRange):
+        return line.last
+    assert line.trigger.slot is not None
+    return line.trigger.slot
 
 
 def _whole(moment: datetime) -> datetime:

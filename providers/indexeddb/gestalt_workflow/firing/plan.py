@@ -16,17 +16,16 @@ from gestalt_workflow.claims import transitions
 from gestalt_workflow.firing.ledger import missed, unfired, with_ranges
 from gestalt_workflow.firing.slots import last_slots, next_slot, previous_slot
 from gestalt_workflow.model import ids
+from gestalt_workflow.model.clock import MICROSECOND
 from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
 from gestalt_workflow.model.policies import CatchUpMode, Overlap, slot_delay
-from gestalt_workflow.objects.runs import new_run
 from gestalt_workflow.stored.records import RUNS, SCHEDULES, run_to_record, schedule_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, at_revision
-from gestalt_workflow.wire.messages import schedule_trigger
+from gestalt_workflow.stored.storage import Condition, Write, at_revision
+from gestalt_workflow.wire.payloads import schedule_trigger
 
 RUNS_AT_ONCE = 100
 """Of one schedule in one commit; the rest of a long catch-up follows in the next."""
 SUPERSEDED = "canceled: the next slot of its schedule is due"
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Firing:
         following: As it is to be.
         runs: New ones, in the order of their slots.
         canceled: Runs that make way.
-        entries: Everything to write, the schedule last.
+        writes: Everything to write, the schedule last.
         relies: It relies on records other than the schedule, so that it may be refused although that is unchanged.
     """
 
@@ -46,7 +45,7 @@ class Firing:
     following: Schedule
     runs: Sequence[Run] = ()
     canceled: Sequence[Run] = ()
-    entries: Sequence[Entry] = ()
+    writes: Sequence[Write] = ()
     relies: bool = False
 
 
@@ -62,7 +61,7 @@ def fires_at(schedule: Schedule, slot: datetime) -> datetime:
 
 def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[Schedule, list[SlotRange]]:
     """Fires again: slots from that moment on. The ranges are what was missed while it was paused."""
-    before = from_moment - _INSTANT
+    before = from_moment - MICROSECOND
     ranges = missed(schedule, min(before, now))
     slot = next_slot(parse_cron(schedule.cron), schedule.timezone, before)
     following = replace(schedule, paused=False, pause=None, updated_at=now, next_run_at=slot)
@@ -85,8 +84,8 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
         following, ranges = resumed(schedule, since, now)
         following = replace(following, revision=schedule.revision + 1)
-        following, entries = with_ranges(following, ranges, [unchanged])
-        return _written(Firing(schedule, following, entries=entries), [])
+        following, writes = with_ranges(following, ranges, [unchanged])
+        return _written(Firing(schedule, following, writes=writes), [])
     decision = _decide(schedule, recent, now)
     relied = [Condition.equals("status", int(run.status), store=RUNS, id=run.id) for run in decision.active]
     following = replace(
@@ -97,22 +96,22 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         recent=_still_recent(schedule, decision),
     )
     following, noted = with_ranges(following, decision.ranges, [unchanged, *relied], fired=bool(decision.runs))
-    entries = [
-        Entry(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), unchanged])
+    writes = [
+        Write(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), unchanged])
         for run in decision.canceled
     ]
-    entries += [Entry(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
-    freed = [entry for run in decision.canceled for entry in transitions.releases(recent[run.id], run)]
+    writes += [Write(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
+    freed = [write for run in decision.canceled for write in transitions.releases(recent[run.id], run)]
     firing = Firing(
-        schedule, with_due_time(following), decision.runs, decision.canceled, [*entries, *freed, *noted], bool(relied)
+        schedule, with_due_time(following), decision.runs, decision.canceled, [*writes, *freed, *noted], bool(relied)
     )
     return _written(firing, relied)
 
 
 def _written(firing: Firing, relied: Sequence[Condition]) -> Firing:
     own = [at_revision(firing.schedule.revision), *relied]
-    move = Entry(SCHEDULES, "put", schedule_to_record(firing.following), conditions=own)
-    return replace(firing, entries=[*firing.entries, move])
+    move = Write(SCHEDULES, "put", schedule_to_record(firing.following), conditions=own)
+    return replace(firing, writes=[*firing.writes, move])
 
 
 @dataclass(slots=True)
@@ -145,8 +144,8 @@ def _decide(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> _De
         return decision
     collapses = catchup.mode is not CatchUpMode.ALL
     dropped_until = min(oldest, chosen[0]) if collapses else chosen[0]
-    decision.ranges += unfired(schedule, first, dropped_until - _INSTANT, SlotState.CATCH_UP, now)
-    collapsed = unfired(schedule, dropped_until, chosen[0] - _INSTANT, SlotState.COLLAPSED, now) if collapses else []
+    decision.ranges += unfired(schedule, first, dropped_until - MICROSECOND, SlotState.CATCH_UP, now)
+    collapsed = unfired(schedule, dropped_until, chosen[0] - MICROSECOND, SlotState.COLLAPSED, now) if collapses else []
     _overlap(schedule, chosen, collapsed, recent, now, decision)
     return decision
 
@@ -171,7 +170,7 @@ def _overlap(
         decision.canceled = [transitions.canceled(run, SUPERSEDED, now) for run in active]
         decision.active = list(decision.canceled)
         firing = [chosen[-1]]
-        earlier = unfired(schedule, chosen[0], chosen[-1] - _INSTANT, SlotState.COLLAPSED, now)
+        earlier = unfired(schedule, chosen[0], chosen[-1] - MICROSECOND, SlotState.COLLAPSED, now)
         collapsed = [*collapsed, *earlier]
     elif overlap is Overlap.SKIP:
         firing, skipped = ([], list(chosen)) if active else ([chosen[0]], list(chosen[1:]))
@@ -195,7 +194,7 @@ def _overlap(
 
 
 def _run(schedule: Schedule, slot: datetime, now: datetime) -> Run:
-    return new_run(
+    return transitions.new_run(
         ids.scheduled_run(schedule.id, slot),
         schedule.target,
         schedule_trigger(schedule.id, slot),
@@ -217,7 +216,7 @@ def _latest_due(schedule: Schedule, cron: Cron, first: datetime, now: datetime) 
     """The last slot whose moment has come; ``first`` is one."""
     latest = previous_slot(cron, schedule.timezone, now)
     while latest is not None and latest > first and latest + _delay(schedule, latest) > now:
-        latest = previous_slot(cron, schedule.timezone, latest - _INSTANT)
+        latest = previous_slot(cron, schedule.timezone, latest - MICROSECOND)
     return latest if latest is not None and latest > first else first
 
 

@@ -28,7 +28,7 @@ from gestalt_workflow.stored.records import (
     run_from_record,
     schedule_from_record,
 )
-from gestalt_workflow.stored.storage import Entry, KeyRange, Outcome, Storage
+from gestalt_workflow.stored.storage import KeyRange, Storage, Write, WriteResult
 
 AHEAD = timedelta(seconds=60)
 """How far ahead schedules are read."""
@@ -38,7 +38,7 @@ FIRED_FIRST = 64
 FIRED_AT_ONCE = 250
 """In one commit. Of many that are due at once the first commit has few, so that their runs need not wait for the rest;
 each following one has twice as many."""
-ENTRIES_AT_ONCE = 800
+WRITES_AT_ONCE = 800
 PLANNED_AT_ONCE = 16
 """Before others in this process have a turn."""
 TICK_S = 1.0
@@ -172,11 +172,11 @@ class Scheduler:
                 self._take(schedule.id, schedule)
             raise
         planned: list[Firing] = []
-        entries: list[Entry] = []
+        writes: list[Write] = []
         for number, schedule in enumerate(schedules, 1):
             if number % PLANNED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            if len(entries) >= ENTRIES_AT_ONCE:
+            if len(writes) >= WRITES_AT_ONCE:
                 self._take(schedule.id, schedule)
                 continue
             try:
@@ -186,19 +186,19 @@ class Scheduler:
                 log.error("schedule skipped", event_name="schedule.broken", schedule_id=schedule.id, error=str(error))
                 continue
             planned.append(firing)
-            entries += firing.entries
-        if not entries:
+            writes += firing.writes
+        if not writes:
             return
         try:
-            outcomes = await self._storage.write(entries, "fire schedules")
+            results = await self._storage.write(writes, "fire schedules")
         except StorageFailed:
             for firing in planned:
                 self._take(firing.schedule.id, firing.schedule)
             raise
         start = 0
         for firing in planned:
-            end = start + len(firing.entries)
-            await self._settle(firing, outcomes[start:end], now)
+            end = start + len(firing.writes)
+            await self._settle(firing, results[start:end], now)
             start = end
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
@@ -213,13 +213,13 @@ class Scheduler:
             return {}
         return await self._storage.find_many(RUNS, sorted(wanted), run_from_record, "read last runs")
 
-    async def _settle(self, firing: Firing, outcomes: Sequence[Outcome], now: datetime) -> None:
+    async def _settle(self, firing: Firing, results: Sequence[WriteResult], now: datetime) -> None:
         """Tell the others what was written, and go on with the schedule as it is now."""
-        for run, made in zip(firing.canceled, outcomes, strict=False):
+        for run, made in zip(firing.canceled, results, strict=False):
             if made.ok:
                 log.info("run canceled", event_name="run.superseded", run_id=run.id, schedule_id=firing.schedule.id)
                 self._withdrawn(run.id)
-        for run, made in zip(firing.runs, outcomes[len(firing.canceled) :], strict=False):
+        for run, made in zip(firing.runs, results[len(firing.canceled) :], strict=False):
             if made.ok:
                 late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
                 log.info(
@@ -230,7 +230,7 @@ class Scheduler:
                     late_s=late_s,
                 )
                 self._fired(run)
-        moved = outcomes[-1]
+        moved = results[-1]
         if not moved.ok and moved.current is None and firing.relies:
             # A run that it relied on has changed, or the schedule is gone.
             step = "read schedule"
@@ -239,13 +239,13 @@ class Scheduler:
             return
         self._moved(firing.following, moved)
 
-    def _moved(self, following: Schedule, outcome: Outcome) -> None:
-        if outcome.ok:
+    def _moved(self, following: Schedule, result: WriteResult) -> None:
+        if result.ok:
             self._take(following.id, following)
             return
-        if outcome.current is None:
+        if result.current is None:
             return
         try:
-            self._take(following.id, schedule_from_record(outcome.current))
+            self._take(following.id, schedule_from_record(result.current))
         except Undecodable as error:
             log.error("schedule skipped", event_name="schedule.broken", schedule_id=following.id, error=str(error))

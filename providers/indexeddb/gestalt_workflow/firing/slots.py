@@ -1,9 +1,9 @@
 """When a schedule fires: one pure function from (cron, zone, moment) to the next slot, and its inverse.
 
-A slot is an instant at which a schedule should fire. Grammar: ``gestalt_sdk.timing.cron``. Daylight saving: decision 4.
-An entry whose hour field has a star among its items follows real time: every instant whose local wall time matches.
-Any other entry fires each matching wall time once per local day: at the first pass of an overlap, at the first instant
-after a gap. Cost is bounded by the days between two slots, never by missed slots.
+A slot is an instant at which a schedule should fire. Grammar: ``gestalt_sdk.timing.cron``. What daylight saving does
+(decision 4): an expression whose hour field has a star among its items follows real time, so every instant whose local
+wall time matches is a slot. Any other expression fires each matching wall time once per local day: at the first pass
+of an overlap, at the first instant after a gap. Cost is bounded by the days between two slots, never by missed slots.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from gestalt_sdk.timing.cron import HORIZON_YEARS, Cron, horizon
 from gestalt_sdk.timing.zones import load_zone
+from gestalt_workflow.model.clock import MICROSECOND
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -165,7 +166,7 @@ def last_slots(cron: Cron, zone_name: str, first: datetime, last: datetime, coun
         if slot is None or slot < first:
             break
         slots.append(slot)
-        until = slot - timedelta(microseconds=1)
+        until = slot - MICROSECOND
     return slots[::-1]
 
 

@@ -27,7 +27,12 @@ def manual_run(owner: str, subject: str, idempotency_key: str) -> str:
 
 
 def scheduled_run(schedule_id: str, slot: datetime) -> str:
-    return f"schedule:{schedule_id}:{rfc3339(slot)}"
+    return f"{scheduled_runs(schedule_id)}{rfc3339(slot)}"
+
+
+def scheduled_runs(schedule_id: str) -> str:
+    """Return what the ids of all runs of a schedule begin with; those of others may begin so too."""
+    return f"schedule:{schedule_id}:"
 
 
 def event_run(trigger_id: str, source: str, event_id: str) -> str:

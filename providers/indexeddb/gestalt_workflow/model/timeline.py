@@ -7,8 +7,9 @@ and reading costs only who asks. The creation has no line: the record tells it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.objects import Run, RunStatus
 
 MOMENTS = 63
@@ -18,7 +19,6 @@ DETAIL_BYTES = 200
 
 CREATED, CLAIMED, ENDED, SIGNALED, CANCELED, RETURNED, REPLAYED = range(1, 8)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEFT_OUT = "..."
 _SEPARATORS = str.maketrans("\t\n\r", "   ")
 
@@ -41,16 +41,6 @@ class Timeline:
     left_out: int
 
 
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def at_micros(micros: int) -> datetime:
-    """The moment that ``micros`` gives that number for."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
 def noted(
     story: str,
     kind: int,
@@ -63,7 +53,7 @@ def noted(
 ) -> str:
     """The story with one more moment."""
     text = cut(detail.translate(_SEPARATORS), DETAIL_BYTES)
-    line = f"{kind}\t{micros(at)}\t{attempt}\t{int(status or 0)}\t{subject_id.translate(_SEPARATORS)}\t{text}"
+    line = f"{kind}\t{to_micros(at)}\t{attempt}\t{int(status or 0)}\t{subject_id.translate(_SEPARATORS)}\t{text}"
     if not story:
         return line
     story = f"{story}\n{line}"
@@ -78,7 +68,7 @@ def read(run: Run) -> Timeline:
             left_out = int(line.removeprefix(_LEFT_OUT))
             continue
         kind, at, attempt, status, subject_id, detail = line.split("\t")
-        moment = at_micros(int(at))
+        moment = from_micros(int(at))
         moments.append(Moment(moment, int(kind), int(attempt), int(status), detail, subject_id))
     return Timeline(tuple(moments), left_out)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from gestalt_workflow.model.errors import ObjectNotFound, TooMuchContention
 from gestalt_workflow.model.objects import Reference
 from gestalt_workflow.stored.records import REFERENCES, reference_from_record, reference_to_record
-from gestalt_workflow.stored.storage import Entry, Storage, absent, at_revision
+from gestalt_workflow.stored.storage import Storage, Write, absent, at_revision
 
 KNOWN_LIMIT = 20_000
 ATTEMPTS = 16
@@ -28,18 +28,18 @@ class References:
     async def put(self, wanted: Reference) -> Reference:
         """Insert or replace; ``created_at`` of an existing one is kept, an equal one is not written again."""
         step = "put execution reference"
-        entry = Entry(REFERENCES, "add", reference_to_record(wanted), conditions=[absent()])
+        write = Write(REFERENCES, "add", reference_to_record(wanted), conditions=[absent()])
         for _ in range(ATTEMPTS):
-            (outcome,) = await self._storage.write([entry], step)
-            if outcome.ok:
+            (result,) = await self._storage.write([write], step)
+            if result.ok:
                 self._remember(wanted)
                 return wanted
-            if outcome.current is None:  # gone again, or an answer without the record
+            if result.current is None:  # gone again, or an answer without the record
                 existing = await self._storage.find(REFERENCES, wanted.id, reference_from_record, step)
             else:
-                existing = reference_from_record(outcome.current)
+                existing = reference_from_record(result.current)
             if existing is None:
-                entry = Entry(
+                write = Write(
                     REFERENCES, "add", reference_to_record(replace(wanted, revision=1)), conditions=[absent()]
                 )
                 continue
@@ -49,7 +49,7 @@ class References:
                 return existing
             wanted = replace(wanted, revision=existing.revision + 1)
             conditions = [at_revision(existing.revision)]
-            entry = Entry(REFERENCES, "put", reference_to_record(wanted), conditions=conditions)
+            write = Write(REFERENCES, "put", reference_to_record(wanted), conditions=conditions)
         raise TooMuchContention(step)
 
     async def get(self, reference_id: str) -> Reference:
@@ -61,13 +61,7 @@ class References:
         self._remember(found)
         return found
 
-    async def list_for(self, subject_id: str) -> list[Reference]:
-        """Those of the subject, of everybody when blank, revoked ones too; oldest first."""
-        index, values = ("subject", [subject_id]) if subject_id else ("created", [])
-        step = "list execution references"
-        return [r async for r in self._storage.scan(REFERENCES, index, values, reference_from_record, step)]
-
-    async def retirement(self, reference_id: str, now: datetime) -> tuple[Reference, Entry] | None:
+    async def retirement(self, reference_id: str, now: datetime) -> tuple[Reference, Write] | None:
         """The retired reference and the write that makes it so; None when there is nothing to retire."""
         if not reference_id:
             return None
@@ -77,7 +71,7 @@ class References:
             return None
         retired = replace(found, retired_at=now, revision=found.revision + 1)
         record = reference_to_record(retired)
-        return retired, Entry(REFERENCES, "put", record, conditions=[at_revision(found.revision)], required=True)
+        return retired, Write(REFERENCES, "put", record, conditions=[at_revision(found.revision)], required=True)
 
     def committed(self, reference: Reference) -> None:
         """A reference that was written elsewhere, by ``retirement``."""

@@ -7,7 +7,6 @@ one whose claim was taken away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from gestalt_workflow.claims import transitions
@@ -15,7 +14,7 @@ from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.model import ids
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, TooMuchContention
-from gestalt_workflow.model.objects import NOBODY, Actor, Run, RunStatus, RunTrigger, Target
+from gestalt_workflow.model.objects import NOBODY, Actor, Run, RunStatus, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, RunPolicy
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
@@ -24,8 +23,8 @@ from gestalt_workflow.stored.records import (
     run_from_record,
     run_to_record,
 )
-from gestalt_workflow.stored.storage import Condition, Entry, Storage, absent, at_revision
-from gestalt_workflow.wire.messages import manual_trigger
+from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision
+from gestalt_workflow.wire.payloads import manual_trigger
 
 KIND = "workflow run"
 ATTEMPTS = 16
@@ -49,36 +48,6 @@ class Dispatch(Protocol):
 
     def withdraw(self, run_id: str) -> None:
         """A run was ended by somebody else than its invocation."""
-
-
-def new_run(
-    run_id: str,
-    target: Target,
-    trigger: RunTrigger,
-    now: datetime,
-    *,
-    created_by: Actor,
-    execution_ref: str,
-    published_by: Actor = NOBODY,
-    workflow_key: str = "",
-    key_row: str = "",
-    policy: RunPolicy = PLAIN_RUN,
-) -> Run:
-    """A pending run that waits since ``now``."""
-    return Run(
-        id=run_id,
-        status=RunStatus.PENDING,
-        target=target,
-        trigger=trigger,
-        created_at=now,
-        created_by=created_by,
-        published_by=published_by,
-        execution_ref=execution_ref,
-        workflow_key=workflow_key,
-        key_row=key_row,
-        rank_at=transitions.rank(target, trigger, keyed=bool(workflow_key), since=now),
-        policy=policy,
-    )
 
 
 class Runs:
@@ -108,7 +77,7 @@ class Runs:
         """The earlier run of the key, or the new one; neither when somebody else was faster."""
         owner, subject = request.target.owner, request.created_by.subject_id.strip()
         key_row = ids.key_row(owner, subject, request.workflow_key) if request.workflow_key else ""
-        run = new_run(
+        run = transitions.new_run(
             ids.manual_run(owner, subject, request.idempotency_key) if request.idempotency_key else ids.new_id(),
             request.target,
             manual_trigger(),
@@ -128,10 +97,10 @@ class Runs:
                 earlier = await self._earlier(run.id, signal_row, step)
                 if earlier is not None:
                     return earlier, None
-        entry = Entry(RUNS, "add", run_to_record(run), conditions=conditions)
+        write = Write(RUNS, "add", run_to_record(run), conditions=conditions)
         if not key_row:
-            (outcome,) = await self._storage.write([entry], step)
-            if outcome.ok:
+            (result,) = await self._storage.write([write], step)
+            if result.ok:
                 return None, run
             if request.idempotency_key:
                 return await self._earlier(run.id, signal_row, step), None
@@ -139,12 +108,12 @@ class Runs:
         holder, held_by = await self.holder(key_row, step)
         if holder is not None and not holder.status.terminal:
             raise StateConflict(f'workflow key "{request.workflow_key}" already has an active run')
-        entries = [
-            Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True),
-            Entry(RUNS, "add", run_to_record(run), conditions=conditions, required=True),
+        writes = [
+            Write(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True),
+            Write(RUNS, "add", run_to_record(run), conditions=conditions, required=True),
         ]
-        outcomes = await self._storage.write_alone(entries, step)
-        return None, run if all(outcome.ok for outcome in outcomes) else None
+        results = await self._storage.write_alone(writes, step)
+        return None, run if all(result.ok for result in results) else None
 
     async def holder(self, key_row: str, step: str) -> tuple[Run | None, Condition]:
         """The run that the key row names, settled first when its process has gone; None when the key is free.
@@ -176,10 +145,6 @@ class Runs:
             raise ObjectNotFound(KIND, run_id)
         return found
 
-    async def list_all(self) -> list[Run]:
-        """All of them, by creation time, then id."""
-        return [run async for run in self._storage.scan(RUNS, "created", [], run_from_record, "list runs")]
-
     async def cancel(self, run_id: str, reason: str, by: str = "") -> Run:
         """End a run that has not ended: at once, also when it is being invoked.
 
@@ -195,9 +160,9 @@ class Runs:
             if run.status.terminal:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
             canceled = transitions.canceled(run, reason, self._clock(), by.strip())
-            entry = Entry(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
-            outcomes = await self._storage.write([entry, *transitions.releases(run, canceled)], step)
-            if outcomes[0].ok:
+            write = Write(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
+            results = await self._storage.write([write, *transitions.releases(run, canceled)], step)
+            if results[0].ok:
                 self._dispatch.withdraw(run_id)
                 return canceled
         raise TooMuchContention(step)

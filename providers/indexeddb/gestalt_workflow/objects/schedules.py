@@ -7,35 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.firing.ledger import missed, with_ranges
 from gestalt_workflow.firing.plan import resumed, with_due_time
 from gestalt_workflow.firing.slots import next_slot
-from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.errors import (
-    InvalidRequest,
-    ObjectNotFound,
-    OwnedByAnother,
-    StateConflict,
-    TooMuchContention,
-)
+from gestalt_workflow.model.clock import MICROSECOND, Clock
+from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.ids import new_id
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Schedule, SlotRange, Target
 from gestalt_workflow.model.policies import PLAIN, Pause, SchedulePolicy, noted_pause, upserted_pause
 from gestalt_workflow.objects.references import References
+from gestalt_workflow.objects.stored_object import Change, StoredObjects
 from gestalt_workflow.stored.records import SCHEDULES, schedule_from_record, schedule_to_record
-from gestalt_workflow.stored.storage import Entry, Storage, absent, at_revision, first_revision
-
-KIND = "workflow schedule"
-ATTEMPTS = 16
+from gestalt_workflow.stored.storage import Storage, Write, absent, at_revision, first_revision
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """What a schedule is to be. Made by ``schedule_request``, which checks it.
+    """What a schedule is to be; cron, zone and first slot are those that ``checked_timing`` gave.
 
     Attributes:
         first_slot: Its next slot at the time of the request.
@@ -77,110 +69,64 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     return cron, zone, slot
 
 
-class Schedules:
+class Schedules(StoredObjects[Schedule]):
+    """Every schedule; the scheduler fires them."""
+
     def __init__(
         self, storage: Storage, references: References, clock: Clock, changed: Callable[[str, Schedule | None], None]
     ) -> None:
         """``changed`` is called with the id and the schedule after each commit, None when it was deleted."""
-        self._storage = storage
-        self._references = references
-        self._clock = clock
+        super().__init__("schedule", SCHEDULES, schedule_from_record, storage, references, clock)
         self._changed = changed
 
     async def upsert(self, wanted: ScheduleRequest) -> Schedule:
-        """Create or replace.
+        """Create or replace the schedule.
 
         ``created_at`` and ``created_by`` are kept, except that the configuration takes over what it upserts.
         ``next_run_at`` is kept when cron, zone and paused stay as they are, so that a slot missed during an outage is
         still caught up.
+
+        Raises:
+            OwnedByAnother: its target is of another plugin, and the request does not retarget.
         """
-        step = "upsert schedule"
-        for _ in range(ATTEMPTS):
-            now = self._clock()
-            existing = await self._find(wanted.id, step) if wanted.id else None
-            if existing is not None and existing.target.owner != wanted.target.owner and not wanted.retarget:
-                raise OwnedByAnother(KIND, wanted.id, existing.target.owner)
-            schedule, ranges = _merged(wanted, existing, now)
-            if await self._put(schedule, existing, step, ranges, wanted.retire):
-                return schedule
-        raise TooMuchContention(step)
-
-    async def get(self, schedule_id: str) -> Schedule:
-        found = await self._find(schedule_id, "get schedule")
-        if found is None:
-            raise ObjectNotFound(KIND, schedule_id)
-        return found
-
-    async def list_all(self) -> list[Schedule]:
-        """All of them, by creation time, then id."""
-        return [s async for s in self._storage.scan(SCHEDULES, "created", [], schedule_from_record, "list schedules")]
+        return await self._upsert(wanted, lambda existing, now: self._put(*_merged(wanted, existing, now), existing))
 
     async def pause(self, schedule_id: str, pause: Pause | None = None) -> Schedule:
-        """No more firings; ``next_run_at`` stays visible. Pausing a paused one succeeds.
+        """Stop firing; ``next_run_at`` stays visible. Pausing a paused schedule succeeds.
 
         ``pause`` says why and until when; without it what was known of a paused one stays.
         """
-        return await self._update(schedule_id, "pause schedule", lambda s, now: (_paused(s, pause, now), []))
+        return await self._update(schedule_id, "pause", lambda s, now: self._put(_paused(s, pause, now), [], s))
 
     async def resume(self, schedule_id: str) -> Schedule:
         """Fire again, from now on: what was missed while paused is not caught up."""
-        return await self._update(schedule_id, "resume schedule", _resumed)
+        return await self._update(schedule_id, "resume", lambda s, now: self._put(*_resumed(s, now), s))
 
     async def delete(self, schedule_id: str, retire: str = "", *, revision: int | None = None) -> None:
-        """``revision``: only while it is at that one; ``StateConflict`` when it is not."""
-        step = "delete schedule"
-        for _ in range(ATTEMPTS):
-            existing = await self.get(schedule_id)
-            if revision not in (None, existing.revision):
-                raise StateConflict(f'{KIND} "{schedule_id}" has been changed')
-            retirement = await self._references.retirement(retire, self._clock())
-            entries = [
-                Entry(SCHEDULES, "delete", id=schedule_id, conditions=[at_revision(existing.revision)], required=True)
-            ]
-            if retirement is not None:
-                entries.append(retirement[1])
-            entries += with_ranges(existing, missed(existing, self._clock()))[1]
-            outcomes = await self._storage.write_alone(entries, step)
-            if all(outcome.ok for outcome in outcomes):
-                if retirement is not None:
-                    self._references.committed(retirement[0])
-                self._changed(schedule_id, None)
-                return
-        raise TooMuchContention(step)
+        """Delete the schedule and retire the execution reference ``retire``; its runs and its ledger stay.
 
-    async def _find(self, schedule_id: str, step: str) -> Schedule | None:
-        return await self._storage.find(SCHEDULES, schedule_id, schedule_from_record, step)
+        Args:
+            revision: Delete it only while it is at this revision, else raise ``StateConflict``.
+        """
+        await self._delete(schedule_id, retire, revision, self._removal)
 
-    async def _update(
-        self, schedule_id: str, step: str, change: Callable[[Schedule, datetime], tuple[Schedule, list[SlotRange]]]
-    ) -> Schedule:
-        for _ in range(ATTEMPTS):
-            existing = await self.get(schedule_id)
-            schedule, ranges = change(existing, self._clock())
-            schedule = replace(schedule, revision=existing.revision + 1)
-            if await self._put(schedule, existing, step, ranges):
-                return schedule
-        raise TooMuchContention(step)
-
-    async def _put(
-        self, schedule: Schedule, existing: Schedule | None, step: str, ranges: Sequence[SlotRange], retire: str = ""
-    ) -> bool:
-        """Write it, and what became of slots that will not fire, unless somebody else was faster; False then."""
-        unchanged = [] if existing is None else [at_revision(existing.revision, store=SCHEDULES, id=schedule.id)]
-        schedule, noted = with_ranges(schedule, ranges, unchanged)
-        condition = absent() if existing is None else at_revision(existing.revision)
-        entry = Entry(SCHEDULES, "put", schedule_to_record(schedule), conditions=[condition])
-        retirement = await self._references.retirement(retire, schedule.updated_at)
-        if retirement is None:
-            outcomes = await self._storage.write([*noted, entry], step)
+    def _put(self, schedule: Schedule, ranges: Sequence[SlotRange], existing: Schedule | None) -> Change[Schedule]:
+        """Write the schedule, and what became of slots that will not fire because of the change."""
+        if existing is None:
+            condition, unchanged = absent(), []
         else:
-            outcomes = await self._storage.write_alone([*noted, replace(entry, required=True), retirement[1]], step)
-        if not all(outcome.ok for outcome in outcomes):
-            return False
-        if retirement is not None:
-            self._references.committed(retirement[0])
-        self._changed(schedule.id, schedule)
-        return True
+            condition = at_revision(existing.revision)
+            unchanged = [at_revision(existing.revision, store=SCHEDULES, id=schedule.id)]
+            schedule = replace(schedule, revision=existing.revision + 1)
+        schedule, noted = with_ranges(schedule, ranges, unchanged)
+        write = Write(SCHEDULES, "put", schedule_to_record(schedule), conditions=[condition])
+        return Change(schedule, [*noted, write], lambda: self._changed(schedule.id, schedule))
+
+    def _removal(self, existing: Schedule, now: datetime) -> Change[Schedule]:
+        unchanged = [at_revision(existing.revision)]
+        write = Write(SCHEDULES, "delete", id=existing.id, conditions=unchanged, required=True)
+        _, noted = with_ranges(existing, missed(existing, now))
+        return Change(existing, [*noted, write], lambda: self._changed(existing.id, None))
 
 
 def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -> tuple[Schedule, list[SlotRange]]:
@@ -217,7 +163,6 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
         execution_ref=wanted.execution_ref,
         policy=wanted.policy,
         pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
-        revision=existing.revision + 1,
     )
     return with_due_time(schedule), [] if unchanged else missed(existing, now)
 
@@ -230,4 +175,4 @@ def _paused(schedule: Schedule, pause: Pause | None, now: datetime) -> Schedule:
 def _resumed(schedule: Schedule, now: datetime) -> tuple[Schedule, list[SlotRange]]:
     if not schedule.paused:  # a slot that is due must not be lost by resuming what runs anyway
         return replace(schedule, updated_at=now), []
-    return resumed(schedule, now + timedelta(microseconds=1), now)
+    return resumed(schedule, now + MICROSECOND, now)

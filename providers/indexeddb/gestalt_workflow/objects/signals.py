@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gestalt_workflow.claims import transitions
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, SignalExists, StateConflict, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, NewSignal, Run, RunStatus, Signal, Target
-from gestalt_workflow.objects.runs import KIND, Dispatch, Runs, new_run
+from gestalt_workflow.objects.runs import KIND, Dispatch, Runs
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
     RUNS,
@@ -25,8 +26,8 @@ from gestalt_workflow.stored.records import (
     signal_from_record,
     signal_to_record,
 )
-from gestalt_workflow.stored.storage import Condition, Entry, Record, Storage, absent, at_revision
-from gestalt_workflow.wire.messages import manual_trigger, stored_signal_data
+from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, absent, at_revision
+from gestalt_workflow.wire.payloads import manual_trigger, stored_signal_data
 
 ATTEMPTS = 64
 
@@ -117,7 +118,7 @@ class Signals:
         unused: Condition,
         step: str,
     ) -> Delivery | None:
-        run = new_run(
+        run = transitions.new_run(
             ids.new_id(),
             request.target,
             manual_trigger(),
@@ -127,7 +128,7 @@ class Signals:
             workflow_key=request.workflow_key,
             key_row=key_row,
         )
-        key = Entry(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True)
+        key = Write(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True)
         return await self._store(None, run, signal, row, unused, step, [key])
 
     async def _append(self, run: Run, signal: NewSignal, row: str, unused: Condition, step: str) -> Delivery | None:
@@ -141,7 +142,7 @@ class Signals:
         row: str,
         unused: Condition,
         step: str,
-        more: list[Entry],
+        more: list[Write],
     ) -> Delivery | None:
         """Write signal and run in one commit; None when somebody else changed the run or a key meanwhile."""
         if run.next_sequence <= 0:
@@ -156,20 +157,20 @@ class Signals:
             story=timeline.noted(run.story, timeline.SIGNALED, now, detail=stored.id),
         )
         unchanged = absent() if before is None else at_revision(before.revision)
-        entries = [
-            Entry(SIGNALS, "add", signal_to_record(stored), required=True),
-            Entry(RUNS, "put", run_to_record(after), conditions=[unchanged], required=True),
+        writes = [
+            Write(SIGNALS, "add", signal_to_record(stored), required=True),
+            Write(RUNS, "put", run_to_record(after), conditions=[unchanged], required=True),
             *more,
         ]
         if row:
             record = {"id": row, "run_id": run.id, "signal_id": stored.id}
-            entries.append(Entry(SIGNAL_KEYS, "put", record, conditions=[unused], required=True))
-        outcomes = await self._storage.write_alone(entries, step)
-        if all(outcome.ok for outcome in outcomes):
+            writes.append(Write(SIGNAL_KEYS, "put", record, conditions=[unused], required=True))
+        results = await self._storage.write_alone(writes, step)
+        if all(result.ok for result in results):
             if after.status is RunStatus.PENDING:
                 self._dispatch.offer(after)
             return Delivery(after, stored)
-        if outcomes[0].code != "already_exists":
+        if results[0].code != "already_exists":
             return None
         existing = await self._storage.find(SIGNALS, stored.id, signal_from_record, step)
         if existing is not None:

@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
 from gestalt_workflow.model.ids import new_id
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMatch, EventTrigger, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
 from gestalt_workflow.objects.references import References
+from gestalt_workflow.objects.stored_object import Change, StoredObjects
 from gestalt_workflow.stored.records import TRIGGER_TYPES, TRIGGERS, trigger_from_record, trigger_to_record
-from gestalt_workflow.stored.storage import Condition, Entry, Storage, absent, at_revision, first_revision
+from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision, first_revision
 
-KIND = "workflow event trigger"
-ATTEMPTS = 16
 KNOWN_TYPES = 16_384
 
 
@@ -66,61 +64,71 @@ class KnownType:
         return [self.triggers[place] for place in places]
 
 
-class Triggers:
+class Triggers(StoredObjects[EventTrigger]):
+    """Every event trigger, and what is known of each event type."""
+
     def __init__(self, storage: Storage, references: References, clock: Clock) -> None:
-        self._storage = storage
-        self._references = references
-        self._clock = clock
+        super().__init__("event trigger", TRIGGERS, trigger_from_record, storage, references, clock)
         self._known: OrderedDict[str, KnownType] = OrderedDict()
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def upsert(self, wanted: TriggerRequest) -> EventTrigger:
-        """Create or replace; ``created_at`` and ``created_by`` as for schedules."""
-        step = "upsert event trigger"
-        for _ in range(ATTEMPTS):
-            existing = await self._find(wanted.id, step) if wanted.id else None
-            if existing is not None and existing.target.owner != wanted.target.owner and not wanted.retarget:
-                raise OwnedByAnother(KIND, wanted.id, existing.target.owner)
-            trigger = _merged(wanted, existing, self._clock())
-            if await self._put(trigger, existing, step, wanted.retire):
-                return trigger
-        raise TooMuchContention(step)
+        """Create or replace the trigger; ``created_at`` and ``created_by`` as for schedules.
+
+        Raises:
+            OwnedByAnother: its target is of another plugin, and the request does not retarget.
+        """
+        return await self._upsert(wanted, lambda existing, now: self._put(_merged(wanted, existing, now), existing))
 
     async def get(self, trigger_id: str) -> EventTrigger:
-        found = await self._find(trigger_id, "get event trigger")
-        if found is None:
-            raise ObjectNotFound(KIND, trigger_id)
-        return found.at(self._clock())
-
-    async def list_all(self) -> list[EventTrigger]:
-        """All of them, by creation time, then id."""
-        step, now = "list event triggers", self._clock()
-        return [t.at(now) async for t in self._storage.scan(TRIGGERS, "created", [], trigger_from_record, step)]
+        """Return the trigger as it is now: a pause that has expired is none. Raises ``ObjectNotFound``."""
+        return (await super().get(trigger_id)).at(self._clock())
 
     async def pause(self, trigger_id: str, pause: Pause | None = None) -> EventTrigger:
-        """No more matches; ``pause`` says why and until when, without it what was known of a paused one stays."""
-        return await self._update(
-            trigger_id,
-            "pause event trigger",
-            lambda t: replace(t, paused=True, pause=noted_pause(pause, t.pause if t.paused else None, self._clock())),
-        )
+        """Stop matching events; ``pause`` says why and until when, without it what was known of a paused one stays."""
+
+        def paused(trigger: EventTrigger, now: datetime) -> Change[EventTrigger]:
+            noted = noted_pause(pause, trigger.pause if trigger.paused else None, now)
+            return self._put(replace(trigger, paused=True, pause=noted, updated_at=now), trigger)
+
+        return await self._update(trigger_id, "pause", paused)
 
     async def resume(self, trigger_id: str) -> EventTrigger:
-        return await self._update(trigger_id, "resume event trigger", lambda t: replace(t, paused=False, pause=None))
+        """Match events again, from now on."""
+        return await self._update(
+            trigger_id, "resume", lambda t, now: self._put(replace(t, paused=False, pause=None, updated_at=now), t)
+        )
 
     async def delete(self, trigger_id: str, retire: str = "", *, revision: int | None = None) -> None:
-        """``revision``: only while it is at that one; ``StateConflict`` when it is not."""
-        step = "delete event trigger"
-        for _ in range(ATTEMPTS):
-            existing = await self.get(trigger_id)
-            if revision not in (None, existing.revision):
-                raise StateConflict(f'{KIND} "{trigger_id}" has been changed')
-            conditions = [at_revision(existing.revision)]
-            entry = Entry(TRIGGERS, "delete", id=trigger_id, conditions=conditions, required=True)
-            if await self._commit([entry, _new_token(existing.match.type)], step, retire, self._clock()):
-                self._known.pop(existing.match.type, None)
-                return
-        raise TooMuchContention(step)
+        """Delete the trigger and retire the execution reference ``retire``; its runs stay.
+
+        Args:
+            revision: Delete it only while it is at this revision, else raise ``StateConflict``.
+        """
+        await self._delete(trigger_id, retire, revision, self._removal)
+
+    def _put(self, trigger: EventTrigger, existing: EventTrigger | None) -> Change[EventTrigger]:
+        if existing is None:
+            condition, types = absent(), {trigger.match.type}
+        else:
+            condition, types = at_revision(existing.revision), {trigger.match.type, existing.match.type}
+            trigger = replace(trigger, revision=existing.revision + 1)
+        write = Write(TRIGGERS, "put", trigger_to_record(trigger), conditions=[condition], required=True)
+        return self._with_tokens(trigger, write, types)
+
+    def _removal(self, existing: EventTrigger, now: datetime) -> Change[EventTrigger]:
+        unchanged = [at_revision(existing.revision)]
+        write = Write(TRIGGERS, "delete", id=existing.id, conditions=unchanged, required=True)
+        return self._with_tokens(existing, write, {existing.match.type})
+
+    def _with_tokens(self, trigger: EventTrigger, write: Write, types: Collection[str]) -> Change[EventTrigger]:
+        """Replace the token of each event type that the change touches in the same commit, and forget the old ones."""
+
+        def committed() -> None:
+            for event_type in types:
+                self._known.pop(event_type, None)
+
+        return Change(trigger, [*(_new_token(event_type) for event_type in sorted(types)), write], committed)
 
     async def of_type(self, event_type: str) -> KnownType:
         """The triggers of the type, from memory when they are known."""
@@ -157,43 +165,9 @@ class Triggers:
         if self._known.get(event_type) is known:
             del self._known[event_type]
 
-    async def _find(self, trigger_id: str, step: str) -> EventTrigger | None:
-        return await self._storage.find(TRIGGERS, trigger_id, trigger_from_record, step)
 
-    async def _update(self, trigger_id: str, step: str, change: Callable[[EventTrigger], EventTrigger]) -> EventTrigger:
-        for _ in range(ATTEMPTS):
-            existing = await self.get(trigger_id)
-            trigger = replace(change(existing), updated_at=self._clock(), revision=existing.revision + 1)
-            if await self._put(trigger, existing, step):
-                return trigger
-        raise TooMuchContention(step)
-
-    async def _put(self, trigger: EventTrigger, existing: EventTrigger | None, step: str, retire: str = "") -> bool:
-        condition = absent() if existing is None else at_revision(existing.revision)
-        entry = Entry(TRIGGERS, "put", trigger_to_record(trigger), conditions=[condition], required=True)
-        types = {trigger.match.type} | ({existing.match.type} if existing is not None else set())
-        entries = [entry, *(_new_token(event_type) for event_type in sorted(types))]
-        if not await self._commit(entries, step, retire, trigger.updated_at):
-            return False
-        for event_type in types:
-            self._known.pop(event_type, None)
-        return True
-
-    async def _commit(self, entries: list[Entry], step: str, retire: str, now: datetime) -> bool:
-        """All or nothing, in a commit of its own; False when somebody else was faster."""
-        retirement = await self._references.retirement(retire, now)
-        if retirement is not None:
-            entries = [*entries, retirement[1]]
-        outcomes = await self._storage.write_alone(entries, step)
-        if not all(outcome.ok for outcome in outcomes):
-            return False
-        if retirement is not None:
-            self._references.committed(retirement[0])
-        return True
-
-
-def _new_token(event_type: str) -> Entry:
-    return Entry(TRIGGER_TYPES, "put", {"id": event_type, "token": secrets.token_hex(8)}, required=True)
+def _new_token(event_type: str) -> Write:
+    return Write(TRIGGER_TYPES, "put", {"id": event_type, "token": secrets.token_hex(8)}, required=True)
 
 
 def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime) -> EventTrigger:
@@ -222,5 +196,4 @@ def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime
         execution_ref=wanted.execution_ref,
         policy=wanted.policy,
         pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
-        revision=existing.revision + 1,
     )

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from gestalt_workflow.events.kept_events import KeptEvent, event_from_record
-from gestalt_workflow.model import timeline
+from gestalt_workflow.model.clock import to_micros
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.objects import EventTrigger, Reference, Run, RunStatus, Schedule
 from gestalt_workflow.stored.records import (
@@ -33,7 +33,7 @@ from gestalt_workflow.stored.records import (
     trigger_from_record,
 )
 from gestalt_workflow.stored.storage import KeyRange, Record, Storage
-from gestalt_workflow.wire.messages import operation_of
+from gestalt_workflow.wire.payloads import operation_of
 
 PAGE = 100
 PAGE_LIMIT = 1000
@@ -299,7 +299,7 @@ def _run_plan(wanted: RunFilter) -> _Plan:
     if wanted.schedule_id:
         over = None
         if wanted.slot_from is not None:
-            first = timeline.micros(wanted.slot_from)
+            first = to_micros(wanted.slot_from)
             over = lambda record: _slot(record) < first  # noqa: E731
         return _Plan(RUNS, "slot", (wanted.schedule_id,), _slot, over=over)
     if wanted.trigger_id:
@@ -336,8 +336,8 @@ def _time_range(values: list[Any], start: datetime | None, end: datetime | None)
     if start is None and end is None:
         return None
     return KeyRange(
-        lower=[*values, timeline.micros(start)] if start is not None else None,
-        upper=[*values, timeline.micros(end)] if end is not None else None,
+        lower=[*values, to_micros(start)] if start is not None else None,
+        upper=[*values, to_micros(end)] if end is not None else None,
         upper_open=True,
     )
 
@@ -359,13 +359,13 @@ def _created(record: Record) -> int:
 def _created_time(record: Record) -> int:
     created = record["created_at"]
     assert isinstance(created, datetime)
-    return timeline.micros(created)
+    return to_micros(created)
 
 
 def _slot(record: Record) -> int:
     slot = record["slot"]
     assert isinstance(slot, datetime)
-    return timeline.micros(slot)
+    return to_micros(slot)
 
 
 def _within(moment: datetime | None, start: datetime | None, end: datetime | None) -> bool:

@@ -11,11 +11,10 @@ from datetime import timedelta
 import structlog
 
 from gestalt_sdk.indexeddb import CursorEntry
-from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.timeline import micros
+from gestalt_workflow.model.clock import Clock, to_micros
 from gestalt_workflow.retention.sweeps import KEYS, Progress
 from gestalt_workflow.stored.records import EVENTS
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage
+from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write
 
 STEP = "remove old events"
 log = structlog.get_logger()
@@ -30,7 +29,7 @@ class EventsByAge:
         self._keep_for = keep_for
 
     async def step(self) -> Progress:
-        old = KeyRange(upper=micros(self._clock() - self._keep_for), upper_open=True)
+        old = KeyRange(upper=to_micros(self._clock() - self._keep_for), upper_open=True)
         page = await self._storage.page(EVENTS, "created", [], STEP, range=old, limit=KEYS, keys_only=True)
         if page.entries:
             await _remove(self._storage, page.entries)
@@ -58,10 +57,10 @@ class EventsByCount:
         return await self._storage.count(EVENTS, "created", [], STEP) - self._limit
 
 
-async def _remove(storage: Storage, entries: Sequence[CursorEntry]) -> None:
+async def _remove(storage: Storage, rows: Sequence[CursorEntry]) -> None:
     deletions = [
-        Entry(EVENTS, "delete", id=entry.primary_key, conditions=[Condition.equals("created_us", entry.key[0])])
-        for entry in entries
+        Write(EVENTS, "delete", id=row.primary_key, conditions=[Condition.equals("created_us", row.key[0])])
+        for row in rows
     ]
-    outcomes = await storage.write(deletions, STEP)
-    log.info("old events removed", event_name="events.removed", count=sum(outcome.ok for outcome in outcomes))
+    results = await storage.write(deletions, STEP)
+    log.info("old events removed", event_name="events.removed", count=sum(result.ok for result in results))

@@ -28,7 +28,7 @@ from gestalt_workflow.stored.records import (
     reference_from_record,
     reference_to_record,
 )
-from gestalt_workflow.stored.storage import Entry, KeyRange, Storage, at_revision
+from gestalt_workflow.stored.storage import KeyRange, Storage, Write, at_revision
 
 STEP = "remove old execution references"
 CANDIDATES = 10_000
@@ -98,22 +98,22 @@ class OldReferences:
 
     async def _remove(self) -> Progress:
         batch = list(islice(self._candidates.values(), BATCH))
-        outcomes = await self._storage.write([self._ending(reference) for reference in batch], STEP)
+        results = await self._storage.write([self._ending(reference) for reference in batch], STEP)
         removed = sum(
-            outcome.ok and _end(reference) is not None for reference, outcome in zip(batch, outcomes, strict=True)
+            result.ok and _end(reference) is not None for reference, result in zip(batch, results, strict=True)
         )
-        retired = sum(outcome.ok for outcome in outcomes) - removed
+        retired = sum(result.ok for result in results) - removed
         log.info("old execution references removed", event_name="references.removed", count=removed, retired=retired)
         for reference in batch:
             del self._candidates[reference.id]
         return Progress.REMOVED if self._unless_none_are_left() is Progress.LOOKED else Progress.DONE
 
-    def _ending(self, reference: Reference) -> Entry:
+    def _ending(self, reference: Reference) -> Write:
         unchanged = [at_revision(reference.revision)]
         if _end(reference) is not None:
-            return Entry(REFERENCES, "delete", id=reference.id, conditions=unchanged)
+            return Write(REFERENCES, "delete", id=reference.id, conditions=unchanged)
         retired = replace(reference, retired_at=self._clock(), revision=reference.revision + 1)
-        return Entry(REFERENCES, "put", reference_to_record(retired), conditions=unchanged)
+        return Write(REFERENCES, "put", reference_to_record(retired), conditions=unchanged)
 
 
 def _end(reference: Reference) -> datetime | None:

@@ -9,7 +9,7 @@ import structlog
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.retention.sweeps import BATCH, Daily, Progress
 from gestalt_workflow.stored.records import OWNERS, RUNS, SIGNAL_KEYS
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Record, Storage
+from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write
 
 OWNER_KEPT = timedelta(days=1)
 """How long ago the lease of a process has ended. Its claims are settled within a minute while any process runs."""
@@ -29,19 +29,19 @@ class OwnerRows:
         step = "remove old leases"
         page = await self._storage.page_by_id(OWNERS, _EVERYTHING, step, limit=BATCH, token=self._token)
         before = self._clock() - OWNER_KEPT
-        entries = []
+        writes = []
         for record in page.records:
             lease = record.get("lease")
             if isinstance(lease, datetime) and lease < before:
                 unrenewed = Condition.equals("lease", lease)
-                entries.append(Entry(OWNERS, "delete", id=str(record["id"]), conditions=[unrenewed]))
-        if entries:
-            await self._storage.write(entries, step)
-            log.info("old leases removed", event_name="leases.removed", count=len(entries))
+                writes.append(Write(OWNERS, "delete", id=str(record["id"]), conditions=[unrenewed]))
+        if writes:
+            await self._storage.write(writes, step)
+            log.info("old leases removed", event_name="leases.removed", count=len(writes))
         self._token = page.next_token
         if not self._token:
             return Progress.DONE
-        return Progress.REMOVED if entries else Progress.LOOKED
+        return Progress.REMOVED if writes else Progress.LOOKED
 
 
 class SignalKeyRows:
@@ -75,14 +75,14 @@ class SignalKeyRows:
         rows, self._rows = self._rows, []
         wanted = {str(row.get("run_id")) for row in rows}
         found = await self._storage.find_many(RUNS, wanted, lambda record: True, step)
-        entries = [
-            Entry(SIGNAL_KEYS, "delete", id=str(row["id"]), conditions=[Condition.equals("run_id", row["run_id"])])
+        writes = [
+            Write(SIGNAL_KEYS, "delete", id=str(row["id"]), conditions=[Condition.equals("run_id", row["run_id"])])
             for row in rows
             if "run_id" in row and row["run_id"] not in found
         ]
-        if entries:
-            await self._storage.write(entries, step)
-            log.info("old signal keys removed", event_name="signal_keys.removed", count=len(entries))
+        if writes:
+            await self._storage.write(writes, step)
+            log.info("old signal keys removed", event_name="signal_keys.removed", count=len(writes))
         return self._next()
 
     def _next(self) -> Progress:

@@ -15,13 +15,12 @@ import structlog
 
 from gestalt_workflow.config import DEDUPLICATED_FOR
 from gestalt_workflow.model import ids
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.clock import Clock, to_micros
 from gestalt_workflow.model.objects import Run, RunStatus
-from gestalt_workflow.model.timeline import micros
 from gestalt_workflow.retention.sweeps import BATCH, Progress
 from gestalt_workflow.stored.records import RUNS, SIGNAL_KEYS, SIGNALS, run_from_record, signal_from_record
-from gestalt_workflow.stored.storage import Condition, Entry, KeyRange, Storage, at_revision
-from gestalt_workflow.wire.messages import signal_subject
+from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write, at_revision
+from gestalt_workflow.wire.payloads import signal_subject
 
 STEP = "remove old runs"
 log = structlog.get_logger()
@@ -39,7 +38,7 @@ class RunsByAge:
 
     async def step(self) -> Progress:
         before = self._clock() - self._keep_for
-        old = KeyRange(upper=[int(self._status), micros(before)], upper_open=True)
+        old = KeyRange(upper=[int(self._status), to_micros(before)], upper_open=True)
         page = await self._storage.page(
             RUNS, "status", [int(self._status)], STEP, range=old, limit=BATCH, token=self._token
         )
@@ -96,23 +95,23 @@ async def _remove(storage: Storage, runs: Sequence[Run]) -> None:
         if run.keyed:
             await _remove_signals(storage, run)
     # The signals are gone for good before their run is: cut off half-way, the next pass finds the run again.
-    entries = [Entry(RUNS, "delete", id=run.id, conditions=[at_revision(run.revision)]) for run in runs]
-    outcomes = await storage.write(entries, STEP)
-    log.info("old runs removed", event_name="runs.removed", count=sum(outcome.ok for outcome in outcomes))
+    writes = [Write(RUNS, "delete", id=run.id, conditions=[at_revision(run.revision)]) for run in runs]
+    results = await storage.write(writes, STEP)
+    log.info("old runs removed", event_name="runs.removed", count=sum(result.ok for result in results))
 
 
 async def _remove_signals(storage: Storage, run: Run) -> None:
     token = b""
     while True:
         page = await storage.page(SIGNALS, "sequence", [run.id], STEP, limit=BATCH, token=token)
-        entries = [Entry(SIGNALS, "delete", id=str(record["id"])) for record in page.records]
+        writes = [Write(SIGNALS, "delete", id=str(record["id"])) for record in page.records]
         for _, signal in storage.decoded(SIGNALS, page.records, signal_from_record):
             if signal.idempotency_key:
                 row = ids.signal_row(run.target.owner, signal_subject(signal), signal.idempotency_key)
                 named = Condition.equals("signal_id", signal.id)
-                entries.append(Entry(SIGNAL_KEYS, "delete", id=row, conditions=[named]))
-        if entries:
-            await storage.write(entries, STEP)
+                writes.append(Write(SIGNAL_KEYS, "delete", id=row, conditions=[named]))
+        if writes:
+            await storage.write(writes, STEP)
         token = page.next_token
         if not token:
             return

@@ -8,7 +8,7 @@ import structlog
 
 from gestalt_workflow.model.errors import FormatTooNew, StorageFailed
 from gestalt_workflow.stored.records import FORMAT, SCHEMAS
-from gestalt_workflow.stored.storage import Entry, Storage, absent
+from gestalt_workflow.stored.storage import Storage, Write, absent
 
 VERSION = 3
 """Raised with every change of stores, indexes or records that an older provider would misread."""
@@ -36,8 +36,8 @@ async def prepare_database(storage: Storage) -> None:
     record = await storage.find_record(FORMAT, _ROW, "read format")
     if record is None:
         await storage.create_stores(SCHEMAS.items(), "create object stores")
-        entry = Entry(FORMAT, "add", {"id": _ROW, "version": VERSION}, conditions=[absent()])
-        await storage.write_alone([entry], "write format")
+        write = Write(FORMAT, "add", {"id": _ROW, "version": VERSION}, conditions=[absent()])
+        await storage.write_alone([write], "write format")
         return
     version = record.get("version")
     if not isinstance(version, int):
@@ -47,5 +47,5 @@ async def prepare_database(storage: Storage) -> None:
     while version < VERSION:
         await MIGRATIONS[version](storage)
         version += 1
-        await storage.write_alone([Entry(FORMAT, "put", {"id": _ROW, "version": version})], "write format")
+        await storage.write_alone([Write(FORMAT, "put", {"id": _ROW, "version": version})], "write format")
         log.info("database migrated", event_name="format.migrated", version=version)

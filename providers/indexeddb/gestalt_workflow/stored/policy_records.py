@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gestalt_sdk.indexeddb import Record
+from gestalt_workflow.model.clock import MICROSECOND
 from gestalt_workflow.model.policies import (
     PLAIN,
     PLAIN_RUN,
@@ -18,8 +19,6 @@ from gestalt_workflow.model.policies import (
     RunPolicy,
     SchedulePolicy,
 )
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def schedule_policy_fields(policy: SchedulePolicy) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def run_policy(record: Record) -> RunPolicy:
         return RunPolicy(None, timeout)
     attempts, initial, longest, *kinds = (int(part) for part in retry)
     on = frozenset(RetryOn(kind) for kind in kinds)
-    return RunPolicy(Retry(attempts, initial * _MICROSECOND, longest * _MICROSECOND, on), timeout)
+    return RunPolicy(Retry(attempts, initial * MICROSECOND, longest * MICROSECOND, on), timeout)
 
 
 def pause_fields(pause: Pause | None) -> dict[str, Any]:
@@ -96,12 +95,12 @@ def pause(record: Record) -> Pause | None:
 
 
 def _us(span: timedelta | None) -> int | None:
-    return None if span is None else span // _MICROSECOND
+    return None if span is None else span // MICROSECOND
 
 
 def _span(record: Record, name: str) -> timedelta | None:
     value = record.get(name)
-    return None if value is None else int(value) * _MICROSECOND
+    return None if value is None else int(value) * MICROSECOND
 
 
 def _time(record: Record, name: str) -> datetime | None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
 from gestalt_sdk.transport.values import rfc3339
+from gestalt_workflow.model.clock import to_micros
 from gestalt_workflow.model.errors import Undecodable
 from gestalt_workflow.model.objects import (
     NOBODY,
@@ -34,7 +35,6 @@ from gestalt_workflow.model.objects import (
     Target,
     TriggerKind,
 )
-from gestalt_workflow.model.timeline import micros
 from gestalt_workflow.stored.policy_records import (
     pause,
     pause_fields,
@@ -306,7 +306,7 @@ def run_to_record(run: Run) -> Record:
             "slot": run.trigger.slot,
             "trigger_id": run.trigger.trigger_id,
             "subject": run.created_by.subject_id.strip(),
-            "created_us": micros(run.created_at),
+            "created_us": to_micros(run.created_at),
             "created_at": run.created_at,
             "started_at": run.started_at,
             "completed_at": run.completed_at,

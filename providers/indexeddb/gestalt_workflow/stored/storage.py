@@ -1,17 +1,17 @@
 """The only module that talks to the IndexedDB service: reads, pages, and writes that travel together.
 
 Writes that ask for it share a commit: while one is under way, what arrives waits and goes out as one batch with the
-next. Each entry carries the conditions under which it may be applied, so entries of different callers never decide
+next. Each write carries the conditions under which it may be applied, so writes of different callers never decide
 over each other. Errors of the store come out as ``StorageFailed`` with the step that met them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import structlog
@@ -19,42 +19,46 @@ import structlog
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.indexeddb import (
     Condition,
-    Entry,
     IndexedDB,
     IndexedDBError,
     KeyRange,
     NotFound,
-    Outcome,
     Page,
     Record,
     StoreRefused,
     StoreUnavailable,
     TransactionFailed,
 )
+from gestalt_sdk.indexeddb import (
+    Entry as Write,
+)
+from gestalt_sdk.indexeddb import (
+    Outcome as WriteResult,
+)
+from gestalt_workflow.model.clock import to_micros
 from gestalt_workflow.model.errors import ContentRefused, StorageFailed, StorageUnavailable, Undecodable
 
 T = TypeVar("T")
 M = TypeVar("M")
 
-BATCH_ENTRIES = 1000
+BATCH_WRITES = 1000
 BATCH_BYTES = 2 * 1024 * 1024
 PAGE = 1000
 CONFLICT_ATTEMPTS = 8
 PATIENCE_S = 2.0
 CONTENT_CODES = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED")
 """Codes with which a store refuses what it was sent, however often; any other may pass."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
 
 __all__ = [
     "Condition",
-    "Entry",
     "KeyRange",
-    "Outcome",
     "Page",
     "Record",
     "Storage",
+    "Write",
+    "WriteResult",
     "absent",
     "at_revision",
     "first_revision",
@@ -62,7 +66,7 @@ __all__ = [
 
 
 def at_revision(revision: int, *, store: str = "", id: str = "") -> Condition:
-    """Holds while the record (the entry's own, or another) is at that revision."""
+    """Holds while the record (the write's own, or another) is at that revision."""
     return Condition.equals("revision", revision, store=store, id=id)
 
 
@@ -72,7 +76,7 @@ def first_revision(now: datetime) -> int:
     It is later than every revision of an object that had this id before and was deleted, so what somebody still knows
     of that one never meets its own revision again.
     """
-    return (now - _EPOCH) // timedelta(microseconds=1)
+    return to_micros(now)
 
 
 def absent(*, store: str = "", id: str = "") -> Condition:
@@ -81,9 +85,9 @@ def absent(*, store: str = "", id: str = "") -> Condition:
 
 @dataclass(slots=True)
 class _Waiting:
-    entries: Sequence[Entry]
+    writes: Sequence[Write]
     step: str
-    answer: asyncio.Future[list[Outcome]]
+    answer: asyncio.Future[list[WriteResult]]
     size_bytes: int
 
 
@@ -197,19 +201,6 @@ class Storage:
         found = self._db.store(store).index(index)
         return await self._read(step, lambda: found.count(*values, range=range))
 
-    async def scan(
-        self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
-    ) -> AsyncIterator[T]:
-        """Every object of an index, in its order, read page by page; broken records are left out."""
-        token = b""
-        while True:
-            page = await self.page(store, index, values, step, token=token)
-            for _, value in self.decoded(store, page.records, decode):
-                yield value
-            token = page.next_token
-            if not token:
-                return
-
     async def _read(self, step: str, call: Callable[[], Awaitable[T]]) -> T:
         """Ask, and ask again for a moment when the store cannot be reached: it may just be starting anew."""
         loop = asyncio.get_running_loop()
@@ -264,27 +255,27 @@ class Storage:
 
     # Writes
 
-    async def write(self, entries: Sequence[Entry], step: str) -> list[Outcome]:
-        """Apply the entries, in one commit with whatever else waits; one outcome for each.
+    async def write(self, writes: Sequence[Write], step: str) -> list[WriteResult]:
+        """Apply the writes, in one commit with whatever else waits; one result for each.
 
         Entries of one call are committed together, but each is applied or refused by its own conditions alone.
         Refused ones carry the record that stood in their way.
 
         Raises:
-            StorageUnavailable: no answer; the entries may or may not have been applied.
+            StorageUnavailable: no answer; the writes may or may not have been applied.
             StorageFailed: refused as a whole, nothing was applied.
         """
-        if any(entry.required for entry in entries):
-            raise ValueError("a required entry would decide over other callers; use write_alone")
-        answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(entries, step, answer, sum(map(_size, entries))))
+        if any(write.required for write in writes):
+            raise ValueError("a required write would decide over other callers; use write_alone")
+        answer: asyncio.Future[list[WriteResult]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(writes, step, answer, sum(map(_size, writes))))
         self._wake.set()
         return await answer
 
-    async def write_alone(self, entries: Sequence[Entry], step: str) -> list[Outcome]:
-        """Apply the entries in a commit of their own; ``required`` ones make it all or nothing."""
+    async def write_alone(self, writes: Sequence[Write], step: str) -> list[WriteResult]:
+        """Apply the writes in a commit of their own; ``required`` ones make it all or nothing."""
         with failing_as(step):
-            return await self._commit(entries)
+            return await self._commit(writes)
 
     async def create_stores(self, schemas: Iterable[tuple[str, Any]], step: str) -> None:
         with failing_as(step):
@@ -319,15 +310,15 @@ class Storage:
                     for waiting in batch:
                         if not waiting.answer.done():
                             waiting.answer.set_exception(StorageFailed(f"{waiting.step}: {error}"))
-                # Whoever was answered may have the next entries ready at once: they go with this batch, not behind it.
+                # Whoever was answered may have the next writes ready at once: they go with this batch, not behind it.
                 await asyncio.sleep(0)
 
     def _take_batch(self) -> list[_Waiting]:
-        entries = size = taken = 0
+        writes = size = taken = 0
         for waiting in self._queue:
-            entries += len(waiting.entries)
+            writes += len(waiting.writes)
             size += waiting.size_bytes
-            if taken and (entries > BATCH_ENTRIES or size > BATCH_BYTES):
+            if taken and (writes > BATCH_WRITES or size > BATCH_BYTES):
                 break
             taken += 1
         batch, self._queue = self._queue[:taken], self._queue[taken:]
@@ -335,7 +326,7 @@ class Storage:
 
     async def _write_batch(self, batch: list[_Waiting]) -> None:
         try:
-            outcomes = await self._commit([entry for waiting in batch for entry in waiting.entries])
+            results = await self._commit([write for waiting in batch for write in waiting.writes])
         except IndexedDBError as error:
             if len(batch) == 1 or isinstance(error, StoreUnavailable):
                 for waiting in batch:
@@ -346,19 +337,19 @@ class Storage:
             return
         start = 0
         for waiting in batch:
-            end = start + len(waiting.entries)
+            end = start + len(waiting.writes)
             if not waiting.answer.done():
-                waiting.answer.set_result(outcomes[start:end])
+                waiting.answer.set_result(results[start:end])
             start = end
 
-    async def _commit(self, entries: Sequence[Entry]) -> list[Outcome]:
+    async def _commit(self, writes: Sequence[Write]) -> list[WriteResult]:
         """One Apply. A transaction that the store aborted wrote nothing and is tried again."""
         await self._db.reachable(PATIENCE_S)
         backoff = Backoff(first_s=0.005, limit_s=0.5)
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
             try:
                 self.counters.commits += 1
-                return await self._db.apply(entries, return_current=True)
+                return await self._db.apply(writes, return_current=True)
             except StoreUnavailable:
                 self.unanswered()
                 raise
@@ -374,9 +365,9 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
         waiting.answer.set_exception(error)
 
 
-def _size(entry: Entry) -> int:
-    """Roughly the bytes of the entry on the wire."""
-    record = entry.record or {}
+def _size(write: Write) -> int:
+    """Roughly the bytes of the write on the wire."""
+    record = write.record or {}
     return 200 + sum(len(value) for value in record.values() if isinstance(value, (bytes, str)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -23,11 +22,8 @@ from gestalt_workflow.model.objects import (
     NewSignal,
     Reference,
     Run,
-    RunTrigger,
     Schedule,
     Signal,
-    Target,
-    TriggerKind,
 )
 from gestalt_workflow.wire.policies import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
 from gestalt_workflow.wire.targets import target_from_proto
@@ -71,14 +67,6 @@ def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
     return pb.BoundWorkflowTarget.FromString(data)
 
 
-def operation_of(target: Target) -> str:
-    """Operation of a plugin target, blank for an agent, or when the target cannot be read."""
-    try:
-        return "" if target.is_agent else target_to_proto(target.data).plugin.operation
-    except DecodeError:
-        return ""
-
-
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
     match = EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
     if not match.type:
@@ -103,37 +91,6 @@ def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datet
     if not event.HasField("time"):
         event.time.CopyFrom(to_timestamp(now))
     return Event(event.id, event.source, event.type, event.subject, event.SerializeToString(deterministic=True))
-
-
-def same_event(first: bytes, second: bytes) -> bool:
-    """Whether two encoded events are one but for their time, which is filled in where a publisher gives none."""
-    if first == second:
-        return True
-    messages = [pb.WorkflowEvent.FromString(data) for data in (first, second)]
-    for message in messages:
-        message.ClearField("time")
-    return messages[0] == messages[1]
-
-
-def manual_trigger() -> RunTrigger:
-    return _MANUAL
-
-
-def schedule_trigger(schedule_id: str, slot: datetime) -> RunTrigger:
-    message = pb.WorkflowRunTrigger(
-        schedule=pb.WorkflowScheduleTrigger(schedule_id=schedule_id, scheduled_for=to_timestamp(slot))
-    )
-    return RunTrigger(TriggerKind.SCHEDULE, message.SerializeToString(), schedule_id=schedule_id, slot=slot)
-
-
-def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
-    message = pb.WorkflowRunTrigger()
-    message.event.trigger_id = trigger_id
-    message.event.event.MergeFromString(event.data)
-    return RunTrigger(TriggerKind.EVENT, message.SerializeToString(deterministic=True), trigger_id=trigger_id)
-
-
-_MANUAL = RunTrigger(TriggerKind.MANUAL, pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger()).SerializeToString())
 
 
 @readable
@@ -221,21 +178,6 @@ def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal
     )
 
 
-def stored_signal_data(signal: NewSignal, signal_id: str, sequence: int, now: datetime) -> bytes:
-    """The message as it is kept and answered: with its id, sequence and, when it had none, creation time."""
-    message = pb.WorkflowSignal.FromString(signal.data)
-    message.id = signal_id
-    message.sequence = sequence
-    if not message.HasField("created_at"):
-        message.created_at.CopyFrom(to_timestamp(now))
-    return message.SerializeToString(deterministic=True)
-
-
-def signal_subject(signal: Signal) -> str:
-    """Subject that its idempotency key is scoped by."""
-    return pb.WorkflowSignal.FromString(signal.data).created_by.subject_id.strip()
-
-
 @readable
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
     return pb.WorkflowSignal.FromString(signal.data)
@@ -271,15 +213,6 @@ def reference_from_proto(message: pb.WorkflowExecutionReference, now: datetime) 
         retired_at=retired_at,
         signed=bool(reference.signature),
     )
-
-
-def named_reference(reference: Reference, own_name: str) -> Reference:
-    """The reference with a provider name, the own one when it came without."""
-    message = pb.WorkflowExecutionReference.FromString(reference.data)
-    if message.provider_name:
-        return reference
-    message.provider_name = own_name
-    return replace(reference, data=message.SerializeToString(deterministic=True))
 
 
 _REFERENCE_TIMES = ("created_at", "revoked_at", "retired_at")

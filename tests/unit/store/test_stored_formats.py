@@ -112,4 +112,4 @@ async def test_a_migration_that_was_under_way_goes_on_to_its_end(database: Sqlit
 
     await eventually(done)
     assert await keys(database, "running", "a", 1) == ["r1", "r4"]
-    assert check(database.path) == []
+    assert check(database.core.path) == []

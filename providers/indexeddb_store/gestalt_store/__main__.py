@@ -16,7 +16,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gestalt_store.config import read_config
 from gestalt_store.errors import ConfigInvalid, StoreError
-from gestalt_store.sqlite import check as maintenance
+from gestalt_store.sqlite.backup import backup, restore
+from gestalt_store.sqlite.check import check, databases_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,19 +56,19 @@ def _maintain(options: argparse.Namespace) -> int:
     if config.path is None:
         raise ConfigInvalid("a database in memory cannot be backed up, restored or checked from outside")
     if options.command == "backup":
-        for db in maintenance.backup(config.path, options.file, options.db):
+        for db in backup(config.path, options.file, options.db):
             print(f"backed up {_shown(db)}")
         return 0
     if options.command == "restore":
-        for db in maintenance.restore(options.file, config.path):
+        for db in restore(options.file, config.path):
             print(f"restored {_shown(db)}")
         return 0
-    databases = maintenance.databases_of(config.path)
+    databases = databases_of(config.path)
     if not databases:
         raise ConfigInvalid(f"{config.path}: no database")
     found = 0
     for db, path in databases.items():
-        problems = maintenance.check(path)
+        problems = check(path)
         found += len(problems)
         for problem in problems:
             print(f"{path}: {problem}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gestalt_store.engines.limits import Limits
 from gestalt_store.errors import ConfigInvalid
-from gestalt_store.sqlite.database import Limits
 
 _KEYS = ("dsn", "table_prefix", "prefix", "schema", "limits")
 _LIMITS = ("lock_wait_s", "transaction_idle_s", "snapshot_idle_s")

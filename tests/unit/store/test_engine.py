@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from gestalt_store.engines.interface import Position, Walk
+from gestalt_store.engines.limits import Limits
 from gestalt_store.errors import (
     AlreadyExists,
     DatabaseUnusable,
@@ -19,7 +20,7 @@ from gestalt_store.errors import (
 )
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.check import check
-from gestalt_store.sqlite.database import Limits, SqliteDatabase
+from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.values import wire
 from gestalt_store.values.keys import encode
 from gestalt_store.values.ranges import EVERYTHING, Span
@@ -64,7 +65,7 @@ async def make(database: SqliteDatabase, *indexes: tuple[str, bool]) -> Any:
 async def test_writes_that_come_together_share_commits_and_one_refusal_fails_alone(database: SqliteDatabase) -> None:
     store = await make(database, ("u", True))
     await put(database, store, id="taken", u=-1)
-    before = database.writer.commits
+    before = database.core.writer.commits
     results = await asyncio.gather(
         *(put(database, store, id=f"k{number}", u=number) for number in range(100)),
         put(database, store, add=True, id="taken"),
@@ -73,7 +74,7 @@ async def test_writes_that_come_together_share_commits_and_one_refusal_fails_alo
     )
     assert results[:100] == [None] * 100
     assert isinstance(results[100], AlreadyExists) and isinstance(results[101], UniqueConflict)
-    assert database.writer.commits - before <= 3
+    assert database.core.writer.commits - before <= 3
     assert await database.count(Walk(store, EVERYTHING)) == 101
 
 
@@ -94,7 +95,7 @@ async def test_when_the_disk_is_full_only_what_does_not_fit_fails_and_space_brin
     connection.execute("PRAGMA max_page_count = 1000000")
     await put(database, store, id="large", n=1, v=b"x" * 1_000_000)
     assert await database.count(Walk(store, EVERYTHING)) == 11
-    assert check(database.path) == []
+    assert check(database.core.path) == []
 
 
 async def test_a_transaction_whose_commit_fails_leaves_nothing_and_the_lock_is_free(database: SqliteDatabase) -> None:
@@ -144,7 +145,7 @@ async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_s
 ) -> None:
     store = await make(database, ("n", False), ("u", True))
     for _ in range(10):
-        database.writer.pace.took(1.0)
+        database.core.writer.pace.took(1.0)
 
     async def append(number: int) -> None:
         transaction = await database.begin(["s"], readonly=False, relaxed=False)
@@ -157,12 +158,12 @@ async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_s
             await transaction.write(prepare_write(store, record(id="k000", n=0, u=0), add=True))
         await transaction.commit()
 
-    before = database.writer.commits
+    before = database.core.writer.commits
     await asyncio.gather(*(append(number) for number in range(60)))
-    assert database.writer.commits - before < 40
+    assert database.core.writer.commits - before < 40
     assert len(await database.keys(Walk(store, EVERYTHING))) == 60
     assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
-    assert check(database.path) == []
+    assert check(database.core.path) == []
 
 
 async def test_a_job_that_fails_after_it_has_written_is_undone_alone(database: SqliteDatabase) -> None:
@@ -172,7 +173,7 @@ async def test_a_job_that_fails_after_it_has_written_is_undone_alone(database: S
         connection.execute(store.insert, (encode("half").whole, b""))
         raise RuntimeError("a bug")
 
-    jobs = [database.writer.submit(broken, (store,)).future]
+    jobs = [database.core.writer.submit(broken, (store,)).future]
     results = await asyncio.gather(
         put(database, store, id="a"), *jobs, put(database, store, id="b"), return_exceptions=True
     )
@@ -210,7 +211,7 @@ async def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 
 async def test_one_process_opens_a_file_once(database: SqliteDatabase) -> None:
     with pytest.raises(DatabaseUnusable, match="in use by process"):
-        await SqliteDatabase.open(database.path, "", LIMITS)
+        await SqliteDatabase.open(database.core.path, "", LIMITS)
 
 
 async def test_a_file_of_another_database_is_refused(tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ async def test_a_heavy_deletion_and_light_writes_side_by_side(database: SqliteDa
     )
     assert deleted == 1000
     assert await database.count(Walk(store, EVERYTHING)) == 2200
-    assert check(database.path) == []
+    assert check(database.core.path) == []
 
 
 async def test_closing_ends_what_is_open_and_refuses_what_comes_later(tmp_path: Path) -> None:
@@ -296,9 +297,9 @@ async def test_every_walk_is_a_bounded_search_in_order_and_key_walks_read_no_val
         """Stands for a connection and notes the plan of each statement."""
 
         def execute(self, statement: str, arguments: tuple[Any, ...]) -> Any:
-            rows = database.readers.main.execute(f"EXPLAIN QUERY PLAN {statement}", arguments).fetchall()
+            rows = database.core.readers.main.execute(f"EXPLAIN QUERY PLAN {statement}", arguments).fetchall()
             plans.append((keys_only, statement, [row[3] for row in rows]))
-            return database.readers.main.execute(statement, arguments)
+            return database.core.readers.main.execute(statement, arguments)
 
     connection: Any = Explaining()
     after = Position(encode(0).order, encode("a").whole)

@@ -42,7 +42,7 @@ async def test_a_list_is_the_same_on_the_event_loop_and_on_a_reader_thread(
     records = [record(id=f"k{number:03}", n=-number, v=value) for number in range(count)]
     keys = [encode(f"k{number:03}").whole for number in range(count)]
     for walk, order in ((Walk(store, EVERYTHING), 1), (Walk(store, EVERYTHING, store.index("n")), -1)):
-        assert (reads.few(database.readers.main, walk, "values") is not None) == few
+        assert (reads.few(database.core.readers.main, walk, "values") is not None) == few
         assert await database.records(walk) == records[::order]
         assert await database.keys(walk) == keys[::order]
         transaction = await database.begin(["s"], readonly=True, relaxed=False)

@@ -86,18 +86,18 @@ async def test_the_commits_of_a_slow_disk_leave_the_event_loop(
         def on_loop(self) -> bool:
             return disk == "fast"
 
-    monkeypatch.setattr(database.writer, "_connection", Watched(database.writer._connection))
-    monkeypatch.setattr(database.writer, "pace", Fixed())
+    monkeypatch.setattr(database.core.writer, "_connection", Watched(database.core.writer._connection))
+    monkeypatch.setattr(database.core.writer, "pace", Fixed())
     await asyncio.gather(*(put(database, store, id=f"k{number}") for number in range(20)))
     await put(database, store, id="last")
     main = threading.main_thread().name
-    assert places == ({main} if disk == "fast" else {database.writer._thread.name})
+    assert places == ({main} if disk == "fast" else {database.core.writer._thread.name})
     assert await database.get(store, encode("last").whole) == record(id="last")
 
 
 async def test_the_log_begins_anew_under_a_load_that_never_pauses(database: SqliteDatabase) -> None:
     store = await make(database, ("n", False))
-    log = Path(f"{database.path}-wal")
+    log = Path(f"{database.core.path}-wal")
     sizes = []
     for turn in range(6):
         for first in range(0, CHECKPOINT_ROWS, 200):

@@ -15,9 +15,6 @@ from gestalt_store.values.keys import Encoded
 from gestalt_store.values.ranges import Span
 from gestalt_store.values.schema import IndexKeys, IndexSchema, StoreSchema
 
-LIST_LIMIT_BYTES = 64 * 1024 * 1024 - 4096
-"""Most bytes of records in one answer; what is left of 64 MiB is for the message around them."""
-
 
 class Index(Protocol):
     """An index of an open store."""

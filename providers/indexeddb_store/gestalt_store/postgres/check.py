@@ -11,6 +11,7 @@ import psycopg
 from google.protobuf.message import DecodeError
 
 from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.limits import Limits
 from gestalt_store.errors import StoreError
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Found, found_stores
@@ -19,7 +20,6 @@ from gestalt_store.postgres.formats import FORMAT, quoted, schema_name
 from gestalt_store.postgres.pool import Command, Pool
 from gestalt_store.postgres.snapshots import BEGIN
 from gestalt_store.postgres.tables import PgIndex, PgStore
-from gestalt_store.sqlite.database import Limits
 from gestalt_store.values import wire
 from gestalt_store.values.ranges import EVERYTHING
 from gestalt_store.values.schema import IndexKeys

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gestalt_store.engines.interface import (
-    LIST_LIMIT_BYTES,
     Conditional,
     Entry,
     Migration,
@@ -16,19 +15,18 @@ from gestalt_store.engines.interface import (
     Walk,
     Write,
 )
-from gestalt_store.engines.locks import SCHEMA, LockTable
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, Limits, too_large
+from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import ObjectStoreNotFound, StorageUnavailable, TransactionAborted
 from gestalt_store.postgres import reads
-from gestalt_store.postgres.catalogue import Catalogue
+from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.formats import ensure_layout
 from gestalt_store.postgres.migrations import Migrations
-from gestalt_store.postgres.pool import Command, Pool, Row
+from gestalt_store.postgres.pool import Command, Pool
 from gestalt_store.postgres.snapshots import PgSnapshot
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.postgres.transactions import ReadOnlyTransaction, ReadWriteTransaction
 from gestalt_store.postgres.writer import ApplyWork, DeleteWork, PutWork, Writer
-from gestalt_store.sqlite.database import Limits
-from gestalt_store.sqlite.snapshots import IdleWatch
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 ATTEMPTS = 4
@@ -42,15 +40,14 @@ T = TypeVar("T")
 class PostgresDatabase:
     """Opened by ``open``; one object for each schema in a process, beside those of other processes."""
 
-    def __init__(self, pool: Pool, db: str, schema_name: str, limits: Limits) -> None:
-        self.db = db
-        self.pool = pool
-        self.limits = limits
-        self.locks = LockTable()
-        self.catalogue = Catalogue(pool, schema_name)
-        self.writer = Writer(self)
-        self.watch = IdleWatch(max(0.05, min(limits.transaction_idle_s, limits.snapshot_idle_s) / 4))
-        self._migrations = Migrations(self, schema_name)
+    def __init__(self, core: PgCore) -> None:
+        self.core = core
+        self._pool = core.pool
+        self._limits = core.limits
+        self._locks = core.locks
+        self._catalogue = core.catalogue
+        self.writer = Writer(core)
+        self._migrations = Migrations(core)
         self._gets: dict[PgStore, _Gets] = {}
         self._closed = False
 
@@ -62,9 +59,9 @@ class PostgresDatabase:
             DatabaseUnusable: of another program, of a newer version, missing privileges, refused by the server.
             StorageUnavailable: the server cannot be reached.
         """
-        database = cls(pool, db, await ensure_layout(pool, db), limits)
-        await database.catalogue.refresh()
-        database.catalogue.sweep()
+        database = cls(PgCore(pool, db, await ensure_layout(pool, db), limits))
+        await database._catalogue.refresh()
+        database._catalogue.sweep()
         database._migrations.begin_watching()
         return database
 
@@ -73,40 +70,25 @@ class PostgresDatabase:
         if self._closed:
             return
         self._closed = True
-        self.watch.close()
+        self.core.watch.close()
         await self._migrations.close()
         await self.writer.close()
         for gets in list(self._gets.values()):
             await gets.close()
-        await self.catalogue.close()
+        await self._catalogue.close()
 
     # Catalogue.
 
     def store(self, name: str) -> PgStore:
-        found = self.catalogue.stores.get(name)
-        if found is None:
-            raise ObjectStoreNotFound(name)
-        return found
+        return self.core.store(name)
 
     @property
     def version(self) -> int:
-        return self.catalogue.version
+        return self._catalogue.version
 
     async def refresh(self) -> None:
         """Look for changes that other processes made to the stores."""
-        await self.catalogue.refresh()
-
-    async def follow(self, stores: Iterable[PgStore]) -> None:
-        """Learn what writes to the stores must keep up, after the database has said that it is not what was thought.
-
-        Raises:
-            ObjectStoreNotFound: one of them has been deleted.
-        """
-        await self.catalogue.refresh()
-        for store in stores:
-            current = self.catalogue.stores.get(store.name)
-            if current is None or current.data != store.data:
-                raise ObjectStoreNotFound(store.name)
+        await self._catalogue.refresh()
 
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
         return await self._migrations.change(name, add, remove)
@@ -120,63 +102,63 @@ class PostgresDatabase:
         Raises:
             SchemaMismatch: it is there with another one.
         """
-        known = self.catalogue.stores.get(name)
+        known = self._catalogue.stores.get(name)
         if known is not None:
             await self.refresh()
-            known = self.catalogue.stores.get(name)
+            known = self._catalogue.stores.get(name)
             if known is not None and known.schema.matches(schema):
                 return
-        async with _Alone(self, f"the creation of object store {name!r}"):
-            await self.catalogue.create(name, schema)
+        async with _Alone(self.core, f"the creation of object store {name!r}"):
+            await self._catalogue.create(name, schema)
 
     async def delete_store(self, name: str) -> None:
         """Delete the store with its records; a missing one is fine."""
-        async with _Alone(self, f"the deletion of object store {name!r}"):
-            await self.catalogue.delete(name)
+        async with _Alone(self.core, f"the deletion of object store {name!r}"):
+            await self._catalogue.delete(name)
 
     # Reads of what is committed.
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         gets = self._gets.get(store)
         if gets is None:
-            gets = self._gets[store] = _Gets(self.pool, store, lambda: self._gets.pop(store, None))
+            gets = self._gets[store] = _Gets(self._pool, store, lambda: self._gets.pop(store, None))
         return await gets.get(primary_key)
 
     async def records(self, walk: Walk) -> list[bytes]:
-        return await reads.records(self._runner(walk.store), walk)
+        return await reads.records(self.core.runner(walk.store), walk)
 
     async def keys(self, walk: Walk) -> list[bytes]:
-        return await reads.keys(self._runner(walk.store), walk)
+        return await reads.keys(self.core.runner(walk.store), walk)
 
     async def first(self, walk: Walk) -> Entry | None:
-        return await reads.first(self._runner(walk.store), walk)
+        return await reads.first(self.core.runner(walk.store), walk)
 
     async def count(self, walk: Walk) -> int:
-        return await reads.count(self._runner(walk.store), walk)
+        return await reads.count(self.core.runner(walk.store), walk)
 
     async def get_many(self, store: PgStore, primary_keys: Sequence[bytes]) -> list[bytes]:
         """The records that are there, in the order of the keys, all from one snapshot."""
         if not primary_keys:
             return []
-        (rows,) = await self.pool.run([reads.get_command(store, list(dict.fromkeys(primary_keys)))], store=store.name)
+        (rows,) = await self._pool.run([reads.get_command(store, list(dict.fromkeys(primary_keys)))], store=store.name)
         found = reads.got(rows)
         records = [record for key in primary_keys if (record := found.get(key)) is not None]
-        if sum(map(len, records)) + reads.OVERHEAD * len(records) > LIST_LIMIT_BYTES:
-            raise reads.too_large("records")
+        if sum(map(len, records)) + RECORD_OVERHEAD * len(records) > LIST_LIMIT_BYTES:
+            raise too_large("records")
         return records
 
     async def page(self, walk: Walk, after: Position | None, limit: int, limit_bytes: int) -> tuple[list[Entry], bool]:
         """Up to ``limit`` entries behind ``after``, and whether there are more."""
-        return await reads.limited_page(self._runner(walk.store), walk, after, limit, limit_bytes)
+        return await reads.limited_page(self.core.runner(walk.store), walk, after, limit, limit_bytes)
 
     async def check_readable(self) -> None:
         """Raise when the database cannot be read."""
-        await self.pool.run([Command("SELECT 1")])
+        await self._pool.run([Command("SELECT 1")])
 
     async def snapshot(self) -> PgSnapshot:
         if self._closed:
             raise StorageUnavailable("the store is closing")
-        return PgSnapshot(self.pool, self.watch, self.limits.snapshot_idle_s)
+        return PgSnapshot(self._pool, self.core.watch, self._limits.snapshot_idle_s)
 
     # Writes of single calls.
 
@@ -204,7 +186,7 @@ class PostgresDatabase:
     async def _alone_on(self, store: PgStore, body: Callable[[ReadWriteTransaction], Awaitable[T]]) -> T:
         """Run a write of unknown size in a transaction of its own, again when the server undid it."""
         for attempt in range(1, ATTEMPTS + 1):
-            transaction = ReadWriteTransaction(self, {store.name: store}, None, relaxed=False)
+            transaction = ReadWriteTransaction(self.core, {store.name: store}, None, relaxed=False)
             try:
                 result = await body(transaction)
                 await transaction.commit()
@@ -226,14 +208,14 @@ class PostgresDatabase:
         Raises:
             ObjectStoreNotFound: one of them is missing.
         """
-        claim = self.locks.claim((SCHEMA,), exclusive=False, owner="an open transaction")
-        await self.locks.granted(claim, self.limits.lock_wait_s)
+        claim = self._locks.claim((SCHEMA,), exclusive=False, owner="an open transaction")
+        await self._locks.granted(claim, self._limits.lock_wait_s)
         try:
-            if any(name not in self.catalogue.stores for name in names):
+            if any(name not in self._catalogue.stores for name in names):
                 await self.refresh()
             if not readonly:
                 stores = {name: self.store(name) for name in names}
-                return ReadWriteTransaction(self, stores, claim, relaxed=relaxed)
+                return ReadWriteTransaction(self.core, stores, claim, relaxed=relaxed)
             version = self.version
             try:
                 snapshot = await self._snapshot_of(names)
@@ -242,9 +224,9 @@ class PostgresDatabase:
                 if self.version == version:
                     raise
                 snapshot = await self._snapshot_of(names)
-            return ReadOnlyTransaction(self, snapshot, claim)
+            return ReadOnlyTransaction(self.core, snapshot, claim)
         except BaseException:
-            self.locks.release(claim)
+            self._locks.release(claim)
             raise
 
     async def _snapshot_of(self, names: Sequence[str]) -> PgSnapshot:
@@ -266,25 +248,19 @@ class PostgresDatabase:
             raise
         return snapshot
 
-    def _runner(self, store: PgStore) -> reads.Run:
-        async def run(commands: Sequence[Command]) -> list[list[Row]]:
-            return await self.pool.run(commands, store=store.name)
-
-        return run
-
 
 class _Alone:
     """Holds off transactions of this process while stores are created or deleted."""
 
-    def __init__(self, database: PostgresDatabase, owner: str) -> None:
-        self._database = database
-        self._claim = database.locks.claim((SCHEMA,), exclusive=True, owner=owner)
+    def __init__(self, core: PgCore, owner: str) -> None:
+        self._core = core
+        self._claim = core.locks.claim((SCHEMA,), exclusive=True, owner=owner)
 
     async def __aenter__(self) -> None:
-        await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
+        await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
 
     async def __aexit__(self, *_: object) -> None:
-        self._database.locks.release(self._claim)
+        self._core.locks.release(self._claim)
 
 
 class _Gets:

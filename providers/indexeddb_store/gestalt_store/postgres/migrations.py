@@ -1,6 +1,6 @@
 """Changes of a store's indexes while any number of processes serve it: how they begin, who builds, who takes over.
 
-A migration begins as a row in the database. Every process that learns of it tries to be the one who builds, and tries
+A migration begins as a row in the core. Every process that learns of it tries to be the one who builds, and tries
 again as long as another is: so one builds at a time (``building``), and when it dies the next one goes on. Writers
 learn from the name of the lock's table what to keep up (``tables``), readers from the store's number that the new
 schema is in force (``layout``).
@@ -13,7 +13,6 @@ import contextlib
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
@@ -30,16 +29,15 @@ from gestalt_store.engines.index_changes import (
 from gestalt_store.engines.interface import Migration, Walk
 from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StoreError, TransactionAborted
-from gestalt_store.postgres.building import Build, Unreadable
+from gestalt_store.postgres import reads
 from gestalt_store.postgres.catalogue import Found, alone, found_stores
+from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.failures import translate
+from gestalt_store.postgres.index_changes import Build, Unreadable
 from gestalt_store.postgres.pool import COMMIT, Command, Connection
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.values.ranges import EVERYTHING
 from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
-
-if TYPE_CHECKING:
-    from gestalt_store.postgres.database import PostgresDatabase
 
 TAKEOVER_S = 1.0
 """How often a process looks whether the one that builds is still there."""
@@ -55,10 +53,10 @@ log = structlog.get_logger()
 class Migrations:
     """The migrations of one database, as this process takes part in them."""
 
-    def __init__(self, database: PostgresDatabase, schema_name: str) -> None:
-        self._database = database
-        self._catalogue = database.catalogue
-        self._schema = schema_name
+    def __init__(self, core: PgCore) -> None:
+        self._core = core
+        self._catalogue = core.catalogue
+        self._schema = core.schema_name
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._building = asyncio.Lock()
         """Held by the migration that this process builds; others wait, or another process builds them."""
@@ -81,7 +79,7 @@ class Migrations:
     async def report(self, name: str) -> Migration:
         """How the last change of the store's indexes goes or went, whichever process builds."""
         await self._catalogue.refresh()
-        return self._catalogue.reports.get(self._database.store(name).data, _NONE)
+        return self._catalogue.reports.get(self._core.store(name).data, _NONE)
 
     async def change(self, name: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
         """Begin to change the store's indexes, or find that it is done or under way.
@@ -89,27 +87,27 @@ class Migrations:
         Raises:
             ObjectStoreNotFound, Invalid, MigrationRunning
         """
-        database = self._database
+        core = self._core
         added, removed = tuple(add), frozenset(remove)
-        claim = database.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
-        await database.locks.granted(claim, database.limits.lock_wait_s)
+        claim = core.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
+        await core.locks.granted(claim, core.limits.lock_wait_s)
         try:
             await self._catalogue.refresh()
-            store = database.store(name)
+            store = core.store(name)
             target = changed_indexes(store.schema, added, removed)
             running = self._catalogue.reports.get(store.data, _NONE).state == RUNNING
             if not running and store.schema.matches(target):
                 return _DONE
-            total = 0 if running else await database.count(Walk(store, EVERYTHING, keys_only=True))
+            total = 0 if running else await reads.count(core.runner(store), Walk(store, EVERYTHING, keys_only=True))
             report = await self._begin(name, added, removed, total)
         finally:
-            database.locks.release(claim)
+            core.locks.release(claim)
         await self._catalogue.refresh()
         return report
 
     async def _begin(self, name: str, add: tuple[IndexSchema, ...], remove: frozenset[str], total: int) -> Migration:
         """Decide it among all processes."""
-        pool = self._database.pool
+        pool = self._core.pool
         connection = await pool.take()
         try:
             query = Command(f"{found_stores(self._schema)} WHERE s.name = $1", [name.encode()], prepare=False)
@@ -187,7 +185,7 @@ class Migrations:
 
     async def _build(self, data: int, name: str) -> bool:
         """Build to the end; False when another process is at it."""
-        pool = self._database.pool
+        pool = self._core.pool
         connection = await pool.take(held=True)
         build = Build(connection, self._schema, data)
         claimed = False
@@ -226,7 +224,7 @@ class Migrations:
                 if not connection.alive or not connection.clean:
                     raise
                 if isinstance(error, psycopg.Error):
-                    translated = translate(error, self._database.pool.where, name)
+                    translated = translate(error, self._core.pool.where, name)
                     if not isinstance(translated, (TransactionAborted, ObjectStoreNotFound)):
                         raise translated from error
                 await asyncio.sleep(pause)
@@ -243,7 +241,7 @@ class Migrations:
 
     async def _finish(self, build: Build, name: str) -> bool:
         """The last step, while no transaction of this process is open; those of others it waits for at the server."""
-        locks = self._database.locks
+        locks = self._core.locks
         claim = locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {name!r}")
         await locks.granted(claim, SWITCH_WAIT_S)
         try:

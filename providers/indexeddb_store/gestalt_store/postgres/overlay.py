@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gestalt_store.engines.conditions import ALREADY_EXISTS, DONE, OK, nothing_written, refused_by_conditions
 from gestalt_store.engines.interface import Condition, Conditional, Outcome, Write
 from gestalt_store.errors import AlreadyExists, TransactionAborted, UniqueConflict
 from gestalt_store.postgres.pool import Command, Row
 from gestalt_store.postgres.reads import get_command, got
 from gestalt_store.postgres.tables import PgIndex, PgStore, cut, index_keys_of, kept_up, prepared
-from gestalt_store.values import wire
-from gestalt_store.values.keys import Encoded, encode
+from gestalt_store.values.keys import Encoded
 from gestalt_store.values.schema import IndexKeys
-from gestalt_store.values.values import from_typed
 
-OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 _KEEP_BYTES = 1024 * 1024
 
 UniqueKey = tuple[int, Encoded]
@@ -249,19 +247,14 @@ class Changes:
             if outcome.code != OK and entry.required:
                 if careful:
                     self.undo(mark)
-                text = f"nothing was written: required entry {position} failed"
-                others = [Outcome(ABORTED, text, None)] * len(entries)
-                others[position] = outcome
-                return others
+                return nothing_written(len(entries), position, outcome)
             outcomes.append(outcome)
         return outcomes
 
     def _conditional(self, entry: Conditional, return_current: bool) -> Outcome:
-        for condition in entry.conditions:
-            current, problem = self._test(condition)
-            if problem:
-                own = condition.store is entry.store and condition.primary_key == entry.primary_key
-                return Outcome(ABORTED, problem, current if own and return_current else None)
+        refused = refused_by_conditions(entry, self._record_of, return_current=return_current)
+        if refused is not None:
+            return refused
         changes = self.of(entry.store)
         try:
             if entry.write is not None:
@@ -271,27 +264,10 @@ class Changes:
         except (AlreadyExists, UniqueConflict) as error:
             shown = return_current and isinstance(error, AlreadyExists)
             return Outcome(ALREADY_EXISTS, str(error), changes.current(entry.primary_key) if shown else None)
-        return _DONE
+        return DONE
 
-    def _test(self, condition: Condition) -> tuple[bytes | None, str]:
-        """The record looked at and what is wrong with it, blank when the condition holds."""
-        current = self.of(condition.store).current(condition.primary_key)
-        if condition.absent is not None:
-            if condition.absent == (current is None):
-                return current, ""
-            return current, "the record exists" if condition.absent else "there is no such record"
-        if current is None:
-            return None, "there is no such record"
-        value = wire.Record.FromString(current).fields.get(condition.field)
-        found = None if value is None else from_typed(value)
-        if found == condition.value and type(found) is type(condition.value):
-            return current, ""
-        if encode(found) == encode(condition.value):
-            return current, ""
-        return current, f'field "{condition.field}" has another value'
-
-
-_DONE = Outcome(OK, "", None)
+    def _record_of(self, condition: Condition) -> bytes | None:
+        return self.of(condition.store).current(condition.primary_key)
 
 
 class Wanted:

@@ -10,17 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Position, Walk
-from gestalt_store.errors import AnswerTooLarge
+from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
 from gestalt_store.postgres.pool import Command, Row
 from gestalt_store.postgres.tables import LONGEST, PgStore, cut
 from gestalt_store.values.keys import Encoded
 
 Run: TypeAlias = Callable[[Sequence[Command]], Awaitable[list[list[Row]]]]
-
-OVERHEAD = 6
-"""Bytes that a record costs in a message beside its own."""
-ENTRY_OVERHEAD = 64
 
 
 def get_command(store: PgStore, primary_keys: Sequence[bytes]) -> Command:
@@ -45,7 +41,7 @@ async def records(run: Run, walk: Walk) -> list[bytes]:
     """
     entries = await _entries(run, walk, None, None, 0, LIST_LIMIT_BYTES)
     found = [entry.record or b"" for entry in entries]
-    if sum(map(len, found)) + OVERHEAD * len(found) > LIST_LIMIT_BYTES:
+    if sum(map(len, found)) + RECORD_OVERHEAD * len(found) > LIST_LIMIT_BYTES:
         raise too_large("records")
     return found
 
@@ -54,7 +50,7 @@ async def keys(run: Run, walk: Walk) -> list[bytes]:
     """The whole primary keys of the walk, in its order."""
     entries = await _entries(run, replace(walk, keys_only=True), None, None, 0, LIST_LIMIT_BYTES)
     found = [entry.primary_key for entry in entries]
-    if sum(map(len, found)) + OVERHEAD * len(found) > LIST_LIMIT_BYTES:
+    if sum(map(len, found)) + RECORD_OVERHEAD * len(found) > LIST_LIMIT_BYTES:
         raise too_large("keys")
     return found
 
@@ -89,7 +85,7 @@ async def limited_page(
 
 
 def _size(entry: Entry, walk: Walk) -> int:
-    return len(entry.primary_key if walk.keys_only else entry.record or b"") + OVERHEAD
+    return len(entry.primary_key if walk.keys_only else entry.record or b"") + RECORD_OVERHEAD
 
 
 async def _entries(
@@ -215,7 +211,7 @@ def _walk_command(
     value = "NULL::bytea" if walk.keys_only else "value"
     inner = (
         f"SELECT {shape.columns}, {'' if walk.keys_only else f'{shape.value} AS value, '}"
-        f"octet_length({measured}) + {OVERHEAD} AS size, sum(octet_length({measured}) + {OVERHEAD}) "
+        f"octet_length({measured}) + {RECORD_OVERHEAD} AS size, sum(octet_length({measured}) + {RECORD_OVERHEAD}) "
         f"OVER (ORDER BY {shape.order} ROWS UNBOUNDED PRECEDING) AS total "
         f"FROM {shape.source} WHERE {shape.condition} ORDER BY {shape.order}{_limit(shape, limit, skip)}"
     )
@@ -294,10 +290,3 @@ def _within(entries: list[Entry], walk: Walk, limit_bytes: int | None) -> list[E
             return entries[:number]
         size += _size(entry, walk)
     return entries
-
-
-def too_large(what: str) -> AnswerTooLarge:
-    return AnswerTooLarge(
-        f"the {what} asked for exceed 64 MiB, the most that one message carries; "
-        "read them by pages: a cursor, or IndexedDBBatch/GetPage"
-    )

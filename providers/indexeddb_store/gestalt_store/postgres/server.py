@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gestalt_store.engines.limits import Limits
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.pool import Pool
-from gestalt_store.sqlite.database import Limits
 
 
 class Server:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import psycopg
 
+from gestalt_store.engines.idle import Expirable, IdleWatch
 from gestalt_store.engines.interface import Entry, Position, Walk
 from gestalt_store.errors import TransactionAborted
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.failures import lost, translate
 from gestalt_store.postgres.pool import COMMIT, Command, Connection, Pool, Row
-from gestalt_store.sqlite.snapshots import Expirable, IdleWatch
 
 BEGIN = Command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
 
@@ -46,14 +45,10 @@ class PgSnapshot(Expirable):
         Raises:
             TransactionAborted: the snapshot was given up; otherwise see ``translate``.
         """
-        self.busy += 1
-        try:
+        with self.in_use():
             if self._begun:
                 return await self._send(commands, store)
             return (await self._begin([BEGIN, *commands], store))[1:]
-        finally:
-            self.busy -= 1
-            self.last_used = time.monotonic()
 
     @property
     def open(self) -> bool:

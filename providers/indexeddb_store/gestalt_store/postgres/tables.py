@@ -149,7 +149,6 @@ class PgStore:
             f"DELETE FROM {table} AS r USING unnest($1::bytea[], $2::bytea[]) AS gone (key, more) "
             "WHERE r.key = gone.key AND r.more = gone.more"
         )
-        self.remove_span = f"DELETE FROM {table} WHERE key >= $1 AND key < $2"
         self.remove_all = f"DELETE FROM {table}"
 
     def index(self, name: str) -> PgIndex:
@@ -208,6 +207,15 @@ def prepared(store: PgStore, write: Write) -> Write:
 def index_keys_of(store: PgStore, record: bytes) -> IndexKeys:
     """The keys that a stored record has in the store's indexes."""
     return store.schema.index_keys(wire.Record.FromString(record).fields)
+
+
+_BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
+_RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
+
+
+def opening(stores: Iterable[PgStore], *, relaxed: bool) -> list[Command]:
+    """Begin a transaction that writes to the stores; when it is relaxed, its commit does not wait for the disk."""
+    return [_BEGIN, *([_RELAXED] if relaxed else []), lock_command(stores)]
 
 
 def lock_command(stores: Iterable[PgStore]) -> Command:

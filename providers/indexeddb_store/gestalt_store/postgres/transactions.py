@@ -8,13 +8,13 @@ could see them, or with the commit.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import psycopg
 
+from gestalt_store.engines.idle import Expirable, InUse
 from gestalt_store.engines.interface import Entry, Position, Walk, Write
 from gestalt_store.engines.locks import Claim
 from gestalt_store.errors import (
@@ -25,20 +25,14 @@ from gestalt_store.errors import (
     TransactionReadonly,
 )
 from gestalt_store.postgres import reads
+from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
 from gestalt_store.postgres.overlay import Changes, Wanted
 from gestalt_store.postgres.pool import COMMIT, Command, Connection, Row
 from gestalt_store.postgres.snapshots import PgSnapshot
-from gestalt_store.postgres.tables import PgStore, lock_command
-from gestalt_store.sqlite.snapshots import Expirable
-
-if TYPE_CHECKING:
-    from gestalt_store.postgres.database import PostgresDatabase
+from gestalt_store.postgres.tables import PgStore, opening
 
 T = TypeVar("T")
-
-BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
-RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
 
 SEND_AT_BYTES = 8 * 1024 * 1024
 """Collected writes are sent when their records reach this size."""
@@ -51,8 +45,8 @@ _DELETED_BYTES = 4 * 1024 * 1024
 class ReadOnlyTransaction:
     """Reads of one snapshot; writes are refused."""
 
-    def __init__(self, database: PostgresDatabase, snapshot: PgSnapshot, schema_claim: Claim) -> None:
-        self._database = database
+    def __init__(self, core: PgCore, snapshot: PgSnapshot, schema_claim: Claim) -> None:
+        self._core = core
         self._snapshot = snapshot
         self._schema_claim = schema_claim
         snapshot.on_expiry = self._expired
@@ -91,10 +85,10 @@ class ReadOnlyTransaction:
 
     def abort(self) -> None:
         self._snapshot.close()
-        self._database.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_claim)
 
     def _expired(self, reason: str) -> None:
-        self._database.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_claim)
         if self.on_expiry is not None:
             self.on_expiry(reason)
 
@@ -102,22 +96,20 @@ class ReadOnlyTransaction:
 class ReadWriteTransaction(Expirable):
     """Takes its place among the writers of its stores when it begins, and a connection with its first read."""
 
-    def __init__(
-        self, database: PostgresDatabase, stores: dict[str, PgStore], schema_claim: Claim | None, *, relaxed: bool
-    ) -> None:
-        super().__init__(database.limits.transaction_idle_s)
-        self._database = database
+    def __init__(self, core: PgCore, stores: dict[str, PgStore], schema_claim: Claim | None, *, relaxed: bool) -> None:
+        super().__init__(core.limits.transaction_idle_s)
+        self._core = core
         self._stores = stores
         self._schema_claim = schema_claim
         names = ", ".join(repr(name) for name in sorted(stores))
-        self._claim = database.locks.claim(stores, exclusive=True, owner=f"a transaction on {names}")
+        self._claim = core.locks.claim(stores, exclusive=True, owner=f"a transaction on {names}")
         self._relaxed = relaxed
         self._connection: Connection | None = None
         self._changes = Changes()
         self._finished = False
         self.conflicted = False
         """Whether the server undid it because of another transaction; it can be run again then."""
-        database.watch.add(self)
+        core.watch.add(self)
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         async def body() -> bytes | None:
@@ -154,7 +146,7 @@ class ReadWriteTransaction(Expirable):
             await self._do(self._send_all)
 
     async def delete(self, store: PgStore, primary_key: bytes) -> None:
-        async with self._using():
+        with self._using():
             self._changes.of(store).delete(primary_key)
 
     async def clear(self, store: PgStore) -> None:
@@ -171,7 +163,7 @@ class ReadWriteTransaction(Expirable):
             StorageUnavailable: the server failed or cannot be reached.
         """
         self._check()
-        self._database.watch.remove(self)
+        self._core.watch.remove(self)
 
         async def body() -> None:
             wanted = Wanted(self._changes)
@@ -189,7 +181,7 @@ class ReadWriteTransaction(Expirable):
     def abort(self) -> None:
         if not self._finished:
             self._finished = True
-            self._database.watch.remove(self)
+            self._core.watch.remove(self)
             self._release()
 
     def expire(self) -> None:
@@ -201,12 +193,12 @@ class ReadWriteTransaction(Expirable):
 
         The body notes no write before its first statement, so it can be run again.
         """
-        async with self._using():
+        with self._using():
             for _ in range(MOVES):
                 try:
                     return await body()
                 except _StoreMoved:
-                    await self._database.follow(self._stores.values())
+                    await self._core.follow(self._stores.values())
                     self._changes.follow()
             raise TransactionAborted("the indexes of its object stores are being changed; nothing was done, try again")
 
@@ -283,25 +275,25 @@ class ReadWriteTransaction(Expirable):
 
     async def _run(self, commands: Sequence[Command], *, committing: bool = False) -> list[list[Row]]:
         """Run statements inside the transaction, which begins with the first of them."""
-        where = self._database.pool.where
+        where = self._core.pool.where
         while True:
             first = self._connection is None
             connection = self._connection or await self._begin()
             reused, suspect = connection.reused, connection.suspect
-            opening = self._opening() if first else []
+            begin = self._opening() if first else []
             try:
                 if committing and suspect:
                     # Should it be dead, nobody shall have to wonder whether the commit was done.
-                    await connection.run(opening)
-                    opening, first = [], False
-                return (await connection.run([*opening, *commands]))[len(opening) :]
+                    await connection.run(begin)
+                    begin, first = [], False
+                return (await connection.run([*begin, *commands]))[len(begin) :]
             except psycopg.Error as error:
                 if lost(error):
                     if first and reused and (not committing or suspect) and self._connection is connection:
                         # It died while it was idle: nothing has happened in this transaction.
                         self._connection = None
-                        self._database.pool.give_back(connection)
-                        self._database.pool.forget_idle()
+                        self._core.pool.give_back(connection)
+                        self._core.pool.forget_idle()
                         continue
                     if committing:
                         raise StorageUnavailable(
@@ -310,7 +302,7 @@ class ReadWriteTransaction(Expirable):
                     raise StorageUnavailable(f"{where}: the connection was lost; nothing was written") from error
                 if first and store_gone(error):
                     self._connection = None
-                    self._database.pool.give_back(connection)
+                    self._core.pool.give_back(connection)
                     raise _StoreMoved from error
                 if store_gone(error):
                     raise ObjectStoreNotFound(next(iter(self._stores))) from error
@@ -318,14 +310,13 @@ class ReadWriteTransaction(Expirable):
                 raise translate(error, where) from error
 
     def _opening(self) -> list[Command]:
-        locks = lock_command([self._changes.kept(store) for store in self._stores.values()])
-        return [BEGIN, *([RELAXED] if self._relaxed else []), locks]
+        return opening([self._changes.kept(store) for store in self._stores.values()], relaxed=self._relaxed)
 
     async def _begin(self) -> Connection:
-        await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
-        connection = await self._database.pool.take(held=True)
+        await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
+        connection = await self._core.pool.take(held=True)
         if self._finished:  # ended while it waited
-            self._database.pool.give_back(connection)
+            self._core.pool.give_back(connection)
             self._check()
         self._connection = connection
         return connection
@@ -333,10 +324,10 @@ class ReadWriteTransaction(Expirable):
     def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._database.pool.give_back(connection)
-        self._database.locks.release(self._claim)
+            self._core.pool.give_back(connection)
+        self._core.locks.release(self._claim)
         if self._schema_claim is not None:
-            self._database.locks.release(self._schema_claim)
+            self._core.locks.release(self._schema_claim)
 
     def _check(self) -> None:
         if self.expired:
@@ -344,26 +335,10 @@ class ReadWriteTransaction(Expirable):
         if self._finished:
             raise TransactionFinished
 
-    def _using(self) -> _Use:
+    def _using(self) -> InUse:
         self._check()
-        return _Use(self)
+        return self.in_use()
 
 
 class _StoreMoved(Exception):
     """The first statement has found a store deleted, or its writes have to keep up other indexes now."""
-
-
-class _Use:
-    """Keeps the idle limit away while an operation runs."""
-
-    __slots__ = ("_item",)
-
-    def __init__(self, item: Expirable) -> None:
-        self._item = item
-
-    async def __aenter__(self) -> None:
-        self._item.busy += 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self._item.busy -= 1
-        self._item.last_used = time.monotonic()

@@ -13,21 +13,18 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import psycopg
 import structlog
 
 from gestalt_store.engines.interface import Conditional, Outcome, Write
 from gestalt_store.errors import StorageUnavailable, StoreError, TransactionAborted
+from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
 from gestalt_store.postgres.overlay import Changes, Wanted
 from gestalt_store.postgres.pool import COMMIT
-from gestalt_store.postgres.tables import PgStore, lock_command
-from gestalt_store.postgres.transactions import BEGIN, RELAXED
-
-if TYPE_CHECKING:
-    from gestalt_store.postgres.database import PostgresDatabase
+from gestalt_store.postgres.tables import PgStore, opening
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.005
@@ -118,8 +115,8 @@ class _Lane:
 class Writer:
     """Groups the writes of one database. Its methods are for the event loop."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
-        self._database = database
+    def __init__(self, core: PgCore) -> None:
+        self._core = core
         self._lanes: dict[frozenset[PgStore], _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -165,7 +162,7 @@ class Writer:
                 job.settle()
 
     async def _next_group(self, lane: _Lane) -> None:
-        locks, limit = self._database.locks, self._database.limits.lock_wait_s
+        locks, limit = self._core.locks, self._core.limits.lock_wait_s
         started = time.monotonic()
         claim = locks.claim([store.name for store in lane.stores], exclusive=True, owner="a write")
         try:
@@ -213,7 +210,7 @@ class Writer:
                     job.error = single
 
     def _failure(self, error: psycopg.Error, stores: list[PgStore]) -> StoreError:
-        return translate(error, self._database.pool.where, stores[0].name)
+        return translate(error, self._core.pool.where, stores[0].name)
 
     async def _persist(self, stores: list[PgStore], jobs: list[_Job]) -> None:
         """One transaction, again when the server has undone it because of another one, or the stores have changed."""
@@ -226,7 +223,7 @@ class Writer:
                 if attempt == ATTEMPTS:
                     raise
                 if store_gone(error):
-                    await self._database.follow(stores)
+                    await self._core.follow(stores)
                     continue
                 if not retryable(error):
                     raise
@@ -240,23 +237,22 @@ class Writer:
         for job in jobs:
             job.result = job.error = None
             job.work.want(wanted)
-        locks = lock_command([changes.kept(store) for store in stores])
-        opening = [BEGIN, *([RELAXED] if all(job.relaxed for job in jobs) else []), locks]
+        begin = opening([changes.kept(store) for store in stores], relaxed=all(job.relaxed for job in jobs))
         looked_at = wanted.commands()
-        pool = self._database.pool
+        pool = self._core.pool
         while True:
             connection = await pool.take()
             reused = connection.reused
             committing = False
             try:
                 if looked_at or connection.suspect:
-                    wanted.learn((await connection.run([*opening, *looked_at]))[len(opening) :])
-                    opening = []
+                    wanted.learn((await connection.run([*begin, *looked_at]))[len(begin) :])
+                    begin = []
                 self._execute(jobs, changes)
                 commands = changes.commands()
                 if commands:
                     committing = True
-                    await connection.run([*opening, *commands, COMMIT])
+                    await connection.run([*begin, *commands, COMMIT])
                     self.commits += 1
                 else:
                     connection.ending = COMMIT

@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gestalt_store.engines.interface import (
-    LIST_LIMIT_BYTES,
     Conditional,
     Entry,
     Migration,
@@ -20,61 +18,39 @@ from gestalt_store.engines.interface import (
     Walk,
     Write,
 )
-from gestalt_store.engines.locks import SCHEMA, LockTable
-from gestalt_store.errors import ObjectStoreNotFound, SchemaMismatch, StorageUnavailable
-from gestalt_store.sqlite import migrations, reads, tables
-from gestalt_store.sqlite import statements as writes
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, Limits, too_large
+from gestalt_store.engines.locks import SCHEMA
+from gestalt_store.errors import SchemaMismatch, StorageUnavailable
+from gestalt_store.sqlite import migrations, reads, statements, tables
+from gestalt_store.sqlite.core import SqliteCore
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
 from gestalt_store.sqlite.migrations import Found, Migrations
-from gestalt_store.sqlite.snapshots import LOOP_ROWS, IdleWatch, Readers, SqliteSnapshot
+from gestalt_store.sqlite.snapshots import LOOP_ROWS, SqliteSnapshot
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.transactions import ReadOnlyTransaction, ReadWriteTransaction
-from gestalt_store.sqlite.writer import HEAVY, Writer
+from gestalt_store.sqlite.writer import HEAVY
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 MANY = 300
 """Point reads of one call beyond which a reader thread does them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long clients may keep others waiting, in seconds, and how much of a server they may take."""
-
-    lock_wait_s: float = 15.0
-    transaction_idle_s: float = 30.0
-    snapshot_idle_s: float = 120.0
-    connections: int = 48
-    """Only for PostgreSQL: most connections of this process, over all its databases."""
-
-
 class SqliteDatabase:
     """Opened by ``open``; one object for each file in a process."""
 
-    def __init__(
-        self,
-        path: Path,
-        db: str,
-        lock: FileLock,
-        connection: sqlite3.Connection,
-        stores: dict[str, SqliteStore],
-        found: Found,
-        limits: Limits,
-    ) -> None:
-        self.path = path
-        self.db = db
-        self.limits = limits
-        self.locks = LockTable()
-        self.readers = Readers(path)
-        self.writer = Writer(connection, path)
-        self.watch = IdleWatch(max(0.05, min(limits.transaction_idle_s, limits.snapshot_idle_s) / 4))
+    def __init__(self, core: SqliteCore, lock: FileLock, connection: sqlite3.Connection, found: Found) -> None:
+        self.core = core
+        self._path = core.path
+        self._limits = core.limits
+        self._locks = core.locks
+        self._readers = core.readers
+        self._writer = core.writer
         self._lock = lock
         self._connection = connection
-        self._stores = stores
         self._closed = False
-        self.version = 0
-        self._migrations = Migrations(self, found, path)
+        self._migrations = Migrations(core, found)
 
     @classmethod
     async def open(cls, path: Path, db: str, limits: Limits) -> SqliteDatabase:
@@ -88,7 +64,7 @@ class SqliteDatabase:
         lock, connection, stores, found = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(path, db, lock, connection, stores, found, limits)
+                return cls(SqliteCore(path, connection, stores, limits), lock, connection, found)
         except BaseException:
             connection.close()
             lock.release()
@@ -99,10 +75,10 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
-        self.watch.close()
+        self.core.watch.close()
         await self._migrations.close()
-        await self.writer.close()
-        self.readers.close()
+        await self._writer.close()
+        self._readers.close()
         with contextlib.suppress(sqlite3.Error):  # the next start recovers from the log
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
@@ -111,15 +87,11 @@ class SqliteDatabase:
     # Catalogue.
 
     def store(self, name: str) -> SqliteStore:
-        found = self._stores.get(name)
-        if found is None:
-            raise ObjectStoreNotFound(name)
-        return found
+        return self.core.store(name)
 
-    def replaced(self, store: SqliteStore, successor: SqliteStore) -> None:
-        """A migration has ended: whoever looks the store up from now on gets its successor."""
-        self._stores[store.name] = successor
-        self.version += 1
+    @property
+    def version(self) -> int:
+        return self.core.version
 
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
         return await self._migrations.change(name, add, remove)
@@ -138,23 +110,23 @@ class SqliteDatabase:
         """
         if self._matches(name, schema):
             return
-        claim = self.locks.claim((SCHEMA,), exclusive=True, owner=f"the creation of object store {name!r}")
-        await self.locks.granted(claim, self.limits.lock_wait_s)
+        claim = self._locks.claim((SCHEMA,), exclusive=True, owner=f"the creation of object store {name!r}")
+        await self._locks.granted(claim, self._limits.lock_wait_s)
         try:
             if self._matches(name, schema):
                 return
-            store = await self.writer.submit(lambda c: tables.create_store(c, name, schema), weight=HEAVY).future
-            self._stores[name] = store
+            store = await self._writer.submit(lambda c: tables.create_store(c, name, schema), weight=HEAVY).future
+            self.core.stores[name] = store
         finally:
-            self.locks.release(claim)
+            self._locks.release(claim)
 
     async def delete_store(self, name: str) -> None:
         """Delete the store with its records; a missing one is fine."""
-        claim = self.locks.claim((SCHEMA,), exclusive=True, owner=f"the deletion of object store {name!r}")
-        await self.locks.granted(claim, self.limits.lock_wait_s)
+        claim = self._locks.claim((SCHEMA,), exclusive=True, owner=f"the deletion of object store {name!r}")
+        await self._locks.granted(claim, self._limits.lock_wait_s)
         try:
             await self._migrations.forget(name)
-            store = self._stores.get(name)
+            store = self.core.stores.get(name)
             if store is None:
                 return
             stores = [store] if store.upkeep is None else [store, store.upkeep]
@@ -165,17 +137,17 @@ class SqliteDatabase:
                     item.dropped = True
 
             try:
-                await self.writer.submit(drop, (store,), weight=HEAVY).future
+                await self._writer.submit(drop, (store,), weight=HEAVY).future
             except BaseException:
                 for item in stores:
                     item.dropped = False
                 raise
-            del self._stores[name]
+            del self.core.stores[name]
         finally:
-            self.locks.release(claim)
+            self._locks.release(claim)
 
     def _matches(self, name: str, schema: StoreSchema) -> bool:
-        existing = self._stores.get(name)
+        existing = self.core.stores.get(name)
         if existing is None:
             return False
         if not existing.schema.matches(schema):
@@ -186,34 +158,24 @@ class SqliteDatabase:
 
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
         try:
-            return reads.get(self.readers.main, store, primary_key)
+            return reads.get(self._readers.main, store, primary_key)
         except sqlite3.Error as error:
-            raise translate(error, self.path, store.name) from error
+            raise translate(error, self._path, store.name) from error
 
     async def records(self, walk: Walk) -> list[bytes]:
-        return await self.read_records(walk)
+        return await self.core.records(walk)
 
     async def keys(self, walk: Walk) -> list[bytes]:
-        return await self.read_keys(walk)
-
-    async def read_records(self, walk: Walk) -> list[bytes]:
-        with translated(self.path, walk.store.name):
-            found = reads.few(self.readers.main, walk, "values")
-            return await self.readers.scan(lambda c: reads.values(c, walk)) if found is None else found
-
-    async def read_keys(self, walk: Walk) -> list[bytes]:
-        with translated(self.path, walk.store.name):
-            found = reads.few(self.readers.main, walk, "primary_keys")
-            return await self.readers.scan(lambda c: reads.primary_keys(c, walk)) if found is None else found
+        return await self.core.keys(walk)
 
     async def first(self, walk: Walk) -> Entry | None:
-        with translated(self.path, walk.store.name):
-            entries = reads.page(self.readers.main, walk, None, 1)
+        with translated(self._path, walk.store.name):
+            entries = reads.page(self._readers.main, walk, None, 1)
         return entries[0] if entries else None
 
     async def count(self, walk: Walk) -> int:
-        with translated(self.path, walk.store.name):
-            return await self.readers.scan(lambda connection: reads.count(connection, walk))
+        with translated(self._path, walk.store.name):
+            return await self._readers.scan(lambda connection: reads.count(connection, walk))
 
     async def get_many(self, store: SqliteStore, primary_keys: Sequence[bytes]) -> list[bytes]:
         """The records that are there, in the order of the keys, all from one snapshot."""
@@ -224,16 +186,16 @@ class SqliteDatabase:
             for key in primary_keys:
                 record = reads.get(connection, store, key)
                 if record is not None:
-                    size += len(record) + 6
+                    size += len(record) + RECORD_OVERHEAD
                     if size > LIST_LIMIT_BYTES:
-                        raise reads.too_large("records")
+                        raise too_large("records")
                     found.append(record)
             return found
 
-        with translated(self.path, store.name):
+        with translated(self._path, store.name):
             if len(primary_keys) > MANY:
-                return await self.readers.scan(read)
-            main = self.readers.main
+                return await self._readers.scan(read)
+            main = self._readers.main
             main.execute("BEGIN")
             try:
                 return read(main)
@@ -247,41 +209,41 @@ class SqliteDatabase:
             entries = reads.page(connection, walk, after, limit + 1, limit_bytes=limit_bytes)
             return entries[:limit], len(entries) > limit or reads.cut_short(entries, limit_bytes)
 
-        with translated(self.path, walk.store.name):
+        with translated(self._path, walk.store.name):
             if limit <= LOOP_ROWS:
-                return read(self.readers.main)
-            return await self.readers.scan(read)
+                return read(self._readers.main)
+            return await self._readers.scan(read)
 
     async def check_readable(self) -> None:
         """Raise when the file cannot be read."""
-        with translated(self.path):
-            self.readers.main.execute("SELECT count(*) FROM facts").fetchone()
+        with translated(self._path):
+            self._readers.main.execute("SELECT count(*) FROM facts").fetchone()
 
     async def snapshot(self) -> SqliteSnapshot:
         if self._closed:
             raise StorageUnavailable("the store is closing")
-        return SqliteSnapshot(self.readers, self.watch, self.path, self.limits.snapshot_idle_s)
+        return SqliteSnapshot(self._readers, self.core.watch, self._path, self._limits.snapshot_idle_s)
 
     # Writes of single calls.
 
     async def write(self, write: Write) -> None:
-        await self._submit(lambda c: writes.write(c, write), (write.store,))
+        await self._submit(lambda c: statements.write(c, write), (write.store,))
 
     async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
-        await self._submit(lambda c: writes.delete(c, store, primary_key), (store,))
+        await self._submit(lambda c: statements.delete(c, store, primary_key), (store,))
 
     async def clear(self, store: SqliteStore) -> None:
-        await self._submit(lambda c: writes.clear(c, store), (store,), weight=HEAVY)
+        await self._submit(lambda c: statements.clear(c, store), (store,), weight=HEAVY)
 
     async def delete_walk(self, walk: Walk) -> int:
-        number: int = await self._submit(lambda c: writes.delete_walk(c, walk), (walk.store,), weight=HEAVY)
+        number: int = await self._submit(lambda c: statements.delete_walk(c, walk), (walk.store,), weight=HEAVY)
         return number
 
     async def apply(self, entries: Sequence[Conditional], *, return_current: bool, relaxed: bool) -> list[Outcome]:
         """Execute conditional entries in one commit; see ``IndexedDBBatch.Apply``."""
         stores = tuple({entry.store: None for entry in entries})
         outcomes: list[Outcome] = await self._submit(
-            lambda c: writes.apply(c, entries, return_current), stores, weight=3 * len(entries), relaxed=relaxed
+            lambda c: statements.apply(c, entries, return_current), stores, weight=3 * len(entries), relaxed=relaxed
         )
         return outcomes
 
@@ -294,16 +256,16 @@ class SqliteDatabase:
         relaxed: bool = False,
     ) -> Any:
         """Run a write once no transaction holds its stores; its turn comes before that of transactions begun later."""
-        if all(self.locks.free(store.name) for store in stores):
-            return await self.writer.submit(body, stores, weight=weight, relaxed=relaxed).future
+        if all(self._locks.free(store.name) for store in stores):
+            return await self._writer.submit(body, stores, weight=weight, relaxed=relaxed).future
         names = [store.name for store in stores]
-        claim = self.locks.claim(names, exclusive=True, owner="a write")
-        await self.locks.granted(claim, self.limits.lock_wait_s)
+        claim = self._locks.claim(names, exclusive=True, owner="a write")
+        await self._locks.granted(claim, self._limits.lock_wait_s)
         try:
-            job = self.writer.submit(body, stores, weight=weight, relaxed=relaxed)
+            job = self._writer.submit(body, stores, weight=weight, relaxed=relaxed)
         finally:
             # The writer works in order: whoever is next comes after this write without the lock.
-            self.locks.release(claim)
+            self._locks.release(claim)
         return await job.future
 
     # Transactions.
@@ -316,15 +278,15 @@ class SqliteDatabase:
         Raises:
             ObjectStoreNotFound: one of them is missing.
         """
-        claim = self.locks.claim((SCHEMA,), exclusive=False, owner="an open transaction")
-        await self.locks.granted(claim, self.limits.lock_wait_s)
+        claim = self._locks.claim((SCHEMA,), exclusive=False, owner="an open transaction")
+        await self._locks.granted(claim, self._limits.lock_wait_s)
         try:
             stores = {name: self.store(name) for name in names}
             if readonly:
-                return ReadOnlyTransaction(self, await self.snapshot(), claim)
-            return ReadWriteTransaction(self, stores, claim, relaxed=relaxed)
+                return ReadOnlyTransaction(self.core, await self.snapshot(), claim)
+            return ReadWriteTransaction(self.core, stores, claim, relaxed=relaxed)
         except BaseException:
-            self.locks.release(claim)
+            self._locks.release(claim)
             raise
 
 

@@ -14,8 +14,6 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -34,14 +32,12 @@ from gestalt_store.engines.index_changes import (
 from gestalt_store.engines.interface import IndexConflict, Migration
 from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
-from gestalt_store.sqlite import building
-from gestalt_store.sqlite.building import Build
+from gestalt_store.sqlite import index_changes
+from gestalt_store.sqlite.core import SqliteCore
+from gestalt_store.sqlite.index_changes import Build
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import HEAVY
 from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
-
-if TYPE_CHECKING:
-    from gestalt_store.sqlite.database import SqliteDatabase
 
 log = structlog.get_logger()
 
@@ -72,11 +68,10 @@ def load(connection: sqlite3.Connection, stores: dict[str, SqliteStore]) -> Foun
 
 
 class Migrations:
-    """The migrations of one database. For the event loop."""
+    """The migrations of one core. For the event loop."""
 
-    def __init__(self, database: SqliteDatabase, found: Found, path: Path) -> None:
-        self._database = database
-        self._path = path
+    def __init__(self, core: SqliteCore, found: Found) -> None:
+        self._core = core
         self._reports = found.reports
         self._running: dict[str, Build] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -95,11 +90,11 @@ class Migrations:
         Raises:
             ObjectStoreNotFound, Invalid, MigrationRunning
         """
-        database = self._database
-        claim = database.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
-        await database.locks.granted(claim, database.limits.lock_wait_s)
+        core = self._core
+        claim = core.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
+        await core.locks.granted(claim, core.limits.lock_wait_s)
         try:
-            store = database.store(name)
+            store = core.store(name)
             target = changed_indexes(store.schema, tuple(add), frozenset(remove))
             running = self._running.get(name)
             if running is not None:
@@ -108,9 +103,9 @@ class Migrations:
                 raise MigrationRunning(name)
             if store.schema.matches(target):
                 return Migration(DONE, 0, 0, "", ())
-            total = await database.readers.scan(lambda c: building.count(c, store))
+            total = await core.readers.scan(lambda c: index_changes.count(c, store))
             # Two that ask at once: the writer lets the first one begin.
-            job = database.writer.submit(lambda c: Build.begin(c, store, target, total), weight=HEAVY)
+            job = core.writer.submit(lambda c: Build.begin(c, store, target, total), weight=HEAVY)
             job.undo = lambda: setattr(store, "upkeep", None)
 
             def begun() -> None:
@@ -123,7 +118,7 @@ class Migrations:
             await job.future
             return self._reports[name]
         finally:
-            database.locks.release(claim)
+            core.locks.release(claim)
 
     async def forget(self, name: str) -> None:
         """The store is about to be deleted."""
@@ -175,7 +170,7 @@ class Migrations:
         report = self._reports[build.store.name]
         while build.position < build.last:
             start = time.monotonic()
-            position, number = await self._database.writer.submit(build.batch, weight=HEAVY).future
+            position, number = await self._core.writer.submit(build.batch, weight=HEAVY).future
             build.position = position
             report = report.read(number)
             self._reports[build.store.name] = report
@@ -183,28 +178,28 @@ class Migrations:
 
     async def _finish(self, build: Build) -> bool:
         """Put the new schema in force, or fail for doubled keys; False when it must be tried again at once."""
-        database, store = self._database, build.store
+        core, store = self._core, build.store
         doubled = build.watch()
         if doubled:
-            for index, keys in zip(doubled, await database.readers.scan(build.doubled), strict=True):
+            for index, keys in zip(doubled, await core.readers.scan(build.doubled), strict=True):
                 assert index.suspects is not None
                 index.suspects.update(keys)
-        claim = database.locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {store.name!r}")
-        await database.locks.granted(claim, SWITCH_WAIT_S)
+        claim = core.locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {store.name!r}")
+        await core.locks.granted(claim, SWITCH_WAIT_S)
         try:
-            job = database.writer.submit(build.switch, weight=HEAVY)
+            job = core.writer.submit(build.switch, weight=HEAVY)
             job.undo = build.take_back
 
             def switched() -> None:
                 # Also when this task has been canceled meanwhile: the file has the new schema.
                 if job.error is None and job.result == ():
-                    database.replaced(store, build.target)
+                    core.replace(store, build.target)
                     self._reports[store.name] = self._reports[store.name].ended(DONE)
 
             job.on_end = switched
             conflicts: tuple[IndexConflict, ...] | None = await job.future
         finally:
-            database.locks.release(claim)
+            core.locks.release(claim)
         if conflicts is None:
             return False
         if conflicts:
@@ -213,7 +208,7 @@ class Migrations:
         return True
 
     async def _abandon(self, build: Build, problem: str, conflicts: tuple[IndexConflict, ...] = ()) -> None:
-        job = self._database.writer.submit(lambda c: build.abandon(c, problem, conflicts), weight=HEAVY)
+        job = self._core.writer.submit(lambda c: build.abandon(c, problem, conflicts), weight=HEAVY)
         job.undo = lambda: setattr(build.store, "upkeep", build.union)
 
         def ended() -> None:
@@ -235,7 +230,7 @@ class Migrations:
             while more:
                 start = time.monotonic()
                 with contextlib.suppress(StorageUnavailable):  # the next start, or the next migration, goes on
-                    more = await self._database.writer.submit(building.sweep, weight=HEAVY).future
+                    more = await self._core.writer.submit(index_changes.sweep, weight=HEAVY).future
                 await asyncio.sleep((time.monotonic() - start) * SHARE)
         finally:
             self._sweeper = None

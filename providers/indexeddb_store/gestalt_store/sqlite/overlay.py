@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from gestalt_store.engines.interface import Entry, Walk, Write
 from gestalt_store.errors import AlreadyExists, UniqueConflict
-from gestalt_store.sqlite import reads
-from gestalt_store.sqlite import statements as writes
+from gestalt_store.sqlite import reads, statements
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import Job
 from gestalt_store.values.keys import Encoded
@@ -160,12 +159,12 @@ class Overlay:
         """Write everything, inside the transaction of a group commit."""
         for store, overlay in self._stores.items():
             if overlay.cleared:
-                writes.clear(connection, store)
+                statements.clear(connection, store)
             for primary_key, write in overlay.rows.items():
                 if write is None:
-                    writes.delete(connection, store, primary_key)
+                    statements.delete(connection, store, primary_key)
                 else:
-                    writes.write(connection, write, checked=True, fresh=primary_key in overlay.fresh)
+                    statements.write(connection, write, checked=True, fresh=primary_key in overlay.fresh)
 
     @staticmethod
     def _exists(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
-from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Position, Walk
-from gestalt_store.errors import AnswerTooLarge
+from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
 from gestalt_store.sqlite.tables import (
     AFTER,
     BEFORE,
@@ -57,7 +57,7 @@ def values(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
     size = 0
     rows = _select(connection, walk, "values", EVERY)
     for (value,) in rows:
-        size += len(value) + 6
+        size += len(value) + RECORD_OVERHEAD
         if size > LIST_LIMIT_BYTES:
             rows.close()
             raise too_large("records")
@@ -205,10 +205,3 @@ def _select(
         arguments += (after.key, after.primary_key)
     statement += INDEX_ORDER_REVERSE if walk.reverse else INDEX_ORDER
     return connection.execute(statement, (*arguments, limit, skip))
-
-
-def too_large(what: str) -> AnswerTooLarge:
-    return AnswerTooLarge(
-        f"the {what} asked for exceed 64 MiB, the most that one message carries; "
-        "read them by pages: a cursor, or IndexedDBBatch/GetPage"
-    )

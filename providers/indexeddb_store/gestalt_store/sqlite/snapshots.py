@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from gestalt_store.engines.idle import Expirable, IdleWatch
 from gestalt_store.engines.interface import Entry, Position, Walk
 from gestalt_store.errors import StorageUnavailable, TransactionAborted
 from gestalt_store.sqlite import reads
@@ -95,66 +96,6 @@ class Readers:
         for connection in (self.main, *self._idle):
             connection.close()
         self._idle.clear()
-
-
-class Expirable:
-    """Something that a client may leave open and forget."""
-
-    def __init__(self, idle_limit_s: float) -> None:
-        self.idle_limit_s = idle_limit_s
-        self.last_used = time.monotonic()
-        self.busy = 0
-        self.on_expiry: Callable[[str], None] | None = None
-        """Called with the reason when the limit ends it, so whoever waits for the client's next frame learns it."""
-        self.expired = False
-
-    @property
-    def reason(self) -> str:
-        return f"left idle for more than {self.idle_limit_s:g} s and ended by the store; begin again"
-
-    def expire(self) -> None:
-        """Release everything."""
-        raise NotImplementedError
-
-
-class IdleWatch:
-    """Ends what was left alone longer than its limit. One timer, and none while nothing is open."""
-
-    def __init__(self, interval_s: float) -> None:
-        self._interval_s = interval_s
-        self._open: set[Expirable] = set()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, item: Expirable) -> None:
-        self._open.add(item)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
-
-    def remove(self, item: Expirable) -> None:
-        self._open.discard(item)
-
-    def close(self) -> None:
-        """End everything that is still open."""
-        if self._timer is not None:
-            self._timer.cancel()
-        for item in list(self._open):
-            self._end(item)
-
-    def _look(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        for item in list(self._open):
-            if not item.busy and now - item.last_used > item.idle_limit_s:
-                self._end(item)
-        if self._open:
-            self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
-
-    def _end(self, item: Expirable) -> None:
-        self._open.discard(item)
-        item.expired = True
-        item.expire()
-        if item.on_expiry is not None:
-            item.on_expiry(item.reason)
 
 
 class SqliteSnapshot(Expirable):

@@ -8,16 +8,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gestalt_store.engines.interface import Condition, Conditional, Outcome, Walk, Write
+from gestalt_store.engines.conditions import ALREADY_EXISTS, DONE, OK, nothing_written, refused_by_conditions
+from gestalt_store.engines.interface import Conditional, Outcome, Walk, Write
 from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, UniqueConflict
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.values import wire
-from gestalt_store.values.keys import encode
 from gestalt_store.values.schema import IndexKeys
-from gestalt_store.values.values import from_typed
 
-OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
+SAVE, UNDO, KEEP = "SAVEPOINT entries", "ROLLBACK TO entries", "RELEASE entries"
+"""Around writes that a required one may undo."""
 
 
 def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False, fresh: bool = False) -> None:
@@ -151,33 +151,28 @@ def apply(connection: sqlite3.Connection, entries: Sequence[Conditional], return
             raise ObjectStoreNotFound(entry.store.name)
     careful = len(entries) > 1 and any(entry.required for entry in entries)
     if careful:
-        connection.execute("SAVEPOINT entries")
+        connection.execute(SAVE)
     outcomes: list[Outcome] = []
     for position, entry in enumerate(entries):
         outcome = _conditional(connection, entry, return_current)
         if outcome.code != OK and entry.required:
             if careful:
-                connection.execute("ROLLBACK TO entries")
-                connection.execute("RELEASE entries")
-            text = f"nothing was written: required entry {position} failed"
-            others = [Outcome(ABORTED, text, None)] * len(entries)
-            others[position] = outcome
-            return others
+                connection.execute(UNDO)
+                connection.execute(KEEP)
+            return nothing_written(len(entries), position, outcome)
         outcomes.append(outcome)
     if careful:
-        connection.execute("RELEASE entries")
+        connection.execute(KEEP)
     return outcomes
 
 
-_DONE = Outcome(OK, "", None)
-
-
 def _conditional(connection: sqlite3.Connection, entry: Conditional, return_current: bool) -> Outcome:
-    for condition in entry.conditions:
-        current, problem = _test(connection, condition)
-        if problem:
-            own = condition.store is entry.store and condition.primary_key == entry.primary_key
-            return Outcome(ABORTED, problem, current if own and return_current else None)
+    if entry.conditions:
+        refused = refused_by_conditions(
+            entry, lambda c: reads.get(connection, c.store, c.primary_key), return_current=return_current
+        )
+        if refused is not None:
+            return refused
     try:
         if entry.write is not None:
             write(connection, entry.write)
@@ -188,22 +183,4 @@ def _conditional(connection: sqlite3.Connection, entry: Conditional, return_curr
         if return_current and isinstance(error, AlreadyExists):
             current = reads.get(connection, entry.store, entry.primary_key)
         return Outcome(ALREADY_EXISTS, str(error), current)
-    return _DONE
-
-
-def _test(connection: sqlite3.Connection, condition: Condition) -> tuple[bytes | None, str]:
-    """The record looked at and what is wrong with it, blank when the condition holds."""
-    current = reads.get(connection, condition.store, condition.primary_key)
-    if condition.absent is not None:
-        if condition.absent == (current is None):
-            return current, ""
-        return current, "the record exists" if condition.absent else "there is no such record"
-    if current is None:
-        return None, "there is no such record"
-    value = wire.Record.FromString(current).fields.get(condition.field)
-    found = None if value is None else from_typed(value)
-    if found == condition.value and type(found) is type(condition.value):
-        return current, ""
-    if encode(found) == encode(condition.value):
-        return current, ""
-    return current, f'field "{condition.field}" has another value'
+    return DONE

@@ -7,22 +7,20 @@ notes its writes, and hands them to the writer in one job when it commits (decis
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from gestalt_store.engines.interface import LIST_LIMIT_BYTES, Entry, Walk, Write
+from gestalt_store.engines.idle import Expirable, InUse
+from gestalt_store.engines.interface import Entry, Walk, Write
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
 from gestalt_store.engines.locks import Claim
 from gestalt_store.errors import TransactionAborted, TransactionFinished, TransactionReadonly
 from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.core import SqliteCore
 from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.overlay import Overlay
-from gestalt_store.sqlite.snapshots import Expirable, SqliteSnapshot
+from gestalt_store.sqlite.snapshots import SqliteSnapshot
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import Job
-
-if TYPE_CHECKING:
-    from gestalt_store.sqlite.database import SqliteDatabase
 
 FIRST_ROWS = 64
 """Rows of a merged list that are tried on the event loop before a reader thread is asked for all."""
@@ -31,8 +29,8 @@ FIRST_ROWS = 64
 class ReadOnlyTransaction:
     """Reads of one snapshot; writes are refused."""
 
-    def __init__(self, database: SqliteDatabase, snapshot: SqliteSnapshot, schema_claim: Claim) -> None:
-        self._database = database
+    def __init__(self, core: SqliteCore, snapshot: SqliteSnapshot, schema_claim: Claim) -> None:
+        self._core = core
         self._snapshot = snapshot
         self._schema_claim = schema_claim
         snapshot.on_expiry = self._expired
@@ -79,10 +77,10 @@ class ReadOnlyTransaction:
 
     def abort(self) -> None:
         self._snapshot.close()
-        self._database.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_claim)
 
     def _expired(self, reason: str) -> None:
-        self._database.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_claim)
         if self.on_expiry is not None:
             self.on_expiry(reason)
 
@@ -90,85 +88,83 @@ class ReadOnlyTransaction:
 class ReadWriteTransaction(Expirable):
     """Holds the locks of its stores from its first operation on, in the order in which transactions began."""
 
-    def __init__(
-        self, database: SqliteDatabase, stores: dict[str, SqliteStore], schema_claim: Claim, *, relaxed: bool
-    ) -> None:
-        super().__init__(database.limits.transaction_idle_s)
-        self._database = database
+    def __init__(self, core: SqliteCore, stores: dict[str, SqliteStore], schema_claim: Claim, *, relaxed: bool) -> None:
+        super().__init__(core.limits.transaction_idle_s)
+        self._core = core
         self._stores = stores
         self._schema_claim = schema_claim
-        self._claim = database.locks.claim(stores, exclusive=True, owner=f"a transaction on {_names(stores)}")
+        self._claim = core.locks.claim(stores, exclusive=True, owner=f"a transaction on {_names(stores)}")
         self._relaxed = relaxed
         self._overlay = Overlay()
         self._settled = False
         self._read_from: list[Job] = []
         """Commits on their way whose writes this transaction may have read: it fails if one of them does."""
         self._finished = False
-        database.watch.add(self)
+        core.watch.add(self)
 
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
-        async with self._using():
+        with self._using():
             await self._base()
-            with translated(self._database.path):
-                return self._overlay.get(self._database.readers.main, store, primary_key)
+            with translated(self._core.path):
+                return self._overlay.get(self._core.readers.main, store, primary_key)
 
     async def records(self, walk: Walk) -> list[bytes]:
-        async with self._using():
+        with self._using():
             await self._base()
             if self._overlay.untouched(walk.store):
-                return await self._database.read_records(walk)
+                return await self._core.records(walk)
             entries = await self._merged(walk)
-            if sum(len(entry.record or b"") + 6 for entry in entries) > LIST_LIMIT_BYTES:
-                raise reads.too_large("records")
+            if sum(len(entry.record or b"") + RECORD_OVERHEAD for entry in entries) > LIST_LIMIT_BYTES:
+                raise too_large("records")
             return [entry.record or b"" for entry in entries]
 
     async def keys(self, walk: Walk) -> list[bytes]:
-        async with self._using():
+        with self._using():
             await self._base()
             if self._overlay.untouched(walk.store):
-                return await self._database.read_keys(walk)
+                return await self._core.keys(walk)
             return [entry.primary_key for entry in await self._merged(walk)]
 
     async def first(self, walk: Walk) -> Entry | None:
-        async with self._using():
+        with self._using():
             await self._base()
-            with translated(self._database.path):
+            with translated(self._core.path):
                 if self._overlay.untouched(walk.store):
-                    entries = reads.page(self._database.readers.main, walk, None, 1)
+                    entries = reads.page(self._core.readers.main, walk, None, 1)
                 else:
-                    entries = self._overlay.merged(walk)(self._database.readers.main, 1)
+                    entries = self._overlay.merged(walk)(self._core.readers.main, 1)
             return entries[0] if entries else None
 
     async def count(self, walk: Walk) -> int:
-        async with self._using():
+        with self._using():
             await self._base()
             if self._overlay.untouched(walk.store):
-                return await self._database.readers.scan(lambda c: reads.count(c, walk))
+                return await self._core.readers.scan(lambda c: reads.count(c, walk))
             return len(await self._merged(walk))
 
     async def write(self, write: Write) -> None:
-        async with self._using():
+        with self._using():
             if not self._overlay.needs_base(write):
                 self._overlay.write(None, write)
                 return
             await self._base()
-            with translated(self._database.path):
-                self._overlay.write(self._database.readers.main, write)
+            with translated(self._core.path):
+                self._overlay.write(self._core.readers.main, write)
 
     async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
-        async with self._using():
+        with self._using():
             self._overlay.delete(store, primary_key)
 
     async def clear(self, store: SqliteStore) -> None:
-        async with self._using():
+        with self._using():
             self._overlay.clear(store)
 
     async def delete_walk(self, walk: Walk) -> int:
-        async with self._using():
+        with self._using():
             await self._base()
             store: SqliteStore = walk.store
             if self._overlay.untouched(store):
-                keys = await self._database.readers.scan(lambda c: reads.primary_keys(c, walk))
+                keys = await self._core.readers.scan(lambda c: reads.primary_keys(c, walk))
             else:
                 keys = [entry.primary_key for entry in await self._merged(walk)]
             for key in keys:
@@ -183,13 +179,13 @@ class ReadWriteTransaction(Expirable):
         """
         self._check()
         self._finished = True
-        self._database.watch.remove(self)
+        self._core.watch.remove(self)
         written = self._overlay.written
         try:
             if not written:
                 return
             # A transaction that only wrote may come here without having waited for its locks.
-            await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
+            await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
             job = self._submit()
         finally:
             # Whoever is next waits for this commit before it reads (``_base``).
@@ -199,7 +195,7 @@ class ReadWriteTransaction(Expirable):
     def abort(self) -> None:
         if not self._finished:
             self._finished = True
-            self._database.watch.remove(self)
+            self._core.watch.remove(self)
             self._release()
 
     def expire(self) -> None:
@@ -207,8 +203,8 @@ class ReadWriteTransaction(Expirable):
         self._release()
 
     def _release(self) -> None:
-        self._database.locks.release(self._claim)
-        self._database.locks.release(self._schema_claim)
+        self._core.locks.release(self._claim)
+        self._core.locks.release(self._schema_claim)
 
     def _check(self) -> None:
         if self.expired:
@@ -216,16 +212,16 @@ class ReadWriteTransaction(Expirable):
         if self._finished:
             raise TransactionFinished
 
-    def _using(self) -> _Use:
+    def _using(self) -> InUse:
         self._check()
-        return _Use(self)
+        return self.in_use()
 
     async def _base(self) -> None:
         """Wait until the stores are ours and everything written to them before is committed."""
         if self._settled:
             return
-        await self._database.locks.granted(self._claim, self._database.limits.lock_wait_s)
-        await self._database.writer.settled(list(self._stores.values()))
+        await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
+        await self._core.writer.settled(list(self._stores.values()))
         for store in self._stores.values():
             self._read_from += store.pending.jobs
         self._settled = True
@@ -239,7 +235,7 @@ class ReadWriteTransaction(Expirable):
             overlay.apply(connection)
 
         opaque = overlay.opaque
-        job = self._database.writer.submit(body, opaque, weight=overlay.weight, relaxed=self._relaxed)
+        job = self._core.writer.submit(body, opaque, weight=overlay.weight, relaxed=self._relaxed)
         if job.error is None:
             job.on_end = overlay.publish(job)
         return job
@@ -247,28 +243,12 @@ class ReadWriteTransaction(Expirable):
     async def _merged(self, walk: Walk) -> list[Entry]:
         merged = self._overlay.merged(walk)
         if self._overlay.small(walk.store):
-            with translated(self._database.path):
+            with translated(self._core.path):
                 # One row more than is wanted from the file tells whether a reader thread has to do it.
-                entries = merged(self._database.readers.main, FIRST_ROWS + 1)
+                entries = merged(self._core.readers.main, FIRST_ROWS + 1)
                 if len(entries) <= FIRST_ROWS:
                     return entries
-        return await self._database.readers.scan(lambda connection: merged(connection, reads.EVERY))
-
-
-class _Use:
-    """Keeps the idle limit away while an operation runs."""
-
-    __slots__ = ("_item",)
-
-    def __init__(self, item: Expirable) -> None:
-        self._item = item
-
-    async def __aenter__(self) -> None:
-        self._item.busy += 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self._item.busy -= 1
-        self._item.last_used = time.monotonic()
+        return await self._core.readers.scan(lambda connection: merged(connection, reads.EVERY))
 
 
 def _names(stores: dict[str, SqliteStore]) -> str:

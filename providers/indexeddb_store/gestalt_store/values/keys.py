@@ -115,13 +115,6 @@ def decode_parts(key: Encoded) -> list[Any]:
     return parts
 
 
-def order_of_whole(whole: bytes) -> bytes:
-    """The order part of ``Encoded.whole``."""
-    reader = _Reader(whole)
-    reader.skip()
-    return whole[: reader.at]
-
-
 def text_order(value: str) -> bytes:
     """Order bytes of a text; it has no ties."""
     return _text(value.encode())

@@ -10,9 +10,9 @@ from pathlib import Path
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import pytest
+from gestalt_store.engines.limits import Limits
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.server import Server
-from gestalt_store.sqlite.database import Limits
 
 from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
 from tests.support.postgres import PostgresServer

@@ -20,8 +20,7 @@ from gestalt_store.errors import (
     TransactionAborted,
     UniqueConflict,
 )
-from gestalt_store.postgres import reads
-from gestalt_store.postgres import writer as writes
+from gestalt_store.postgres import reads, writer
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.pool import Command, Connection
@@ -172,7 +171,7 @@ async def test_every_walk_is_a_bounded_scan_of_a_btree(database: PostgresDatabas
                 commands[f"groups {reverse=} {keys_only=} {after=}"] = reads._group_command(walk, at, 20, 0)
     for name, command in commands.items():
         explain = Command(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {command.sql}", command.parameters, False)
-        (rows,) = await database.pool.run([explain])
+        (rows,) = await database.core.pool.run([explain])
         plan = "\n".join(line for (line,) in rows)
         assert "Index" in plan, name
         assert not any(word in plan for word in ("Seq Scan", "Sort", "Bitmap", "Hash", "Merge")), f"{name}\n{plan}"
@@ -277,7 +276,7 @@ async def test_writes_that_the_server_undid_are_run_again_and_given_up_in_the_en
     store = await make(database)
     run = Connection.run
     failures = [2]
-    monkeypatch.setattr(writes, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(writer, "FIRST_PAUSE_S", 0.001)
 
     async def conflicting(self: Connection, commands: Any) -> Any:
         if commands[-1].sql == "COMMIT" and failures[0]:
@@ -298,7 +297,7 @@ async def test_writes_that_the_server_undid_are_run_again_and_given_up_in_the_en
     failures[0] = 1000
     with pytest.raises(TransactionAborted):
         await put(database, store, id="c")
-    assert failures[0] == 1000 - writes.ATTEMPTS
+    assert failures[0] == 1000 - writer.ATTEMPTS
 
 
 @pytest.mark.parametrize("relaxed", [False, True])
@@ -387,7 +386,7 @@ async def test_who_gives_up_waiting_leaves_nothing_behind(postgres_server: Postg
     await put(database, store, id="a")
 
     async def all_back() -> bool | None:
-        return database.pool._out == 0 or None
+        return database.core.pool._out == 0 or None
 
     await eventually(all_back)
     await other.close()
@@ -419,12 +418,12 @@ async def test_what_is_prepared_survives_deleted_stores_and_failures(
             await database.get(store, encode("a").order)
         with pytest.raises(ObjectStoreNotFound):
             await put(database, store, id="a", u=1)
-    assert all(not connection.unusable for connection in database.pool._idle)
+    assert all(not connection.unusable for connection in database.core.pool._idle)
     await database.close()
 
 
 async def test_an_idle_snapshot_is_given_up(postgres_server: PostgresServer) -> None:
-    from gestalt_store.sqlite.database import Limits
+    from gestalt_store.engines.limits import Limits
 
     server = Server(postgres_server.dsn, Limits(transaction_idle_s=0.2, snapshot_idle_s=0.2))
     database = await server.open(postgres_server.new_schema())

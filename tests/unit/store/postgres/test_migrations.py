@@ -12,10 +12,10 @@ import grpc
 import pytest
 from gestalt_store.engines.interface import Conditional, Walk
 from gestalt_store.errors import IndexNotFound, ObjectStoreNotFound, TransactionAborted, UniqueConflict
-from gestalt_store.postgres.building import Build
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.formats import FORMAT
+from gestalt_store.postgres.index_changes import Build
 from gestalt_store.postgres.server import Server
 from gestalt_store.postgres.tables import LONGEST, PgStore
 from gestalt_store.values import wire
@@ -312,14 +312,14 @@ async def test_a_record_that_cannot_be_read_ends_it(engines: Engines, postgres_s
     one, other = engines
     store = await filled(one, ("m", False))
     key = encode("k0300").order
-    postgres_server.execute(f"UPDATE {one.db}.records_{store.data} SET value = '\\xff'::bytea WHERE key = %s", key)
+    postgres_server.execute(f"UPDATE {one.core.db}.records_{store.data} SET value = '\\xff'::bytea WHERE key = %s", key)
     await one.change_indexes("s", [field_index("n")], ["m"])
     assert await ended(other) == "failed"
     migration = await other.migration("s")
     assert "cannot be indexed" in migration.problem and migration.scanned < migration.total
     assert len(await ids(other, "m")) == 500, "the old schema stays"
     for table, column in ((f"records_{store.data}", "key"), (f"index_{store.data}_0", "pk")):
-        postgres_server.execute(f"DELETE FROM {one.db}.{table} WHERE {column} = %s", key)
+        postgres_server.execute(f"DELETE FROM {one.core.db}.{table} WHERE {column} = %s", key)
     await one.change_indexes("s", [field_index("n")], [])
     assert await ended(one) == "done"
     await one.change_indexes("s", [], ["m"])
@@ -335,17 +335,17 @@ async def test_what_is_no_longer_used_is_removed(engines: Engines, postgres_serv
     assert await ended(one) == "done"
 
     async def tables() -> list[str] | None:
-        rows = postgres_server.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", one.db)
+        rows = postgres_server.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", one.core.db)
         left = sorted(name for (name,) in rows if "_" in name)
         return left if len(left) == 3 else None
 
     number = one.store("s").data
     assert await eventually(tables) == [f"index_{number}_1", f"lock_{number}_2", f"records_{number}"]
-    postgres_server.execute(f"INSERT INTO {one.db}.dropped VALUES ('doubles_{number}_1')")  # still to be swept up
+    postgres_server.execute(f"INSERT INTO {one.core.db}.dropped VALUES ('doubles_{number}_1')")  # still to be swept up
     await one.delete_store("s")
 
     async def nothing() -> bool | None:
-        rows = postgres_server.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", one.db)
+        rows = postgres_server.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", one.core.db)
         return not [name for (name,) in rows if "_" in name] or None
 
     await eventually(nothing)

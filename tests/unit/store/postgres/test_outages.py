@@ -7,11 +7,11 @@ import asyncio
 import grpc
 import pytest
 from gestalt_store.config import read_config
+from gestalt_store.engines.limits import Limits
 from gestalt_store.errors import ConfigInvalid, DatabaseUnusable, StorageUnavailable
 from gestalt_store.postgres.formats import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import Server
-from gestalt_store.sqlite.database import Limits
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, record

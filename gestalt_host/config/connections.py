@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gestalt_host.config.durations import parse_config_duration
 from gestalt_host.config.model import Connection
-from gestalt_host.config.reader import Block
+from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings
 
 NAME = re.compile(r"[a-zA-Z0-9._-]+")

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gestalt_host.config.connections import read_shared_connections
-from gestalt_host.config.document import Node, from_plain, parse_yaml
+from gestalt_host.config.document import Node, from_plain, merge, parse_yaml
 from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnreadable, Faults, Place, Problem
 from gestalt_host.config.interpolate import expand, missing_in, without_marks
-from gestalt_host.config.layers import merge
 from gestalt_host.config.model import SUPPORTED_API_VERSION, HostConfig, ProviderEntry
 from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
 from gestalt_host.config.reader import Block
@@ -20,6 +19,28 @@ from gestalt_host.config.sections import Findings, accept_unprovided
 from gestalt_host.config.selection import resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
+
+CONFIG_VARIABLE = "GESTALT_CONFIG"
+
+
+def user_config_path(environ: Mapping[str, str]) -> Path:
+    """``~/.gestaltd/config.yaml``."""
+    return Path(environ.get("HOME") or Path.home()) / ".gestaltd" / "config.yaml"
+
+
+def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Path | None = None) -> list[Path]:
+    """The files to load: ``--config`` flags, else ``GESTALT_CONFIG``, else ``./config.yaml``, else the user's.
+
+    Only the last two depend on what exists; the user's path is returned whether it exists or not.
+    """
+    if flags:
+        return [Path(flag) for flag in flags]
+    if environ.get(CONFIG_VARIABLE):
+        return [Path(environ[CONFIG_VARIABLE])]
+    local = (directory or Path.cwd()) / "config.yaml"
+    if local.exists():
+        return [local]
+    return [user_config_path(environ)]
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False) -> HostConfig:

@@ -7,6 +7,7 @@ Nothing raises: faults are collected, and reading goes on with the default.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any, TypeVar
 
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Faults, Place
-from gestalt_sdk.timing.durations import DurationInvalid
+from gestalt_sdk.timing.durations import MAX_NS, DurationInvalid, nanoseconds
 
 T = TypeVar("T")
 # Words of YAML 1.1 that a field of type boolean takes beside true and false (config.md 1.4).
 _TRUE = ("y", "Y", "yes", "on")
 _FALSE = ("n", "N", "no", "off")
+_DAYS = re.compile(r"([0-9]+)d")
 
 
 class Block:
@@ -226,6 +228,16 @@ class Block:
 def resolve_path(text: str, place: Place) -> Path:
     """An absolute path; a relative one starts from the directory of the place's file."""
     return (Path(place.file).absolute().parent / text).resolve()
+
+
+def parse_config_duration(text: str) -> timedelta:
+    """A positive duration: as in ``gestalt_sdk.timing.durations``, or a whole number of days such as ``30d``."""
+    accepted = "positive ones such as 300ms, 1.5h, 2h45m and 30d"
+    days = _DAYS.fullmatch(text)
+    total = int(days[1]) * 86_400 * 10**9 if days else nanoseconds(text, accepted)
+    if not 0 < total <= MAX_NS:
+        raise DurationInvalid(text, accepted)
+    return timedelta(microseconds=total // 1000)
 
 
 def _kind(node: Node) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gestalt_host.config.durations import parse_config_duration
 from gestalt_host.config.model import Listener, Policy, Server
-from gestalt_host.config.reader import Block
+from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unprovided
 
 DEFAULT_PORT = 8080

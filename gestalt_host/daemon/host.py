@@ -16,8 +16,8 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gestalt_host.access.keys import master_key
+from gestalt_host.access.sign_in.users import Users
 from gestalt_host.access.subjects import Principal
-from gestalt_host.access.users import Users
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gestalt_host.access.authorizer import Authorizer
-from gestalt_host.access.invocation_tokens import InvocationTokens
+from gestalt_host.access.credentials.connections import Connection, internal_name
 from gestalt_host.access.keys import subkey
+from gestalt_host.access.policies.authorizer import Authorizer
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.preparation import Preparation
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
@@ -19,21 +20,20 @@ from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
 from gestalt_host.invocation.assembly import make_plugin
-from gestalt_host.invocation.connections import internal_name
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Connection, Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import Execution, OperationResult, Plugin
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import Prepared
 from gestalt_host.supervisor import BoundStore, ProviderProcess, ProviderSpec, Store
-from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
-from gestalt_host.workflows.providers import WorkflowProviders
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.reconcile import Reconciliation
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.resolution import TargetResolver
-from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.references.signing import ReferenceSigner
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.workflow.types import PluginTarget
 

@@ -1,0 +1,1 @@
+"""gRPC services that the host serves to provider processes. Messages of the contract end here."""

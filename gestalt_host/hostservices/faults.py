@@ -11,8 +11,8 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from gestalt_host import errors
-from gestalt_host.access.invocation_tokens import InvocationTokenInvalid
-from gestalt_host.workflows.agents import AgentTurnFailed
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokenInvalid
+from gestalt_host.workflows.agents.turns import AgentTurnFailed
 from gestalt_host.workflows.execution import ReferenceLookupFailed
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext

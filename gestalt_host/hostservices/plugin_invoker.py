@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 
-from gestalt_host.access.invocation_tokens import Delegation, Grant, InvocationTokens
+from gestalt_host.access.tokens.invocation_tokens import Delegation, Grant, InvocationTokens
 from gestalt_host.errors import AuthorizationDenied, InvalidArgument, quoted
 from gestalt_host.hostservices.faults import INVOKER_FAULTS, answering
 from gestalt_host.invocation import model
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.supervisor.host_services import HostService
+from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext

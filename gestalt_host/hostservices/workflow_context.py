@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gestalt_host.invocation.struct_wire import field, list_value, struct_value, text_value, texts
+from gestalt_host.hostservices.struct_wire import field, list_value, struct_value, text_value, texts
 from gestalt_host.workflows.model import Signal
 from gestalt_host.workflows.signals import compacted
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb

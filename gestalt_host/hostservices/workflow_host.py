@@ -13,12 +13,12 @@ from google.rpc import status_pb2
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering, status_for
 from gestalt_host.hostservices.workflow_context import workflow_struct
-from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.workflows import convert
-from gestalt_host.workflows.client import WorkflowProviderClient
+from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_host.workflows.execution import RunExecutor
 from gestalt_host.workflows.model import ExecutionReference, Signal
-from gestalt_host.workflows.targets import same_target
+from gestalt_host.workflows.providers import convert
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.targets.equality import same_target
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_host.access.invocation_tokens import InvocationTokens
 from gestalt_host.access.subjects import Principal
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import MANAGER_FAULTS, answering
-from gestalt_host.supervisor.host_services import HostService
+from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     EventTrigger,

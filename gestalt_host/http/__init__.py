@@ -1,0 +1,1 @@
+"""The HTTP API: a transport over the invoker and the workflow manager."""

@@ -16,10 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import HostError, NotAuthenticated, quoted
-from gestalt_host.http import absent_routes, auth_routes, integration_routes, operational, workflow_routes
 from gestalt_host.http.call import Answer, Call, ClientGone, error_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.headers import security_headers
+from gestalt_host.http.routes import absent as absent_routes
+from gestalt_host.http.routes import auth as auth_routes
+from gestalt_host.http.routes import operational
+from gestalt_host.http.routes import plugins as integration_routes
+from gestalt_host.http.routes import workflows as workflow_routes
 from gestalt_host.http.routing import METHODS, NoRoute, Router, decoded
 from gestalt_host.http.services import HttpServices
 

@@ -10,10 +10,10 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from gestalt_host.access.subjects import NOBODY, Principal
-from gestalt_host.http.bodies import BODY_LIMIT_BYTES
 from gestalt_host.http.headers import RawHeaders
-from gestalt_host.http.rendering import document, error_document
 from gestalt_host.http.services import HttpServices
+from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES
+from gestalt_host.http.shapes.rendering import document, error_document
 
 JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
 from gestalt_host.config.model import AllowedOperation, ProviderEntry
 from gestalt_host.errors import HostError
-from gestalt_host.invocation.connections import internal_name
-from gestalt_host.invocation.model import PLUGIN_CONNECTION, Connection, Invoke, OperationRunner, Plugin
+from gestalt_host.invocation.model import Invoke, OperationRunner, Plugin
 from gestalt_host.packages.catalogue import Catalogue, Operation
 from gestalt_host.packages.manifest import Manifest
 

@@ -1,32 +1,21 @@
-"""Connections and credentials: which connection an operation uses, and what of it is sent along (config.md 15).
-
-Connections without authentication and platform connections with a static token work. A user's own credentials need
-a credential store, which this host does not have: a connection in mode ``user`` answers that none is stored.
-"""
+"""Which of its plugin's connections an operation uses, and who may use it (config.md 15)."""
 
 from __future__ import annotations
 
 import re
 
+from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
 from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import (
     AuthorizationDenied,
-    CredentialMissing,
     InvalidArgument,
     InvalidInvocation,
-    PlatformCredentialMissing,
     quoted,
 )
-from gestalt_host.invocation.model import PLUGIN_CONNECTION, Connection, Credential, Plugin
+from gestalt_host.invocation.model import Plugin
 
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9._ -]+")
-CREDENTIAL_MODES = ("", "none", "user")
-
-
-def internal_name(connection: str) -> str:
-    """The connection's internal name: ``plugin`` is the public alias of ``_plugin``."""
-    return PLUGIN_CONNECTION if connection == "plugin" else connection
 
 
 def check_selectors(connection: str, instance: str) -> None:
@@ -70,24 +59,3 @@ def require_usable(plugin: Plugin, operation: str, connection: Connection, who: 
         if named:
             raise AuthorizationDenied(f"{plugin.name} connection {quoted(connection.name)} is internal")
         raise AuthorizationDenied(f"{plugin.name}.{operation} uses an internal connection")
-
-
-def credential_for(
-    plugin: Plugin, connection: Connection, who: Principal, instance: str = "", credential_mode: str = ""
-) -> Credential:
-    """The credential of an invocation; ``credential_mode`` overrides the connection's mode.
-
-    Raises:
-        InvalidInvocation: an unknown credential mode.
-        CredentialMissing, PlatformCredentialMissing: none is stored, or the deployment has not set one.
-    """
-    if credential_mode not in CREDENTIAL_MODES:
-        raise InvalidInvocation(f"credential mode {quoted(credential_mode)} is not supported; use none or user")
-    mode = credential_mode or connection.mode
-    if mode == "none":
-        return Credential("none", "", connection.name, instance)
-    if mode == "platform":
-        if not connection.token:
-            raise PlatformCredentialMissing(plugin.name)
-        return Credential("platform", "", connection.name, instance, connection.token)
-    raise CredentialMissing(plugin.name)

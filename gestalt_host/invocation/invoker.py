@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gestalt_host.access.authorizer import Access, Authorizer
-from gestalt_host.access.invocation_tokens import Call, Delegation, InvocationTokens
+from gestalt_host.access.credentials.connections import credential_for
+from gestalt_host.access.policies.authorizer import Access, Authorizer
 from gestalt_host.access.subjects import Principal
+from gestalt_host.access.tokens.invocation_tokens import Call, Delegation, InvocationTokens
 from gestalt_host.errors import (
     AuthorizationDenied,
     CallTooDeep,
@@ -14,7 +15,7 @@ from gestalt_host.errors import (
     RecursiveCall,
     TokenScopeDenied,
 )
-from gestalt_host.invocation.connections import connection_for, credential_for, require_usable
+from gestalt_host.invocation.connections import connection_for, require_usable
 from gestalt_host.invocation.model import Execution, OperationResult, Payload, Plugin
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 
@@ -65,7 +66,7 @@ class Invoker:
         require_usable(found, operation, used, who, named=bool(connection))
         if who.ceiling is not None and not who.ceiling.allows(plugin, operation):
             raise TokenScopeDenied(f"{plugin}.{operation}" if who.ceiling.allows_plugin(plugin) else plugin)
-        credential = credential_for(found, used, who, instance, credential_mode)
+        credential = credential_for(plugin, used, instance, credential_mode)
         call = _extend(call, plugin, credential.instance, operation)
         delegation = Delegation(
             principal=who, call=call, connection=credential.connection, instance=credential.instance

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gestalt_host.access.authorizer import Access
+from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, Credential
+from gestalt_host.access.policies.authorizer import Access
 from gestalt_host.access.subjects import Actor
 from gestalt_host.packages.catalogue import Catalogue, Operation
-
-PLUGIN_CONNECTION = "_plugin"
-"""Internal name of a plugin's implicit connection; ``plugin`` is its public alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +22,6 @@ class OperationResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """How a plugin reaches what is behind it (config.md 15).
-
-    Attributes:
-        mode: ``none``, ``platform`` (one credential of the deployment) or ``user`` (the subject's own).
-        token: Static access token of a platform connection; empty when it has none.
-        internal: Only for runs of the configuration, never for public requests.
-    """
-
-    name: str
-    mode: str = "none"
-    token: str = field(default="", repr=False)
-    internal: bool = False
-    display_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Invoke:
     """An operation (or surface) of another plugin that a plugin declares to call."""
 
@@ -48,18 +29,6 @@ class Invoke:
     operation: str = ""
     surface: str = ""
     credential_mode: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What an invocation uses of a connection; ``connection`` is the internal name."""
-
-    mode: str = "none"
-    subject_id: str = ""
-    connection: str = ""
-    instance: str = ""
-    token: str = field(default="", repr=False)
-    params: Mapping[str, str] = field(default_factory=dict)
 
 
 Payload = Mapping[str, Any] | bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import re
 import sys
 import tomllib
@@ -14,11 +15,11 @@ from typing import Any
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest
-from gestalt_host.packages.platforms import host_arch, host_os
 
 # Our own runtime first; the reference SDK's serves providers that were written for it.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
 PROBE_TIMEOUT_S = 20
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
 _PROBE = """
 import importlib.util, sys
@@ -177,3 +178,14 @@ async def _probe(interpreter: Path) -> tuple[str, bool]:
     if process.returncode != 0 or len(words) != 2:
         raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install the package gestalt into its environment")
     return words[0], words[1] == "True"
+
+
+def host_os() -> str:
+    """``linux``, ``darwin`` or ``windows``."""
+    return {"win32": "windows"}.get(sys.platform, sys.platform)
+
+
+def host_arch() -> str:
+    """``amd64``, ``arm64`` or the machine's own word."""
+    machine = platform.machine().lower()
+    return _ARCHITECTURES.get(machine, machine)

@@ -2,9 +2,9 @@
 
 from gestalt_host.supervisor.directories import sweep_stale
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.supervisor.identity import Identity
+from gestalt_host.supervisor.lifecycle import Identity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_host.supervisor.stores import BoundStore, Store
 
 __all__ = [

@@ -11,7 +11,6 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_host.supervisor.identity import Identity
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.values import to_struct
@@ -22,6 +21,17 @@ METADATA_TIMEOUT_S = 45.0
 START_TIMEOUT_S = 120.0
 HEALTH_TIMEOUT_S = 2.0
 POLL_S = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The answer of GetProviderIdentity after configuring; all empty for an integration, which is never asked."""
+
+    display_name: str = ""
+    version: str = ""
+    description: str = ""
+    warnings: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

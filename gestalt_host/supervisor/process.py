@@ -22,8 +22,8 @@ from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.host_services import HostService, HostServiceServers
-from gestalt_host.supervisor.identity import Identity
+from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.transport.channels import open_channel
@@ -97,7 +97,7 @@ class ProviderProcess:
         self._socket = self._directory / "plugin.sock"
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         self._added_services: list[HostService] = []
-        self._services = HostServiceServers((), self._directory)
+        self._services = ServiceSockets((), self._directory)
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
         self._after_identity: list[Callable[[Identity], None]] = []
         self._before_ready: list[Hook] = []
@@ -164,7 +164,7 @@ class ProviderProcess:
         self.state = State.STARTING
         try:
             services = (*self.spec.services, *self._added_services)
-            self._services = HostServiceServers(services, self._directory)
+            self._services = ServiceSockets(services, self._directory)
             await self._services.start()
             child = await self._launch()
         except BaseException as error:

@@ -13,9 +13,9 @@ import grpc
 import structlog
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_host.supervisor.host_services import HostService
-from gestalt_host.supervisor.identity import Identity
+from gestalt_host.supervisor.lifecycle import Identity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
 

@@ -19,11 +19,11 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import AuthorizationDenied, HostError, ProviderRefused, ProviderUnavailable, quoted
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import OperationResult
-from gestalt_host.workflows.agents import AgentTurns, AgentWork
-from gestalt_host.workflows.client import REFERENCE, WorkflowProviderClient
+from gestalt_host.workflows.agents.turns import AgentTurns, AgentWork
 from gestalt_host.workflows.model import ExecutionReference, PluginTarget, Signal
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.references import principal_of
+from gestalt_host.workflows.providers.client import REFERENCE, WorkflowProviderClient
+from gestalt_host.workflows.references.references import principal_of
+from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.signals import batch_id
 
 CACHED_REFERENCES = 2048

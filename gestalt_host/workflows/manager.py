@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from gestalt_host.access.authorizer import Authorizer
+from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import Principal
-from gestalt_host.workflows.events import Events
 from gestalt_host.workflows.model import (
     Event,
     EventTrigger,
@@ -23,14 +22,15 @@ from gestalt_host.workflows.model import (
     SignalResult,
     Target,
 )
-from gestalt_host.workflows.objects import ManagedObjects
-from gestalt_host.workflows.ownership import Visibility
-from gestalt_host.workflows.providers import WorkflowProviders
-from gestalt_host.workflows.reference_store import ReferenceStore, utc_now
-from gestalt_host.workflows.resolution import TargetResolver
-from gestalt_host.workflows.runs import Runs
-from gestalt_host.workflows.schedules import SCHEDULES
-from gestalt_host.workflows.triggers import EVENT_TRIGGERS
+from gestalt_host.workflows.objects.events import Events
+from gestalt_host.workflows.objects.managed import ManagedObjects
+from gestalt_host.workflows.objects.runs import Runs
+from gestalt_host.workflows.objects.schedules import SCHEDULES
+from gestalt_host.workflows.objects.triggers import EVENT_TRIGGERS
+from gestalt_host.workflows.providers.registry import WorkflowProviders
+from gestalt_host.workflows.references.store import ReferenceStore, utc_now
+from gestalt_host.workflows.references.visibility import Visibility
+from gestalt_host.workflows.targets.resolution import TargetResolver
 
 
 class WorkflowManager:

@@ -16,8 +16,6 @@ from gestalt_host.access.subjects import CONFIG_ACTOR, CONFIG_SUBJECT_ID, Actor,
 from gestalt_host.config import model as config
 from gestalt_host.errors import HostError, ProviderRefused, ProviderUnavailable, quoted
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.workflows.client import RETARGET, RETIRE, WorkflowProviderClient
-from gestalt_host.workflows.config_targets import check_credentials, internal_target, permissions_from
 from gestalt_host.workflows.model import (
     EventTrigger,
     EventTriggerRequest,
@@ -28,13 +26,15 @@ from gestalt_host.workflows.model import (
     Target,
     target_owner,
 )
-from gestalt_host.workflows.objects import Kind, Managed, Request, Write
-from gestalt_host.workflows.providers import WorkflowProviders
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.references import CONFIG_ID_PREFIX, config_schedule_id, config_trigger_id
-from gestalt_host.workflows.schedules import SCHEDULES
-from gestalt_host.workflows.targets import same_target
-from gestalt_host.workflows.triggers import EVENT_TRIGGERS
+from gestalt_host.workflows.objects.managed import Kind, Managed, Request, Write
+from gestalt_host.workflows.objects.schedules import SCHEDULES
+from gestalt_host.workflows.objects.triggers import EVENT_TRIGGERS
+from gestalt_host.workflows.providers.client import RETARGET, RETIRE, WorkflowProviderClient
+from gestalt_host.workflows.providers.registry import WorkflowProviders
+from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX, config_schedule_id, config_trigger_id
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.configured import check_credentials, internal_target, permissions_from
+from gestalt_host.workflows.targets.equality import same_target
 
 log = structlog.get_logger()
 

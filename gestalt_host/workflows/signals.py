@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from gestalt_host.access.subjects import NOBODY, Actor
 from gestalt_host.workflows.model import Signal
-from gestalt_host.workflows.references import signal_batch_id
 from gestalt_sdk.transport.values import rfc3339
 
 MAX_SIGNALS = 10
@@ -108,6 +110,15 @@ def batch_id(signals: Sequence[Signal]) -> str:
     if not signals:
         return ""
     return signal_batch_id([_signal_key(signal) for signal in signals])
+
+
+def signal_batch_id(parts: Sequence[str]) -> str:
+    """Id of a batch of signals, from each signal's idempotency key, id, ``seq-<n>`` or name."""
+    # Compact JSON with Go's escapes of <, > and &, as the vector of semantics.md 3 has it.
+    text = orjson.dumps(list(parts))
+    for char, escape in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):
+        text = text.replace(char, escape)
+    return "signal-batch-" + hashlib.sha256(text).hexdigest()
 
 
 def _signal_key(signal: Signal) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gestalt_host.access.authorizer import Access, Authorizer
+from gestalt_host.access.policies.authorizer import Access, Authorizer
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
 from gestalt_host.config.model import Policy
 

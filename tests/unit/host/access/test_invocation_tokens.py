@@ -9,14 +9,14 @@ from typing import Any
 import jwt
 import pytest
 
-from gestalt_host.access.invocation_tokens import (
+from gestalt_host.access.subjects import Actor, Ceiling, Principal
+from gestalt_host.access.tokens.invocation_tokens import (
     Call,
     Delegation,
     Grant,
     InvocationTokenInvalid,
     InvocationTokens,
 )
-from gestalt_host.access.subjects import Actor, Ceiling, Principal
 
 KEY = bytes(32)
 ANN = Principal(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 
-from gestalt_host.access.users import ANONYMOUS_EMAIL, USERS_STORE, Users
+from gestalt_host.access.sign_in.users import ANONYMOUS_EMAIL, USERS_STORE, Users
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.support.links import serving

@@ -12,7 +12,7 @@ import pytest
 from grpc import StatusCode as Code
 
 from gestalt_host.hostservices.workflow_host import workflow_host
-from gestalt_host.supervisor.host_services import HostServiceServers
+from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
 from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -130,7 +130,7 @@ async def test_a_number_in_use_ends_the_stream(rig: Rig, stream: Stream) -> None
 
 
 async def test_health_and_reflection_name_the_service(rig: Rig, tmp_path: Path) -> None:
-    servers = HostServiceServers([workflow_host(rig.clients["local"], rig.executor)], tmp_path)
+    servers = ServiceSockets([workflow_host(rig.clients["local"], rig.executor)], tmp_path)
     await servers.start()
     try:
         socket = Path(servers.paths["GESTALT_WORKFLOW_HOST_SOCKET"])

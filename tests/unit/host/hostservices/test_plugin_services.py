@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode as Code
 
-from gestalt_host.access.invocation_tokens import Call, Delegation
 from gestalt_host.access.subjects import Ceiling, Principal
+from gestalt_host.access.tokens.invocation_tokens import Call, Delegation
 from gestalt_host.errors import HostError
 from gestalt_host.hostservices import faults
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker

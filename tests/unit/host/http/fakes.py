@@ -19,13 +19,14 @@ import orjson
 from croniter import croniter
 from prometheus_client import CollectorRegistry
 
-from gestalt_host.access.authorizer import Authorizer
-from gestalt_host.access.invocation_tokens import InvocationTokens
+from gestalt_host.access.credentials.connections import Connection
+from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import CONFIG_ACTOR, Actor, Principal
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.errors import ObjectNotFound, ProviderRefused, ProviderUnknown, quoted
 from gestalt_host.http.services import HttpServices
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Connection, Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import Execution, OperationResult, Plugin
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages.catalogue import Operation, Parameter
 from gestalt_host.workflows.model import (
@@ -40,7 +41,7 @@ from gestalt_host.workflows.model import (
     Schedule,
     ScheduleRequest,
 )
-from gestalt_host.workflows.resolution import TargetResolver
+from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.transport.values import rfc3339
 
 USER = Principal(Actor("user:0b6c2f4e-5a51-4c3e-9f0f-3f7a4be7d1aa", "user", "", "env"))

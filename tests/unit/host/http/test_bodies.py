@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gestalt_host.errors import InvalidArgument
-from gestalt_host.http.bodies import (
+from gestalt_host.http.shapes.bodies import (
     BODY_LIMIT_BYTES,
     MAX_NESTING,
     InvalidBody,
@@ -31,7 +31,7 @@ from gestalt_host.http.bodies import (
     parse_moment,
     text,
 )
-from gestalt_host.http.workflow_shapes import EVENT, SCHEDULE
+from gestalt_host.http.shapes.workflows import EVENT, SCHEDULE
 
 INNER = Shape.of(a=text, b=text)
 SHAPE = Shape.of(

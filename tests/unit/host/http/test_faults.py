@@ -37,7 +37,7 @@ STARTING = (
     "gestalt_host.daemon.",
     "gestalt_host.invocation.assembly",
     "gestalt_host.workflows.reconcile",
-    "gestalt_host.workflows.config_targets",
+    "gestalt_host.workflows.targets.configured",
 )
 """Errors of these modules end the start of the host or of one provider, long before or beside any request."""
 

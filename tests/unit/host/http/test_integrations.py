@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from gestalt_host import errors
+from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.http.app import create_app
-from gestalt_host.invocation.model import Connection, OperationResult, Plugin
+from gestalt_host.invocation.model import OperationResult, Plugin
 from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
 from tests.unit.host.http.fakes import FakeHost, FakeRunner, fake_host
 

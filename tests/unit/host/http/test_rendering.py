@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt_host.http.rendering import document, error_document, free_form, put_time
+from gestalt_host.http.shapes.rendering import document, error_document, free_form, put_time
 
 
 @pytest.mark.parametrize(

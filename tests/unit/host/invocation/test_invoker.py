@@ -10,8 +10,9 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from grpc import StatusCode as Code
 
-from gestalt_host.access.invocation_tokens import Call
+from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.subjects import Principal
+from gestalt_host.access.tokens.invocation_tokens import Call
 from gestalt_host.errors import (
     AuthorizationDenied,
     CallTooDeep,
@@ -27,7 +28,7 @@ from gestalt_host.errors import (
     RecursiveCall,
     TokenScopeDenied,
 )
-from gestalt_host.invocation.model import Connection, Payload, Plugin
+from gestalt_host.invocation.model import Payload, Plugin
 from gestalt_host.packages.catalogue import Operation
 from tests.unit.host.workflows.conftest import ANN, BOB, Rig, limited
 

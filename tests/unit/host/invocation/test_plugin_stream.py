@@ -12,10 +12,11 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_host.access.authorizer import UNRESTRICTED
+from gestalt_host.access.credentials.connections import Credential
+from gestalt_host.access.policies.authorizer import UNRESTRICTED
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import PluginUnavailable
-from gestalt_host.invocation.model import Credential, Execution, OperationResult
+from gestalt_host.invocation.model import Execution, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
 from tests.support import grpc_calls

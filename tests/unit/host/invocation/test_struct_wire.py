@@ -6,7 +6,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt_host.invocation.struct_wire import field, list_value, struct_value, text_value, texts
+from gestalt_host.hostservices.struct_wire import field, list_value, struct_value, text_value, texts
 from gestalt_sdk.transport.values import from_struct, to_struct
 
 

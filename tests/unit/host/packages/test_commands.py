@@ -9,8 +9,7 @@ import pytest
 from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.packages import PackageInvalid, prepare, read_manifest
-from gestalt_host.packages.commands import find_interpreter, launch_command, python_target
-from gestalt_host.packages.platforms import host_arch, host_os
+from gestalt_host.packages.commands import find_interpreter, host_arch, host_os, launch_command, python_target
 from tests.unit.host.packages.conftest import MANIFEST, PROJECT, Write, entry_of
 
 WORKFLOW = MANIFEST.replace("kind: plugin", "kind: workflow")

@@ -11,7 +11,7 @@ import pytest
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import BoundStore, ProviderSpec, ProviderStartFailed, Store
-from gestalt_host.supervisor.host_services import HostServiceServers
+from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_host.supervisor.stores import scoped_config
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import AlreadyExists, IndexedDB, IndexSchema, NotFound, ObjectStoreSchema, StoreRefused
@@ -67,14 +67,14 @@ async def store(tmp_path: Path) -> AsyncIterator[MakeStore]:
 async def connect(tmp_path: Path) -> AsyncIterator[Callable[[BoundStore], Awaitable[IndexedDB]]]:
     """A client of a binding, through its relay where it has one."""
     clients: list[IndexedDB] = []
-    relays: list[HostServiceServers] = []
+    relays: list[ServiceSockets] = []
 
     async def open_client(bound: BoundStore) -> IndexedDB:
         path = bound.socket
         if bound.service is not None:
             directory = tmp_path / f"relay{len(relays)}"
             directory.mkdir()
-            servers = HostServiceServers((bound.service,), directory)
+            servers = ServiceSockets((bound.service,), directory)
             await servers.start()
             relays.append(servers)
             path = servers.paths[INDEXEDDB_SOCKET]

@@ -11,23 +11,24 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_host.access.authorizer import Authorizer
-from gestalt_host.access.invocation_tokens import InvocationTokens
+from gestalt_host.access.credentials.connections import Connection
+from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import Policy
 from gestalt_host.hostservices.workflow_host import WorkflowHostServicer
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Connection, Invoke, Plugin
+from gestalt_host.invocation.model import Invoke, Plugin
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages.catalogue import Operation
-from gestalt_host.workflows.client import PUBLISHED_BY, REFERENCE, RETARGET, RETIRE, WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
-from gestalt_host.workflows.providers import WorkflowProviders
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.resolution import TargetResolver
-from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.providers.client import PUBLISHED_BY, REFERENCE, RETARGET, RETIRE, WorkflowProviderClient
+from gestalt_host.workflows.providers.registry import WorkflowProviders
+from gestalt_host.workflows.references.signing import ReferenceSigner
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from tests.support.links import Link, serving
 from tests.unit.host.workflows.fakes import FakePlugin, FakeWorkflowProvider

@@ -25,8 +25,8 @@ from gestalt_host.errors import (
     ProviderUnknown,
 )
 from gestalt_host.hostservices.workflow_host import WorkflowHostServicer
-from gestalt_host.workflows.agent_client import AgentProviderClient
-from gestalt_host.workflows.agents import AgentTurnFailed, AgentTurns, AgentWork, signal_text
+from gestalt_host.workflows.agents.agent_client import AgentProviderClient
+from gestalt_host.workflows.agents.turns import AgentTurnFailed, AgentTurns, AgentWork, signal_text
 from gestalt_host.workflows.execution import RunExecutor
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
@@ -39,9 +39,9 @@ from gestalt_host.workflows.model import (
     Signal,
     ToolRef,
 )
-from gestalt_host.workflows.providers import WorkflowProviders
-from gestalt_host.workflows.resolution import TargetResolver
+from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.signals import compact, compact_payload, compact_signal
+from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.values import to_struct

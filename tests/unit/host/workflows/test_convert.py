@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gestalt_host.workflows import convert
 from gestalt_host.workflows.model import AgentTarget, ExecutionReference, Permission, PluginTarget, Target
+from gestalt_host.workflows.providers import convert
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 
 T = [datetime(2026, 5, 8, 9, 0, 0, 123456, UTC) + timedelta(hours=n) for n in range(3)]

@@ -14,10 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
-from gestalt_host.workflows.convert import reference_to_proto
 from gestalt_host.workflows.model import Event, Permission, PluginTarget
-from gestalt_host.workflows.references import reference_for
-from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.providers.convert import reference_to_proto
+from gestalt_host.workflows.references.references import reference_for
+from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.workflow.convert import event_to_proto
 from gestalt_sdk.workflow.targets import target_to_proto
@@ -465,7 +465,7 @@ async def test_signals_are_compacted_and_make_each_batch_its_own_work(rig: Rig) 
 
 
 async def test_runs_of_the_configuration_reach_internal_connections(rig: Rig) -> None:
-    from gestalt_host.invocation.model import Connection
+    from gestalt_host.access.credentials.connections import Connection
 
     rig.registry.get("roadmap").connections["default"] = Connection("default", internal=True)  # type: ignore[index]
     reference = await stored(rig)

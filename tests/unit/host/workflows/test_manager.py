@@ -38,7 +38,7 @@ from gestalt_host.workflows.model import (
     ScheduleRequest,
     Signal,
 )
-from gestalt_host.workflows.providers import WorkflowProviders
+from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.unit.host.workflows.conftest import ANN, BOB, OPERATOR, Rig, limited
 

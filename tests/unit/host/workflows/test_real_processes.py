@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.access.authorizer import Authorizer
-from gestalt_host.access.invocation_tokens import InvocationTokens
-from gestalt_host.access.users import Users
+from gestalt_host.access.policies.authorizer import Authorizer
+from gestalt_host.access.sign_in.users import Users
+from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import EventTriggerConfig, ScheduleConfig
 from gestalt_host.errors import ObjectNotFound, ProviderRefused
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
@@ -27,7 +27,6 @@ from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import bundled, find_manifest, read_manifest
 from gestalt_host.packages.commands import launch_command
 from gestalt_host.supervisor import ProviderProcess, ProviderSpec, Store
-from gestalt_host.workflows.client import WorkflowProviderClient
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
@@ -40,11 +39,12 @@ from gestalt_host.workflows.model import (
     ScheduleRequest,
     Signal,
 )
-from gestalt_host.workflows.providers import WorkflowProviders
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.reconcile import Reconciliation
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.resolution import TargetResolver
-from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.references.signing import ReferenceSigner
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import parse_address
@@ -249,7 +249,7 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
     assert await manager.list_runs(BOB, RunFilter()) == []
-    monkeypatch.setattr("gestalt_host.workflows.client.QUERY_PAGE", 3)  # more pages than one
+    monkeypatch.setattr("gestalt_host.workflows.providers.client.QUERY_PAGE", 3)  # more pages than one
     for wanted in (RunFilter(), RunFilter(plugin="roadmap"), RunFilter(plugin="roadmap", status="succeeded")):
         assert sorted(run.id for run in await manager.list_runs(ANN, wanted)) == sorted(run.id for run in runs)
     for wanted in (RunFilter(plugin="slack"), RunFilter(status="failed"), RunFilter(status="Succeeded")):

@@ -14,7 +14,6 @@ from gestalt_host.config.model import (
     PermissionConfig,
     ScheduleConfig,
 )
-from gestalt_host.workflows.config_targets import internal_target, permissions_from
 from gestalt_host.workflows.model import (
     AgentTarget,
     EventMatch,
@@ -25,11 +24,12 @@ from gestalt_host.workflows.model import (
     ScheduleRequest,
     ToolRef,
 )
-from gestalt_host.workflows.providers import WorkflowProviders
+from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.reconcile import Reconciliation, ReconciliationFailed
-from gestalt_host.workflows.reference_store import ReferenceStore
-from gestalt_host.workflows.references import config_schedule_id, config_trigger_id
-from gestalt_host.workflows.signing import ReferenceSigner
+from gestalt_host.workflows.references.ids import config_schedule_id, config_trigger_id
+from gestalt_host.workflows.references.signing import ReferenceSigner
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.configured import internal_target, permissions_from
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.unit.host.workflows.conftest import ANN, OPERATOR, Rig
 

@@ -10,7 +10,7 @@ import pytest
 
 from gestalt_host.access.keys import master_key
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
-from gestalt_host.workflows import references as refs
+from gestalt_host.workflows import signals
 from gestalt_host.workflows.model import (
     AgentMessage,
     AgentTarget,
@@ -21,8 +21,11 @@ from gestalt_host.workflows.model import (
     PluginTarget,
     ToolRef,
 )
-from gestalt_host.workflows.signing import ReferenceSigner, canonical
-from gestalt_host.workflows.targets import fingerprint, normalised, same_target
+from gestalt_host.workflows.references import ids
+from gestalt_host.workflows.references import references as refs
+from gestalt_host.workflows.references.signing import ReferenceSigner, canonical
+from gestalt_host.workflows.targets import permissions
+from gestalt_host.workflows.targets.equality import fingerprint, normalised, same_target
 from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 
 TARGET = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental"})
@@ -35,48 +38,48 @@ def with_field(reference: ExecutionReference, field: str, value: Any) -> Executi
 
 
 def test_vectors() -> None:
-    scope = refs.idempotency_scope("user:u1", "", "k1")
-    schedule = refs.schedule_id(scope)
+    scope = ids.idempotency_scope("user:u1", "", "k1")
+    schedule = ids.schedule_id(scope)
     assert schedule == "97ef887e-57aa-5e3e-998f-ecc2049f00ee"
-    assert refs.schedule_reference_id(schedule, scope) == (
+    assert ids.schedule_reference_id(schedule, scope) == (
         "workflow_schedule:97ef887e-57aa-5e3e-998f-ecc2049f00ee:4d8cc29a-5354-5075-ab83-eebd615dde91"
     )
-    trigger = refs.trigger_id(refs.idempotency_scope("user:u1", "slackbot", "k1"))
+    trigger = ids.trigger_id(ids.idempotency_scope("user:u1", "slackbot", "k1"))
     assert trigger == "a2a1b46d-d86b-524e-a31a-ec18d8aac86a"
-    assert refs.config_schedule_id(" nightly ") == (
+    assert ids.config_schedule_id(" nightly ") == (
         "cfg_2a3b62b53ddb9f167b63d22202a360811ba78df015021f704d01ee9abad4169c"
     )
-    assert refs.config_trigger_id("on-push") == ("cfg_66dbe0ebe2732ad91768d799f37a3c4a257d90bb408b2da2ebe5289d55153816")
-    assert refs.signal_batch_id(["k1", "id2", "seq-3"]) == (
+    assert ids.config_trigger_id("on-push") == ("cfg_66dbe0ebe2732ad91768d799f37a3c4a257d90bb408b2da2ebe5289d55153816")
+    assert signals.signal_batch_id(["k1", "id2", "seq-3"]) == (
         "signal-batch-794bd240b1f6723e6fa422e1f845179f81dbe18fcaba193dc9168534c962722b"
     )
 
 
 def test_ids_without_a_scope_are_random() -> None:
-    assert refs.schedule_id() != refs.schedule_id()
-    assert refs.run_reference_id() != refs.run_reference_id()
-    assert refs.trigger_reference_id("a:b").startswith("workflow_event_trigger:a:b:")
+    assert ids.schedule_id() != ids.schedule_id()
+    assert ids.run_reference_id() != ids.run_reference_id()
+    assert ids.trigger_reference_id("a:b").startswith("workflow_event_trigger:a:b:")
 
 
 def test_permission_scope() -> None:
-    assert refs.permission_scope(()) == "nil"
-    assert refs.permission_scope((Permission(refs.NO_PERMISSIONS_PLUGIN),)) == "empty"
+    assert permissions.permission_scope(()) == "nil"
+    assert permissions.permission_scope((Permission(permissions.NO_PERMISSIONS_PLUGIN),)) == "empty"
     listed = (Permission("b", ("y", "x")), Permission("a"))
-    assert refs.permission_scope(listed) == "set\x1fa\x1e\x1e\x1fb\x1ex\x1dy\x1d\x1e\x1f"
+    assert permissions.permission_scope(listed) == "set\x1fa\x1e\x1e\x1fb\x1ex\x1dy\x1d\x1e\x1f"
 
 
 def test_signal_or_start_references_are_told_apart() -> None:
     base = refs.reference_for(ANN, "local", TARGET, "")
-    made = refs.signal_or_start_reference_id(base, "order-42")
-    assert made.startswith("workflow_run:") and made == refs.signal_or_start_reference_id(base, "order-42")
+    made = ids.signal_or_start_reference_id(base, "order-42")
+    assert made.startswith("workflow_run:") and made == ids.signal_or_start_reference_id(base, "order-42")
     others = [
-        refs.signal_or_start_reference_id(base, "order-43"),
-        refs.signal_or_start_reference_id(replace(base, provider="other"), "order-42"),
-        refs.signal_or_start_reference_id(replace(base, subject_id="user:bob"), "order-42"),
-        refs.signal_or_start_reference_id(replace(base, credential_subject_id="user:bob"), "order-42"),
-        refs.signal_or_start_reference_id(replace(base, caller_plugin="slack"), "order-42"),
-        refs.signal_or_start_reference_id(replace(base, permissions=(Permission("a"),)), "order-42"),
-        refs.signal_or_start_reference_id(replace(base, target=replace(TARGET, input={})), "order-42"),
+        ids.signal_or_start_reference_id(base, "order-43"),
+        ids.signal_or_start_reference_id(replace(base, provider="other"), "order-42"),
+        ids.signal_or_start_reference_id(replace(base, subject_id="user:bob"), "order-42"),
+        ids.signal_or_start_reference_id(replace(base, credential_subject_id="user:bob"), "order-42"),
+        ids.signal_or_start_reference_id(replace(base, caller_plugin="slack"), "order-42"),
+        ids.signal_or_start_reference_id(replace(base, permissions=(Permission("a"),)), "order-42"),
+        ids.signal_or_start_reference_id(replace(base, target=replace(TARGET, input={})), "order-42"),
     ]
     assert made not in others and len(set(others)) == len(others)
 
@@ -146,24 +149,24 @@ def test_nothing_equals_no_target() -> None:
 
 def test_an_empty_ceiling_never_becomes_unrestricted() -> None:
     for ceiling in (Ceiling({}), Ceiling({"a": frozenset()})):
-        written = refs.permissions_of(ceiling)
-        assert written == (Permission(refs.NO_PERMISSIONS_PLUGIN),)
-        read = refs.ceiling_of(written)
+        written = permissions.permissions_of(ceiling)
+        assert written == (Permission(permissions.NO_PERMISSIONS_PLUGIN),)
+        read = permissions.ceiling_of(written)
         assert read is not None and not read.allows_plugin("a")
-        assert not read.allows_plugin(refs.NO_PERMISSIONS_PLUGIN)
-    assert refs.ceiling_of(refs.permissions_of(None)) is None
+        assert not read.allows_plugin(permissions.NO_PERMISSIONS_PLUGIN)
+    assert permissions.ceiling_of(permissions.permissions_of(None)) is None
 
 
 def test_ceilings_survive_the_reference() -> None:
     ceiling = Ceiling({"a": None, "b": frozenset({"x", "y"})})
-    assert refs.ceiling_of(refs.permissions_of(ceiling)) == ceiling
+    assert permissions.ceiling_of(permissions.permissions_of(ceiling)) == ceiling
 
 
 def test_declared_invokes_widen_a_ceiling_only() -> None:
     extra = (Permission("b", ("x",)),)
-    assert refs.permissions_of(None, extra) == ()
-    assert refs.permissions_of(Ceiling({"a": None}), extra) == (Permission("a"), Permission("b", ("x",)))
-    assert refs.permissions_of(Ceiling({"b": None}), extra) == (Permission("b"),)
+    assert permissions.permissions_of(None, extra) == ()
+    assert permissions.permissions_of(Ceiling({"a": None}), extra) == (Permission("a"), Permission("b", ("x",)))
+    assert permissions.permissions_of(Ceiling({"b": None}), extra) == (Permission("b"),)
 
 
 def test_the_principal_of_a_reference() -> None:
@@ -190,16 +193,16 @@ def test_permissions_of_agent_targets_name_the_provider() -> None:
         tool_refs=(ToolRef("slack", "post"), ToolRef("slack", "search"), ToolRef(system="workflow", operation="x")),
         output_delivery=OutputDelivery(PluginTarget("mail", "send")),
     )
-    assert refs.target_permissions(target) == (
+    assert permissions.target_permissions(target) == (
         Permission("slack", ("post", "search")),
         Permission("mail", ("send",)),
         Permission("helper"),
     )
-    assert refs.target_permissions(AgentTarget("helper", prompt="x")) == ()
+    assert permissions.target_permissions(AgentTarget("helper", prompt="x")) == ()
 
 
 def test_merged_permissions_keep_the_first_order_and_lose_duplicates() -> None:
-    merged = refs.merge_permissions(
+    merged = permissions.merge_permissions(
         [Permission("b", ("y", "x")), Permission("a", ("z",)), Permission("b", ("x", "w")), Permission("a")]
     )
     assert merged == (Permission("b", ("y", "x", "w")), Permission("a"))

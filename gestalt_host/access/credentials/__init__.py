@@ -1,0 +1,1 @@
+"""What a plugin reaches the service behind it with."""

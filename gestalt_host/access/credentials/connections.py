@@ -1,0 +1,69 @@
+"""Connections of plugins, and the credential that a call uses of one (config.md 15).
+
+Connections without authentication and platform connections with a static token work. A user's own credentials need
+a credential store, which this host does not have: a connection in mode ``user`` answers that none is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gestalt_host.errors import CredentialMissing, InvalidInvocation, PlatformCredentialMissing, quoted
+
+CREDENTIAL_MODES = ("", "none", "user")
+PLUGIN_CONNECTION = "_plugin"
+"""Internal name of a plugin's implicit connection; ``plugin`` is its public alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a plugin reaches what is behind it (config.md 15).
+
+    Attributes:
+        mode: ``none``, ``platform`` (one credential of the deployment) or ``user`` (the subject's own).
+        token: Static access token of a platform connection; empty when it has none.
+        internal: Only for runs of the configuration, never for public requests.
+    """
+
+    name: str
+    mode: str = "none"
+    token: str = field(default="", repr=False)
+    internal: bool = False
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What an invocation uses of a connection; ``connection`` is the internal name."""
+
+    mode: str = "none"
+    subject_id: str = ""
+    connection: str = ""
+    instance: str = ""
+    token: str = field(default="", repr=False)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+def internal_name(connection: str) -> str:
+    """The connection's internal name: ``plugin`` is the public alias of ``_plugin``."""
+    return PLUGIN_CONNECTION if connection == "plugin" else connection
+
+
+def credential_for(plugin: str, connection: Connection, instance: str = "", credential_mode: str = "") -> Credential:
+    """The credential of an invocation; ``credential_mode`` overrides the connection's mode.
+
+    Raises:
+        InvalidInvocation: an unknown credential mode.
+        CredentialMissing, PlatformCredentialMissing: none is stored, or the deployment has not set one.
+    """
+    if credential_mode not in CREDENTIAL_MODES:
+        raise InvalidInvocation(f"credential mode {quoted(credential_mode)} is not supported; use none or user")
+    mode = credential_mode or connection.mode
+    if mode == "none":
+        return Credential("none", "", connection.name, instance)
+    if mode == "platform":
+        if not connection.token:
+            raise PlatformCredentialMissing(plugin)
+        return Credential("platform", "", connection.name, instance, connection.token)
+    raise CredentialMissing(plugin)

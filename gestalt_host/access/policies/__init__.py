@@ -1,0 +1,1 @@
+"""Which subject may use what."""

@@ -1,0 +1,1 @@
+"""Whom a request comes from."""

@@ -1,0 +1,1 @@
+"""What a caller shows to act as a subject."""

@@ -1,0 +1,218 @@
+"""Plugins and their operations in JSON (http-api.md 6.1, 6.3). On the wire a plugin is called an integration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection
+from gestalt_host.http.shapes.rendering import free_form, put_text
+from gestalt_host.http.shapes.targets import public_connection
+from gestalt_host.invocation.model import Plugin
+from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
+
+Json = dict[str, Any]
+
+_MCP_ONLY = frozenset({"mcp", "mcp-passthrough"})
+
+_JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object"})
+
+_OWNER_KINDS = {"none": "none", "user": "current_user", "platform": "platform"}
+_CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
+
+
+def is_listed(plugin: Plugin) -> bool:
+    """Whether the plugin has something a person can use."""
+    return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin))
+
+
+def integration_shape(plugin: Plugin) -> Json:
+    shape: Json = {"name": plugin.name}
+    put_text(shape, "displayName", plugin.display_name)
+    put_text(shape, "description", plugin.description)
+    put_text(shape, "iconSvg", _icon(plugin))
+    connections = [_connection_shape(item) for item in _public_connections(plugin)]
+    shape["connections"] = connections
+    state = next((item for item in connections if item["status"] != "ready"), connections[0] if connections else None)
+    if state is None:
+        shape |= {"status": "ready", "credentialState": "not_required", "healthState": "not_applicable"}
+    else:
+        shape |= {key: state[key] for key in ("status", "credentialState", "healthState")}
+    shape["actions"] = []
+    return shape
+
+
+def operation_shapes(plugin: Plugin) -> list[Json]:
+    """The operations that the plugin offers over HTTP, sorted by id."""
+    return [_operation_shape(name, operation) for name, operation in sorted(_offered(plugin), key=lambda row: row[0])]
+
+
+def internal_parameters(plugin: Plugin, operation: str) -> frozenset[str]:
+    """Names of the operation's parameters that are not for public requests; none for an unknown operation."""
+    found = plugin.operations.get(operation)
+    return frozenset(item.name for item in found.parameters if item.internal) if found is not None else frozenset()
+
+
+def _offered(plugin: Plugin) -> Iterator[tuple[str, Operation]]:
+    """The visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
+    for name, operation in plugin.operations.items():
+        bound = plugin.connections.get(plugin.operation_connections.get(name, ""))
+        if operation.visible is not False and operation.transport not in _MCP_ONLY and not (bound and bound.internal):
+            yield name, operation
+
+
+def _operation_shape(name: str, operation: Operation) -> Json:
+    parameters = [_parameter_shape(item) for item in operation.parameters if not item.internal]
+    internal = {item.name for item in operation.parameters if item.internal}
+    schema = _without(operation.input_schema, internal)
+    if schema is None and parameters:
+        schema = _schema_of(parameters)
+    if not parameters and schema is not None:
+        parameters = _parameters_of(schema)
+    shape: Json = {"id": name, "method": operation.method, "path": operation.path}
+    put_text(shape, "title", operation.title)
+    put_text(shape, "description", operation.description)
+    if schema is not None:
+        shape["inputSchema"] = free_form(schema)
+    if operation.output_schema:
+        shape["outputSchema"] = free_form(dict(operation.output_schema))
+    shape["annotations"] = dict(operation.annotations or {}) or _derived_annotations(operation.method)
+    _put_list(shape, "allowedRoles", operation.allowed_roles)
+    _put_list(shape, "requiredScopes", operation.required_scopes)
+    _put_list(shape, "tags", operation.tags)
+    _put_list(shape, "parameters", parameters)
+    if operation.read_only:
+        shape["readOnly"] = True
+    if operation.visible is not None:
+        shape["visible"] = operation.visible
+    put_text(shape, "transport", operation.transport or "plugin")
+    put_text(shape, "query", operation.query)
+    return shape
+
+
+def _icon(plugin: Plugin) -> str:
+    return plugin.catalogue.icon_svg if isinstance(plugin.catalogue, Catalogue) else ""
+
+
+def _public_connections(plugin: Plugin) -> list[Connection]:
+    """The declared connections; the implicit one only when it has a credential."""
+    found = (
+        item
+        for item in plugin.connections.values()
+        if not item.internal and (item.name != PLUGIN_CONNECTION or item.mode != "none")
+    )
+    return sorted(found, key=lambda item: public_connection(item.name))
+
+
+def _connection_shape(connection: Connection) -> Json:
+    mode, name = connection.mode, public_connection(connection.name)
+    if mode == "none":
+        status, credential, health = "ready", "not_required", "not_applicable"
+    elif mode == "platform" and connection.token:
+        status, credential, health = "ready", "configured", "not_checked"
+    elif mode == "platform":
+        status, credential, health = "needs_admin_configuration", "missing", "not_checked"
+    else:
+        status, credential, health = "needs_user_connection", "missing", "not_checked"
+    return {
+        "displayName": connection.display_name or name,
+        "name": name,
+        "mode": mode,
+        "authTypes": [],
+        "credentialFields": [],
+        "status": status,
+        "credentialState": credential,
+        "healthState": health,
+        "actions": [],
+        "credentialMode": _CREDENTIAL_MODES.get(mode, "none"),
+        "ownerKind": _OWNER_KINDS.get(mode, "unknown"),
+        "instances": [],
+    }
+
+
+def _parameter_shape(parameter: Parameter) -> Json:
+    shape: Json = {"name": parameter.name}
+    put_text(shape, "wireName", parameter.wire_name)
+    shape["type"] = parameter.type
+    put_text(shape, "location", parameter.location)
+    put_text(shape, "description", parameter.description)
+    if parameter.required:
+        shape["required"] = True
+    if parameter.default is not None:
+        shape["default"] = free_form(parameter.default)
+    return shape
+
+
+def _schema_of(parameters: Sequence[Json]) -> Json:
+    """An object schema with one property for each parameter."""
+    properties = {
+        item["name"]: {key: item[key] for key in ("type", "description", "default") if key in item}
+        for item in parameters
+    }
+    schema: Json = {"type": "object", "properties": properties}
+    required = [item["name"] for item in parameters if item.get("required")]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _parameters_of(schema: Mapping[str, Any]) -> list[Json]:
+    """One parameter for each property of an object schema, sorted by name."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return []
+    required = schema.get("required")
+    names = set(required) if isinstance(required, list) else set()
+    found: list[Json] = []
+    for name in sorted(properties):
+        declared = properties[name] if isinstance(properties[name], Mapping) else {}
+        shape: Json = {"name": name, "type": _reduced_type(declared)}
+        if isinstance(description := declared.get("description"), str) and description:
+            shape["description"] = description
+        if name in names:
+            shape["required"] = True
+        if declared.get("default") is not None:
+            shape["default"] = free_form(declared["default"])
+        found.append(shape)
+    return found
+
+
+def _reduced_type(declared: Mapping[str, Any]) -> str:
+    """One of the six JSON types a parameter can have; of a union the first that is not null."""
+    kind = declared.get("type")
+    options = kind if isinstance(kind, list) else [kind]
+    for option in options:
+        if option in _JSON_TYPES:
+            return str(option)
+    if "properties" in declared:
+        return "object"
+    return "array" if "items" in declared else "string"
+
+
+def _without(schema: Mapping[str, Any] | None, names: set[str]) -> Json | None:
+    """The schema without these properties."""
+    if not schema:
+        return None
+    found = dict(schema)
+    if names and isinstance(properties := found.get("properties"), Mapping):
+        found["properties"] = {key: value for key, value in properties.items() if key not in names}
+        if isinstance(required := found.get("required"), list):
+            found["required"] = [name for name in required if name not in names]
+    return found
+
+
+def _derived_annotations(method: str) -> Json:
+    hints: Json = {}
+    if method in ("GET", "HEAD"):
+        hints["readOnlyHint"] = True
+    elif method == "PUT":
+        hints["idempotentHint"] = True
+    elif method == "DELETE":
+        hints["destructiveHint"] = True
+    hints["openWorldHint"] = True
+    return hints
+
+
+def _put_list(shape: Json, key: str, items: Sequence[Any]) -> None:
+    if items:
+        shape[key] = list(items)

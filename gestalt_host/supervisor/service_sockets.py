@@ -1,0 +1,59 @@
+"""gRPC services that the host serves to one provider, each on a socket of its own (contract.md 2.1, 2.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+from gestalt_sdk.serving.process import add_health_and_reflection, bind
+from gestalt_sdk.transport.channels import SERVER_OPTIONS
+
+STOP_GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostService:
+    """One service of one provider.
+
+    Attributes:
+        variable: The environment variable that tells the provider the socket's path.
+        register: Adds the servicer to a server and returns the full names of its services.
+    """
+
+    variable: str
+    register: Callable[[grpc.aio.Server], Sequence[str]]
+
+
+class ServiceSockets:
+    """The servers of one provider's host services; they outlive restarts of its process."""
+
+    def __init__(self, services: Sequence[HostService], directory: Path) -> None:
+        self._services = services
+        self._directory = directory
+        self._servers: list[grpc.aio.Server] = []
+        self.paths: dict[str, str] = {}
+        """Variable to socket path."""
+
+    async def start(self) -> None:
+        """Open every socket; when this returns they accept connections."""
+        for index, service in enumerate(self._services):
+            path = self._directory / f"host-{index}.sock"
+            server = grpc.aio.server(options=SERVER_OPTIONS)
+            names = list(service.register(server))
+            checks = health.aio.HealthServicer()
+            for name in names:
+                await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+            add_health_and_reflection(server, checks, names)
+            bind(server, f"unix:{path}")
+            await server.start()
+            self._servers.append(server)
+            self.paths[service.variable] = str(path)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers))
+        self._servers.clear()

@@ -1,0 +1,1 @@
+"""What callers create, read, change and end: schedules, event triggers, runs, events."""

@@ -1,0 +1,57 @@
+"""What is particular to schedules; their life is in ``objects``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gestalt_host.workflows.model import Schedule, ScheduleRequest, Target
+from gestalt_host.workflows.objects.managed import Kind, Write
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.references.ids import SCHEDULE_REFERENCE_PREFIX, schedule_id, schedule_reference_id
+
+
+def _same(stored: Schedule, request: ScheduleRequest) -> bool:
+    # A blank time zone is stored as UTC.
+    zones = (stored.timezone or "UTC", request.timezone.strip() or "UTC")
+    return stored.cron == request.cron.strip() and zones[0] == zones[1] and stored.paused == request.paused
+
+
+def _with_target(request: ScheduleRequest, target: Target) -> ScheduleRequest:
+    return replace(request, target=target, cron=request.cron.strip(), timezone=request.timezone.strip())
+
+
+async def _upsert(client: WorkflowProviderClient, write: Write[ScheduleRequest]) -> Schedule:
+    request = write.request
+    return await client.upsert_schedule(
+        write.object_id,
+        cron=request.cron,
+        timezone=request.timezone,
+        target=request.target,
+        paused=request.paused,
+        requested_by=write.requested_by.actor,
+        execution_ref=write.reference.id,
+        retarget=write.retarget,
+        retire_execution_ref=write.retire,
+        created_at=write.created_at,
+    )
+
+
+async def _delete(client: WorkflowProviderClient, object_id: str, retire: str) -> None:
+    await client.delete_schedule(object_id, retire_execution_ref=retire)
+
+
+SCHEDULES: Kind[Schedule, ScheduleRequest] = Kind(
+    word="schedule",
+    new_id=schedule_id,
+    reference_id=schedule_reference_id,
+    reference_prefix=SCHEDULE_REFERENCE_PREFIX,
+    check=lambda request: None,  # Cron and time zone are the provider's to judge.
+    same=_same,
+    with_target=_with_target,
+    get=WorkflowProviderClient.get_schedule,
+    owned=WorkflowProviderClient.schedules_of,
+    upsert=_upsert,
+    delete=_delete,
+    pause=WorkflowProviderClient.pause_schedule,
+    resume=WorkflowProviderClient.resume_schedule,
+)

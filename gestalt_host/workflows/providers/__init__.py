@@ -1,0 +1,1 @@
+"""The configured workflow providers and the client of one."""

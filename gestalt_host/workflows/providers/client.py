@@ -1,0 +1,459 @@
+"""The host's client of one workflow provider (contract.md 4.1): domain types outside, messages inside.
+
+Every call has a deadline and waits for a provider that is still starting. A provider's own refusal becomes
+``ProviderRefused`` with its code and text; one that cannot be reached, ``ProviderUnavailable``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from gestalt_host.access.subjects import Actor
+from gestalt_host.errors import ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
+from gestalt_host.supervisor.links import ProviderLink
+from gestalt_host.workflows.model import (
+    Event,
+    EventMatch,
+    EventTrigger,
+    ExecutionReference,
+    Run,
+    Schedule,
+    Signal,
+    SignalResult,
+    Target,
+)
+from gestalt_host.workflows.providers import convert
+from gestalt_host.workflows.targets.equality import same_target
+from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.transport.faults import reason_of
+from gestalt_sdk.transport.values import to_timestamp
+from gestalt_sdk.workflow import convert as workflow_convert
+from gestalt_sdk.workflow.targets import target_to_proto
+
+DEADLINE_S = 30.0
+
+YIELD_EVERY = 128
+
+RETARGET = "workflow.retarget"
+RETIRE = "workflow.retire"
+REFERENCE = "workflow.reference"
+PUBLISHED_BY = "workflow.published_by"
+QUERIES = "workflow.queries"
+
+QUERY_PAGE = 1000
+
+Object = TypeVar("Object", Run, Schedule, EventTrigger)
+Message = TypeVar("Message")
+
+
+@dataclass(frozen=True, slots=True)
+class Owned(Generic[Object]):
+    """An object together with its execution reference; ``same_target`` is the check of semantics.md 4 (3)."""
+
+    object: Object
+    reference: ExecutionReference
+    same_target: bool
+
+
+class WorkflowProviderClient:
+    def __init__(self, link: ProviderLink, *, deadline_s: float = DEADLINE_S) -> None:
+        self.name = link.name
+        self._link = link
+        self._stub = workflow_pb2_grpc.WorkflowProviderStub(link.channel)
+        self._queries = queries_pb2_grpc.WorkflowQueriesStub(link.channel)
+        self._deadline_s = deadline_s
+
+    def has(self, capability: str) -> bool:
+        return capability in self._link.capabilities
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    async def start_run(
+        self,
+        target: Target,
+        created_by: Actor,
+        execution_ref: str,
+        *,
+        idempotency_key: str = "",
+        workflow_key: str = "",
+    ) -> Run:
+        request = pb.StartWorkflowProviderRunRequest(
+            target=target_to_proto(target),
+            idempotency_key=idempotency_key,
+            created_by=workflow_convert.actor_to_proto(created_by),
+            execution_ref=execution_ref,
+            workflow_key=workflow_key,
+        )
+        return convert.run_from_proto(await self._call(self._stub.StartRun, request), self.name)
+
+    async def get_run(self, run_id: str) -> Run:
+        answer = await self._call(self._stub.GetRun, pb.GetWorkflowProviderRunRequest(run_id=run_id))
+        return convert.run_from_proto(answer, self.name)
+
+    async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Owned[Run]]:
+        """Every run whose execution reference belongs to one of the subjects, revoked ones too.
+
+        ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all. A provider with
+        queries is asked for the subjects' runs alone, by page; from any other come all runs.
+        """
+        wanted_subjects = tuple(dict.fromkeys(subjects))
+
+        def wanted(run: pb.BoundWorkflowRun) -> bool:
+            if plugin and run.target.plugin.plugin_name.strip() != plugin:
+                return False
+            return not status or convert.status_from_proto(int(run.status)) == status
+
+        async def fetch() -> Iterable[Any]:
+            runs = (await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())).runs
+            return filter(wanted, runs) if plugin or status else runs
+
+        async def query() -> Iterable[Any]:
+            found: list[pb.BoundWorkflowRun] = []
+            for subject in wanted_subjects:
+                async for run in self._query_runs(subject, plugin, status):
+                    if wanted(run):
+                        found.append(run)
+            return found
+
+        read = query if self.has(QUERIES) else fetch
+        return await self._owned(read, wanted_subjects, convert.run_from_proto, active_only=False)
+
+    async def _query_runs(self, subject: str, plugin: str, status: str) -> AsyncIterator[pb.BoundWorkflowRun]:
+        """Runs that the subject owns, newest first, by page."""
+        numbers = pb.WorkflowRunStatus.values() if status else []
+        statuses: list[Any] = [number for number in numbers if convert.status_from_proto(number) == status]
+        if status and not statuses:
+            return
+        request = queries_pb2.QueryRunsRequest(page_size=QUERY_PAGE)
+        request.filter.owner_subject_id, request.filter.target_owner = subject, plugin
+        request.filter.statuses.extend(statuses)
+        while True:
+            page = await self._call(self._queries.QueryRuns, request)
+            for run in page.runs:
+                yield run
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def _query_named(self, query: Any, id_prefix: str) -> AsyncIterator[Any]:
+        """Pages of the objects whose id begins so."""
+        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix)
+        while True:
+            page = await self._call(query, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def cancel_run(self, run_id: str, reason: str, by: Actor) -> Run:
+        """End a run; ``by`` is kept in its timeline where the provider has one."""
+        canceled_by = workflow_convert.actor_to_proto(by)
+        request = pb.CancelWorkflowProviderRunRequest(run_id=run_id, reason=reason, canceled_by=canceled_by)
+        return convert.run_from_proto(await self._call(self._stub.CancelRun, request), self.name)
+
+    async def signal_run(self, run_id: str, signal: Signal) -> SignalResult:
+        request = pb.SignalWorkflowProviderRunRequest(run_id=run_id, signal=workflow_convert.signal_to_proto(signal))
+        return self._signal_result(await self._call(self._stub.SignalRun, request))
+
+    async def signal_or_start_run(
+        self,
+        workflow_key: str,
+        target: Target,
+        signal: Signal,
+        created_by: Actor,
+        execution_ref: str,
+        *,
+        idempotency_key: str = "",
+    ) -> SignalResult:
+        request = pb.SignalOrStartWorkflowProviderRunRequest(
+            workflow_key=workflow_key,
+            target=target_to_proto(target),
+            idempotency_key=idempotency_key,
+            created_by=workflow_convert.actor_to_proto(created_by),
+            execution_ref=execution_ref,
+            signal=workflow_convert.signal_to_proto(signal),
+        )
+        return self._signal_result(await self._call(self._stub.SignalOrStartRun, request))
+
+    def _signal_result(self, answer: pb.SignalWorkflowRunResponse) -> SignalResult:
+        return SignalResult(
+            run=convert.run_from_proto(answer.run, self.name),
+            signal=workflow_convert.signal_from_proto(answer.signal),
+            started_run=answer.started_run,
+            workflow_key=answer.workflow_key,
+        )
+
+    # Schedules --------------------------------------------------------------------------------------------------------
+
+    async def upsert_schedule(
+        self,
+        schedule_id: str,
+        *,
+        cron: str,
+        timezone: str,
+        target: Target,
+        paused: bool,
+        requested_by: Actor,
+        execution_ref: str,
+        retarget: bool = False,
+        retire_execution_ref: str = "",
+        created_at: datetime | None = None,
+    ) -> Schedule:
+        request = pb.UpsertWorkflowProviderScheduleRequest(
+            schedule_id=schedule_id,
+            cron=cron,
+            timezone=timezone,
+            target=target_to_proto(target),
+            paused=paused,
+            requested_by=workflow_convert.actor_to_proto(requested_by),
+            execution_ref=execution_ref,
+            retarget=retarget,
+            retire_execution_ref=retire_execution_ref,
+            created_at=None if created_at is None else to_timestamp(created_at),
+        )
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.UpsertSchedule, request), self.name)
+
+    async def get_schedule(self, schedule_id: str) -> Schedule:
+        request = pb.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
+
+    async def schedules_named(self, id_prefix: str) -> list[Schedule]:
+        """Those whose id begins so. A provider without queries is asked for all of them."""
+        if self.has(QUERIES):
+            pages = self._query_named(self._queries.QuerySchedules, id_prefix)
+            found = [item async for page in pages for item in page.schedules]
+        else:
+            answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
+            found = list(answer.schedules)
+        named = (item for item in found if item.id.startswith(id_prefix))
+        return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
+
+    async def schedules_of(self, subjects: Iterable[str]) -> list[Owned[Schedule]]:
+        """Every schedule whose active execution reference belongs to one of the subjects."""
+
+        async def fetch() -> Iterable[Any]:
+            request = pb.ListWorkflowProviderSchedulesRequest()
+            return (await self._call(self._stub.ListSchedules, request)).schedules
+
+        return await self._owned(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
+
+    async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "") -> None:
+        request = pb.DeleteWorkflowProviderScheduleRequest(
+            schedule_id=schedule_id, retire_execution_ref=retire_execution_ref
+        )
+        await self._call(self._stub.DeleteSchedule, request)
+
+    async def pause_schedule(self, schedule_id: str) -> Schedule:
+        request = pb.PauseWorkflowProviderScheduleRequest(schedule_id=schedule_id)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.PauseSchedule, request), self.name)
+
+    async def resume_schedule(self, schedule_id: str) -> Schedule:
+        request = pb.ResumeWorkflowProviderScheduleRequest(schedule_id=schedule_id)
+        return workflow_convert.schedule_from_proto(await self._call(self._stub.ResumeSchedule, request), self.name)
+
+    # Event triggers ---------------------------------------------------------------------------------------------------
+
+    async def upsert_trigger(
+        self,
+        trigger_id: str,
+        *,
+        match: EventMatch,
+        target: Target,
+        paused: bool,
+        requested_by: Actor,
+        execution_ref: str,
+        retarget: bool = False,
+        retire_execution_ref: str = "",
+        created_at: datetime | None = None,
+    ) -> EventTrigger:
+        request = pb.UpsertWorkflowProviderEventTriggerRequest(
+            trigger_id=trigger_id,
+            match=workflow_convert.match_to_proto(match),
+            target=target_to_proto(target),
+            paused=paused,
+            requested_by=workflow_convert.actor_to_proto(requested_by),
+            execution_ref=execution_ref,
+            retarget=retarget,
+            retire_execution_ref=retire_execution_ref,
+            created_at=None if created_at is None else to_timestamp(created_at),
+        )
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.UpsertEventTrigger, request), self.name)
+
+    async def get_trigger(self, trigger_id: str) -> EventTrigger:
+        request = pb.GetWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
+
+    async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
+        """Those whose id begins so. A provider without queries is asked for all of them."""
+        if self.has(QUERIES):
+            pages = self._query_named(self._queries.QueryEventTriggers, id_prefix)
+            found = [item async for page in pages for item in page.triggers]
+        else:
+            answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
+            found = list(answer.triggers)
+        named = (item for item in found if item.id.startswith(id_prefix))
+        return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
+
+    async def triggers_of(self, subjects: Iterable[str]) -> list[Owned[EventTrigger]]:
+        """Every event trigger whose active execution reference belongs to one of the subjects."""
+
+        async def fetch() -> Iterable[Any]:
+            request = pb.ListWorkflowProviderEventTriggersRequest()
+            return (await self._call(self._stub.ListEventTriggers, request)).triggers
+
+        return await self._owned(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
+
+    async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "") -> None:
+        request = pb.DeleteWorkflowProviderEventTriggerRequest(
+            trigger_id=trigger_id, retire_execution_ref=retire_execution_ref
+        )
+        await self._call(self._stub.DeleteEventTrigger, request)
+
+    async def pause_trigger(self, trigger_id: str) -> EventTrigger:
+        request = pb.PauseWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.PauseEventTrigger, request), self.name)
+
+    async def resume_trigger(self, trigger_id: str) -> EventTrigger:
+        request = pb.ResumeWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
+        return workflow_convert.trigger_from_proto(await self._call(self._stub.ResumeEventTrigger, request), self.name)
+
+    # Events and execution references ----------------------------------------------------------------------------------
+
+    async def publish_event(self, event: Event, published_by: Actor) -> None:
+        request = pb.PublishWorkflowProviderEventRequest(
+            event=workflow_convert.event_to_proto(event), published_by=workflow_convert.actor_to_proto(published_by)
+        )
+        await self._call(self._stub.PublishEvent, request)
+
+    async def put_execution_reference(self, reference: ExecutionReference) -> ExecutionReference:
+        request = pb.PutWorkflowExecutionReferenceRequest(reference=convert.reference_to_proto(reference))
+        with self._reference_calls():
+            answer = await self._call(self._stub.PutExecutionReference, request)
+        return convert.reference_from_proto(answer)
+
+    async def get_execution_reference(self, reference_id: str, *, wait: bool = True) -> ExecutionReference:
+        """The reference; ``wait=False`` while the provider itself is waiting for our answer."""
+        request = pb.GetWorkflowExecutionReferenceRequest(id=reference_id)
+        with self._reference_calls():
+            answer = await self._call(self._stub.GetExecutionReference, request, wait=wait)
+        return convert.reference_from_proto(answer)
+
+    async def references_of(self, subject_id: str) -> list[ExecutionReference]:
+        return [convert.reference_from_proto(item) for item in await self._list_references(subject_id)]
+
+    async def _list_references(self, subject_id: str) -> Iterable[pb.WorkflowExecutionReference]:
+        request = pb.ListWorkflowExecutionReferencesRequest(subject_id=subject_id)
+        with self._reference_calls():
+            return (await self._call(self._stub.ListExecutionReferences, request)).references
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    async def _owned(
+        self,
+        fetch: Callable[[], Awaitable[Iterable[Any]]],
+        subjects: Iterable[str],
+        read: Callable[[Any, str], Object],
+        *,
+        active_only: bool,
+    ) -> list[Owned[Object]]:
+        """Objects joined with the subjects' references: one list call, and one for each subject, at the same time.
+
+        Only objects of the subjects are converted. When the list of objects fails and the subjects have no reference
+        here that could belong to one, the answer is empty (http-api.md 8.9).
+        """
+        wanted = tuple(dict.fromkeys(subjects))
+        answers = await asyncio.gather(fetch(), *map(self._list_references, wanted), return_exceptions=True)
+        references: dict[str, pb.WorkflowExecutionReference] = {}
+        for subject, answer in zip(wanted, answers[1:], strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            for item in answer:
+                ended = item.HasField("revoked_at") or item.HasField("retired_at")
+                same_provider = item.provider_name.strip() in ("", self.name)
+                if same_provider and item.subject_id.strip() == subject and not (active_only and ended):
+                    references[item.id.strip()] = item
+        messages = answers[0]
+        if isinstance(messages, BaseException):
+            if references or not isinstance(messages, (ProviderRefused, ProviderUnavailable)):
+                raise messages
+            return []
+        owned = []
+        known: dict[str, ExecutionReference] = {}
+        for message in messages:
+            found = references.get(message.execution_ref.strip())
+            if found is None:
+                continue
+            item = read(message, self.name)
+            reference = known.get(found.id)
+            if reference is None:
+                reference = known[found.id] = convert.reference_from_proto(found)
+            # Equal messages are equal targets; only others need their normalised forms compared.
+            same = message.target == found.target or same_target(item.target, reference.target)
+            owned.append(Owned(item, reference, same))
+            if len(owned) % YIELD_EVERY == 0:
+                # A long list must not hold up the runs that are being invoked.
+                await asyncio.sleep(0)
+        return owned
+
+    async def _call(self, method: Any, request: Any, *, wait: bool = True) -> Any:
+        if wait:
+            await wait_ready("workflow", self._link, self._deadline_s)
+        try:
+            return await method(request, timeout=self._deadline_s)
+        except grpc.aio.AioRpcError as error:
+            raise provider_error("workflow", self.name, error) from error
+
+    def _reference_calls(self) -> _ReferenceCalls:
+        return _ReferenceCalls(self.name)
+
+
+class _ReferenceCalls:
+    """Turns UNIMPLEMENTED of the execution-reference RPCs into the error that names the gap (contract.md 6)."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ProviderRefused) and error.code == "UNIMPLEMENTED":
+            raise WorkflowNotConfigured(
+                f"workflow execution refs are not configured: workflow provider {quoted(self._provider)} "
+                "does not support execution references"
+            ) from error
+
+
+async def wait_ready(kind: str, link: ProviderLink, timeout_s: float) -> None:
+    """Wait for a provider that is starting.
+
+    Raises:
+        ProviderUnavailable: it is down, or was not ready in time.
+    """
+    try:
+        await link.wait_ready(timeout_s)
+    except (TimeoutError, GestaltError) as error:
+        raise ProviderUnavailable(f"{kind} provider {quoted(link.name)} is not available; try again later") from error
+
+
+def provider_error(kind: str, name: str, error: grpc.aio.AioRpcError) -> ProviderRefused | ProviderUnavailable:
+    """The domain error of a failed call: UNAVAILABLE means that the provider could not be asked."""
+    code: grpc.StatusCode = error.code()
+    text = error.details() or ""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        if reason_of(error) is not None:
+            # The provider itself says that something it needs is away; anything else is the channel's noise.
+            return ProviderUnavailable(text)
+        return ProviderUnavailable(f"{kind} provider {quoted(name)} is not available; try again later")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ProviderRefused(code.name, f"{kind} provider {quoted(name)} did not answer in time")
+    return ProviderRefused(code.name, text or f"{kind} provider {quoted(name)} answered {code.name}")

@@ -1,0 +1,1 @@
+"""Execution references: as whom a run executes, their signature, and who sees the object that has one."""

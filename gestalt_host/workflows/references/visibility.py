@@ -1,0 +1,162 @@
+"""Who sees which workflow object (semantics.md 4, http-api.md 8.8, decisions 8 and 20).
+
+Ownership is the subject of the object's own execution reference. Whatever fails a check is not found, never forbidden.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from gestalt_host.access.policies.authorizer import Authorizer
+from gestalt_host.access.subjects import CONFIG_SUBJECT_ID, Principal
+from gestalt_host.errors import (
+    AuthorizationDenied,
+    HostError,
+    InvalidArgument,
+    NotAuthenticated,
+    ObjectNotFound,
+    ProviderRefused,
+    ProviderUnavailable,
+    quoted,
+)
+from gestalt_host.workflows.model import ExecutionReference
+from gestalt_host.workflows.providers.client import Object, Owned, WorkflowProviderClient
+from gestalt_host.workflows.providers.registry import WorkflowProviders
+from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX
+from gestalt_host.workflows.references.store import ReferenceStore
+from gestalt_host.workflows.targets.equality import same_target
+from gestalt_host.workflows.targets.resolution import TargetResolver
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Object]):
+    client: WorkflowProviderClient
+    object: Object
+    reference: ExecutionReference
+
+
+def is_configured(object_id: str, reference: ExecutionReference) -> bool:
+    """Whether the object belongs to the configuration, and so is written by reconciliation alone."""
+    return object_id.startswith(CONFIG_ID_PREFIX) and reference.subject_id == CONFIG_SUBJECT_ID
+
+
+class Visibility:
+    def __init__(
+        self, providers: WorkflowProviders, references: ReferenceStore, resolver: TargetResolver, authorizer: Authorizer
+    ) -> None:
+        self._providers = providers
+        self._references = references
+        self._resolver = resolver
+        self._authorizer = authorizer
+
+    def subjects(self, who: Principal, owner: str = "") -> list[str]:
+        """The subjects whose objects a request asks for.
+
+        Raises:
+            NotAuthenticated: a caller without subject.
+            AuthorizationDenied: config-managed objects asked for by somebody else than the operator.
+        """
+        require_subject(who)
+        if not owner:
+            return [who.subject_id]
+        if owner not in ("config", "all"):
+            raise InvalidArgument(f'owner {quoted(owner)} is not known; accepted are "config" and "all"')
+        if not self._authorizer.reads_configured(who):
+            raise AuthorizationDenied("config-managed objects are for administrators")
+        return [CONFIG_SUBJECT_ID] if owner == "config" else list(dict.fromkeys((who.subject_id, CONFIG_SUBJECT_ID)))
+
+    async def find(
+        self,
+        who: Principal,
+        word: str,
+        object_id: str,
+        get: Callable[[WorkflowProviderClient, str], Awaitable[Object]],
+        *,
+        owner: str = "",
+        active_only: bool,
+        writing: bool = False,
+        could_be: Callable[[ExecutionReference], bool],
+    ) -> Found[Object]:
+        """The object that the caller owns (or, by ``owner``, may read), asked of every provider at once.
+
+        Args:
+            active_only: Revoked and retired references do not count (schedules and triggers).
+            could_be: Whether a reference might belong to this object; decides whether a provider that fails matters.
+        Raises:
+            ObjectNotFound: there is none, or it is not the caller's.
+        """
+        subjects = self.subjects(who, owner)
+        wanted = object_id.strip()
+        if not wanted:
+            raise ObjectNotFound(word, object_id)
+        clients = self._providers.all()
+        answers = await asyncio.gather(*(get(client, wanted) for client in clients), return_exceptions=True)
+        failures: list[tuple[WorkflowProviderClient, HostError]] = []
+        for client, answer in zip(clients, answers, strict=True):
+            if isinstance(answer, ProviderRefused | ProviderUnavailable):
+                if not (isinstance(answer, ProviderRefused) and answer.code == "NOT_FOUND"):
+                    failures.append((client, answer))
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            reference = await self._references.find(client, answer.execution_ref)
+            if reference is None or not self._owned(client, reference, subjects, active_only=active_only):
+                continue
+            if writing and is_configured(wanted, reference):
+                continue
+            if self._shown(who, Owned(answer, reference, same_target(answer.target, reference.target))):
+                return Found(client, answer, reference)
+        for client, error in failures:
+            if await self._holds(client, subjects, could_be):
+                raise error
+        raise ObjectNotFound(word, object_id)
+
+    async def list(
+        self,
+        who: Principal,
+        fetch: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[Sequence[Owned[Object]]]],
+        owner: str = "",
+    ) -> list[Object]:
+        """Every object that the caller sees, unordered; all providers are asked at once."""
+        subjects = self.subjects(who, owner)
+        answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
+        return [item.object for answer in answers for item in answer if self._shown(who, item)]
+
+    def _owned(
+        self,
+        client: WorkflowProviderClient,
+        reference: ExecutionReference,
+        subjects: Sequence[str],
+        *,
+        active_only: bool,
+    ) -> bool:
+        if reference.subject_id not in subjects or reference.provider not in ("", client.name):
+            return False
+        return not (active_only and (reference.revoked_at is not None or reference.retired_at is not None))
+
+    def _shown(self, who: Principal, owned: Owned[Object]) -> bool:
+        if not owned.same_target:
+            return False
+        if owned.reference.subject_id != who.subject_id:
+            return True  # Config-managed, and asked for by somebody who may read it.
+        return self._resolver.allows(who, owned.reference.target)
+
+    async def _holds(
+        self, client: WorkflowProviderClient, subjects: Sequence[str], could_be: Callable[[ExecutionReference], bool]
+    ) -> bool:
+        """Whether a failing provider may have the object: it has such a reference, or cannot even tell."""
+        try:
+            for subject in subjects:
+                if any(could_be(reference) for reference in await client.references_of(subject)):
+                    return True
+        except HostError:
+            return True
+        return False
+
+
+def require_subject(who: Principal) -> None:
+    if not who.subject_id:
+        raise NotAuthenticated("workflow subject is required")

@@ -1,0 +1,1 @@
+"""What a run invokes: resolving, comparing and permitting targets."""

@@ -1,115 +1,179 @@
-"""Imports point one way. Reads every module's imports; nothing is executed.
+"""Imports point down, in every package, and never in a circle. Reads the imports; nothing of the project is run.
 
-The order is the one the host is described in: transports call the domain, the domain calls processes and packages, and
-nobody calls back. Generated code stays in transport edges.
+``FLOORS`` is the order in which docs/architecture.md describes the packages: a room may import itself and
+rooms on lower floors, never one on its own floor or above.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-HOST_LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"daemon"}),
-    frozenset({"http", "hostservices"}),
-    frozenset({"workflows"}),
-    frozenset({"invocation"}),
-    frozenset({"access"}),
-    frozenset({"supervisor"}),
-    frozenset({"packages"}),
-    frozenset({"config"}),
-)
-"""Packages of gestalt_host from top to bottom; each may import its own layer's own package and those below."""
-EDGES = re.compile(r"(.*_)?(service|client|convert)|lifecycle")
-"""Names of modules that are transport edges, wherever they are: they may import generated code."""
-OTHER_EDGES = {
-    "providers/indexeddb/gestalt_workflow/dispatch/host_client.py": "client of WorkflowHost",
-    "gestalt_host/supervisor/stores.py": "opens scopes on the store's socket",
-    **{
-        f"providers/indexeddb/gestalt_workflow/{room}.py": "messages and this provider's own types"
-        for room in ("wire/messages", "wire/payloads", "wire/policies", "wire/targets", "edge/extensions")
-    },
-    "providers/indexeddb_store/gestalt_store/values/wire.py": "splices records as the bytes they arrived in",
+from tests.support.imports import Package, circles, imports_of
+
+ROOT = Path(__file__).parents[2]
+
+FLOORS: dict[str, tuple[set[str], ...]] = {
+    "gestalt_sdk": (
+        {"run"},
+        {"serving"},
+        {"plugin", "agent"},
+        {"workflow"},
+        {"client_faults"},
+        {"bases"},
+        {"indexeddb"},
+        {"transport", "timing"},
+        {"common"},
+        {"errors"},
+    ),
+    "gestalt_host": (
+        {"daemon", "cli"},
+        {"http", "hostservices"},
+        {"workflows"},
+        {"invocation"},
+        {"access"},
+        {"supervisor"},
+        {"packages"},
+        {"config"},
+        {"errors"},
+    ),
+    "providers/indexeddb/gestalt_workflow": (
+        {"provider"},
+        {"edge"},
+        {"engine"},
+        {"watcher"},
+        {"reading", "retention", "dispatch"},
+        {"events"},
+        {"objects"},
+        {"firing"},
+        {"claims"},
+        {"stored", "wire"},
+        {"config"},
+        {"model"},
+    ),
+    "providers/indexeddb_store/gestalt_store": (
+        {"__main__"},
+        {"provider"},
+        {"edge"},
+        {"databases"},
+        {"config"},
+        {"sqlite", "postgres"},
+        {"work"},
+        {"engines"},
+        {"values"},
+        {"errors"},
+    ),
 }
+"""Rooms of each package from top to bottom. A room is a folder or a module directly below the package."""
+
+GENERATED: dict[str, set[str]] = {
+    "providers/indexeddb/gestalt_workflow": {"edge", "wire", "dispatch/host_client"},
+    "providers/indexeddb_store/gestalt_store": {"edge", "values/wire"},
+}
+"""Where each package may import generated code, by folder or module; the host's are ``HOST_EDGES``."""
+
+HOST_EDGES = {"hostservices", "supervisor/stores", "supervisor/lifecycle"}
+HOST_EDGE_NAMES = {"client", "convert", "service"}
+"""Last words of the names of those modules of the host that speak protobuf, besides ``HOST_EDGES``."""
+
+SDK_WITHOUT_GENERATED = {"timing", "common", "errors"}
+
+MOST_MODULES_IN_A_FOLDER = 20
 
 
-def modules(folder: str) -> Iterator[Path]:
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        if "gen" not in path.relative_to(ROOT).parts[:2]:
-            yield path
+@cache
+def package(folder: str) -> Package:
+    return Package(ROOT / folder)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Absolute names of everything a module imports, with the line."""
-    package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, base] if base else above)
-            for alias in node.names:
-                yield node.lineno, f"{base}.{alias.name}"
+def room_graph(tree: Package) -> dict[str, set[str]]:
+    graph: dict[str, set[str]] = {}
+    for arrow in tree.arrows:
+        above, below = tree.room(arrow.importer), tree.room(arrow.imported)
+        if below and above != below:
+            graph.setdefault(above, set()).add(below)
+            graph.setdefault(below, set())
+    return graph
 
 
-def layer_of(package: str) -> int | None:
-    return next((index for index, names in enumerate(HOST_LAYERS) if package in names), None)
+@pytest.mark.parametrize("folder", FLOORS)
+def test_every_room_stands_on_one_floor(folder: str) -> None:
+    tree = package(folder)
+    listed = Counter(room for floor in FLOORS[folder] for room in floor)
+    assert [room for room, times in listed.items() if times > 1] == []
+    present = {tree.room(module) for module in tree.modules} - {""}
+    assert set(listed) == present
 
 
-def host_package(name: str) -> str | None:
-    """``workflows`` for ``gestalt_host.workflows.manager``."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == "gestalt_host" and len(parts) > 1 and layer_of(parts[1]) is not None else None
-
-
-def test_the_host_imports_downwards() -> None:
-    wrong = []
-    for path in modules("gestalt_host"):
-        own = path.relative_to(ROOT / "gestalt_host").parts[0]
-        if (mine := layer_of(own)) is None:
-            continue
-        for line, name in imports(path):
-            other = host_package(name)
-            if other is None or other == own:
-                continue
-            theirs = layer_of(other)
-            if theirs is not None and theirs <= mine:
-                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}: {own} may not import {other}")
-    assert not wrong, "\n".join(wrong)
-
-
-def test_what_the_whole_host_shares_imports_none_of_its_parts() -> None:
-    wrong = []
-    for path in (ROOT / "gestalt_host").glob("*.py"):
-        wrong += [f"{path.name}:{line} {name}" for line, name in imports(path) if name.startswith("gestalt_host.")]
-    assert not wrong, "\n".join(wrong)
-
-
-def test_the_command_line_imports_nothing_else_of_the_host() -> None:
+@pytest.mark.parametrize("folder", FLOORS)
+def test_imports_point_down(folder: str) -> None:
+    tree = package(folder)
+    floor = {room: index for index, rooms in enumerate(FLOORS[folder]) for room in rooms}
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in modules("gestalt_host/cli")
-        for line, name in imports(path)
-        if name.startswith("gestalt_host.") and not name.startswith("gestalt_host.cli")
+        f"{tree.modules[arrow.importer].relative_to(ROOT)}:{arrow.line} imports {arrow.imported}"
+        for arrow in tree.arrows
+        if (above := tree.room(arrow.importer)) != (below := tree.room(arrow.imported))
+        and below
+        and (not above or floor[below] <= floor[above])
     ]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", ["gestalt_sdk", "providers", "examples/plugins", "tests/support/plugins/rig"])
+@pytest.mark.parametrize("folder", [*FLOORS, "benchmarks", "examples/plugins", "tests"])
+def test_no_modules_import_each_other_in_a_circle(folder: str) -> None:
+    tree = package(folder)
+    graph: dict[str, set[str]] = {module: set() for module in tree.modules}
+    for arrow in tree.arrows:
+        graph[arrow.importer].add(arrow.imported)
+    assert circles(graph) == []
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_no_rooms_import_each_other_in_a_circle(folder: str) -> None:
+    assert circles(room_graph(package(folder))) == []
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_no_folder_of_source_is_a_wall(folder: str) -> None:
+    modules = Counter(path.parent for path in package(folder).modules.values() if path.name != "__init__.py")
+    walls = {str(path.relative_to(ROOT)): count for path, count in modules.items() if count > MOST_MODULES_IN_A_FOLDER}
+    assert walls == {}, f"more than {MOST_MODULES_IN_A_FOLDER} modules side by side: find the room that is missing"
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    tree = tmp_path / "house"
+    (tree / "attic").mkdir(parents=True)
+    (tree / "cellar").mkdir()
+    (tree / "attic" / "chest.py").write_text("from house.cellar import wine\n")
+    (tree / "cellar" / "wine.py").write_text("def pour():\n    from ..attic.chest import glass\n    return glass\n")
+    planted = Package(tree)
+    graph: dict[str, set[str]] = {}
+    for arrow in planted.arrows:
+        graph.setdefault(arrow.importer, set()).add(arrow.imported)
+    assert circles(graph) == [["house.attic.chest", "house.cellar.wine"]]
+    assert circles(room_graph(planted)) == [["attic", "cellar"]]
+
+
+def test_the_command_line_imports_nothing_else_of_the_host() -> None:
+    wrong = [
+        f"{found.path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in Package(ROOT / "gestalt_host" / "cli").modules.values()
+        for found in imports_of(path, ROOT)
+        if found.name.startswith("gestalt_host.") and not found.name.startswith("gestalt_host.cli")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", ["gestalt_sdk", "providers", "examples/plugins", "tests/support/plugins"])
 def test_providers_and_the_sdk_never_import_the_host(folder: str) -> None:
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in modules(folder)
-        for line, name in imports(path)
-        if name.split(".")[0] == "gestalt_host"
+        f"{found.path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for found in imports_of(path, ROOT)
+        if found.name.split(".")[0] == "gestalt_host"
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -117,24 +181,44 @@ def test_providers_and_the_sdk_never_import_the_host(folder: str) -> None:
 def test_the_sdk_imports_no_provider() -> None:
     theirs = {path.name for folder in ("providers", "examples/plugins") for path in (ROOT / folder).glob("*/*")}
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in modules("gestalt_sdk")
-        for line, name in imports(path)
-        if name.split(".")[0] in theirs
+        f"{found.path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in package("gestalt_sdk").modules.values()
+        for found in imports_of(path, ROOT)
+        if found.name.split(".")[0] in theirs
     ]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", ["gestalt_host", "providers", "examples/plugins"])
-def test_generated_code_stays_in_transport_edges(folder: str) -> None:
-    wrong = []
-    for path in modules(folder):
-        name_below = path.relative_to(ROOT).as_posix()
-        if EDGES.fullmatch(path.stem) or name_below in OTHER_EDGES or "hostservices" in path.parts:
-            continue
-        wrong += [
-            f"{path.relative_to(ROOT)}:{line} imports {name}"
-            for line, name in imports(path)
-            if name.startswith("gestalt_sdk.gen")
-        ]
+def may_import_generated_code(folder: str, below: str) -> bool:
+    """Say whether a module, named by its path below its package without ``.py``, is an edge."""
+    if folder == "gestalt_sdk":
+        return below.split("/")[0] not in SDK_WITHOUT_GENERATED
+    if folder == "gestalt_host":
+        stem = below.rsplit("/", 1)[-1]
+        return stem.rsplit("_", 1)[-1] in HOST_EDGE_NAMES or any(
+            below == edge or below.startswith(f"{edge}/") for edge in HOST_EDGES
+        )
+    return any(below == edge or below.startswith(f"{edge}/") for edge in GENERATED[folder])
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_generated_code_stays_at_the_edges(folder: str) -> None:
+    tree = package(folder)
+    wrong = [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in tree.modules.values()
+        if not may_import_generated_code(folder, path.relative_to(tree.folder).with_suffix("").as_posix())
+        for found in imports_of(path, tree.folder.parent)
+        if found.name.startswith("gestalt_sdk.gen")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_plugins_never_import_generated_code() -> None:
+    wrong = [
+        f"{found.path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in sorted((ROOT / "examples").rglob("*.py"))
+        for found in imports_of(path, ROOT)
+        if found.name.startswith("gestalt_sdk.gen")
+    ]
     assert not wrong, "\n".join(wrong)

@@ -1,7 +1,8 @@
 """Read the imports of a tree of modules, without running them.
 
 Every import counts: at the top of a module, inside a function and under ``TYPE_CHECKING``. A circle that only a late
-import hides is a circle all the same to somebody who reads.
+import hides is a circle all the same to somebody who reads. One exception: what an ``__init__`` imports under
+``TYPE_CHECKING`` is the list of its public names, which are loaded when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def module_name(path: Path, above: Path) -> str:
 def imports_of(path: Path, above: Path) -> Iterator[Import]:
     """Yield each name that a module imports; relative imports are made absolute."""
     package = path.relative_to(above).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    if path.name == "__init__.py":
+        tree.body = [node for node in tree.body if not _lists_public_names(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(path, node.lineno, alias.name)
@@ -41,6 +45,10 @@ def imports_of(path: Path, above: Path) -> Iterator[Import]:
                 base = ".".join((*package[: len(package) - node.level + 1], *([base] if base else [])))
             for alias in node.names:
                 yield Import(path, node.lineno, f"{base}.{alias.name}")
+
+
+def _lists_public_names(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ SERVICE = "gestalt.provider.v1.WorkflowProvider"
 
 
 class WorkflowProvider(Provider):
-    """Base of workflow providers. Override ``register`` to serve extensions beside the contract's service."""
+    """Keep and execute workflows; override ``register`` to serve extensions beside the contract's service."""
 
     kind: ClassVar[ProviderKind] = ProviderKind.WORKFLOW
 

@@ -86,7 +86,8 @@ async def refuse(context: ServerContext, step: str, error: Exception) -> NoRetur
     """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
     expected = isinstance(error, (GestaltError, ValueError))
     log.warning(
-        f"{step} failed",
+        "%s failed",
+        step,
         event_name="lifecycle.refused",
         step=step,
         error=str(error),

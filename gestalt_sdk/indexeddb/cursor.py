@@ -99,7 +99,7 @@ class Cursor:
         return await self._move(_command(continue_to_key=target))
 
     async def advance(self, n: int) -> CursorEntry | None:
-        """Skip ``n`` entries, at least one, and return the next (contract.md 5.6)."""
+        """Skip ``n`` entries, at least one, and return the next."""
         self._only_without_prefetch("advance")
         return await self._move(_command(advance=n))
 

@@ -21,7 +21,7 @@ Durability: TypeAlias = Literal["default", "strict", "relaxed"]
 
 
 class ColumnType(IntEnum):
-    """Number the types of columns as ``ColumnDef.type`` does (contract.md 5.3)."""
+    """Number the types of columns as ``ColumnDef.type`` does."""
 
     STRING = 0
     INT = 1

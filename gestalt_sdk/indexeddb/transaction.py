@@ -36,7 +36,7 @@ END_GRACE_S = 2.0
 class Transaction:
     """Run operations together: ``async with`` commits at the end of the block and aborts when it raises.
 
-    A ``get`` of a record that is absent aborts the transaction too; probe with ``find`` (contract.md 5.7).
+    A ``get`` of a record that is absent aborts the transaction too; probe with ``find``.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    # tonic refuses a socket path as authority (contract.md 2.3).
+    # tonic refuses a socket path as authority.
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),

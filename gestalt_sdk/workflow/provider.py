@@ -4,7 +4,7 @@
         def servicer(self):
             return MyServicer(self)          # subclasses WorkflowProviderServicer, gets raw messages
 
-``start`` begins background work, ``drain`` ends it (contract.md 1.3); ``workflow_host`` invokes what is due.
+``start`` begins background work, ``drain`` ends it; ``workflow_host`` invokes what is due.
 """
 
 from __future__ import annotations

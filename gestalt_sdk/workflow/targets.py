@@ -150,7 +150,7 @@ def message_from_proto(message: agent.AgentMessage) -> AgentMessage:
 
 def _part_to(part: MessagePart) -> agent.AgentMessagePart:
     result = agent.AgentMessagePart(text=part.text, json=optional_struct(part.json))
-    # An unknown type travels as UNSPECIFIED with the rest kept (contract.md 4.6.1).
+    # An unknown type travels as UNSPECIFIED with the rest kept.
     result.type = PART_TYPES.index(part.type) if part.type in PART_TYPES else 0  # type: ignore[assignment]
     call, outcome, image = part.tool_call, part.tool_result, part.image_ref
     if call is not None:

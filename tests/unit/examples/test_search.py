@@ -47,14 +47,16 @@ def test_no_input_is_taken_for_an_operator(index: SearchIndex, text: str) -> Non
 
 def test_a_snippet_shows_the_match(index: SearchIndex) -> None:
     (hit,) = index.query("summer", limit=1)
-    assert "[summer]" in hit.snippet and hit.score > 0
+    assert "[summer]" in hit.snippet
+    assert hit.score > 0
 
 
 def test_a_rebuild_replaces_everything_and_survives_a_restart(index: SearchIndex, tmp_path: Path) -> None:
     assert index.rebuild(DOCUMENTS[:1]) == 1
     index.close()
     again = SearchIndex(tmp_path / "folder" / "search.db")
-    assert ids(again, "postgresql") == [] and ids(again, "daylight") == ["zones"]
+    assert ids(again, "postgresql") == []
+    assert ids(again, "daylight") == ["zones"]
     again.close()
 
 

@@ -1,4 +1,4 @@
-"""What the author of a Gestalt provider imports.
+"""Write Gestalt providers: what their author imports.
 
 Owns the contract's process rules (sockets, lifecycle, signals), typed clients for the services a provider dials, and
 the conversion between protobuf values and Python's own. Knows nothing about the host.

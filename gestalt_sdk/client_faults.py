@@ -1,4 +1,4 @@
-"""Statuses for the errors of this package's clients and parsers, for providers that let them reach their own callers.
+"""Give the errors of this package's clients and parsers a status, for providers whose callers shall see them.
 
 Merge into a provider's own table: ``FAULTS = {**CLIENT_FAULTS, MyError: Fault(...)}``.
 """

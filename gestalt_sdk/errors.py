@@ -1,18 +1,18 @@
-"""Base class of every error that Gestalt raises on purpose; imports neither grpc nor HTTP."""
+"""Give every error that Gestalt raises on purpose its base class; imports neither grpc nor HTTP."""
 
 from __future__ import annotations
 
 
 class GestaltError(Exception):
-    """An expected failure. Its text is written for the person or program that made the call."""
+    """Report an expected failure; the text is written for the person or program that made the call."""
 
 
 class ServiceUnavailable(GestaltError):
-    """A service of the host did not answer before the deadline, or cannot be reached."""
+    """Report that a service of the host did not answer before the deadline, or cannot be reached."""
 
 
 class ServiceRefused(GestaltError):
-    """A service of the host refused the call.
+    """Report that a service of the host refused the call.
 
     Attributes:
         code: Name of the gRPC code, for example ``NOT_FOUND``.

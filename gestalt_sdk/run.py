@@ -18,11 +18,11 @@ USAGE = "usage: python -m gestalt_sdk.run ROOT MODULE[:ATTR] [KIND]"
 
 
 class TargetUnusable(GestaltError):
-    """ROOT, MODULE, ATTR or KIND does not name a provider."""
+    """Report that ROOT, MODULE, ATTR or KIND does not name a provider."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 after an orderly end, 1 when there is nothing to serve, 2 for wrong arguments."""
+    """Return the exit status: 0 after an orderly end, 1 when there is nothing to serve, 2 for wrong arguments."""
     if len(arguments) not in (2, 3):
         print(USAGE, file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def find_provider(root: Path, target: str, kind_word: str) -> Callable[[], Provider]:
-    """Import the target with ``root`` first on the path; returns what makes, or already is, the provider.
+    """Import the target with ``root`` first on the path; return what makes, or already is, the provider.
 
     Raises:
         TargetUnusable: naming the part that is wrong and what would be accepted.

@@ -1,4 +1,4 @@
-"""What the author of an agent provider imports."""
+"""Write agent providers: what their author imports."""
 
 from typing import TYPE_CHECKING
 

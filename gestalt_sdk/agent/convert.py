@@ -27,7 +27,7 @@ from gestalt_sdk.workflow.types import Actor
 
 
 def enum_word(enum: Any, prefix: str, number: int) -> Any:
-    """``running`` for AGENT_EXECUTION_STATUS_RUNNING; empty for UNSPECIFIED and unknown numbers."""
+    """Return ``running`` for AGENT_EXECUTION_STATUS_RUNNING; empty for UNSPECIFIED and unknown numbers."""
     try:
         word = enum.Name(number).removeprefix(prefix).lower()
     except ValueError:
@@ -36,6 +36,7 @@ def enum_word(enum: Any, prefix: str, number: int) -> Any:
 
 
 def enum_number(enum: Any, prefix: str, word: str) -> Any:
+    """Return the number of the word; UNSPECIFIED for an empty one. Raises ``ValueError`` for one that is unknown."""
     return enum.Value(prefix + (word.upper() or "UNSPECIFIED"))
 
 
@@ -49,6 +50,7 @@ _DISPLAY_VALUES = ("input", "output", "error")
 
 
 def asker_from_proto(message: pb.AgentSubjectContext) -> Asker:
+    """Return who asks."""
     return Asker(
         message.subject_id,
         message.subject_kind,
@@ -59,10 +61,12 @@ def asker_from_proto(message: pb.AgentSubjectContext) -> Asker:
 
 
 def actor_from_proto(message: pb.AgentActor) -> Actor:
+    """Return what the message says of somebody who did something."""
     return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
 
 
 def actor_to_proto(actor: Actor) -> pb.AgentActor:
+    """Return the actor as a message, also when all its members are empty."""
     return pb.AgentActor(
         subject_id=actor.subject_id,
         subject_kind=actor.subject_kind,
@@ -72,6 +76,7 @@ def actor_to_proto(actor: Actor) -> pb.AgentActor:
 
 
 def new_session_from_proto(message: pb.CreateAgentProviderSessionRequest) -> NewSession:
+    """Return the session that the request asks for, with its hooks and its prepared workspace."""
     return NewSession(
         session_id=message.session_id,
         idempotency_key=message.idempotency_key,
@@ -99,6 +104,7 @@ def new_session_from_proto(message: pb.CreateAgentProviderSessionRequest) -> New
 
 
 def session_to_proto(session: Session, provider_name: str) -> pb.AgentSession:
+    """Return the session as a message of the configured provider ``provider_name``."""
     return pb.AgentSession(
         id=session.id,
         provider_name=provider_name,
@@ -114,6 +120,7 @@ def session_to_proto(session: Session, provider_name: str) -> pb.AgentSession:
 
 
 def new_turn_from_proto(message: pb.CreateAgentProviderTurnRequest) -> NewTurn:
+    """Return the turn that the request asks for."""
     return NewTurn(
         turn_id=message.turn_id,
         session_id=message.session_id,
@@ -133,6 +140,7 @@ def new_turn_from_proto(message: pb.CreateAgentProviderTurnRequest) -> NewTurn:
 
 
 def turn_to_proto(turn: Turn, provider_name: str) -> pb.AgentTurn:
+    """Return the turn as a message of the configured provider ``provider_name``."""
     return pb.AgentTurn(
         id=turn.id,
         session_id=turn.session_id,
@@ -152,6 +160,7 @@ def turn_to_proto(turn: Turn, provider_name: str) -> pb.AgentTurn:
 
 
 def event_to_proto(event: TurnEvent) -> pb.AgentTurnEvent:
+    """Return the event of a turn as a message."""
     return pb.AgentTurnEvent(
         id=event.id,
         turn_id=event.turn_id,
@@ -173,6 +182,7 @@ def _display(members: Mapping[str, Any]) -> pb.AgentTurnDisplay:
 
 
 def interaction_to_proto(interaction: Interaction) -> pb.AgentInteraction:
+    """Return the question as a message."""
     return pb.AgentInteraction(
         id=interaction.id,
         type=enum_number(*INTERACTION_TYPE, interaction.type),
@@ -189,6 +199,7 @@ def interaction_to_proto(interaction: Interaction) -> pb.AgentInteraction:
 
 
 def capabilities_to_proto(capabilities: Capabilities) -> pb.AgentProviderCapabilities:
+    """Return the capabilities as a message."""
     return pb.AgentProviderCapabilities(
         streaming_text=capabilities.streaming_text,
         tool_calls=capabilities.tool_calls,
@@ -205,6 +216,7 @@ def capabilities_to_proto(capabilities: Capabilities) -> pb.AgentProviderCapabil
 
 
 def tool_from_proto(message: pb.ListedAgentTool) -> Tool:
+    """Return the tool; its schemas are read from JSON, an absent one is empty."""
     return Tool(
         id=message.id,
         mcp_name=message.mcp_name,
@@ -218,6 +230,7 @@ def tool_from_proto(message: pb.ListedAgentTool) -> Tool:
 
 
 def connection_from_proto(message: pb.ResolvedAgentConnection) -> ResolvedConnection:
+    """Return the connection with the headers and parameters that its requests must carry."""
     return ResolvedConnection(
         connection_id=message.connection_id,
         connection=message.connection,

@@ -1,4 +1,4 @@
-"""Writing an agent provider: an ``AgentProvider`` subclass, and the client with which a turn uses its tools.
+"""Write an agent provider: an ``AgentProvider`` subclass, and the client with which a turn uses its tools.
 
     class Parrot(AgentProvider):
         async def create_turn(self, new: NewTurn) -> Turn:
@@ -48,15 +48,15 @@ PAGE = 1000
 
 
 class AgentObjectNotFound(GestaltError):
-    """There is no such session, turn or interaction, or it is not the asker's."""
+    """Say that there is no such session, turn or interaction, or that it is not the asker's."""
 
 
 class AgentRequestInvalid(GestaltError):
-    """The request cannot be carried out; the text names the field, its value and what is accepted."""
+    """Refuse a request that cannot be carried out; the text names the field, its value and what is accepted."""
 
 
 class AgentStateConflict(GestaltError):
-    """The object is not in a state that allows this, such as an interaction that is no longer pending."""
+    """Refuse what the object's state does not allow, such as an answer to an interaction that is resolved."""
 
 
 FAULTS: FaultTable = {
@@ -68,7 +68,7 @@ FAULTS: FaultTable = {
 
 
 class AgentProvider(Provider):
-    """Base of agent providers.
+    """Answer the host's calls of an agent; the base of agent providers.
 
     Lists hold only what belongs to the asker, the newest when ``limit`` (0: none) cuts them. Methods may raise
     ``AgentObjectNotFound``, ``AgentRequestInvalid`` and ``AgentStateConflict``.
@@ -78,22 +78,39 @@ class AgentProvider(Provider):
     agent_capabilities: Capabilities = Capabilities()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add the AgentProvider service; return its name."""
         agent_pb2_grpc.add_AgentProviderServicer_to_server(_Servicer(self), server)
         return [SERVICE]
 
     def agent_host(self, turn: NewTurn) -> AgentHostClient:
-        """The host's tools for this turn. The turn must be known to ``get_turn``, and live, before it is used."""
+        """Return a client of the host's tools for this turn.
+
+        The turn must be known to ``get_turn``, and live, before the client is used.
+
+        Raises:
+            EnvironmentUnusable: the host does not give this process the service.
+        """
         return AgentHostClient(self.host_channels.channel(AGENT_HOST_SOCKET), turn)
 
     async def create_session(self, new: NewSession) -> Session:
+        """Open a session under ``new.session_id``; a key seen before may answer with the earlier session."""
         raise NotImplementedError
 
     async def get_session(self, session_id: str, asker: Asker) -> Session:
+        """Return one session of the asker."""
         raise NotImplementedError
 
     async def list_sessions(
         self, asker: Asker, *, session_ids: Sequence[str], state: SessionState, limit: int, summary_only: bool
     ) -> Sequence[Session]:
+        """Return the newest sessions of the asker that fit.
+
+        Args:
+            session_ids: Only these; empty: any.
+            state: Only those in it; empty: any.
+            limit: At most this many; 0: all.
+            summary_only: The caller reads neither metadata nor texts.
+        """
         raise NotImplementedError
 
     async def update_session(
@@ -105,13 +122,15 @@ class AgentProvider(Provider):
         state: SessionState,
         metadata: Mapping[str, Any] | None,
     ) -> Session:
-        """Blank ``client_ref`` and ``state`` and None as ``metadata`` mean: keep."""
+        """Change what is given; blank ``client_ref`` and ``state``, and None as ``metadata``, mean keep."""
         raise NotImplementedError
 
     async def create_turn(self, new: NewTurn) -> Turn:
+        """Begin a turn and answer without waiting for its end; from then on it may use ``agent_host``."""
         raise NotImplementedError
 
     async def get_turn(self, turn_id: str, asker: Asker) -> Turn:
+        """Return one turn of the asker; asked every second while somebody waits for its end."""
         raise NotImplementedError
 
     async def list_turns(
@@ -124,36 +143,51 @@ class AgentProvider(Provider):
         limit: int,
         summary_only: bool,
     ) -> Sequence[Turn]:
+        """Return the newest turns of a session that fit.
+
+        Args:
+            turn_ids: Only these; empty: any.
+            status: Only those in it; empty: any.
+            limit: At most this many; 0: all.
+            summary_only: The caller reads neither messages nor output.
+        """
         raise NotImplementedError
 
     async def cancel_turn(self, turn_id: str, reason: str, asker: Asker) -> Turn:
-        """The answer must not be live any more."""
+        """End a turn; the answer must not be live any more."""
         raise NotImplementedError
 
     async def list_turn_events(self, turn_id: str, asker: Asker, *, after_seq: int, limit: int) -> Sequence[TurnEvent]:
+        """Return up to ``limit`` (0: all) events of a turn behind ``after_seq``, in the order of ``seq``."""
         raise NotImplementedError
 
     async def get_interaction(self, interaction_id: str, asker: Asker) -> Interaction:
+        """Return one question of the asker."""
         raise NotImplementedError
 
     async def list_interactions(self, turn_id: str, asker: Asker) -> Sequence[Interaction]:
+        """Return the questions of a turn."""
         raise NotImplementedError
 
     async def resolve_interaction(
         self, interaction_id: str, resolution: Mapping[str, Any], asker: Asker
     ) -> Interaction:
+        """Answer a question; the turn goes on."""
         raise NotImplementedError
 
 
 class AgentHostClient:
-    """AgentHost on behalf of one turn (contract.md 4.6.2). Errors: ``ServiceRefused``, ``ServiceUnavailable``."""
+    """Call the host's tools on behalf of one turn (contract.md 4.6.2).
+
+    Errors of every method: ``ServiceRefused``, and ``ServiceUnavailable`` without an answer.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, turn: NewTurn) -> None:
         self._stub = agent_pb2_grpc.AgentHostStub(channel)
         self._scope = {"session_id": turn.session_id, "turn_id": turn.turn_id, "run_grant": turn.run_grant}
 
     async def tools(self, query: str = "") -> AsyncIterator[Tool]:
-        """The tools that the turn may use, by name, or by relevance to ``query``."""
+        """Iterate over the tools that the turn may use, by name, or by relevance to ``query``."""
         token = ""
         while True:
             request = pb.ListAgentToolsRequest(page_size=PAGE, page_token=token, query=query, **self._scope)
@@ -173,7 +207,13 @@ class AgentHostClient:
         idempotency_key: str = "",
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> InvocationResult:
-        """Needs a ``tool_call_id`` or an ``idempotency_key``. A status of 400 or more is a result."""
+        """Execute a tool as the turn's subject; a status of 400 or more is a result.
+
+        Args:
+            arguments: A JSON object; None: no arguments.
+            tool_call_id: Identifies the call; this or ``idempotency_key`` is needed.
+            timeout_s: Longest wait for the answer; None: as long as it takes.
+        """
         request = pb.ExecuteAgentToolRequest(
             tool_id=tool_id,
             tool_call_id=tool_call_id,
@@ -185,7 +225,7 @@ class AgentHostClient:
         return InvocationResult(response.status or 200, response.body)
 
     async def connection(self, name: str, *, instance: str = "") -> ResolvedConnection:
-        """A connection of the agent's own configuration, with what its requests must carry."""
+        """Return a connection of the agent's own configuration, with what its requests must carry."""
         request = pb.ResolveAgentConnectionRequest(connection=name, instance=instance, **self._scope)
         return convert.connection_from_proto(await call(self._stub.ResolveConnection, request))
 

@@ -1,4 +1,4 @@
-"""Agent objects as the author of an agent provider sees them; no generated types.
+"""Describe agent objects as the author of an agent provider sees them; no generated types.
 
 Times are aware UTC ``datetime``; JSON objects are plain dicts; an absent text is ``""``.
 """
@@ -20,7 +20,7 @@ SessionState: TypeAlias = Literal["", "active", "archived"]
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks; ``credential_subject_id``: whose stored credentials are used."""
+    """Name who asks; ``credential_subject_id`` is whose stored credentials are used."""
 
     subject_id: str = ""
     subject_kind: str = ""
@@ -31,7 +31,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the provider can do; the host refuses requests that need more."""
+    """State what the provider can do; the host refuses requests that need more."""
 
     streaming_text: bool = False
     tool_calls: bool = False
@@ -49,7 +49,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class SessionStartHook:
-    """A command to run when a session opens; ``timeout`` such as ``30s``, empty: the provider's default."""
+    """Describe a command to run when a session opens; ``timeout`` such as ``30s``, empty: the provider's default."""
 
     id: str
     command: Sequence[str]
@@ -63,7 +63,7 @@ class SessionStartHook:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session to open; the answer has this id, or with a key seen before that of the earlier session."""
+    """Ask for a session; the answer has this id, or with a key seen before that of the earlier session."""
 
     session_id: str
     idempotency_key: str = ""
@@ -79,7 +79,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``created_by`` must be that of the ``NewSession``: the host shows it to nobody else."""
+    """Describe a session; ``created_by`` is that of the ``NewSession``: the host shows it to nobody else."""
 
     id: str
     created_by: Actor
@@ -94,7 +94,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class NewTurn:
-    """A turn to begin. ``run_grant`` is a secret that authorises its calls of the host."""
+    """Ask for a turn; ``run_grant`` is a secret that authorises its calls of the host."""
 
     turn_id: str
     session_id: str
@@ -114,7 +114,7 @@ class NewTurn:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """``created_by`` and ``execution_ref`` are those of the ``NewTurn``."""
+    """Describe a turn; ``created_by`` and ``execution_ref`` are those of the ``NewTurn``."""
 
     id: str
     session_id: str
@@ -132,12 +132,16 @@ class Turn:
 
     @property
     def live(self) -> bool:
+        """Tell whether the turn has not ended: it is pending, running or waiting for input."""
         return self.status in ("pending", "running", "waiting_for_input")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEvent:
-    """``seq`` ascends within the turn, from 1. ``display`` has the members of the contract's AgentTurnDisplay."""
+    """Describe what happened in a turn.
+
+    ``seq`` ascends within the turn, from 1. ``display`` has the members of the contract's AgentTurnDisplay.
+    """
 
     id: str
     turn_id: str
@@ -152,7 +156,7 @@ class TurnEvent:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """A question to people."""
+    """Ask people a question."""
 
     id: str
     turn_id: str
@@ -169,7 +173,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that a turn may use. ``input_schema`` and ``output_schema`` are JSON Schemas."""
+    """Describe a tool that a turn may use; ``input_schema`` and ``output_schema`` are JSON Schemas."""
 
     id: str
     mcp_name: str
@@ -183,7 +187,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConnection:
-    """Headers, with secrets, and parameters for requests over a connection."""
+    """Carry the headers, with secrets, and the parameters of requests over a connection."""
 
     connection_id: str
     connection: str

@@ -1,4 +1,4 @@
-"""What a provider of any kind builds on: its life cycle and its identity."""
+"""Give a provider of any kind its life cycle and its identity."""
 
 from typing import TYPE_CHECKING
 

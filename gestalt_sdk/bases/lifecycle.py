@@ -1,4 +1,4 @@
-"""The ProviderLifecycle service (contract.md 1.2, 1.3) in front of a ``Provider``."""
+"""Serve ProviderLifecycle (contract.md 1.2, 1.3) for a ``Provider``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ log = structlog.get_logger()
 
 
 class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
+    """Answer the host's calls that identify, configure, start and probe a provider."""
+
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._configuring = asyncio.Lock()
 
     async def GetProviderIdentity(self, request: Empty, context: ServerContext) -> runtime_pb2.ProviderIdentity:
+        """Return kind, names, warnings and capabilities."""
         provider = self._provider
         return runtime_pb2.ProviderIdentity(
             kind=f"PROVIDER_KIND_{provider.kind.name}",
@@ -42,6 +45,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
     async def ConfigureProvider(
         self, request: runtime_pb2.ConfigureProviderRequest, context: ServerContext
     ) -> runtime_pb2.ConfigureProviderResponse:
+        """Configure the provider; one call at a time, UNKNOWN with the provider's text when it refuses."""
         await require_version(request.protocol_version, context)
         async with self._configuring:
             try:
@@ -53,6 +57,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
         return runtime_pb2.ConfigureProviderResponse(protocol_version=PROTOCOL_VERSION)
 
     async def HealthCheck(self, request: Empty, context: ServerContext) -> runtime_pb2.HealthCheckResponse:
+        """Return whether the provider is ready, with its reason when it is not."""
         try:
             await self._provider.health()
         except Exception as error:
@@ -60,6 +65,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
         return runtime_pb2.HealthCheckResponse(ready=True)
 
     async def StartProvider(self, request: Empty, context: ServerContext) -> runtime_pb2.StartRuntimeProviderResponse:
+        """Start the provider's background work."""
         try:
             await self._provider.start()
         except Exception as error:
@@ -80,7 +86,8 @@ async def refuse(context: ServerContext, step: str, error: Exception) -> NoRetur
     """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
     expected = isinstance(error, (GestaltError, ValueError))
     log.warning(
-        f"{step} failed",
+        "%s failed",
+        step,
         event_name="lifecycle.refused",
         step=step,
         error=str(error),

@@ -1,4 +1,4 @@
-"""The base class of every provider: identity and lifecycle, in Python's own types."""
+"""Give every provider its base class: identity and life cycle, in Python's own types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProviderKind(Enum):
-    """Contract kind and the word that manifests and `gestalt_sdk.run` use for it."""
+    """Name a contract kind; the value is the word that manifests and `gestalt_sdk.run` use for it."""
 
     INTEGRATION = "integration"
     AUTHENTICATION = "authentication"
@@ -33,10 +33,10 @@ class ProviderKind(Enum):
 
 
 class Provider:
-    """One provider process. Subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve``.
+    """Be one provider process: subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve``.
 
-    The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only),
-    then calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.
+    The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only), then
+    calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.
     """
 
     kind: ClassVar[ProviderKind]
@@ -59,7 +59,7 @@ class Provider:
         """Set by the runtime after ``drain``: streams that would stay open end, calls that run are still answered."""
 
     def indexeddb(self, binding: str = "") -> IndexedDB:
-        """The client of the IndexedDB service that the host gives this process; nothing is dialled before its use.
+        """Return a client of the IndexedDB service that the host gives this process; it dials when it is first used.
 
         Raises:
             EnvironmentUnusable: the host gives none under that binding name.
@@ -69,7 +69,7 @@ class Provider:
         return IndexedDB.over(self.host_channels.channel(binding_variable(INDEXEDDB_SOCKET, binding)))
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        """Add this provider's servicers; returns the full service names, for reflection and health."""
+        """Add this provider's servicers; return the full service names, for reflection and health."""
         raise NotImplementedError
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:

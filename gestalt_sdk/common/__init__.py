@@ -1,4 +1,4 @@
-"""What every room of the SDK may use."""
+"""Share what every room of the SDK may use."""
 
 from typing import TYPE_CHECKING
 

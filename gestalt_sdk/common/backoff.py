@@ -1,4 +1,4 @@
-"""Waiting longer after each failure, with jitter so that many do not return at once, up to a limit."""
+"""Wait longer after each failure, up to a limit, with jitter so that many do not return at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 
 class Backoff:
-    """Delays double from ``first_s`` to ``limit_s``; each is drawn between half of it and all of it."""
+    """Double the delay from ``first_s`` to ``limit_s``; each wait is drawn between half of it and all of it."""
 
     def __init__(self, first_s: float = 0.1, limit_s: float = 30.0) -> None:
         self._first_s = first_s
@@ -15,13 +15,15 @@ class Backoff:
         self._delay_s = first_s
 
     def reset(self) -> None:
+        """Begin again with the first delay."""
         self._delay_s = self._first_s
 
     def next_wait_s(self) -> float:
-        """How long to wait this time, for a caller who waits for something else as well."""
+        """Return how many seconds to wait this time, for a caller who waits for something else as well."""
         delay_s = self._delay_s
         self._delay_s = min(delay_s * 2, self._limit_s)
         return delay_s * random.uniform(0.5, 1.0)
 
     async def wait(self) -> None:
+        """Sleep for the next delay."""
         await asyncio.sleep(self.next_wait_s())

@@ -1,4 +1,4 @@
-"""Telling whether a process that was noted down still runs, although its number may have been given to another."""
+"""Tell whether a process that was noted down still runs, although its number may belong to another one now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STAT_START_FIELD = 19  # Of the fields that follow the command name, which is i
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process number with what makes it unique: start time, boot, and the namespace that the number counts in."""
+    """Identify a process by its number, start time, boot, and the namespace that the number counts in."""
 
     pid: int
     start: str
@@ -33,23 +33,30 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
+        """Return the identity of the process that has this number now; what the kernel does not tell is blank."""
         return cls(pid, _start_time(pid) or "", _boot_id(), _namespace())
 
     def is_of_this_boot(self) -> bool:
-        """Whether it belongs to this boot and this PID namespace; only then can the kernel be asked about it."""
+        """Tell whether it is of this boot and PID namespace; only then can the kernel be asked about it."""
         return bool(self.boot and self.namespace) and self.namespace == _namespace() and self.boot == _boot_id()
 
     def is_running(self) -> bool:
-        """True only when the process with this number certainly is this one."""
+        """Return True only when the process with this number certainly is this one."""
         return self.is_of_this_boot() and bool(self.start) and _start_time(self.pid) == self.start
 
     def is_of_an_earlier_boot(self) -> bool:
-        """For what was noted on this machine: whether that was before it started again, with the same PID namespace."""
+        """Tell whether it was noted before the machine started again, with the same PID namespace.
+
+        Only for what was noted on this machine.
+        """
         boot = _boot_id()
         return bool(boot and self.boot) and self.boot != boot and self.namespace == _namespace()
 
     def has_ended(self) -> bool:
-        """True only when the kernel says so: no such process, only its corpse, or another one with its number."""
+        """Return True only when the kernel says that the process has ended.
+
+        It does when there is no such process, only a zombie of it, or another one with its number.
+        """
         if not (self.is_of_this_boot() and self.start):
             return False
         start = _start_time(self.pid)

@@ -1,4 +1,4 @@
-"""Client of the IndexedDB service: what a provider keeps its records in.
+"""Keep records in an IndexedDB service.
 
 async with IndexedDB.connect() as db:
     await db.create_object_store("items", ObjectStoreSchema([IndexSchema("by_kind", ["kind"])]))

@@ -1,4 +1,4 @@
-"""Many records in one call: the extension IndexedDBBatch, and the same on stores that do not serve it.
+"""Read and write many records in one call: IndexedDBBatch, and the same on stores that do not serve it.
 
 All three work on raw messages; ``client.IndexedDB`` converts. The fallbacks take the text field ``id`` for the primary
 key, which is what a store without columns has.
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 
 class Batch:
-    """``apply``, ``get_many`` and ``page``; remembers when the store does not serve the extension."""
+    """Call ``apply``, ``get_many`` and ``page``; remember when the store does not serve the extension."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Batch:
         """False once the store has answered UNIMPLEMENTED."""
 
     async def apply(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
+        """Apply the writes in one commit, in a transaction of our own where the store has no batches."""
         if self.served:
             response = await self._try(self._stub.Apply, request)
             if response is not None:
@@ -52,6 +53,7 @@ class Batch:
         return await self._apply_in_transaction(request)
 
     async def get_many(self, request: ext.GetManyRequest) -> ext.GetManyResponse:
+        """Read the records that exist, in the order of the ids, from one snapshot."""
         if self.served:
             response = await self._try(self._stub.GetMany, request)
             if response is not None:
@@ -64,6 +66,7 @@ class Batch:
         return ext.GetManyResponse(records=found)
 
     async def page(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
+        """Read one page of a store or an index, with a cursor where the store has no pages."""
         if self.served:
             response = await self._try(self._stub.GetPage, request)
             if response is not None:
@@ -71,7 +74,7 @@ class Batch:
         return await self._page_by_cursor(request)
 
     async def _try(self, method: Any, request: Any) -> Any:
-        """The answer, or None when the store does not serve the extension."""
+        """Return the answer, or None when the store does not serve the extension."""
         try:
             return await method(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -81,7 +84,11 @@ class Batch:
             raise error_of_call(error) from error
 
     async def _apply_in_transaction(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
-        """A unique index can only refuse while writing, and aborts all; the next attempt leaves that entry out."""
+        """Apply the writes in a transaction, without the ones that a unique index refuses.
+
+        An index refuses while it is written to, which aborts the whole transaction; the next attempt leaves that write
+        out.
+        """
         conflicts: dict[int, str] = {}
         while True:
             attempt = _Attempt(request, conflicts)
@@ -144,7 +151,7 @@ class Batch:
 
 
 async def _resume(cursor: Cursor, request: ext.GetPageRequest) -> pb.CursorEntry | None:
-    """The first entry behind the one that the token names, also when that one has gone meanwhile."""
+    """Return the first entry behind the one that the token names, also when that one has gone meanwhile."""
     try:
         last = pb.CursorEntry.FromString(request.page_token)
     except Exception as error:

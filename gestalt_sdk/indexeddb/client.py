@@ -1,4 +1,4 @@
-"""The IndexedDB client: object stores, indexes, cursors, transactions and batches over one channel."""
+"""Call a store: object stores, indexes, cursors, transactions and batches over one channel."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _MISTAKES = frozenset({"OBJECT_STORE_NOT_FOUND", "INDEX_NOT_FOUND"})
 
 
 class IndexedDB:
-    """One database of object stores.
+    """Talk to one database of object stores.
 
     Every unary call has a deadline of ``timeout_s``; inside a transaction or cursor it is the longest wait for one
     answer. All methods raise the errors of ``indexeddb.errors``.
@@ -69,7 +69,7 @@ class IndexedDB:
 
     @classmethod
     def connect(cls, address: Address | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
-        """A client with a channel of its own; without an address to the store that the host gave this provider.
+        """Return a client with a channel of its own; without an address to the store that the host gives this process.
 
         Raises:
             EnvironmentUnusable: no address, and GESTALT_INDEXEDDB_SOCKET is not set or cannot be read.
@@ -79,10 +79,11 @@ class IndexedDB:
 
     @classmethod
     def over(cls, channel: grpc.aio.Channel, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
-        """A client over a channel that somebody else closes."""
+        """Return a client over a channel that somebody else closes."""
         return cls(channel, timeout_s=timeout_s)
 
     async def close(self) -> None:
+        """Close the channel if it is the client's own."""
         if self._owns_channel:
             await self._channel.close()
 
@@ -93,7 +94,7 @@ class IndexedDB:
         await self.close()
 
     async def reachable(self, within_s: float) -> bool:
-        """Wait while the connection is lost and not yet made anew; False when that takes longer.
+        """Wait up to ``within_s`` while the connection is lost and not yet made anew; False when it takes longer.
 
         A write sent then would fail at once, although nothing speaks against it a moment later. Ask before, since an
         error afterwards does not tell whether the write happened.
@@ -108,15 +109,20 @@ class IndexedDB:
 
     @property
     def batched(self) -> bool:
-        """False once the store has turned out not to serve the batch extension."""
+        """Return False once the store has turned out not to serve the batch extension."""
         return self._batch.served
 
     async def create_object_store(self, name: str, schema: ObjectStoreSchema = ObjectStoreSchema()) -> None:  # noqa: B008 - immutable
-        """Create the store; one with the same schema is accepted, another schema is ``StoreRefused``."""
+        """Create the store; one with the same schema is accepted.
+
+        Raises:
+            StoreRefused: there is one with another schema, which stays as it is.
+        """
         request = pb.CreateObjectStoreRequest(name=name, schema=schema_to_proto(schema))
         await self._unary(self._stub.CreateObjectStore, request)
 
     async def delete_object_store(self, name: str) -> None:
+        """Delete the store with its records and indexes; an absent one is accepted."""
         await self._unary(self._stub.DeleteObjectStore, pb.DeleteObjectStoreRequest(name=name))
 
     async def change_indexes(
@@ -129,6 +135,7 @@ class IndexedDB:
 
         Args:
             wait: Until it is done; otherwise answer at once, and ``migration`` tells how it goes.
+
         Raises:
             MigrationsNotOffered: the store cannot do it.
             MigrationFailed: records have the same key in a new unique index; all is as before. Only with ``wait``.
@@ -138,32 +145,33 @@ class IndexedDB:
         return await self._migrations.change(store, add, remove)
 
     async def migration(self, store: str) -> Migration:
-        """How the last change of the store's indexes goes or went; raises ``MigrationsNotOffered``."""
+        """Return how the last change of the store's indexes goes or went. Raises ``MigrationsNotOffered``."""
         return await self._migrations.look(store)
 
     def store(self, name: str) -> ObjectStore:
+        """Return the object store of that name; nothing is asked of the database yet."""
         return ObjectStore(self, name)
 
     def transaction(
         self, stores: Sequence[str], mode: Mode = "readonly", durability: Durability = "default"
     ) -> Transaction:
-        """A transaction over these stores, to be used with ``async with``."""
+        """Return a transaction over these stores, to be used with ``async with``."""
         return Transaction(self._stub, stores, mode, durability, self._timeout_s)
 
     async def apply(
         self, writes: Sequence[Write], *, return_current: bool = False, durability: Durability = "default"
     ) -> list[WriteResult]:
-        """Apply the entries in order in one commit; one outcome for each.
+        """Apply the writes in order in one commit; return one result for each.
 
         Args:
-            return_current: Give back the record that made a condition on the entry's own record, or an add, fail.
+            return_current: Give back the record that made a condition on the write's own record, or an add, fail.
         """
         request = apply_request(writes, return_current=return_current, durability=durability)
         response = await self._batch.apply(request)
         return [write_result_from_proto(outcome) for outcome in response.outcomes]
 
     async def get_many(self, store: str, ids: Iterable[str], *, key_field: str = "id") -> dict[str, Record]:
-        """The records found, by primary key, in the order of ``ids``, all from one snapshot."""
+        """Return the records found, by primary key, in the order of ``ids``, all from one snapshot."""
         response = await self._batch.get_many(ext.GetManyRequest(store=store, ids=ids))
         records = (from_record(record) for record in response.records)
         return {str(record[key_field]): record for record in records}
@@ -179,7 +187,7 @@ class IndexedDB:
 
 
 class ObjectStore:
-    """One object store, outside a transaction: every call is a transaction of its own."""
+    """Read and write one object store outside a transaction: every call is a transaction of its own."""
 
     def __init__(self, db: IndexedDB, name: str) -> None:
         self._db = db
@@ -187,15 +195,16 @@ class ObjectStore:
         self.name = name
 
     def index(self, name: str) -> Index:
+        """Return the index of that name; nothing is asked of the database yet."""
         return Index(self._db, self.name, name)
 
     async def get(self, id: str) -> Record:
-        """Raises ``NotFound`` when absent."""
+        """Return the record with this text primary key. Raises ``NotFound`` when absent."""
         response = await self._db._unary(self._stub.Get, pb.ObjectStoreRequest(store=self.name, id=id))
         return from_record(response.record)
 
     async def find(self, id: str) -> Record | None:
-        """The record, None when absent."""
+        """Return the record with this text primary key, None when absent."""
         try:
             return await self.get(id)
         except NotFound as error:
@@ -204,39 +213,43 @@ class ObjectStore:
             return None
 
     async def get_key(self, id: str) -> str:
+        """Return the store's form of the primary key. Raises ``NotFound`` when there is no such record."""
         response = await self._db._unary(self._stub.GetKey, pb.ObjectStoreRequest(store=self.name, id=id))
         return response.key
 
     async def add(self, record: Record) -> None:
-        """Raises ``AlreadyExists`` when the primary key or a unique index key is taken."""
+        """Insert a record. Raises ``AlreadyExists`` when the primary key or a unique index key is taken."""
         await self._db._unary(self._stub.Add, pb.RecordRequest(store=self.name, record=to_record(record)))
 
     async def put(self, record: Record) -> None:
-        """Insert or replace; raises ``AlreadyExists`` when a unique index key belongs to another record."""
+        """Insert or replace a record. Raises ``AlreadyExists`` when a unique index key belongs to another one."""
         await self._db._unary(self._stub.Put, pb.RecordRequest(store=self.name, record=to_record(record)))
 
     async def delete(self, id: str) -> None:
-        """Absent records are accepted."""
+        """Delete the record with this text primary key; an absent one is accepted."""
         await self._db._unary(self._stub.Delete, pb.ObjectStoreRequest(store=self.name, id=id))
 
     async def clear(self) -> None:
+        """Delete all records; schema and indexes stay."""
         await self._db._unary(self._stub.Clear, pb.ObjectStoreNameRequest(store=self.name))
 
     async def get_all(self, range: KeyRange | None = None) -> list[Record]:
-        """Records by ascending primary key. One message: page through what may grow."""
+        """Return records by ascending primary key, in one message: page through what may grow."""
         response = await self._db._unary(self._stub.GetAll, range_request(self.name, range))
         return [from_record(record) for record in response.records]
 
     async def get_all_keys(self, range: KeyRange | None = None) -> list[str]:
+        """Return primary keys, ascending, in the store's text form."""
         response = await self._db._unary(self._stub.GetAllKeys, range_request(self.name, range))
         return list(response.keys)
 
     async def count(self, range: KeyRange | None = None) -> int:
+        """Count the records in the range."""
         response = await self._db._unary(self._stub.Count, range_request(self.name, range))
         return response.count
 
     async def delete_range(self, range: KeyRange) -> int:
-        """How many records it deleted."""
+        """Delete the records in the range; return how many there were."""
         response = await self._db._unary(self._stub.DeleteRange, range_request(self.name, range))
         return response.deleted
 
@@ -249,7 +262,7 @@ class ObjectStore:
         token: bytes = b"",
         keys_only: bool = False,
     ) -> Page:
-        """Up to ``limit`` entries (1 to 10 000, 0 means 1 000) behind the page that gave ``token``."""
+        """Return up to ``limit`` entries (1 to 10 000; 0: 1 000) behind the page that gave ``token``."""
         request = ext.GetPageRequest(
             store=self.name,
             range=to_range(range),
@@ -267,7 +280,7 @@ class ObjectStore:
         keys_only: bool = False,
         prefetch: int = 0,
     ) -> Cursor:
-        """A cursor, to be used with ``async with``; ``prefetch``: entries to send ahead, see ``Cursor``."""
+        """Return a cursor, to be used with ``async with``; ``prefetch``: entries to send ahead, see ``Cursor``."""
         request = pb.OpenCursorRequest(
             store=self.name,
             range=to_range(range),
@@ -279,7 +292,7 @@ class ObjectStore:
 
 
 class Index:
-    """One index. ``values`` match the first parts of the index key; ``range`` bounds the whole key."""
+    """Read one index; ``values`` match the first parts of its key, ``range`` bounds the whole key."""
 
     def __init__(self, db: IndexedDB, store: str, name: str) -> None:
         self._db = db
@@ -291,11 +304,12 @@ class Index:
         return index_request(self._store, self.name, values, range)
 
     async def get(self, *values: FieldValue, range: KeyRange | None = None) -> Record:
-        """The first match in index order; raises ``NotFound`` when there is none."""
+        """Return the first match in index order. Raises ``NotFound`` when there is none."""
         response = await self._db._unary(self._stub.IndexGet, self._query(values, range))
         return from_record(response.record)
 
     async def find(self, *values: FieldValue, range: KeyRange | None = None) -> Record | None:
+        """Return the first match in index order, None when there is none."""
         try:
             return await self.get(*values, range=range)
         except NotFound as error:
@@ -304,24 +318,27 @@ class Index:
             return None
 
     async def get_key(self, *values: FieldValue, range: KeyRange | None = None) -> str:
+        """Return the primary key of the first match. Raises ``NotFound`` when there is none."""
         response = await self._db._unary(self._stub.IndexGetKey, self._query(values, range))
         return response.key
 
     async def get_all(self, *values: FieldValue, range: KeyRange | None = None) -> list[Record]:
-        """Records by ascending index key, ties by primary key."""
+        """Return matches by ascending index key, ties by primary key, in one message: page through what may grow."""
         response = await self._db._unary(self._stub.IndexGetAll, self._query(values, range))
         return [from_record(record) for record in response.records]
 
     async def get_all_keys(self, *values: FieldValue, range: KeyRange | None = None) -> list[str]:
+        """Return the primary keys of the matches, in index order."""
         response = await self._db._unary(self._stub.IndexGetAllKeys, self._query(values, range))
         return list(response.keys)
 
     async def count(self, *values: FieldValue, range: KeyRange | None = None) -> int:
+        """Count the matches."""
         response = await self._db._unary(self._stub.IndexCount, self._query(values, range))
         return response.count
 
     async def delete(self, *values: FieldValue, range: KeyRange | None = None) -> int:
-        """How many records it deleted; without values and range all that are in the index."""
+        """Delete the matches, without values and range all that the index has; return how many there were."""
         response = await self._db._unary(self._stub.IndexDelete, self._query(values, range))
         return response.deleted
 
@@ -334,7 +351,7 @@ class Index:
         token: bytes = b"",
         keys_only: bool = False,
     ) -> Page:
-        """See ``ObjectStore.page``; in index order, ties by primary key."""
+        """Return a page in index order, ties by primary key; see ``ObjectStore.page``."""
         request = ext.GetPageRequest(
             store=self._store,
             index=self.name,
@@ -355,6 +372,7 @@ class Index:
         keys_only: bool = False,
         prefetch: int = 0,
     ) -> Cursor:
+        """Return a cursor in index order, to be used with ``async with``; see ``ObjectStore.cursor``."""
         request = pb.OpenCursorRequest(
             store=self._store,
             index=self.name,

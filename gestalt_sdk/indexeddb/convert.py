@@ -1,4 +1,4 @@
-"""Requests, schemas, batch entries and RPC errors between generated types and the client's own."""
+"""Convert requests, schemas, batches and failed calls between generated types and the client's own."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 def code_name(number: int) -> str:
+    """Return the name of a gRPC code, ``code 99`` for a number that is none."""
     return _CODE_NAMES.get(number, f"code {number}")
 
 
@@ -62,7 +63,7 @@ _STATUS_LOST = "Internal error from Core"
 
 
 def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
-    """The domain error of a failed RPC."""
+    """Return the domain error of a failed call."""
     code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(text, reason_of(error))
@@ -78,7 +79,7 @@ def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
 
 
 def error_of_operation(code: int, text: str) -> IndexedDBError:
-    """The domain error of a failed operation inside a transaction."""
+    """Return the domain error of a failed operation inside a transaction."""
     if code == NOT_FOUND:
         return NotFound(text)
     if code == ALREADY_EXISTS:
@@ -87,7 +88,7 @@ def error_of_operation(code: int, text: str) -> IndexedDBError:
 
 
 def not_served(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the store does not serve the extension that was called."""
+    """Tell whether the call failed because the store does not serve that extension."""
     code = error.code()
     return code is grpc.StatusCode.UNIMPLEMENTED or (
         code is grpc.StatusCode.PERMISSION_DENIED and RELAY_REFUSAL in (error.details() or "")
@@ -95,10 +96,12 @@ def not_served(error: grpc.aio.AioRpcError) -> bool:
 
 
 def index_to_proto(index: IndexSchema) -> pb.IndexSchema:
+    """Return the index as a message."""
     return pb.IndexSchema(name=index.name, key_path=index.key_path, unique=index.unique)
 
 
 def schema_from_proto(message: pb.ObjectStoreSchema) -> ObjectStoreSchema:
+    """Return the schema that the message describes."""
     return ObjectStoreSchema(
         tuple(IndexSchema(index.name, tuple(index.key_path), index.unique) for index in message.indexes),
         tuple(
@@ -109,6 +112,7 @@ def schema_from_proto(message: pb.ObjectStoreSchema) -> ObjectStoreSchema:
 
 
 def schema_to_proto(schema: ObjectStoreSchema) -> pb.ObjectStoreSchema:
+    """Return the schema as a message."""
     return pb.ObjectStoreSchema(
         indexes=[index_to_proto(index) for index in schema.indexes],
         columns=[
@@ -125,18 +129,21 @@ def schema_to_proto(schema: ObjectStoreSchema) -> pb.ObjectStoreSchema:
 
 
 def range_request(store: str, key_range: KeyRange | None) -> pb.ObjectStoreRangeRequest:
+    """Return a request for the records of a store in the range; None: all."""
     return pb.ObjectStoreRangeRequest(store=store, range=to_range(key_range))
 
 
 def index_request(
     store: str, index: str, values: Iterable[FieldValue], key_range: KeyRange | None
 ) -> pb.IndexQueryRequest:
+    """Return a request for the records of an index that match the values and the range."""
     return pb.IndexQueryRequest(
         store=store, index=index, values=[to_typed(value) for value in values], range=to_range(key_range)
     )
 
 
 def entry_from_proto(entry: pb.CursorEntry, *, index: bool) -> CursorEntry:
+    """Return the entry; its key is the list of parts for an ``index``, else the primary key."""
     parts = [from_key(part) for part in entry.key]
     key: FieldValue = parts if index else (parts or [None])[0]
     record = from_record(entry.record) if entry.HasField("record") else None
@@ -144,10 +151,12 @@ def entry_from_proto(entry: pb.CursorEntry, *, index: bool) -> CursorEntry:
 
 
 def page_from_proto(response: ext.GetPageResponse, *, index: bool) -> Page:
+    """Return the page; see ``entry_from_proto``."""
     return Page([entry_from_proto(entry, index=index) for entry in response.entries], response.next_page_token)
 
 
 def apply_request(writes: Sequence[Write], *, return_current: bool, durability: Durability) -> ext.ApplyRequest:
+    """Return the writes with their conditions as one request."""
     request = ext.ApplyRequest(return_current=return_current, durability_hint=DURABILITIES[durability])
     for write in writes:
         message = request.entries.add(store=write.store, required=write.required)
@@ -173,6 +182,7 @@ def _write_condition(message: ext.ApplyCondition, condition: Condition) -> None:
 
 
 def write_result_from_proto(outcome: ext.ApplyOutcome) -> WriteResult:
+    """Return what became of one write."""
     current = from_record(outcome.current) if outcome.HasField("current") else None
     if outcome.code == OK:
         return WriteResult("ok", current=current)

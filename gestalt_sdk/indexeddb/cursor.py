@@ -1,4 +1,4 @@
-"""A cursor over an object store or an index: one stream, one request and one answer at a time."""
+"""Walk over an object store or an index: one stream, one request and one answer at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOSE_GRACE_S = 2.0
 
 
 class Cursor:
-    """Use as ``async with``, then ``async for`` or ``next``. It shows the entries as they were when it opened.
+    """Walk over entries as they were when the cursor opened: ``async with``, then ``async for`` or ``next``.
 
     With ``prefetch`` the store sends many entries in one answer where it can; such a cursor only moves by ``next``.
     After an error of the store the cursor is closed.
@@ -39,16 +39,17 @@ class Cursor:
 
     @property
     def key(self) -> FieldValue:
-        """Of the current entry: the primary key, or the list of an index key's parts; None when on none."""
+        """Return the current primary key, for an index cursor the list of key parts; None when on no entry."""
         return self._current.key if self._current else None
 
     @property
     def primary_key(self) -> str:
+        """Return the primary key of the current entry in the store's text form; empty when on none."""
         return self._current.primary_key if self._current else ""
 
     @property
     def value(self) -> Record | None:
-        """The current record; None for keys only and when on no entry."""
+        """Return the current record; None for keys only and when on no entry."""
         return self._current.record if self._current else None
 
     async def __aenter__(self) -> Self:
@@ -66,13 +67,13 @@ class Cursor:
             yield entry
 
     async def next(self) -> CursorEntry | None:
-        """Move to the next entry; None at the end."""
+        """Move to the next entry and return it; None at the end."""
         raw = await self.next_raw()
         self._current = None if raw is None else entry_from_proto(raw, index=self._index)
         return self._current
 
     async def next_raw(self) -> pb.CursorEntry | None:
-        """``next`` without conversion; leaves ``key``, ``primary_key`` and ``value`` as they are."""
+        """Move to the next entry without conversion; ``key``, ``primary_key`` and ``value`` stay as they are."""
         if self._ahead:
             return self._ahead.popleft()
         response = await self._exchange(_command(next=True))
@@ -82,7 +83,7 @@ class Cursor:
         return response.entry
 
     async def seek_raw(self, target: pb.CursorKeyTarget) -> pb.CursorEntry | None:
-        """``continue_to`` without conversion; see ``next_raw``."""
+        """Do what ``continue_to`` does, without conversion; see ``next_raw``."""
         self._only_without_prefetch("seek_raw")
         response = await self._exchange(_command(continue_to_key=target))
         return response.entry if response.WhichOneof("result") == "entry" else None
@@ -98,12 +99,12 @@ class Cursor:
         return await self._move(_command(continue_to_key=target))
 
     async def advance(self, n: int) -> CursorEntry | None:
-        """Skip ``n`` entries, at least one, and land on the next (contract.md 5.6)."""
+        """Skip ``n`` entries, at least one, and return the next."""
         self._only_without_prefetch("advance")
         return await self._move(_command(advance=n))
 
     async def update(self, record: Record) -> CursorEntry | None:
-        """Replace the current record; its primary key stays."""
+        """Replace the current record; its primary key stays. Returns the entry with the new record."""
         self._only_without_prefetch("update")
         return await self._move(_command(update=to_record(record)))
 
@@ -113,7 +114,7 @@ class Cursor:
         await self._exchange(_command(delete=True))
 
     async def close(self) -> None:
-        """Idempotent, never raises."""
+        """Close the cursor; idempotent, never raises."""
         if self._closed or self._call is None:
             return
         self._closed = True
@@ -160,7 +161,7 @@ class Cursor:
         return response
 
     async def _raise_status(self, cause: Exception) -> None:
-        """A write on a stream that has ended says only that; the status says why."""
+        """Raise the status of a stream that has ended; a write on it says only that it has."""
         try:
             await self._call.read()
         except grpc.aio.AioRpcError as error:

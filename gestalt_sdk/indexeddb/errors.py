@@ -1,4 +1,4 @@
-"""Errors of the IndexedDB client; imports neither grpc nor generated code."""
+"""Name what a store answers with; imports neither grpc nor generated code."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from gestalt_sdk.errors import GestaltError
 
 
 class IndexedDBError(GestaltError):
-    """Base of everything that the store answers with or fails to answer."""
+    """Report that a store answered with an error or did not answer; the base of all others."""
 
 
 class NotFound(IndexedDBError):
-    """There is no such record, object store or index.
+    """Report that there is no such record, object store or index.
 
     Attributes:
         reason: ErrorInfo reason of the store, None when it sent only the code NOT_FOUND.
@@ -22,15 +22,15 @@ class NotFound(IndexedDBError):
 
 
 class AlreadyExists(IndexedDBError):
-    """The primary key is taken, or a unique index has an entry of another record with the same key."""
+    """Report that the primary key is taken, or that a unique index has another record with the same key."""
 
 
 class ConditionFailed(IndexedDBError):
-    """A condition of an ``apply`` entry did not hold; raised by ``Outcome.require`` only."""
+    """Report that a condition of a write did not hold; raised by ``WriteResult.require`` only."""
 
 
 class TransactionFailed(IndexedDBError):
-    """The transaction was aborted; nothing that it wrote is kept.
+    """Report that the transaction was aborted; nothing that it wrote is kept.
 
     Attributes:
         code: Name of the gRPC code, for example ``ABORTED``.
@@ -42,11 +42,11 @@ class TransactionFailed(IndexedDBError):
 
 
 class StoreUnavailable(IndexedDBError):
-    """No answer before the deadline, or no connection. A write may or may not have happened."""
+    """Report no answer before the deadline, or no connection. A write may or may not have happened."""
 
 
 class StoreRefused(IndexedDBError):
-    """The store refused the call.
+    """Report that the store refused the call.
 
     Attributes:
         code: Name of the gRPC code, for example ``INVALID_ARGUMENT``.
@@ -58,7 +58,7 @@ class StoreRefused(IndexedDBError):
 
 
 class MigrationsNotOffered(StoreRefused):
-    """The store cannot change the indexes of an object store that exists; nothing was changed."""
+    """Report that the store cannot change the indexes of an existing object store; nothing was changed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -69,4 +69,7 @@ class MigrationsNotOffered(StoreRefused):
 
 
 class MigrationFailed(IndexedDBError):
-    """A change of indexes ended without effect; ``IndexedDB.migration`` tells more, with the records in the way."""
+    """Report that a change of indexes ended without effect.
+
+    ``IndexedDB.migration`` tells more, with the records that are in the way.
+    """

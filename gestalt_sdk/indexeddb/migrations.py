@@ -1,4 +1,4 @@
-"""Changes of the indexes of an object store that holds records: begun, looked at, waited for."""
+"""Change the indexes of an object store that holds records: begin, look, wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATES: dict[int, MigrationState] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexConflict:
-    """Records that have one key in an index that shall be unique."""
+    """List records that have one key in an index that shall be unique."""
 
     index: str
     key: tuple[FieldValue, ...]
@@ -38,7 +38,7 @@ class IndexConflict:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """How the last change of a store's indexes goes or went.
+    """Tell how the last change of a store's indexes goes or went.
 
     Attributes:
         records_read: Records that have been looked at, of ``records`` when it began.
@@ -54,20 +54,23 @@ class Migration:
 
 
 class Migrations:
-    """The calls of IndexedDBSchemas."""
+    """Call IndexedDBSchemas."""
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
         self._stub = migrations_pb2_grpc.IndexedDBSchemasStub(channel)
         self._timeout_s = timeout_s
 
     async def change(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
+        """Begin a change of indexes, or find the same one that is under way."""
         request = pb.ChangeIndexesRequest(store=store, add=map(index_to_proto, add), remove=remove)
         return await self._ask(self._stub.ChangeIndexes, request)
 
     async def look(self, store: str) -> Migration:
+        """Return how the last change goes or went."""
         return await self._ask(self._stub.GetMigration, pb.GetMigrationRequest(store=store))
 
     async def change_and_wait(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
+        """Begin a change and look, at growing intervals, until it is done. Raises ``MigrationFailed``."""
         migration = await self.change(store, add, remove)
         pause = FIRST_LOOK_S
         while migration.state == "running":

@@ -1,4 +1,4 @@
-"""Plain descriptions: schemas, key ranges, and the entries, conditions and outcomes of ``apply``."""
+"""Describe schemas, key ranges, and the writes, conditions and results of ``apply``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Durability: TypeAlias = Literal["default", "strict", "relaxed"]
 
 
 class ColumnType(IntEnum):
-    """``ColumnDef.type`` (contract.md 5.3)."""
+    """Number the types of columns as ``ColumnDef.type`` does."""
 
     STRING = 0
     INT = 1
@@ -34,7 +34,7 @@ class ColumnType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
-    """An index over ``key_path``: one field, or several for a compound key; dots walk into maps."""
+    """Describe an index over ``key_path``: one field, or several for a compound key; dots walk into maps."""
 
     name: str
     key_path: Sequence[str]
@@ -43,7 +43,10 @@ class IndexSchema:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A declared column. Only ``primary_key`` changes what a store does: it names the key field and its type."""
+    """Declare a column.
+
+    Only ``primary_key`` changes what a store does: it names the key field and its type.
+    """
 
     name: str
     type: ColumnType = ColumnType.STRING
@@ -54,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSchema:
-    """Indexes and columns of a store; without columns the primary key is the text field ``id``."""
+    """List indexes and columns of a store; without columns the primary key is the text field ``id``."""
 
     indexes: Sequence[IndexSchema] = ()
     columns: Sequence[Column] = ()
@@ -62,7 +65,7 @@ class ObjectStoreSchema:
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Keys from ``lower`` to ``upper``; None is no bound, an open end excludes the bound itself."""
+    """Bound keys from ``lower`` to ``upper``; None is no bound, an open end excludes the bound itself."""
 
     lower: FieldValue = None
     upper: FieldValue = None
@@ -71,18 +74,20 @@ class KeyRange:
 
     @classmethod
     def only(cls, value: FieldValue) -> KeyRange:
+        """Return the range of exactly this key."""
         return cls(value, value)
 
     @classmethod
     def bound(
         cls, lower: FieldValue, upper: FieldValue, lower_open: bool = False, upper_open: bool = False
     ) -> KeyRange:
+        """Return the range between two keys, which belong to it unless that end is open."""
         return cls(lower, upper, lower_open, upper_open)
 
 
 @dataclass(frozen=True, slots=True)
 class CursorEntry:
-    """What a cursor or a page gives.
+    """Hold what a cursor or a page gives for one record.
 
     Attributes:
         key: Primary key of a store cursor; list of the key parts, one for each key path, of an index cursor.
@@ -96,29 +101,31 @@ class CursorEntry:
 
     @property
     def value(self) -> Record | None:
+        """Return the record, as ``Cursor.value`` does."""
         return self.record
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of entries; ``next_token`` is empty on the last one."""
+    """Hold one page of entries; ``next_token`` is empty on the last one."""
 
     entries: list[CursorEntry]
     next_token: bytes = b""
 
     @property
     def records(self) -> list[Record]:
+        """Return the records of the entries; none for keys only."""
         return [entry.record for entry in self.entries if entry.record is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold for an entry to be applied: exactly one of ``absent`` and ``field``.
+    """State what must hold for a write to be applied: exactly one of ``absent`` and ``field``.
 
     Attributes:
         absent: True: there is no such record. False: there is one.
         field: Name of the top-level field that must equal ``value``; None as value means null or absent.
-        store, id: Another record than the entry's own.
+        store, id: Another record than the write's own.
     """
 
     absent: bool | None = None
@@ -135,16 +142,17 @@ class Condition:
 
     @classmethod
     def equals(cls, field: str, value: FieldValue, *, store: str = "", id: str = "") -> Condition:
+        """Return the condition that a field of the record equals the value; None means null or absent."""
         return cls(field=field, value=value, store=store, id=id)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write or check of ``IndexedDB.apply``.
+    """Describe one write or check of ``IndexedDB.apply``.
 
     Attributes:
         op: ``put`` and ``add`` take ``record``, ``delete`` and ``check`` take ``id``.
-        required: When this entry fails nothing at all is written.
+        required: When this write fails nothing at all is written.
     """
 
     store: str
@@ -164,7 +172,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of one entry: ``ok``, ``already_exists``, or ``aborted`` (a condition, or a required entry)."""
+    """Tell what became of one write: ``ok``, ``already_exists``, or ``aborted`` (a condition, or a required write)."""
 
     code: Literal["ok", "already_exists", "aborted"]
     message: str = ""
@@ -172,10 +180,11 @@ class WriteResult:
 
     @property
     def ok(self) -> bool:
+        """Tell whether the write was applied."""
         return self.code == "ok"
 
     def require(self) -> None:
-        """Raise ``AlreadyExists`` or ``ConditionFailed`` unless the entry was applied."""
+        """Raise ``AlreadyExists`` or ``ConditionFailed`` unless the write was applied."""
         if self.code == "already_exists":
             raise AlreadyExists(self.message)
         if self.code == "aborted":

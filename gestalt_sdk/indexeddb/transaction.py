@@ -1,4 +1,4 @@
-"""One transaction: a bidirectional stream on which every operation's frame is sent at once.
+"""Run one transaction: a bidirectional stream on which every operation's frame is sent at once.
 
 An operation returns a future, so several may be under way; the store answers them in order. A failed operation
 aborts the transaction: it raises the store's error, every later one ``TransactionFailed``. The begin and commit
@@ -34,9 +34,9 @@ END_GRACE_S = 2.0
 
 
 class Transaction:
-    """Use as ``async with``: commits at the end of the block, aborts when the block raises.
+    """Run operations together: ``async with`` commits at the end of the block and aborts when it raises.
 
-    A ``get`` of a record that is absent aborts the transaction too; probe with ``find`` (contract.md 5.7).
+    A ``get`` of a record that is absent aborts the transaction too; probe with ``find``.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Transaction:
         self._progress_at = 0.0
 
     def store(self, name: str) -> TransactionStore:
+        """Return the object store of that name; it must be one of the transaction's."""
         return TransactionStore(self, name)
 
     async def __aenter__(self) -> Self:
@@ -89,7 +90,7 @@ class Transaction:
             await self._end(cancel=True)
 
     async def commit(self) -> None:
-        """Commit what was asked for; returns when the store has acknowledged it.
+        """Commit what was asked for; return when the store has acknowledged it.
 
         Raises:
             IndexedDBError: of the first operation that failed, else ``TransactionFailed`` when the commit did.
@@ -120,7 +121,7 @@ class Transaction:
         await self._end()
 
     def send(self, operation: pb.TransactionOperation) -> asyncio.Future[pb.TransactionOperationResponse]:
-        """Send a raw operation; ``request_id`` is filled in. The future gives the raw answer."""
+        """Send a raw operation, whose ``request_id`` is filled in; the future gives the raw answer."""
         return self.request(operation, _as_is)
 
     def request(
@@ -231,9 +232,11 @@ class Transaction:
                 _set_error(answer, error)
 
     def _fail(self, failure: IndexedDBError, *, reported: bool = False) -> None:
-        """The first failure counts; what is still waiting fails because of it.
+        """End the transaction: the first failure counts, and what is still waiting fails because of it.
 
-        ``reported``: an operation's own future has it already. Otherwise the oldest one that waits gets it.
+        Args:
+            failure: What went wrong.
+            reported: An operation's own future has it already. Otherwise the oldest one that waits gets it.
         """
         if self._failure is not None or (self._finished and not self._answers):
             return
@@ -276,64 +279,78 @@ class Transaction:
 
 
 class TransactionStore:
-    """The operations of one object store inside a transaction; each returns an awaitable at once."""
+    """Read and write one object store inside a transaction.
+
+    Each operation returns an awaitable at once, and aborts the transaction when it fails; see ``ObjectStore`` for what
+    it does.
+    """
 
     def __init__(self, transaction: Transaction, name: str) -> None:
         self._transaction = transaction
         self.name = name
 
     def index(self, name: str) -> TransactionIndex:
+        """Return the index of that name."""
         return TransactionIndex(self._transaction, self.name, name)
 
     def get(self, id: str) -> asyncio.Future[Record]:
-        """Raises ``NotFound``, and aborts the transaction, when absent."""
+        """Return the record. Raises ``NotFound``, and aborts the transaction, when absent."""
         request = pb.ObjectStoreRequest(store=self.name, id=id)
         return self._transaction.request(pb.TransactionOperation(get=request), _record)
 
     def find(self, id: str) -> asyncio.Future[Record | None]:
-        """The record with this text primary key, None when absent; never aborts the transaction."""
+        """Return the record with this text primary key, None when absent; never aborts the transaction."""
         request = range_request(self.name, KeyRange.only(id))
         return self._transaction.request(pb.TransactionOperation(get_all=request), _first)
 
     def get_key(self, id: str) -> asyncio.Future[str]:
+        """Return the store's form of the primary key. Raises ``NotFound``, and aborts, when absent."""
         request = pb.ObjectStoreRequest(store=self.name, id=id)
         return self._transaction.request(pb.TransactionOperation(get_key=request), _key)
 
     def add(self, record: Record) -> asyncio.Future[None]:
+        """Insert a record. Raises ``AlreadyExists``, and aborts, when a key is taken."""
         request = pb.RecordRequest(store=self.name, record=to_record(record))
         return self._transaction.request(pb.TransactionOperation(add=request), _nothing)
 
     def put(self, record: Record) -> asyncio.Future[None]:
+        """Insert or replace a record. Raises ``AlreadyExists``, and aborts, when a unique index key is taken."""
         request = pb.RecordRequest(store=self.name, record=to_record(record))
         return self._transaction.request(pb.TransactionOperation(put=request), _nothing)
 
     def delete(self, id: str) -> asyncio.Future[None]:
+        """Delete the record; an absent one is accepted."""
         request = pb.ObjectStoreRequest(store=self.name, id=id)
         return self._transaction.request(pb.TransactionOperation(delete=request), _nothing)
 
     def clear(self) -> asyncio.Future[None]:
+        """Delete all records."""
         request = pb.ObjectStoreNameRequest(store=self.name)
         return self._transaction.request(pb.TransactionOperation(clear=request), _nothing)
 
     def get_all(self, range: KeyRange | None = None) -> asyncio.Future[list[Record]]:
+        """Return records by ascending primary key."""
         request = range_request(self.name, range)
         return self._transaction.request(pb.TransactionOperation(get_all=request), _records)
 
     def get_all_keys(self, range: KeyRange | None = None) -> asyncio.Future[list[str]]:
+        """Return primary keys, ascending."""
         request = range_request(self.name, range)
         return self._transaction.request(pb.TransactionOperation(get_all_keys=request), _keys)
 
     def count(self, range: KeyRange | None = None) -> asyncio.Future[int]:
+        """Count the records in the range."""
         request = range_request(self.name, range)
         return self._transaction.request(pb.TransactionOperation(count=request), _count)
 
     def delete_range(self, range: KeyRange) -> asyncio.Future[int]:
+        """Delete the records in the range; return how many there were."""
         request = range_request(self.name, range)
         return self._transaction.request(pb.TransactionOperation(delete_range=request), _deleted)
 
 
 class TransactionIndex:
-    """The operations of one index inside a transaction. ``values`` match the first parts of the index key."""
+    """Read one index inside a transaction; ``values`` match the first parts of the index key."""
 
     def __init__(self, transaction: Transaction, store: str, name: str) -> None:
         self._transaction = transaction
@@ -344,31 +361,37 @@ class TransactionIndex:
         return index_request(self._store, self.name, values, range)
 
     def get(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[Record]:
+        """Return the first match. Raises ``NotFound``, and aborts the transaction, when there is none."""
         operation = pb.TransactionOperation(index_get=self._query(values, range))
         return self._transaction.request(operation, _record)
 
     def find(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[Record | None]:
-        """The first match, None when there is none. Reads every match: meant for selective values."""
+        """Return the first match, None when there is none. Reads every match: meant for selective values."""
         operation = pb.TransactionOperation(index_get_all=self._query(values, range))
         return self._transaction.request(operation, _first)
 
     def get_key(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[str]:
+        """Return the primary key of the first match. Raises ``NotFound``, and aborts, when there is none."""
         operation = pb.TransactionOperation(index_get_key=self._query(values, range))
         return self._transaction.request(operation, _key)
 
     def get_all(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[list[Record]]:
+        """Return the matches in index order."""
         operation = pb.TransactionOperation(index_get_all=self._query(values, range))
         return self._transaction.request(operation, _records)
 
     def get_all_keys(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[list[str]]:
+        """Return the primary keys of the matches, in index order."""
         operation = pb.TransactionOperation(index_get_all_keys=self._query(values, range))
         return self._transaction.request(operation, _keys)
 
     def count(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[int]:
+        """Count the matches."""
         operation = pb.TransactionOperation(index_count=self._query(values, range))
         return self._transaction.request(operation, _count)
 
     def delete(self, *values: FieldValue, range: KeyRange | None = None) -> asyncio.Future[int]:
+        """Delete the matches; return how many there were."""
         operation = pb.TransactionOperation(index_delete=self._query(values, range))
         return self._transaction.request(operation, _deleted)
 

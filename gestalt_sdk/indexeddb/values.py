@@ -1,4 +1,4 @@
-"""Typed record values: Python's own <-> ``TypedValue``, ``Record``, ``KeyValue`` (contract.md 5.1).
+"""Convert typed record values: Python's own <-> ``TypedValue``, ``Record``, ``KeyValue`` (contract.md 5.1).
 
 An int stays an int and a float a float, at the top level of a record; inside JSON lists and maps every number is a
 double, and a whole one comes back as int. Times keep their nanoseconds.
@@ -20,7 +20,7 @@ _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 
 
 class Nanos(datetime):
-    """A ``datetime`` that also has nanoseconds: ``nanosecond``, 0 to 999, is the part below its microsecond.
+    """Be a ``datetime`` that has nanoseconds: ``nanosecond``, 0 to 999, is the part below its microsecond.
 
     Compares with any ``datetime`` to the nanosecond. Arithmetic gives a value whose ``nanosecond`` is 0.
     """
@@ -42,6 +42,7 @@ class Nanos(datetime):
         fold: int = 0,
         nanosecond: int = 0,
     ) -> Nanos:
+        """Make a moment as ``datetime`` does. Raises ``ValueError`` for a nanosecond that is not 0 to 999."""
         if not 0 <= nanosecond <= 999:
             raise ValueError(f"nanosecond is {nanosecond}; accepted is 0 to 999")
         self = super().__new__(cls, year, month, day, hour, minute, second, microsecond, tzinfo, fold=fold)
@@ -50,7 +51,7 @@ class Nanos(datetime):
 
     @classmethod
     def at(cls, moment: datetime, nanosecond: int) -> Nanos:
-        """The moment with this many nanoseconds below its microsecond."""
+        """Return the moment with this many nanoseconds below its microsecond."""
         date, time = moment.date(), moment.timetz()
         return cls(
             date.year,
@@ -103,14 +104,19 @@ def _nanosecond(moment: object) -> int:
 
 
 def to_typed(value: FieldValue) -> pb.TypedValue:
-    """Raises ``TypeError`` for a type that records do not have, ``ValueError`` for an int beyond 64 bits."""
+    """Return the value as a message.
+
+    Raises:
+        TypeError: records do not have that type.
+        ValueError: an int beyond 64 bits with sign.
+    """
     result = pb.TypedValue()
     write_typed(result, value, "value")
     return result
 
 
 def write_typed(target: pb.TypedValue, value: FieldValue, name: str) -> None:
-    """``to_typed`` into an existing message; ``name`` is the field that errors speak of."""
+    """Write what ``to_typed`` returns into an existing message; ``name`` is the field that errors speak of."""
     if isinstance(value, str):
         target.string_value = value
     elif value is None:
@@ -141,6 +147,7 @@ def write_typed(target: pb.TypedValue, value: FieldValue, name: str) -> None:
 
 
 def from_typed(message: pb.TypedValue) -> FieldValue:
+    """Return the value as Python's own; None when it is null or unset."""
     kind = message.WhichOneof("kind")
     if kind == "string_value":
         return message.string_value
@@ -170,21 +177,25 @@ def _from_json(message: pb.TypedValue) -> FieldValue:
 
 
 def write_time(target: Timestamp, moment: datetime) -> None:
-    """Naive moments are UTC."""
+    """Write the moment into the message, to the nanosecond; a naive one is UTC."""
     delta = moment - EPOCH if moment.tzinfo is not None else moment - _NAIVE_EPOCH
     target.seconds = delta.days * 86_400 + delta.seconds
     target.nanos = delta.microseconds * 1000 + _nanosecond(moment)
 
 
 def read_time(stamp: Timestamp) -> datetime:
-    """A plain ``datetime``, or ``Nanos`` when microseconds do not hold it."""
+    """Return an aware UTC ``datetime``, ``Nanos`` when microseconds do not hold it."""
     microsecond, nanosecond = divmod(stamp.nanos, 1000)
     moment = EPOCH + timedelta(seconds=stamp.seconds, microseconds=microsecond)
     return Nanos.at(moment, nanosecond) if nanosecond else moment
 
 
 def to_record(fields: Mapping[str, FieldValue]) -> pb.Record:
-    """Raises ``TypeError`` or ``ValueError`` naming the field that cannot be kept."""
+    """Return the record as a message.
+
+    Raises:
+        TypeError, ValueError: a field cannot be kept; the text names it.
+    """
     record = pb.Record()
     values = record.fields
     for name, value in fields.items():
@@ -193,24 +204,26 @@ def to_record(fields: Mapping[str, FieldValue]) -> pb.Record:
 
 
 def from_record(record: pb.Record) -> Record:
+    """Return the record by field name."""
     return {name: from_typed(value) for name, value in record.fields.items()}
 
 
 def to_key(value: FieldValue) -> pb.KeyValue:
-    """A list or tuple is an array key, anything else a scalar one."""
+    """Return the key as a message: a list or tuple is an array key, anything else a scalar one."""
     if isinstance(value, (list, tuple)):
         return pb.KeyValue(array=pb.KeyValueArray(elements=[to_key(part) for part in value]))
     return pb.KeyValue(scalar=to_typed(value))
 
 
 def from_key(message: pb.KeyValue) -> FieldValue:
+    """Return the key: a list for an array key."""
     if message.WhichOneof("kind") == "array":
         return [from_key(part) for part in message.array.elements]
     return from_typed(message.scalar)
 
 
 def to_range(key_range: KeyRange | None) -> pb.KeyRange | None:
-    """The range as a message; a bound that is a list is one of several key parts, of JSON types."""
+    """Return the range as a message; a bound that is a list is one of several key parts, of JSON types."""
     if key_range is None:
         return None
     message = pb.KeyRange(lower_open=key_range.lower_open, upper_open=key_range.upper_open)

@@ -1,4 +1,4 @@
-"""What the author of a plugin imports."""
+"""Write plugins: what their author imports."""
 
 from typing import TYPE_CHECKING
 

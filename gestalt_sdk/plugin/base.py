@@ -1,4 +1,4 @@
-"""Writing a plugin: a ``Plugin`` subclass whose declared methods are its operations.
+"""Write a plugin: a ``Plugin`` subclass whose declared methods are its operations.
 
     class Notes(Plugin):
         @operation("notes.add", title="Add a note")
@@ -27,7 +27,9 @@ from gestalt_sdk.transport.environment import PLUGIN_NAME
 
 
 class Plugin(Provider):
-    """Base of every plugin. ``configure`` gets its configured name and its ``config`` before the first call.
+    """Perform operations for the host and its users; the base of every plugin.
+
+    ``configure`` gets its configured name and its ``config`` before the first call.
 
     Override ``session_catalogue``, ``post_connect`` or ``resolve_http_subject`` to offer them; the host learns of it.
     """
@@ -41,10 +43,11 @@ class Plugin(Provider):
         """Declared operations by id."""
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add the plugin's services; return their names."""
         return service.register(self, server)
 
     def catalogue(self) -> Catalogue:
-        """What the host and its users see of this plugin."""
+        """Return what the host and its users see of this plugin."""
         return Catalogue(
             name=self.name or os.environ.get(PLUGIN_NAME, "") or _name_of(type(self)),
             display_name=self.display_name,
@@ -54,20 +57,24 @@ class Plugin(Provider):
         )
 
     async def session_catalogue(self, request: Request) -> Catalogue:
-        """The operations that this caller's credential allows."""
+        """Return the operations that this caller's credential allows."""
         raise NotImplementedError
 
     async def post_connect(self, credential: PostConnectCredential) -> Mapping[str, str]:
-        """Metadata to be stored with a credential that has just been connected."""
+        """Return metadata to be stored with a credential that has just been connected."""
         raise NotImplementedError
 
     async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
-        """Who sent an HTTP request; a blank id means the default subject. May raise ``SubjectRejected``."""
+        """Return who sent an HTTP request; a blank id means the default subject.
+
+        Raises:
+            SubjectRejected: the request is refused with its status and text.
+        """
         raise NotImplementedError
 
     @classmethod
     def offers(cls, hook: str) -> bool:
-        """Whether the subclass overrides this optional method."""
+        """Tell whether the subclass overrides this optional method."""
         return getattr(cls, hook) is not getattr(Plugin, hook)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of a plugin: the file in its package (packaging.md 4.3) and the message of a session catalogue."""
+"""Write down what a plugin offers: the file in its package (packaging.md 4.3), the message of a session catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gestalt_sdk.transport.values import to_value
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Name and texts of a plugin and its operations."""
+    """Hold name and texts of a plugin and its operations."""
 
     name: str = ""
     display_name: str = ""
@@ -27,7 +27,7 @@ class Catalogue:
     operations: Sequence[Operation] = field(default=())
 
     def document(self) -> dict[str, Any]:
-        """The content of ``catalog.yaml``; what is empty is left out."""
+        """Return the content of ``catalog.yaml``; what is empty is left out."""
         document = {
             "name": self.name,
             "displayName": self.display_name,
@@ -40,7 +40,7 @@ class Catalogue:
         }
 
     def write(self, path: Path) -> None:
-        """Write ``catalog.yaml`` to ``path``, all of it or nothing."""
+        """Write ``catalog.yaml`` to ``path``, all of it or nothing. Raises ``OSError``."""
         import yaml  # only authoring tools write catalogues
 
         text = yaml.safe_dump(self.document(), sort_keys=False, allow_unicode=True, width=120)
@@ -55,6 +55,7 @@ class Catalogue:
             raise
 
     def to_proto(self) -> plugin_pb2.Catalog:
+        """Return the catalogue as a message."""
         return plugin_pb2.Catalog(
             name=self.name,
             display_name=self.display_name,

@@ -1,4 +1,4 @@
-"""Operations of a plugin: their declaration, their typed parameters, and what the catalogue says of them.
+"""Declare operations of a plugin: their typed parameters, and what the catalogue says of them.
 
 Knows nothing of gRPC. Parameters come from the method's annotations; see ``operation``.
 """
@@ -23,16 +23,16 @@ _SHOWN_CHARS = 80
 
 
 class ParameterInvalid(GestaltError):
-    """A parameter is missing or does not have the declared type; the text names it, its value and what fits."""
+    """Report a parameter that is missing or of another type; the text names it, its value and what fits."""
 
 
 class DeclarationInvalid(GestaltError):
-    """A method cannot be an operation; the text says which and why. Raised while the plugin is made."""
+    """Report, while the plugin is made, a method that cannot be an operation; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterType:
-    """``accepts`` in words, the JSON ``schema``, and ``read``: the converted value, or ``ValueError``."""
+    """Describe a type: ``accepts`` in words, the JSON ``schema``, and ``read``, which converts or raises ValueError."""
 
     accepts: str
     schema: dict[str, Any]
@@ -42,7 +42,7 @@ class ParameterType:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter; ``default`` is None also when there is none."""
+    """Describe one declared parameter; ``default`` is None also when there is none."""
 
     name: str
     type: ParameterType
@@ -53,7 +53,7 @@ class Parameter:
 
 @dataclass(slots=True)
 class Operation:
-    """An operation as the catalogue shows it. ``id`` is dot-separated words of letters, digits, ``_`` and ``-``."""
+    """Describe an operation as the catalogue shows it; ``id`` is dotted words of letters, digits, ``_`` and ``-``."""
 
     id: str
     title: str = ""
@@ -74,7 +74,7 @@ class Operation:
 
 @dataclass(slots=True)
 class BoundOperation:
-    """An operation together with the method that performs it."""
+    """Tie an operation to the method that performs it."""
 
     operation: Operation
     method: Callable[..., Awaitable[Any]]
@@ -85,7 +85,7 @@ class BoundOperation:
     takes_rest: bool = False
 
     def call(self, request: Request, params: Mapping[str, Any]) -> Awaitable[Any]:
-        """The method's coroutine. Raises ``ParameterInvalid``; unknown parameters are ignored."""
+        """Return the method's coroutine; unknown parameters are ignored. Raises ``ParameterInvalid``."""
         arguments: dict[str, Any] = {}
         for parameter in self.operation.parameters:
             value = params.get(parameter.name)
@@ -172,7 +172,7 @@ def operation(
 
 
 def operations_of(plugin: object) -> dict[str, BoundOperation]:
-    """The declared operations of an instance by id.
+    """Return the declared operations of an instance by id.
 
     Raises:
         DeclarationInvalid: two methods with one id, or parameters that cannot be understood.

@@ -1,4 +1,4 @@
-"""What an operation of a plugin learns about its call, and the host services bound to that call."""
+"""Tell an operation of a plugin about its call, and bind the host's services to that call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who acts: ``id`` such as ``user:42`` or ``system:config``; ``kind`` such as user, service_account, system."""
+    """Name who acts: ``id`` such as ``user:42`` or ``system:config``; ``kind`` user, service_account, system ..."""
 
     id: str = ""
     kind: str = ""
@@ -28,7 +28,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The credential used: ``mode`` is none, user or platform."""
+    """Name the credential used; ``mode`` is none, user or platform."""
 
     mode: str = ""
     subject_id: str = ""
@@ -38,7 +38,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Policy and role by which the host admitted the call."""
+    """Name the policy and the role by which the host admitted the call."""
 
     policy: str = ""
     role: str = ""
@@ -46,12 +46,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
+    """Name who somebody is in another system: ``type`` of the identity and its ``id`` there; both may be empty."""
+
     type: str = ""
     id: str = ""
 
 
 class Request:
-    """One call of an operation (contract.md 4.5).
+    """Describe one call of an operation (contract.md 4.5).
 
     Attributes:
         operation: Operation id.
@@ -82,7 +84,13 @@ class Request:
         channels: HostChannels | None = None,
         **fields: Any,
     ) -> Request:
-        """A request for tests of a plugin; ``fields`` are the texts and ``connection_params`` above."""
+        """Return a request for tests of a plugin.
+
+        Args:
+            workflow: See ``Request.workflow``.
+            channels: Where the host's services are; None: in the environment.
+            fields: Texts and ``connection_params``, named as the attributes above.
+        """
         message = plugin_pb2.ExecuteRequest(operation=operation, **fields)
         if subject is not None:
             message.context.subject.CopyFrom(
@@ -99,47 +107,56 @@ class Request:
 
     @property
     def connection_params(self) -> dict[str, str]:
+        """Return the parameters of the connection."""
         return dict(self._connection_params)
 
     @cached_property
     def subject(self) -> Subject:
+        """Return who the call is made for."""
         return _subject(self._context.subject)
 
     @cached_property
     def credential(self) -> Credential:
+        """Return the credential that the call uses."""
         message = self._context.credential
         return Credential(message.mode, message.subject_id, message.connection, message.instance)
 
     @cached_property
     def access(self) -> Access:
+        """Return by what the host admitted the call."""
         return Access(self._context.access.policy, self._context.access.role)
 
     @cached_property
     def workflow(self) -> dict[str, Any]:
-        """``runId``, ``provider``, ``target``, ``trigger`` and more (contract.md 4.2); empty outside a workflow."""
+        """Return what the call is part of (contract.md 4.2); empty outside a workflow.
+
+        Members are ``runId``, ``provider``, ``target``, ``trigger`` and more.
+        """
         return from_struct(self._context.workflow)
 
     @cached_property
     def agent_subject(self) -> Subject:
-        """The agent that acts on behalf of ``subject``; its id is empty when none does."""
+        """Return the agent that acts on behalf of ``subject``; its id is empty when none does."""
         return _subject(self._context.agent_subject)
 
     @cached_property
     def external_identity(self) -> ExternalIdentity:
+        """Return who ``subject`` is in the system that sent the call."""
         return ExternalIdentity(self._context.external_identity.type, self._context.external_identity.id)
 
     @cached_property
     def agent_external_identity(self) -> ExternalIdentity:
+        """Return who ``agent_subject`` is in the system that sent the call."""
         message = self._context.agent_external_identity
         return ExternalIdentity(message.type, message.id)
 
     @property
     def public_base_url(self) -> str:
-        """Of the host, without a trailing slash; empty when it has none."""
+        """Return the host's URL without a trailing slash; empty when it has none."""
         return self._context.host.public_base_url
 
     def workflows(self) -> WorkflowManagerClient:
-        """The host's workflow manager, acting as this call's subject.
+        """Return a client of the host's workflow manager that acts as this call's subject.
 
         Raises:
             EnvironmentUnusable: the host has no workflow provider.
@@ -150,7 +167,7 @@ class Request:
         return WorkflowManagerClient(channel, self.invocation_token, idempotency_key=self.idempotency_key)
 
     def invoker(self) -> PluginInvokerClient:
-        """The host's plugin invoker, acting as this call's subject.
+        """Return a client of the host's plugin invoker that acts as this call's subject.
 
         Raises:
             EnvironmentUnusable: this plugin's configuration declares no ``invokes``.

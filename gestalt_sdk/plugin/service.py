@@ -1,4 +1,4 @@
-"""The IntegrationProvider service in front of a plugin (contract.md 1.3, 4.5).
+"""Serve IntegrationProvider for a plugin (contract.md 1.3, 4.5).
 
 ``PluginDispatch``, beside it, executes operations on one stream that carries many in a message.
 """
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 def register(plugin: ServedPlugin, server: grpc.aio.Server) -> Sequence[str]:
-    """Add the plugin's services to the server; returns their names."""
+    """Add the plugin's services to the server; return their names."""
     servicer = PluginServicer(plugin)
     plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(servicer, server)
     ext_grpc.add_PluginDispatchServicer_to_server(DispatchServicer(servicer, plugin.ending_event), server)
@@ -49,11 +49,14 @@ def register(plugin: ServedPlugin, server: grpc.aio.Server) -> Sequence[str]:
 
 
 class DispatchServicer(ext_grpc.PluginDispatchServicer):
+    """Execute operations that arrive many in a message."""
+
     def __init__(self, servicer: PluginServicer, ending: asyncio.Event) -> None:
         self._execute = servicer.execute
         self._ending = ending
 
     async def Dispatch(self, requests: AsyncIterator[ext.PluginCalls], context: ServerContext) -> None:
+        """Answer the calls of one stream until the host ends it or the plugin does."""
         try:
             await answer_calls(requests, context, ext.PluginResults, self._execute, _status, self._ending)
         except CallNumberTaken as error:
@@ -66,12 +69,15 @@ def _status(error: Exception) -> status_pb2.Status:
 
 
 class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
+    """Answer the host's calls of a plugin."""
+
     def __init__(self, plugin: ServedPlugin) -> None:
         self._plugin = plugin
         self._operations = plugin.operations
         self._configuring = asyncio.Lock()
 
     async def GetMetadata(self, request: Empty, context: ServerContext) -> pb.ProviderMetadata:
+        """Return names, catalogue and which optional hooks the plugin offers."""
         plugin = self._plugin
         return pb.ProviderMetadata(
             name=plugin.name,
@@ -85,6 +91,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         )
 
     async def StartProvider(self, request: pb.StartProviderRequest, context: ServerContext) -> pb.StartProviderResponse:
+        """Configure the plugin; one call at a time, UNKNOWN with the plugin's text when it refuses."""
         await require_version(request.protocol_version, context)
         async with self._configuring:
             try:
@@ -96,10 +103,11 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         return pb.StartProviderResponse(protocol_version=PROTOCOL_VERSION)
 
     async def Execute(self, request: pb.ExecuteRequest, context: ServerContext) -> pb.OperationResult:
+        """Execute one operation."""
         return await self.execute(request)
 
     async def execute(self, request: pb.ExecuteRequest) -> pb.OperationResult:
-        """Every failure of an operation is a result."""
+        """Execute one operation; every failure of it is a result."""
         bound = self._operations.get(request.operation)
         if bound is None:
             return _failed(404, f"unknown operation {request.operation!r}")
@@ -120,6 +128,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
     async def GetSessionCatalog(
         self, request: pb.GetSessionCatalogRequest, context: ServerContext
     ) -> pb.GetSessionCatalogResponse:
+        """Return the operations that the caller's credential allows; UNIMPLEMENTED without the hook."""
         if not self._plugin.offers("session_catalogue"):
             await _unimplemented(context, "session catalogue")
         message = pb.ExecuteRequest(
@@ -132,6 +141,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         return pb.GetSessionCatalogResponse(catalog=catalogue.to_proto())
 
     async def PostConnect(self, request: pb.PostConnectRequest, context: ServerContext) -> pb.PostConnectResponse:
+        """Return metadata for a new credential; UNIMPLEMENTED without the hook."""
         if not self._plugin.offers("post_connect"):
             await _unimplemented(context, "post-connect")
         metadata = await self._plugin.post_connect(_credential(request.token))
@@ -140,6 +150,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
     async def ResolveHTTPSubject(
         self, request: pb.ResolveHTTPSubjectRequest, context: ServerContext
     ) -> pb.ResolveHTTPSubjectResponse:
+        """Return who sent an HTTP request, or its refusal; UNIMPLEMENTED without the hook."""
         if not self._plugin.offers("resolve_http_subject"):
             await _unimplemented(context, "HTTP subject resolution")
         call = Request(pb.ExecuteRequest(context=request.context), self._plugin.host_channels)

@@ -1,4 +1,4 @@
-"""What passes between a plugin and the service in front of it: results, refusals, the plugin's side as a protocol."""
+"""Describe what passes between a plugin and its service: results, refusals, the plugin's side as a protocol."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gestalt_sdk.transport.host_channels import HostChannels
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A result with a status of its own. A ``body`` that is text is sent as it is, anything else as JSON."""
+    """Give a result a status of its own; a ``body`` that is text is sent as it is, anything else as JSON."""
 
     status: int
     body: Any = ""
 
 
 class OperationError(GestaltError):
-    """Ends an operation with ``status`` and the body ``{"error": message}``."""
+    """End an operation with ``status`` and the body ``{"error": message}``."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class OperationError(GestaltError):
 
 
 class SubjectRejected(GestaltError):
-    """Raised by ``resolve_http_subject``: the HTTP request is refused with this status and text."""
+    """Refuse an HTTP request with this status and text; raised by ``resolve_http_subject``."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class SubjectRejected(GestaltError):
 
 @dataclass(frozen=True, slots=True)
 class PostConnectCredential:
-    """A credential that has just been connected. The tokens are secrets."""
+    """Describe a credential that has just been connected; the tokens are secrets."""
 
     id: str = ""
     subject_id: str = ""
@@ -57,7 +57,7 @@ class PostConnectCredential:
 
 @dataclass(frozen=True, slots=True)
 class HTTPSubjectRequest:
-    """A request to one of the plugin's HTTP bindings whose sender is to be named."""
+    """Describe a request to one of the plugin's HTTP bindings whose sender is to be named."""
 
     binding: str = ""
     method: str = ""
@@ -73,7 +73,7 @@ class HTTPSubjectRequest:
 
 
 class ServedPlugin(Protocol):
-    """What the service needs of a plugin; ``plugin.base.Plugin`` has it. The last four methods are the hooks."""
+    """Be what the service needs of a plugin, as ``Plugin`` is; the last four methods are the hooks."""
 
     name: str
     display_name: str

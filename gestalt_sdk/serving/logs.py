@@ -1,4 +1,4 @@
-"""Logging of every Gestalt process: one JSON object a line on stderr; stdout stays for what a program prints."""
+"""Log as every Gestalt process does: one JSON object a line on stderr; stdout is for what a program prints."""
 
 from __future__ import annotations
 

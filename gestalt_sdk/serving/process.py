@@ -1,4 +1,4 @@
-"""Serving a provider on its socket: bind, health, reflection, signals, the host's death, and an orderly end."""
+"""Serve a provider on its socket: bind, health, reflection, signals, the host's death, and an orderly end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 def serve(make_provider: Callable[[], Provider]) -> int:
-    """Run a provider process until a signal or the host's death; returns the exit status.
+    """Run a provider process until a signal or the host's death; return the exit status.
 
     ``make_provider`` is called inside the running event loop, so a constructor may use asyncio. Where
     GESTALT_PLUGIN_WRITE_CATALOG is set the plugin's catalogue is written there instead and nothing is served.
@@ -61,7 +61,7 @@ def serve(make_provider: Callable[[], Provider]) -> int:
 
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop where it is installed, else on asyncio's own loop."""
+    """Run the coroutine on uvloop where it is installed, else on asyncio's own loop; return its result."""
     try:
         import uvloop
     except ImportError:

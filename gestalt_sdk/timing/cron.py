@@ -1,4 +1,4 @@
-"""The grammar of cron expressions: five fields into sets of numbers (semantics.md 16).
+"""Parse cron expressions: five fields into sets of numbers (semantics.md 16).
 
 Pure: no clock, no zone. The host checks configuration with it, the workflow provider computes slots from it, so both
 refuse the same texts.
@@ -35,7 +35,7 @@ _LARGEST_NUMBER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A parsed expression; the tuples ascend and may be empty, which means never."""
+    """Hold a parsed expression; the tuples ascend and may be empty, which means never."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -51,6 +51,7 @@ class Cron:
     """Minutes after local midnight at which a matching day fires, ascending."""
 
     def matches_day(self, day: date) -> bool:
+        """Tell whether the expression fires on that day, if it has an hour and a minute at all."""
         if day.month not in self.months:
             return False
         in_month = day.day in self.days
@@ -60,7 +61,7 @@ class Cron:
         return in_month or in_week
 
     def following_day(self, day: date, last: date) -> date | None:
-        """The first matching day after ``day``, None when there is none up to and with ``last``."""
+        """Return the first matching day after ``day``, None when there is none up to and with ``last``."""
         day += _DAY
         while day <= last:
             if day.month not in self.months:
@@ -72,7 +73,7 @@ class Cron:
         return None
 
     def preceding_day(self, day: date, first: date) -> date | None:
-        """The last matching day before ``day``, None when there is none back to and with ``first``."""
+        """Return the last matching day before ``day``, None when there is none back to and with ``first``."""
         day -= _DAY
         while day >= first:
             if day.month not in self.months:
@@ -85,7 +86,7 @@ class Cron:
 
 
 class CronInvalid(GestaltError):
-    """The expression is refused.
+    """Refuse an expression.
 
     Attributes:
         reason: Column (1 is the first character), field, text and what is wrong with it; of an expression with too
@@ -111,7 +112,7 @@ def check_cron(expression: str, today: date) -> None:
 
 
 def no_occurrence(expression: str) -> CronInvalid:
-    """The refusal of an expression that parses and never fires: of its first field without a value, else of its day."""
+    """Return the refusal of an expression that never fires: of its first field without a value, else of its day."""
     sets = _parse_fields(_fields(expression))
     place = next((place for place, (values, _) in enumerate(sets) if not values), _DAY_OF_MONTH)
     text, column = _fields(expression)[place]
@@ -119,7 +120,7 @@ def no_occurrence(expression: str) -> CronInvalid:
 
 
 def horizon(day: date) -> date:
-    """The last day on which an occurrence after ``day`` is looked for."""
+    """Return the last day on which an occurrence after ``day`` is looked for."""
     return date(min(day.year + HORIZON_YEARS, date.max.year - 1), 12, 31)
 
 

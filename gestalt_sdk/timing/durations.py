@@ -1,4 +1,4 @@
-"""Durations as people write them, ``300ms`` or ``2h45m``: the same in the host's and the providers' configuration."""
+"""Read durations as people write them, ``300ms`` or ``2h45m``, in the configuration of hosts and providers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ MAX_NS = 2**63 - 1
 
 
 class DurationInvalid(ValueError):
-    """The text is no duration; the message says what is accepted."""
+    """Refuse a text that is no duration; the message says what is accepted."""
 
     def __init__(self, text: str, accepted: str) -> None:
         super().__init__(f"{text!r} is not a duration; accepted are {accepted}")
 
 
 def parse_duration(text: str) -> timedelta:
-    """A signed duration such as ``300ms``, ``1.5h`` or ``2h45m``; ``0`` needs no unit. Cut to microseconds."""
+    """Read a signed duration such as ``300ms``, ``1.5h`` or ``2h45m``; ``0`` needs no unit.
+
+    What is below a microsecond is cut. Raises ``DurationInvalid``.
+    """
     return timedelta(microseconds=nanoseconds(text, "forms such as 300ms, 1.5h and 2h45m") // 1000)
 
 
 def nanoseconds(text: str, accepted: str) -> int:
-    """``parse_duration`` uncut, for a caller who accepts more forms and says so in ``accepted``."""
+    """Read what ``parse_duration`` reads, uncut, for a caller who accepts more forms and says so in ``accepted``."""
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0

@@ -1,4 +1,4 @@
-"""IANA time zones: which names exist, and their rules, both from the tzdata package alone.
+"""Know IANA time zones: which names exist, and their rules, both from the tzdata package alone.
 
 The machine's own database is not looked at, so every machine with the same package accepts the same names and computes
 the same slots. Governments change their rules: `pip install --upgrade tzdata` brings the new ones, and the next start
@@ -19,7 +19,7 @@ DEFAULT_ZONE = "UTC"
 
 
 class ZoneInvalid(GestaltError):
-    """There is no IANA time zone of that name."""
+    """Report that there is no IANA time zone of that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f'invalid timezone "{name}"')
@@ -27,14 +27,14 @@ class ZoneInvalid(GestaltError):
 
 @cache
 def zone_names() -> frozenset[str]:
-    """Every zone name of the bundled database, links such as ``US/Eastern`` included."""
+    """Return every zone name of the bundled database, links such as ``US/Eastern`` included."""
     text = resources.files(tzdata).joinpath("zones").read_text(encoding="utf-8")
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
 
 
 @lru_cache(maxsize=1024)
 def load_zone(name: str) -> ZoneInfo:
-    """The zone of that exact name; blank is not accepted here, see ``normalise_zone``.
+    """Return the zone of that exact name; blank is not accepted here, see ``normalise_zone``.
 
     Raises:
         ZoneInvalid: there is no such IANA zone. ``Local`` is not one: it would mean the server's own.
@@ -46,7 +46,7 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def normalise_zone(text: str) -> str:
-    """The trimmed name, ``UTC`` when blank.
+    """Return the trimmed name, ``UTC`` when blank.
 
     Raises:
         ZoneInvalid: it names no IANA zone.

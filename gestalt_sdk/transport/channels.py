@@ -1,4 +1,4 @@
-"""gRPC channels and servers with the options that every Gestalt process uses."""
+"""Open gRPC channels and servers with the options that every Gestalt process uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
-    # tonic refuses a socket path as authority (contract.md 2.3).
+    # tonic refuses a socket path as authority.
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
@@ -43,7 +43,11 @@ CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
 
 
 def open_channel(address: Address) -> grpc.aio.Channel:
-    """A channel to the address; it sends the relay token, if there is one, with every call."""
+    """Return a channel to the address; it sends the relay token, if there is one, with every call.
+
+    Raises:
+        EnvironmentUnusable: the file with the host's certificates cannot be read.
+    """
     interceptors = _relay_token(address.token) if address.token else None
     if address.tls:
         options = [item for item in CHANNEL_OPTIONS if item[0] != "grpc.default_authority"]
@@ -53,7 +57,7 @@ def open_channel(address: Address) -> grpc.aio.Channel:
 
 
 def _root_certificates(environ: Mapping[str, str]) -> bytes | None:
-    """The system's roots and the host's own CA, where it names one (contract.md 2.5); None: grpc's roots."""
+    """Return the system's roots and the host's own CA, where it names one (contract.md 2.5); None: grpc's roots."""
     pem = environ.get(TLS_CA_PEM, "").encode()
     file = environ.get(TLS_CA_FILE, "")
     if not pem and file:

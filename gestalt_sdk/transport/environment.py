@@ -1,4 +1,4 @@
-"""The environment variables that the host sets for a provider (contract.md 2.2, 2.5), read in one place."""
+"""Read the environment variables that the host sets for a provider (contract.md 2.2, 2.5)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ RELAY_REFUSAL = "host-service-relay-method-not-allowed"
 
 
 class EnvironmentUnusable(GestaltError):
-    """A variable that the host must set is missing or has a form that is not understood."""
+    """Report that a variable that the host must set is missing or has a form that is not understood."""
 
 
 def binding_variable(base: str, binding: str = "") -> str:
-    """Name of a host-service variable for a named binding: ``_`` and the name in upper case, other characters ``_``."""
+    """Return the name of a host-service variable for a named binding.
+
+    It is ``base``, ``_`` and the name in upper case, with ``_`` for characters that are no ASCII letters or digits.
+    """
     name = binding.strip()
     if not name:
         return base
@@ -40,7 +43,7 @@ def binding_variable(base: str, binding: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a gRPC service is: ``target`` as grpc wants it, a relay ``token`` or none, TLS or not."""
+    """Say where a gRPC service is: ``target`` as grpc wants it, a relay ``token`` or none, TLS or not."""
 
     target: str
     token: str | None = None
@@ -48,7 +51,7 @@ class Address:
 
     @property
     def path(self) -> Path | None:
-        """The socket's path when the address is a unix socket."""
+        """Return the socket's path when the address is a unix socket, else None."""
         return Path(self.target.removeprefix("unix:")) if self.target.startswith("unix:") else None
 
 
@@ -72,7 +75,7 @@ def parse_address(text: str, *, variable: str, token: str | None = None) -> Addr
 
 
 def service_address(variable: str, environ: Mapping[str, str] | None = None) -> Address:
-    """Address of a host service.
+    """Return the address of a host service, with the token of ``VARIABLE_TOKEN`` if it is set.
 
     Raises:
         EnvironmentUnusable: when the variable is not set or cannot be read.

@@ -1,4 +1,4 @@
-"""How domain errors travel over gRPC, in both directions.
+"""Carry domain errors over gRPC, in both directions.
 
 Each package keeps one table from its error classes to a ``Fault``; the serving edge turns an error into the status of
 its row, the dialling edge reads the reason back. Errors without a row are bugs: logged once, sent as INTERNAL.
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of a fault table.
+    """Describe one row of a fault table.
 
     Attributes:
         reason: Stable upper-case name for programs, sent as ``google.rpc.ErrorInfo.reason``.
@@ -41,7 +41,7 @@ FaultTable = Mapping[type[GestaltError], Fault]
 
 
 def fault_of(error: GestaltError, table: FaultTable) -> Fault | None:
-    """The row of the error's class or of the nearest base class that has one."""
+    """Return the row of the error's class or of the nearest base class that has one, else None."""
     for cls in type(error).__mro__:
         row = table.get(cls)
         if row is not None:
@@ -50,7 +50,7 @@ def fault_of(error: GestaltError, table: FaultTable) -> Fault | None:
 
 
 def status_of(error: GestaltError, table: FaultTable) -> status_pb2.Status | None:
-    """The error as ``google.rpc.Status`` with an ErrorInfo, or None when the table has no row for it."""
+    """Return the error as ``google.rpc.Status`` with an ErrorInfo, or None when the table has no row for it."""
     row = fault_of(error, table)
     if row is None:
         return None
@@ -80,7 +80,7 @@ async def reporting_faults(context: ServerContext, table: FaultTable) -> AsyncIt
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str | None:
-    """The ErrorInfo reason that the peer sent, None when it sent only a code (other people's providers do)."""
+    """Return the ErrorInfo reason that the peer sent, None when it sent only a code (other people's providers do)."""
     status = rpc_status.from_call(error)
     if status is None:
         return None

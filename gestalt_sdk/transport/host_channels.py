@@ -1,4 +1,4 @@
-"""Channels to the services that the host gives this process, opened when first used and shared."""
+"""Open channels to the services that the host gives this process, each when it is first used."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ _SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class HostChannels:
-    """One channel for each service variable."""
+    """Keep one channel for each service variable."""
 
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def channel(self, variable: str) -> grpc.aio.Channel:
-        """Raises ``EnvironmentUnusable`` when the variable is not set or cannot be read."""
+        """Return the channel. Raises ``EnvironmentUnusable`` when the variable is not set or cannot be read."""
         channel = self._channels.get(variable)
         if channel is None:
             channel = self._channels[variable] = open_channel(service_address(variable))
         return channel
 
     async def close(self) -> None:
+        """Close all channels; the next use of one opens it again."""
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             await channel.close()
 
 
 async def call(method: Callable[..., Any], request: Any, timeout_s: float | None = CALL_TIMEOUT_S) -> Any:
-    """A unary call of a host service.
+    """Make a unary call of a host service and return its answer; ``timeout_s`` None: wait as long as it takes.
 
     Raises:
         ServiceUnavailable: no answer before the deadline, or no connection.

@@ -1,4 +1,4 @@
-"""Many calls of one method on one stream: what waits travels in one message, in both directions.
+"""Send many calls of one method over one stream: what waits travels in one message, in both directions.
 
 A unary call costs several times as much as a message on an open stream, so where many calls are under way at once
 (runs dispatched to the host) they share one. ``StreamedCalls`` is the calling side, ``answer_calls`` the serving side;
@@ -31,11 +31,14 @@ log = structlog.get_logger()
 
 
 class StreamUnserved(GestaltError):
-    """The peer does not serve the stream; the call was never sent."""
+    """Report that the peer does not serve the stream; the call was never sent."""
 
 
 class CallFailed(ServiceRefused):
-    """The call ended with a status: the peer's, or UNAVAILABLE when the stream broke and its outcome is unknown."""
+    """Report the status with which a call ended.
+
+    It is the peer's, or UNAVAILABLE when the stream broke and whether the call took effect is not known.
+    """
 
 
 class _Call:
@@ -48,20 +51,19 @@ class _Call:
 
 
 class StreamedCalls:
-    """The calling side. Opens the stream with the first call, and again, when it broke, with the next one.
+    """Make calls over a stream that opens with the first call, and again, when it broke, with the next one.
 
     A call that was sent on a stream that broke fails: nobody knows what became of it. One that was not yet sent goes
     out on the next stream. Nothing is left behind when the channel is closed.
+
+    Args:
+        open_stream: Begins the bidirectional call.
+        calls_type: Message class with ``calls`` (``call_id``, ``request``) and ``cancellations``.
+        patient: Calls wait for a peer that is not there as long as it takes; ``open_stream`` must do so too. Otherwise
+            they are given back as ``StreamUnserved``, for the plain call to find out why.
     """
 
     def __init__(self, open_stream: Callable[[], Any], calls_type: Callable[[], Any], *, patient: bool) -> None:
-        """
-        Args:
-            open_stream: Begins the bidirectional call.
-            calls_type: Message class with ``calls`` (``call_id``, ``request``) and ``cancellations``.
-            patient: Calls wait for a peer that is not there as long as it takes; ``open_stream`` must do so too.
-                Otherwise they are given back as ``StreamUnserved``, for the plain call to find out why.
-        """
         self._patient = patient
         self._open_stream = open_stream
         self._calls_type = calls_type
@@ -75,7 +77,7 @@ class StreamedCalls:
         """False once the peer has turned out not to serve the stream."""
 
     async def call(self, request: Any) -> Any:
-        """The response. Waits however long it takes; cancelling cancels the call at the peer.
+        """Return the response, however long it takes; cancelling cancels the call at the peer.
 
         Raises:
             StreamUnserved: use the plain call.
@@ -217,7 +219,7 @@ def _give_answer(answer: asyncio.Future[Any], result: Any) -> None:
 
 
 def code_name(number: int) -> str:
-    """Name of a gRPC code, ``UNKNOWN`` for a number that is none or that would mean success."""
+    """Return the name of a gRPC code, ``UNKNOWN`` for a number that is none or that would mean success."""
     for code in grpc.StatusCode:
         if code.value[0] == number and number:
             return code.name
@@ -236,13 +238,14 @@ async def answer_calls(
     status_of: Callable[[Exception], status_pb2.Status],
     ending: asyncio.Event | None = None,
 ) -> None:
-    """The serving side, until the peer ends the stream; calls that run then are cancelled.
+    """Answer the calls of a stream until the peer ends it; calls that run then are cancelled.
 
     Args:
         ending: Once it is set, no call is taken any more, and the stream ends when those that run are answered.
         results_type: Message class with ``results`` (``call_id``, ``response`` or ``status``).
         handle: Executes one request.
         status_of: What a failure of ``handle`` is told as.
+
     Raises:
         CallNumberTaken: the peer used a number twice.
     """
@@ -270,7 +273,7 @@ async def _asked(ending: asyncio.Event | None) -> None:
 
 
 class CallNumberTaken(GestaltError):
-    """A ``call_id`` was used again before its call was answered."""
+    """Report that a ``call_id`` was used again before its call was answered."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"call_id {number} is in use; each call on a stream needs a number of its own")

@@ -1,4 +1,4 @@
-"""Conversion between the protobuf well-known types and Python's own values.
+"""Convert between the protobuf well-known types and Python's own values.
 
 JSON-like: dict, list, str, float/int, bool, None <-> ``Struct`` and ``Value``. Times: aware UTC ``datetime`` or
 nanoseconds since the epoch <-> ``Timestamp``. Typed record values live in ``indexeddb``.
@@ -19,27 +19,31 @@ _EXACT_INTEGER = 2.0**53
 
 
 def to_struct(mapping: Mapping[str, Any]) -> Struct:
-    """A ``Struct`` of the mapping. Raises ``TypeError`` naming the path of a value that JSON does not have."""
+    """Return the mapping as a ``Struct``.
+
+    Raises:
+        TypeError: JSON has no such value; the text names its path.
+    """
     struct = Struct()
     _fill_struct(struct, mapping, "")
     return struct
 
 
 def to_value(value: Any) -> Value:
-    """A ``Value`` of any JSON-like value; see ``to_struct``."""
+    """Return any JSON-like value as a ``Value``; see ``to_struct``."""
     result = Value()
     _fill_value(result, value, "")
     return result
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:
-    """The struct as a dict, keys sorted; doubles with an integral value below 2**53 become ``int``."""
+    """Return the struct as a dict, keys sorted; doubles with an integral value below 2**53 become ``int``."""
     fields = struct.fields
     return {key: from_value(fields[key]) for key in sorted(fields)}
 
 
 def from_value(value: Value) -> Any:
-    """The value as Python's own; an unset kind is None."""
+    """Return the value as Python's own; an unset kind is None."""
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return value.string_value
@@ -90,7 +94,7 @@ def _fill_value(target: Value, value: Any, path: str) -> None:
 
 
 def to_timestamp(moment: datetime) -> Timestamp:
-    """A ``Timestamp`` of the moment; a naive one is taken as UTC."""
+    """Return the moment as a ``Timestamp``; a naive one is taken as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - EPOCH
@@ -98,12 +102,12 @@ def to_timestamp(moment: datetime) -> Timestamp:
 
 
 def from_timestamp(stamp: Timestamp) -> datetime:
-    """The timestamp as an aware UTC ``datetime``, cut to microseconds."""
+    """Return the timestamp as an aware UTC ``datetime``, cut to microseconds."""
     return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
 
 
 def rfc3339(moment: datetime) -> str:
-    """RFC 3339 in UTC with ``Z``; a fraction only when it is not zero, without trailing zeros."""
+    """Return the moment as RFC 3339 in UTC with ``Z``; a fraction only when not zero, without trailing zeros."""
     moment = moment.astimezone(UTC)
     date = f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}"
     text = f"{date}T{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
@@ -113,14 +117,15 @@ def rfc3339(moment: datetime) -> str:
 
 
 def optional_struct(mapping: Mapping[str, Any]) -> Struct | None:
-    """The struct, or None (field unset) for an empty mapping."""
+    """Return the struct, or None (field unset) for an empty mapping."""
     return to_struct(mapping) if mapping else None
 
 
 def optional_timestamp(moment: datetime | None) -> Timestamp | None:
+    """Return the timestamp, or None (field unset) for None."""
     return None if moment is None else to_timestamp(moment)
 
 
 def optional_time(message: Any, name: str) -> datetime | None:
-    """The named Timestamp field of the message, None when unset."""
+    """Return the named Timestamp field of the message, None when unset."""
     return from_timestamp(getattr(message, name)) if message.HasField(name) else None

@@ -1,4 +1,4 @@
-"""Workflow objects, the clients of the host's workflow services, and the base of workflow providers."""
+"""Use and provide workflows: their objects, the clients of the host's services, the base of workflow providers."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Clients of the host's workflow services: WorkflowHost for workflow providers, WorkflowManagerHost for plugins."""
+"""Call the host's workflow services: WorkflowHost for workflow providers, WorkflowManagerHost for plugins."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class WorkflowHostClient:
 
 
 class WorkflowManagerClient:
-    """The workflow manager on behalf of one call of a plugin (contract.md 4.3); get it from ``Request.workflows``.
+    """Manage workflows on behalf of one call of a plugin (contract.md 4.3); made by ``Request.workflows``.
 
     ``provider`` names a workflow provider; empty means the default one, and for an update the present one. The
     creating methods use the call's idempotency key where none is given.
@@ -97,7 +97,7 @@ class WorkflowManagerClient:
         provider: str = "",
         idempotency_key: str = "",
     ) -> Schedule:
-        """``cron`` has five fields; ``timezone`` is an IANA name, empty means UTC."""
+        """Create a schedule; ``cron`` has five fields, ``timezone`` is an IANA name, empty means UTC."""
         request = pb.WorkflowManagerCreateScheduleRequest(
             provider_name=provider,
             cron=cron,
@@ -110,6 +110,7 @@ class WorkflowManagerClient:
         return _schedule(await call(self._stub.CreateSchedule, request))
 
     async def get_schedule(self, schedule_id: str) -> Schedule:
+        """Return a schedule of the subject."""
         request = pb.WorkflowManagerGetScheduleRequest(schedule_id=schedule_id, invocation_token=self._token)
         return _schedule(await call(self._stub.GetSchedule, request))
 
@@ -123,7 +124,7 @@ class WorkflowManagerClient:
         paused: bool = False,
         provider: str = "",
     ) -> Schedule:
-        """Replaces everything but the id."""
+        """Replace everything of a schedule but its id."""
         request = pb.WorkflowManagerUpdateScheduleRequest(
             schedule_id=schedule_id,
             provider_name=provider,
@@ -136,14 +137,17 @@ class WorkflowManagerClient:
         return _schedule(await call(self._stub.UpdateSchedule, request))
 
     async def delete_schedule(self, schedule_id: str) -> None:
+        """Delete a schedule; its runs stay, and those pending still execute."""
         request = pb.WorkflowManagerDeleteScheduleRequest(schedule_id=schedule_id, invocation_token=self._token)
         await call(self._stub.DeleteSchedule, request)
 
     async def pause_schedule(self, schedule_id: str) -> Schedule:
+        """Stop future firings; runs already pending still execute."""
         request = pb.WorkflowManagerPauseScheduleRequest(schedule_id=schedule_id, invocation_token=self._token)
         return _schedule(await call(self._stub.PauseSchedule, request))
 
     async def resume_schedule(self, schedule_id: str) -> Schedule:
+        """Fire again from the next slot after now."""
         request = pb.WorkflowManagerResumeScheduleRequest(schedule_id=schedule_id, invocation_token=self._token)
         return _schedule(await call(self._stub.ResumeSchedule, request))
 
@@ -156,6 +160,7 @@ class WorkflowManagerClient:
         provider: str = "",
         idempotency_key: str = "",
     ) -> EventTrigger:
+        """Create a trigger that starts a run of the target for each event that matches."""
         request = pb.WorkflowManagerCreateEventTriggerRequest(
             provider_name=provider,
             match=match_to_proto(match),
@@ -167,13 +172,14 @@ class WorkflowManagerClient:
         return _trigger(await call(self._stub.CreateEventTrigger, request))
 
     async def get_event_trigger(self, trigger_id: str) -> EventTrigger:
+        """Return a trigger of the subject."""
         request = pb.WorkflowManagerGetEventTriggerRequest(trigger_id=trigger_id, invocation_token=self._token)
         return _trigger(await call(self._stub.GetEventTrigger, request))
 
     async def update_event_trigger(
         self, trigger_id: str, match: EventMatch, target: Target, *, paused: bool = False, provider: str = ""
     ) -> EventTrigger:
-        """Replaces everything but the id."""
+        """Replace everything of a trigger but its id."""
         request = pb.WorkflowManagerUpdateEventTriggerRequest(
             trigger_id=trigger_id,
             provider_name=provider,
@@ -185,14 +191,17 @@ class WorkflowManagerClient:
         return _trigger(await call(self._stub.UpdateEventTrigger, request))
 
     async def delete_event_trigger(self, trigger_id: str) -> None:
+        """Delete a trigger; its runs stay."""
         request = pb.WorkflowManagerDeleteEventTriggerRequest(trigger_id=trigger_id, invocation_token=self._token)
         await call(self._stub.DeleteEventTrigger, request)
 
     async def pause_event_trigger(self, trigger_id: str) -> EventTrigger:
+        """Stop matching; events published meanwhile are not made up for."""
         request = pb.WorkflowManagerPauseEventTriggerRequest(trigger_id=trigger_id, invocation_token=self._token)
         return _trigger(await call(self._stub.PauseEventTrigger, request))
 
     async def resume_event_trigger(self, trigger_id: str) -> EventTrigger:
+        """Match again, from the next event on."""
         request = pb.WorkflowManagerResumeEventTriggerRequest(trigger_id=trigger_id, invocation_token=self._token)
         return _trigger(await call(self._stub.ResumeEventTrigger, request))
 
@@ -213,6 +222,7 @@ class WorkflowManagerClient:
         Args:
             id: A repeated id of the same source creates no further runs. Empty: the host chooses one.
             provider: Only to this workflow provider; empty: to every one.
+
         Returns:
             The event with id, time and version filled in.
         """
@@ -230,7 +240,12 @@ class WorkflowManagerClient:
     async def start_run(
         self, target: Target, *, workflow_key: str = "", provider: str = "", idempotency_key: str = ""
     ) -> Run:
-        """``workflow_key``: at most one active run has it. An idempotency key is used only when given."""
+        """Start a run at once.
+
+        Args:
+            workflow_key: At most one active run has it; empty: none.
+            idempotency_key: The same one again returns the earlier run; that of the call is not used instead.
+        """
         request = pb.WorkflowManagerStartRunRequest(
             provider_name=provider,
             target=target_to_proto(target),
@@ -242,6 +257,7 @@ class WorkflowManagerClient:
         return run_from_proto(response.run, response.provider_name)
 
     async def signal_run(self, run_id: str, signal: Signal) -> SignalResult:
+        """Add a signal to an active run; return it with id and sequence filled in."""
         request = pb.WorkflowManagerSignalRunRequest(
             run_id=run_id, signal=signal_to_proto(signal), invocation_token=self._token
         )

@@ -36,7 +36,7 @@ from gestalt_sdk.workflow.types import (
 
 
 def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
-    """The actor, or None (field unset) when all four members are empty."""
+    """Return the actor, or None (field unset) when all four members are empty."""
     if actor == NOBODY:
         return None
     return pb.WorkflowActor(
@@ -48,6 +48,7 @@ def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
 
 
 def actor_from_proto(message: pb.WorkflowActor) -> Actor:
+    """Return the actor that the message describes."""
     return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
 
 
@@ -55,6 +56,7 @@ def actor_from_proto(message: pb.WorkflowActor) -> Actor:
 
 
 def event_to_proto(event: Event) -> pb.WorkflowEvent:
+    """Return the event as a message."""
     return pb.WorkflowEvent(
         id=event.id,
         source=event.source,
@@ -69,6 +71,7 @@ def event_to_proto(event: Event) -> pb.WorkflowEvent:
 
 
 def event_from_proto(message: pb.WorkflowEvent) -> Event:
+    """Return the event, its extensions sorted by name."""
     return Event(
         id=message.id,
         source=message.source,
@@ -83,14 +86,17 @@ def event_from_proto(message: pb.WorkflowEvent) -> Event:
 
 
 def match_to_proto(match: EventMatch) -> pb.WorkflowEventMatch:
+    """Return the match as a message."""
     return pb.WorkflowEventMatch(type=match.type, source=match.source, subject=match.subject)
 
 
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
+    """Return what the trigger matches."""
     return EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
 
 
 def run_trigger_to_proto(trigger: RunTrigger) -> pb.WorkflowRunTrigger:
+    """Return why the run exists as a message."""
     if isinstance(trigger, ScheduleTrigger):
         schedule = pb.WorkflowScheduleTrigger(
             schedule_id=trigger.schedule_id, scheduled_for=optional_timestamp(trigger.scheduled_for)
@@ -103,6 +109,7 @@ def run_trigger_to_proto(trigger: RunTrigger) -> pb.WorkflowRunTrigger:
 
 
 def run_trigger_from_proto(message: pb.WorkflowRunTrigger) -> RunTrigger | None:
+    """Return why the run exists, None when the message does not say."""
     kind = message.WhichOneof("kind")
     if kind == "schedule":
         return ScheduleTrigger(message.schedule.schedule_id.strip(), optional_time(message.schedule, "scheduled_for"))
@@ -115,6 +122,7 @@ def run_trigger_from_proto(message: pb.WorkflowRunTrigger) -> RunTrigger | None:
 
 
 def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
+    """Return the run as a message; a status that is empty is UNSPECIFIED."""
     return pb.BoundWorkflowRun(
         id=run.id,
         status=RUN_STATUSES.index(run.status) + 1 if run.status else 0,  # type: ignore[arg-type]
@@ -133,6 +141,7 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
 
 
 def run_from_proto(message: pb.BoundWorkflowRun, provider: str = "") -> Run:
+    """Return the run as the configured provider ``provider`` holds it; see ``status_from_proto``."""
     publisher = actor_from_proto(message.published_by) if message.HasField("published_by") else None
     return Run(
         id=message.id.strip(),
@@ -153,11 +162,12 @@ def run_from_proto(message: pb.BoundWorkflowRun, provider: str = "") -> Run:
 
 
 def status_from_proto(number: int) -> str:
-    """The word, empty for UNSPECIFIED and for a number that this contract does not have."""
+    """Return the word, empty for UNSPECIFIED and for a number that this contract does not have."""
     return RUN_STATUSES[number - 1] if 1 <= number <= len(RUN_STATUSES) else ""
 
 
 def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
+    """Return the schedule as a message."""
     return pb.BoundWorkflowSchedule(
         id=schedule.id,
         cron=schedule.cron,
@@ -173,6 +183,7 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
 
 
 def schedule_from_proto(message: pb.BoundWorkflowSchedule, provider: str = "") -> Schedule:
+    """Return the schedule as the configured provider ``provider`` holds it."""
     return Schedule(
         id=message.id.strip(),
         provider=provider,
@@ -189,6 +200,7 @@ def schedule_from_proto(message: pb.BoundWorkflowSchedule, provider: str = "") -
 
 
 def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
+    """Return the trigger as a message."""
     return pb.BoundWorkflowEventTrigger(
         id=trigger.id,
         match=match_to_proto(trigger.match),
@@ -202,6 +214,7 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
 
 
 def trigger_from_proto(message: pb.BoundWorkflowEventTrigger, provider: str = "") -> EventTrigger:
+    """Return the trigger as the configured provider ``provider`` holds it."""
     return EventTrigger(
         id=message.id.strip(),
         provider=provider,
@@ -219,6 +232,7 @@ def trigger_from_proto(message: pb.BoundWorkflowEventTrigger, provider: str = ""
 
 
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
+    """Return the signal as a message."""
     return pb.WorkflowSignal(
         id=signal.id,
         name=signal.name,
@@ -232,6 +246,7 @@ def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
 
 
 def signal_from_proto(message: pb.WorkflowSignal) -> Signal:
+    """Return the signal that the message describes."""
     return Signal(
         id=message.id.strip(),
         name=message.name.strip(),

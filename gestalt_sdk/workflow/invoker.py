@@ -1,4 +1,4 @@
-"""Client of PluginInvoker: a plugin calls operations of other plugins (contract.md 4.4)."""
+"""Call operations of other plugins through the host's PluginInvoker (contract.md 4.4)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from gestalt_sdk.transport.values import to_struct
 
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """What an operation answered: an HTTP-like ``status`` and a text, normally JSON."""
+    """Hold what an operation answered: an HTTP-like ``status`` and a text, normally JSON."""
 
     status: int
     body: str
 
     @property
     def ok(self) -> bool:
+        """Tell whether the status is below 400."""
         return self.status < 400
 
     def json(self) -> Any:
-        """The body as a JSON value; raises ``ValueError`` when it is none."""
+        """Return the body as a JSON value. Raises ``ValueError`` when it is none."""
         return orjson.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a narrower token may do on ``plugin``: operations, surfaces, or everything."""
+    """State what a narrower token may do on ``plugin``: operations, surfaces, or everything."""
 
     plugin: str
     operations: Sequence[str] = ()
@@ -41,7 +42,10 @@ class Grant:
 
 
 class PluginInvokerClient:
-    """Bound to one invocation token. Errors: ``ServiceRefused``, ``ServiceUnavailable``."""
+    """Invoke operations of other plugins with one invocation token; made by ``Request.invoker``.
+
+    Errors of every method: ``ServiceRefused``, and ``ServiceUnavailable`` without an answer.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, invocation_token: str) -> None:
         self._channel = channel
@@ -59,7 +63,13 @@ class PluginInvokerClient:
         idempotency_key: str = "",
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> InvocationResult:
-        """A status of 400 or more is a result, not an error."""
+        """Invoke an operation; a status of 400 or more is a result.
+
+        Args:
+            params: A JSON object; None: no parameters.
+            connection, instance: Which credential is used; empty: the default one.
+            timeout_s: Longest wait for the answer; None: as long as it takes.
+        """
         request = plugin_pb2.PluginInvokeRequest(
             plugin=plugin,
             operation=operation,
@@ -83,6 +93,7 @@ class PluginInvokerClient:
         idempotency_key: str = "",
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> InvocationResult:
+        """Send a GraphQL document to the plugin's ``graphql`` surface; arguments and result as for ``invoke``."""
         request = plugin_pb2.PluginInvokeGraphQLRequest(
             plugin=plugin,
             document=document,
@@ -96,7 +107,11 @@ class PluginInvokerClient:
         return InvocationResult(result.status or 200, result.body)
 
     async def narrowed(self, grants: Sequence[Grant] = (), *, ttl_s: int = 0) -> PluginInvokerClient:
-        """A client whose token has only these grants, none meaning the same ones; ``ttl_s`` 0 means 10 minutes."""
+        """Return a client whose token has only these grants; none: the same ones.
+
+        Args:
+            ttl_s: Seconds until the token ends, never later than this call's own; 0: 10 minutes.
+        """
         request = plugin_pb2.ExchangeInvocationTokenRequest(
             parent_invocation_token=self._token,
             grants=[

@@ -4,7 +4,7 @@
         def servicer(self):
             return MyServicer(self)          # subclasses WorkflowProviderServicer, gets raw messages
 
-``start`` begins background work, ``drain`` ends it (contract.md 1.3); ``workflow_host`` invokes what is due.
+``start`` begins background work, ``drain`` ends it; ``workflow_host`` invokes what is due.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SERVICE = "gestalt.provider.v1.WorkflowProvider"
 
 
 class WorkflowProvider(Provider):
-    """Base of workflow providers. Override ``register`` to serve extensions beside the contract's service."""
+    """Keep and execute workflows; override ``register`` to serve extensions beside the contract's service."""
 
     kind: ClassVar[ProviderKind] = ProviderKind.WORKFLOW
 

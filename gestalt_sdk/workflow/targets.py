@@ -24,13 +24,14 @@ from gestalt_sdk.workflow.types import (
 
 
 def target_to_proto(target: Target) -> pb.BoundWorkflowTarget:
+    """Return the target as a message."""
     if isinstance(target, PluginTarget):
         return pb.BoundWorkflowTarget(plugin=_plugin_target_to(target))
     return pb.BoundWorkflowTarget(agent=_agent_target_to(target))
 
 
 def target_from_proto(message: pb.BoundWorkflowTarget) -> Target | None:
-    """The target, or None when neither kind is set."""
+    """Return the target, or None when neither kind is set."""
     kind = message.WhichOneof("kind")
     if kind == "plugin":
         return _plugin_target_from(message.plugin)
@@ -128,6 +129,7 @@ def _binding_from(message: pb.WorkflowOutputBinding) -> OutputBinding:
 
 
 def message_to_proto(message: AgentMessage) -> agent.AgentMessage:
+    """Return the message of an agent as a message of the contract."""
     return agent.AgentMessage(
         role=message.role,
         text=message.text,
@@ -137,6 +139,7 @@ def message_to_proto(message: AgentMessage) -> agent.AgentMessage:
 
 
 def message_from_proto(message: agent.AgentMessage) -> AgentMessage:
+    """Return the message of an agent."""
     return AgentMessage(
         role=message.role,
         text=message.text,
@@ -147,7 +150,7 @@ def message_from_proto(message: agent.AgentMessage) -> AgentMessage:
 
 def _part_to(part: MessagePart) -> agent.AgentMessagePart:
     result = agent.AgentMessagePart(text=part.text, json=optional_struct(part.json))
-    # An unknown type travels as UNSPECIFIED with the rest kept (contract.md 4.6.1).
+    # An unknown type travels as UNSPECIFIED with the rest kept.
     result.type = PART_TYPES.index(part.type) if part.type in PART_TYPES else 0  # type: ignore[assignment]
     call, outcome, image = part.tool_call, part.tool_result, part.image_ref
     if call is not None:
@@ -200,6 +203,7 @@ def _part_from(part: agent.AgentMessagePart) -> MessagePart:
 
 
 def tool_ref_to_proto(ref: ToolRef) -> agent.AgentToolRef:
+    """Return the reference to a tool as a message, without its credential mode."""
     return agent.AgentToolRef(
         plugin=ref.plugin,
         operation=ref.operation,
@@ -212,6 +216,7 @@ def tool_ref_to_proto(ref: ToolRef) -> agent.AgentToolRef:
 
 
 def tool_ref_from_proto(message: agent.AgentToolRef) -> ToolRef:
+    """Return the reference to a tool."""
     return ToolRef(
         plugin=message.plugin.strip(),
         operation=message.operation.strip(),

@@ -1,4 +1,4 @@
-"""Workflow objects as hosts, providers and plugins see them; no generated types, no JSON shapes (semantics.md 2).
+"""Describe workflow objects as hosts, providers and plugins see them (semantics.md 2).
 
 Times are aware UTC ``datetime``; JSON objects are plain dicts; an absent text is ``""``.
 """
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class PluginTarget:
-    """An operation of a plugin; ``input`` holds the parameters of every run."""
+    """Name an operation of a plugin; ``input`` holds the parameters of every run."""
 
     plugin: str
     operation: str
@@ -25,7 +25,7 @@ class PluginTarget:
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """``type`` is one of PART_TYPES, empty for an unknown one."""
+    """Hold one part of a message; ``type`` is one of PART_TYPES, empty for an unknown one."""
 
     type: str = ""
     text: str = ""
@@ -44,6 +44,8 @@ PART_TYPES = ("", "text", "json", "tool_call", "tool_result", "image_ref")
 
 @dataclass(frozen=True, slots=True)
 class AgentMessage:
+    """Hold a message of a conversation with an agent; ``role`` such as user or assistant."""
+
     role: str = ""
     text: str = ""
     parts: Sequence[MessagePart] = ()
@@ -52,7 +54,7 @@ class AgentMessage:
 
 @dataclass(frozen=True, slots=True)
 class ToolRef:
-    """A tool: an operation of a plugin, a whole plugin, ``*`` for all of them, or a system tool."""
+    """Name a tool: an operation of a plugin, a whole plugin, ``*`` for all of them, or a system tool."""
 
     plugin: str = ""
     operation: str = ""
@@ -67,7 +69,7 @@ class ToolRef:
 
 @dataclass(frozen=True, slots=True)
 class OutputBinding:
-    """Fills ``input_field``.
+    """Fill the parameter ``input_field`` of a delivery.
 
     ``source`` is agent_output, signal_payload or signal_metadata, with a path as ``value``, or literal, with any JSON
     value; empty when the wire names none.
@@ -80,6 +82,8 @@ class OutputBinding:
 
 @dataclass(frozen=True, slots=True)
 class OutputDelivery:
+    """Invoke an operation with an agent's output; ``input_bindings`` fill parameters over the target's input."""
+
     target: PluginTarget
     input_bindings: Sequence[OutputBinding] = ()
     credential_mode: str = ""
@@ -87,7 +91,7 @@ class OutputDelivery:
 
 @dataclass(frozen=True, slots=True)
 class AgentTarget:
-    """One turn of an agent; ``timeout_seconds`` 0 means 300."""
+    """Ask for one turn of an agent; ``timeout_seconds`` 0 means 300."""
 
     provider: str
     model: str = ""
@@ -106,7 +110,7 @@ Target: TypeAlias = PluginTarget | AgentTarget
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """What is recorded about somebody who did something. Every member may be empty."""
+    """Record who did something; every member may be empty."""
 
     subject_id: str = ""
     subject_kind: str = ""
@@ -119,7 +123,7 @@ NOBODY = Actor()
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A CloudEvent. The host fills in ``id``, ``spec_version`` and ``time`` where they are absent."""
+    """Hold a CloudEvent; the host fills in ``id``, ``spec_version`` and ``time`` where they are absent."""
 
     type: str
     source: str = ""
@@ -134,7 +138,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventMatch:
-    """``source`` and ``subject`` empty: any."""
+    """Match events by type, source and subject; an empty ``source`` or ``subject`` matches any."""
 
     type: str
     source: str = ""
@@ -143,17 +147,21 @@ class EventMatch:
 
 @dataclass(frozen=True, slots=True)
 class ManualTrigger:
-    """The run was started by hand or by a plugin."""
+    """Say that the run was started by hand or by a plugin."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTrigger:
+    """Say that the run was fired by a schedule, for the slot ``scheduled_for``."""
+
     schedule_id: str
     scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventTriggerInvocation:
+    """Say that the run was fired by an event that a trigger matched."""
+
     trigger_id: str
     event: Event
 
@@ -167,6 +175,8 @@ RUN_STATUSES = ("pending", "running", "succeeded", "failed", "canceled")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
+    """Fire a target at the slots of ``cron`` in ``timezone``; ``next_run_at`` is the next one, kept while paused."""
+
     id: str
     cron: str
     timezone: str
@@ -183,6 +193,8 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
+    """Fire a target for each event that matches."""
+
     id: str
     match: EventMatch
     target: Target | None
@@ -196,7 +208,7 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``status`` is one of RUN_STATUSES, or empty when the provider left it unspecified."""
+    """Describe one execution; ``status`` is one of RUN_STATUSES, or empty when the provider left it unspecified."""
 
     id: str
     status: str
@@ -217,6 +229,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
+    """Send a message to a run; ``sequence`` is its position in the run, from 1; 0 when it is sent: the next."""
+
     name: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -229,6 +243,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class SignalResult:
+    """Tell what became of a signal: the run that got it, and whether that was started for it."""
+
     run: Run
     signal: Signal
     started_run: bool

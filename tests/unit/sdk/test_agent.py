@@ -133,7 +133,8 @@ async def test_sessions_turns_and_tools(tmp_path: Path, monkeypatch: pytest.Monk
             pb.CreateAgentProviderSessionRequest(session_id="s", created_by=ME, metadata=to_struct({"a": 1})), timeout=5
         )
         assert (session.id, session.provider_name, session.created_by) == ("s", "parrot", ME)
-        assert session.state == pb.AGENT_SESSION_STATE_ACTIVE and session.HasField("created_at")
+        assert session.state == pb.AGENT_SESSION_STATE_ACTIVE
+        assert session.HasField("created_at")
         again = await stub.GetSession(pb.GetAgentProviderSessionRequest(session_id="s", subject=ASKING), timeout=5)
         assert again == session
         listed = await stub.ListSessions(
@@ -158,14 +159,16 @@ async def test_sessions_turns_and_tools(tmp_path: Path, monkeypatch: pytest.Monk
         assert turn.output_text == "hello ['tool', 'tool2'] 201 id-1/s/t"
         assert (turn.status, turn.execution_ref) == (pb.AGENT_EXECUTION_STATUS_SUCCEEDED, "t")
         events = await stub.ListTurnEvents(pb.ListAgentProviderTurnEventsRequest(turn_id="t", after_seq=4), timeout=5)
-        assert events.events[0].seq == 5 and events.events[0].display.kind == "tool"
+        assert events.events[0].seq == 5
+        assert events.events[0].display.kind == "tool"
         assert events.events[0].display.input.struct_value == to_struct({"a": [1]})
         capabilities = await stub.GetCapabilities(pb.GetAgentProviderCapabilitiesRequest(), timeout=5)
         assert list(capabilities.supported_tool_sources) == [pb.AGENT_TOOL_SOURCE_MODE_MCP_CATALOG]
         resolved = await stub.ResolveInteraction(
             pb.ResolveAgentProviderInteractionRequest(interaction_id="i", resolution=to_struct({"ok": True})), timeout=5
         )
-        assert resolved.state == pb.AGENT_INTERACTION_STATE_RESOLVED and resolved.turn_id == "t"
+        assert resolved.state == pb.AGENT_INTERACTION_STATE_RESOLVED
+        assert resolved.turn_id == "t"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,8 @@ async def test_the_host_client_speaks_for_its_turn(tmp_path: Path, monkeypatch: 
     provider = Parrot()
     async with served(provider, tmp_path, monkeypatch):
         connection = await provider.agent_host(NewTurn("t", "s", run_grant="grant")).connection("main")
-        assert connection.connection == "main" and connection.headers == {"Authorization": "Bearer x"}
+        assert connection.connection == "main"
+        assert connection.headers == {"Authorization": "Bearer x"}
         assert "Bearer" not in repr(connection)
         turn = NewTurn("t", "s", (AgentMessage("user", "x"),), created_by=Actor("user:1"), run_grant="other")
         assert "other" not in repr(turn)

@@ -102,7 +102,8 @@ async def test_unary_calls_read_back_what_they_wrote(any_db: IndexedDB) -> None:
     await items.put({"id": "a", "kind": "x", "n": 1, "f": 1.0, "none": None, "list": [1, {"b": True}]})
     record = await items.get("a")
     assert record == {"id": "a", "kind": "x", "n": 1, "f": 1.0, "none": None, "list": [1, {"b": True}]}
-    assert type(record["n"]) is int and type(record["f"]) is float
+    assert type(record["n"]) is int
+    assert type(record["f"]) is float
     with pytest.raises(AlreadyExists):
         await items.add({"id": "a"})
     with pytest.raises(NotFound):
@@ -138,7 +139,8 @@ async def test_a_transaction_sends_its_frames_without_waiting(db: IndexedDB, mem
 
 async def test_a_failed_operation_fails_everything_behind_it_and_the_commit(any_db: IndexedDB) -> None:
     await any_db.store("items").put({"id": "taken"})
-    with pytest.raises(AlreadyExists):
+
+    async def attempt() -> None:
         async with any_db.transaction(["items"], "readwrite") as tx:
             items = tx.store("items")
             before, failing, behind = items.put({"id": "x"}), items.add({"id": "taken"}), items.put({"id": "y"})
@@ -149,6 +151,9 @@ async def test_a_failed_operation_fails_everything_behind_it_and_the_commit(any_
                 await behind
             with pytest.raises(TransactionFailed):
                 await items.count()
+
+    with pytest.raises(AlreadyExists):
+        await attempt()
     assert await any_db.store("items").get_all_keys() == ["taken"]
 
 
@@ -163,10 +168,13 @@ async def test_an_unawaited_failure_surfaces_at_commit(any_db: IndexedDB) -> Non
 
 
 async def test_a_block_that_raises_rolls_back(db: IndexedDB, memory: MemoryStore) -> None:
-    with pytest.raises(RuntimeError, match="stop"):
+    async def attempt() -> None:
         async with db.transaction(["items"], "readwrite") as tx:
             await tx.store("items").put({"id": "x"})
             raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        await attempt()
     assert memory.frames[-1] == "abort"
     assert await db.store("items").count() == 0
 
@@ -244,11 +252,15 @@ async def test_a_store_that_dies_fails_what_is_under_way(memory: MemoryStore, tm
     server = await serve_memory_store(memory, tmp_path / "s")
     async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
         await client.create_object_store("items")
-        with pytest.raises(StoreUnavailable):
+
+        async def attempt() -> None:
             async with client.transaction(["items"], "readwrite") as tx:
                 await tx.store("items").put({"id": "x"})
                 await server.stop(0)
                 tx.store("items").put({"id": "y"})
+
+        with pytest.raises(StoreUnavailable):
+            await attempt()
         server = await serve_memory_store(memory, tmp_path / "s")
 
         async def answered() -> bool | None:
@@ -320,7 +332,8 @@ async def test_cursor_commands(any_db: IndexedDB) -> None:
 async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: MemoryStore) -> None:
     outcomes = await db.apply([Write("items", "add", {"id": str(n)}) for n in range(9)])
     assert {outcome.code for outcome in outcomes} == {"ok"}
-    assert memory.calls == {"Transaction": 1} and not db.batched
+    assert memory.calls == {"Transaction": 1}
+    assert not db.batched
     assert await db.apply([]) == []
     await db.apply([Write("items", "check", id="9", conditions=[Condition(absent=True)])])
     assert memory.calls == {"Transaction": 2}
@@ -340,9 +353,11 @@ async def test_each_entry_of_apply_has_its_outcome(any_db: IndexedDB) -> None:
         return_current=True,
     )
     assert [outcome.code for outcome in outcomes] == ["ok", "aborted", "already_exists", "ok", "ok", "ok"]
-    assert outcomes[1].current == {"id": "a", "n": 2} and outcomes[2].current == {"id": "a", "n": 2}
+    assert outcomes[1].current == {"id": "a", "n": 2}
+    assert outcomes[2].current == {"id": "a", "n": 2}
     found = await any_db.get_many("items", ["b", "nope", "a"])
-    assert found == {"b": {"id": "b", "x": None}, "a": {"id": "a", "n": 2}} and list(found) == ["b", "a"]
+    assert found == {"b": {"id": "b", "x": None}, "a": {"id": "a", "n": 2}}
+    assert list(found) == ["b", "a"]
     with pytest.raises(AlreadyExists):
         outcomes[2].require()
 
@@ -422,7 +437,8 @@ async def test_prefetching_changes_only_the_number_of_frames(
     async with index.cursor("odd", direction=direction, prefetch=prefetch) as cursor:
         assert [entry async for entry in cursor] == plain
         assert await cursor.next() is None
-    assert len(plain) == 5 and plain[0].key == ["odd"]
+    assert len(plain) == 5
+    assert plain[0].key == ["odd"]
 
 
 @pytest.mark.parametrize(

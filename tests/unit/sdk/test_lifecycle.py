@@ -109,7 +109,8 @@ async def test_identity_configure_health_and_start(tmp_path: Path) -> None:
 
         answer = await stub.ConfigureProvider(configuration(odd=1), timeout=5)
         assert answer.protocol_version == 3
-        assert await eventually(lambda: _serving(running, LIFECYCLE)) and await health_of(running) == SERVING
+        assert await eventually(lambda: _serving(running, LIFECYCLE))
+        assert await health_of(running) == SERVING
         identity = await stub.GetProviderIdentity(Empty(), timeout=5)
         assert (identity.name, identity.display_name, identity.version) == ("local", "Probe", "1.2.3")
         assert list(identity.warnings) == ["unknown key odd"]
@@ -282,7 +283,8 @@ async def test_a_plugin_is_served_without_lifecycle_and_ready_after_start(tmp_pa
         assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
         stub = plugin_pb2_grpc.IntegrationProviderStub(running.channel)
         metadata = await stub.GetMetadata(Empty(), timeout=5)
-        assert metadata.display_name == "Probe" and not metadata.supports_post_connect
+        assert metadata.display_name == "Probe"
+        assert not metadata.supports_post_connect
         assert [operation.id for operation in metadata.static_catalog.operations] == ["whoami"]
         with pytest.raises(grpc.aio.AioRpcError, match="configure provider: no"):
             await stub.StartProvider(
@@ -327,7 +329,8 @@ def test_a_target_that_cannot_be_served_is_named_in_one_line(tmp_path: Path, arg
     (tmp_path / "empty.py").write_text("NUMBER = 1\nmake = dict")
     result = run(tmp_path, *arguments, GESTALT_PLUGIN_SOCKET=str(tmp_path / "s"))
     assert result.returncode == 1
-    assert text in result.stderr and result.stderr.count("\n") == 1
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
     assert not (tmp_path / "s").exists()
 
 
@@ -335,18 +338,22 @@ def test_wrong_usage_and_environment(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PLUGIN)
     assert run(tmp_path, ".").returncode == 2
     result = run(tmp_path, ".", "probe")
-    assert result.returncode == 1 and "GESTALT_PLUGIN_SOCKET is not set" in result.stderr
+    assert result.returncode == 1
+    assert "GESTALT_PLUGIN_SOCKET is not set" in result.stderr
     result = run(tmp_path, ".", "probe", GESTALT_PLUGIN_SOCKET="ftp://x")
-    assert result.returncode == 1 and "GESTALT_PLUGIN_SOCKET is 'ftp://x'; accepted are" in result.stderr
+    assert result.returncode == 1
+    assert "GESTALT_PLUGIN_SOCKET is 'ftp://x'; accepted are" in result.stderr
     result = run(tmp_path, ".", "probe", GESTALT_PLUGIN_SOCKET=str(tmp_path / "no" / "such" / "s"))
-    assert result.returncode == 1 and "which cannot be bound" in result.stderr
+    assert result.returncode == 1
+    assert "which cannot be bound" in result.stderr
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PLUGIN)
     (tmp_path / "s").write_text("precious")
     result = run(tmp_path, ".", "probe", GESTALT_PLUGIN_SOCKET=str(tmp_path / "s"))
-    assert result.returncode == 1 and (tmp_path / "s").read_text() == "precious"
+    assert result.returncode == 1
+    assert (tmp_path / "s").read_text() == "precious"
 
 
 async def test_tcp_addresses_are_served(tmp_path: Path) -> None:

@@ -305,7 +305,8 @@ class Hooks(Plugin):
 async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
     async with served(Hooks(), tmp_path) as stub:
         metadata = await stub.GetMetadata(Empty(), timeout=5)
-        assert metadata.supports_session_catalog and metadata.supports_post_connect
+        assert metadata.supports_session_catalog
+        assert metadata.supports_post_connect
         catalogue = (await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(token="t"), timeout=5)).catalog
         assert (catalogue.name, catalogue.operations[0].id) == ("t", "only.mine")
         credential = pb.PostConnectCredential(access_token="abc")
@@ -336,7 +337,8 @@ def test_the_catalogue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run_event_loop(write_catalogue(Probe, tmp_path / "catalog.yaml"))
     assert [path.name for path in tmp_path.iterdir()] == ["catalog.yaml"]
     document = yaml.safe_load((tmp_path / "catalog.yaml").read_text())
-    assert document["name"] == "probe" and document["displayName"] == "Probe"
+    assert document["name"] == "probe"
+    assert document["displayName"] == "Probe"
     operations = {each["id"]: each for each in document["operations"]}
     assert list(operations) == sorted(operations)
     assert operations["chat.postMessage"] == {
@@ -364,7 +366,8 @@ def test_the_catalogue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     }
     types = operations["types"]
     assert (types["visible"], types["readOnly"], types["allowedRoles"]) == (False, True, ["admin"])
-    assert types["annotations"] == {"readOnlyHint": True} and types["requiredScopes"] == ["read"]
+    assert types["annotations"] == {"readOnlyHint": True}
+    assert types["requiredScopes"] == ["read"]
     kinds = {each["name"]: each["type"] for each in types["parameters"]}
     assert kinds == {
         "text": "string", "n": "integer", "x": "number", "flag": "boolean", "items": "array", "options": "object",
@@ -411,4 +414,5 @@ async def test_an_operation_can_be_called_without_a_host() -> None:
     request = Request.make(subject=Subject("user:9"), workflow={"runId": "r"}, idempotency_key="k")
     result = await Probe().operations["chat.postMessage"].call(request, {"channel": "c"})
     assert result["by"] == "user:9"
-    assert request.workflow == {"runId": "r"} and request.idempotency_key == "k"
+    assert request.workflow == {"runId": "r"}
+    assert request.idempotency_key == "k"

@@ -84,10 +84,13 @@ def test_what_the_wire_may_leave_unset_is_null() -> None:
     assert from_typed(pb.TypedValue(json_value=Value(null_value=0))) is None  # type: ignore[arg-type]
     assert from_typed(pb.TypedValue(json_value=Value())) is None
     whole = from_typed(pb.TypedValue(json_value=Value(number_value=3)))
-    assert whole == 3 and type(whole) is float
+    assert whole == 3
+    assert type(whole) is float
     assert from_typed(pb.TypedValue(json_value=Value(string_value="x"))) == "x"
-    assert from_record(to_record({"a": None})) == {"a": None} and from_record(to_record({})) == {}
-    assert from_typed(to_typed([])) == [] and from_typed(to_typed({})) == {}
+    assert from_record(to_record({"a": None})) == {"a": None}
+    assert from_record(to_record({})) == {}
+    assert from_typed(to_typed([])) == []
+    assert from_typed(to_typed({})) == {}
     assert from_typed(to_typed(datetime(1970, 1, 1, tzinfo=UTC))) == datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,14 +125,23 @@ def test_times_of_any_zone_are_instants() -> None:
 def test_nanoseconds_order_and_travel() -> None:
     plain = datetime(2026, 5, 1, 12, tzinfo=UTC)
     fine, finer = Nanos.at(plain, 1), Nanos.at(plain, 2)
-    assert plain < fine < finer and finer > fine > plain and fine <= finer and finer >= plain and plain <= fine
-    assert fine != plain and plain != fine and fine != finer and Nanos.at(plain, 0) == plain
+    assert plain < fine < finer
+    assert finer > fine > plain
+    assert fine <= finer
+    assert finer >= plain
+    assert plain <= fine
+    assert fine != plain
+    assert plain != fine
+    assert fine != finer
+    assert Nanos.at(plain, 0) == plain
     assert len({plain, Nanos.at(plain, 0), fine, finer}) == 3
-    assert fine != "x" and fine != 1
+    assert fine != "x"
+    assert fine != 1
     assert fine < plain + timedelta(microseconds=1)
     assert sorted([finer, plain, fine]) == [plain, fine, finer]
     for same in (copy.deepcopy(fine), pickle.loads(pickle.dumps(fine))):
-        assert same == fine and same.nanosecond == 1
+        assert same == fine
+        assert same.nanosecond == 1
     assert (fine + timedelta(0)) == plain
     with pytest.raises(ValueError, match="nanosecond is 1000; accepted is 0 to 999"):
         Nanos(2026, 1, 1, nanosecond=1000)
@@ -138,6 +150,9 @@ def test_nanoseconds_order_and_travel() -> None:
 def test_an_absent_bound_stays_absent() -> None:
     assert to_range(None) is None
     message = to_range(KeyRange(lower=[1, "a"], lower_open=True))
-    assert message is not None and message.HasField("lower") and not message.HasField("upper")
-    assert message.lower.WhichOneof("kind") == "json_value" and message.lower_open
+    assert message is not None
+    assert message.HasField("lower")
+    assert not message.HasField("upper")
+    assert message.lower.WhichOneof("kind") == "json_value"
+    assert message.lower_open
     assert KeyRange.only(3) == KeyRange.bound(3, 3)

@@ -109,7 +109,8 @@ async def test_the_manager_sends_token_and_key(host: tuple[Host, grpc.aio.Channe
     created = service.requests[-1]
     assert (created.invocation_token, created.idempotency_key, created.timezone) == ("tok", "call-key", "Europe/Berlin")
     assert created.target == target_to_proto(PLUGIN)
-    assert (await manager.pause_schedule("s1")).paused and not (await manager.resume_schedule("s1")).paused
+    assert (await manager.pause_schedule("s1")).paused
+    assert not (await manager.resume_schedule("s1")).paused
     await manager.update_schedule("s1", "0 * * * *", PLUGIN, provider="other")
     assert service.requests[-1].provider_name == "other"
     assert (await manager.get_schedule("s1")).cron == "* * * * *"
@@ -121,7 +122,8 @@ async def test_the_manager_sends_token_and_key(host: tuple[Host, grpc.aio.Channe
 
     match = EventMatch("t", source="s")
     trigger = await manager.create_event_trigger(match, PLUGIN, idempotency_key="own")
-    assert trigger.match == EventMatch("t") and service.requests[-1].idempotency_key == "own"
+    assert trigger.match == EventMatch("t")
+    assert service.requests[-1].idempotency_key == "own"
     await manager.update_event_trigger("t1", match, PLUGIN, paused=True)
     for method in (manager.get_event_trigger, manager.pause_event_trigger, manager.resume_event_trigger):
         assert (await method("t1")).id == "t1"

@@ -177,7 +177,8 @@ def test_signals() -> None:
 
 def test_empty_actors_and_structs_are_left_unset() -> None:
     wire = convert.run_to_proto(Run("r", "pending", PluginTarget("p", "o")))
-    assert not wire.HasField("created_by") and not wire.HasField("published_by")
+    assert not wire.HasField("created_by")
+    assert not wire.HasField("published_by")
     assert not wire.target.plugin.HasField("input")
 
 

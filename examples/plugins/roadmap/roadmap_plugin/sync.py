@@ -132,7 +132,9 @@ def _look(folder: Path, known: dict[str, _Known], mode: str, counts: Counts) -> 
 
 def _known(record: Record) -> _Known:
     modified, size, digests = record["modified_ns"], record["size_bytes"], record["digests"]
-    assert isinstance(modified, int) and isinstance(size, int) and isinstance(digests, dict)
+    assert isinstance(modified, int)
+    assert isinstance(size, int)
+    assert isinstance(digests, dict)
     return _Known(modified, size, {str(item_id): str(digest) for item_id, digest in digests.items()})
 
 

@@ -26,7 +26,7 @@ from gestalt_workflow.firing.ledger import Ledger
 from gestalt_workflow.firing.scheduler import Scheduler
 from gestalt_workflow.model.clock import Clock, utc_now
 from gestalt_workflow.model.errors import StorageFailed
-from gestalt_workflow.model.objects import Run
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.objects.runs import Runs
 from gestalt_workflow.objects.schedules import Schedules
@@ -63,13 +63,15 @@ class Engine:
         self.name = name
         self.owner = owner or new_owner()
         self.clock = clock
-        self.storage = Storage(db)
+        news = RunNews()
+        self.storage = Storage(db, news.unclear.set)
         self._host = host
         self._stack = AsyncExitStack()
-        self._loops: list[asyncio.Task[None]] = []
-        self._started = False
+        self._life: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
+        self._loops: dict[str, asyncio.Task[None]] = {}
         self.references = References(self.storage)
-        self.recovery = Recovery(self.storage, self.owner, clock)
+        self.recovery = Recovery(self.storage, self.owner, news, clock)
         limits = Limits(config.target_limits, config.max_concurrent_per_target)
         self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.owner))
         self.dispatcher = Dispatcher(
@@ -77,24 +79,21 @@ class Engine:
             self.lanes,
             self.references,
             self.recovery,
-            Completions(self.storage, clock, config.max_result_bytes, self._recorded),
+            Completions(self.storage, clock, config.max_result_bytes),
             host,
             self.owner,
+            news,
             config,
             clock,
         )
-        self.room = WaitingRoom(self.storage, clock, self.dispatcher.offer)
+        self.waiting_room = WaitingRoom(self.storage, clock, news)
         self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
-        self.dispatcher.withdrawn = self.room.ended
-        self.storage.unanswered = self.dispatcher.settle_soon.set
-        self.recovery.withdrawn = self.dispatcher.withdraw
-        self.recovery.unclaimed = self._waits
-        self.scheduler = Scheduler(self.storage, clock, self._waits, self.dispatcher.withdraw)
+        self.scheduler = Scheduler(self.storage, clock, news)
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
-        self.runs = Runs(self.storage, self.recovery, self.dispatcher, clock)
-        self.events = Events(self.storage, self.triggers, self.dispatcher, clock)
-        self.signals = Signals(self.storage, self.runs, self.dispatcher, clock)
+        self.runs = Runs(self.storage, self.recovery, news, clock)
+        self.events = Events(self.storage, self.triggers, news, clock)
+        self.signals = Signals(self.storage, self.runs, news, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
         self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock, config)
@@ -104,9 +103,10 @@ class Engine:
             self.dispatcher,
             self.scheduler,
             self.recovery,
-            self.room,
+            self.waiting_room,
             self.ledger,
             self.retention,
+            news,
             config.poll_interval,
             clock,
         )
@@ -129,31 +129,23 @@ class Engine:
 
     def start(self) -> None:
         """Begin firing and dispatching; calling it again changes nothing."""
-        if self._started:
-            return
-        self._started = True
-        parts = {
-            "scheduler": self.scheduler.run,
-            "waiting room": self.room.run,
-            "dispatcher": self.dispatcher.run,
-            "claims": self.dispatcher.renew_claims,
-            "watcher": self._watcher.run,
-        }
-        self._loops = [asyncio.create_task(_kept_running(name, part), name=name) for name, part in parts.items()]
+        if self._life is None:
+            self._life = asyncio.create_task(self._live(), name="engine")
 
-    def _waits(self, run: Run) -> None:
-        """A run was committed as pending: in the queue, or held back."""
-        if run.rank_at is None:
-            self.room.put(run)
-        else:
-            self.dispatcher.offer(run)
-
-    def _recorded(self, run: Run) -> None:
-        """The outcome of an invocation was committed."""
-        if run.status.terminal:
-            self.room.ended(run.id)
-        else:
-            self.room.put(run)
+    async def _live(self) -> None:
+        """Run the loops, and the executions that the dispatcher starts beside them, until ``close`` cancels all."""
+        async with asyncio.TaskGroup() as tasks:
+            loops = {
+                "scheduler": self.scheduler.run,
+                "waiting room": self.waiting_room.run,
+                "dispatcher": lambda: self.dispatcher.run(tasks),
+                "claims": self.dispatcher.renew_claims,
+                "watcher": self._watcher.run,
+            }
+            self._loops = {
+                name: tasks.create_task(_kept_running(name, loop), name=name) for name, loop in loops.items()
+            }
+            self._begun.set()
 
     async def health(self) -> None:
         """Raises ``StorageFailed`` when the store does not answer."""
@@ -161,7 +153,7 @@ class Engine:
 
     async def drain(self, within: timedelta = DRAIN) -> None:
         """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""
-        if not self._started:
+        if self._life is None:
             return
         await self._stop_loops(keep={"claims", "dispatcher"})
         await self.dispatcher.finish(within)
@@ -171,15 +163,18 @@ class Engine:
             await self.recovery.sweep(self.dispatcher.busy)
             await self.recovery.forget_owner()
         except StorageFailed as error:
-            log.warning("lease not released", event_name="lease.unreleased", error=str(error))
+            log.warning("lease not removed", event_name="lease.unreleased", error=str(error))
 
     async def close(self) -> None:
-        await self._stop_loops()
+        """End everything at once and disconnect; ``drain`` first lets what is being invoked finish."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
         await self._stack.aclose()
 
     async def _stop_loops(self, keep: Collection[str] = ()) -> None:
-        ending = [loop for loop in self._loops if loop.get_name() not in keep]
-        self._loops = [loop for loop in self._loops if loop.get_name() in keep]
+        await self._begun.wait()
+        ending = [loop for name, loop in self._loops.items() if name not in keep]
         for loop in ending:
             loop.cancel()
         await asyncio.gather(*ending, return_exceptions=True)

@@ -22,6 +22,7 @@ from gestalt_workflow.firing.ledger import Ledger
 from gestalt_workflow.firing.scheduler import Scheduler
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.retention.retention import Retention
 from gestalt_workflow.stored.records import READY, RUNS
 from gestalt_workflow.stored.storage import Storage
@@ -45,9 +46,10 @@ class Watcher:
         dispatcher: Dispatcher,
         scheduler: Scheduler,
         recovery: Recovery,
-        room: WaitingRoom,
+        waiting_room: WaitingRoom,
         ledger: Ledger,
         retention: Retention,
+        news: RunNews,
         every: timedelta,
         clock: Clock,
     ) -> None:
@@ -56,9 +58,10 @@ class Watcher:
         self._dispatcher = dispatcher
         self._scheduler = scheduler
         self._recovery = recovery
-        self._room = room
+        self._waiting_room = waiting_room
         self._ledger = ledger
         self._retention = retention
+        self._unclear = news.unclear
         self._overdue = False
         self._every_s = max(every, SHORTEST).total_seconds()
         self._clock = clock
@@ -73,16 +76,16 @@ class Watcher:
         runs = [self._look_for_runs] * 4
         if self._lanes.limits:
             runs = [self._look_for_runs, self._look_for_runs, self._look_for_lanes] * 2
-        rounds = cycle([*runs, self._room.look_for_later, *runs, self._room.look_for_blocked])
+        rounds = cycle([*runs, self._waiting_room.look_for_later, *runs, self._waiting_room.look_for_blocked])
         pause_s = self._every_s
         while True:
             await self._sleep(pause_s)
             pause_s = SHORTEST.total_seconds()  # what else is due follows soon, however seldom this looks at all
             now = self._clock()
-            if self._dispatcher.settle_soon.is_set():
-                self._dispatcher.settle_soon.clear()
+            if self._unclear.is_set():
+                self._unclear.clear()
                 if not await self._attempt(self._look_everywhere):
-                    self._dispatcher.settle_soon.set()
+                    self._unclear.set()
             elif not timedelta() <= now - swept < SWEEP_EVERY:
                 swept = now
                 await self._attempt(self._sweep)
@@ -121,7 +124,7 @@ class Watcher:
             pause_s -= step_s
             try:
                 async with asyncio.timeout(step_s):
-                    await self._dispatcher.settle_soon.wait()
+                    await self._unclear.wait()
             except TimeoutError:
                 if self._stuck():
                     return
@@ -140,7 +143,7 @@ class Watcher:
         """For what a write did whose answer was lost: claims, runs that wait, schedules that have moved."""
         await self._sweep()
         await self._look_for_runs()
-        await self._room.look()
+        await self._waiting_room.look()
         self._scheduler.reload()
 
     async def _trim(self) -> None:

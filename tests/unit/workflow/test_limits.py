@@ -339,7 +339,7 @@ async def test_a_place_that_nobody_will_give_back_is_reclaimed(world: World, dam
         rows["lost"] |= {"status": int(RunStatus.RUNNING), "trigger": None}
     engine.start()
     await set_aside(engine, waiting)
-    assert engine.lanes.stuck(engine.dispatcher.busy())
+    await eventually(lambda: _answer(engine.lanes.stuck(engine.dispatcher.busy())))
     world.clock.advance(minutes=2)
     assert (await world.finished(engine, waiting.id)).status is RunStatus.SUCCEEDED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -96,9 +97,10 @@ async def test_a_reference_revoked_between_claim_and_call_is_not_sent(world: Wor
     engine = await world.engine(start=False)
     await engine.references.put(reference())
     run = await engine.runs.start(StartRequest(plugin_target(), execution_ref="ref"))
-    await engine.dispatcher._claim(Taken([(run, ())]))
-    await engine.references.put(reference(revoked_at=START))
-    await world.finished(engine, run.id)
+    async with asyncio.TaskGroup() as tasks:
+        await engine.dispatcher._claim(Taken([(run, ())]), tasks)
+        await engine.references.put(reference(revoked_at=START))
+        await world.finished(engine, run.id)
     assert world.host.calls[0][2] is None or world.host.calls[0][2].revoked_at is None
     assert (await engine.references.get("ref")).revoked_at == START
 

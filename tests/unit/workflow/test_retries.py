@@ -109,7 +109,7 @@ async def test_a_run_that_waits_can_be_canceled(world: World) -> None:
     canceled = await engine.runs.cancel(run.id, "enough")
     assert canceled.status is RunStatus.CANCELED and canceled.not_before is None
     world.clock.advance(minutes=2)
-    await engine.room.look_for_later()
+    await engine.waiting_room.look_for_later()
     assert len(world.host.calls) == 1
 
 

@@ -120,8 +120,8 @@ async def test_runs_that_are_held_back(world: World) -> None:
     damage(world, RUNS, first.id)
     world.clock.advance(minutes=2)
     other = await world.engine(start=False)
-    await other.room.look_for_later()
-    await other.room.look_for_blocked()
+    await other.waiting_room.look_for_later()
+    await other.waiting_room.look_for_blocked()
     assert (await other.runs.get(later[1].id)).rank_at is not None
     assert not (await other.runs.get(blocked.id)).status.terminal
     assert other.storage.counters.undecodable

@@ -19,6 +19,7 @@ from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.claimants import provably_dead
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.objects import Run, RunStatus
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import OWNERS, PERMITS, RUNS, run_from_record, run_to_record
 from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write, absent, at_revision
 
@@ -36,18 +37,13 @@ class Verdict:
 
 
 class Recovery:
-    """
-    Attributes:
-        withdrawn: Called with the id of each run that was ended here, should this process be invoking it.
-        unclaimed: Called with each run that went back to pending here.
-    """
+    """Judges claims, renews those of this process, and decides the fate of those that were lost."""
 
-    def __init__(self, storage: Storage, owner: str, clock: Clock) -> None:
+    def __init__(self, storage: Storage, owner: str, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._owner = owner
         self._clock = clock
-        self.withdrawn: Callable[[str], None] = _ignore
-        self.unclaimed: Callable[[Run], None] = _ignore
+        self._news = news
 
     async def sweep(self, invoking: Callable[[], Collection[str]]) -> int:
         """Settle every claim that has ended; returns how many. One message when nothing is claimed elsewhere.
@@ -168,9 +164,9 @@ class Recovery:
         if not results[0].ok:
             return False
         log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
-        self.withdrawn(run.id)
-        if not ended.status.terminal:
-            self.unclaimed(ended)
+        if not ended.status.terminal:  # it is pending again, and this process may be invoking it still
+            self._news.lost(run.id)
+        self._news.committed(ended)
         return True
 
     async def _settle_claim(self, run: Run) -> None:
@@ -190,8 +186,4 @@ class Recovery:
         results = await self._storage.write([write, *transitions.releases(run, waiting)], "return run to the queue")
         if results[0].ok:
             log.warning("claim without invocation given back", event_name="run.unclaimed", run_id=run.id)
-            self.unclaimed(waiting)
-
-
-def _ignore(_: object) -> None:
-    return None
+            self._news.committed(waiting)

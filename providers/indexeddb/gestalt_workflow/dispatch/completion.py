@@ -8,7 +8,7 @@ its body.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -28,17 +28,10 @@ log = structlog.get_logger()
 
 
 class Completions:
-    """``recorded`` is called with each run as it was written."""
+    """Writes outcomes until they are written, or the claim is gone."""
 
-    def __init__(
-        self,
-        storage: Storage,
-        clock: Clock,
-        max_result_bytes: int,
-        recorded: Callable[[Run], None] = lambda run: None,
-    ) -> None:
+    def __init__(self, storage: Storage, clock: Clock, max_result_bytes: int) -> None:
         self._storage = storage
-        self._recorded = recorded
         self._clock = clock
         self._max_result_bytes = max_result_bytes
 
@@ -52,7 +45,6 @@ class Completions:
                 after = _marked(transitions.completed(run, outcome, self._clock()), outcome, whole_bytes)
                 written, current = await self._write(run, after, signals, outcome)
                 if written:
-                    self._recorded(after)
                     return after
                 if current is None:
                     current = await self._storage.find(RUNS, run.id, run_from_record, STEP)

@@ -8,7 +8,7 @@ claims.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -25,6 +25,7 @@ from gestalt_workflow.dispatch.permits import permit_conditions, permit_writes
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable, Undecodable
 from gestalt_workflow.model.objects import InvocationFailed, Outcome, Reference, Run, RunStatus, Signal
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.stored.records import (
     REFERENCES,
@@ -53,7 +54,7 @@ class Execution:
 
 
 class Dispatcher:
-    """Implements ``runs.Dispatch``. ``run`` is its loop; ``renew_claims`` keeps its claims alive beside it."""
+    """Claims and executes; ``run`` is its loop, ``renew_claims`` keeps its claims alive beside it."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Dispatcher:
         completions: Completions,
         host: WorkflowHost,
         owner: str,
+        news: RunNews,
         config: Config,
         clock: Clock,
     ) -> None:
@@ -74,6 +76,8 @@ class Dispatcher:
         self._completions = completions
         self._host = host
         self._owner = owner
+        self._news = news
+        news.listen(self)
         self._config = config
         self._clock = clock
         self._wake = asyncio.Event()
@@ -85,15 +89,13 @@ class Dispatcher:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._crashed: dict[str, Run] = {}
-        self.withdrawn: Callable[[str], None] = lambda run_id: None
-        """Called with the id of each run that was ended by somebody else than its invocation."""
-        self.settle_soon = asyncio.Event()
-        """Set when the answer of a write was lost, a claim's above all: somebody should look for what it left."""
 
-    # What others tell it
+    # What it hears of runs
 
-    def offer(self, run: Run) -> None:
-        """A run that was committed as pending."""
+    def pending(self, run: Run) -> None:
+        """Put the run into the queue, unless it is held back."""
+        if run.held_back:
+            return
         known = self._executions[run.id].run if run.id in self._executions else self._claiming.get(run.id)
         if known is not None and run.revision <= known.revision:
             return  # read from the store and taken up before whoever committed it had its answer
@@ -103,14 +105,18 @@ class Dispatcher:
         self._lanes.offer(run)
         self._wake.set()
 
-    def withdraw(self, run_id: str) -> None:
+    def ended(self, run_id: str) -> None:
+        """Forget the run, and cancel its invocation if it is under way here: somebody else has ended the run."""
         self._lanes.forget(run_id)
         if self._lanes.freed(run_id):
             self._wake.set()
         execution = self._executions.get(run_id)
         if execution is not None and execution.invoking and execution.task is not None:
             execution.task.cancel()
-        self.withdrawn(run_id)
+
+    def lost(self, run_id: str) -> None:
+        """Stop the work whose claim is gone."""
+        self.ended(run_id)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -129,14 +135,14 @@ class Dispatcher:
 
     # Claiming
 
-    async def run(self) -> None:
-        """Claim and start runs until ``stop``."""
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Claim runs and execute them in ``tasks``, until ``finish`` is called."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             try:
-                while self._free > 0 and not self._stopping and await self._claim_some():
+                while self._free > 0 and not self._stopping and await self._claim_some(tasks):
                     pass
                 backoff.reset()
             except StorageFailed as error:
@@ -147,7 +153,7 @@ class Dispatcher:
 
         self._stopped.set()
 
-    async def _claim_some(self) -> bool:
+    async def _claim_some(self, tasks: asyncio.TaskGroup) -> bool:
         """Claim and start up to as many runs as there are slots; False when nothing waits that may be claimed."""
         taken = await self._lanes.take(self._free, self.busy)
         if not taken:
@@ -155,13 +161,13 @@ class Dispatcher:
         claiming = taken.touched()
         self._claiming.update(claiming)
         try:
-            await self._claim(taken)
+            await self._claim(taken, tasks)
         finally:
             for run_id in claiming:
                 del self._claiming[run_id]
         return True
 
-    async def _claim(self, taken: Taken) -> None:
+    async def _claim(self, taken: Taken, tasks: asyncio.TaskGroup) -> None:
         await self._references.load(run.execution_ref for run, _ in taken.runs)
         now = self._clock()
         lease = now + self._config.claim_ttl
@@ -193,11 +199,11 @@ class Dispatcher:
         try:
             results = await self._storage.write(writes, "claim runs")
         except StorageUnavailable:
-            self.settle_soon.set()
+            self._news.unclear.set()
             raise
         for (run, _), execution, result in zip(taken.runs, executions, results, strict=False):
             if result.ok:
-                self._start(execution)
+                self._start(execution, tasks)
             else:
                 place = checked.get(run.id)
                 self._refused(run, execution, result, place is None or not results[place].ok)
@@ -245,20 +251,28 @@ class Dispatcher:
 
     # Invoking
 
-    def _start(self, execution: Execution) -> None:
+    def _start(self, execution: Execution, tasks: asyncio.TaskGroup) -> None:
         run_id = execution.run.id
         self._executions[run_id] = execution
         self._free -= 1
         self._idle.clear()
-        task = asyncio.create_task(self._execute(execution), name=f"run {run_id}")
-        execution.task = task
-        task.add_done_callback(lambda done: self._ended(execution, done))
+        execution.task = tasks.create_task(self._execute(execution), name=f"run {run_id}")
+        # A task that is canceled before it began never runs.
+        execution.task.add_done_callback(lambda done: self._leave(execution))
 
     async def _execute(self, execution: Execution) -> None:
+        try:
+            await self._invoke(execution)
+        except Exception:
+            log.exception("run crashed", event_name="run.crashed", run_id=execution.run.id)
+            self._crashed[execution.run.id] = execution.run
+            self._news.unclear.set()
+
+    async def _invoke(self, execution: Execution) -> None:
         run = execution.run
         if run.lease is not None and run.lease <= self._clock():
             # The claim's answer came so late that others may have ended it: the sweep gives back what is left of it.
-            self.settle_soon.set()
+            self._news.unclear.set()
             return
         reference = execution.reference
         if reference is not None and self._references.sendable(run.execution_ref) is None:
@@ -270,8 +284,9 @@ class Dispatcher:
         finally:
             self._release(execution)
         after = await self._completions.record(run, execution.signals, outcome)
-        if after is not None and after.status is RunStatus.PENDING:
-            self._lanes.offer(after)
+        self._leave(execution)
+        if after is not None:
+            self._news.committed(after)
 
     def _release(self, execution: Execution) -> None:
         """The invocation is over, or never began: its slot is free."""
@@ -281,17 +296,17 @@ class Dispatcher:
             self._lanes.freed(execution.run.id)  # the outcome is written before the claim of who comes next
             self._wake.set()
 
-    def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
+    def _leave(self, execution: Execution) -> None:
+        """The execution is over; calling it again changes nothing."""
+        run_id = execution.run.id
+        if self._executions.get(run_id) is not execution:
+            return
         self._release(execution)
-        del self._executions[execution.run.id]
-        self._lanes.freed(execution.run.id)
+        del self._executions[run_id]
+        self._lanes.freed(run_id)
         if not self._executions:
             self._idle.set()
         self._wake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("run crashed", event_name="run.crashed", run_id=execution.run.id, exc_info=task.exception())
-            self._crashed[execution.run.id] = execution.run
-            self.settle_soon.set()
 
     # Keeping claims
 
@@ -319,7 +334,7 @@ class Dispatcher:
         for execution, result in zip(held, results[1:], strict=True):
             if not result.ok and execution.invoking:
                 log.warning("claim lost", event_name="claim.lost", run_id=execution.run.id)
-                self.withdraw(execution.run.id)
+                self._news.lost(execution.run.id)
 
     # Ending
 

@@ -8,7 +8,7 @@ it waited for another, how that one ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 
@@ -18,7 +18,8 @@ from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed
-from gestalt_workflow.model.objects import Run, RunStatus
+from gestalt_workflow.model.objects import Run
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import BLOCKED, LATER, RUNS, run_from_record, run_to_record
 from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision
 
@@ -30,21 +31,22 @@ log = structlog.get_logger()
 
 
 class WaitingRoom:
-    """``run`` is its loop; ``ready`` is called with each run that has entered the queue."""
+    """Listens to ``news`` for runs to hold back, and tells it of each run that has entered the queue."""
 
-    def __init__(self, storage: Storage, clock: Clock, ready: Callable[[Run], None]) -> None:
+    def __init__(self, storage: Storage, clock: Clock, news: RunNews) -> None:
         self._storage = storage
         self._clock = clock
-        self._ready = ready
+        self._news = news
+        news.listen(self)
         self._later: list[tuple[datetime, str]] = []
         self._waiting: dict[str, Run] = {}
         self._blocked: dict[str, dict[str, Run]] = {}
         self._ended: set[str] = set()
         self._wake = asyncio.Event()
 
-    def put(self, run: Run) -> None:
-        """A run that was committed as held back."""
-        if run.status is not RunStatus.PENDING or run.rank_at is not None:
+    def pending(self, run: Run) -> None:
+        """Hold the run back, unless it is in the queue."""
+        if not run.held_back:
             return
         if run.not_before is not None:
             key = f"{run.id} {run.revision}"
@@ -56,10 +58,14 @@ class WaitingRoom:
             self._blocked.setdefault(run.blocked_by, {})[run.id] = run
 
     def ended(self, run_id: str) -> None:
-        """A run has ended: those that wait for it may enter the queue."""
+        """Let runs that wait for the end of this one enter the queue."""
         if run_id in self._blocked:
             self._ended.add(run_id)
             self._wake.set()
+
+    def lost(self, run_id: str) -> None:
+        """Look whether the run has ended: whoever took the claim away may have ended it."""
+        self.ended(run_id)
 
     async def run(self) -> None:
         backoff = Backoff(first_s=0.05, limit_s=10)
@@ -81,7 +87,7 @@ class WaitingRoom:
     async def look(self) -> None:
         """Find all that an earlier life, or a write whose answer was lost, has left here."""
         for run in await self.look_for_later():
-            self.put(run)
+            self.pending(run)
         await self.look_for_blocked()
 
     async def look_for_later(self) -> list[Run]:
@@ -101,7 +107,7 @@ class WaitingRoom:
         runs = await self._stored(BLOCKED)
         self._blocked.clear()
         for run in runs:
-            self.put(run)
+            self.pending(run)
         await self._unblock(list(self._blocked))
 
     async def _stored(self, room: str) -> list[Run]:
@@ -138,7 +144,7 @@ class WaitingRoom:
             await self._release([(run, []) for run in due])
         except StorageFailed:
             for run in due:
-                self.put(run)
+                self.pending(run)
             raise
 
     async def _release_unblocked(self) -> None:
@@ -181,4 +187,4 @@ class WaitingRoom:
         results = await self._storage.write(writes, STEP)
         for after, result in zip(released, results, strict=True):
             if result.ok:
-                self._ready(after)
+                self._news.committed(after)

@@ -26,7 +26,7 @@ from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
-from gestalt_workflow.objects.runs import Dispatch
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.objects.triggers import KnownType, Triggers
 from gestalt_workflow.stored.records import EVENTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
 from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult
@@ -47,10 +47,10 @@ class _Turn:
 
 
 class Events:
-    def __init__(self, storage: Storage, triggers: Triggers, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, storage: Storage, triggers: Triggers, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._triggers = triggers
-        self._dispatch = dispatch
+        self._news = news
         self._clock = clock
         self._turns: dict[str, _Turn] = {}
 
@@ -237,7 +237,7 @@ class Events:
     def _offer(self, runs: Sequence[Run], results: Sequence[WriteResult]) -> list[Run]:
         created = [run for run, result in zip(runs, results, strict=True) if result.ok]
         for run in created:
-            self._dispatch.offer(run)
+            self._news.committed(run)
         return created
 
     @asynccontextmanager

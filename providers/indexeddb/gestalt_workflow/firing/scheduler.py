@@ -8,7 +8,7 @@ the schedule's revision, so a schedule that was paused, changed or deleted meanw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
@@ -22,6 +22,7 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed, Undecodable
 from gestalt_workflow.model.objects import Run, Schedule
 from gestalt_workflow.model.policies import Overlap
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import (
     RUNS,
     SCHEDULES,
@@ -48,18 +49,12 @@ log = structlog.get_logger()
 
 
 class Scheduler:
-    """``run`` is its loop.
+    """Fires what is due; ``run`` is its loop."""
 
-    ``fired`` is called with each run once it is committed, ``withdrawn`` with the id of each one that had to make way.
-    """
-
-    def __init__(
-        self, storage: Storage, clock: Clock, fired: Callable[[Run], None], withdrawn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, storage: Storage, clock: Clock, news: RunNews) -> None:
         self._storage = storage
         self._clock = clock
-        self._fired = fired
-        self._withdrawn = withdrawn
+        self._news = news
         self._known: dict[str, Schedule] = {}
         self._due: list[tuple[datetime, str, int]] = []
         self._horizon: datetime | None = None
@@ -218,7 +213,7 @@ class Scheduler:
         for run, made in zip(firing.canceled, results, strict=False):
             if made.ok:
                 log.info("run canceled", event_name="run.superseded", run_id=run.id, schedule_id=firing.schedule.id)
-                self._withdrawn(run.id)
+                self._news.committed(run)
         for run, made in zip(firing.runs, results[len(firing.canceled) :], strict=False):
             if made.ok:
                 late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
@@ -229,7 +224,7 @@ class Scheduler:
                     run_id=run.id,
                     late_s=late_s,
                 )
-                self._fired(run)
+                self._news.committed(run)
         moved = results[-1]
         if not moved.ok and moved.current is None and firing.relies:
             # A run that it relied on has changed, or the schedule is gone.

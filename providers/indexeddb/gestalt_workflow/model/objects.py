@@ -244,7 +244,13 @@ class Run:
 
     @property
     def keyed(self) -> bool:
+        """Whether it has a workflow key, and so takes signals."""
         return bool(self.workflow_key)
+
+    @property
+    def held_back(self) -> bool:
+        """Whether it is pending, but in the waiting room and not in the queue."""
+        return self.status is RunStatus.PENDING and self.rank_at is None
 
     @property
     def agent_deadline(self) -> datetime | None:

@@ -7,7 +7,6 @@ one whose claim was taken away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.recovery import Recovery
@@ -16,6 +15,7 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, Run, RunStatus, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, RunPolicy
+from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
     RUNS,
@@ -40,21 +40,11 @@ class StartRequest:
     policy: RunPolicy = PLAIN_RUN
 
 
-class Dispatch(Protocol):
-    """What runs need of the dispatcher."""
-
-    def offer(self, run: Run) -> None:
-        """A run was committed as pending."""
-
-    def withdraw(self, run_id: str) -> None:
-        """A run was ended by somebody else than its invocation."""
-
-
 class Runs:
-    def __init__(self, storage: Storage, recovery: Recovery, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, storage: Storage, recovery: Recovery, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._recovery = recovery
-        self._dispatch = dispatch
+        self._news = news
         self._clock = clock
 
     async def start(self, request: StartRequest) -> Run:
@@ -69,7 +59,7 @@ class Runs:
             if earlier is not None:
                 return earlier
             if run is not None:
-                self._dispatch.offer(run)
+                self._news.committed(run)
                 return run
         raise TooMuchContention(step)
 
@@ -163,6 +153,6 @@ class Runs:
             write = Write(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
             results = await self._storage.write([write, *transitions.releases(run, canceled)], step)
             if results[0].ok:
-                self._dispatch.withdraw(run_id)
+                self._news.committed(canceled)
                 return canceled
         raise TooMuchContention(step)

@@ -15,7 +15,8 @@ from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, SignalExists, StateConflict, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, NewSignal, Run, RunStatus, Signal, Target
-from gestalt_workflow.objects.runs import KIND, Dispatch, Runs
+from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.objects.runs import KIND, Runs
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
     RUNS,
@@ -54,10 +55,10 @@ class Delivery:
 
 
 class Signals:
-    def __init__(self, storage: Storage, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, storage: Storage, runs: Runs, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._runs = runs
-        self._dispatch = dispatch
+        self._news = news
         self._clock = clock
 
     async def signal(self, run_id: str, signal: NewSignal) -> Delivery:
@@ -168,7 +169,7 @@ class Signals:
         results = await self._storage.write_alone(writes, step)
         if all(result.ok for result in results):
             if after.status is RunStatus.PENDING:
-                self._dispatch.offer(after)
+                self._news.committed(after)
             return Delivery(after, stored)
         if results[0].code != "already_exists":
             return None

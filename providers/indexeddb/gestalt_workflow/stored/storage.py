@@ -103,13 +103,13 @@ class Counters:
 class Storage:
     """One database; ``async with`` connects the writer to it."""
 
-    def __init__(self, db: IndexedDB) -> None:
+    def __init__(self, db: IndexedDB, unanswered: Callable[[], None] = lambda: None) -> None:
+        """``unanswered`` is called when the answer of a write was lost: nobody was told of what it may have written."""
         self._db = db
+        self._unanswered = unanswered
         self._queue: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        self.unanswered: Callable[[], None] = lambda: None
-        """Called when the answer of a write was lost: nobody was told of what it may have put into the store."""
         self.counters = Counters()
 
     async def __aenter__(self) -> Storage:
@@ -351,7 +351,7 @@ class Storage:
                 self.counters.commits += 1
                 return await self._db.apply(writes, return_current=True)
             except StoreUnavailable:
-                self.unanswered()
+                self._unanswered()
                 raise
             except TransactionFailed as error:
                 if attempt == CONFLICT_ATTEMPTS or error.code not in ("ABORTED", "INTERNAL", "UNKNOWN"):

@@ -24,7 +24,7 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.metrics import ProviderMetrics
 from gestalt_host.daemon.preparation import Preparation, prepare_entries
 from gestalt_host.daemon.together import all_of, every_one
-from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, plugin_failed
+from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed
 from gestalt_host.errors import HostError
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
@@ -72,11 +72,11 @@ class Host:
         config = self._config
         key = await asyncio.to_thread(master_key, config.server.encryption_key)
         preparation = await prepare_entries(config, self._environ, config.artifacts_dir)
-        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run)
-        wiring.metrics.register(ProviderMetrics(self._processes))
-        await self._start_stores(preparation, wiring)
+        await self._start_stores(preparation)
         await self._open_own_records()
-        wiring.add_workflows(preparation.workflows, await self._bind_workflows(config))
+        bindings = await self._bind_workflows(config)
+        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run, preparation.workflows, bindings)
+        wiring.metrics.register(ProviderMetrics(self._processes))
         for name, error in preparation.failed_plugins.items():
             plugin_failed(name, error)
             wiring.add_unavailable_plugin(config.plugins[name])
@@ -149,8 +149,8 @@ class Host:
         async with AsyncExitStack() as stack:
             await self._open_listener(stack, _answer_nothing)
 
-    async def _start_stores(self, preparation: Preparation, wiring: Wiring) -> None:
-        self._stores = {name: wiring.make_store(item) for name, item in preparation.stores.items()}
+    async def _start_stores(self, preparation: Preparation) -> None:
+        self._stores = {name: make_store(item, self._environ) for name, item in preparation.stores.items()}
         await all_of(store.start() for store in self._stores.values())
 
     async def _open_own_records(self) -> None:

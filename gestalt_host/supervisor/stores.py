@@ -108,10 +108,13 @@ class Store:
         Raises:
             ProviderStartFailed: the store does not come up.
         """
-        process = self._new_process(self._spec)
-        process.after_identity(_require_scopes)
-        process.before_ready(self._open_scopes)
-        self._scoped = process
+        process = self._scoped = ProviderProcess(
+            self._spec,
+            self._environ,
+            self._timings,
+            check_identity=_require_scopes,
+            before_ready=self._open_scopes,
+        )
         try:
             await process.start()
         except ProviderStartFailed as error:
@@ -154,13 +157,10 @@ class Store:
         key = (db, ())
         if key not in self._dedicated:
             config = scoped_config(self._package, self._spec.config, db)
-            process = self._new_process(replace(self._spec, config=config))
+            process = ProviderProcess(replace(self._spec, config=config), self._environ, self._timings)
             await process.start()
             self._dedicated[key] = process
         return self._dedicated[key]
-
-    def _new_process(self, spec: ProviderSpec) -> ProviderProcess:
-        return ProviderProcess(spec, self._environ, self._timings)
 
     async def _open_scopes(self) -> None:
         for scope in self._scopes.values():

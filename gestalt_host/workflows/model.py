@@ -35,8 +35,8 @@ from gestalt_sdk.workflow.types import (
 )
 
 __all__ = [
+    "CREATED_BY",
     "NOBODY",
-    "OWNERS",
     "RUN_STATUSES",
     "Actor",
     "AgentMessage",
@@ -125,5 +125,5 @@ class RunFilter:
     status: str = ""
 
 
-OWNERS: Sequence[str] = ("", "config", "all")
-"""Whose objects a GET asks for: the caller's, the configuration's, both."""
+CREATED_BY: Sequence[str] = ("", "config", "all")
+"""Whose objects a reader asks for: the caller's, the configuration's, or both."""

@@ -58,7 +58,6 @@ class Kind(Generic[Managed, Request]):
     Attributes:
         word: The word of messages, ``schedule`` or ``trigger``.
         new_id, reference_id: Ids, random or from an idempotency scope.
-        check: Refuses a request that no provider needs to see.
         same: Whether the stored object is what the request asks for, target apart.
     """
 
@@ -66,7 +65,6 @@ class Kind(Generic[Managed, Request]):
     new_id: Callable[[str], str]
     reference_id: Callable[[str, str], str]
     reference_prefix: str
-    check: Callable[[Request], None]
     same: Callable[[Managed, Request], bool]
     with_target: Callable[[Request, Target], Request]
     get: Callable[[WorkflowProviderClient, str], Awaitable[Managed]]
@@ -101,10 +99,9 @@ class ManagedObjects(Generic[Managed, Request]):
         require_subject(who)
         client = self._providers.select(request.provider)
         target = self._resolver.resolve(who, request.target)
-        self._kind.check(request)
         request = self._kind.with_target(request, target)
         scope = ""
-        if idempotency_key.strip():
+        if idempotency_key:
             scope = idempotency_scope(who.subject_id, who.caller_plugin, idempotency_key)
         object_id = self._kind.new_id(scope)
         if scope:
@@ -118,20 +115,19 @@ class ManagedObjects(Generic[Managed, Request]):
         await self._references.put(client, reference)
         return await self._upsert(client, Write(object_id, request, reference, who))
 
-    async def get(self, who: Principal, object_id: str, *, owner: str = "") -> Managed:
-        return (await self._find(who, object_id, owner=owner)).object
+    async def get(self, who: Principal, object_id: str, *, created_by: str = "") -> Managed:
+        return (await self._find(who, object_id, created_by=created_by)).object
 
-    async def list(self, who: Principal, *, owner: str = "") -> list[Managed]:
+    async def list(self, who: Principal, *, created_by: str = "") -> list[Managed]:
         """The caller's objects, oldest first."""
-        found = await self._visibility.list(who, self._kind.owned, owner)
+        found = await self._visibility.list(who, self._kind.owned, created_by)
         return sorted(found, key=lambda item: (item.created_at or _EPOCH, item.id))
 
     async def update(self, who: Principal, object_id: str, request: Request) -> Managed:
         """Replace the object whole; without a provider it stays where it is, with another one it moves."""
         found = await self._find(who, object_id, writing=True)
-        client = self._providers.select(request.provider) if request.provider.strip() else found.client
+        client = self._providers.select(request.provider) if request.provider else found.client
         target = self._resolver.resolve(who, request.target)
-        self._kind.check(request)
         wanted = found.object.id
         reference = self._reference(who, client, target, self._kind.reference_id(wanted, ""))
         await self._references.put(client, reference)
@@ -176,7 +172,9 @@ class ManagedObjects(Generic[Managed, Request]):
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _find(self, who: Principal, object_id: str, *, owner: str = "", writing: bool = False) -> Found[Managed]:
+    async def _find(
+        self, who: Principal, object_id: str, *, created_by: str = "", writing: bool = False
+    ) -> Found[Managed]:
         prefix = f"{self._kind.reference_prefix}{object_id.strip()}:"
 
         def could_be(reference: ExecutionReference) -> bool:
@@ -188,7 +186,7 @@ class ManagedObjects(Generic[Managed, Request]):
             self._kind.word,
             object_id,
             self._kind.get,
-            owner=owner,
+            created_by=created_by,
             active_only=True,
             writing=writing,
             could_be=could_be,

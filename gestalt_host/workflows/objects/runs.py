@@ -49,26 +49,24 @@ class Runs:
         self._visibility = visibility
         self._now = now
 
-    async def list(self, who: Principal, run_filter: RunFilter, *, owner: str = "") -> list[Run]:
+    async def list(self, who: Principal, run_filter: RunFilter, *, created_by: str = "") -> list[Run]:
         """The caller's runs, newest first, those of deleted schedules and triggers too."""
 
-        plugin, status = run_filter.plugin.strip(), run_filter.status.strip()
-
         async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Owned[Run]]:
-            return await client.runs_of(subjects, plugin=plugin, status=status)
+            return await client.runs_of(subjects, plugin=run_filter.plugin, status=run_filter.status)
 
-        runs = await self._visibility.list(who, fetch, owner)
+        runs = await self._visibility.list(who, fetch, created_by)
         runs.sort(key=lambda run: run.id)
         runs.sort(key=lambda run: run.created_at or _EPOCH, reverse=True)
         return runs
 
-    async def get(self, who: Principal, run_id: str, *, owner: str = "") -> Run:
-        return (await self._find(who, run_id, owner=owner)).object
+    async def get(self, who: Principal, run_id: str, *, created_by: str = "") -> Run:
+        return (await self._find(who, run_id, created_by=created_by)).object
 
     async def cancel(self, who: Principal, run_id: str, reason: str) -> Run:
         found = await self._find(who, run_id)
         try:
-            run = await found.client.cancel_run(found.object.id, reason.strip(), who.actor)
+            run = await found.client.cancel_run(found.object.id, reason, who.actor)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
                 raise ObjectNotFound("run", run_id) from error
@@ -96,8 +94,8 @@ class Runs:
                 resolved,
                 who.actor,
                 reference.id,
-                idempotency_key=idempotency_key.strip(),
-                workflow_key=workflow_key.strip(),
+                idempotency_key=idempotency_key,
+                workflow_key=workflow_key,
             )
         except ProviderRefused as error:
             # Where the outcome is open the run may exist, and it executes with this reference.
@@ -145,7 +143,6 @@ class Runs:
     ) -> SignalResult:
         """Signal the active run of a workflow key, or start one with the signal queued."""
         require_subject(who)
-        workflow_key = workflow_key.strip()
         if not workflow_key:
             raise InvalidArgument("workflow key is required")
         client = self._providers.select(provider)
@@ -162,7 +159,7 @@ class Runs:
         if existing is None or existing.revoked_at is not None or existing.retired_at is not None:
             await self._references.put(client, reference)
         result = await client.signal_or_start_run(
-            workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key.strip()
+            workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key
         )
         if result.run.execution_ref != reference.id:
             await self._require_own(who, client, result.run)
@@ -170,13 +167,13 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _find(self, who: Principal, run_id: str, *, owner: str = "") -> Found[Run]:
+    async def _find(self, who: Principal, run_id: str, *, created_by: str = "") -> Found[Run]:
         return await self._visibility.find(
             who,
             "run",
             run_id,
             WorkflowProviderClient.get_run,
-            owner=owner,
+            created_by=created_by,
             active_only=False,
             could_be=lambda reference: True,
         )
@@ -190,14 +187,10 @@ class Runs:
             raise ObjectNotFound("run", run.id)
 
     def _normalised(self, who: Principal, signal: Signal) -> Signal:
-        name = signal.name.strip()
-        if not name:
+        if not signal.name:
             raise InvalidArgument("workflow signal name is required")
         return replace(
             signal,
-            id=signal.id.strip(),
-            name=name,
-            idempotency_key=signal.idempotency_key.strip(),
             created_by=who.actor if signal.created_by == NOBODY else signal.created_by,
             created_at=signal.created_at or self._now(),
         )

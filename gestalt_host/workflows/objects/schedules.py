@@ -12,12 +12,12 @@ from gestalt_host.workflows.references.ids import SCHEDULE_REFERENCE_PREFIX, sch
 
 def _same(stored: Schedule, request: ScheduleRequest) -> bool:
     # A blank time zone is stored as UTC.
-    zones = (stored.timezone or "UTC", request.timezone.strip() or "UTC")
-    return stored.cron == request.cron.strip() and zones[0] == zones[1] and stored.paused == request.paused
+    zones = (stored.timezone or "UTC", request.timezone or "UTC")
+    return stored.cron == request.cron and zones[0] == zones[1] and stored.paused == request.paused
 
 
 def _with_target(request: ScheduleRequest, target: Target) -> ScheduleRequest:
-    return replace(request, target=target, cron=request.cron.strip(), timezone=request.timezone.strip())
+    return replace(request, target=target)
 
 
 async def _upsert(client: WorkflowProviderClient, write: Write[ScheduleRequest]) -> Schedule:
@@ -45,7 +45,6 @@ SCHEDULES: Kind[Schedule, ScheduleRequest] = Kind(
     new_id=schedule_id,
     reference_id=schedule_reference_id,
     reference_prefix=SCHEDULE_REFERENCE_PREFIX,
-    check=lambda request: None,  # Cron and time zone are the provider's to judge.
     same=_same,
     with_target=_with_target,
     get=WorkflowProviderClient.get_schedule,

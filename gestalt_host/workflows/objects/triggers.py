@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gestalt_host.errors import InvalidArgument
-from gestalt_host.workflows.model import EventMatch, EventTrigger, EventTriggerRequest, Target
+from gestalt_host.workflows.model import EventTrigger, EventTriggerRequest, Target
 from gestalt_host.workflows.objects.managed import Kind, Write
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.ids import TRIGGER_REFERENCE_PREFIX, trigger_id, trigger_reference_id
 
 
-def _trimmed(match: EventMatch) -> EventMatch:
-    return EventMatch(match.type.strip(), match.source.strip(), match.subject.strip())
-
-
-def _check(request: EventTriggerRequest) -> None:
-    if not request.match.type.strip():
-        raise InvalidArgument("workflow trigger match.type is required")
-
-
 def _same(stored: EventTrigger, request: EventTriggerRequest) -> bool:
-    return _trimmed(stored.match) == _trimmed(request.match) and stored.paused == request.paused
+    return stored.match == request.match and stored.paused == request.paused
 
 
 def _with_target(request: EventTriggerRequest, target: Target) -> EventTriggerRequest:
-    return replace(request, target=target, match=_trimmed(request.match))
+    return replace(request, target=target)
 
 
 async def _upsert(client: WorkflowProviderClient, write: Write[EventTriggerRequest]) -> EventTrigger:
@@ -52,7 +42,6 @@ EVENT_TRIGGERS: Kind[EventTrigger, EventTriggerRequest] = Kind(
     new_id=trigger_id,
     reference_id=trigger_reference_id,
     reference_prefix=TRIGGER_REFERENCE_PREFIX,
-    check=_check,
     same=_same,
     with_target=_with_target,
     get=WorkflowProviderClient.get_trigger,

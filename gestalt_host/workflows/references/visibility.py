@@ -15,12 +15,10 @@ from gestalt_host.access.subjects import CONFIG_SUBJECT_ID, Principal
 from gestalt_host.errors import (
     AuthorizationDenied,
     HostError,
-    InvalidArgument,
     NotAuthenticated,
     ObjectNotFound,
     ProviderRefused,
     ProviderUnavailable,
-    quoted,
 )
 from gestalt_host.workflows.model import ExecutionReference
 from gestalt_host.workflows.providers.client import Object, Owned, WorkflowProviderClient
@@ -52,21 +50,22 @@ class Visibility:
         self._resolver = resolver
         self._authorizer = authorizer
 
-    def subjects(self, who: Principal, owner: str = "") -> list[str]:
-        """The subjects whose objects a request asks for.
+    def subjects(self, who: Principal, created_by: str = "") -> list[str]:
+        """Return the subjects whose objects a request asks for.
 
+        Args:
+            created_by: One of ``model.CREATED_BY``.
         Raises:
             NotAuthenticated: a caller without subject.
             AuthorizationDenied: config-managed objects asked for by somebody else than the operator.
         """
         require_subject(who)
-        if not owner:
+        if not created_by:
             return [who.subject_id]
-        if owner not in ("config", "all"):
-            raise InvalidArgument(f'owner {quoted(owner)} is not known; accepted are "config" and "all"')
         if not self._authorizer.reads_configured(who):
             raise AuthorizationDenied("config-managed objects are for administrators")
-        return [CONFIG_SUBJECT_ID] if owner == "config" else list(dict.fromkeys((who.subject_id, CONFIG_SUBJECT_ID)))
+        both = list(dict.fromkeys((who.subject_id, CONFIG_SUBJECT_ID)))
+        return {"config": [CONFIG_SUBJECT_ID], "all": both}[created_by]
 
     async def find(
         self,
@@ -75,12 +74,12 @@ class Visibility:
         object_id: str,
         get: Callable[[WorkflowProviderClient, str], Awaitable[Object]],
         *,
-        owner: str = "",
+        created_by: str = "",
         active_only: bool,
         writing: bool = False,
         could_be: Callable[[ExecutionReference], bool],
     ) -> Found[Object]:
-        """The object that the caller owns (or, by ``owner``, may read), asked of every provider at once.
+        """The object that the caller owns (or, by ``created_by``, may read), asked of every provider at once.
 
         Args:
             active_only: Revoked and retired references do not count (schedules and triggers).
@@ -88,7 +87,7 @@ class Visibility:
         Raises:
             ObjectNotFound: there is none, or it is not the caller's.
         """
-        subjects = self.subjects(who, owner)
+        subjects = self.subjects(who, created_by)
         wanted = object_id.strip()
         if not wanted:
             raise ObjectNotFound(word, object_id)
@@ -118,10 +117,10 @@ class Visibility:
         self,
         who: Principal,
         fetch: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[Sequence[Owned[Object]]]],
-        owner: str = "",
+        created_by: str = "",
     ) -> list[Object]:
         """Every object that the caller sees, unordered; all providers are asked at once."""
-        subjects = self.subjects(who, owner)
+        subjects = self.subjects(who, created_by)
         answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
         return [item.object for answer in answers for item in answer if self._shown(who, item)]
 

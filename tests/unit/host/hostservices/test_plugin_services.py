@@ -158,6 +158,82 @@ async def test_runs_signals_and_events(rig: Rig, slack: Dialled) -> None:
     assert rig.local.events[0].event == event and rig.local.events[0].published_by.subject_id == "user:ann"
 
 
+async def test_texts_are_trimmed_before_the_manager_sees_them(rig: Rig, slack: Dialled) -> None:
+    token = slack.token
+    target = target_to_proto(PluginTarget(" roadmap ", " sync ", " alerts ", " i 1 ", " NONE "))
+    blank = pb.WorkflowManagerCreateScheduleRequest(
+        cron=" 0 3 * * * ",
+        timezone=" UTC ",
+        target=target,
+        provider_name=" local ",
+        idempotency_key=" k ",
+        invocation_token=token,
+    )
+    made = await slack.manager.CreateSchedule(blank)
+    stored = made.schedule
+    assert (stored.cron, stored.timezone) == ("0 3 * * *", "UTC")
+    assert stored.target == target_to_proto(PluginTarget("roadmap", "sync", "alerts", "i 1", "none"))
+    blank.idempotency_key, blank.timezone = "k", ""
+    assert await slack.manager.CreateSchedule(blank) == made
+    ids = {"schedule_id": f" {stored.id} ", "invocation_token": token}
+    assert await slack.manager.GetSchedule(pb.WorkflowManagerGetScheduleRequest(**ids)) == made
+    run = await slack.manager.SignalOrStartRun(
+        pb.WorkflowManagerSignalOrStartRunRequest(
+            workflow_key=" order-42 ",
+            target=SYNC,
+            signal=pb.WorkflowSignal(name=" go "),
+            provider_name=" local ",
+            invocation_token=token,
+        )
+    )
+    assert (run.workflow_key, run.signal.name) == ("order-42", "go")
+    event = pb.WorkflowEvent(id=" e1 ", type=" a.b ", source=" s ", subject=" u ", datacontenttype=" json ")
+    published = await slack.manager.PublishEvent(
+        pb.WorkflowManagerPublishEventRequest(event=event, provider_name=" other ", invocation_token=token)
+    )
+    found = (published.id, published.type, published.source, published.subject, published.datacontenttype)
+    assert found == ("e1", "a.b", "s", "u", "json")
+    assert (len(rig.local.events), len(rig.other.events)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "members", "code", "text"),
+    [
+        (
+            "CreateEventTrigger",
+            {"target": SYNC, "match": {"type": " "}},
+            Code.INVALID_ARGUMENT,
+            "match.type is required",
+        ),
+        (
+            "CreateEventTrigger",
+            {"target": target_to_proto(PluginTarget(" ", "x")), "match": {"type": " "}},
+            Code.INVALID_ARGUMENT,
+            "target.plugin.plugin_name is required",
+        ),
+        ("PublishEvent", {"event": {"type": "  "}}, Code.INVALID_ARGUMENT, "workflow event type is required"),
+        (
+            "SignalOrStartRun",
+            {"workflow_key": " ", "target": SYNC, "signal": {"name": "go"}},
+            Code.INVALID_ARGUMENT,
+            "workflow key is required",
+        ),
+        (
+            "SignalOrStartRun",
+            {"workflow_key": "k", "target": SYNC, "signal": {"name": " "}},
+            Code.INVALID_ARGUMENT,
+            "workflow signal name is required",
+        ),
+    ],
+)
+async def test_blank_texts_are_refused(
+    rig: Rig, slack: Dialled, method: str, members: dict[str, Any], code: Code, text: str
+) -> None:
+    request = getattr(pb, f"WorkflowManager{method}Request")(**members, invocation_token=slack.token)
+    assert await refusal(getattr(slack.manager, method)(request)) == (code, text)
+    assert rig.local.taken("UpsertEventTrigger") == 0 and rig.local.events == []
+
+
 @pytest.mark.parametrize(
     "method",
     [

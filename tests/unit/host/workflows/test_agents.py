@@ -338,7 +338,7 @@ async def test_an_agent_run_from_the_provider(rig: Rig, turns: AgentTurns, agent
     providers = WorkflowProviders(rig.clients.values(), "local")
     manager = WorkflowManager(providers, rig.references, resolver, rig.authorizer)
     request = ScheduleRequest("0 3 * * *", replace(HELPER, provider="", prompt=" do it "))
-    schedule = await manager.create_schedule(ANN, request)
+    schedule = await manager.schedules.create(ANN, request)
     assert schedule.target == HELPER
     executor = RunExecutor(rig.invoker, rig.references, turns)
     made = workflow_pb2.InvokeWorkflowOperationRequest(

@@ -13,7 +13,7 @@ from gestalt_host.access.keys import subkey
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import HostConfig, ProviderEntry
-from gestalt_host.daemon.preparation import Preparation
+from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
@@ -21,10 +21,10 @@ from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
 from gestalt_host.invocation.assembly import make_plugin
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.packages import Prepared
+from gestalt_host.packages import Launchable
 from gestalt_host.supervisor import BoundStore, HostService, ProviderProcess, ProviderSpec, Store
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
@@ -60,7 +60,7 @@ class Wiring:
         master_key: bytes,
         environ: Mapping[str, str],
         observer: Callable[[RunReport], None],
-        workflows: Mapping[str, Prepared],
+        workflows: Mapping[str, Launchable],
         bindings: Mapping[str, BoundStore],
     ) -> None:
         """
@@ -96,21 +96,21 @@ class Wiring:
         resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
         self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
 
-    def add_plugin(self, prepared: Prepared, binding: BoundStore) -> None:
+    def add_plugin(self, launchable: Launchable, binding: BoundStore) -> None:
         """The plugin's process, not started, and its place in the registry.
 
         Raises:
             HostError: the configuration does not fit the plugin's catalogue.
         """
-        name = prepared.entry.name
-        assert prepared.catalogue is not None
-        plugin = make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _Unavailable(name))
+        name = launchable.entry.name
+        assert launchable.catalogue is not None
+        plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _Unavailable(name))
         services: list[HostService] = []
         if self._config.providers["workflow"]:
             services.append(workflow_manager_host(name, self.manager, self.tokens))
         if plugin.invokes:
             services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
-        spec = _spec(prepared, ProviderKind.INTEGRATION, binding, services)
+        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, services)
         process = self.processes.plugins[name] = ProviderProcess(spec, self._environ)
         plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
         self.plugins.add(plugin)
@@ -122,7 +122,7 @@ class Wiring:
         named = [item.connection for item in targets if isinstance(item, PluginTarget) and item.plugin == entry.name]
         connections = {name: Connection(name) for name in map(internal_name, filter(None, named))}
         self.plugins.add(
-            Plugin(
+            ConfiguredPlugin(
                 name=entry.name,
                 runner=_Unavailable(entry.name),
                 operations={},
@@ -140,41 +140,41 @@ class _Unavailable:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    async def execute(self, execution: Execution) -> OperationResult:
+    async def invoke(self, invocation: Invocation) -> OperationResult:
         raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
 
 
-def make_store(prepared: Prepared, environ: Mapping[str, str]) -> Store:
+def make_store(launchable: Launchable, environ: Mapping[str, str]) -> Store:
     """Return the store of an IndexedDB entry, not started."""
-    spec = _spec(prepared, ProviderKind.INDEXEDDB, BoundStore())
-    return Store(spec, prepared.manifest.source, indexeddb_relay, environ)
+    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore())
+    return Store(spec, launchable.manifest.source, indexeddb_relay, environ)
 
 
 def _spec(
-    prepared: Prepared, kind: ProviderKind, binding: BoundStore, services: Sequence[HostService] = ()
+    launchable: Launchable, kind: ProviderKind, binding: BoundStore, services: Sequence[HostService] = ()
 ) -> ProviderSpec:
     return ProviderSpec(
-        name=prepared.entry.name,
+        name=launchable.entry.name,
         kind=kind,
-        command=prepared.command,
-        config=prepared.entry.config,
-        env=prepared.entry.env,
+        command=launchable.command,
+        config=launchable.entry.config,
+        env=launchable.entry.env,
         services=(*binding.services, *services),
         sockets=binding.sockets,
     )
 
 
-def add_plugins(wiring: Wiring, preparation: Preparation, bindings: Mapping[str, BoundStore | HostError]) -> None:
+def add_plugins(wiring: Wiring, launchables: Launchables, bindings: Mapping[str, BoundStore | HostError]) -> None:
     """Every configured plugin, those that cannot run included; one failure does not touch the others."""
-    for name, prepared in preparation.plugins.items():
+    for name, launchable in launchables.plugins.items():
         binding = bindings.get(name, BoundStore())
         try:
             if isinstance(binding, HostError):
                 raise binding
-            wiring.add_plugin(prepared, binding)
+            wiring.add_plugin(launchable, binding)
         except HostError as error:
             plugin_failed(name, error)
-            wiring.add_unavailable_plugin(prepared.entry)
+            wiring.add_unavailable_plugin(launchable.entry)
 
 
 def plugin_failed(name: str, error: Exception) -> None:

@@ -20,10 +20,10 @@ from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
     EventTrigger,
-    EventTriggerRequest,
+    EventTriggerSpec,
     Run,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
     SignalResult,
     Target,
 )
@@ -235,8 +235,8 @@ def _target(message: pb.BoundWorkflowTarget) -> Target:
 
 def _schedule_request(
     request: pb.WorkflowManagerCreateScheduleRequest | pb.WorkflowManagerUpdateScheduleRequest,
-) -> ScheduleRequest:
-    return ScheduleRequest(
+) -> ScheduleSpec:
+    return ScheduleSpec(
         cron=request.cron.strip(),
         target=_target(request.target),
         timezone=request.timezone.strip(),
@@ -247,10 +247,10 @@ def _schedule_request(
 
 def _trigger_request(
     request: pb.WorkflowManagerCreateEventTriggerRequest | pb.WorkflowManagerUpdateEventTriggerRequest,
-) -> EventTriggerRequest:
+) -> EventTriggerSpec:
     target = _target(request.target)
     _required(request.match.type, "match.type")
-    return EventTriggerRequest(
+    return EventTriggerSpec(
         match=workflow_convert.match_from_proto(request.match),
         target=target,
         paused=request.paused,

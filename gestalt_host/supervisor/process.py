@@ -22,7 +22,7 @@ from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
@@ -89,7 +89,7 @@ class ProviderProcess:
         timings: Timings | None = None,
         *,
         services: Callable[[ProviderProcess], Sequence[HostService]] | None = None,
-        check_identity: Callable[[Identity], None] | None = None,
+        check_identity: Callable[[ProviderIdentity], None] | None = None,
         before_ready: Hook | None = None,
     ) -> None:
         """Make the directory of its sockets and open its channel; nothing is started.
@@ -100,7 +100,7 @@ class ProviderProcess:
             before_ready: Work to be done at every start after configure, before the provider counts as ready.
         """
         self.spec = spec
-        self.identity = Identity()
+        self.identity = ProviderIdentity()
         self.state = State.NEW
         self.last_error = ""
         """Why the provider is not ready, for people; empty when it is."""
@@ -199,7 +199,7 @@ class ProviderProcess:
             raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
 
     async def is_healthy(self) -> bool:
-        """Whether the provider is ready and answers its health check; integrations have none."""
+        """Whether the provider is ready and answers its health check; plugins have none."""
         if self.state is not State.READY or self.kind is ProviderKind.INTEGRATION:
             return self.state is State.READY
         return await lifecycle.is_healthy(self._channel)
@@ -314,7 +314,7 @@ class ProviderProcess:
     async def _configured(self) -> None:
         spec = self.spec
         if spec.kind is ProviderKind.INTEGRATION:
-            await lifecycle.start_integration(self._channel, spec.name, spec.config)
+            await lifecycle.start_plugin(self._channel, spec.name, spec.config)
         else:
             identity = await lifecycle.identify(self._channel, spec.kind)
             if self._check_identity is not None:

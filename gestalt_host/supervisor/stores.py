@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
@@ -177,7 +177,7 @@ class Store:
             raise ProviderStartFailed(f'indexeddb "{self.name}": open scope "{scope.db}": {text}') from error
 
 
-def _require_scopes(identity: Identity) -> None:
+def _require_scopes(identity: ProviderIdentity) -> None:
     if SCOPES not in identity.capabilities:
         raise _WithoutScopes(f"the store does not offer {SCOPES}")
 

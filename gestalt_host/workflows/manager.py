@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gestalt_host.access.policies.authorizer import Authorizer
-from gestalt_host.workflows.objects.events import Events
+from gestalt_host.workflows.objects.events import ManagedEvents
 from gestalt_host.workflows.objects.managed import ManagedObjects
-from gestalt_host.workflows.objects.runs import Runs
+from gestalt_host.workflows.objects.runs import ManagedRuns
 from gestalt_host.workflows.objects.schedules import SCHEDULES
 from gestalt_host.workflows.objects.triggers import EVENT_TRIGGERS
 from gestalt_host.workflows.providers.registry import WorkflowProviders
@@ -40,5 +40,5 @@ class WorkflowManager:
         visibility = Visibility(providers, references, resolver, authorizer)
         self.schedules = ManagedObjects(SCHEDULES, providers, references, resolver, visibility)
         self.triggers = ManagedObjects(EVENT_TRIGGERS, providers, references, resolver, visibility)
-        self.runs = Runs(providers, references, resolver, visibility, now)
-        self.events = Events(providers, now)
+        self.runs = ManagedRuns(providers, references, resolver, visibility, now)
+        self.events = ManagedEvents(providers, now)

@@ -11,8 +11,8 @@ import pytest
 import structlog.testing
 from grpc import StatusCode as Code
 
-from gestalt_host.errors import ObjectNotFound
-from gestalt_host.workflows.model import PluginTarget, ScheduleRequest, Signal
+from gestalt_host.errors import WorkflowObjectNotFound
+from gestalt_host.workflows.model import PluginTarget, ScheduleSpec, Signal
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.unit.host.access import test_invocation_tokens
 from tests.unit.host.http import conftest as http_conftest
@@ -36,7 +36,7 @@ host, api = http_conftest.host, http_conftest.api
 
 async def test_trap_02_connection_and_instance_reach_the_plugin_as_they_were_stored(rig: Rig) -> None:
     pinned = PluginTarget("roadmap", "sync", "alerts", "second one", "", {"n": 1})
-    schedule = await rig.manager.schedules.create(ANN, ScheduleRequest("0 3 * * *", pinned))
+    schedule = await rig.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", pinned))
     assert (schedule.target.connection, schedule.target.instance) == ("alerts", "second one")  # type: ignore[union-attr]
     reference = rig.local.references[schedule.execution_ref]
     assert reference.target == rig.local.schedules[schedule.id].target
@@ -46,7 +46,7 @@ async def test_trap_02_connection_and_instance_reach_the_plugin_as_they_were_sto
 
 async def test_trap_24_references_work_through_every_wrapper_around_a_provider(system: System) -> None:
     """The manager reaches the real provider through the supervisor's link, as in the daemon."""
-    made = await system.manager.schedules.create(ANN, ScheduleRequest("0 3 * * *", PluginTarget("roadmap", "sync")))
+    made = await system.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", PluginTarget("roadmap", "sync")))
     assert await system.manager.schedules.get(ANN, made.id) == made
     run = await system.manager.runs.start(ANN, PluginTarget("roadmap", "sync"))
     assert (await system.finished(ANN, run.id)).status == "succeeded"
@@ -89,7 +89,7 @@ async def test_trap_e_a_reference_left_behind_makes_no_object_unmanageable(rig: 
     assert [item.id for item in await things.list(ANN)] == [made.id]
     assert (await things.update(ANN, made.id, things.request())).id == made.id
     await things.delete(ANN, made.id)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
 
 

@@ -14,7 +14,7 @@ from gestalt_host.http.shapes import workflows as shapes
 from gestalt_host.http.shapes.bodies import Shape, decode_lenient, decode_strict
 from gestalt_host.http.shapes.targets import Json
 from gestalt_host.workflows.manager import WorkflowManager
-from gestalt_host.workflows.model import CREATED_BY, PluginTarget, RunFilter
+from gestalt_host.workflows.model import CREATED_BY, PluginTarget, RunQuery
 from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
 
 RUN_FAILURE = "workflow run request failed"
@@ -130,7 +130,7 @@ async def list_runs(call: Call) -> Answer:
     """Answer GET of the runs, newest first, with the filters ``plugin`` and ``status``."""
     call.failure = RUN_FAILURE
     query = call.query
-    wanted = RunFilter(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
+    wanted = RunQuery(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
     found = await call.services.manager.runs.list(call.who, wanted, created_by=_created_by(call))
     return json_answer([shapes.run_shape(item) for item in found])
 

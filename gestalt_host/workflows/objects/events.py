@@ -13,7 +13,7 @@ from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.visibility import require_subject
 
 
-class Events:
+class ManagedEvents:
     def __init__(self, providers: WorkflowProviders, now: Callable[[], datetime]) -> None:
         self._providers = providers
         self._now = now

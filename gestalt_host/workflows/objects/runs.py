@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gestalt_host.access.subjects import NOBODY, Principal
-from gestalt_host.errors import InvalidArgument, InvalidInvocation, ObjectNotFound, ProviderRefused
+from gestalt_host.errors import InvalidArgument, InvalidInvocation, ProviderRefused, WorkflowObjectNotFound
 from gestalt_host.workflows.model import (
     ExecutionReference,
     Run,
-    RunFilter,
+    RunQuery,
     Signal,
     SignalResult,
     Target,
 )
 from gestalt_host.workflows.objects.managed import AMBIGUOUS
-from gestalt_host.workflows.providers.client import Owned, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import Referenced, WorkflowProviderClient
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import (
     effective_credential_subject,
@@ -26,7 +26,7 @@ from gestalt_host.workflows.references.ids import (
 )
 from gestalt_host.workflows.references.references import principal_of, reference_for
 from gestalt_host.workflows.references.store import ReferenceStore
-from gestalt_host.workflows.references.visibility import Found, Visibility, require_subject
+from gestalt_host.workflows.references.visibility import FoundObject, Visibility, require_subject
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.permissions import permission_scope
 from gestalt_host.workflows.targets.resolution import TargetResolver
@@ -34,7 +34,7 @@ from gestalt_host.workflows.targets.resolution import TargetResolver
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Runs:
+class ManagedRuns:
     def __init__(
         self,
         providers: WorkflowProviders,
@@ -49,10 +49,10 @@ class Runs:
         self._visibility = visibility
         self._now = now
 
-    async def list(self, who: Principal, run_filter: RunFilter, *, created_by: str = "") -> list[Run]:
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> list[Run]:
         """The caller's runs, newest first, those of deleted schedules and triggers too."""
 
-        async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Owned[Run]]:
+        async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Referenced[Run]]:
             return await client.runs_of(subjects, plugin=run_filter.plugin, status=run_filter.status)
 
         runs = await self._visibility.list(who, fetch, created_by)
@@ -69,10 +69,10 @@ class Runs:
             run = await found.client.cancel_run(found.object.id, reason, who.actor)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
-                raise ObjectNotFound("run", run_id) from error
+                raise WorkflowObjectNotFound("run", run_id) from error
             raise
         if run.execution_ref != found.reference.id or not same_target(run.target, found.reference.target):
-            raise ObjectNotFound("run", run_id)
+            raise WorkflowObjectNotFound("run", run_id)
         return run
 
     async def start(
@@ -107,11 +107,11 @@ class Runs:
             await self._references.revoke(client, reference)
             earlier = await self._references.find(client, run.execution_ref)
             if earlier is None or earlier.subject_id != who.subject_id:
-                raise ObjectNotFound("run", run.id)
+                raise WorkflowObjectNotFound("run", run.id)
         elif not same_target(run.target, resolved):
             await self._references.revoke(client, reference)
         if not same_target(run.target, resolved):
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
         return run
 
     async def signal(self, who: Principal, run_id: str, signal: Signal) -> SignalResult:
@@ -120,12 +120,12 @@ class Runs:
         signal = self._normalised(who, signal)
         if found.reference.revoked_at is not None:
             # Checked before the provider is asked: a signal that was stored cannot be answered "not found".
-            raise ObjectNotFound("run", run_id)
+            raise WorkflowObjectNotFound("run", run_id)
         try:
             result = await found.client.signal_run(found.object.id, signal)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
-                raise ObjectNotFound("run", run_id) from error
+                raise WorkflowObjectNotFound("run", run_id) from error
             raise
         if result.run.execution_ref != found.reference.id:
             await self._require_own(who, found.client, result.run)
@@ -152,7 +152,7 @@ class Runs:
         draft = reference_for(who, client.name, resolved, "", extra)
         reference = replace(draft, id=signal_or_start_reference_id(draft, workflow_key))
         if not self._resolver.allows(principal_of(reference), resolved):
-            raise ObjectNotFound("run", workflow_key)
+            raise WorkflowObjectNotFound("run", workflow_key)
         existing = await self._references.find(client, reference.id)
         if existing is not None and not _same_reference(existing, reference):
             raise InvalidInvocation(f"workflow execution ref {reference.id} is in use for something else")
@@ -167,7 +167,7 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _find(self, who: Principal, run_id: str, *, created_by: str = "") -> Found[Run]:
+    async def _find(self, who: Principal, run_id: str, *, created_by: str = "") -> FoundObject[Run]:
         return await self._visibility.find(
             who,
             "run",
@@ -182,9 +182,9 @@ class Runs:
         """The answer may be a run of an older reference: it must be the caller's and still active."""
         reference = await self._references.find(client, run.execution_ref)
         if reference is None or reference.subject_id != who.subject_id or reference.revoked_at is not None:
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
         if not self._resolver.allows(principal_of(reference), reference.target):
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
 
     def _normalised(self, who: Principal, signal: Signal) -> Signal:
         if not signal.name:

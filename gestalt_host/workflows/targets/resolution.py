@@ -23,7 +23,7 @@ from gestalt_host.errors import (
     quoted,
 )
 from gestalt_host.invocation.connections import check_selectors, connection_for
-from gestalt_host.invocation.model import Invoke
+from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
 from gestalt_host.workflows.targets.permissions import merge_permissions
@@ -113,7 +113,7 @@ class TargetResolver:
             )
         return mode
 
-    def _declared(self, who: Principal, plugin: str, operation: str) -> Invoke | None:
+    def _declared(self, who: Principal, plugin: str, operation: str) -> DeclaredInvoke | None:
         caller = self._plugins.find(who.caller_plugin) if who.caller_plugin else None
         return None if caller is None else caller.declared_invoke(plugin, operation)
 

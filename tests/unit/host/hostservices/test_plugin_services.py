@@ -13,13 +13,13 @@ from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Ceiling, Principal
-from gestalt_host.access.tokens.invocation_tokens import Call, Delegation
+from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation
 from gestalt_host.errors import HostError
 from gestalt_host.hostservices import faults
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
-from gestalt_host.invocation.model import Invoke
+from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.workflows.model import PluginTarget
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
@@ -31,12 +31,12 @@ from tests.unit.host.workflows.conftest import ANN, BOB, Rig
 
 SYNC = target_to_proto(PluginTarget("roadmap", "sync", input={"n": 1}))
 INVOKES = (
-    Invoke("roadmap", "sync", credential_mode="none"),
-    Invoke("vault", "write"),
-    Invoke("mail", "send"),
-    Invoke("slack", "post"),
-    Invoke("roadmap", "gone"),
-    Invoke("graph", surface="graphql"),
+    DeclaredInvoke("roadmap", "sync", credential_mode="none"),
+    DeclaredInvoke("vault", "write"),
+    DeclaredInvoke("mail", "send"),
+    DeclaredInvoke("slack", "post"),
+    DeclaredInvoke("roadmap", "gone"),
+    DeclaredInvoke("graph", surface="graphql"),
 )
 
 
@@ -57,7 +57,7 @@ async def slack(rig: Rig, tmp_path: Path) -> AsyncIterator[Dialled]:
             yield Dialled(
                 workflow_pb2_grpc.WorkflowManagerHostStub(first.channel),
                 plugin_pb2_grpc.PluginInvokerStub(second.channel),
-                rig.tokens.mint("slack", Delegation(ANN, Call(chain=("slack/default/post",)))),
+                rig.tokens.mint("slack", Delegation(ANN, CallChain(chain=("slack/default/post",)))),
             )
 
 
@@ -389,7 +389,7 @@ async def test_refused_invocations(slack: Dialled, changes: dict[str, str], code
 
 
 async def test_nesting_is_bounded(rig: Rig, slack: Dialled) -> None:
-    deep = rig.tokens.mint("slack", Delegation(ANN, Call(depth=5)))
+    deep = rig.tokens.mint("slack", Delegation(ANN, CallChain(depth=5)))
     assert (await refusal(slack.invoker.Invoke(invocation(deep))))[0] is Code.RESOURCE_EXHAUSTED
 
 

@@ -24,28 +24,28 @@ from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import CONFIG_ACTOR, Actor, Principal
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
-from gestalt_host.errors import ObjectNotFound, ProviderRefused, ProviderUnknown, quoted
+from gestalt_host.errors import ProviderRefused, ProviderUnknown, WorkflowObjectNotFound, quoted
 from gestalt_host.http.services import HttpServices
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.packages.catalogue import Operation, Parameter
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
     EventTrigger,
     EventTriggerInvocation,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
     Run,
-    RunFilter,
+    RunQuery,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
 )
-from gestalt_host.workflows.objects.events import Events
+from gestalt_host.workflows.objects.events import ManagedEvents
 from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
-from gestalt_host.workflows.objects.runs import Runs
+from gestalt_host.workflows.objects.runs import ManagedRuns
 from gestalt_host.workflows.providers.client import Object
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.transport.values import rfc3339
@@ -55,7 +55,11 @@ CONFIG = Principal(CONFIG_ACTOR)
 FINISHED = ("succeeded", "failed", "canceled")
 
 
-RIG_PARAMETERS = (Parameter("mode"), Parameter("n", "integer"), Parameter("sleep", "integer"))
+RIG_PARAMETERS = (
+    CatalogueParameter("mode"),
+    CatalogueParameter("n", "integer"),
+    CatalogueParameter("sleep", "integer"),
+)
 
 
 class FakeRunner:
@@ -63,29 +67,32 @@ class FakeRunner:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.seen: list[Execution] = []
+        self.seen: list[Invocation] = []
         self.result: OperationResult | Exception | None = None
 
-    async def execute(self, execution: Execution) -> OperationResult:
-        self.seen.append(execution)
+    async def invoke(self, invocation: Invocation) -> OperationResult:
+        self.seen.append(invocation)
         if isinstance(self.result, Exception):
             raise self.result
         if self.result is not None:
             return self.result
-        if execution.operation == "fail":
+        if invocation.operation == "fail":
             return OperationResult(500, '{"error":"internal error"}')
-        params: Any = execution.params
+        params: Any = invocation.params
         await asyncio.sleep(params.get("sleep", 0) / 1000)
         at = rfc3339(datetime.now(UTC))
         return OperationResult(
-            200, orjson.dumps({"name": self.name, "subject": execution.subject.subject_id, "at": at}).decode()
+            200, orjson.dumps({"name": self.name, "subject": invocation.subject.subject_id, "at": at}).decode()
         )
 
 
-def rig_plugin(name: str, *extra: Operation) -> Plugin:
-    rows = [Operation(word, "POST", title=word.title(), parameters=RIG_PARAMETERS) for word in ("noop", "fail", "sync")]
+def rig_plugin(name: str, *extra: CatalogueOperation) -> ConfiguredPlugin:
+    rows = [
+        CatalogueOperation(word, "POST", title=word.title(), parameters=RIG_PARAMETERS)
+        for word in ("noop", "fail", "sync")
+    ]
     connections = {key: Connection(key) for key in ("default", "alerts", "_plugin")}
-    return Plugin(
+    return ConfiguredPlugin(
         name=name,
         runner=FakeRunner(name),
         operations={row.id: row for row in (*rows, *extra)},
@@ -132,7 +139,7 @@ class Table(Generic[Object]):
         self.state.begin(object_id)
         held_by, item = self.stored.get(object_id.strip(), ("", None))
         if item is None or held_by not in _subjects(who, created_by):
-            raise ObjectNotFound(self.word, object_id)
+            raise WorkflowObjectNotFound(self.word, object_id)
         return item
 
 
@@ -188,8 +195,8 @@ class FakeObjects(ManagedObjects[Managed, Request]):
         return item
 
 
-class FakeSchedules(FakeObjects[Schedule, ScheduleRequest]):
-    def make(self, who: Principal, request: ScheduleRequest, object_id: str, created: Any) -> Schedule:
+class FakeSchedules(FakeObjects[Schedule, ScheduleSpec]):
+    def make(self, who: Principal, request: ScheduleSpec, object_id: str, created: Any) -> Schedule:
         target = self.state.resolver.resolve(who, request.target)
         zone = request.timezone or "UTC"
         if len(request.cron.split()) != 5 or not croniter.is_valid(request.cron.replace("?", "*")):
@@ -211,8 +218,8 @@ class FakeSchedules(FakeObjects[Schedule, ScheduleRequest]):
         )
 
 
-class FakeTriggers(FakeObjects[EventTrigger, EventTriggerRequest]):
-    def make(self, who: Principal, request: EventTriggerRequest, object_id: str, created: Any) -> EventTrigger:
+class FakeTriggers(FakeObjects[EventTrigger, EventTriggerSpec]):
+    def make(self, who: Principal, request: EventTriggerSpec, object_id: str, created: Any) -> EventTrigger:
         return EventTrigger(
             id=object_id,
             provider="local",
@@ -224,7 +231,7 @@ class FakeTriggers(FakeObjects[EventTrigger, EventTriggerRequest]):
         )
 
 
-class FakeRuns(Runs):
+class FakeRuns(ManagedRuns):
     def __init__(self, state: FakeState) -> None:
         self.table: Table[Run] = Table("run", state)
         self.stored = self.table.stored
@@ -265,7 +272,7 @@ class FakeRuns(Runs):
         )
         self.stored[run.id] = (self.stored[run.id][0], ended)
 
-    async def list(self, who: Principal, run_filter: RunFilter, *, created_by: str = "") -> builtins.list[Run]:
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> builtins.list[Run]:
         self.state.begin((run_filter, created_by))
         found = [
             run
@@ -290,7 +297,7 @@ class FakeRuns(Runs):
         return ended
 
 
-class FakeEvents(Events):
+class FakeEvents(ManagedEvents):
     def __init__(self, state: FakeState, triggers: FakeTriggers, runs: FakeRuns) -> None:
         self.state = state
         self.triggers = triggers
@@ -333,7 +340,7 @@ class FakeManager(WorkflowManager):
         self.events = FakeEvents(self.state, self.triggers, self.runs)
 
     def add_config_trigger(self, event_type: str, target: PluginTarget) -> EventTrigger:
-        request = EventTriggerRequest(EventMatch(event_type), target)
+        request = EventTriggerSpec(EventMatch(event_type), target)
         key = "cfg_" + hashlib.sha256(repr(request).encode()).hexdigest()
         return self.triggers.put(CONFIG, request, key, datetime.now(UTC))
 
@@ -374,7 +381,7 @@ class FakeHost:
         )
 
 
-def fake_host(*extra: Plugin) -> FakeHost:
+def fake_host(*extra: ConfiguredPlugin) -> FakeHost:
     plugins = PluginRegistry([rig_plugin(name) for name in ("roadmap", "slack", "search")] + list(extra))
     authorizer = Authorizer(no_auth=True)
     invoker = Invoker(plugins, authorizer, InvocationTokens())

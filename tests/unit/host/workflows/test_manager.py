@@ -17,7 +17,6 @@ from gestalt_host.errors import (
     InvalidArgument,
     InvalidInvocation,
     NotAuthenticated,
-    ObjectNotFound,
     OperationNotFound,
     PlatformCredentialMissing,
     PluginNotFound,
@@ -26,16 +25,17 @@ from gestalt_host.errors import (
     ProviderUnavailable,
     ProviderUnknown,
     WorkflowNotConfigured,
+    WorkflowObjectNotFound,
 )
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     AgentTarget,
     Event,
     EventMatch,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
-    RunFilter,
-    ScheduleRequest,
+    RunQuery,
+    ScheduleSpec,
     Signal,
 )
 from gestalt_host.workflows.providers.registry import WorkflowProviders
@@ -46,12 +46,12 @@ SYNC = PluginTarget("roadmap", "sync")
 POST = PluginTarget("slack", "post")
 
 
-def schedule(target: Any = SYNC, **members: Any) -> ScheduleRequest:
-    return ScheduleRequest(**{"cron": "0 3 * * *", "target": target, **members})
+def schedule(target: Any = SYNC, **members: Any) -> ScheduleSpec:
+    return ScheduleSpec(**{"cron": "0 3 * * *", "target": target, **members})
 
 
-def trigger(target: Any = SYNC, **members: Any) -> EventTriggerRequest:
-    return EventTriggerRequest(**{"match": EventMatch("a.b"), "target": target, **members})
+def trigger(target: Any = SYNC, **members: Any) -> EventTriggerSpec:
+    return EventTriggerSpec(**{"match": EventMatch("a.b"), "target": target, **members})
 
 
 def active(reference: pb.WorkflowExecutionReference) -> bool:
@@ -198,7 +198,7 @@ async def test_delete_retires_in_the_same_call(rig: Rig, things: Any) -> None:
     await things.delete(ANN, made.id)
     assert rig.local.calls == [things.read, "GetExecutionReference", things.remove]
     assert rig.local.references[made.execution_ref].HasField("retired_at")
-    with pytest.raises(ObjectNotFound, match=f'workflow {things.word} "{made.id}" not found'):
+    with pytest.raises(WorkflowObjectNotFound, match=f'workflow {things.word} "{made.id}" not found'):
         await things.delete(ANN, made.id)
 
 
@@ -223,7 +223,7 @@ async def test_a_stranger_finds_nothing(rig: Rig, things: Any) -> None:
         things.pause(BOB, made.id),
         things.resume(BOB, made.id),
     ):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     assert things.stored(rig.local)[made.id] == before
 
@@ -240,7 +240,7 @@ async def test_what_does_not_fit_its_reference_is_not_found(rig: Rig, things: An
         getattr(reference, spoiled).CopyFrom(rig.local.now())
     else:
         setattr(reference, spoiled, "user:bob")
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
     assert await things.list(ANN) == []
 
@@ -249,7 +249,7 @@ async def test_a_token_sees_only_what_it_may_use(rig: Rig, things: Any) -> None:
     made = await things.create(ANN, things.request())
     for token in (limited(ANN, slack=None), limited(ANN, roadmap=["noop"]), limited(ANN)):
         assert await things.list(token) == []
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await things.get(token, made.id)
     assert await things.list(limited(ANN, roadmap=["sync"])) == [made]
 
@@ -260,7 +260,7 @@ async def test_losing_the_plugin_hides_the_object(rig: Rig, things: Any) -> None
     rig.authorizer._plugin_policies["roadmap"] = "vault"
     assert await things.get(ANN, made.id) == made, "the plugin is allowed, the operation's roles are not asked"
     rig.authorizer._policies["vault"].members.pop("user:ann")  # type: ignore[attr-defined]
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
 
 
@@ -269,7 +269,7 @@ async def test_a_failing_provider_without_the_callers_objects_disturbs_nobody(ri
     rig.other.failures = {things.read: (Code.INTERNAL, "broken"), things.all: (Code.INTERNAL, "broken")}
     assert await things.get(ANN, made.id) == made
     assert await things.list(ANN) == [made]
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, "nope")
 
 
@@ -280,7 +280,7 @@ async def test_a_failing_provider_that_may_have_the_object_is_an_error(rig: Rig,
         await things.get(ANN, made.id)
     with pytest.raises(ProviderRefused, match="broken"):
         await things.list(ANN)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, "nope")
 
 
@@ -297,7 +297,7 @@ async def test_config_managed_objects_are_read_by_the_operator_alone(rig: Rig, t
     assert (await things.get(OPERATOR, "cfg_1", created_by="config")).id == "cfg_1"
     assert (await things.get(OPERATOR, own.id, created_by="all")).id == own.id
     for attempt in (things.get(OPERATOR, "cfg_1"), things.get(OPERATOR, own.id, created_by="config")):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     for attempt in (
         things.delete(OPERATOR, "cfg_1"),
@@ -305,7 +305,7 @@ async def test_config_managed_objects_are_read_by_the_operator_alone(rig: Rig, t
         things.delete(config, "cfg_1"),
         things.update(config, "cfg_1", things.request()),
     ):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     with pytest.raises(AuthorizationDenied):
         await things.list(ANN, created_by="config")
@@ -377,7 +377,7 @@ async def test_an_object_that_goes_away_meanwhile_is_not_found(rig: Rig, things:
     for name in (*names, things.remove):
         rig.local.failures[name] = (Code.NOT_FOUND, "gone")
     for attempt in (things.pause(ANN, made.id), things.delete(ANN, made.id)):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
 
 
@@ -395,7 +395,7 @@ async def test_selection_of_the_provider(rig: Rig, things: Any) -> None:
     assert (await undecided.create(ANN, things.request(provider="other"))).provider == "other"
     none = type(things)(WorkflowManager(WorkflowProviders(), rig.references, rig.resolver, rig.authorizer))
     assert await none.list(ANN) == []
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await none.get(ANN, "x")
     with pytest.raises(ProviderRequired, match="configured: none"):
         await none.create(ANN, things.request())
@@ -551,7 +551,7 @@ async def test_start_a_run(rig: Rig) -> None:
     assert rig.local.calls == ["PutExecutionReference", "StartRun"]
     assert (run.status, run.target, run.created_by) == ("pending", SYNC, ANN.actor)
     assert await rig.manager.runs.get(ANN, run.id) == run
-    with pytest.raises(ObjectNotFound, match=f'workflow run "{run.id}" not found'):
+    with pytest.raises(WorkflowObjectNotFound, match=f'workflow run "{run.id}" not found'):
         await rig.manager.runs.get(BOB, run.id)
 
 
@@ -565,9 +565,9 @@ async def test_a_refused_start_revokes_its_reference(rig: Rig) -> None:
 async def test_a_repeated_start_is_the_callers_earlier_run_and_never_anothers(rig: Rig) -> None:
     run = await rig.manager.runs.start(ANN, SYNC, idempotency_key="k")
     assert await rig.manager.runs.start(ANN, SYNC, idempotency_key="k") == run
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.start(BOB, SYNC, idempotency_key="k")
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.start(ANN, PluginTarget("roadmap", "noop"), idempotency_key="k")
     kept = [item for item in rig.local.references.values() if active(item)]
     assert [item.id for item in kept] == [run.execution_ref]
@@ -578,11 +578,11 @@ async def test_runs_newest_first_filtered_and_joined_in_two_calls(rig: Rig) -> N
     second = await rig.manager.runs.start(ANN, POST)
     await rig.manager.runs.start(BOB, SYNC)
     rig.local.calls.clear()
-    assert await rig.manager.runs.list(ANN, RunFilter()) == [second, first]
+    assert await rig.manager.runs.list(ANN, RunQuery()) == [second, first]
     assert sorted(rig.local.calls) == ["ListExecutionReferences", "ListRuns"]
-    assert await rig.manager.runs.list(ANN, RunFilter(plugin="slack")) == [second]
-    assert await rig.manager.runs.list(ANN, RunFilter(status="pending", plugin="roadmap")) == [first]
-    assert await rig.manager.runs.list(ANN, RunFilter(status="Pending")) == []
+    assert await rig.manager.runs.list(ANN, RunQuery(plugin="slack")) == [second]
+    assert await rig.manager.runs.list(ANN, RunQuery(status="pending", plugin="roadmap")) == [first]
+    assert await rig.manager.runs.list(ANN, RunQuery(status="Pending")) == []
 
 
 async def test_runs_of_one_moment_are_ordered_by_id(rig: Rig) -> None:
@@ -590,7 +590,7 @@ async def test_runs_of_one_moment_are_ordered_by_id(rig: Rig) -> None:
     stored = rig.local.runs[run.id]
     for name in ("b", "a"):
         rig.local.add_run(stored.target, stored.execution_ref, id=name).created_at.CopyFrom(stored.created_at)
-    assert [item.id for item in await rig.manager.runs.list(ANN, RunFilter())] == sorted(["a", "b", run.id])
+    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == sorted(["a", "b", run.id])
 
 
 async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
@@ -600,12 +600,12 @@ async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
     await things.update(ANN, made.id, things.request(POST))
     await things.delete(ANN, made.id)
     assert (await rig.manager.runs.get(ANN, run.id)).id == run.id
-    assert [item.id for item in await rig.manager.runs.list(ANN, RunFilter())] == [run.id]
+    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == [run.id]
 
 
 async def test_cancel(rig: Rig) -> None:
     run = await rig.manager.runs.start(ANN, SYNC)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.cancel(BOB, run.id, "mine now")
     canceled = await rig.manager.runs.cancel(ANN, run.id, "stop")
     assert (canceled.status, canceled.status_message) == ("canceled", "stop")
@@ -628,10 +628,10 @@ async def test_signals_reach_only_the_callers_active_runs(rig: Rig) -> None:
     assert result.signal.created_at is not None and not result.started_run
     with pytest.raises(InvalidArgument, match="workflow signal name is required"):
         await rig.manager.runs.signal(ANN, run.id, Signal(name=""))
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.signal(BOB, run.id, Signal(name="go"))
     rig.local.references[run.execution_ref].revoked_at.CopyFrom(rig.local.now())
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.signal(ANN, run.id, Signal(name="go"))
     assert len(rig.local.signals) == 1, "a signal that is answered 'not found' was not stored"
 
@@ -647,7 +647,7 @@ async def test_signal_or_start_reuses_one_reference(rig: Rig) -> None:
     assert active(rig.local.references[first.run.execution_ref])
     other = await rig.manager.runs.signal_or_start(ANN, "order-42", POST, Signal(name="d"))
     assert other.run.id == first.run.id and len(rig.local.references) == 2
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.signal_or_start(BOB, "order-42", SYNC, Signal(name="e"))
     with pytest.raises(InvalidArgument, match="workflow key is required"):
         await rig.manager.runs.signal_or_start(ANN, "", SYNC, Signal(name="e"))

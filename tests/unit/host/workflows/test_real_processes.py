@@ -17,11 +17,11 @@ from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.sign_in.users import Users
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import EventTriggerConfig, ScheduleConfig
-from gestalt_host.errors import ObjectNotFound, ProviderRefused
+from gestalt_host.errors import ProviderRefused, WorkflowObjectNotFound
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import bundled, find_manifest, read_manifest
@@ -32,11 +32,11 @@ from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
     Run,
-    RunFilter,
-    ScheduleRequest,
+    RunQuery,
+    ScheduleSpec,
     Signal,
 )
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -112,7 +112,7 @@ class System:
 
     async def runs(self, who: Any, count: int, **options: Any) -> list[Run]:
         async def there() -> list[Run] | None:
-            found = await self.manager.runs.list(who, RunFilter(), **options)
+            found = await self.manager.runs.list(who, RunQuery(), **options)
             ended = [run for run in found if run.status in ("succeeded", "failed", "canceled")]
             return ended if len(ended) >= count else None
 
@@ -138,8 +138,8 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         runner = PluginClient(plugin_link)
         registry = PluginRegistry(
             [
-                Plugin("roadmap", runner, operations("sync", "noop")),
-                Plugin("slack", runner, operations("post")),
+                ConfiguredPlugin("roadmap", runner, operations("sync", "noop")),
+                ConfiguredPlugin("slack", runner, operations("post")),
             ]
         )
         authorizer = Authorizer(no_auth=True)
@@ -173,7 +173,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         db = IndexedDB.connect(parse_address(socket, variable="the host's scope"))
         stack.push_async_callback(db.close)
         users = Users(db)
-        await users.prepare()
+        await users.create_store()
         for process in processes:
             await process.begin()
         yield System(
@@ -191,31 +191,31 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     manager = system.manager
     who = await system.users.anonymous()
     assert await system.users.anonymous() == who
-    made = await manager.schedules.create(who, ScheduleRequest("0 3 * * *", SYNC, "Europe/Paris"))
+    made = await manager.schedules.create(who, ScheduleSpec("0 3 * * *", SYNC, "Europe/Paris"))
     assert (made.timezone, made.target, made.created_by) == ("Europe/Paris", SYNC, who.actor)
     assert made.next_run_at is not None and await manager.schedules.get(who, made.id) == made
     assert await manager.schedules.list(who) == [made] and await manager.schedules.list(ANN) == []
     assert (await manager.schedules.pause(who, made.id)).paused
     assert not (await manager.schedules.resume(who, made.id)).paused
 
-    other = await manager.schedules.update(who, made.id, ScheduleRequest("5 3 * * *", POST))
+    other = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", POST))
     assert (other.target, other.timezone, other.created_at) == (POST, "UTC", made.created_at)
-    moved = await manager.schedules.update(who, made.id, ScheduleRequest("5 3 * * *", POST, provider="second"))
+    moved = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", POST, provider="second"))
     assert (moved.id, moved.provider, moved.created_at) == (made.id, "second", made.created_at)
     assert [item.id for item in await manager.schedules.list(who)] == [made.id]
-    back = await manager.schedules.update(who, made.id, ScheduleRequest("5 3 * * *", SYNC, provider="local"))
+    back = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", SYNC, provider="local"))
     assert back.provider == "local"
     with pytest.raises(ProviderRefused) as refused:
-        await manager.schedules.update(who, made.id, ScheduleRequest("61 * * * *", SYNC))
+        await manager.schedules.update(who, made.id, ScheduleSpec("61 * * * *", SYNC))
     assert refused.value.code == "INVALID_ARGUMENT" and "minute" in str(refused.value)
     assert await manager.schedules.get(who, made.id) == back
     await manager.schedules.delete(who, made.id)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await manager.schedules.get(who, made.id)
 
-    trigger = await manager.triggers.create(who, EventTriggerRequest(EventMatch("a.b", "src"), SYNC))
+    trigger = await manager.triggers.create(who, EventTriggerSpec(EventMatch("a.b", "src"), SYNC))
     moved_trigger = await manager.triggers.update(
-        who, trigger.id, EventTriggerRequest(EventMatch("a.b"), SYNC, provider="second")
+        who, trigger.id, EventTriggerSpec(EventMatch("a.b"), SYNC, provider="second")
     )
     assert (moved_trigger.provider, moved_trigger.created_at) == ("second", trigger.created_at)
     await manager.triggers.delete(who, trigger.id)
@@ -223,7 +223,7 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
 
 
 async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System) -> None:
-    request = ScheduleRequest("0 3 * * *", SYNC)
+    request = ScheduleSpec("0 3 * * *", SYNC)
     made = await system.manager.schedules.create(ANN, request, idempotency_key="k")
     assert (await system.manager.schedules.create(ANN, request, idempotency_key="k")) == made
     await system.manager.schedules.delete(ANN, made.id)
@@ -236,7 +236,7 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = system.manager
-    trigger = await manager.triggers.create(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    trigger = await manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.references.fetched = 0
     events = [Event(id=f"e{n}", type="a.b", data={"n": n}) for n in range(10)]
     await asyncio.gather(*(manager.events.publish(BOB, event) for event in events))
@@ -251,11 +251,11 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     assert len(runs) == 10 and {run.status for run in runs} == {"succeeded"}
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
-    assert await manager.runs.list(BOB, RunFilter()) == []
+    assert await manager.runs.list(BOB, RunQuery()) == []
     monkeypatch.setattr("gestalt_host.workflows.providers.client.QUERY_PAGE", 3)  # more pages than one
-    for wanted in (RunFilter(), RunFilter(plugin="roadmap"), RunFilter(plugin="roadmap", status="succeeded")):
+    for wanted in (RunQuery(), RunQuery(plugin="roadmap"), RunQuery(plugin="roadmap", status="succeeded")):
         assert sorted(run.id for run in await manager.runs.list(ANN, wanted)) == sorted(run.id for run in runs)
-    for wanted in (RunFilter(plugin="slack"), RunFilter(status="failed"), RunFilter(status="Succeeded")):
+    for wanted in (RunQuery(plugin="slack"), RunQuery(status="failed"), RunQuery(status="Succeeded")):
         assert await manager.runs.list(ANN, wanted) == []
     workflow = from_struct(system.plugin.requests[0].context.workflow)
     assert workflow["publishedBy"]["subjectId"] == "user:bob"
@@ -268,7 +268,7 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
 
 async def test_budget_a_run_costs_two_calls(system: System) -> None:
     """Design 4: provider to host, host to plugin; its reference travels with the first, so nothing is asked back."""
-    await system.manager.triggers.create(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    await system.manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.calls.clear()
     for number in range(10):
         await system.manager.events.publish(BOB, Event(id=f"e{number}", type="a.b"))
@@ -288,11 +288,11 @@ async def test_runs_of_an_object_that_was_replaced_or_deleted_still_execute(syst
     async def wait() -> None:
         await release.wait()
 
-    trigger = await manager.triggers.create(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    trigger = await manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.plugin.started = wait
     for number in range(8):
         await manager.events.publish(ANN, Event(id=str(number), type="a.b"))
-    await manager.triggers.update(ANN, trigger.id, EventTriggerRequest(EventMatch("a.b"), POST))
+    await manager.triggers.update(ANN, trigger.id, EventTriggerSpec(EventMatch("a.b"), POST))
     await manager.triggers.delete(ANN, trigger.id)
     release.set()
     runs = await system.runs(ANN, 8)
@@ -320,7 +320,7 @@ async def test_start_cancel_and_signal(system: System) -> None:
         return found if found.status == "running" else None
 
     await eventually(running)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await manager.runs.cancel(BOB, slow.id, "not mine")
     canceled = await manager.runs.cancel(ANN, slow.id, " stop ")
     assert (canceled.status, canceled.status_message) == ("canceled", "stop")
@@ -351,7 +351,7 @@ async def test_configured_triggers_run_as_the_configuration(system: System) -> N
     (run,) = await system.runs(operator, 1, created_by="config")
     assert (run.created_by.subject_id, run.published_by) == ("system:config", operator.actor)
     assert system.plugin.requests[-1].context.subject.id == "system:config"
-    assert await system.manager.runs.list(operator, RunFilter()) == []
+    assert await system.manager.runs.list(operator, RunQuery()) == []
     moved = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("slack", "post"))]
     await system.reconciliation.run(moved, [])
     (after,) = await system.manager.schedules.list(operator, created_by="config")

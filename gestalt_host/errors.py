@@ -93,7 +93,7 @@ class PlatformCredentialMissing(HostError):
         self.plugin = plugin
 
 
-class ObjectNotFound(HostError):
+class WorkflowObjectNotFound(HostError):
     """A schedule, trigger or run that does not exist or is not the caller's. ``kind`` is the word of the text."""
 
     def __init__(self, kind: str, object_id: str) -> None:

@@ -16,7 +16,7 @@ from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.grammar import HelpOnStderr
 from gestalt_host.cli.output import Output
 from gestalt_host.cli.root import root
-from gestalt_host.cli.session import Session
+from gestalt_host.cli.session import CommandSession
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -24,7 +24,10 @@ def run(args: Sequence[str] | None = None) -> int:
     output = Output("table", os.environ)
     try:
         outcome = root.main(
-            args if args is None else list(args), prog_name="gestalt", standalone_mode=False, obj=Session(os.environ)
+            args if args is None else list(args),
+            prog_name="gestalt",
+            standalone_mode=False,
+            obj=CommandSession(os.environ),
         )
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0

@@ -239,14 +239,14 @@ def _option_names(option: click.Option) -> str:
 # --- commands and groups ----------------------------------------------------------------------------------------------
 
 
-class Command(_Strict):
+class GestaltCommand(_Strict):
     """One command."""
 
 
 class Group(_Strict, click.Group):
     """A command with subcommands, each also under its aliases; ``help [COMMAND]...`` is one of them."""
 
-    command_class = Command
+    command_class = GestaltCommand
 
     def __init__(self, *args: Any, **attrs: Any) -> None:
         super().__init__(*args, **{"no_args_is_help": False, **attrs})
@@ -272,7 +272,7 @@ def unknown_subcommand(group: click.Group, ctx: click.Context, word: str) -> Usa
     return Usage(f"unrecognized subcommand '{word}'", ctx, tip=tip)
 
 
-def _help_command(group: Group) -> Command:
+def _help_command(group: Group) -> GestaltCommand:
     def show(command: tuple[str, ...]) -> None:
         parent = click.get_current_context().parent
         assert parent is not None
@@ -287,7 +287,7 @@ def _help_command(group: Group) -> Command:
         click.echo(current.get_help(parent))
 
     words = click.Argument(["command"], nargs=-1, metavar="COMMAND")
-    return Command(
+    return GestaltCommand(
         "help", params=[words], callback=show, help="Print this message or the help of the given subcommand(s)"
     )
 

@@ -11,7 +11,7 @@ import orjson
 
 from gestalt_host.cli import tables
 from gestalt_host.cli.errors import CliError
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.tables import TableColumn
 
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "done": "\x1b[32m"}
 
@@ -30,7 +30,7 @@ class Output:
     def line(self, text: str) -> None:
         sys.stdout.write(f"{text}\n")
 
-    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> None:
         if not rows:
             self.line("No results.")
             return
@@ -42,7 +42,7 @@ class Output:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             keys = sorted(value[0])
             columns = [
-                Column(key, rank=0 if key in ("id", "name") else place + 1, wraps=key != "id")
+                TableColumn(key, rank=0 if key in ("id", "name") else place + 1, wraps=key != "id")
                 for place, key in enumerate(keys)
             ]
             self.table(
@@ -51,7 +51,7 @@ class Output:
             )
         elif isinstance(value, dict):
             rows = [[key, cell(value[key])] for key in sorted(value)]
-            self.table([Column("key"), Column("value", wraps=True)], rows)
+            self.table([TableColumn("key"), TableColumn("value", wraps=True)], rows)
         else:
             self.json(value)
 

@@ -50,7 +50,7 @@ def root(ctx: click.Context) -> None:
 
 def _hidden(command: click.Command) -> click.Command:
     """The same command once more, not listed."""
-    return grammar.Command(
+    return grammar.GestaltCommand(
         command.name, params=command.params, callback=command.callback, help=command.help, hidden=True
     )
 

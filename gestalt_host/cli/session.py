@@ -14,7 +14,7 @@ from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.output import Output
 
 
-class Session:
+class CommandSession:
     """One invocation of ``gestalt``; the global options arrive while arguments are read, the innermost last."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -79,8 +79,8 @@ def set_url(ctx: Any, param: Any, value: str | None) -> None:
         session_of(ctx).url_flag = value
 
 
-def session_of(ctx: Any) -> Session:
+def session_of(ctx: Any) -> CommandSession:
     root = ctx.find_root()
     if root.obj is None:
-        root.obj = Session(os.environ)
+        root.obj = CommandSession(os.environ)
     return root.obj

@@ -17,7 +17,7 @@ _LONGEST_UNBROKEN = 40
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A heading, and what may happen to the column where room is scarce.
 
     ``rank`` 0 always stays; among others the highest goes first. ``wraps``: prose, whose lines may be broken at blanks.
@@ -28,7 +28,7 @@ class Column:
     wraps: bool = False
 
 
-def draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
+def draw(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
     """The lines of a table with at least one row; ``width`` None means no limit."""
     keep_lines = [column.wraps and width is not None for column in columns]
     cells = [[printable(cell, keep_lines=keep) for cell, keep in zip(row, keep_lines, strict=True)] for row in rows]
@@ -105,7 +105,7 @@ def _natural(cells: Sequence[Sequence[str]], index: int) -> int:
     return max((text_width(line) for row in cells for line in row[index].split("\n")), default=0)
 
 
-def _minima(columns: Sequence[Column], cells: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
+def _minima(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
     """The least width of each kept column: a text column's longest word, any other's longest cell."""
     minima = []
     for index in kept:
@@ -119,7 +119,7 @@ def _minima(columns: Sequence[Column], cells: Sequence[Sequence[str]], kept: Seq
 
 
 def _fit(
-    columns: Sequence[Column], cells: Sequence[Sequence[str]], kept: Sequence[int], room: int | None
+    columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], kept: Sequence[int], room: int | None
 ) -> list[int] | None:
     """Widths of the kept columns within ``room``, None when even the least widths exceed it."""
     natural = [max(text_width(columns[index].title), _natural(cells, index)) for index in kept]
@@ -138,7 +138,7 @@ def _fit(
     return widths
 
 
-def _lines(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+def _lines(columns: Sequence[TableColumn], row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     """The lines of one row, each a padded text for every column."""
     wrapped = [
         wrap(cell, width) if column.wraps and ("\n" in cell or text_width(cell) > width) else [cell]
@@ -155,7 +155,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - text_width(text))
 
 
-def _framed(columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+def _framed(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
     inner = sum(widths) + 3 * (len(widths) - 1) + 2
     titles = [_padded(column.title, width) for column, width in zip(columns, widths, strict=True)]
     body = [line for row in cells for line in _lines(columns, row, widths)]
@@ -168,7 +168,7 @@ def _framed(columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: S
     ]
 
 
-def _plain(columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+def _plain(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
     gap = " " * _GAP
     titles = [_padded(column.title, width) for column, width in zip(columns, widths, strict=True)]
     body = [line for row in cells for line in _lines(columns, row, widths)]

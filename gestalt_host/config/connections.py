@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gestalt_host.config.model import Connection
+from gestalt_host.config.model import ConnectionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings
 
@@ -18,9 +18,9 @@ _AUTH_TEXTS = (
 AUTH_TYPES = ("oauth2", "mcp_oauth", "bearer", "manual", "none")
 
 
-def read_shared_connections(root: Block, findings: Findings) -> dict[str, Connection]:
+def read_shared_connections(root: Block, findings: Findings) -> dict[str, ConnectionConfig]:
     """The top-level ``connections``."""
-    connections: dict[str, Connection] = {}
+    connections: dict[str, ConnectionConfig] = {}
     for name, block in root.entries("connections"):
         _check_name(name, block)
         with block:
@@ -28,9 +28,11 @@ def read_shared_connections(root: Block, findings: Findings) -> dict[str, Connec
     return connections
 
 
-def read_bindings(entry: Block, shared: Mapping[str, Connection], findings: Findings) -> dict[str, Connection]:
+def read_bindings(
+    entry: Block, shared: Mapping[str, ConnectionConfig], findings: Findings
+) -> dict[str, ConnectionConfig]:
     """``connections`` below a plugin: references to shared definitions, or inline ones without a user's credentials."""
-    bindings: dict[str, Connection] = {}
+    bindings: dict[str, ConnectionConfig] = {}
     for name, block in entry.entries("connections"):
         _check_name(name, block)
         with block:
@@ -40,7 +42,7 @@ def read_bindings(entry: Block, shared: Mapping[str, Connection], findings: Find
         mode = binding.mode
         if exposure == "internal" and mode == "user":
             block.fault("exposure", "'internal' is invalid for a connection with user credentials")
-        bindings[name] = Connection(
+        bindings[name] = ConnectionConfig(
             name=name,
             mode=mode,
             display_name=binding.display_name,
@@ -52,7 +54,7 @@ def read_bindings(entry: Block, shared: Mapping[str, Connection], findings: Find
     return bindings
 
 
-def _reference(name: str, ref: str, block: Block, shared: Mapping[str, Connection]) -> Connection:
+def _reference(name: str, ref: str, block: Block, shared: Mapping[str, ConnectionConfig]) -> ConnectionConfig:
     display_name = block.text("displayName")
     _credential_refresh(block)
     for key in ("mode", "auth", "params"):
@@ -62,11 +64,13 @@ def _reference(name: str, ref: str, block: Block, shared: Mapping[str, Connectio
     if target is None:
         known = ", ".join(sorted(shared)) or "none"
         block.fault("ref", f"references unknown connection {ref!r}; configured are {known}")
-        return Connection(name, ref=ref)
-    return Connection(name, target.mode, display_name or target.display_name, "", ref, target.auth_type, target.token)
+        return ConnectionConfig(name, ref=ref)
+    return ConnectionConfig(
+        name, target.mode, display_name or target.display_name, "", ref, target.auth_type, target.token
+    )
 
 
-def _definition(name: str, block: Block, findings: Findings, *, shared: bool) -> Connection:
+def _definition(name: str, block: Block, findings: Findings, *, shared: bool) -> ConnectionConfig:
     display_name = block.text("displayName")
     mode = block.one_of("mode", MODES)
     _credential_refresh(block)
@@ -86,7 +90,7 @@ def _definition(name: str, block: Block, findings: Findings, *, shared: bool) ->
         block.fault("auth", "an inline connection may not hold a user's credentials; define it under connections")
     if mode == "platform" and not token and auth_type not in ("", "none"):
         findings.not_provided(block, "auth", "a platform connection without a static token")
-    return Connection(name, mode or None, display_name, "", "", auth_type, token)  # type: ignore[arg-type]
+    return ConnectionConfig(name, mode or None, display_name, "", "", auth_type, token)  # type: ignore[arg-type]
 
 
 def _oauth_keys(auth: Block) -> None:

@@ -59,7 +59,7 @@ ConnectionMode = Literal["none", "platform", "user"]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionConfig:
     """A connection as far as invoking operations needs it.
 
     ``mode`` is effective (config.md 15.1), ``None`` when the configuration says nothing about it and the manifest's
@@ -87,7 +87,7 @@ class AllowedOperation:
 
 
 @dataclass(frozen=True, slots=True)
-class Invoke:
+class InvokeConfig:
     """An operation that a plugin may call on another plugin."""
 
     plugin: str
@@ -115,10 +115,10 @@ class ProviderEntry:
     description: str = ""
     icon_file: Path | None = None
     indexeddb: IndexedDBBinding | None = None
-    connections: Mapping[str, Connection] = field(default_factory=dict)
+    connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     allowed_operations: Mapping[str, AllowedOperation] | None = None
     """Plugins: None offers every operation of the catalogue."""
-    invokes: tuple[Invoke, ...] = ()
+    invokes: tuple[InvokeConfig, ...] = ()
     authorization_policy: str = ""
 
     @property
@@ -128,7 +128,7 @@ class ProviderEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListenerConfig:
     """Where to listen; a blank host means every interface. An external URL without trailing ``/``, blank when unset."""
 
     host: str = ""
@@ -137,9 +137,9 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    public: Listener = Listener()
-    management: Listener | None = None
+class ServerConfig:
+    public: ListenerConfig = ListenerConfig()
+    management: ListenerConfig | None = None
     encryption_key: str = field(default="", repr=False)
     api_token_ttl: timedelta = timedelta(days=30)
     artifacts_dir: Path | None = None
@@ -204,9 +204,9 @@ class HostConfig:
 
     files: tuple[Path, ...]
     directory: Path
-    server: Server
+    server: ServerConfig
     policies: Mapping[str, Policy]
-    connections: Mapping[str, Connection]
+    connections: Mapping[str, ConnectionConfig]
     providers: Mapping[str, Mapping[str, ProviderEntry]]
     plugins: Mapping[str, ProviderEntry]
     schedules: tuple[ScheduleConfig, ...]

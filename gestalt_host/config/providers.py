@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from gestalt_host.config.connections import read_bindings
 from gestalt_host.config.model import (
     AllowedOperation,
-    Connection,
+    ConnectionConfig,
     IndexedDBBinding,
-    Invoke,
+    InvokeConfig,
     Policy,
     ProviderEntry,
-    Server,
+    ServerConfig,
     Source,
     SourceMode,
 )
@@ -62,9 +62,9 @@ _UNPROVIDED_KINDS = {
 class EntryContext:
     """What an entry may refer to."""
 
-    server: Server
+    server: ServerConfig
     policies: Mapping[str, Policy]
-    connections: Mapping[str, Connection]
+    connections: Mapping[str, ConnectionConfig]
 
 
 def read_provider_entries(
@@ -217,8 +217,8 @@ def _allowed_operations(block: Block) -> dict[str, AllowedOperation] | None:
     return operations
 
 
-def _invokes(block: Block, findings: Findings) -> tuple[Invoke, ...]:
-    invokes: list[Invoke] = []
+def _invokes(block: Block, findings: Findings) -> tuple[InvokeConfig, ...]:
+    invokes: list[InvokeConfig] = []
     for item in block.blocks("invokes"):
         with item:
             plugin, operation = item.text("plugin", required=True), item.text("operation")
@@ -232,7 +232,7 @@ def _invokes(block: Block, findings: Findings) -> tuple[Invoke, ...]:
                 findings.not_provided(item, "runAs", "invoking as another subject")
         if bool(operation) == bool(surface):
             item.fault("operation", "exactly one of operation and surface is required")
-        invoke = Invoke(plugin, operation, surface, mode)  # type: ignore[arg-type]
+        invoke = InvokeConfig(plugin, operation, surface, mode)  # type: ignore[arg-type]
         if any((i.plugin, i.operation, i.surface) == (plugin, operation, surface) for i in invokes):
             item.fault("", f"{plugin}.{operation or surface} is a duplicate")
         invokes.append(invoke)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt_host.config.errors import Faults, Place
-from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, Server
+from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, ServerConfig
 
 # Kinds of which the host uses one entry; several without a choice are a fault for these only.
 _SINGLE = ("authentication", "authorization", "externalCredentials", "secrets", "telemetry", "audit", "indexeddb")
 
 
 def select_entries(
-    server: Server, providers: Mapping[str, Mapping[str, ProviderEntry]], root: Place, faults: Faults
+    server: ServerConfig, providers: Mapping[str, Mapping[str, ProviderEntry]], root: Place, faults: Faults
 ) -> dict[str, str]:
     """Kind to the name of the entry that is used when nothing else is said; kinds without one are left out."""
     chosen: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gestalt_host.config.model import Listener, Policy, Server
+from gestalt_host.config.model import ListenerConfig, Policy, ServerConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unprovided
 
@@ -22,7 +22,7 @@ SELECTABLE_KINDS = (
 )
 
 
-def read_server(block: Block, findings: Findings) -> Server:
+def read_server(block: Block, findings: Findings) -> ServerConfig:
     with block:
         with block.block("public") as public:
             host, port = public.text("host"), public.integer("port", DEFAULT_PORT, minimum=1, maximum=65535)
@@ -53,8 +53,8 @@ def read_server(block: Block, findings: Findings) -> Server:
                 allowedRoles="the admin console",
                 ui="the admin console",
             )
-    return Server(
-        public=Listener(host, port, base_url),
+    return ServerConfig(
+        public=ListenerConfig(host, port, base_url),
         management=management,
         encryption_key=key,
         api_token_ttl=ttl,
@@ -63,7 +63,7 @@ def read_server(block: Block, findings: Findings) -> Server:
     )
 
 
-def _management(block: Block, public_host: str, public_port: int, findings: Findings) -> Listener | None:
+def _management(block: Block, public_host: str, public_port: int, findings: Findings) -> ListenerConfig | None:
     with block.block("management") as management:
         host, base_url = management.text("host"), _base_url(management)
         port = management.integer("port", 0, minimum=1, maximum=65535)
@@ -75,7 +75,7 @@ def _management(block: Block, public_host: str, public_port: int, findings: Find
         return None
     if (host, port) == (public_host, public_port):
         management.fault("port", f"the management listener must differ from the public one, {host or '*'}:{port}")
-    return Listener(host, port, base_url)
+    return ListenerConfig(host, port, base_url)
 
 
 def _base_url(block: Block) -> str:

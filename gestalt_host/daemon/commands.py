@@ -22,12 +22,12 @@ from gestalt_host.config import (
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.preparation import prepare_entries
-from gestalt_host.daemon.serving import serve as serve_until_stopped
+from gestalt_host.daemon.until_stopped import run_until_stopped
 from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import make_plugin
-from gestalt_host.invocation.model import Execution, OperationResult
+from gestalt_host.invocation.model import Invocation, OperationResult
 from gestalt_sdk.serving.process import run_event_loop
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         require_serveable(config)
     except ConfigurationInvalid as error:
         raise CommandFailed(str(error)) from error
-    run_event_loop(serve_until_stopped(config, environ, Console()))
+    run_event_loop(run_until_stopped(config, environ, Console()))
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
@@ -92,13 +92,13 @@ def _generate(path: Path) -> None:
 
 async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> dict[str, int]:
     """The number of operations of each plugin, once every package has been found and fits its entry."""
-    preparation = await prepare_entries(config, environ, scratch)
-    problems: list[HostError] = list(preparation.failed_plugins.values())
+    launchables = await prepare_entries(config, environ, scratch)
+    problems: list[HostError] = list(launchables.failed_plugins.values())
     operations: dict[str, int] = {}
-    for name, prepared in preparation.plugins.items():
-        assert prepared.catalogue is not None
+    for name, launchable in launchables.plugins.items():
+        assert launchable.catalogue is not None
         try:
-            plugin = make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _NoRunner())
+            plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _NoRunner())
         except HostError as error:
             problems.append(error)
         else:
@@ -125,5 +125,5 @@ def _summary(config: HostConfig, operations: Mapping[str, int]) -> str:
 
 
 class _NoRunner:
-    async def execute(self, execution: Execution) -> OperationResult:
+    async def invoke(self, invocation: Invocation) -> OperationResult:
         raise NotImplementedError("nothing is invoked while a configuration is checked")

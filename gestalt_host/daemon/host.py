@@ -19,12 +19,12 @@ from gestalt_host.access.keys import master_key
 from gestalt_host.access.sign_in.users import Users
 from gestalt_host.access.subjects import Principal
 from gestalt_host.config.model import HostConfig, ProviderEntry
+from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.launchables import Launchables, prepare_entries
 from gestalt_host.daemon.metrics import ProviderMetrics
-from gestalt_host.daemon.preparation import Preparation, prepare_entries
-from gestalt_host.daemon.together import all_of, every_one
-from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, plugin_failed
+from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed
 from gestalt_host.errors import HostError
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
@@ -59,7 +59,7 @@ class Host:
         self._tasks: list[asyncio.Task[None]] = []
         self._plugins_loaded = False
         self._workflows_begun = False
-        self._datastore_healthy = True
+        self._stores_healthy = True
 
     async def start(self) -> None:
         """Start everything; returns when the host is ready.
@@ -71,16 +71,16 @@ class Host:
         await sweep_stale()
         config = self._config
         key = await asyncio.to_thread(master_key, config.server.encryption_key)
-        preparation = await prepare_entries(config, self._environ, config.artifacts_dir)
-        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run)
-        wiring.metrics.register(ProviderMetrics(self._processes))
-        await self._start_stores(preparation, wiring)
+        launchables = await prepare_entries(config, self._environ, config.artifacts_dir)
+        await self._start_stores(launchables)
         await self._open_own_records()
-        wiring.add_workflows(preparation.workflows, await self._bind_workflows(config))
-        for name, error in preparation.failed_plugins.items():
+        bindings = await self._bind_workflows(config)
+        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run, launchables.workflows, bindings)
+        wiring.metrics.register(ProviderMetrics(self._processes))
+        for name, error in launchables.failed_plugins.items():
             plugin_failed(name, error)
             wiring.add_unavailable_plugin(config.plugins[name])
-        add_plugins(wiring, preparation, await self._bind_plugins(preparation))
+        add_plugins(wiring, launchables, await self._bind_plugins(launchables))
         plugins = [self._own(self._start_plugin(process)) for process in wiring.processes.plugins.values()]
         await all_of(process.start() for process in wiring.processes.workflows.values())
         await wiring.reconciliation().run(config.schedules, config.event_triggers)
@@ -98,7 +98,7 @@ class Host:
     @property
     def url(self) -> str:
         """Where the API is reached from this machine."""
-        host = self._host()
+        host = self._address()
         port = self._listener.port if self._listener is not None else self._config.server.public.port
         shown = LOCAL_ONLY if host in ("", "0.0.0.0", "::") else host
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
@@ -111,7 +111,7 @@ class Host:
         workflows = self._wiring.processes.workflows.values()
         if not self._workflows_begun or not all(process.is_ready for process in workflows):
             return "workflow providers loading"
-        if not self._datastore_healthy or not all(store.ready for store in self._stores.values()):
+        if not self._stores_healthy or not all(store.ready for store in self._stores.values()):
             return "datastore unavailable"
         return None
 
@@ -149,25 +149,25 @@ class Host:
         async with AsyncExitStack() as stack:
             await self._open_listener(stack, _answer_nothing)
 
-    async def _start_stores(self, preparation: Preparation, wiring: Wiring) -> None:
-        self._stores = {name: wiring.make_store(item) for name, item in preparation.stores.items()}
+    async def _start_stores(self, launchables: Launchables) -> None:
+        self._stores = {name: make_store(item, self._environ) for name, item in launchables.stores.items()}
         await all_of(store.start() for store in self._stores.values())
 
     async def _open_own_records(self) -> None:
         bound = await self._stores[self._config.indexeddb].bind(HOST_DATABASE)
         self._records = IndexedDB.connect(Address(f"unix:{bound.socket}"))
         users = Users(self._records)
-        await users.prepare()
+        await users.create_store()
         self._user = await users.anonymous()
 
     async def _bind_workflows(self, config: HostConfig) -> dict[str, BoundStore]:
         return {name: await self._bind(entry) for name, entry in config.providers["workflow"].items()}
 
-    async def _bind_plugins(self, preparation: Preparation) -> dict[str, BoundStore | HostError]:
+    async def _bind_plugins(self, launchables: Launchables) -> dict[str, BoundStore | HostError]:
         bindings: dict[str, BoundStore | HostError] = {}
-        for name, prepared in preparation.plugins.items():
+        for name, launchable in launchables.plugins.items():
             try:
-                bindings[name] = await self._bind(prepared.entry)
+                bindings[name] = await self._bind(launchable.entry)
             except HostError as error:
                 bindings[name] = error
         return bindings
@@ -200,7 +200,7 @@ class Host:
 
     async def _open_listener(self, stack: AsyncExitStack, app: ASGIApp) -> Listener:
         public = self._config.server.public
-        listener = Listener(app, self._host(), public.port, base_url=public.base_url, grace_s=REQUEST_GRACE_S)
+        listener = Listener(app, self._address(), public.port, base_url=public.base_url, grace_s=REQUEST_GRACE_S)
         try:
             return await stack.enter_async_context(listener)
         except ListenFailed as error:
@@ -211,7 +211,7 @@ class Host:
         assert self._user is not None
         return self._user
 
-    def _host(self) -> str:
+    def _address(self) -> str:
         # Nobody authenticates here, so without being told the host is reachable from this machine only.
         return self._config.server.public.host or LOCAL_ONLY
 
@@ -219,7 +219,7 @@ class Host:
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             checks = await asyncio.gather(*(store.is_healthy() for store in self._stores.values()))
-            self._datastore_healthy = all(checks)
+            self._stores_healthy = all(checks)
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -13,7 +13,7 @@ from gestalt_host.access.keys import subkey
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import HostConfig, ProviderEntry
-from gestalt_host.daemon.preparation import Preparation
+from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
@@ -21,11 +21,11 @@ from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
 from gestalt_host.invocation.assembly import make_plugin
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.packages import Prepared
-from gestalt_host.supervisor import BoundStore, ProviderProcess, ProviderSpec, Store
+from gestalt_host.packages import Launchable
+from gestalt_host.supervisor import BoundStore, HostService, ProviderProcess, ProviderSpec, Store
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -52,7 +52,7 @@ class Processes:
 
 
 class Wiring:
-    """The host's domain objects, made once; processes are added as their bindings become known."""
+    """The host's domain objects and, not started, the processes of its workflow providers; plugins are added."""
 
     def __init__(
         self,
@@ -60,10 +60,16 @@ class Wiring:
         master_key: bytes,
         environ: Mapping[str, str],
         observer: Callable[[RunReport], None],
+        workflows: Mapping[str, Launchable],
+        bindings: Mapping[str, BoundStore],
     ) -> None:
+        """
+        Args:
+            observer: Told of every run that this host has executed.
+            workflows: The prepared workflow providers by name; ``bindings`` has their parts of a store.
+        """
         self._config = config
         self._environ = environ
-        self._observer = observer
         self.processes = Processes()
         self.plugins = PluginRegistry()
         self.metrics = CollectorRegistry()
@@ -75,43 +81,38 @@ class Wiring:
         self.tokens = InvocationTokens(subkey(master_key, "gestalt invocation token"))
         self.invoker = Invoker(self.plugins, self.authorizer, self.tokens)
         self._references = ReferenceStore(ReferenceSigner(master_key))
-        # Made by ``add_workflows``: whoever lists providers must see them all from the start.
-        self._providers = WorkflowProviders()
-        self.manager = self._manager()
+        executor = RunExecutor(self.invoker, self._references, observer=observer)
+        clients: list[WorkflowProviderClient] = []
 
-    def make_store(self, prepared: Prepared) -> Store:
-        """The store of an IndexedDB entry, not started."""
-        return Store(_spec(prepared, ProviderKind.INDEXEDDB), prepared.manifest.source, indexeddb_relay, self._environ)
-
-    def add_workflows(self, prepared: Mapping[str, Prepared], bindings: Mapping[str, BoundStore]) -> None:
-        """The workflow providers' processes, not started, each with its WorkflowHost."""
-        executor = RunExecutor(self.invoker, self._references, observer=self._observer)
-        clients = []
-        for name, item in prepared.items():
-            process = self._process(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()))
+        def dialled_by(process: ProviderProcess) -> Sequence[HostService]:
             client = WorkflowProviderClient(process)
-            process.add_service(workflow_host(client, executor))
-            self.processes.workflows[name] = process
             clients.append(client)
-        self._providers = WorkflowProviders(clients, self._config.workflow)
-        self.manager = self._manager()
+            return (workflow_host(client, executor),)
 
-    def add_plugin(self, prepared: Prepared, binding: BoundStore) -> None:
+        for name, item in workflows.items():
+            spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()))
+            self.processes.workflows[name] = ProviderProcess(spec, environ, services=dialled_by)
+        self._providers = WorkflowProviders(clients, config.workflow)
+        resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
+        self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
+
+    def add_plugin(self, launchable: Launchable, binding: BoundStore) -> None:
         """The plugin's process, not started, and its place in the registry.
 
         Raises:
             HostError: the configuration does not fit the plugin's catalogue.
         """
-        name = prepared.entry.name
-        assert prepared.catalogue is not None
-        plugin = make_plugin(prepared.entry, prepared.manifest, prepared.catalogue, _Unavailable(name))
-        process = self._process(prepared, ProviderKind.INTEGRATION, binding)
-        plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
+        name = launchable.entry.name
+        assert launchable.catalogue is not None
+        plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _Unavailable(name))
+        services: list[HostService] = []
         if self._config.providers["workflow"]:
-            process.add_service(workflow_manager_host(name, self.manager, self.tokens))
+            services.append(workflow_manager_host(name, self.manager, self.tokens))
         if plugin.invokes:
-            process.add_service(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
-        self.processes.plugins[name] = process
+            services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
+        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, services)
+        process = self.processes.plugins[name] = ProviderProcess(spec, self._environ)
+        plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
         self.plugins.add(plugin)
 
     def add_unavailable_plugin(self, entry: ProviderEntry) -> None:
@@ -121,7 +122,7 @@ class Wiring:
         named = [item.connection for item in targets if isinstance(item, PluginTarget) and item.plugin == entry.name]
         connections = {name: Connection(name) for name in map(internal_name, filter(None, named))}
         self.plugins.add(
-            Plugin(
+            ConfiguredPlugin(
                 name=entry.name,
                 runner=_Unavailable(entry.name),
                 operations={},
@@ -134,46 +135,46 @@ class Wiring:
     def reconciliation(self) -> Reconciliation:
         return Reconciliation(self._providers, self._references, self.plugins)
 
-    def _manager(self) -> WorkflowManager:
-        resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
-        return WorkflowManager(self._providers, self._references, resolver, self.authorizer)
-
-    def _process(self, prepared: Prepared, kind: ProviderKind, binding: BoundStore) -> ProviderProcess:
-        return ProviderProcess(_spec(prepared, kind, binding), self._environ)
-
 
 class _Unavailable:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    async def execute(self, execution: Execution) -> OperationResult:
+    async def invoke(self, invocation: Invocation) -> OperationResult:
         raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
 
 
-def _spec(prepared: Prepared, kind: ProviderKind, binding: BoundStore | None = None) -> ProviderSpec:
-    binding = binding or BoundStore()
+def make_store(launchable: Launchable, environ: Mapping[str, str]) -> Store:
+    """Return the store of an IndexedDB entry, not started."""
+    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore())
+    return Store(spec, launchable.manifest.source, indexeddb_relay, environ)
+
+
+def _spec(
+    launchable: Launchable, kind: ProviderKind, binding: BoundStore, services: Sequence[HostService] = ()
+) -> ProviderSpec:
     return ProviderSpec(
-        name=prepared.entry.name,
+        name=launchable.entry.name,
         kind=kind,
-        command=prepared.command,
-        config=prepared.entry.config,
-        env=prepared.entry.env,
-        services=binding.services,
+        command=launchable.command,
+        config=launchable.entry.config,
+        env=launchable.entry.env,
+        services=(*binding.services, *services),
         sockets=binding.sockets,
     )
 
 
-def add_plugins(wiring: Wiring, preparation: Preparation, bindings: Mapping[str, BoundStore | HostError]) -> None:
+def add_plugins(wiring: Wiring, launchables: Launchables, bindings: Mapping[str, BoundStore | HostError]) -> None:
     """Every configured plugin, those that cannot run included; one failure does not touch the others."""
-    for name, prepared in preparation.plugins.items():
+    for name, launchable in launchables.plugins.items():
         binding = bindings.get(name, BoundStore())
         try:
             if isinstance(binding, HostError):
                 raise binding
-            wiring.add_plugin(prepared, binding)
+            wiring.add_plugin(launchable, binding)
         except HostError as error:
             plugin_failed(name, error)
-            wiring.add_unavailable_plugin(prepared.entry)
+            wiring.add_unavailable_plugin(launchable.entry)
 
 
 def plugin_failed(name: str, error: Exception) -> None:

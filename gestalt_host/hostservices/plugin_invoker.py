@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 
-from gestalt_host.access.tokens.invocation_tokens import Delegation, Grant, InvocationTokens
+from gestalt_host.access.tokens.invocation_tokens import Delegation, InvocationGrant, InvocationTokens
 from gestalt_host.errors import AuthorizationDenied, InvalidArgument, quoted
 from gestalt_host.hostservices.faults import INVOKER_FAULTS, answering
 from gestalt_host.invocation import model
@@ -29,7 +29,7 @@ class InvokeNotDeclared(AuthorizationDenied):
 
 
 def plugin_invoker(
-    plugin: str, invokes: Iterable[model.Invoke], invoker: Invoker, tokens: InvocationTokens
+    plugin: str, invokes: Iterable[model.DeclaredInvoke], invoker: Invoker, tokens: InvocationTokens
 ) -> HostService:
     """The service for one plugin; only plugins that declare ``invokes`` are given it."""
     servicer = PluginInvokerServicer(plugin, invokes, invoker, tokens)
@@ -43,7 +43,7 @@ def plugin_invoker(
 
 class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
     def __init__(
-        self, plugin: str, invokes: Iterable[model.Invoke], invoker: Invoker, tokens: InvocationTokens
+        self, plugin: str, invokes: Iterable[model.DeclaredInvoke], invoker: Invoker, tokens: InvocationTokens
     ) -> None:
         self._plugin = plugin
         self._invokes = tuple(invokes)
@@ -100,13 +100,13 @@ class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
         called = self._invoker.plugins.find(plugin)
         return delegation.connection if called is not None and delegation.connection in called.connections else ""
 
-    def _declared(self, plugin: str, operation: str) -> model.Invoke | None:
+    def _declared(self, plugin: str, operation: str) -> model.DeclaredInvoke | None:
         for item in self._invokes:
             if item.plugin == plugin and item.operation == operation and not item.surface:
                 return item
         return None
 
-    def _declares(self, grant: Grant) -> bool:
+    def _declares(self, grant: InvocationGrant) -> bool:
         if grant.all_operations:
             return False
         surfaces = {item.surface for item in self._invokes if item.plugin == grant.plugin and item.surface}
@@ -119,7 +119,7 @@ def _required(text: str, field: str) -> str:
     return text.strip()
 
 
-def _grant(message: pb.PluginInvocationGrant) -> Grant:
+def _grant(message: pb.PluginInvocationGrant) -> InvocationGrant:
     plugin = message.plugin.strip()
     if not plugin:
         raise InvalidArgument("invocation grant plugin is required")
@@ -129,11 +129,11 @@ def _grant(message: pb.PluginInvocationGrant) -> Grant:
         raise InvalidArgument(
             f"invocation grant for plugin {quoted(plugin)} must set all_operations, operations, or surfaces"
         )
-    return Grant(plugin, operations, surfaces, message.all_operations)
+    return InvocationGrant(plugin, operations, surfaces, message.all_operations)
 
 
 def _granted(delegation: Delegation, plugin: str, *, operation: str = "", surface: str = "") -> bool:
     if delegation.grants is None:
         return True
-    wanted = Grant(plugin, (operation,) if operation else (), (surface,) if surface else ())
+    wanted = InvocationGrant(plugin, (operation,) if operation else (), (surface,) if surface else ())
     return any(grant.covers(wanted) for grant in delegation.grants)

@@ -60,7 +60,7 @@ class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
     async def invoke(self, request: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
         """Raises the errors of WORKFLOW_HOST_FAULTS."""
         _check(request)
-        result = await self._executor.invoke(self._client, WireInvocation(request))
+        result = await self._executor.execute(self._client, WireExecution(request))
         return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
 
 
@@ -94,7 +94,7 @@ def _check(request: pb.InvokeWorkflowOperationRequest) -> None:
         raise InvalidArgument("execution_ref is required")
 
 
-class WireInvocation:
+class WireExecution:
     """One request, as ``workflows.execution`` asks about it; decoded only where somebody looks."""
 
     def __init__(self, request: pb.InvokeWorkflowOperationRequest) -> None:

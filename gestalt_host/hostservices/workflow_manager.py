@@ -6,6 +6,7 @@ Order of checks and error codes: contract.md 4.3, semantics.md 10.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -17,11 +18,12 @@ from gestalt_host.hostservices.faults import MANAGER_FAULTS, answering
 from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
+    Event,
     EventTrigger,
-    EventTriggerRequest,
+    EventTriggerSpec,
     Run,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
     SignalResult,
     Target,
 )
@@ -63,12 +65,12 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowRun:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            run = await self._manager.start_run(
+            run = await self._manager.runs.start(
                 who,
                 _target(request.target),
-                provider=request.provider_name,
-                idempotency_key=request.idempotency_key,
-                workflow_key=request.workflow_key,
+                provider=request.provider_name.strip(),
+                idempotency_key=request.idempotency_key.strip(),
+                workflow_key=request.workflow_key.strip(),
             )
         return _managed_run(run)
 
@@ -78,7 +80,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
             run_id = _required(request.run_id, "run_id")
-            result = await self._manager.signal_run(who, run_id, workflow_convert.signal_from_proto(request.signal))
+            result = await self._manager.runs.signal(who, run_id, workflow_convert.signal_from_proto(request.signal))
         return _managed_signal(result)
 
     async def SignalOrStartRun(
@@ -86,13 +88,13 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowRunSignal:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            result = await self._manager.signal_or_start_run(
+            result = await self._manager.runs.signal_or_start(
                 who,
-                request.workflow_key,
+                request.workflow_key.strip(),
                 _target(request.target),
                 workflow_convert.signal_from_proto(request.signal),
-                provider=request.provider_name,
-                idempotency_key=request.idempotency_key,
+                provider=request.provider_name.strip(),
+                idempotency_key=request.idempotency_key.strip(),
             )
         return _managed_signal(result)
 
@@ -103,8 +105,8 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowSchedule:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            schedule = await self._manager.create_schedule(
-                who, _schedule_request(request), idempotency_key=request.idempotency_key
+            schedule = await self._manager.schedules.create(
+                who, _schedule_request(request), idempotency_key=request.idempotency_key.strip()
             )
         return _managed_schedule(schedule)
 
@@ -113,7 +115,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowSchedule:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            schedule = await self._manager.get_schedule(who, _required(request.schedule_id, "schedule_id"))
+            schedule = await self._manager.schedules.get(who, _required(request.schedule_id, "schedule_id"))
         return _managed_schedule(schedule)
 
     async def UpdateSchedule(
@@ -122,13 +124,13 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
             schedule_id = _required(request.schedule_id, "schedule_id")
-            schedule = await self._manager.update_schedule(who, schedule_id, _schedule_request(request))
+            schedule = await self._manager.schedules.update(who, schedule_id, _schedule_request(request))
         return _managed_schedule(schedule)
 
     async def DeleteSchedule(self, request: pb.WorkflowManagerDeleteScheduleRequest, context: ServerContext) -> Empty:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            await self._manager.delete_schedule(who, _required(request.schedule_id, "schedule_id"))
+            await self._manager.schedules.delete(who, _required(request.schedule_id, "schedule_id"))
         return Empty()
 
     async def PauseSchedule(
@@ -136,7 +138,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowSchedule:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            schedule = await self._manager.pause_schedule(who, _required(request.schedule_id, "schedule_id"))
+            schedule = await self._manager.schedules.pause(who, _required(request.schedule_id, "schedule_id"))
         return _managed_schedule(schedule)
 
     async def ResumeSchedule(
@@ -144,7 +146,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowSchedule:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            schedule = await self._manager.resume_schedule(who, _required(request.schedule_id, "schedule_id"))
+            schedule = await self._manager.schedules.resume(who, _required(request.schedule_id, "schedule_id"))
         return _managed_schedule(schedule)
 
     # Event triggers ---------------------------------------------------------------------------------------------------
@@ -154,8 +156,8 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowEventTrigger:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            trigger = await self._manager.create_event_trigger(
-                who, _trigger_request(request), idempotency_key=request.idempotency_key
+            trigger = await self._manager.triggers.create(
+                who, _trigger_request(request), idempotency_key=request.idempotency_key.strip()
             )
         return _managed_trigger(trigger)
 
@@ -164,7 +166,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowEventTrigger:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            trigger = await self._manager.get_event_trigger(who, _required(request.trigger_id, "trigger_id"))
+            trigger = await self._manager.triggers.get(who, _required(request.trigger_id, "trigger_id"))
         return _managed_trigger(trigger)
 
     async def UpdateEventTrigger(
@@ -173,7 +175,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
             trigger_id = _required(request.trigger_id, "trigger_id")
-            trigger = await self._manager.update_event_trigger(who, trigger_id, _trigger_request(request))
+            trigger = await self._manager.triggers.update(who, trigger_id, _trigger_request(request))
         return _managed_trigger(trigger)
 
     async def DeleteEventTrigger(
@@ -181,7 +183,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> Empty:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            await self._manager.delete_event_trigger(who, _required(request.trigger_id, "trigger_id"))
+            await self._manager.triggers.delete(who, _required(request.trigger_id, "trigger_id"))
         return Empty()
 
     async def PauseEventTrigger(
@@ -189,7 +191,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowEventTrigger:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            trigger = await self._manager.pause_event_trigger(who, _required(request.trigger_id, "trigger_id"))
+            trigger = await self._manager.triggers.pause(who, _required(request.trigger_id, "trigger_id"))
         return _managed_trigger(trigger)
 
     async def ResumeEventTrigger(
@@ -197,7 +199,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.ManagedWorkflowEventTrigger:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            trigger = await self._manager.resume_event_trigger(who, _required(request.trigger_id, "trigger_id"))
+            trigger = await self._manager.triggers.resume(who, _required(request.trigger_id, "trigger_id"))
         return _managed_trigger(trigger)
 
     # Events -----------------------------------------------------------------------------------------------------------
@@ -207,8 +209,8 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
     ) -> pb.WorkflowEvent:
         async with answering(context, MANAGER_FAULTS):
             who = self._caller(request.invocation_token)
-            event = await self._manager.publish_event(
-                who, workflow_convert.event_from_proto(request.event), provider=request.provider_name
+            event = await self._manager.events.publish(
+                who, _event(request.event), provider=request.provider_name.strip()
             )
         return workflow_convert.event_to_proto(event)
 
@@ -233,26 +235,42 @@ def _target(message: pb.BoundWorkflowTarget) -> Target:
 
 def _schedule_request(
     request: pb.WorkflowManagerCreateScheduleRequest | pb.WorkflowManagerUpdateScheduleRequest,
-) -> ScheduleRequest:
-    return ScheduleRequest(
-        cron=request.cron,
+) -> ScheduleSpec:
+    return ScheduleSpec(
+        cron=request.cron.strip(),
         target=_target(request.target),
-        timezone=request.timezone,
+        timezone=request.timezone.strip(),
         paused=request.paused,
-        provider=request.provider_name,
+        provider=request.provider_name.strip(),
     )
 
 
 def _trigger_request(
     request: pb.WorkflowManagerCreateEventTriggerRequest | pb.WorkflowManagerUpdateEventTriggerRequest,
-) -> EventTriggerRequest:
+) -> EventTriggerSpec:
     target = _target(request.target)
     _required(request.match.type, "match.type")
-    return EventTriggerRequest(
+    return EventTriggerSpec(
         match=workflow_convert.match_from_proto(request.match),
         target=target,
         paused=request.paused,
-        provider=request.provider_name,
+        provider=request.provider_name.strip(),
+    )
+
+
+def _event(message: pb.WorkflowEvent) -> Event:
+    """The event with its texts trimmed; what else it lacks is filled in when it is published."""
+    event = workflow_convert.event_from_proto(message)
+    if not event.type.strip():
+        raise InvalidArgument("workflow event type is required")
+    return replace(
+        event,
+        id=event.id.strip(),
+        source=event.source.strip(),
+        spec_version=event.spec_version.strip(),
+        type=event.type.strip(),
+        subject=event.subject.strip(),
+        data_content_type=event.data_content_type.strip(),
     )
 
 

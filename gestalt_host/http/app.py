@@ -22,7 +22,7 @@ from gestalt_host.http.headers import security_headers
 from gestalt_host.http.routes import absent as absent_routes
 from gestalt_host.http.routes import auth as auth_routes
 from gestalt_host.http.routes import operational
-from gestalt_host.http.routes import plugins as integration_routes
+from gestalt_host.http.routes import plugins as plugin_routes
 from gestalt_host.http.routes import workflows as workflow_routes
 from gestalt_host.http.routing import METHODS, NoRoute, Router, decoded
 from gestalt_host.http.services import HttpServices
@@ -48,23 +48,23 @@ class Application:
         self._router = Router(
             [
                 *workflow_routes.ROUTES,
-                *integration_routes.ROUTES,
+                *plugin_routes.ROUTES,
                 *auth_routes.ROUTES,
                 *absent_routes.ROUTES,
             ],
-            catch_all=integration_routes.CATCH_ALL,
+            catch_all=plugin_routes.CATCH_ALL,
             guarded=workflow_routes.COLLECTIONS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            await self._respond(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         call = Call(self._services, scope, receive)
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -75,7 +75,7 @@ class Application:
             elif raw_path == b"/api/v1" or raw_path.startswith(b"/api/v1/"):
                 route, answer = await self._api(call, raw_path)
             else:
-                route, answer = await operational.serve(call, decoded(raw_path))
+                route, answer = await operational.answer(call, decoded(raw_path))
         except ClientGone:
             return
         except HostError as error:
@@ -135,7 +135,7 @@ def _answer_error(call: Call, error: HostError) -> Answer:
             error=str(error),
             error_type=type(error).__name__,
         )
-    return error_answer(answer.status, answer.text, code=answer.code, integration=answer.integration)
+    return error_answer(answer.status, answer.text, code=answer.code, plugin=answer.plugin)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

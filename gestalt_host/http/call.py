@@ -106,5 +106,5 @@ def json_answer(value: Any, status: int = 200) -> Answer:
     return Answer(status, document(value))
 
 
-def error_answer(status: int, text: str, *, code: str = "", integration: str = "") -> Answer:
-    return Answer(status, error_document(text, code, integration))
+def error_answer(status: int, text: str, *, code: str = "", plugin: str = "") -> Answer:
+    return Answer(status, error_document(text, code, plugin))

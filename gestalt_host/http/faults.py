@@ -26,7 +26,7 @@ class ErrorAnswer:
     status: int
     text: str
     code: str = ""
-    integration: str = ""
+    plugin: str = ""
     detail_hidden: bool = False
     """The error says more than the answer does, so it belongs in the log."""
 
@@ -37,7 +37,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.TokenScopeDenied: HttpFault(403),
     errors.PluginNotFound: HttpFault(404),
     errors.OperationNotFound: HttpFault(404),
-    errors.ObjectNotFound: HttpFault(404),
+    errors.WorkflowObjectNotFound: HttpFault(404),
     errors.ProviderUnknown: HttpFault(404),
     errors.InvalidInvocation: HttpFault(400),
     errors.InvalidArgument: HttpFault(400),
@@ -96,8 +96,8 @@ def answer_to(error: errors.HostError, *, failure: str, finished_run: bool = Fal
     text = row.text or str(error)
     if isinstance(error, errors.NotAuthenticated):
         text = text or "not authenticated"
-    integration = getattr(error, "plugin", "") if row.code else ""
-    return ErrorAnswer(row.status, text or failure, row.code, integration, detail_hidden=bool(row.text))
+    plugin = getattr(error, "plugin", "") if row.code else ""
+    return ErrorAnswer(row.status, text or failure, row.code, plugin, detail_hidden=bool(row.text))
 
 
 def answer_to_invocation(error: errors.HostError) -> ErrorAnswer:

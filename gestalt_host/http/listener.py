@@ -57,7 +57,7 @@ class Listener:
         self._security_headers = security_headers(base_url)
         self._config = uvicorn.Config(
             app,
-            http=Connection,
+            http=ClientConnection,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -79,7 +79,7 @@ class Listener:
         self.port = bound.getsockname()[1]
 
         def connection() -> asyncio.Protocol:
-            return Connection(self._config, self._state, self._security_headers, loop)
+            return ClientConnection(self._config, self._state, self._security_headers, loop)
 
         self._server = await loop.create_server(connection, sock=bound, backlog=BACKLOG)
         return self
@@ -104,7 +104,7 @@ class Listener:
                 connection.transport.abort()
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """One client's connection."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Building a ``Plugin`` from what the configuration, the package's manifest and its catalogue say."""
+"""Building a ``ConfiguredPlugin`` from what the configuration, the package's manifest and its catalogue say."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
 from gestalt_host.config.model import AllowedOperation, ProviderEntry
 from gestalt_host.errors import HostError
-from gestalt_host.invocation.model import Invoke, OperationRunner, Plugin
-from gestalt_host.packages.catalogue import Catalogue, Operation
+from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke, OperationRunner
+from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 from gestalt_host.packages.manifest import Manifest
 
 
@@ -17,7 +17,9 @@ class OperationsUnfit(HostError):
     """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two."""
 
 
-def make_plugin(entry: ProviderEntry, manifest: Manifest, catalogue: Catalogue, runner: OperationRunner) -> Plugin:
+def make_plugin(
+    entry: ProviderEntry, manifest: Manifest, catalogue: PluginCatalogue, runner: OperationRunner
+) -> ConfiguredPlugin:
     """The plugin as callers see it.
 
     Raises:
@@ -26,7 +28,7 @@ def make_plugin(entry: ProviderEntry, manifest: Manifest, catalogue: Catalogue, 
     allowed = entry.allowed_operations if entry.allowed_operations is not None else manifest.allowed_operations
     operations, provider_operations = _operations(entry.path, catalogue.operations, allowed)
     connections, default = connections_of(entry, manifest)
-    return Plugin(
+    return ConfiguredPlugin(
         name=entry.name,
         runner=runner,
         operations=operations,
@@ -36,7 +38,7 @@ def make_plugin(entry: ProviderEntry, manifest: Manifest, catalogue: Catalogue, 
         provider_operations=provider_operations,
         connections=connections,
         default_connection=default,
-        invokes=tuple(Invoke(i.plugin, i.operation, i.surface, i.credential_mode) for i in entry.invokes),
+        invokes=tuple(DeclaredInvoke(i.plugin, i.operation, i.surface, i.credential_mode) for i in entry.invokes),
     )
 
 
@@ -70,12 +72,12 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
 
 
 def _operations(
-    path: str, operations: Mapping[str, Operation], allowed: Mapping[str, AllowedOperation] | None
-) -> tuple[dict[str, Operation], dict[str, str]]:
+    path: str, operations: Mapping[str, CatalogueOperation], allowed: Mapping[str, AllowedOperation] | None
+) -> tuple[dict[str, CatalogueOperation], dict[str, str]]:
     """Operations by the name that callers use, and those names to the plugin's own where they differ."""
     if allowed is None:
         return dict(operations), {}
-    result: dict[str, Operation] = {}
+    result: dict[str, CatalogueOperation] = {}
     renamed: dict[str, str] = {}
     for name, row in allowed.items():
         operation = operations.get(name)

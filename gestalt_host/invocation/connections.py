@@ -12,7 +12,7 @@ from gestalt_host.errors import (
     InvalidInvocation,
     quoted,
 )
-from gestalt_host.invocation.model import Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin
 
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9._ -]+")
@@ -30,7 +30,7 @@ def check_selectors(connection: str, instance: str) -> None:
         raise InvalidArgument("instance name contains invalid characters")
 
 
-def connection_for(plugin: Plugin, operation: str, requested: str = "") -> Connection:
+def connection_for(plugin: ConfiguredPlugin, operation: str, requested: str = "") -> Connection:
     """The connection that an invocation uses. A name that the plugin does not declare needs no credential.
 
     Raises:
@@ -53,7 +53,9 @@ def connection_for(plugin: Plugin, operation: str, requested: str = "") -> Conne
     return Connection(name)
 
 
-def require_usable(plugin: Plugin, operation: str, connection: Connection, who: Principal, *, named: bool) -> None:
+def require_usable(
+    plugin: ConfiguredPlugin, operation: str, connection: Connection, who: Principal, *, named: bool
+) -> None:
     """Refuse a connection marked internal to everybody but runs of the configuration."""
     if connection.internal and not who.internal_connections:
         if named:

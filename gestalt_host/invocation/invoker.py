@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gestalt_host.access.credentials.connections import credential_for
-from gestalt_host.access.policies.authorizer import Access, Authorizer
+from gestalt_host.access.policies.authorizer import Authorizer, PluginAccess
 from gestalt_host.access.subjects import Principal
-from gestalt_host.access.tokens.invocation_tokens import Call, Delegation, InvocationTokens
+from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation, InvocationTokens
 from gestalt_host.errors import (
     AuthorizationDenied,
     CallTooDeep,
@@ -16,7 +16,7 @@ from gestalt_host.errors import (
     TokenScopeDenied,
 )
 from gestalt_host.invocation.connections import connection_for, require_usable
-from gestalt_host.invocation.model import Execution, OperationResult, Payload, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult, Payload
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 
 MAX_DEPTH = 5
@@ -42,7 +42,7 @@ class Invoker:
         workflow: Payload | None = None,
         idempotency_key: str = "",
         public: bool = False,
-        call: Call | None = None,
+        call: CallChain | None = None,
     ) -> OperationResult:
         """Check, resolve the credential, execute.
 
@@ -71,7 +71,7 @@ class Invoker:
         delegation = Delegation(
             principal=who, call=call, connection=credential.connection, instance=credential.instance
         )
-        execution = Execution(
+        invocation = Invocation(
             operation=found.provider_operations.get(operation, operation),
             params=params,
             subject=who.actor,
@@ -82,9 +82,9 @@ class Invoker:
             invocation_token=self._tokens.mint(plugin, delegation),
             idempotency_key=idempotency_key,
         )
-        return await found.runner.execute(execution)
+        return await found.runner.invoke(invocation)
 
-    def require_access(self, who: Principal, plugin: str) -> Plugin:
+    def require_access(self, who: Principal, plugin: str) -> ConfiguredPlugin:
         """The first two checks of a public request, for routes that read the body only after them.
 
         Raises:
@@ -95,7 +95,7 @@ class Invoker:
             raise OperationAccessDenied
         return found
 
-    def usable_operations(self, who: Principal, plugin: Plugin) -> list[str]:
+    def usable_operations(self, who: Principal, plugin: ConfiguredPlugin) -> list[str]:
         """Ids of the visible operations that the caller's role and ceiling allow, in the catalogue's order."""
         access = self._authorizer.access(who, plugin.name)
         if access is None:
@@ -109,17 +109,17 @@ class Invoker:
         ]
 
     def _require_operation(
-        self, who: Principal, plugin: Plugin, operation: str, access: Access, *, public: bool
+        self, who: Principal, plugin: ConfiguredPlugin, operation: str, access: PluginAccess, *, public: bool
     ) -> None:
         entry = operation_of(plugin, operation, visible_only=public)
         if not self._authorizer.allows_operation(access, entry.allowed_roles):
             raise OperationAccessDenied() if public else AuthorizationDenied(f"{plugin.name}.{operation}")
 
 
-def _extend(call: Call | None, plugin: str, instance: str, operation: str) -> Call:
+def _extend(call: CallChain | None, plugin: str, instance: str, operation: str) -> CallChain:
     link = f"{plugin}/{instance or 'default'}/{operation}"
     if call is None:
-        return Call(chain=(link,))
+        return CallChain(chain=(link,))
     if call.depth >= MAX_DEPTH:
         raise CallTooDeep(MAX_DEPTH)
     if link in call.chain:

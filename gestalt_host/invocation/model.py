@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, Credential
-from gestalt_host.access.policies.authorizer import Access
+from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, InvocationCredential
+from gestalt_host.access.policies.authorizer import PluginAccess
 from gestalt_host.access.subjects import Actor
-from gestalt_host.packages.catalogue import Catalogue, Operation
+from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class OperationResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Invoke:
+class DeclaredInvoke:
     """An operation (or surface) of another plugin that a plugin declares to call."""
 
     plugin: str
@@ -36,14 +36,14 @@ Payload = Mapping[str, Any] | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class Invocation:
     """One call of a plugin's operation, complete."""
 
     operation: str
     params: Payload
     subject: Actor
-    credential: Credential
-    access: Access
+    credential: InvocationCredential
+    access: PluginAccess
     workflow: Payload | None = None
     invocation_id: str = ""
     invocation_token: str = field(default="", repr=False)
@@ -51,13 +51,13 @@ class Execution:
 
 
 class OperationRunner(Protocol):
-    """Carries out an execution: ``plugin_client.PluginClient`` for a plugin process."""
+    """Carries out an invocation: ``plugin_client.PluginClient`` for a plugin process."""
 
-    async def execute(self, execution: Execution) -> OperationResult: ...
+    async def invoke(self, invocation: Invocation) -> OperationResult: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Plugin:
+class ConfiguredPlugin:
     """A configured plugin.
 
     Attributes:
@@ -71,17 +71,17 @@ class Plugin:
 
     name: str
     runner: OperationRunner
-    operations: Mapping[str, Operation]
+    operations: Mapping[str, CatalogueOperation]
     display_name: str = ""
     description: str = ""
-    catalogue: Catalogue | None = None
+    catalogue: PluginCatalogue | None = None
     provider_operations: Mapping[str, str] = field(default_factory=dict)
     operation_connections: Mapping[str, str] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
     default_connection: str = PLUGIN_CONNECTION
-    invokes: tuple[Invoke, ...] = ()
+    invokes: tuple[DeclaredInvoke, ...] = ()
 
-    def declared_invoke(self, plugin: str, operation: str) -> Invoke | None:
+    def declared_invoke(self, plugin: str, operation: str) -> DeclaredInvoke | None:
         """The declared invoke of that operation, None when this plugin declares none."""
         for item in self.invokes:
             if item.plugin == plugin and item.operation == operation and not item.surface:

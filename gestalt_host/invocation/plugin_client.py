@@ -9,7 +9,7 @@ from __future__ import annotations
 import grpc
 
 from gestalt_host.errors import HostError, PluginUnavailable, ProviderRefused, quoted
-from gestalt_host.invocation.model import Execution, OperationResult, Payload
+from gestalt_host.invocation.model import Invocation, OperationResult, Payload
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
@@ -24,7 +24,7 @@ READY_WAIT_S = 10.0
 
 
 class PluginClient:
-    """Executes operations. There is no deadline: an operation may take as long as its caller waits."""
+    """Calls operations. There is no deadline: an operation may take as long as its caller waits."""
 
     def __init__(self, link: ProviderLink, *, base_url: str = "") -> None:
         self._link = link
@@ -32,7 +32,7 @@ class PluginClient:
         self._stream = StreamedCalls(ext_grpc.PluginDispatchStub(link.channel).Dispatch, ext.PluginCalls, patient=False)
         self._base_url = base_url.rstrip("/")
 
-    async def execute(self, execution: Execution) -> OperationResult:
+    async def invoke(self, invocation: Invocation) -> OperationResult:
         """Call the plugin; a cancelled caller cancels the call.
 
         Raises:
@@ -40,17 +40,17 @@ class PluginClient:
             ProviderRefused: it answered with a gRPC error.
         """
         request = pb.ExecuteRequest(
-            operation=execution.operation,
-            token=execution.credential.token,
-            connection_params=execution.credential.params,
-            invocation_id=execution.invocation_id,
-            invocation_token=execution.invocation_token,
-            idempotency_key=execution.idempotency_key,
+            operation=invocation.operation,
+            token=invocation.credential.token,
+            connection_params=invocation.credential.params,
+            invocation_id=invocation.invocation_id,
+            invocation_token=invocation.invocation_token,
+            idempotency_key=invocation.idempotency_key,
         )
         # Parsing into the message is several times faster than copying messages into it.
-        if execution.params:
-            request.params.MergeFromString(_encoded(execution.params))
-        self._fill_context(request.context, execution)
+        if invocation.params:
+            request.params.MergeFromString(_encoded(invocation.params))
+        self._fill_context(request.context, invocation)
         try:
             await self._link.wait_ready(READY_WAIT_S)
         except (TimeoutError, GestaltError) as error:
@@ -79,8 +79,8 @@ class PluginClient:
             return PluginUnavailable(f"integration {quoted(self._link.name)} is not available")
         return ProviderRefused(code, text or f"integration answered {code}")
 
-    def _fill_context(self, context: pb.RequestContext, execution: Execution) -> None:
-        actor, used, access = execution.subject, execution.credential, execution.access
+    def _fill_context(self, context: pb.RequestContext, invocation: Invocation) -> None:
+        actor, used, access = invocation.subject, invocation.credential, invocation.access
         subject = context.subject
         subject.id, subject.kind = actor.subject_id, actor.subject_kind
         subject.display_name, subject.auth_source = actor.display_name, actor.auth_source
@@ -91,8 +91,8 @@ class PluginClient:
             context.access.policy, context.access.role = access.policy, access.role
         if self._base_url:
             context.host.public_base_url = self._base_url
-        if execution.workflow is not None:
-            context.workflow.MergeFromString(_encoded(execution.workflow))
+        if invocation.workflow is not None:
+            context.workflow.MergeFromString(_encoded(invocation.workflow))
 
 
 def _encoded(payload: Payload) -> bytes:

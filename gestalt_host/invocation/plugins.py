@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gestalt_host.errors import OperationNotFound, PluginNotFound
-from gestalt_host.invocation.model import Plugin
-from gestalt_host.packages.catalogue import Operation
+from gestalt_host.invocation.model import ConfiguredPlugin
+from gestalt_host.packages.catalogue import CatalogueOperation
 
 
 class PluginRegistry:
-    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
-        self._plugins: dict[str, Plugin] = {}
+    def __init__(self, plugins: Iterable[ConfiguredPlugin] = ()) -> None:
+        self._plugins: dict[str, ConfiguredPlugin] = {}
         for plugin in plugins:
             self.add(plugin)
 
-    def add(self, plugin: Plugin) -> None:
+    def add(self, plugin: ConfiguredPlugin) -> None:
         self._plugins[plugin.name] = plugin
 
     def names(self) -> list[str]:
         return sorted(self._plugins)
 
-    def __iter__(self) -> Iterator[Plugin]:
+    def __iter__(self) -> Iterator[ConfiguredPlugin]:
         return (self._plugins[name] for name in self.names())
 
-    def find(self, name: str) -> Plugin | None:
+    def find(self, name: str) -> ConfiguredPlugin | None:
         return self._plugins.get(name)
 
-    def get(self, name: str) -> Plugin:
+    def get(self, name: str) -> ConfiguredPlugin:
         plugin = self._plugins.get(name)
         if plugin is None:
             raise PluginNotFound(name)
         return plugin
 
 
-def operation_of(plugin: Plugin, operation: str, *, visible_only: bool = False) -> Operation:
+def operation_of(plugin: ConfiguredPlugin, operation: str, *, visible_only: bool = False) -> CatalogueOperation:
     """The catalogue's entry.
 
     Raises:

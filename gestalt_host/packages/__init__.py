@@ -1,21 +1,21 @@
 """Provider packages: manifests, catalogues, where a source is found and how its process is started."""
 
 from gestalt_host.packages.bundled import bundled, bundled_names
-from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter, read_catalogue
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue, read_catalogue
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest, ManifestConnection, find_manifest, read_manifest
-from gestalt_host.packages.prepare import Prepared, prepare
+from gestalt_host.packages.prepare import Launchable, prepare
 
 __all__ = [
-    "Catalogue",
+    "CatalogueOperation",
+    "CatalogueParameter",
     "LaunchCommand",
+    "Launchable",
     "Manifest",
     "ManifestConnection",
-    "Operation",
     "PackageInvalid",
-    "Parameter",
-    "Prepared",
+    "PluginCatalogue",
     "bundled",
     "bundled_names",
     "find_manifest",

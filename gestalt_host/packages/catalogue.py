@@ -18,7 +18,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class CatalogueParameter:
     """One parameter of an operation. ``type`` is a JSON type; ``default`` is None where there is none."""
 
     name: str
@@ -32,7 +32,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class CatalogueOperation:
     """One operation. Schemas and annotations stand as the catalogue spells them, None where it has none.
 
     ``visible`` is None unless the catalogue says it; only False hides.
@@ -46,7 +46,7 @@ class Operation:
     input_schema: Mapping[str, Any] | None = None
     output_schema: Mapping[str, Any] | None = None
     annotations: Mapping[str, bool] | None = None
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[CatalogueParameter, ...] = ()
     allowed_roles: tuple[str, ...] = ()
     required_scopes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -57,17 +57,17 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class PluginCatalogue:
     """A plugin's operations by id, in the order of the file."""
 
     name: str
     display_name: str = ""
     description: str = ""
     icon_svg: str = ""
-    operations: Mapping[str, Operation] = field(default_factory=dict)
+    operations: Mapping[str, CatalogueOperation] = field(default_factory=dict)
 
 
-def read_catalogue(path: Path) -> Catalogue:
+def read_catalogue(path: Path) -> PluginCatalogue:
     """Read a catalogue file strictly.
 
     Raises:
@@ -81,15 +81,15 @@ def read_catalogue(path: Path) -> Catalogue:
     return catalogue
 
 
-def _read(block: Block) -> Catalogue:
-    operations: dict[str, Operation] = {}
+def _read(block: Block) -> PluginCatalogue:
+    operations: dict[str, CatalogueOperation] = {}
     with block:
         for item in block.blocks("operations"):
             operation = _operation(item)
             if operation.id in operations:
                 item.fault("id", f"{operation.id!r} is a duplicate")
             operations[operation.id] = operation
-        return Catalogue(
+        return PluginCatalogue(
             block.text("name"),
             block.text("displayName"),
             block.text("description"),
@@ -98,12 +98,12 @@ def _read(block: Block) -> Catalogue:
         )
 
 
-def _operation(block: Block) -> Operation:
+def _operation(block: Block) -> CatalogueOperation:
     with block:
         operation_id = block.text("id", required=True)
         if operation_id and not _ID.fullmatch(operation_id):
             block.fault("id", f"{operation_id!r} is not an operation id; accepted are dot-separated [A-Za-z0-9_-]+")
-        return Operation(
+        return CatalogueOperation(
             id=operation_id,
             method=block.text("method"),
             path=block.text("path"),
@@ -123,9 +123,9 @@ def _operation(block: Block) -> Operation:
         )
 
 
-def _parameter(block: Block) -> Parameter:
+def _parameter(block: Block) -> CatalogueParameter:
     with block:
-        return Parameter(
+        return CatalogueParameter(
             name=block.text("name", required=True),
             type=block.text("type") or "string",
             wire_name=block.text("wireName"),

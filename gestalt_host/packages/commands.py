@@ -93,7 +93,7 @@ def python_target(manifest: Manifest) -> str | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackageInvalid(f"{path}: {error}") from None
     table: Any = document.get("tool", {}).get("gestalt", {})
-    # `plugin` is the word that the manifests of integrations use.
+    # `plugin` is the word that the manifests of plugins use.
     keys = ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
     target = next((table[key] for key in keys if key in table), None) if isinstance(table, dict) else None
     if target is None:

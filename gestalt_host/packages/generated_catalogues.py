@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from gestalt_host.packages.catalogue import FILE_NAME, Catalogue, read_catalogue
+from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 async def catalogue_of(
     manifest: Manifest, command: LaunchCommand, name: str, cache_dir: Path, environ: Mapping[str, str]
-) -> Catalogue:
+) -> PluginCatalogue:
     """The catalogue of a plugin: the file in its package, else the one that the plugin writes.
 
     Raises:
@@ -51,7 +51,7 @@ async def catalogue_of(
     return catalogue
 
 
-def _packaged(manifest: Manifest) -> Catalogue | None:
+def _packaged(manifest: Manifest) -> PluginCatalogue | None:
     path = manifest.root / FILE_NAME
     return read_catalogue(path) if path.is_file() else None
 
@@ -64,14 +64,14 @@ class _Kept:
         self._name = name
         self._path = self._directory / f"{name}@{digest}.yaml"
 
-    def find(self) -> Catalogue | None:
+    def find(self) -> PluginCatalogue | None:
         """The kept catalogue; one that cannot be read any more counts as absent."""
         try:
             return read_catalogue(self._path) if self._path.is_file() else None
         except PackageInvalid:
             return None
 
-    def keep(self, written: Path) -> Catalogue:
+    def keep(self, written: Path) -> PluginCatalogue:
         """Read what the plugin has written and keep it in place of what an older state of its sources wrote."""
         if not written.is_file():
             raise PackageInvalid(f"it has no {FILE_NAME} and wrote none when it was run with {WRITE_VARIABLE}")

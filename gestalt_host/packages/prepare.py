@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry, SourceMode
 from gestalt_host.packages.bundled import bundled
-from gestalt_host.packages.catalogue import Catalogue
+from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.commands import LaunchCommand, launch_command
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.generated_catalogues import catalogue_of
@@ -18,16 +18,16 @@ _MANIFEST_KINDS = {"plugins": "plugin", "externalCredentials": "external_credent
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Launchable:
     """A provider that can be launched; ``catalogue`` is set for plugins only."""
 
     entry: ProviderEntry
     manifest: Manifest
     command: LaunchCommand
-    catalogue: Catalogue | None = None
+    catalogue: PluginCatalogue | None = None
 
 
-async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[str, str]) -> Prepared:
+async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[str, str]) -> Launchable:
     """Find and check what the entry's source names.
 
     Raises:
@@ -44,9 +44,11 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
         _check_config(manifest, entry)
         command = await launch_command(manifest, environ)
         if wanted != "plugin":
-            return Prepared(entry, manifest, command)
+            return Launchable(entry, manifest, command)
         cache_dir = artifacts_dir / ".gestaltd" / "catalogues"
-        return Prepared(entry, manifest, command, await catalogue_of(manifest, command, entry.name, cache_dir, environ))
+        return Launchable(
+            entry, manifest, command, await catalogue_of(manifest, command, entry.name, cache_dir, environ)
+        )
     except PackageInvalid as error:
         raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}') from error
 

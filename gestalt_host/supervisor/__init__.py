@@ -2,7 +2,7 @@
 
 from gestalt_host.supervisor.directories import sweep_stale
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_host.supervisor.stores import BoundStore, Store
@@ -10,8 +10,8 @@ from gestalt_host.supervisor.stores import BoundStore, Store
 __all__ = [
     "BoundStore",
     "HostService",
-    "Identity",
     "ProviderDown",
+    "ProviderIdentity",
     "ProviderProcess",
     "ProviderSpec",
     "ProviderStartFailed",

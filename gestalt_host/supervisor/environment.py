@@ -21,7 +21,7 @@ INHERITED = (
 
 
 def provider_environment(
-    host: Mapping[str, str],
+    inherited: Mapping[str, str],
     command: Mapping[str, str],
     configured: Mapping[str, str],
     *,
@@ -33,12 +33,12 @@ def provider_environment(
     """The variables of the child; later layers win.
 
     Args:
-        host: The host's own environment, of which only ``INHERITED`` is taken.
+        inherited: The host's own environment, of which only ``INHERITED`` is taken.
         command: What the provider's language needs.
         configured: The entry's ``env``.
         services: Variable to socket path, one for each host service.
     """
-    environment = {key: host[key] for key in INHERITED if key in host}
+    environment = {key: inherited[key] for key in INHERITED if key in inherited}
     environment.update(command)
     environment.update(configured)
     environment[PLUGIN_SOCKET] = str(socket)

@@ -24,8 +24,8 @@ POLL_S = 0.025
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """The answer of GetProviderIdentity after configuring; all empty for an integration, which is never asked."""
+class ProviderIdentity:
+    """The answer of GetProviderIdentity after configuring; all empty for a plugin, which is never asked."""
 
     display_name: str = ""
     version: str = ""
@@ -39,10 +39,10 @@ class _Answer:
     kind: str
     minimum: int
     maximum: int
-    identity: Identity
+    identity: ProviderIdentity
 
 
-async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> Identity:
+async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> ProviderIdentity:
     """The first identity: kind and protocol bounds must fit.
 
     Raises:
@@ -58,7 +58,7 @@ async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> Identity:
     return answer.identity
 
 
-async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> Identity:
+async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> ProviderIdentity:
     """Configure the provider and ask for the identity that the host shows.
 
     Raises:
@@ -95,7 +95,7 @@ async def start_provider(channel: grpc.aio.Channel) -> None:
     _require_version(response.protocol_version)
 
 
-async def start_integration(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> None:
+async def start_plugin(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> None:
     """The sequence of a plugin: metadata, asked until it is served, then StartProvider.
 
     Raises:
@@ -152,7 +152,7 @@ async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:
     except grpc.aio.AioRpcError as error:
         raise ProviderStartFailed(_prefixed(step, error)) from error
     kind = runtime_pb2.ProviderKind.Name(answer.kind).removeprefix("PROVIDER_KIND_").lower()
-    identity = Identity(
+    identity = ProviderIdentity(
         answer.display_name,
         answer.version,
         answer.description,

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -22,7 +22,7 @@ from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
@@ -83,10 +83,24 @@ class ProviderProcess:
     """
 
     def __init__(
-        self, spec: ProviderSpec, environ: Mapping[str, str] | None = None, timings: Timings | None = None
+        self,
+        spec: ProviderSpec,
+        environ: Mapping[str, str] | None = None,
+        timings: Timings | None = None,
+        *,
+        services: Callable[[ProviderProcess], Sequence[HostService]] | None = None,
+        check_identity: Callable[[ProviderIdentity], None] | None = None,
+        before_ready: Hook | None = None,
     ) -> None:
+        """Make the directory of its sockets and open its channel; nothing is started.
+
+        Args:
+            services: Makes host services, beside those of ``spec``, that need this process's channel.
+            check_identity: Runs at every start between the first identity and configure; raising ends the start.
+            before_ready: Work to be done at every start after configure, before the provider counts as ready.
+        """
         self.spec = spec
-        self.identity = Identity()
+        self.identity = ProviderIdentity()
         self.state = State.NEW
         self.last_error = ""
         """Why the provider is not ready, for people; empty when it is."""
@@ -96,11 +110,11 @@ class ProviderProcess:
         self._directory = make_directory()
         self._socket = self._directory / "plugin.sock"
         self._channel = open_channel(Address(f"unix:{self._socket}"))
-        self._added_services: list[HostService] = []
-        self._services = ServiceSockets((), self._directory)
+        added = () if services is None else services(self)
+        self._services = ServiceSockets((*spec.services, *added), self._directory)
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
-        self._after_identity: list[Callable[[Identity], None]] = []
-        self._before_ready: list[Hook] = []
+        self._check_identity = check_identity
+        self._before_ready = before_ready
         self._settled = asyncio.Event()
         self._child: Child | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -141,18 +155,6 @@ class ProviderProcess:
         """The process's number while there is one."""
         return self._child.pid if self._child is not None and self._child.running else None
 
-    def after_identity(self, check: Callable[[Identity], None]) -> None:
-        """Add a check that runs at every start between the first identity and configure; raising ends the start."""
-        self._after_identity.append(check)
-
-    def before_ready(self, hook: Hook) -> None:
-        """Add work that must be done after configure, at every start, before the provider counts as ready."""
-        self._before_ready.append(hook)
-
-    def add_service(self, service: HostService) -> None:
-        """Add a host service before ``start``; for one that itself needs this process's channel."""
-        self._added_services.append(service)
-
     async def start(self) -> None:
         """Launch and configure; returns when the provider is ready.
 
@@ -163,8 +165,6 @@ class ProviderProcess:
             raise RuntimeError(f"provider {self.name!r} has been started already")
         self.state = State.STARTING
         try:
-            services = (*self.spec.services, *self._added_services)
-            self._services = ServiceSockets(services, self._directory)
             await self._services.start()
             child = await self._launch()
         except BaseException as error:
@@ -199,7 +199,7 @@ class ProviderProcess:
             raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
 
     async def is_healthy(self) -> bool:
-        """Whether the provider is ready and answers its health check; integrations have none."""
+        """Whether the provider is ready and answers its health check; plugins have none."""
         if self.state is not State.READY or self.kind is ProviderKind.INTEGRATION:
             return self.state is State.READY
         return await lifecycle.is_healthy(self._channel)
@@ -314,16 +314,16 @@ class ProviderProcess:
     async def _configured(self) -> None:
         spec = self.spec
         if spec.kind is ProviderKind.INTEGRATION:
-            await lifecycle.start_integration(self._channel, spec.name, spec.config)
+            await lifecycle.start_plugin(self._channel, spec.name, spec.config)
         else:
             identity = await lifecycle.identify(self._channel, spec.kind)
-            for check in self._after_identity:
-                check(identity)
+            if self._check_identity is not None:
+                self._check_identity(identity)
             self.identity = await lifecycle.configure(self._channel, spec.name, spec.config)
             for warning in self.identity.warnings:
                 log.warning(warning, event_name="provider.warning", provider=spec.name)
-        for hook in self._before_ready:
-            await hook()
+        if self._before_ready is not None:
+            await self._before_ready()
         if self._begun:
             await lifecycle.start_provider(self._channel)
 

@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_host.supervisor.lifecycle import Identity
+from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
@@ -108,10 +108,13 @@ class Store:
         Raises:
             ProviderStartFailed: the store does not come up.
         """
-        process = self._new_process(self._spec)
-        process.after_identity(_require_scopes)
-        process.before_ready(self._open_scopes)
-        self._scoped = process
+        process = self._scoped = ProviderProcess(
+            self._spec,
+            self._environ,
+            self._timings,
+            check_identity=_require_scopes,
+            before_ready=self._open_scopes,
+        )
         try:
             await process.start()
         except ProviderStartFailed as error:
@@ -154,13 +157,10 @@ class Store:
         key = (db, ())
         if key not in self._dedicated:
             config = scoped_config(self._package, self._spec.config, db)
-            process = self._new_process(replace(self._spec, config=config))
+            process = ProviderProcess(replace(self._spec, config=config), self._environ, self._timings)
             await process.start()
             self._dedicated[key] = process
         return self._dedicated[key]
-
-    def _new_process(self, spec: ProviderSpec) -> ProviderProcess:
-        return ProviderProcess(spec, self._environ, self._timings)
 
     async def _open_scopes(self) -> None:
         for scope in self._scopes.values():
@@ -177,7 +177,7 @@ class Store:
             raise ProviderStartFailed(f'indexeddb "{self.name}": open scope "{scope.db}": {text}') from error
 
 
-def _require_scopes(identity: Identity) -> None:
+def _require_scopes(identity: ProviderIdentity) -> None:
     if SCOPES not in identity.capabilities:
         raise _WithoutScopes(f"the store does not offer {SCOPES}")
 

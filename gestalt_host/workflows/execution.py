@@ -36,7 +36,7 @@ class ReferenceLookupFailed(HostError):
     """The provider could not be asked for the execution reference, or failed to answer."""
 
 
-class Invocation(Protocol):
+class RunExecution(Protocol):
     """One InvokeOperation call. Big members stay in the form that they arrived in."""
 
     @property
@@ -75,7 +75,7 @@ class Invocation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One finished invocation, for whoever watches. ``status`` is the operation's, None when there is none."""
+    """One finished execution, for whoever watches. ``status`` is the operation's, None when there is none."""
 
     provider: str
     run_id: str
@@ -106,7 +106,7 @@ class RunExecutor:
         observer: Callable[[RunReport], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``observer`` is told of every invocation after it ended; it must not block."""
+        """``observer`` is told of every execution after it ended; it must not block."""
         self._invoker = invoker
         self._references = references
         self._agents = agents
@@ -114,38 +114,38 @@ class RunExecutor:
         self._clock = clock
         self._known: OrderedDict[bytes, _Authorized] = OrderedDict()
 
-    async def invoke(self, client: WorkflowProviderClient, invocation: Invocation) -> OperationResult:
+    async def execute(self, client: WorkflowProviderClient, execution: RunExecution) -> OperationResult:
         """Check the reference and carry out the run's target as its subject. There is no deadline for operations.
 
         Raises:
             AuthorizationDenied: no such reference, revoked, another provider's, for another target, wrongly signed.
             ReferenceLookupFailed: the reference could not be fetched.
-            HostError: what the invocation ended with.
+            HostError: what the execution ended with.
         """
         started = self._clock()
         try:
-            result = await self._invoke(client, invocation)
+            result = await self._execute(client, execution)
         except HostError as error:
-            self._report(client, invocation, None, str(error), started)
+            self._report(client, execution, None, str(error), started)
             raise
-        self._report(client, invocation, result.status, "", started)
+        self._report(client, execution, result.status, "", started)
         return result
 
-    async def _invoke(self, client: WorkflowProviderClient, invocation: Invocation) -> OperationResult:
-        allowed = await self._authorize(client, invocation)
+    async def _execute(self, client: WorkflowProviderClient, execution: RunExecution) -> OperationResult:
+        allowed = await self._authorize(client, execution)
         target = allowed.reference.target
-        key = f"workflow:{client.name}:{invocation.run_id}"
+        key = f"workflow:{client.name}:{execution.run_id}"
         if isinstance(target, PluginTarget):
-            batch = batch_id(invocation.signals())
+            batch = batch_id(execution.signals())
             return await self._invoker.invoke(
                 allowed.principal,
                 target.plugin,
                 target.operation,
-                invocation.params(),
+                execution.params(),
                 connection=target.connection,
                 instance=target.instance,
                 credential_mode=target.credential_mode,
-                workflow=invocation.workflow(client.name),
+                workflow=execution.workflow(client.name),
                 # A keyed run is invoked once for each batch of signals, and each of them is new work.
                 idempotency_key=f"{key}:{batch}" if batch else key,
             )
@@ -156,28 +156,28 @@ class RunExecutor:
             principal=allowed.principal,
             caller_plugin=allowed.reference.caller_plugin,
             key=key,
-            run_id=invocation.run_id,
-            signals=tuple(invocation.signals()),
-            workflow=invocation.workflow(client.name),
+            run_id=execution.run_id,
+            signals=tuple(execution.signals()),
+            workflow=execution.workflow(client.name),
         )
         return await self._agents.run(work)
 
-    async def _authorize(self, client: WorkflowProviderClient, invocation: Invocation) -> _Authorized:
-        carried = invocation.carried() if client.has(REFERENCE) else b""
+    async def _authorize(self, client: WorkflowProviderClient, execution: RunExecution) -> _Authorized:
+        carried = execution.carried() if client.has(REFERENCE) else b""
         found: _Authorized | None = None
         if carried:
-            found = self._from_carried(client, invocation, carried)
+            found = self._from_carried(client, execution, carried)
         if found is None:
-            found = await self._fetch(client, invocation)
+            found = await self._fetch(client, execution)
         reference = found.reference
-        if reference.id != invocation.execution_ref or reference.provider != client.name:
-            raise _denied(invocation, "belongs to something else")
-        if not invocation.same_target(reference, carried=found.carried):
-            raise _denied(invocation, "is for another target")
+        if reference.id != execution.execution_ref or reference.provider != client.name:
+            raise _denied(execution, "belongs to something else")
+        if not execution.same_target(reference, carried=found.carried):
+            raise _denied(execution, "is for another target")
         return found
 
     def _from_carried(
-        self, client: WorkflowProviderClient, invocation: Invocation, carried: bytes
+        self, client: WorkflowProviderClient, execution: RunExecution, carried: bytes
     ) -> _Authorized | None:
         """What the reference that came along allows; None when it is not signed with this host's key."""
         digest = hashlib.sha256(carried).digest()
@@ -185,13 +185,13 @@ class RunExecutor:
         if known is not None:
             self._known.move_to_end(digest)
             return known
-        reference = invocation.carried_reference()
+        reference = execution.carried_reference()
         if not self._references.signer.knows(reference):
             return None
         if not self._references.signer.valid(reference):
-            raise _denied(invocation, "has a wrong signature")
+            raise _denied(execution, "has a wrong signature")
         if reference.revoked_at is not None:
-            raise _denied(invocation, "is revoked")
+            raise _denied(execution, "is revoked")
         found = _Authorized(reference, principal_of(reference), carried=True)
         if len(carried) <= CACHED_REFERENCE_BYTES:
             self._known[digest] = found
@@ -199,27 +199,27 @@ class RunExecutor:
                 self._known.popitem(last=False)
         return found
 
-    async def _fetch(self, client: WorkflowProviderClient, invocation: Invocation) -> _Authorized:
+    async def _fetch(self, client: WorkflowProviderClient, execution: RunExecution) -> _Authorized:
         try:
-            reference = await self._references.find(client, invocation.execution_ref, wait=False)
+            reference = await self._references.find(client, execution.execution_ref, wait=False)
         except (ProviderRefused, ProviderUnavailable) as error:
             raise ReferenceLookupFailed(f"execution reference could not be read: {error}") from error
         if reference is None:
-            raise _denied(invocation, "was not found")
+            raise _denied(execution, "was not found")
         if reference.revoked_at is not None:
-            raise _denied(invocation, "is revoked")
+            raise _denied(execution, "is revoked")
         signer = self._references.signer
         if signer.knows(reference) and not signer.valid(reference):
-            raise _denied(invocation, "has a wrong signature")
+            raise _denied(execution, "has a wrong signature")
         if client.has(REFERENCE) and not signer.knows(reference):
-            await self._sign_again(client, invocation, reference)
+            await self._sign_again(client, execution, reference)
         return _Authorized(reference, principal_of(reference), carried=False)
 
     async def _sign_again(
-        self, client: WorkflowProviderClient, invocation: Invocation, reference: ExecutionReference
+        self, client: WorkflowProviderClient, execution: RunExecution, reference: ExecutionReference
     ) -> None:
         """Sign a reference that is fit for this call, so that the next one need not ask. Failing costs only that."""
-        if reference.provider != client.name or not invocation.same_target(reference, carried=False):
+        if reference.provider != client.name or not execution.same_target(reference, carried=False):
             return
         try:
             await self._references.sign_again(client, reference)
@@ -233,16 +233,16 @@ class RunExecutor:
             )
 
     def _report(
-        self, client: WorkflowProviderClient, invocation: Invocation, status: int | None, error: str, started: float
+        self, client: WorkflowProviderClient, execution: RunExecution, status: int | None, error: str, started: float
     ) -> None:
         if self._observer is None:
             return
         self._observer(
             RunReport(
                 provider=client.name,
-                run_id=invocation.run_id,
-                trigger=invocation.trigger_kind(),
-                target=invocation.target_label(),
+                run_id=execution.run_id,
+                trigger=execution.trigger_kind(),
+                target=execution.target_label(),
                 status=status,
                 error=error,
                 duration_s=self._clock() - started,
@@ -250,5 +250,5 @@ class RunExecutor:
         )
 
 
-def _denied(invocation: Invocation, reason: str) -> AuthorizationDenied:
-    return AuthorizationDenied(f"workflow execution ref {quoted(invocation.execution_ref)} {reason}")
+def _denied(execution: RunExecution, reason: str) -> AuthorizationDenied:
+    return AuthorizationDenied(f"workflow execution ref {quoted(execution.execution_ref)} {reason}")

@@ -35,8 +35,8 @@ from gestalt_sdk.workflow.types import (
 )
 
 __all__ = [
+    "CREATED_BY",
     "NOBODY",
-    "OWNERS",
     "RUN_STATUSES",
     "Actor",
     "AgentMessage",
@@ -45,7 +45,7 @@ __all__ = [
     "EventMatch",
     "EventTrigger",
     "EventTriggerInvocation",
-    "EventTriggerRequest",
+    "EventTriggerSpec",
     "ExecutionReference",
     "ManualTrigger",
     "MessagePart",
@@ -54,21 +54,21 @@ __all__ = [
     "Permission",
     "PluginTarget",
     "Run",
-    "RunFilter",
+    "RunQuery",
     "RunTrigger",
     "Schedule",
-    "ScheduleRequest",
+    "ScheduleSpec",
     "ScheduleTrigger",
     "Signal",
     "SignalResult",
     "Target",
     "ToolRef",
-    "target_owner",
+    "target_plugin",
 ]
 
 
-def target_owner(target: Target) -> str:
-    """Owner key of a target: the plugin's name, or ``agent:`` and the agent provider's (semantics.md 3)."""
+def target_plugin(target: Target) -> str:
+    """Return the plugin's name of a target, or ``agent:`` and the agent provider's."""
     return target.plugin if isinstance(target, PluginTarget) else f"agent:{target.provider}"
 
 
@@ -101,7 +101,7 @@ class ExecutionReference:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleRequest:
+class ScheduleSpec:
     """What a caller asks a schedule to be; ``provider`` empty selects the default (create) or current (update)."""
 
     cron: str
@@ -112,7 +112,7 @@ class ScheduleRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class EventTriggerRequest:
+class EventTriggerSpec:
     match: EventMatch
     target: Target
     paused: bool = False
@@ -120,10 +120,10 @@ class EventTriggerRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFilter:
+class RunQuery:
     plugin: str = ""
     status: str = ""
 
 
-OWNERS: Sequence[str] = ("", "config", "all")
-"""Whose objects a GET asks for: the caller's, the configuration's, both."""
+CREATED_BY: Sequence[str] = ("", "config", "all")
+"""Whose objects a reader asks for: the caller's, the configuration's, or both."""

@@ -18,15 +18,15 @@ from gestalt_host.errors import HostError, ProviderRefused, ProviderUnavailable,
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.model import (
     EventTrigger,
-    EventTriggerRequest,
+    EventTriggerSpec,
     ExecutionReference,
     Permission,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
     Target,
-    target_owner,
+    target_plugin,
 )
-from gestalt_host.workflows.objects.managed import Kind, Managed, Request, Write
+from gestalt_host.workflows.objects.managed import Managed, ObjectKind, Request, Upsert
 from gestalt_host.workflows.objects.schedules import SCHEDULES
 from gestalt_host.workflows.objects.triggers import EVENT_TRIGGERS
 from gestalt_host.workflows.providers.client import RETARGET, RETIRE, WorkflowProviderClient
@@ -79,7 +79,7 @@ class Reconciliation:
 
     async def _kind(
         self,
-        kind: Kind[Managed, Request],
+        kind: ObjectKind[Managed, Request],
         desired: Sequence[Desired[Request]],
         named: Callable[[WorkflowProviderClient, str], Awaitable[list[Managed]]],
     ) -> None:
@@ -94,12 +94,12 @@ class Reconciliation:
         for client in self._providers.all():
             await self._clean_up(kind, client, kept, named)
 
-    async def _bring_in(self, kind: Kind[Managed, Request], item: Desired[Request]) -> None:
+    async def _bring_in(self, kind: ObjectKind[Managed, Request], item: Desired[Request]) -> None:
         client = self._providers.select(item.provider)
         target = item.request.target
         check_credentials(self._plugins, item.label, target)
         existing = await self._existing(kind, client, item.object_id)
-        if existing is not None and not is_config_owned(existing):
+        if existing is not None and not is_created_by_config(existing):
             raise ReconciliationFailed(
                 f"{item.label} conflicts with existing unmanaged {kind.word} id {quoted(item.object_id)}"
             )
@@ -152,7 +152,7 @@ class Reconciliation:
             await self._references.revoke(client, old)
 
     async def _existing(
-        self, kind: Kind[Managed, Request], client: WorkflowProviderClient, object_id: str
+        self, kind: ObjectKind[Managed, Request], client: WorkflowProviderClient, object_id: str
     ) -> Managed | None:
         try:
             return await kind.get(client, object_id)
@@ -195,7 +195,7 @@ class Reconciliation:
 
     async def _write(
         self,
-        kind: Kind[Managed, Request],
+        kind: ObjectKind[Managed, Request],
         client: WorkflowProviderClient,
         item: Desired[Request],
         existing: Managed | None,
@@ -203,16 +203,16 @@ class Reconciliation:
         *,
         retire: str,
     ) -> None:
-        """Upsert as the configuration. Where the provider cannot change a target's owner the object is replaced."""
+        """Upsert as the configuration. A provider that cannot change the target plugin gets the object anew."""
         target = item.request.target
         moves = existing is not None and (
-            existing.target is None or target_owner(existing.target) != target_owner(target)
+            existing.target is None or target_plugin(existing.target) != target_plugin(target)
         )
         if moves and not client.has(RETARGET):
             await kind.delete(client, item.object_id, "")
         await kind.upsert(
             client,
-            Write(
+            Upsert(
                 object_id=item.object_id,
                 request=item.request,
                 reference=reference,
@@ -231,7 +231,7 @@ class Reconciliation:
 
     async def _clean_up(
         self,
-        kind: Kind[Managed, Request],
+        kind: ObjectKind[Managed, Request],
         client: WorkflowProviderClient,
         kept: set[tuple[str, str]],
         named: Callable[[WorkflowProviderClient, str], Awaitable[list[Managed]]],
@@ -250,7 +250,7 @@ class Reconciliation:
             )
             return
         for item in present:
-            if not is_config_owned(item):
+            if not is_created_by_config(item):
                 continue
             if (client.name, item.id) in kept:
                 continue
@@ -274,7 +274,7 @@ class Reconciliation:
                     await self._references.revoke(client, old)
 
 
-def is_config_owned(item: Schedule | EventTrigger) -> bool:
+def is_created_by_config(item: Schedule | EventTrigger) -> bool:
     creator: Actor = item.created_by
     return (
         creator.subject_id == CONFIG_SUBJECT_ID
@@ -284,13 +284,13 @@ def is_config_owned(item: Schedule | EventTrigger) -> bool:
 
 
 def _label(word: str, key: str, target: Target) -> str:
-    what = "agent" if target_owner(target).startswith("agent:") else "plugin"
-    return f"workflow {word} {quoted(key)} for {what} {quoted(target_owner(target).removeprefix('agent:'))}"
+    what = "agent" if target_plugin(target).startswith("agent:") else "plugin"
+    return f"workflow {word} {quoted(key)} for {what} {quoted(target_plugin(target).removeprefix('agent:'))}"
 
 
-def _schedule(item: config.ScheduleConfig) -> Desired[ScheduleRequest]:
+def _schedule(item: config.ScheduleConfig) -> Desired[ScheduleSpec]:
     target = internal_target(item.target)
-    request = ScheduleRequest(
+    request = ScheduleSpec(
         cron=item.cron, target=target, timezone=item.timezone, paused=item.paused, provider=item.provider
     )
     return Desired(
@@ -303,9 +303,9 @@ def _schedule(item: config.ScheduleConfig) -> Desired[ScheduleRequest]:
     )
 
 
-def _trigger(item: config.EventTriggerConfig) -> Desired[EventTriggerRequest]:
+def _trigger(item: config.EventTriggerConfig) -> Desired[EventTriggerSpec]:
     target = internal_target(item.target)
-    request = EventTriggerRequest(match=item.match, target=target, paused=item.paused, provider=item.provider)
+    request = EventTriggerSpec(match=item.match, target=target, paused=item.paused, provider=item.provider)
     return Desired(
         key=item.key,
         object_id=config_trigger_id(item.key),

@@ -11,8 +11,8 @@ import pytest
 import structlog.testing
 from grpc import StatusCode as Code
 
-from gestalt_host.errors import ObjectNotFound
-from gestalt_host.workflows.model import PluginTarget, ScheduleRequest, Signal
+from gestalt_host.errors import WorkflowObjectNotFound
+from gestalt_host.workflows.model import PluginTarget, ScheduleSpec, Signal
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.unit.host.access import test_invocation_tokens
 from tests.unit.host.http import conftest as http_conftest
@@ -36,7 +36,7 @@ host, api = http_conftest.host, http_conftest.api
 
 async def test_trap_02_connection_and_instance_reach_the_plugin_as_they_were_stored(rig: Rig) -> None:
     pinned = PluginTarget("roadmap", "sync", "alerts", "second one", "", {"n": 1})
-    schedule = await rig.manager.create_schedule(ANN, ScheduleRequest("0 3 * * *", pinned))
+    schedule = await rig.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", pinned))
     assert (schedule.target.connection, schedule.target.instance) == ("alerts", "second one")  # type: ignore[union-attr]
     reference = rig.local.references[schedule.execution_ref]
     assert reference.target == rig.local.schedules[schedule.id].target
@@ -46,14 +46,14 @@ async def test_trap_02_connection_and_instance_reach_the_plugin_as_they_were_sto
 
 async def test_trap_24_references_work_through_every_wrapper_around_a_provider(system: System) -> None:
     """The manager reaches the real provider through the supervisor's link, as in the daemon."""
-    made = await system.manager.create_schedule(ANN, ScheduleRequest("0 3 * * *", PluginTarget("roadmap", "sync")))
-    assert await system.manager.get_schedule(ANN, made.id) == made
-    run = await system.manager.start_run(ANN, PluginTarget("roadmap", "sync"))
+    made = await system.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", PluginTarget("roadmap", "sync")))
+    assert await system.manager.schedules.get(ANN, made.id) == made
+    run = await system.manager.runs.start(ANN, PluginTarget("roadmap", "sync"))
     assert (await system.finished(ANN, run.id)).status == "succeeded"
 
 
 async def test_trap_27_what_the_caller_is_not_told_is_in_the_log(host: Any, api: Any) -> None:
-    host.manager.failure = ValueError("the secret reason")
+    host.manager.state.failure = ValueError("the secret reason")
     with structlog.testing.capture_logs() as logged:
         answer = await api.get("/api/v1/workflow/schedules")
     assert answer.status_code == 500 and "secret" not in answer.text
@@ -89,17 +89,17 @@ async def test_trap_e_a_reference_left_behind_makes_no_object_unmanageable(rig: 
     assert [item.id for item in await things.list(ANN)] == [made.id]
     assert (await things.update(ANN, made.id, things.request())).id == made.id
     await things.delete(ANN, made.id)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
 
 
 async def test_trap_25_a_batch_that_runs_keeps_its_authorization_when_more_signals_come(rig: Rig) -> None:
-    result = await rig.manager.signal_or_start_run(ANN, "k", PluginTarget("roadmap", "sync"), Signal(name="a"))
+    result = await rig.manager.runs.signal_or_start(ANN, "k", PluginTarget("roadmap", "sync"), Signal(name="a"))
     reference = pb.WorkflowExecutionReference()
     reference.CopyFrom(rig.local.references[result.run.execution_ref])
     for number in range(3):
         target = PluginTarget("roadmap", "sync")
-        await rig.manager.signal_or_start_run(ANN, "k", target, Signal(name=f"b{number}"))
+        await rig.manager.runs.signal_or_start(ANN, "k", target, Signal(name=f"b{number}"))
     assert list(rig.local.references.values()) == [reference]
     await rig.workflow_host.InvokeOperation(request(reference))
 

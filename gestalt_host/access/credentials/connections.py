@@ -34,7 +34,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class InvocationCredential:
     """What an invocation uses of a connection; ``connection`` is the internal name."""
 
     mode: str = "none"
@@ -50,7 +50,9 @@ def internal_name(connection: str) -> str:
     return PLUGIN_CONNECTION if connection == "plugin" else connection
 
 
-def credential_for(plugin: str, connection: Connection, instance: str = "", credential_mode: str = "") -> Credential:
+def credential_for(
+    plugin: str, connection: Connection, instance: str = "", credential_mode: str = ""
+) -> InvocationCredential:
     """The credential of an invocation; ``credential_mode`` overrides the connection's mode.
 
     Raises:
@@ -61,9 +63,9 @@ def credential_for(plugin: str, connection: Connection, instance: str = "", cred
         raise InvalidInvocation(f"credential mode {quoted(credential_mode)} is not supported; use none or user")
     mode = credential_mode or connection.mode
     if mode == "none":
-        return Credential("none", "", connection.name, instance)
+        return InvocationCredential("none", "", connection.name, instance)
     if mode == "platform":
         if not connection.token:
             raise PlatformCredentialMissing(plugin)
-        return Credential("platform", "", connection.name, instance, connection.token)
+        return InvocationCredential("platform", "", connection.name, instance, connection.token)
     raise CredentialMissing(plugin)

@@ -15,14 +15,14 @@ VIEWER = "viewer"
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class PluginAccess:
     """What a policy says about a subject; both empty when the plugin has no policy or the subject is the system."""
 
     policy: str = ""
     role: str = ""
 
 
-UNRESTRICTED = Access()
+UNRESTRICTED = PluginAccess()
 
 
 class Authorizer:
@@ -47,16 +47,16 @@ class Authorizer:
         self._admin_policy = admin_policy
         self._admin_roles = frozenset(admin_roles)
 
-    def access(self, who: Principal, plugin: str) -> Access | None:
+    def access(self, who: Principal, plugin: str) -> PluginAccess | None:
         """The caller's access to a plugin, or None when its policy gives the caller no role."""
         name = self._plugin_policies.get(plugin)
         if name is None or who.subject_id.startswith("system:"):
             return UNRESTRICTED
         policy = self._policies.get(name)
         role = "" if policy is None else _role(policy, who)
-        return Access(name, role) if role else None
+        return PluginAccess(name, role) if role else None
 
-    def allows_operation(self, access: Access, allowed_roles: Iterable[str]) -> bool:
+    def allows_operation(self, access: PluginAccess, allowed_roles: Iterable[str]) -> bool:
         """Whether that access is enough for an operation with these ``allowedRoles``."""
         if not access.policy:
             return True

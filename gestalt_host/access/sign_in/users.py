@@ -22,7 +22,7 @@ class Users:
     def __init__(self, db: IndexedDB) -> None:
         self._db = db
 
-    async def prepare(self) -> None:
+    async def create_store(self) -> None:
         """Create the object store where it does not exist."""
         await self._db.create_object_store(USERS_STORE, _SCHEMA)
 

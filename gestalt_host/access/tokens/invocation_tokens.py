@@ -32,7 +32,7 @@ class InvocationTokenInvalid(HostError):
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class InvocationGrant:
     """What a child token may invoke on one plugin."""
 
     plugin: str
@@ -40,7 +40,7 @@ class Grant:
     surfaces: tuple[str, ...] = ()
     all_operations: bool = False
 
-    def covers(self, other: Grant) -> bool:
+    def covers(self, other: InvocationGrant) -> bool:
         if self.plugin != other.plugin:
             return False
         operations = self.all_operations or (not other.all_operations and set(other.operations) <= set(self.operations))
@@ -48,7 +48,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallChain:
     """The chain of calls that led to an invocation; each link is ``plugin/instance-or-default/operation``."""
 
     request_id: str = ""
@@ -68,8 +68,8 @@ class Delegation:
     """
 
     principal: Principal
-    call: Call = field(default_factory=Call)
-    grants: tuple[Grant, ...] | None = None
+    call: CallChain = field(default_factory=CallChain)
+    grants: tuple[InvocationGrant, ...] | None = None
     connection: str = ""
     instance: str = ""
     ends_at: float = 0.0
@@ -114,7 +114,7 @@ class InvocationTokens:
             raise InvocationTokenInvalid(f"plugin invocation token is not valid for {quoted(plugin)}")
         return _delegation(claims)
 
-    def exchange(self, token: str, plugin: str, grants: Sequence[Grant], ttl_s: float = 0) -> str:
+    def exchange(self, token: str, plugin: str, grants: Sequence[InvocationGrant], ttl_s: float = 0) -> str:
         """A child token with narrower grants; without any it inherits its parent's.
 
         Raises:
@@ -190,8 +190,8 @@ def _delegation(claims: Mapping[str, Any]) -> Delegation:
             caller_plugin=claims["caller_plugin"],
             internal_connections=invocation["internal_connection_access"],
         ),
-        call=Call(invocation["request_id"], invocation["depth"], tuple(invocation["call_chain"])),
-        grants=None if grants is None else tuple(Grant(p, tuple(o), tuple(s), a) for p, o, s, a in grants),
+        call=CallChain(invocation["request_id"], invocation["depth"], tuple(invocation["call_chain"])),
+        grants=None if grants is None else tuple(InvocationGrant(p, tuple(o), tuple(s), a) for p, o, s, a in grants),
         connection=claims["connection"],
         instance=claims["instance"],
         ends_at=claims["delegation_expires_at"],

@@ -7,8 +7,8 @@ import click
 from gestalt_host.cli import login, prompts, settings
 from gestalt_host.cli.api import Api, login_supported, path_of
 from gestalt_host.cli.errors import CliError
-from gestalt_host.cli.grammar import Command, Group
-from gestalt_host.cli.session import Session
+from gestalt_host.cli.grammar import GestaltCommand, Group
+from gestalt_host.cli.session import CommandSession
 
 DEFAULT_URL = "http://localhost:8080"
 
@@ -20,12 +20,12 @@ def auth() -> None:
 
 @auth.command("login")
 @click.pass_obj
-def login_command(session: Session) -> None:
+def login_command(session: CommandSession) -> None:
     """Log in with a browser and store an API token"""
     _log_in(session, None)
 
 
-def _log_in(session: Session, url: str | None) -> None:
+def _log_in(session: CommandSession, url: str | None) -> None:
     if session.token_in_environment:
         raise CliError(
             "GESTALT_API_KEY is set in your environment and takes priority over stored CLI credentials. "
@@ -47,7 +47,7 @@ def _log_in(session: Session, url: str | None) -> None:
 
 @auth.command("logout")
 @click.pass_obj
-def logout(session: Session) -> None:
+def logout(session: CommandSession) -> None:
     """Revoke the stored API token and remove it"""
     try:
         stored = settings.load_credentials(session.environ)
@@ -62,7 +62,7 @@ def logout(session: Session) -> None:
     session.output.done("Logged out. Credentials removed.")
 
 
-def _revoke(session: Session, stored: settings.Credentials) -> None:
+def _revoke(session: CommandSession, stored: settings.Credentials) -> None:
     token_id = stored.api_token_id
     try:
         if stored.api_url.strip():
@@ -85,7 +85,7 @@ def _revoke(session: Session, stored: settings.Credentials) -> None:
 
 @auth.command("status")
 @click.pass_obj
-def status(session: Session) -> None:
+def status(session: CommandSession) -> None:
     """Show the server, whether it answers, and which credentials are used"""
     output = session.output
     path = settings.credentials_path(session.environ)
@@ -153,9 +153,9 @@ def status(session: Session) -> None:
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
-@click.command("init", cls=Command)
+@click.command("init", cls=GestaltCommand)
 @click.pass_obj
-def init(session: Session) -> None:
+def init(session: CommandSession) -> None:
     """Set up the server URL and log in, step by step"""
     output = session.output
     output.say("Welcome to Gestalt! Let's get you set up.\n")

@@ -8,8 +8,8 @@ from gestalt_host.cli import settings
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.grammar import Group, argument
 from gestalt_host.cli.output import Output
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 
 @click.command(cls=Group)
@@ -23,7 +23,7 @@ _key = argument("key", help="Configuration key: url", type=str)
 @config.command("get")
 @_key
 @click.pass_obj
-def get(session: Session, key: str) -> None:
+def get(session: CommandSession, key: str) -> None:
     """Print the value of a key"""
     _check(key)
     value = settings.load_user_config(session.environ).get(key)
@@ -39,7 +39,7 @@ def get(session: Session, key: str) -> None:
 @_key
 @argument("value", help="New value", type=str)
 @click.pass_obj
-def set_value(session: Session, key: str, value: str) -> None:
+def set_value(session: CommandSession, key: str, value: str) -> None:
     """Set a key"""
     _check(key)
     value = settings.normalise_url(value)
@@ -50,7 +50,7 @@ def set_value(session: Session, key: str, value: str) -> None:
 @config.command("unset")
 @_key
 @click.pass_obj
-def unset(session: Session, key: str) -> None:
+def unset(session: CommandSession, key: str) -> None:
     """Remove a key"""
     _check(key)
     values = settings.load_user_config(session.environ)
@@ -61,7 +61,7 @@ def unset(session: Session, key: str) -> None:
 
 @config.command("list")
 @click.pass_obj
-def list_values(session: Session) -> None:
+def list_values(session: CommandSession) -> None:
     """Print every key in the file"""
     values = settings.load_user_config(session.environ)
     _print(session.output, values)
@@ -73,7 +73,9 @@ def _print(output: Output, values: dict[str, str]) -> None:
     elif not values:
         output.line("No configuration set.")
     else:
-        output.table([Column("Key"), Column("Value", wraps=True)], [[key, values[key]] for key in sorted(values)])
+        output.table(
+            [TableColumn("Key"), TableColumn("Value", wraps=True)], [[key, values[key]] for key in sorted(values)]
+        )
 
 
 def _check(key: str) -> None:

@@ -13,22 +13,22 @@ from gestalt_host.cli.commands import plugin_connections
 from gestalt_host.cli.errors import ApiError, CliError, failing_to
 from gestalt_host.cli.grammar import Group, argument, option, pairs
 from gestalt_host.cli.output import member, text_or_dash
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 _PLUGINS = (
-    Column("Name"),
-    Column("Description", 3, wraps=True),
-    Column("Status", 1),
-    Column("Connections", 2, wraps=True),
+    TableColumn("Name"),
+    TableColumn("Description", 3, wraps=True),
+    TableColumn("Status", 1),
+    TableColumn("Connections", 2, wraps=True),
 )
 _OPERATIONS = (
-    Column("Name"),
-    Column("Description", 3, wraps=True),
-    Column("Method", 2),
-    Column("Parameters", 1, wraps=True),
+    TableColumn("Name"),
+    TableColumn("Description", 3, wraps=True),
+    TableColumn("Method", 2),
+    TableColumn("Parameters", 1, wraps=True),
 )
-_PARAMETERS = (Column("Name"), Column("Type", 1), Column("Location", 3), Column("Required", 2))
+_PARAMETERS = (TableColumn("Name"), TableColumn("Type", 1), TableColumn("Location", 3), TableColumn("Required", 2))
 _SEGMENT = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 
 
@@ -43,7 +43,7 @@ _instance = option("--instance", metavar="INSTANCE", help="Instance of the conne
 
 @plugin.command("list")
 @click.pass_obj
-def list_plugins(session: Session) -> None:
+def list_plugins(session: CommandSession) -> None:
     """List plugins and the state of their connections"""
     api = session.api()
     with failing_to("list plugins"):
@@ -73,7 +73,7 @@ def list_plugins(session: Session) -> None:
 @_connection
 @_instance
 @click.pass_obj
-def connect(session: Session, name: str, connection: str | None, instance: str | None) -> None:
+def connect(session: CommandSession, name: str, connection: str | None, instance: str | None) -> None:
     """Connect a plugin to an account"""
     plugin_connections.connect(session, session.api(), name, connection, instance)
 
@@ -83,7 +83,7 @@ def connect(session: Session, name: str, connection: str | None, instance: str |
 @_connection
 @_instance
 @click.pass_obj
-def disconnect(session: Session, name: str, connection: str | None, instance: str | None) -> None:
+def disconnect(session: CommandSession, name: str, connection: str | None, instance: str | None) -> None:
     """Remove a plugin's connection"""
     api = session.api()
     query = {
@@ -115,7 +115,7 @@ def disconnect(session: Session, name: str, connection: str | None, instance: st
 @option("--select", metavar="PATH", help="Print only this part of the response, such as items.0.name")
 @click.pass_obj
 def invoke(
-    session: Session,
+    session: CommandSession,
     plugin: str,
     operation: tuple[str, ...],
     param: tuple[tuple[str, Any], ...],
@@ -201,7 +201,9 @@ def _resolved(name: str, catalogue: list[dict[str, Any]]) -> dict[str, Any] | li
     raise CliError(f"no operation matching '{name}' found")
 
 
-def _list_operations(session: Session, entries: list[dict[str, Any]], name: str, *, has_parameters: bool) -> None:
+def _list_operations(
+    session: CommandSession, entries: list[dict[str, Any]], name: str, *, has_parameters: bool
+) -> None:
     if has_parameters and not name:
         session.output.warn("parameters ignored; no operation specified")
     elif has_parameters:
@@ -317,7 +319,7 @@ class _Explained:
 @argument("plugin", help="Name of the plugin")
 @argument("operation", help="Id of the operation")
 @click.pass_obj
-def describe(session: Session, plugin: str, operation: str) -> None:
+def describe(session: CommandSession, plugin: str, operation: str) -> None:
     """Show an operation and its parameters"""
     catalogue = _operations(session.api(), plugin, {})
     entry = next((entry for entry in catalogue if entry["id"] == operation), None)

@@ -8,7 +8,7 @@ from gestalt_host.cli import prompts
 from gestalt_host.cli.api import Api, fetch, path_of, shown
 from gestalt_host.cli.errors import CliError, failing_to
 from gestalt_host.cli.output import member
-from gestalt_host.cli.session import Session
+from gestalt_host.cli.session import CommandSession
 
 _FLOWS = {"oauth": "OAuth", "manual": "manual"}
 
@@ -18,7 +18,7 @@ def on_the_wire(connection: str) -> str:
     return "_plugin" if connection == "plugin" else connection
 
 
-def connect(session: Session, api: Api, name: str, wanted: str | None, instance: str | None) -> None:
+def connect(session: CommandSession, api: Api, name: str, wanted: str | None, instance: str | None) -> None:
     """Connect the plugin, asking for what the command line leaves open.
 
     Raises:
@@ -119,7 +119,7 @@ def _parameters(connection: Any) -> dict[str, str]:
     return answers
 
 
-def _by_browser(session: Session, api: Api, name: str, connection: Any, request: dict[str, Any]) -> None:
+def _by_browser(session: CommandSession, api: Api, name: str, connection: Any, request: dict[str, Any]) -> None:
     if params := _parameters(connection):
         request["connectionParams"] = params
     with failing_to(f"connect plugin '{name}'"):
@@ -132,7 +132,7 @@ def _by_browser(session: Session, api: Api, name: str, connection: Any, request:
     prompts.open_browser(url)
 
 
-def _by_hand(session: Session, api: Api, plugin: Any, connection: Any, request: dict[str, Any]) -> None:
+def _by_hand(session: CommandSession, api: Api, plugin: Any, connection: Any, request: dict[str, Any]) -> None:
     name = plugin["name"]
     session.output.say(f"Connecting {member(plugin, 'displayName') or name} with manual auth.")
     if description := member(plugin, "description"):

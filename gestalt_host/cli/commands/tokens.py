@@ -10,15 +10,15 @@ from gestalt_host.cli.api import path_of
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, option
 from gestalt_host.cli.output import member, text_or_dash
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 _COLUMNS = (
-    Column("ID"),
-    Column("Name", 1),
-    Column("Scopes", 4, wraps=True),
-    Column("Created", 3),
-    Column("Expires", 2),
+    TableColumn("ID"),
+    TableColumn("Name", 1),
+    TableColumn("Scopes", 4, wraps=True),
+    TableColumn("Created", 3),
+    TableColumn("Expires", 2),
 )
 
 
@@ -30,7 +30,7 @@ def tokens() -> None:
 @tokens.command("create")
 @option("--name", metavar="NAME", default="cli-token", help="Name of the token [default: cli-token]")
 @click.pass_obj
-def create(session: Session, name: str) -> None:
+def create(session: CommandSession, name: str) -> None:
     """Create a token and print it, once"""
     api = session.api()
     with failing_to("create token"):
@@ -45,7 +45,7 @@ def create(session: Session, name: str) -> None:
 
 @tokens.command("list")
 @click.pass_obj
-def list_tokens(session: Session) -> None:
+def list_tokens(session: CommandSession) -> None:
     """List tokens"""
     api = session.api()
     with failing_to("list tokens"):
@@ -60,7 +60,7 @@ def list_tokens(session: Session) -> None:
 @tokens.command("revoke")
 @argument("id", help="Id of the token")
 @click.pass_obj
-def revoke(session: Session, id: str) -> None:
+def revoke(session: CommandSession, id: str) -> None:
     """Revoke a token"""
     api = session.api()
     with failing_to("revoke token"):

@@ -11,10 +11,16 @@ from gestalt_host.cli.api import path_of
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, option, pairs
 from gestalt_host.cli.output import member, text_or_dash
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
-_COLUMNS = (Column("ID"), Column("Type", 1), Column("Source", 3), Column("Subject", 4), Column("Time", 2))
+_COLUMNS = (
+    TableColumn("ID"),
+    TableColumn("Type", 1),
+    TableColumn("Source", 3),
+    TableColumn("Subject", 4),
+    TableColumn("Time", 2),
+)
 
 
 @click.command(cls=Group)
@@ -35,7 +41,7 @@ def events() -> None:
 @pairs("-e", "--extension", metavar="EXTENSIONS", help="Extension attribute: key=value or key:=json; repeatable")
 @click.pass_obj
 def publish(
-    session: Session,
+    session: CommandSession,
     event_type: str,
     source: str | None,
     subject: str | None,

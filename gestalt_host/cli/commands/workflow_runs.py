@@ -11,17 +11,17 @@ from gestalt_host.cli.commands.workflow_shared import Resource, matching, owner_
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, option
 from gestalt_host.cli.output import member, text_or_dash
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 _COLUMNS = (
-    Column("ID"),
-    Column("Plugin", 3),
-    Column("Operation", 2),
-    Column("Status", 1),
-    Column("Trigger", 6),
-    Column("Started", 4),
-    Column("Created", 5),
+    TableColumn("ID"),
+    TableColumn("Plugin", 3),
+    TableColumn("Operation", 2),
+    TableColumn("Status", 1),
+    TableColumn("Trigger", 6),
+    TableColumn("Started", 4),
+    TableColumn("Created", 5),
 )
 _TRIGGER_IDS = {"schedule": "scheduleId", "event": "triggerId"}
 
@@ -62,7 +62,7 @@ def runs() -> None:
 @option("--status", metavar="STATUS", help="Only those that are pending, running, succeeded, failed or canceled")
 @owner_option
 @click.pass_obj
-def list_runs(session: Session, plugin: str | None, status: str | None, owner: str | None) -> None:
+def list_runs(session: CommandSession, plugin: str | None, status: str | None, owner: str | None) -> None:
     """List runs"""
     _RUNS.print_list(
         session,
@@ -76,7 +76,7 @@ def list_runs(session: Session, plugin: str | None, status: str | None, owner: s
 @_id
 @owner_option
 @click.pass_obj
-def get(session: Session, id: str, owner: str | None) -> None:
+def get(session: CommandSession, id: str, owner: str | None) -> None:
     """Show a run; its result and messages with --format json"""
     api = session.api()
     with failing_to(f"get workflow run {id}"):
@@ -88,7 +88,7 @@ def get(session: Session, id: str, owner: str | None) -> None:
 @_id
 @option("--reason", metavar="REASON", help="Why, kept with the run")
 @click.pass_obj
-def cancel(session: Session, id: str, reason: str | None) -> None:
+def cancel(session: CommandSession, id: str, reason: str | None) -> None:
     """Cancel a run that has not ended"""
     api = session.api()
     with failing_to(f"cancel workflow run {id}"):

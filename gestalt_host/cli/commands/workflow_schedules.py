@@ -24,18 +24,18 @@ from gestalt_host.cli.commands.workflow_shared import (
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, flag, option
 from gestalt_host.cli.output import member, text_or_dash, yes_or_no
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 _COLUMNS = (
-    Column("ID"),
-    Column("Plugin", 1),
-    Column("Operation", 2),
-    Column("Cron", 3),
-    Column("TZ", 6),
-    Column("Paused", 4),
-    Column("Next Run", 5),
-    Column("Created", 7),
+    TableColumn("ID"),
+    TableColumn("Plugin", 1),
+    TableColumn("Operation", 2),
+    TableColumn("Cron", 3),
+    TableColumn("TZ", 6),
+    TableColumn("Paused", 4),
+    TableColumn("Next Run", 5),
+    TableColumn("Created", 7),
 )
 
 
@@ -69,7 +69,7 @@ def schedules() -> None:
 @option("--plugin", metavar="PLUGIN", help="Only those that invoke this plugin")
 @owner_option
 @click.pass_obj
-def list_schedules(session: Session, plugin: str | None, owner: str | None) -> None:
+def list_schedules(session: CommandSession, plugin: str | None, owner: str | None) -> None:
     """List schedules"""
     _SCHEDULES.print_list(
         session, session.api(), owner, lambda schedule: matching(schedule, ("target", "plugin", "name"), plugin)
@@ -80,7 +80,7 @@ def list_schedules(session: Session, plugin: str | None, owner: str | None) -> N
 @_id
 @owner_option
 @click.pass_obj
-def get(session: Session, id: str, owner: str | None) -> None:
+def get(session: CommandSession, id: str, owner: str | None) -> None:
     """Show a schedule"""
     api = session.api()
     with failing_to(f"get workflow schedule {id}"):
@@ -95,7 +95,7 @@ def get(session: Session, id: str, owner: str | None) -> None:
 @flag("--paused", help="Create it paused")
 @input_options
 @click.pass_obj
-def create(session: Session, /, cron: str, timezone: str | None, paused: bool, **target: Any) -> None:
+def create(session: CommandSession, /, cron: str, timezone: str | None, paused: bool, **target: Any) -> None:
     """Create a schedule"""
     api = session.api()
     body: dict[str, Any] = {"cron": cron, "target": TargetOptions(**target).new(), "paused": paused}
@@ -115,7 +115,7 @@ def create(session: Session, /, cron: str, timezone: str | None, paused: bool, *
 @input_options
 @click.pass_obj
 def update(
-    session: Session,
+    session: CommandSession,
     /,
     id: str,
     cron: str | None,
@@ -142,7 +142,7 @@ def update(
 @schedules.command("delete")
 @_id
 @click.pass_obj
-def delete(session: Session, id: str) -> None:
+def delete(session: CommandSession, id: str) -> None:
     """Delete a schedule"""
     api = session.api()
     with failing_to(f"delete workflow schedule {id}"):
@@ -156,7 +156,7 @@ def delete(session: Session, id: str) -> None:
 @schedules.command("pause")
 @_id
 @click.pass_obj
-def pause(session: Session, id: str) -> None:
+def pause(session: CommandSession, id: str) -> None:
     """Stop a schedule from firing"""
     _switch(session, id, "pause")
 
@@ -164,12 +164,12 @@ def pause(session: Session, id: str) -> None:
 @schedules.command("resume")
 @_id
 @click.pass_obj
-def resume(session: Session, id: str) -> None:
+def resume(session: CommandSession, id: str) -> None:
     """Let a paused schedule fire again"""
     _switch(session, id, "resume")
 
 
-def _switch(session: Session, id: str, verb: str) -> None:
+def _switch(session: CommandSession, id: str, verb: str) -> None:
     api = session.api()
     with failing_to(f"{verb} workflow schedule {id}"):
         schedule = api.post(_path(id, verb), {})

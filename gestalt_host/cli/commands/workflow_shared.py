@@ -11,8 +11,8 @@ from gestalt_host.cli.api import Api
 from gestalt_host.cli.errors import CliError, failing_to
 from gestalt_host.cli.grammar import OneOf, flag, option, pairs
 from gestalt_host.cli.output import member
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,16 +140,16 @@ class Resource:
     path: str
     singular: str
     plural: str
-    columns: Sequence[Column]
+    columns: Sequence[TableColumn]
     row: Callable[[Any], list[str]]
 
-    def print_one(self, session: Session, value: Any) -> None:
+    def print_one(self, session: CommandSession, value: Any) -> None:
         if session.output.as_json:
             session.output.json(value)
         else:
             session.output.table(self.columns, [self.row(value)])
 
-    def print_list(self, session: Session, api: Api, owner: str | None, keep: Callable[[Any], bool]) -> None:
+    def print_list(self, session: CommandSession, api: Api, owner: str | None, keep: Callable[[Any], bool]) -> None:
         """Ask for the list and print what passes ``keep``.
 
         Where nothing is left and a person is looking, a remark tells of config-managed ones that would be: they are
@@ -165,7 +165,7 @@ class Resource:
         if not found and owner is None and session.output.has_reader:
             self._remark_on_managed(session, api, keep)
 
-    def _remark_on_managed(self, session: Session, api: Api, keep: Callable[[Any], bool]) -> None:
+    def _remark_on_managed(self, session: CommandSession, api: Api, keep: Callable[[Any], bool]) -> None:
         try:
             answer = api.get(self.path, owner_query("config"))
         except CliError:

@@ -24,18 +24,18 @@ from gestalt_host.cli.commands.workflow_shared import (
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, flag, option
 from gestalt_host.cli.output import member, text_or_dash, yes_or_no
-from gestalt_host.cli.session import Session
-from gestalt_host.cli.tables import Column
+from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.tables import TableColumn
 
 _COLUMNS = (
-    Column("ID"),
-    Column("Type", 1),
-    Column("Source", 4),
-    Column("Subject", 6),
-    Column("Plugin", 2),
-    Column("Operation", 3),
-    Column("Paused", 5),
-    Column("Created", 7),
+    TableColumn("ID"),
+    TableColumn("Type", 1),
+    TableColumn("Source", 4),
+    TableColumn("Subject", 6),
+    TableColumn("Plugin", 2),
+    TableColumn("Operation", 3),
+    TableColumn("Paused", 5),
+    TableColumn("Created", 7),
 )
 
 
@@ -70,7 +70,7 @@ def triggers() -> None:
 @option("--type", "event_type", metavar="TYPE", help="Only those that match this event type")
 @owner_option
 @click.pass_obj
-def list_triggers(session: Session, plugin: str | None, event_type: str | None, owner: str | None) -> None:
+def list_triggers(session: CommandSession, plugin: str | None, event_type: str | None, owner: str | None) -> None:
     """List triggers"""
     _TRIGGERS.print_list(
         session,
@@ -86,7 +86,7 @@ def list_triggers(session: Session, plugin: str | None, event_type: str | None, 
 @_id
 @owner_option
 @click.pass_obj
-def get(session: Session, id: str, owner: str | None) -> None:
+def get(session: CommandSession, id: str, owner: str | None) -> None:
     """Show a trigger"""
     api = session.api()
     with failing_to(f"get workflow trigger {id}"):
@@ -103,7 +103,7 @@ def get(session: Session, id: str, owner: str | None) -> None:
 @input_options
 @click.pass_obj
 def create(
-    session: Session, /, event_type: str, source: str | None, subject: str | None, paused: bool, **target: Any
+    session: CommandSession, /, event_type: str, source: str | None, subject: str | None, paused: bool, **target: Any
 ) -> None:
     """Create a trigger"""
     api = session.api()
@@ -128,7 +128,7 @@ def create(
 @input_options
 @click.pass_obj
 def update(
-    session: Session,
+    session: CommandSession,
     /,
     id: str,
     event_type: str | None,
@@ -164,7 +164,7 @@ def update(
 @triggers.command("delete")
 @_id
 @click.pass_obj
-def delete(session: Session, id: str) -> None:
+def delete(session: CommandSession, id: str) -> None:
     """Delete a trigger"""
     api = session.api()
     with failing_to(f"delete workflow trigger {id}"):
@@ -178,7 +178,7 @@ def delete(session: Session, id: str) -> None:
 @triggers.command("pause")
 @_id
 @click.pass_obj
-def pause(session: Session, id: str) -> None:
+def pause(session: CommandSession, id: str) -> None:
     """Stop a trigger from firing"""
     _switch(session, id, "pause")
 
@@ -186,12 +186,12 @@ def pause(session: Session, id: str) -> None:
 @triggers.command("resume")
 @_id
 @click.pass_obj
-def resume(session: Session, id: str) -> None:
+def resume(session: CommandSession, id: str) -> None:
     """Let a paused trigger fire again"""
     _switch(session, id, "resume")
 
 
-def _switch(session: Session, id: str, verb: str) -> None:
+def _switch(session: CommandSession, id: str, verb: str) -> None:
     api = session.api()
     with failing_to(f"{verb} workflow trigger {id}"):
         trigger = api.post(_path(id, verb), {})

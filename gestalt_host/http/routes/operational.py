@@ -15,7 +15,7 @@ NOT_FOUND = Answer(404, b"404 page not found\n", PLAIN_TEXT)
 GET_ONLY = Answer(405, b"", content_type="", headers=((b"allow", b"GET"),))
 
 
-async def serve(call: Call, path: str) -> tuple[str, Answer]:
+async def answer(call: Call, path: str) -> tuple[str, Answer]:
     """Answer a request outside the API, with the path it counts under."""
     if path == "/metrics":
         return path, await _metrics(call)

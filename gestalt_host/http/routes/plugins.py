@@ -13,23 +13,23 @@ from gestalt_host.http.faults import answer_to_invocation
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes.bodies import decode_parameters
 from gestalt_host.http.shapes.plugins import (
-    integration_shape,
     internal_parameters,
     is_listed,
     operation_shapes,
+    plugin_shape,
 )
 from gestalt_host.invocation.connections import check_selectors
-from gestalt_host.invocation.model import OperationResult, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult
 
 log = structlog.get_logger()
 
 _SELECTORS = (("instance", "_instance"), ("connection", "_connection"))
 
 
-async def list_integrations(call: Call) -> Answer:
+async def list_plugins(call: Call) -> Answer:
     call.failure = "failed to check integration status"
     shown = [plugin for plugin in call.services.plugins if is_listed(plugin) and _may_see(call, plugin.name)]
-    return json_answer([integration_shape(plugin) for plugin in shown])
+    return json_answer([plugin_shape(plugin) for plugin in shown])
 
 
 async def disconnect(call: Call) -> Answer:
@@ -72,7 +72,9 @@ async def invoke_with_body(call: Call) -> Answer:
     return await _invoke(call, plugin, params, **chosen)
 
 
-async def _invoke(call: Call, plugin: Plugin, params: dict[str, Any], *, connection: str, instance: str) -> Answer:
+async def _invoke(
+    call: Call, plugin: ConfiguredPlugin, params: dict[str, Any], *, connection: str, instance: str
+) -> Answer:
     operation = call.values[1]
     for name in sorted(internal_parameters(plugin, operation).intersection(params)):
         raise InvalidInvocation(f"parameter {quoted(name)} is not public")
@@ -90,7 +92,7 @@ async def _invoke(call: Call, plugin: Plugin, params: dict[str, Any], *, connect
         answer = answer_to_invocation(error)
         if answer.detail_hidden:
             _log_failure(plugin.name, operation, str(error), type(error).__name__)
-        return error_answer(answer.status, answer.text, code=answer.code, integration=answer.integration)
+        return error_answer(answer.status, answer.text, code=answer.code, plugin=answer.plugin)
     return _result_answer(plugin.name, operation, result)
 
 
@@ -106,7 +108,7 @@ def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answ
     return Answer(status, result.body.encode(), content_type)
 
 
-def _plugin(call: Call) -> Plugin:
+def _plugin(call: Call) -> ConfiguredPlugin:
     """The plugin of the path. Raises ``PluginNotFound``, ``OperationAccessDenied``."""
     return call.services.invoker.require_access(call.who, call.values[0])
 
@@ -136,7 +138,7 @@ def _log_failure(plugin: str, operation: str, error: str, error_type: str) -> No
 
 
 ROUTES = (
-    Route("GET", "integrations", list_integrations),
+    Route("GET", "integrations", list_plugins),
     Route("DELETE", "integrations/{name}", disconnect),
     Route("GET", "integrations/{name}/operations", list_operations),
 )

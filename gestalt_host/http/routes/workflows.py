@@ -2,158 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic
 
-from gestalt_host.errors import InvalidArgument, ObjectNotFound, ProviderRefused, quoted
+from gestalt_host.errors import InvalidArgument, ProviderRefused, quoted
 from gestalt_host.http.call import Answer, Call, error_answer, json_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes import workflows as shapes
-from gestalt_host.http.shapes.bodies import decode_lenient, decode_strict
-from gestalt_host.workflows.model import OWNERS, PluginTarget, RunFilter, Target
+from gestalt_host.http.shapes.bodies import Shape, decode_lenient, decode_strict
+from gestalt_host.http.shapes.targets import Json
+from gestalt_host.workflows.manager import WorkflowManager
+from gestalt_host.workflows.model import CREATED_BY, PluginTarget, RunQuery
+from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
 
-COLLECTIONS = ("workflow/schedules", "workflow/event-triggers", "workflow/runs")
-
-SCHEDULE_FAILURE = "workflow schedule request failed"
-TRIGGER_FAILURE = "workflow trigger request failed"
 RUN_FAILURE = "workflow run request failed"
 EVENT_FAILURE = "workflow event publish failed"
 
 DELETED = {"status": "deleted"}
 
 
-async def list_schedules(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    found = await call.services.manager.list_schedules(call.who, owner=_owner(call))
-    return json_answer([shapes.schedule_shape(item) for item in found])
+@dataclass(frozen=True, slots=True)
+class Collection(Generic[Managed, Request]):
+    """The seven routes that schedules and event triggers have alike.
+
+    Attributes:
+        path: Below ``/api/v1``.
+        failure: What an answer says when something fails that the caller must not read about.
+        body: Shape of a request's body; ``request`` makes the manager's request of a decoded one.
+        shape: An object as JSON.
+    """
+
+    path: str
+    failure: str
+    objects: Callable[[WorkflowManager], ManagedObjects[Managed, Request]]
+    body: Shape
+    request: Callable[[Json], Request]
+    shape: Callable[[Managed], Json]
+
+    async def list(self, call: Call) -> Answer:
+        """Answer GET of the collection."""
+        found = await self._of(call).list(call.who, created_by=_created_by(call))
+        return json_answer([self.shape(item) for item in found])
+
+    async def create(self, call: Call) -> Answer:
+        """Answer POST to the collection."""
+        objects = self._of(call)
+        made = await objects.create(call.who, await self._requested(call))
+        return json_answer(self.shape(made), 201)
+
+    async def get(self, call: Call) -> Answer:
+        """Answer GET of one object."""
+        found = await self._of(call).get(call.who, call.values[0], created_by=_created_by(call))
+        return json_answer(self.shape(found))
+
+    async def update(self, call: Call) -> Answer:
+        """Answer PUT of one object."""
+        objects = self._of(call)
+        updated = await objects.update(call.who, call.values[0], await self._requested(call))
+        return json_answer(self.shape(updated))
+
+    async def delete(self, call: Call) -> Answer:
+        """Answer DELETE of one object."""
+        await self._of(call).delete(call.who, call.values[0])
+        return json_answer(DELETED)
+
+    async def pause(self, call: Call) -> Answer:
+        """Answer POST to ``pause`` of one object."""
+        return json_answer(self.shape(await self._of(call).pause(call.who, call.values[0])))
+
+    async def resume(self, call: Call) -> Answer:
+        """Answer POST to ``resume`` of one object."""
+        return json_answer(self.shape(await self._of(call).resume(call.who, call.values[0])))
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the collection's routes."""
+        one = f"{self.path}/{{id}}"
+        return (
+            Route("GET", self.path, self.list),
+            Route("POST", self.path, self.create),
+            Route("GET", one, self.get),
+            Route("PUT", one, self.update),
+            Route("DELETE", one, self.delete),
+            Route("POST", f"{one}/pause", self.pause),
+            Route("POST", f"{one}/resume", self.resume),
+        )
+
+    def _of(self, call: Call) -> ManagedObjects[Managed, Request]:
+        call.failure = self.failure
+        return self.objects(call.services.manager)
+
+    async def _requested(self, call: Call) -> Request:
+        request = self.request(decode_strict(await call.body(), self.body))
+        name = request.target.plugin if isinstance(request.target, PluginTarget) else "agent"
+        call.failure = f"{self.failure} for integration {quoted(name)}"
+        return request
 
 
-async def create_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    request = shapes.schedule_request(decode_strict(await call.body(), shapes.SCHEDULE))
-    _name_target(call, request.target)
-    schedule = await call.services.manager.create_schedule(call.who, request)
-    return json_answer(shapes.schedule_shape(schedule), 201)
-
-
-async def get_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    with _as_asked(call.values[0]) as schedule_id:
-        schedule = await call.services.manager.get_schedule(call.who, schedule_id, owner=_owner(call))
-    return json_answer(shapes.schedule_shape(schedule))
-
-
-async def update_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    request = shapes.schedule_request(decode_strict(await call.body(), shapes.SCHEDULE))
-    _name_target(call, request.target)
-    with _as_asked(call.values[0]) as schedule_id:
-        schedule = await call.services.manager.update_schedule(call.who, schedule_id, request)
-    return json_answer(shapes.schedule_shape(schedule))
-
-
-async def delete_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    with _as_asked(call.values[0]) as schedule_id:
-        await call.services.manager.delete_schedule(call.who, schedule_id)
-    return json_answer(DELETED)
-
-
-async def pause_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    with _as_asked(call.values[0]) as schedule_id:
-        schedule = await call.services.manager.pause_schedule(call.who, schedule_id)
-    return json_answer(shapes.schedule_shape(schedule))
-
-
-async def resume_schedule(call: Call) -> Answer:
-    call.failure = SCHEDULE_FAILURE
-    with _as_asked(call.values[0]) as schedule_id:
-        schedule = await call.services.manager.resume_schedule(call.who, schedule_id)
-    return json_answer(shapes.schedule_shape(schedule))
-
-
-async def list_event_triggers(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    found = await call.services.manager.list_event_triggers(call.who, owner=_owner(call))
-    return json_answer([shapes.event_trigger_shape(item) for item in found])
-
-
-async def create_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    request = shapes.event_trigger_request(decode_strict(await call.body(), shapes.EVENT_TRIGGER))
-    _name_target(call, request.target)
-    trigger = await call.services.manager.create_event_trigger(call.who, request)
-    return json_answer(shapes.event_trigger_shape(trigger), 201)
-
-
-async def get_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    with _as_asked(call.values[0]) as trigger_id:
-        trigger = await call.services.manager.get_event_trigger(call.who, trigger_id, owner=_owner(call))
-    return json_answer(shapes.event_trigger_shape(trigger))
-
-
-async def update_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    request = shapes.event_trigger_request(decode_strict(await call.body(), shapes.EVENT_TRIGGER))
-    _name_target(call, request.target)
-    with _as_asked(call.values[0]) as trigger_id:
-        trigger = await call.services.manager.update_event_trigger(call.who, trigger_id, request)
-    return json_answer(shapes.event_trigger_shape(trigger))
-
-
-async def delete_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    with _as_asked(call.values[0]) as trigger_id:
-        await call.services.manager.delete_event_trigger(call.who, trigger_id)
-    return json_answer(DELETED)
-
-
-async def pause_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    with _as_asked(call.values[0]) as trigger_id:
-        trigger = await call.services.manager.pause_event_trigger(call.who, trigger_id)
-    return json_answer(shapes.event_trigger_shape(trigger))
-
-
-async def resume_event_trigger(call: Call) -> Answer:
-    call.failure = TRIGGER_FAILURE
-    with _as_asked(call.values[0]) as trigger_id:
-        trigger = await call.services.manager.resume_event_trigger(call.who, trigger_id)
-    return json_answer(shapes.event_trigger_shape(trigger))
+SCHEDULES = Collection(
+    path="workflow/schedules",
+    failure="workflow schedule request failed",
+    objects=lambda manager: manager.schedules,
+    body=shapes.SCHEDULE,
+    request=shapes.schedule_request,
+    shape=shapes.schedule_shape,
+)
+EVENT_TRIGGERS = Collection(
+    path="workflow/event-triggers",
+    failure="workflow trigger request failed",
+    objects=lambda manager: manager.triggers,
+    body=shapes.EVENT_TRIGGER,
+    request=shapes.event_trigger_request,
+    shape=shapes.event_trigger_shape,
+)
 
 
 async def publish_event(call: Call) -> Answer:
+    """Answer POST of an event, once every workflow provider has it."""
     call.failure = EVENT_FAILURE
     event = shapes.event_request(decode_lenient(await call.body(), shapes.EVENT))
-    published = await call.services.manager.publish_event(call.who, event)
+    published = await call.services.manager.events.publish(call.who, event)
     return json_answer({"status": "published", "event": shapes.event_shape(published)}, 202)
 
 
 async def list_runs(call: Call) -> Answer:
+    """Answer GET of the runs, newest first, with the filters ``plugin`` and ``status``."""
     call.failure = RUN_FAILURE
     query = call.query
-    wanted = RunFilter(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
-    found = await call.services.manager.list_runs(call.who, wanted, owner=_owner(call))
+    wanted = RunQuery(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
+    found = await call.services.manager.runs.list(call.who, wanted, created_by=_created_by(call))
     return json_answer([shapes.run_shape(item) for item in found])
 
 
 async def get_run(call: Call) -> Answer:
+    """Answer GET of one run."""
     call.failure = RUN_FAILURE
-    with _as_asked(call.values[0]) as run_id:
-        run = await call.services.manager.get_run(call.who, run_id, owner=_owner(call))
+    run = await call.services.manager.runs.get(call.who, call.values[0], created_by=_created_by(call))
     return json_answer(shapes.run_shape(run))
 
 
 async def cancel_run(call: Call) -> Answer:
+    """Answer POST to ``cancel`` of one run; a run that has ended is a conflict."""
     call.failure = RUN_FAILURE
     body = await call.body()
     reason = decode_lenient(body, shapes.CANCEL).get("reason", "").strip() if body else ""
     try:
-        with _as_asked(call.values[0]) as run_id:
-            run = await call.services.manager.cancel_run(call.who, run_id, reason)
+        run = await call.services.manager.runs.cancel(call.who, call.values[0], reason)
     except ProviderRefused as error:
         if error.code != "FAILED_PRECONDITION":
             raise
@@ -162,46 +157,21 @@ async def cancel_run(call: Call) -> Answer:
     return json_answer(shapes.run_shape(run))
 
 
-def _owner(call: Call) -> str:
-    """Return whose objects are asked for: the caller's when blank, the configuration's, or both."""
+def _created_by(call: Call) -> str:
+    """Return whose objects the query's ``owner`` asks for, one of ``CREATED_BY``."""
     owner = call.query.get("owner", "").strip()
-    if owner not in OWNERS:
-        accepted = " or ".join(f'"{name}"' for name in OWNERS if name)
+    if owner not in CREATED_BY:
+        accepted = " or ".join(f'"{name}"' for name in CREATED_BY if name)
         raise InvalidArgument(f"owner must be {accepted}, got {quoted(owner)}")
     return owner
 
 
-def _name_target(call: Call, target: Target) -> None:
-    name = target.plugin if isinstance(target, PluginTarget) else "agent"
-    call.failure = f"{call.failure} for integration {quoted(name)}"
-
-
-@contextmanager
-def _as_asked(object_id: str) -> Iterator[str]:
-    """The trimmed id to look for; a "not found" shows the id as it came, blanks included."""
-    try:
-        yield object_id.strip()
-    except ObjectNotFound as error:
-        raise ObjectNotFound(error.kind, object_id) from error
-
-
 ROUTES = (
-    Route("GET", "workflow/schedules", list_schedules),
-    Route("POST", "workflow/schedules", create_schedule),
-    Route("GET", "workflow/schedules/{id}", get_schedule),
-    Route("PUT", "workflow/schedules/{id}", update_schedule),
-    Route("DELETE", "workflow/schedules/{id}", delete_schedule),
-    Route("POST", "workflow/schedules/{id}/pause", pause_schedule),
-    Route("POST", "workflow/schedules/{id}/resume", resume_schedule),
-    Route("GET", "workflow/event-triggers", list_event_triggers),
-    Route("POST", "workflow/event-triggers", create_event_trigger),
-    Route("GET", "workflow/event-triggers/{id}", get_event_trigger),
-    Route("PUT", "workflow/event-triggers/{id}", update_event_trigger),
-    Route("DELETE", "workflow/event-triggers/{id}", delete_event_trigger),
-    Route("POST", "workflow/event-triggers/{id}/pause", pause_event_trigger),
-    Route("POST", "workflow/event-triggers/{id}/resume", resume_event_trigger),
+    *SCHEDULES.routes(),
+    *EVENT_TRIGGERS.routes(),
     Route("POST", "workflow/events", publish_event),
     Route("GET", "workflow/runs", list_runs),
     Route("GET", "workflow/runs/{id}", get_run),
     Route("POST", "workflow/runs/{id}/cancel", cancel_run),
 )
+COLLECTIONS = (SCHEDULES.path, EVENT_TRIGGERS.path, "workflow/runs")

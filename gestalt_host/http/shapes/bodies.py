@@ -39,7 +39,7 @@ class _Repeated(dict[str, Any]):
     pairs: list[tuple[str, Any]]
 
 
-Kind = Callable[[Any, Any, bool], Any]
+FieldKind = Callable[[Any, Any, bool], Any]
 """Decode one field: (JSON value, what an earlier spelling of the key gave or ``ABSENT``, strict) -> value.
 
 Answering ``ABSENT`` leaves the field out. Raises ``InvalidBody``.
@@ -55,10 +55,10 @@ class Shape:
     Keys of a body match in any letter case.
     """
 
-    fields: Mapping[str, tuple[str, Kind]]
+    fields: Mapping[str, tuple[str, FieldKind]]
 
     @classmethod
-    def of(cls, **kinds: Kind) -> Shape:
+    def of(cls, **kinds: FieldKind) -> Shape:
         declared = {name: (name, kind) for name, kind in kinds.items()}
         return cls({name.lower(): row for name, row in declared.items()} | declared)
 
@@ -139,7 +139,7 @@ def anything(value: Any, before: Any, strict: bool) -> Any:
     return value
 
 
-def nested(shape: Shape) -> Kind:
+def nested(shape: Shape) -> FieldKind:
     """An object of that shape; null changes nothing, a repeated one is merged."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:
@@ -150,7 +150,7 @@ def nested(shape: Shape) -> Kind:
     return decode
 
 
-def optional(shape: Shape) -> Kind:
+def optional(shape: Shape) -> FieldKind:
     """An object of that shape whose presence matters: ``{}`` is present, null absent, a repeated one merged."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:
@@ -161,7 +161,7 @@ def optional(shape: Shape) -> Kind:
     return decode
 
 
-def list_of(shape: Shape) -> Kind:
+def list_of(shape: Shape) -> FieldKind:
     """A list of objects of that shape; null is absent, null in the list an empty object."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection
 from gestalt_host.http.shapes.rendering import free_form, put_text
 from gestalt_host.http.shapes.targets import public_connection
-from gestalt_host.invocation.model import Plugin
-from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
+from gestalt_host.invocation.model import ConfiguredPlugin
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
 
 Json = dict[str, Any]
 
@@ -21,12 +21,12 @@ _OWNER_KINDS = {"none": "none", "user": "current_user", "platform": "platform"}
 _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
 
-def is_listed(plugin: Plugin) -> bool:
+def is_listed(plugin: ConfiguredPlugin) -> bool:
     """Whether the plugin has something a person can use."""
     return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin))
 
 
-def integration_shape(plugin: Plugin) -> Json:
+def plugin_shape(plugin: ConfiguredPlugin) -> Json:
     shape: Json = {"name": plugin.name}
     put_text(shape, "displayName", plugin.display_name)
     put_text(shape, "description", plugin.description)
@@ -42,18 +42,18 @@ def integration_shape(plugin: Plugin) -> Json:
     return shape
 
 
-def operation_shapes(plugin: Plugin) -> list[Json]:
+def operation_shapes(plugin: ConfiguredPlugin) -> list[Json]:
     """The operations that the plugin offers over HTTP, sorted by id."""
     return [_operation_shape(name, operation) for name, operation in sorted(_offered(plugin), key=lambda row: row[0])]
 
 
-def internal_parameters(plugin: Plugin, operation: str) -> frozenset[str]:
+def internal_parameters(plugin: ConfiguredPlugin, operation: str) -> frozenset[str]:
     """Names of the operation's parameters that are not for public requests; none for an unknown operation."""
     found = plugin.operations.get(operation)
     return frozenset(item.name for item in found.parameters if item.internal) if found is not None else frozenset()
 
 
-def _offered(plugin: Plugin) -> Iterator[tuple[str, Operation]]:
+def _offered(plugin: ConfiguredPlugin) -> Iterator[tuple[str, CatalogueOperation]]:
     """The visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
     for name, operation in plugin.operations.items():
         bound = plugin.connections.get(plugin.operation_connections.get(name, ""))
@@ -61,7 +61,7 @@ def _offered(plugin: Plugin) -> Iterator[tuple[str, Operation]]:
             yield name, operation
 
 
-def _operation_shape(name: str, operation: Operation) -> Json:
+def _operation_shape(name: str, operation: CatalogueOperation) -> Json:
     parameters = [_parameter_shape(item) for item in operation.parameters if not item.internal]
     internal = {item.name for item in operation.parameters if item.internal}
     schema = _without(operation.input_schema, internal)
@@ -90,11 +90,11 @@ def _operation_shape(name: str, operation: Operation) -> Json:
     return shape
 
 
-def _icon(plugin: Plugin) -> str:
-    return plugin.catalogue.icon_svg if isinstance(plugin.catalogue, Catalogue) else ""
+def _icon(plugin: ConfiguredPlugin) -> str:
+    return plugin.catalogue.icon_svg if isinstance(plugin.catalogue, PluginCatalogue) else ""
 
 
-def _public_connections(plugin: Plugin) -> list[Connection]:
+def _public_connections(plugin: ConfiguredPlugin) -> list[Connection]:
     """The declared connections; the implicit one only when it has a credential."""
     found = (
         item
@@ -130,7 +130,7 @@ def _connection_shape(connection: Connection) -> Json:
     }
 
 
-def _parameter_shape(parameter: Parameter) -> Json:
+def _parameter_shape(parameter: CatalogueParameter) -> Json:
     shape: Json = {"name": parameter.name}
     put_text(shape, "wireName", parameter.wire_name)
     shape["type"] = parameter.type

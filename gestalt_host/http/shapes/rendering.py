@@ -21,13 +21,13 @@ def document(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def error_document(text: str, code: str = "", integration: str = "") -> bytes:
-    """The error envelope; ``code`` and ``integration`` only for the typed errors of http-api.md 7.4."""
+def error_document(text: str, code: str = "", plugin: str = "") -> bytes:
+    """The error envelope; ``code`` and ``plugin`` only for the typed errors of http-api.md 7.4."""
     shape = {"error": text}
     if code:
         shape["code"] = code
-    if integration:
-        shape["integration"] = integration
+    if plugin:
+        shape["integration"] = plugin
     return document(shape)
 
 

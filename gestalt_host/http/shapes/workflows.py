@@ -16,12 +16,12 @@ from gestalt_host.workflows.model import (
     EventMatch,
     EventTrigger,
     EventTriggerInvocation,
-    EventTriggerRequest,
+    EventTriggerSpec,
     ManualTrigger,
     Run,
     RunTrigger,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
     ScheduleTrigger,
 )
 
@@ -48,9 +48,9 @@ EVENT = Shape.of(
 CANCEL = Shape.of(reason=bodies.text)
 
 
-def schedule_request(body: Json) -> ScheduleRequest:
+def schedule_request(body: Json) -> ScheduleSpec:
     """A decoded ``SCHEDULE``. Raises ``InvalidArgument``."""
-    return ScheduleRequest(
+    return ScheduleSpec(
         cron=trimmed(body, "cron"),
         target=target_request(body.get("target", {})),
         timezone=trimmed(body, "timezone"),
@@ -59,14 +59,14 @@ def schedule_request(body: Json) -> ScheduleRequest:
     )
 
 
-def event_trigger_request(body: Json) -> EventTriggerRequest:
+def event_trigger_request(body: Json) -> EventTriggerSpec:
     """A decoded ``EVENT_TRIGGER``. Raises ``InvalidArgument``."""
     target = target_request(body.get("target", {}))
     match = body.get("match", {})
     event_type = trimmed(match, "type")
     if not event_type:
         raise InvalidArgument("workflow trigger match.type is required")
-    return EventTriggerRequest(
+    return EventTriggerSpec(
         match=EventMatch(event_type, trimmed(match, "source"), trimmed(match, "subject")),
         target=target,
         paused=body.get("paused", False),

@@ -27,7 +27,7 @@ CANCEL_DEADLINE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class AgentTurn:
     """An agent's turn. ``structured_output`` is None when the turn has none."""
 
     id: str
@@ -36,7 +36,7 @@ class Turn:
     output_text: str = ""
     structured_output: dict[str, Any] | None = None
     status_message: str = ""
-    owner: str = ""
+    created_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class AgentProviderClient:
     async def create_session(
         self, who: Principal, session_id: str, model: str, metadata: Struct, idempotency_key: str, timeout_s: float
     ) -> tuple[str, str]:
-        """Create the session, or find the one that the key made before; returns its id and its owner's subject id."""
+        """Create the session, or find the one that the key made before; return its id and its creator's subject id."""
         request = pb.CreateAgentProviderSessionRequest(
             session_id=session_id,
             idempotency_key=idempotency_key,
@@ -88,7 +88,7 @@ class AgentProviderClient:
         answer = await self._call(self._stub.CreateSession, request, timeout_s)
         return answer.id, answer.created_by.subject_id
 
-    async def create_turn(self, who: Principal, turn: TurnRequest, timeout_s: float) -> Turn:
+    async def create_turn(self, who: Principal, turn: TurnRequest, timeout_s: float) -> AgentTurn:
         catalogue, unset = pb.AGENT_TOOL_SOURCE_MODE_MCP_CATALOG, pb.AGENT_TOOL_SOURCE_MODE_UNSPECIFIED
         request = pb.CreateAgentProviderTurnRequest(
             turn_id=turn.turn_id,
@@ -107,7 +107,7 @@ class AgentProviderClient:
         )
         return _turn(await self._call(self._stub.CreateTurn, request, timeout_s))
 
-    async def get_turn(self, who: Principal, turn_id: str, timeout_s: float) -> Turn:
+    async def get_turn(self, who: Principal, turn_id: str, timeout_s: float) -> AgentTurn:
         request = pb.GetAgentProviderTurnRequest(turn_id=turn_id, subject=_subject(who))
         return _turn(await self._call(self._stub.GetTurn, request, timeout_s))
 
@@ -124,17 +124,17 @@ class AgentProviderClient:
             raise failure from error
 
 
-def _turn(message: pb.AgentTurn) -> Turn:
+def _turn(message: pb.AgentTurn) -> AgentTurn:
     number = int(message.status)
     output = from_struct(message.structured_output) if message.HasField("structured_output") else None
-    return Turn(
+    return AgentTurn(
         id=message.id,
         session_id=message.session_id,
         status=TURN_STATUSES[number] if number < len(TURN_STATUSES) else f"status {number}",
         output_text=message.output_text,
         structured_output=output,
         status_message=message.status_message,
-        owner=message.created_by.subject_id,
+        created_by=message.created_by.subject_id,
     )
 
 

@@ -26,7 +26,7 @@ from gestalt_host.errors import (
 )
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import OperationResult
-from gestalt_host.workflows.agents.agent_client import AgentProviderClient, Turn, TurnRequest
+from gestalt_host.workflows.agents.agent_client import AgentProviderClient, AgentTurn, TurnRequest
 from gestalt_host.workflows.model import AgentMessage, AgentTarget, OutputBinding, OutputDelivery, Signal, ToolRef
 from gestalt_host.workflows.signals import MAX_SIGNALS, batch_id, compacted
 from gestalt_sdk.transport.values import to_struct
@@ -102,19 +102,19 @@ class AgentTurns:
 
     async def _turn(
         self, client: AgentProviderClient, work: AgentWork, metadata: Struct, batch: str, deadline: float
-    ) -> Turn:
+    ) -> AgentTurn:
         who, target = work.principal, work.target
         turn_id = ""
         try:
             async with asyncio.timeout_at(deadline):
-                session_id, owner = await client.create_session(
+                session_id, creator = await client.create_session(
                     who, str(uuid.uuid4()), target.model, metadata, f"{work.key}:session", _left(deadline)
                 )
-                if owner != who.subject_id:
+                if creator != who.subject_id:
                     raise AgentTurnFailed("workflow agent session was not found")
                 request = await self._request(client, work, session_id, metadata, batch, deadline)
                 turn = await client.create_turn(who, request, _left(deadline))
-                if turn.owner != who.subject_id:
+                if turn.created_by != who.subject_id:
                     raise AgentTurnFailed("workflow agent turn was not found")
                 if turn.session_id != session_id:
                     raise AgentTurnFailed(f"agent turn {quoted(turn.id)} belongs to another session")
@@ -161,7 +161,7 @@ class AgentTurns:
             metadata=metadata,
         )
 
-    async def _wait(self, client: AgentProviderClient, who: Principal, turn: Turn, deadline: float) -> Turn:
+    async def _wait(self, client: AgentProviderClient, who: Principal, turn: AgentTurn, deadline: float) -> AgentTurn:
         """Ask until the turn has ended. A provider that is away for a moment is asked again until the deadline."""
         while turn.status in ("pending", "running", ""):
             await asyncio.sleep(self._poll_interval_s)
@@ -169,7 +169,7 @@ class AgentTurns:
                 turn = await client.get_turn(who, turn.id, _left(deadline))
             except ProviderUnavailable:
                 continue
-            if turn.owner != who.subject_id:
+            if turn.created_by != who.subject_id:
                 raise AgentTurnFailed("workflow agent turn was not found")
         return turn
 
@@ -188,7 +188,7 @@ class AgentTurns:
                 error=str(error),
             )
 
-    async def _deliver(self, work: AgentWork, delivery: OutputDelivery, turn: Turn, batch: str) -> None:
+    async def _deliver(self, work: AgentWork, delivery: OutputDelivery, turn: AgentTurn, batch: str) -> None:
         params = dict(delivery.target.input)
         for binding in delivery.input_bindings:
             params[binding.input_field] = _resolve(binding, turn, work.signals)
@@ -240,7 +240,7 @@ def signal_text(signals: Sequence[Signal]) -> str:
     return f"Workflow signal batch:\n{text}".encode()[:SIGNAL_TEXT_BYTES].decode(errors="ignore")
 
 
-def _failure(turn: Turn) -> str:
+def _failure(turn: AgentTurn) -> str:
     name = f"workflow agent turn {quoted(turn.id)}"
     if turn.status == "canceled":
         return f"{name} was canceled: {turn.status_message}"
@@ -252,7 +252,7 @@ def _failure(turn: Turn) -> str:
 _UNRESOLVED = object()
 
 
-def _resolve(binding: OutputBinding, turn: Turn, signals: Sequence[Signal]) -> Any:
+def _resolve(binding: OutputBinding, turn: AgentTurn, signals: Sequence[Signal]) -> Any:
     if binding.source == "literal":
         return binding.value
     path = str(binding.value or "").strip()
@@ -269,7 +269,7 @@ def _resolve(binding: OutputBinding, turn: Turn, signals: Sequence[Signal]) -> A
     return value
 
 
-def _agent_output(binding: OutputBinding, path: str, turn: Turn) -> Any:
+def _agent_output(binding: OutputBinding, path: str, turn: AgentTurn) -> Any:
     if path in ("text", "output_text", "outputText"):
         return turn.output_text
     name, dot, rest = path.partition(".")

@@ -12,34 +12,40 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from gestalt_host.access.subjects import Principal
-from gestalt_host.errors import HostError, InvalidInvocation, ObjectNotFound, ProviderRefused, ProviderUnavailable
+from gestalt_host.errors import (
+    HostError,
+    InvalidInvocation,
+    ProviderRefused,
+    ProviderUnavailable,
+    WorkflowObjectNotFound,
+)
 from gestalt_host.workflows.model import (
     EventTrigger,
-    EventTriggerRequest,
+    EventTriggerSpec,
     ExecutionReference,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
     Target,
-    target_owner,
+    target_plugin,
 )
-from gestalt_host.workflows.providers.client import RETARGET, RETIRE, Owned, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import RETARGET, RETIRE, Referenced, WorkflowProviderClient
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import idempotency_scope
 from gestalt_host.workflows.references.references import reference_for
 from gestalt_host.workflows.references.store import ReferenceStore
-from gestalt_host.workflows.references.visibility import Found, Visibility, require_subject
+from gestalt_host.workflows.references.visibility import FoundObject, Visibility, require_subject
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.resolution import TargetResolver
 
 Managed = TypeVar("Managed", Schedule, EventTrigger)
-Request = TypeVar("Request", ScheduleRequest, EventTriggerRequest)
+Request = TypeVar("Request", ScheduleSpec, EventTriggerSpec)
 
 AMBIGUOUS = frozenset({"DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL", "CANCELLED", "ABORTED"})
 """Codes after which a write may or may not have happened."""
 
 
 @dataclass(frozen=True, slots=True)
-class Write(Generic[Request]):
+class Upsert(Generic[Request]):
     """One upsert, as the provider is asked for it; ``request.target`` is resolved."""
 
     object_id: str
@@ -52,13 +58,12 @@ class Write(Generic[Request]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Managed, Request]):
+class ObjectKind(Generic[Managed, Request]):
     """What makes schedules schedules and triggers triggers.
 
     Attributes:
         word: The word of messages, ``schedule`` or ``trigger``.
         new_id, reference_id: Ids, random or from an idempotency scope.
-        check: Refuses a request that no provider needs to see.
         same: Whether the stored object is what the request asks for, target apart.
     """
 
@@ -66,12 +71,11 @@ class Kind(Generic[Managed, Request]):
     new_id: Callable[[str], str]
     reference_id: Callable[[str, str], str]
     reference_prefix: str
-    check: Callable[[Request], None]
     same: Callable[[Managed, Request], bool]
     with_target: Callable[[Request, Target], Request]
     get: Callable[[WorkflowProviderClient, str], Awaitable[Managed]]
-    owned: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[list[Owned[Managed]]]]
-    upsert: Callable[[WorkflowProviderClient, Write[Request]], Awaitable[Managed]]
+    of_subjects: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[list[Referenced[Managed]]]]
+    upsert: Callable[[WorkflowProviderClient, Upsert[Request]], Awaitable[Managed]]
     delete: Callable[[WorkflowProviderClient, str, str], Awaitable[None]]
     pause: Callable[[WorkflowProviderClient, str], Awaitable[Managed]]
     resume: Callable[[WorkflowProviderClient, str], Awaitable[Managed]]
@@ -80,13 +84,13 @@ class Kind(Generic[Managed, Request]):
 class ManagedObjects(Generic[Managed, Request]):
     def __init__(
         self,
-        kind: Kind[Managed, Request],
+        kind: ObjectKind[Managed, Request],
         providers: WorkflowProviders,
         references: ReferenceStore,
         resolver: TargetResolver,
         visibility: Visibility,
     ) -> None:
-        self._kind: Kind[Managed, Request] = kind
+        self._kind: ObjectKind[Managed, Request] = kind
         self._providers = providers
         self._references = references
         self._resolver = resolver
@@ -101,10 +105,9 @@ class ManagedObjects(Generic[Managed, Request]):
         require_subject(who)
         client = self._providers.select(request.provider)
         target = self._resolver.resolve(who, request.target)
-        self._kind.check(request)
         request = self._kind.with_target(request, target)
         scope = ""
-        if idempotency_key.strip():
+        if idempotency_key:
             scope = idempotency_scope(who.subject_id, who.caller_plugin, idempotency_key)
         object_id = self._kind.new_id(scope)
         if scope:
@@ -116,34 +119,33 @@ class ManagedObjects(Generic[Managed, Request]):
                 raise InvalidInvocation(f"workflow {self._kind.word} idempotency key reused with different request")
         reference = self._reference(who, client, target, self._kind.reference_id(object_id, scope))
         await self._references.put(client, reference)
-        return await self._upsert(client, Write(object_id, request, reference, who))
+        return await self._upsert(client, Upsert(object_id, request, reference, who))
 
-    async def get(self, who: Principal, object_id: str, *, owner: str = "") -> Managed:
-        return (await self._find(who, object_id, owner=owner)).object
+    async def get(self, who: Principal, object_id: str, *, created_by: str = "") -> Managed:
+        return (await self._find(who, object_id, created_by=created_by)).object
 
-    async def list(self, who: Principal, *, owner: str = "") -> list[Managed]:
+    async def list(self, who: Principal, *, created_by: str = "") -> list[Managed]:
         """The caller's objects, oldest first."""
-        found = await self._visibility.list(who, self._kind.owned, owner)
+        found = await self._visibility.list(who, self._kind.of_subjects, created_by)
         return sorted(found, key=lambda item: (item.created_at or _EPOCH, item.id))
 
     async def update(self, who: Principal, object_id: str, request: Request) -> Managed:
         """Replace the object whole; without a provider it stays where it is, with another one it moves."""
         found = await self._find(who, object_id, writing=True)
-        client = self._providers.select(request.provider) if request.provider.strip() else found.client
+        client = self._providers.select(request.provider) if request.provider else found.client
         target = self._resolver.resolve(who, request.target)
-        self._kind.check(request)
         wanted = found.object.id
         reference = self._reference(who, client, target, self._kind.reference_id(wanted, ""))
         await self._references.put(client, reference)
         moving = client.name != found.client.name
         retire = not moving and client.has(RETIRE)
-        other_owner = found.object.target is not None and target_owner(found.object.target) != target_owner(target)
-        write = Write(
+        other_plugin = found.object.target is not None and target_plugin(found.object.target) != target_plugin(target)
+        write = Upsert(
             object_id=wanted,
             request=self._kind.with_target(request, target),
             reference=reference,
             requested_by=who,
-            retarget=not moving and other_owner and client.has(RETARGET),
+            retarget=not moving and other_plugin and client.has(RETARGET),
             retire=found.reference.id if retire else "",
             created_at=found.object.created_at if moving else None,
         )
@@ -176,7 +178,9 @@ class ManagedObjects(Generic[Managed, Request]):
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _find(self, who: Principal, object_id: str, *, owner: str = "", writing: bool = False) -> Found[Managed]:
+    async def _find(
+        self, who: Principal, object_id: str, *, created_by: str = "", writing: bool = False
+    ) -> FoundObject[Managed]:
         prefix = f"{self._kind.reference_prefix}{object_id.strip()}:"
 
         def could_be(reference: ExecutionReference) -> bool:
@@ -188,7 +192,7 @@ class ManagedObjects(Generic[Managed, Request]):
             self._kind.word,
             object_id,
             self._kind.get,
-            owner=owner,
+            created_by=created_by,
             active_only=True,
             writing=writing,
             could_be=could_be,
@@ -218,11 +222,11 @@ class ManagedObjects(Generic[Managed, Request]):
         answers = await asyncio.gather(*map(find, self._providers.all()))
         return next((found for found in answers if found is not None), None)
 
-    async def _upsert(self, client: WorkflowProviderClient, write: Write[Request]) -> Managed:
+    async def _upsert(self, client: WorkflowProviderClient, write: Upsert[Request]) -> Managed:
         """Write the object; when that fails its new reference is revoked.
 
         After a failure that leaves the outcome open the object is read back: if it quotes the new reference, the
-        write has happened, and revoking would take the object away from its owner.
+        write has happened, and revoking would hide the object from its creator.
         """
         try:
             return await self._kind.upsert(client, write)
@@ -242,7 +246,7 @@ class ManagedObjects(Generic[Managed, Request]):
             raise
 
     async def _delete_moved(
-        self, found: Found[Managed], client: WorkflowProviderClient, reference: ExecutionReference
+        self, found: FoundObject[Managed], client: WorkflowProviderClient, reference: ExecutionReference
     ) -> None:
         """The second half of a move: delete in the old provider, or undo the first half."""
         retire = found.reference.id if found.client.has(RETIRE) else ""
@@ -270,7 +274,7 @@ class _not_found:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ProviderRefused) and error.code == "NOT_FOUND":
-            raise ObjectNotFound(self._word, self._object_id) from error
+            raise WorkflowObjectNotFound(self._word, self._object_id) from error
 
 
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)

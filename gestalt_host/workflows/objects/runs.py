@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gestalt_host.access.subjects import NOBODY, Principal
-from gestalt_host.errors import InvalidArgument, InvalidInvocation, ObjectNotFound, ProviderRefused
+from gestalt_host.errors import InvalidArgument, InvalidInvocation, ProviderRefused, WorkflowObjectNotFound
 from gestalt_host.workflows.model import (
     ExecutionReference,
     Run,
-    RunFilter,
+    RunQuery,
     Signal,
     SignalResult,
     Target,
 )
 from gestalt_host.workflows.objects.managed import AMBIGUOUS
-from gestalt_host.workflows.providers.client import Owned, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import Referenced, WorkflowProviderClient
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import (
     effective_credential_subject,
@@ -26,7 +26,7 @@ from gestalt_host.workflows.references.ids import (
 )
 from gestalt_host.workflows.references.references import principal_of, reference_for
 from gestalt_host.workflows.references.store import ReferenceStore
-from gestalt_host.workflows.references.visibility import Found, Visibility, require_subject
+from gestalt_host.workflows.references.visibility import FoundObject, Visibility, require_subject
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.permissions import permission_scope
 from gestalt_host.workflows.targets.resolution import TargetResolver
@@ -34,7 +34,7 @@ from gestalt_host.workflows.targets.resolution import TargetResolver
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Runs:
+class ManagedRuns:
     def __init__(
         self,
         providers: WorkflowProviders,
@@ -49,32 +49,30 @@ class Runs:
         self._visibility = visibility
         self._now = now
 
-    async def list(self, who: Principal, run_filter: RunFilter, *, owner: str = "") -> list[Run]:
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> list[Run]:
         """The caller's runs, newest first, those of deleted schedules and triggers too."""
 
-        plugin, status = run_filter.plugin.strip(), run_filter.status.strip()
+        async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Referenced[Run]]:
+            return await client.runs_of(subjects, plugin=run_filter.plugin, status=run_filter.status)
 
-        async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Owned[Run]]:
-            return await client.runs_of(subjects, plugin=plugin, status=status)
-
-        runs = await self._visibility.list(who, fetch, owner)
+        runs = await self._visibility.list(who, fetch, created_by)
         runs.sort(key=lambda run: run.id)
         runs.sort(key=lambda run: run.created_at or _EPOCH, reverse=True)
         return runs
 
-    async def get(self, who: Principal, run_id: str, *, owner: str = "") -> Run:
-        return (await self._find(who, run_id, owner=owner)).object
+    async def get(self, who: Principal, run_id: str, *, created_by: str = "") -> Run:
+        return (await self._find(who, run_id, created_by=created_by)).object
 
     async def cancel(self, who: Principal, run_id: str, reason: str) -> Run:
         found = await self._find(who, run_id)
         try:
-            run = await found.client.cancel_run(found.object.id, reason.strip(), who.actor)
+            run = await found.client.cancel_run(found.object.id, reason, who.actor)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
-                raise ObjectNotFound("run", run_id) from error
+                raise WorkflowObjectNotFound("run", run_id) from error
             raise
         if run.execution_ref != found.reference.id or not same_target(run.target, found.reference.target):
-            raise ObjectNotFound("run", run_id)
+            raise WorkflowObjectNotFound("run", run_id)
         return run
 
     async def start(
@@ -96,8 +94,8 @@ class Runs:
                 resolved,
                 who.actor,
                 reference.id,
-                idempotency_key=idempotency_key.strip(),
-                workflow_key=workflow_key.strip(),
+                idempotency_key=idempotency_key,
+                workflow_key=workflow_key,
             )
         except ProviderRefused as error:
             # Where the outcome is open the run may exist, and it executes with this reference.
@@ -109,11 +107,11 @@ class Runs:
             await self._references.revoke(client, reference)
             earlier = await self._references.find(client, run.execution_ref)
             if earlier is None or earlier.subject_id != who.subject_id:
-                raise ObjectNotFound("run", run.id)
+                raise WorkflowObjectNotFound("run", run.id)
         elif not same_target(run.target, resolved):
             await self._references.revoke(client, reference)
         if not same_target(run.target, resolved):
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
         return run
 
     async def signal(self, who: Principal, run_id: str, signal: Signal) -> SignalResult:
@@ -122,12 +120,12 @@ class Runs:
         signal = self._normalised(who, signal)
         if found.reference.revoked_at is not None:
             # Checked before the provider is asked: a signal that was stored cannot be answered "not found".
-            raise ObjectNotFound("run", run_id)
+            raise WorkflowObjectNotFound("run", run_id)
         try:
             result = await found.client.signal_run(found.object.id, signal)
         except ProviderRefused as error:
             if error.code == "NOT_FOUND":
-                raise ObjectNotFound("run", run_id) from error
+                raise WorkflowObjectNotFound("run", run_id) from error
             raise
         if result.run.execution_ref != found.reference.id:
             await self._require_own(who, found.client, result.run)
@@ -145,7 +143,6 @@ class Runs:
     ) -> SignalResult:
         """Signal the active run of a workflow key, or start one with the signal queued."""
         require_subject(who)
-        workflow_key = workflow_key.strip()
         if not workflow_key:
             raise InvalidArgument("workflow key is required")
         client = self._providers.select(provider)
@@ -155,14 +152,14 @@ class Runs:
         draft = reference_for(who, client.name, resolved, "", extra)
         reference = replace(draft, id=signal_or_start_reference_id(draft, workflow_key))
         if not self._resolver.allows(principal_of(reference), resolved):
-            raise ObjectNotFound("run", workflow_key)
+            raise WorkflowObjectNotFound("run", workflow_key)
         existing = await self._references.find(client, reference.id)
         if existing is not None and not _same_reference(existing, reference):
             raise InvalidInvocation(f"workflow execution ref {reference.id} is in use for something else")
         if existing is None or existing.revoked_at is not None or existing.retired_at is not None:
             await self._references.put(client, reference)
         result = await client.signal_or_start_run(
-            workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key.strip()
+            workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key
         )
         if result.run.execution_ref != reference.id:
             await self._require_own(who, client, result.run)
@@ -170,13 +167,13 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _find(self, who: Principal, run_id: str, *, owner: str = "") -> Found[Run]:
+    async def _find(self, who: Principal, run_id: str, *, created_by: str = "") -> FoundObject[Run]:
         return await self._visibility.find(
             who,
             "run",
             run_id,
             WorkflowProviderClient.get_run,
-            owner=owner,
+            created_by=created_by,
             active_only=False,
             could_be=lambda reference: True,
         )
@@ -185,19 +182,15 @@ class Runs:
         """The answer may be a run of an older reference: it must be the caller's and still active."""
         reference = await self._references.find(client, run.execution_ref)
         if reference is None or reference.subject_id != who.subject_id or reference.revoked_at is not None:
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
         if not self._resolver.allows(principal_of(reference), reference.target):
-            raise ObjectNotFound("run", run.id)
+            raise WorkflowObjectNotFound("run", run.id)
 
     def _normalised(self, who: Principal, signal: Signal) -> Signal:
-        name = signal.name.strip()
-        if not name:
+        if not signal.name:
             raise InvalidArgument("workflow signal name is required")
         return replace(
             signal,
-            id=signal.id.strip(),
-            name=name,
-            idempotency_key=signal.idempotency_key.strip(),
             created_by=who.actor if signal.created_by == NOBODY else signal.created_by,
             created_at=signal.created_at or self._now(),
         )

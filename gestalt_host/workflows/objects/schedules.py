@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gestalt_host.workflows.model import Schedule, ScheduleRequest, Target
-from gestalt_host.workflows.objects.managed import Kind, Write
+from gestalt_host.workflows.model import Schedule, ScheduleSpec, Target
+from gestalt_host.workflows.objects.managed import ObjectKind, Upsert
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.ids import SCHEDULE_REFERENCE_PREFIX, schedule_id, schedule_reference_id
 
 
-def _same(stored: Schedule, request: ScheduleRequest) -> bool:
+def _same(stored: Schedule, request: ScheduleSpec) -> bool:
     # A blank time zone is stored as UTC.
-    zones = (stored.timezone or "UTC", request.timezone.strip() or "UTC")
-    return stored.cron == request.cron.strip() and zones[0] == zones[1] and stored.paused == request.paused
+    zones = (stored.timezone or "UTC", request.timezone or "UTC")
+    return stored.cron == request.cron and zones[0] == zones[1] and stored.paused == request.paused
 
 
-def _with_target(request: ScheduleRequest, target: Target) -> ScheduleRequest:
-    return replace(request, target=target, cron=request.cron.strip(), timezone=request.timezone.strip())
+def _with_target(request: ScheduleSpec, target: Target) -> ScheduleSpec:
+    return replace(request, target=target)
 
 
-async def _upsert(client: WorkflowProviderClient, write: Write[ScheduleRequest]) -> Schedule:
+async def _upsert(client: WorkflowProviderClient, write: Upsert[ScheduleSpec]) -> Schedule:
     request = write.request
     return await client.upsert_schedule(
         write.object_id,
@@ -40,16 +40,15 @@ async def _delete(client: WorkflowProviderClient, object_id: str, retire: str) -
     await client.delete_schedule(object_id, retire_execution_ref=retire)
 
 
-SCHEDULES: Kind[Schedule, ScheduleRequest] = Kind(
+SCHEDULES: ObjectKind[Schedule, ScheduleSpec] = ObjectKind(
     word="schedule",
     new_id=schedule_id,
     reference_id=schedule_reference_id,
     reference_prefix=SCHEDULE_REFERENCE_PREFIX,
-    check=lambda request: None,  # Cron and time zone are the provider's to judge.
     same=_same,
     with_target=_with_target,
     get=WorkflowProviderClient.get_schedule,
-    owned=WorkflowProviderClient.schedules_of,
+    of_subjects=WorkflowProviderClient.schedules_of,
     upsert=_upsert,
     delete=_delete,
     pause=WorkflowProviderClient.pause_schedule,

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gestalt_host.errors import InvalidArgument
-from gestalt_host.workflows.model import EventMatch, EventTrigger, EventTriggerRequest, Target
-from gestalt_host.workflows.objects.managed import Kind, Write
+from gestalt_host.workflows.model import EventTrigger, EventTriggerSpec, Target
+from gestalt_host.workflows.objects.managed import ObjectKind, Upsert
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.ids import TRIGGER_REFERENCE_PREFIX, trigger_id, trigger_reference_id
 
 
-def _trimmed(match: EventMatch) -> EventMatch:
-    return EventMatch(match.type.strip(), match.source.strip(), match.subject.strip())
+def _same(stored: EventTrigger, request: EventTriggerSpec) -> bool:
+    return stored.match == request.match and stored.paused == request.paused
 
 
-def _check(request: EventTriggerRequest) -> None:
-    if not request.match.type.strip():
-        raise InvalidArgument("workflow trigger match.type is required")
+def _with_target(request: EventTriggerSpec, target: Target) -> EventTriggerSpec:
+    return replace(request, target=target)
 
 
-def _same(stored: EventTrigger, request: EventTriggerRequest) -> bool:
-    return _trimmed(stored.match) == _trimmed(request.match) and stored.paused == request.paused
-
-
-def _with_target(request: EventTriggerRequest, target: Target) -> EventTriggerRequest:
-    return replace(request, target=target, match=_trimmed(request.match))
-
-
-async def _upsert(client: WorkflowProviderClient, write: Write[EventTriggerRequest]) -> EventTrigger:
+async def _upsert(client: WorkflowProviderClient, write: Upsert[EventTriggerSpec]) -> EventTrigger:
     request = write.request
     return await client.upsert_trigger(
         write.object_id,
@@ -47,16 +37,15 @@ async def _delete(client: WorkflowProviderClient, object_id: str, retire: str) -
     await client.delete_trigger(object_id, retire_execution_ref=retire)
 
 
-EVENT_TRIGGERS: Kind[EventTrigger, EventTriggerRequest] = Kind(
+EVENT_TRIGGERS: ObjectKind[EventTrigger, EventTriggerSpec] = ObjectKind(
     word="trigger",
     new_id=trigger_id,
     reference_id=trigger_reference_id,
     reference_prefix=TRIGGER_REFERENCE_PREFIX,
-    check=_check,
     same=_same,
     with_target=_with_target,
     get=WorkflowProviderClient.get_trigger,
-    owned=WorkflowProviderClient.triggers_of,
+    of_subjects=WorkflowProviderClient.triggers_of,
     upsert=_upsert,
     delete=_delete,
     pause=WorkflowProviderClient.pause_trigger,

@@ -56,7 +56,7 @@ Message = TypeVar("Message")
 
 
 @dataclass(frozen=True, slots=True)
-class Owned(Generic[Object]):
+class Referenced(Generic[Object]):
     """An object together with its execution reference; ``same_target`` is the check of semantics.md 4 (3)."""
 
     object: Object
@@ -99,7 +99,7 @@ class WorkflowProviderClient:
         answer = await self._call(self._stub.GetRun, pb.GetWorkflowProviderRunRequest(run_id=run_id))
         return convert.run_from_proto(answer, self.name)
 
-    async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Owned[Run]]:
+    async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Referenced[Run]]:
         """Every run whose execution reference belongs to one of the subjects, revoked ones too.
 
         ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all. A provider with
@@ -125,10 +125,10 @@ class WorkflowProviderClient:
             return found
 
         read = query if self.has(QUERIES) else fetch
-        return await self._owned(read, wanted_subjects, convert.run_from_proto, active_only=False)
+        return await self._referenced(read, wanted_subjects, convert.run_from_proto, active_only=False)
 
     async def _query_runs(self, subject: str, plugin: str, status: str) -> AsyncIterator[pb.BoundWorkflowRun]:
-        """Runs that the subject owns, newest first, by page."""
+        """Yield the runs created by the subject, newest first, asked for by page."""
         numbers = pb.WorkflowRunStatus.values() if status else []
         statuses: list[Any] = [number for number in numbers if convert.status_from_proto(number) == status]
         if status and not statuses:
@@ -237,14 +237,14 @@ class WorkflowProviderClient:
         named = (item for item in found if item.id.startswith(id_prefix))
         return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
 
-    async def schedules_of(self, subjects: Iterable[str]) -> list[Owned[Schedule]]:
+    async def schedules_of(self, subjects: Iterable[str]) -> list[Referenced[Schedule]]:
         """Every schedule whose active execution reference belongs to one of the subjects."""
 
         async def fetch() -> Iterable[Any]:
             request = pb.ListWorkflowProviderSchedulesRequest()
             return (await self._call(self._stub.ListSchedules, request)).schedules
 
-        return await self._owned(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
+        return await self._referenced(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
 
     async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderScheduleRequest(
@@ -303,14 +303,14 @@ class WorkflowProviderClient:
         named = (item for item in found if item.id.startswith(id_prefix))
         return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
 
-    async def triggers_of(self, subjects: Iterable[str]) -> list[Owned[EventTrigger]]:
+    async def triggers_of(self, subjects: Iterable[str]) -> list[Referenced[EventTrigger]]:
         """Every event trigger whose active execution reference belongs to one of the subjects."""
 
         async def fetch() -> Iterable[Any]:
             request = pb.ListWorkflowProviderEventTriggersRequest()
             return (await self._call(self._stub.ListEventTriggers, request)).triggers
 
-        return await self._owned(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
+        return await self._referenced(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
 
     async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderEventTriggerRequest(
@@ -357,14 +357,14 @@ class WorkflowProviderClient:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _owned(
+    async def _referenced(
         self,
         fetch: Callable[[], Awaitable[Iterable[Any]]],
         subjects: Iterable[str],
         read: Callable[[Any, str], Object],
         *,
         active_only: bool,
-    ) -> list[Owned[Object]]:
+    ) -> list[Referenced[Object]]:
         """Objects joined with the subjects' references: one list call, and one for each subject, at the same time.
 
         Only objects of the subjects are converted. When the list of objects fails and the subjects have no reference
@@ -386,7 +386,7 @@ class WorkflowProviderClient:
             if references or not isinstance(messages, (ProviderRefused, ProviderUnavailable)):
                 raise messages
             return []
-        owned = []
+        found_objects = []
         known: dict[str, ExecutionReference] = {}
         for message in messages:
             found = references.get(message.execution_ref.strip())
@@ -398,11 +398,11 @@ class WorkflowProviderClient:
                 reference = known[found.id] = convert.reference_from_proto(found)
             # Equal messages are equal targets; only others need their normalised forms compared.
             same = message.target == found.target or same_target(item.target, reference.target)
-            owned.append(Owned(item, reference, same))
-            if len(owned) % YIELD_EVERY == 0:
+            found_objects.append(Referenced(item, reference, same))
+            if len(found_objects) % YIELD_EVERY == 0:
                 # A long list must not hold up the runs that are being invoked.
                 await asyncio.sleep(0)
-        return owned
+        return found_objects
 
     async def _call(self, method: Any, request: Any, *, wait: bool = True) -> Any:
         if wait:

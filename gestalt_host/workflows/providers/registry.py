@@ -24,7 +24,7 @@ class WorkflowProviders:
             ProviderUnknown, ProviderRequired: the texts list the configured names.
         """
         configured = ", ".join(self._clients) or "none"
-        name = name.strip() or self._default
+        name = name or self._default
         if not name:
             raise ProviderRequired(f"workflow provider is required; configured: {configured}")
         client = self._clients.get(name)

@@ -16,7 +16,7 @@ RUN_REFERENCE_PREFIX = "workflow_run:"
 
 
 def idempotency_scope(subject_id: str, caller_plugin: str, key: str) -> str:
-    return "\0".join((subject_id.strip(), caller_plugin.strip(), key.strip()))
+    return "\0".join((subject_id, caller_plugin, key))
 
 
 def _uuid5(text: str) -> str:

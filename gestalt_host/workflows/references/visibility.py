@@ -1,6 +1,6 @@
 """Who sees which workflow object (semantics.md 4, http-api.md 8.8, decisions 8 and 20).
 
-Ownership is the subject of the object's own execution reference. Whatever fails a check is not found, never forbidden.
+An object is created by the subject of its own execution reference. What fails a check is not found, never forbidden.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from gestalt_host.access.subjects import CONFIG_SUBJECT_ID, Principal
 from gestalt_host.errors import (
     AuthorizationDenied,
     HostError,
-    InvalidArgument,
     NotAuthenticated,
-    ObjectNotFound,
     ProviderRefused,
     ProviderUnavailable,
-    quoted,
+    WorkflowObjectNotFound,
 )
 from gestalt_host.workflows.model import ExecutionReference
-from gestalt_host.workflows.providers.client import Object, Owned, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import Object, Referenced, WorkflowProviderClient
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX
 from gestalt_host.workflows.references.store import ReferenceStore
@@ -32,7 +30,7 @@ from gestalt_host.workflows.targets.resolution import TargetResolver
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[Object]):
+class FoundObject(Generic[Object]):
     client: WorkflowProviderClient
     object: Object
     reference: ExecutionReference
@@ -52,21 +50,22 @@ class Visibility:
         self._resolver = resolver
         self._authorizer = authorizer
 
-    def subjects(self, who: Principal, owner: str = "") -> list[str]:
-        """The subjects whose objects a request asks for.
+    def subjects(self, who: Principal, created_by: str = "") -> list[str]:
+        """Return the subjects whose objects a request asks for.
 
+        Args:
+            created_by: One of ``model.CREATED_BY``.
         Raises:
             NotAuthenticated: a caller without subject.
             AuthorizationDenied: config-managed objects asked for by somebody else than the operator.
         """
         require_subject(who)
-        if not owner:
+        if not created_by:
             return [who.subject_id]
-        if owner not in ("config", "all"):
-            raise InvalidArgument(f'owner {quoted(owner)} is not known; accepted are "config" and "all"')
         if not self._authorizer.reads_configured(who):
             raise AuthorizationDenied("config-managed objects are for administrators")
-        return [CONFIG_SUBJECT_ID] if owner == "config" else list(dict.fromkeys((who.subject_id, CONFIG_SUBJECT_ID)))
+        both = list(dict.fromkeys((who.subject_id, CONFIG_SUBJECT_ID)))
+        return {"config": [CONFIG_SUBJECT_ID], "all": both}[created_by]
 
     async def find(
         self,
@@ -75,12 +74,12 @@ class Visibility:
         object_id: str,
         get: Callable[[WorkflowProviderClient, str], Awaitable[Object]],
         *,
-        owner: str = "",
+        created_by: str = "",
         active_only: bool,
         writing: bool = False,
         could_be: Callable[[ExecutionReference], bool],
-    ) -> Found[Object]:
-        """The object that the caller owns (or, by ``owner``, may read), asked of every provider at once.
+    ) -> FoundObject[Object]:
+        """The object that the caller created (or, by ``created_by``, may read), asked of every provider at once.
 
         Args:
             active_only: Revoked and retired references do not count (schedules and triggers).
@@ -88,10 +87,10 @@ class Visibility:
         Raises:
             ObjectNotFound: there is none, or it is not the caller's.
         """
-        subjects = self.subjects(who, owner)
+        subjects = self.subjects(who, created_by)
         wanted = object_id.strip()
         if not wanted:
-            raise ObjectNotFound(word, object_id)
+            raise WorkflowObjectNotFound(word, object_id)
         clients = self._providers.all()
         answers = await asyncio.gather(*(get(client, wanted) for client in clients), return_exceptions=True)
         failures: list[tuple[WorkflowProviderClient, HostError]] = []
@@ -103,29 +102,29 @@ class Visibility:
             if isinstance(answer, BaseException):
                 raise answer
             reference = await self._references.find(client, answer.execution_ref)
-            if reference is None or not self._owned(client, reference, subjects, active_only=active_only):
+            if reference is None or not self._counts(client, reference, subjects, active_only=active_only):
                 continue
             if writing and is_configured(wanted, reference):
                 continue
-            if self._shown(who, Owned(answer, reference, same_target(answer.target, reference.target))):
-                return Found(client, answer, reference)
+            if self._shown(who, Referenced(answer, reference, same_target(answer.target, reference.target))):
+                return FoundObject(client, answer, reference)
         for client, error in failures:
             if await self._holds(client, subjects, could_be):
                 raise error
-        raise ObjectNotFound(word, object_id)
+        raise WorkflowObjectNotFound(word, object_id)
 
     async def list(
         self,
         who: Principal,
-        fetch: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[Sequence[Owned[Object]]]],
-        owner: str = "",
+        fetch: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[Sequence[Referenced[Object]]]],
+        created_by: str = "",
     ) -> list[Object]:
         """Every object that the caller sees, unordered; all providers are asked at once."""
-        subjects = self.subjects(who, owner)
+        subjects = self.subjects(who, created_by)
         answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
         return [item.object for answer in answers for item in answer if self._shown(who, item)]
 
-    def _owned(
+    def _counts(
         self,
         client: WorkflowProviderClient,
         reference: ExecutionReference,
@@ -137,12 +136,12 @@ class Visibility:
             return False
         return not (active_only and (reference.revoked_at is not None or reference.retired_at is not None))
 
-    def _shown(self, who: Principal, owned: Owned[Object]) -> bool:
-        if not owned.same_target:
+    def _shown(self, who: Principal, found: Referenced[Object]) -> bool:
+        if not found.same_target:
             return False
-        if owned.reference.subject_id != who.subject_id:
+        if found.reference.subject_id != who.subject_id:
             return True  # Config-managed, and asked for by somebody who may read it.
-        return self._resolver.allows(who, owned.reference.target)
+        return self._resolver.allows(who, found.reference.target)
 
     async def _holds(
         self, client: WorkflowProviderClient, subjects: Sequence[str], could_be: Callable[[ExecutionReference], bool]

@@ -23,7 +23,7 @@ from gestalt_host.errors import (
     quoted,
 )
 from gestalt_host.invocation.connections import check_selectors, connection_for
-from gestalt_host.invocation.model import Invoke
+from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
 from gestalt_host.workflows.targets.permissions import merge_permissions
@@ -75,7 +75,7 @@ class TargetResolver:
     # Plugin targets ---------------------------------------------------------------------------------------------------
 
     def _plugin(self, who: Principal, target: PluginTarget) -> PluginTarget:
-        name, operation = target.plugin.strip(), target.operation.strip()
+        name, operation = target.plugin, target.operation
         plugin = self._plugins.find(name)
         if plugin is None:
             raise PluginNotFound(name)
@@ -84,8 +84,8 @@ class TargetResolver:
         access = self._authorizer.access(who, name)
         if access is None:
             raise AuthorizationDenied
-        mode = self._credential_mode(who, name, operation, target.credential_mode.strip().lower())
-        connection, instance = internal_name(target.connection.strip()), target.instance.strip()
+        mode = self._credential_mode(who, name, operation, target.credential_mode)
+        connection, instance = internal_name(target.connection), target.instance
         check_selectors(connection, instance)
         entry = operation_of(plugin, operation)
         if who.ceiling is not None and not who.ceiling.allows(name, operation):
@@ -113,7 +113,7 @@ class TargetResolver:
             )
         return mode
 
-    def _declared(self, who: Principal, plugin: str, operation: str) -> Invoke | None:
+    def _declared(self, who: Principal, plugin: str, operation: str) -> DeclaredInvoke | None:
         caller = self._plugins.find(who.caller_plugin) if who.caller_plugin else None
         return None if caller is None else caller.declared_invoke(plugin, operation)
 
@@ -130,7 +130,7 @@ class TargetResolver:
     # Agent targets ----------------------------------------------------------------------------------------------------
 
     def _agent(self, who: Principal, target: AgentTarget) -> AgentTarget:
-        provider = self._agent_provider(target.provider.strip())
+        provider = self._agent_provider(target.provider)
         if not self._allows_plugin(who, provider):
             raise AuthorizationDenied(provider)
         prompt = target.prompt.strip()
@@ -143,7 +143,6 @@ class TargetResolver:
         return replace(
             target,
             provider=provider,
-            model=target.model.strip(),
             prompt=prompt,
             output_delivery=None if delivery is None else self._delivery(who, delivery),
             tool_refs=tuple(replace(ref, connection=internal_name(ref.connection)) for ref in target.tool_refs),
@@ -182,14 +181,14 @@ class TargetResolver:
 
     def _delivery(self, who: Principal, delivery: OutputDelivery) -> OutputDelivery:
         target = delivery.target
-        plugin, operation = target.plugin.strip(), target.operation.strip()
+        plugin, operation = target.plugin, target.operation
         if not plugin:
             raise PluginNotFound(AGENT_WORD)
         if not operation:
             raise OperationNotFound(AGENT_WORD, TURN_WORD)
         if target.credential_mode:
             raise InvalidInvocation("workflow agent output_delivery.target.credential_mode is not supported")
-        mode = delivery.credential_mode.strip().lower()
+        mode = delivery.credential_mode
         declared = self._declared(who, plugin, operation)
         if mode and not who.caller_plugin:
             raise AuthorizationDenied(
@@ -204,7 +203,7 @@ class TargetResolver:
         for index, binding in enumerate(delivery.input_bindings):
             _check_binding(f"workflow agent output_delivery.input_bindings[{index}]", binding)
         stored = PluginTarget(
-            plugin, operation, internal_name(target.connection.strip()), target.instance.strip(), "", dict(target.input)
+            plugin, operation, internal_name(target.connection), target.instance, "", dict(target.input)
         )
         return OutputDelivery(stored, delivery.input_bindings, mode)
 

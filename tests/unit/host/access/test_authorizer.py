@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gestalt_host.access.policies.authorizer import Access, Authorizer
+from gestalt_host.access.policies.authorizer import Authorizer, PluginAccess
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
 from gestalt_host.config.model import Policy
 
@@ -24,40 +24,40 @@ AUTHORIZER = Authorizer(POLICIES, {"c": "closed", "o": "open", "b": "blank", "go
 @pytest.mark.parametrize(
     ("who", "plugin", "access"),
     [
-        (user("user:x"), "free", Access()),
-        (user("user:x"), "unknown", Access()),
-        (user("user:ann"), "c", Access("closed", "editor")),
-        (user("service_account:ci"), "c", Access("closed", "runner")),
+        (user("user:x"), "free", PluginAccess()),
+        (user("user:x"), "unknown", PluginAccess()),
+        (user("user:ann"), "c", PluginAccess("closed", "editor")),
+        (user("service_account:ci"), "c", PluginAccess("closed", "runner")),
         (user("user:x"), "c", None),
         (user("user:x"), "b", None),
-        (user("user:x"), "o", Access("open", "viewer")),
-        (user("x", "user"), "o", Access("open", "viewer")),
-        (user("user:ann"), "o", Access("open", "admin")),
+        (user("user:x"), "o", PluginAccess("open", "viewer")),
+        (user("x", "user"), "o", PluginAccess("open", "viewer")),
+        (user("user:ann"), "o", PluginAccess("open", "admin")),
         (user("service_account:x"), "o", None),
         (user("user:ann"), "gone", None),
-        (user("system:config"), "c", Access()),
-        (user("system:anything"), "gone", Access()),
+        (user("system:config"), "c", PluginAccess()),
+        (user("system:anything"), "gone", PluginAccess()),
     ],
 )
-def test_access(who: Principal, plugin: str, access: Access | None) -> None:
+def test_access(who: Principal, plugin: str, access: PluginAccess | None) -> None:
     assert AUTHORIZER.access(who, plugin) == access
 
 
 @pytest.mark.parametrize(
     ("access", "roles", "allowed"),
     [
-        (Access(), (), True),
-        (Access(), ("admin",), True),
-        (Access("closed", "editor"), (), False),
-        (Access("closed", "editor"), ("admin", " editor "), True),
-        (Access("closed", "editor"), ("Editor",), False),
-        (Access("closed", "editor"), ("", " "), False),
-        (Access("open", "viewer"), (), True),
-        (Access("open", "viewer"), ("admin",), False),
-        (Access("open", "admin"), ("admin",), True),
+        (PluginAccess(), (), True),
+        (PluginAccess(), ("admin",), True),
+        (PluginAccess("closed", "editor"), (), False),
+        (PluginAccess("closed", "editor"), ("admin", " editor "), True),
+        (PluginAccess("closed", "editor"), ("Editor",), False),
+        (PluginAccess("closed", "editor"), ("", " "), False),
+        (PluginAccess("open", "viewer"), (), True),
+        (PluginAccess("open", "viewer"), ("admin",), False),
+        (PluginAccess("open", "admin"), ("admin",), True),
     ],
 )
-def test_operations(access: Access, roles: tuple[str, ...], allowed: bool) -> None:
+def test_operations(access: PluginAccess, roles: tuple[str, ...], allowed: bool) -> None:
     assert AUTHORIZER.allows_operation(access, roles) is allowed
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from gestalt_host.access.subjects import Actor, Ceiling, Principal
 from gestalt_host.access.tokens.invocation_tokens import (
-    Call,
+    CallChain,
     Delegation,
-    Grant,
+    InvocationGrant,
     InvocationTokenInvalid,
     InvocationTokens,
 )
@@ -26,7 +26,7 @@ ANN = Principal(
     "roadmap",
     True,
 )
-FULL = Delegation(ANN, Call("req-1", 2, ("a/default/x",)), None, "default", "i 1")
+FULL = Delegation(ANN, CallChain("req-1", 2, ("a/default/x",)), None, "default", "i 1")
 
 
 class Clock:
@@ -116,20 +116,22 @@ def test_children_live_ten_minutes_and_never_longer_than_the_root(tokens: Invoca
 
 def test_grants_only_narrow(tokens: InvocationTokens) -> None:
     root = tokens.mint("roadmap", FULL)
-    child = tokens.exchange(root, "roadmap", (Grant("b", ("x", "y"), ("graphql",)), Grant("c", all_operations=True)))
+    child = tokens.exchange(
+        root, "roadmap", (InvocationGrant("b", ("x", "y"), ("graphql",)), InvocationGrant("c", all_operations=True))
+    )
     assert tokens.resolve(child, "roadmap").principal == ANN
-    narrower = tokens.exchange(child, "roadmap", (Grant("b", ("x",)), Grant("c", ("z",))))
-    assert tokens.resolve(narrower, "roadmap").grants == (Grant("b", ("x",)), Grant("c", ("z",)))
+    narrower = tokens.exchange(child, "roadmap", (InvocationGrant("b", ("x",)), InvocationGrant("c", ("z",))))
+    assert tokens.resolve(narrower, "roadmap").grants == (InvocationGrant("b", ("x",)), InvocationGrant("c", ("z",)))
     assert tokens.resolve(tokens.exchange(narrower, "roadmap", ()), "roadmap").grants == (
-        Grant("b", ("x",)),
-        Grant("c", ("z",)),
+        InvocationGrant("b", ("x",)),
+        InvocationGrant("c", ("z",)),
     )
     for grant in (
-        Grant("b", ("z",)),
-        Grant("b", (), ("rest",)),
-        Grant("b", all_operations=True),
-        Grant("d", ("x",)),
-        Grant("c", (), ("graphql",)),
+        InvocationGrant("b", ("z",)),
+        InvocationGrant("b", (), ("rest",)),
+        InvocationGrant("b", all_operations=True),
+        InvocationGrant("d", ("x",)),
+        InvocationGrant("c", (), ("graphql",)),
     ):
         with pytest.raises(InvocationTokenInvalid, match="requested invocation grants exceed the parent token"):
             tokens.exchange(child, "roadmap", (grant,))

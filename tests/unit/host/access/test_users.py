@@ -22,7 +22,7 @@ async def test_one_user_whoever_asks_first(tmp_path: Path) -> None:
 
     async with serving(register, tmp_path, "store") as link:
         hosts = [Users(IndexedDB.over(link.channel)) for _ in range(4)]
-        await asyncio.gather(*(users.prepare() for users in hosts))
+        await asyncio.gather(*(users.create_store() for users in hosts))
         found = await asyncio.gather(*(users.anonymous() for users in hosts for _ in range(4)))
         assert len({person.subject_id for person in found}) == 1
         (who, *_) = found

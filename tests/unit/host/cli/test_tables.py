@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt_host.cli.tables import Column, draw, printable, text_width, wrap
+from gestalt_host.cli.tables import TableColumn, draw, printable, text_width, wrap
 
 RUN = "schedule:0b0e0c1a-1111-4222-8333-1234567890ab:2026-05-08T21:30:00Z"
 TIME = "2026-05-08T21:30:00.482113Z"
-COLUMNS = (Column("ID"), Column("Plugin", 2), Column("Status", 1), Column("Next Run", 3))
+COLUMNS = (TableColumn("ID"), TableColumn("Plugin", 2), TableColumn("Status", 1), TableColumn("Next Run", 3))
 ROWS = [[RUN, "roadmap", "succeeded", TIME], ["event:" + "a" * 32, "slack", "failed", TIME]]
 
 
 def test_a_table_that_fits_has_a_frame() -> None:
-    assert draw([Column("Key"), Column("Value")], [["url", "http://localhost:8080"]]) == [
+    assert draw([TableColumn("Key"), TableColumn("Value")], [["url", "http://localhost:8080"]]) == [
         "╭─────────────────────────────╮",
         "│ Key   Value                 │",
         "╞═════════════════════════════╡",
@@ -27,7 +27,7 @@ def test_a_table_that_fits_has_a_frame() -> None:
 
 
 def test_without_a_terminal_every_row_is_one_whole_line() -> None:
-    lines = draw((*COLUMNS, Column("Text", 4, wraps=True)), [[*row, "long prose\n" * 50] for row in ROWS])
+    lines = draw((*COLUMNS, TableColumn("Text", 4, wraps=True)), [[*row, "long prose\n" * 50] for row in ROWS])
     assert len(lines) == 3 + len(ROWS) + 1
     for row, line in zip(ROWS, lines[3:], strict=False):
         assert all(value in line for value in row)
@@ -59,13 +59,13 @@ def test_the_first_column_stays_on_any_terminal() -> None:
 
 
 def test_prose_wraps_before_a_column_goes() -> None:
-    columns = [Column("Name"), Column("Description", 1, wraps=True)]
+    columns = [TableColumn("Name"), TableColumn("Description", 1, wraps=True)]
     lines = draw(columns, [["close_day", "Close the books for one day"]], width=38)
     assert [line[2:-2].rstrip() for line in lines[3:-1]] == ["close_day   Close the books for", "            one day"]
 
 
 def test_wide_characters_count_two() -> None:
-    lines = draw([Column("Name"), Column("N")], [["日本", "1"], ["abcd", "2"]])
+    lines = draw([TableColumn("Name"), TableColumn("N")], [["日本", "1"], ["abcd", "2"]])
     assert {text_width(line) for line in lines} == {text_width(lines[0])}
 
 

@@ -13,13 +13,13 @@ from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Ceiling, Principal
-from gestalt_host.access.tokens.invocation_tokens import Call, Delegation
+from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation
 from gestalt_host.errors import HostError
 from gestalt_host.hostservices import faults
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
-from gestalt_host.invocation.model import Invoke
+from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.workflows.model import PluginTarget
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
@@ -31,12 +31,12 @@ from tests.unit.host.workflows.conftest import ANN, BOB, Rig
 
 SYNC = target_to_proto(PluginTarget("roadmap", "sync", input={"n": 1}))
 INVOKES = (
-    Invoke("roadmap", "sync", credential_mode="none"),
-    Invoke("vault", "write"),
-    Invoke("mail", "send"),
-    Invoke("slack", "post"),
-    Invoke("roadmap", "gone"),
-    Invoke("graph", surface="graphql"),
+    DeclaredInvoke("roadmap", "sync", credential_mode="none"),
+    DeclaredInvoke("vault", "write"),
+    DeclaredInvoke("mail", "send"),
+    DeclaredInvoke("slack", "post"),
+    DeclaredInvoke("roadmap", "gone"),
+    DeclaredInvoke("graph", surface="graphql"),
 )
 
 
@@ -57,7 +57,7 @@ async def slack(rig: Rig, tmp_path: Path) -> AsyncIterator[Dialled]:
             yield Dialled(
                 workflow_pb2_grpc.WorkflowManagerHostStub(first.channel),
                 plugin_pb2_grpc.PluginInvokerStub(second.channel),
-                rig.tokens.mint("slack", Delegation(ANN, Call(chain=("slack/default/post",)))),
+                rig.tokens.mint("slack", Delegation(ANN, CallChain(chain=("slack/default/post",)))),
             )
 
 
@@ -156,6 +156,82 @@ async def test_runs_signals_and_events(rig: Rig, slack: Dialled) -> None:
     )
     assert (event.type, event.spec_version) == ("a.b", "1.0") and event.id and event.HasField("time")
     assert rig.local.events[0].event == event and rig.local.events[0].published_by.subject_id == "user:ann"
+
+
+async def test_texts_are_trimmed_before_the_manager_sees_them(rig: Rig, slack: Dialled) -> None:
+    token = slack.token
+    target = target_to_proto(PluginTarget(" roadmap ", " sync ", " alerts ", " i 1 ", " NONE "))
+    blank = pb.WorkflowManagerCreateScheduleRequest(
+        cron=" 0 3 * * * ",
+        timezone=" UTC ",
+        target=target,
+        provider_name=" local ",
+        idempotency_key=" k ",
+        invocation_token=token,
+    )
+    made = await slack.manager.CreateSchedule(blank)
+    stored = made.schedule
+    assert (stored.cron, stored.timezone) == ("0 3 * * *", "UTC")
+    assert stored.target == target_to_proto(PluginTarget("roadmap", "sync", "alerts", "i 1", "none"))
+    blank.idempotency_key, blank.timezone = "k", ""
+    assert await slack.manager.CreateSchedule(blank) == made
+    ids = {"schedule_id": f" {stored.id} ", "invocation_token": token}
+    assert await slack.manager.GetSchedule(pb.WorkflowManagerGetScheduleRequest(**ids)) == made
+    run = await slack.manager.SignalOrStartRun(
+        pb.WorkflowManagerSignalOrStartRunRequest(
+            workflow_key=" order-42 ",
+            target=SYNC,
+            signal=pb.WorkflowSignal(name=" go "),
+            provider_name=" local ",
+            invocation_token=token,
+        )
+    )
+    assert (run.workflow_key, run.signal.name) == ("order-42", "go")
+    event = pb.WorkflowEvent(id=" e1 ", type=" a.b ", source=" s ", subject=" u ", datacontenttype=" json ")
+    published = await slack.manager.PublishEvent(
+        pb.WorkflowManagerPublishEventRequest(event=event, provider_name=" other ", invocation_token=token)
+    )
+    found = (published.id, published.type, published.source, published.subject, published.datacontenttype)
+    assert found == ("e1", "a.b", "s", "u", "json")
+    assert (len(rig.local.events), len(rig.other.events)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "members", "code", "text"),
+    [
+        (
+            "CreateEventTrigger",
+            {"target": SYNC, "match": {"type": " "}},
+            Code.INVALID_ARGUMENT,
+            "match.type is required",
+        ),
+        (
+            "CreateEventTrigger",
+            {"target": target_to_proto(PluginTarget(" ", "x")), "match": {"type": " "}},
+            Code.INVALID_ARGUMENT,
+            "target.plugin.plugin_name is required",
+        ),
+        ("PublishEvent", {"event": {"type": "  "}}, Code.INVALID_ARGUMENT, "workflow event type is required"),
+        (
+            "SignalOrStartRun",
+            {"workflow_key": " ", "target": SYNC, "signal": {"name": "go"}},
+            Code.INVALID_ARGUMENT,
+            "workflow key is required",
+        ),
+        (
+            "SignalOrStartRun",
+            {"workflow_key": "k", "target": SYNC, "signal": {"name": " "}},
+            Code.INVALID_ARGUMENT,
+            "workflow signal name is required",
+        ),
+    ],
+)
+async def test_blank_texts_are_refused(
+    rig: Rig, slack: Dialled, method: str, members: dict[str, Any], code: Code, text: str
+) -> None:
+    request = getattr(pb, f"WorkflowManager{method}Request")(**members, invocation_token=slack.token)
+    assert await refusal(getattr(slack.manager, method)(request)) == (code, text)
+    assert rig.local.taken("UpsertEventTrigger") == 0 and rig.local.events == []
 
 
 @pytest.mark.parametrize(
@@ -313,7 +389,7 @@ async def test_refused_invocations(slack: Dialled, changes: dict[str, str], code
 
 
 async def test_nesting_is_bounded(rig: Rig, slack: Dialled) -> None:
-    deep = rig.tokens.mint("slack", Delegation(ANN, Call(depth=5)))
+    deep = rig.tokens.mint("slack", Delegation(ANN, CallChain(depth=5)))
     assert (await refusal(slack.invoker.Invoke(invocation(deep))))[0] is Code.RESOURCE_EXHAUSTED
 
 

@@ -7,12 +7,13 @@ invoker, the registry and the resolution of targets are the real ones.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic
 from zoneinfo import ZoneInfo, available_timezones
 
 import orjson
@@ -23,24 +24,29 @@ from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import CONFIG_ACTOR, Actor, Principal
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
-from gestalt_host.errors import ObjectNotFound, ProviderRefused, ProviderUnknown, quoted
+from gestalt_host.errors import ProviderRefused, ProviderUnknown, WorkflowObjectNotFound, quoted
 from gestalt_host.http.services import HttpServices
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Execution, OperationResult, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.packages.catalogue import Operation, Parameter
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
+from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
     EventTrigger,
     EventTriggerInvocation,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
     Run,
-    RunFilter,
+    RunQuery,
     Schedule,
-    ScheduleRequest,
+    ScheduleSpec,
 )
+from gestalt_host.workflows.objects.events import ManagedEvents
+from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
+from gestalt_host.workflows.objects.runs import ManagedRuns
+from gestalt_host.workflows.providers.client import Object
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.transport.values import rfc3339
 
@@ -49,7 +55,11 @@ CONFIG = Principal(CONFIG_ACTOR)
 FINISHED = ("succeeded", "failed", "canceled")
 
 
-RIG_PARAMETERS = (Parameter("mode"), Parameter("n", "integer"), Parameter("sleep", "integer"))
+RIG_PARAMETERS = (
+    CatalogueParameter("mode"),
+    CatalogueParameter("n", "integer"),
+    CatalogueParameter("sleep", "integer"),
+)
 
 
 class FakeRunner:
@@ -57,29 +67,32 @@ class FakeRunner:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.seen: list[Execution] = []
+        self.seen: list[Invocation] = []
         self.result: OperationResult | Exception | None = None
 
-    async def execute(self, execution: Execution) -> OperationResult:
-        self.seen.append(execution)
+    async def invoke(self, invocation: Invocation) -> OperationResult:
+        self.seen.append(invocation)
         if isinstance(self.result, Exception):
             raise self.result
         if self.result is not None:
             return self.result
-        if execution.operation == "fail":
+        if invocation.operation == "fail":
             return OperationResult(500, '{"error":"internal error"}')
-        params: Any = execution.params
+        params: Any = invocation.params
         await asyncio.sleep(params.get("sleep", 0) / 1000)
         at = rfc3339(datetime.now(UTC))
         return OperationResult(
-            200, orjson.dumps({"name": self.name, "subject": execution.subject.subject_id, "at": at}).decode()
+            200, orjson.dumps({"name": self.name, "subject": invocation.subject.subject_id, "at": at}).decode()
         )
 
 
-def rig_plugin(name: str, *extra: Operation) -> Plugin:
-    rows = [Operation(word, "POST", title=word.title(), parameters=RIG_PARAMETERS) for word in ("noop", "fail", "sync")]
+def rig_plugin(name: str, *extra: CatalogueOperation) -> ConfiguredPlugin:
+    rows = [
+        CatalogueOperation(word, "POST", title=word.title(), parameters=RIG_PARAMETERS)
+        for word in ("noop", "fail", "sync")
+    ]
     connections = {key: Connection(key) for key in ("default", "alerts", "_plugin")}
-    return Plugin(
+    return ConfiguredPlugin(
         name=name,
         runner=FakeRunner(name),
         operations={row.id: row for row in (*rows, *extra)},
@@ -90,49 +103,101 @@ def rig_plugin(name: str, *extra: Operation) -> Plugin:
     )
 
 
-@dataclass
-class FakeManager:
-    """Schedules, triggers and runs in dicts. One owner per object; the configuration's is ``system:config``."""
+class FakeState:
+    """What the collections of a ``FakeManager`` share."""
 
-    resolver: TargetResolver
-    invoker: Invoker
-    schedules: dict[str, tuple[str, Schedule]] = field(default_factory=dict)
-    triggers: dict[str, tuple[str, EventTrigger]] = field(default_factory=dict)
-    runs: dict[str, tuple[str, Run]] = field(default_factory=dict)
-    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    failure: Exception | None = None
-    """Raised by every call while it is set."""
-    seen: list[Any] = field(default_factory=list)
+    def __init__(self, resolver: TargetResolver, invoker: Invoker) -> None:
+        self.resolver = resolver
+        self.invoker = invoker
+        self.failure: Exception | None = None
+        """Raised by every call while it is set."""
+        self.seen: list[Any] = []
 
-    # Schedules
+    def begin(self, request: Any) -> None:
+        self.seen.append(request)
+        if self.failure is not None:
+            raise self.failure
 
-    async def create_schedule(self, who: Principal, request: ScheduleRequest, *, idempotency_key: str = "") -> Schedule:
-        return self._put_schedule(who, request, str(uuid.uuid4()), datetime.now(UTC))
+    def check_provider(self, name: str) -> None:
+        if name not in ("", "local"):
+            raise ProviderUnknown(f'workflow provider {quoted(name)} is not configured; configured: "local"')
 
-    async def get_schedule(self, who: Principal, schedule_id: str, *, owner: str = "") -> Schedule:
-        return self._visible("schedule", self.schedules, who, schedule_id, owner)
 
-    async def list_schedules(self, who: Principal, *, owner: str = "") -> list[Schedule]:
-        return sorted(self._all(self.schedules, who, owner), key=lambda item: (item.created_at, item.id))
+class Table(Generic[Object]):
+    """Objects by id, each with the subject that it belongs to; the configuration's is ``system:config``."""
 
-    async def update_schedule(self, who: Principal, schedule_id: str, request: ScheduleRequest) -> Schedule:
-        before = self._visible("schedule", self.schedules, who, schedule_id)
-        return self._put_schedule(who, request, schedule_id, before.created_at)
+    def __init__(self, word: str, state: FakeState) -> None:
+        self.word = word
+        self.state = state
+        self.stored: dict[str, tuple[str, Object]] = {}
 
-    async def delete_schedule(self, who: Principal, schedule_id: str) -> None:
-        self._visible("schedule", self.schedules, who, schedule_id)
-        del self.schedules[schedule_id]
+    def all(self, who: Principal, created_by: str) -> list[Object]:
+        self.state.begin(created_by)
+        return [item for held_by, item in self.stored.values() if held_by in _subjects(who, created_by)]
 
-    async def pause_schedule(self, who: Principal, schedule_id: str) -> Schedule:
-        return self._pause("schedule", self.schedules, who, schedule_id, True)
+    def visible(self, who: Principal, object_id: str, created_by: str = "") -> Object:
+        self.state.begin(object_id)
+        held_by, item = self.stored.get(object_id.strip(), ("", None))
+        if item is None or held_by not in _subjects(who, created_by):
+            raise WorkflowObjectNotFound(self.word, object_id)
+        return item
 
-    async def resume_schedule(self, who: Principal, schedule_id: str) -> Schedule:
-        return self._pause("schedule", self.schedules, who, schedule_id, False)
 
-    def _put_schedule(self, who: Principal, request: ScheduleRequest, schedule_id: str, created: Any) -> Schedule:
-        self._begin(request)
-        self._check_provider(request.provider)
-        target = self.resolver.resolve(who, request.target)
+def _subjects(who: Principal, created_by: str) -> set[str]:
+    return {"": {who.subject_id}, "config": {CONFIG_ACTOR.subject_id}}.get(
+        created_by, {who.subject_id, CONFIG_ACTOR.subject_id}
+    )
+
+
+class FakeObjects(ManagedObjects[Managed, Request]):
+    """Schedules or triggers in a dict."""
+
+    def __init__(self, word: str, state: FakeState) -> None:
+        self.table: Table[Managed] = Table(word, state)
+        self.stored: dict[str, tuple[str, Managed]] = self.table.stored
+        self.state = state
+
+    def make(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
+        raise NotImplementedError
+
+    def put(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
+        self.state.begin(request)
+        self.state.check_provider(request.provider)
+        item = self.make(who, request, object_id, created)
+        self.stored[object_id] = (who.subject_id, item)
+        return item
+
+    async def create(self, who: Principal, request: Request, *, idempotency_key: str = "") -> Managed:
+        return self.put(who, request, str(uuid.uuid4()), datetime.now(UTC))
+
+    async def get(self, who: Principal, object_id: str, *, created_by: str = "") -> Managed:
+        return self.table.visible(who, object_id, created_by)
+
+    async def list(self, who: Principal, *, created_by: str = "") -> builtins.list[Managed]:
+        return sorted(self.table.all(who, created_by), key=lambda item: (item.created_at or datetime.min, item.id))
+
+    async def update(self, who: Principal, object_id: str, request: Request) -> Managed:
+        before = self.table.visible(who, object_id)
+        return self.put(who, request, before.id, before.created_at)
+
+    async def delete(self, who: Principal, object_id: str) -> None:
+        del self.stored[self.table.visible(who, object_id).id]
+
+    async def pause(self, who: Principal, object_id: str) -> Managed:
+        return self._set(who, object_id, True)
+
+    async def resume(self, who: Principal, object_id: str) -> Managed:
+        return self._set(who, object_id, False)
+
+    def _set(self, who: Principal, object_id: str, paused: bool) -> Managed:
+        item = replace(self.table.visible(who, object_id), paused=paused, updated_at=datetime.now(UTC))
+        self.stored[item.id] = (self.stored[item.id][0], item)
+        return item
+
+
+class FakeSchedules(FakeObjects[Schedule, ScheduleSpec]):
+    def make(self, who: Principal, request: ScheduleSpec, object_id: str, created: Any) -> Schedule:
+        target = self.state.resolver.resolve(who, request.target)
         zone = request.timezone or "UTC"
         if len(request.cron.split()) != 5 or not croniter.is_valid(request.cron.replace("?", "*")):
             raise ProviderRefused("INVALID_ARGUMENT", f"cron {quoted(request.cron)} is not a cron expression")
@@ -140,8 +205,8 @@ class FakeManager:
             raise ProviderRefused("INVALID_ARGUMENT", f"timezone {quoted(zone)} is not an IANA name")
         now = datetime.now(UTC)
         following = croniter(request.cron.replace("?", "*"), now.astimezone(ZoneInfo(zone))).get_next(datetime)
-        schedule = Schedule(
-            id=schedule_id,
+        return Schedule(
+            id=object_id,
             provider="local",
             cron=request.cron,
             timezone=zone,
@@ -151,81 +216,30 @@ class FakeManager:
             updated_at=now,
             next_run_at=following.astimezone(UTC),
         )
-        self.schedules[schedule_id] = (who.subject_id, schedule)
-        return schedule
 
-    # Triggers
 
-    async def create_event_trigger(
-        self, who: Principal, request: EventTriggerRequest, *, idempotency_key: str = ""
-    ) -> EventTrigger:
-        return self._put_trigger(who, request, str(uuid.uuid4()), datetime.now(UTC))
-
-    async def get_event_trigger(self, who: Principal, trigger_id: str, *, owner: str = "") -> EventTrigger:
-        return self._visible("trigger", self.triggers, who, trigger_id, owner)
-
-    async def list_event_triggers(self, who: Principal, *, owner: str = "") -> list[EventTrigger]:
-        return sorted(self._all(self.triggers, who, owner), key=lambda item: (item.created_at, item.id))
-
-    async def update_event_trigger(self, who: Principal, trigger_id: str, request: EventTriggerRequest) -> EventTrigger:
-        before = self._visible("trigger", self.triggers, who, trigger_id)
-        return self._put_trigger(who, request, trigger_id, before.created_at)
-
-    async def delete_event_trigger(self, who: Principal, trigger_id: str) -> None:
-        self._visible("trigger", self.triggers, who, trigger_id)
-        del self.triggers[trigger_id]
-
-    async def pause_event_trigger(self, who: Principal, trigger_id: str) -> EventTrigger:
-        return self._pause("trigger", self.triggers, who, trigger_id, True)
-
-    async def resume_event_trigger(self, who: Principal, trigger_id: str) -> EventTrigger:
-        return self._pause("trigger", self.triggers, who, trigger_id, False)
-
-    def add_config_trigger(self, event_type: str, target: PluginTarget) -> EventTrigger:
-        request = EventTriggerRequest(EventMatch(event_type), target)
-        key = "cfg_" + hashlib.sha256(repr(request).encode()).hexdigest()
-        return self._put_trigger(CONFIG, request, key, datetime.now(UTC))
-
-    def _put_trigger(self, who: Principal, request: EventTriggerRequest, trigger_id: str, created: Any) -> EventTrigger:
-        self._begin(request)
-        self._check_provider(request.provider)
-        trigger = EventTrigger(
-            id=trigger_id,
+class FakeTriggers(FakeObjects[EventTrigger, EventTriggerSpec]):
+    def make(self, who: Principal, request: EventTriggerSpec, object_id: str, created: Any) -> EventTrigger:
+        return EventTrigger(
+            id=object_id,
             provider="local",
             match=request.match,
-            target=self.resolver.resolve(who, request.target),
+            target=self.state.resolver.resolve(who, request.target),
             paused=request.paused,
             created_at=created,
             updated_at=datetime.now(UTC),
         )
-        self.triggers[trigger_id] = (who.subject_id, trigger)
-        return trigger
 
-    # Events and runs
 
-    async def publish_event(self, who: Principal, event: Event, *, provider: str = "") -> Event:
-        self._begin(event)
-        event = replace(
-            event,
-            id=event.id or str(uuid.uuid4()),
-            spec_version=event.spec_version or "1.0",
-            time=event.time or datetime.now(UTC),
-        )
-        for owner, trigger in list(self.triggers.values()):
-            match = trigger.match
-            if trigger.paused or match.type != event.type:
-                continue
-            if match.source not in ("", event.source) or match.subject not in ("", event.subject):
-                continue
-            digest = hashlib.sha256(f"{trigger.id}\0{event.source}\0{event.id}".encode()).hexdigest()[:32]
-            run_id = f"event:{digest}"
-            if run_id not in self.runs:
-                actor = CONFIG_ACTOR if owner == CONFIG_ACTOR.subject_id else who.actor
-                self.start(run_id, owner, actor, trigger, event, who)
-        return event
+class FakeRuns(ManagedRuns):
+    def __init__(self, state: FakeState) -> None:
+        self.table: Table[Run] = Table("run", state)
+        self.stored = self.table.stored
+        self.state = state
+        self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(
-        self, run_id: str, owner: str, actor: Actor, trigger: EventTrigger, event: Event, publisher: Principal
+    def begin(
+        self, run_id: str, held_by: str, actor: Actor, trigger: EventTrigger, event: Event, publisher: Principal
     ) -> None:
         now = datetime.now(UTC)
         run = Run(
@@ -239,13 +253,13 @@ class FakeManager:
             created_by=actor,
             published_by=publisher.actor if publisher.actor != actor else None,
         )
-        self.runs[run_id] = (owner, run)
+        self.stored[run_id] = (held_by, run)
         self.tasks[run_id] = asyncio.get_running_loop().create_task(self._execute(run))
 
     async def _execute(self, run: Run) -> None:
         target = run.target
         assert isinstance(target, PluginTarget)
-        result = await self.invoker.invoke(
+        result = await self.state.invoker.invoke(
             Principal(run.created_by), target.plugin, target.operation, target.input, connection=target.connection
         )
         failed = result.status >= 400
@@ -256,69 +270,84 @@ class FakeManager:
             status_message=f"workflow operation returned status {result.status}" if failed else "",
             result_body=result.body,
         )
-        self.runs[run.id] = (self.runs[run.id][0], ended)
+        self.stored[run.id] = (self.stored[run.id][0], ended)
 
-    async def list_runs(self, who: Principal, run_filter: RunFilter, *, owner: str = "") -> list[Run]:
-        self._begin((run_filter, owner))
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> builtins.list[Run]:
+        self.state.begin((run_filter, created_by))
         found = [
             run
-            for run in self._all(self.runs, who, owner)
+            for run in self.table.all(who, created_by)
             if run_filter.status in ("", run.status)
             and (not run_filter.plugin or getattr(run.target, "plugin", None) == run_filter.plugin)
         ]
-        return sorted(found, key=lambda run: run.created_at, reverse=True)
+        return sorted(found, key=lambda run: run.created_at or datetime.min, reverse=True)
 
-    async def get_run(self, who: Principal, run_id: str, *, owner: str = "") -> Run:
-        return self._visible("run", self.runs, who, run_id, owner)
+    async def get(self, who: Principal, run_id: str, *, created_by: str = "") -> Run:
+        return self.table.visible(who, run_id, created_by)
 
-    async def cancel_run(self, who: Principal, run_id: str, reason: str) -> Run:
-        self._begin(reason)
-        run = self._visible("run", self.runs, who, run_id)
+    async def cancel(self, who: Principal, run_id: str, reason: str) -> Run:
+        self.state.begin(reason)
+        run = self.table.visible(who, run_id)
         if run.status in FINISHED:
-            raise ProviderRefused("FAILED_PRECONDITION", f"workflow run {quoted(run_id)} is {run.status}")
-        if run_id in self.tasks:
-            self.tasks[run_id].cancel()
+            raise ProviderRefused("FAILED_PRECONDITION", f"workflow run {quoted(run.id)} is {run.status}")
+        if run.id in self.tasks:
+            self.tasks[run.id].cancel()
         ended = replace(run, status="canceled", status_message=reason or "canceled", completed_at=datetime.now(UTC))
-        self.runs[run_id] = (self.runs[run_id][0], ended)
+        self.stored[run.id] = (self.stored[run.id][0], ended)
         return ended
 
-    async def close(self) -> None:
-        for task in self.tasks.values():
-            task.cancel()
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
-    # What they share
+class FakeEvents(ManagedEvents):
+    def __init__(self, state: FakeState, triggers: FakeTriggers, runs: FakeRuns) -> None:
+        self.state = state
+        self.triggers = triggers
+        self.runs = runs
 
-    def _begin(self, request: Any) -> None:
-        self.seen.append(request)
-        if self.failure is not None:
-            raise self.failure
-
-    def _check_provider(self, name: str) -> None:
-        if name not in ("", "local"):
-            raise ProviderUnknown(f'workflow provider {quoted(name)} is not configured; configured: "local"')
-
-    def _all(self, table: dict[str, tuple[str, Any]], who: Principal, owner: str) -> list[Any]:
-        self._begin(owner)
-        wanted = {"": {who.subject_id}, "config": {CONFIG_ACTOR.subject_id}}.get(owner)
-        return [item for held_by, item in table.values() if wanted is None or held_by in wanted]
-
-    def _visible(
-        self, kind: str, table: dict[str, tuple[str, Any]], who: Principal, object_id: str, owner: str = ""
-    ) -> Any:
-        self._begin(object_id)
-        held_by, item = table.get(object_id, ("", None))
-        allowed = {"": {who.subject_id}, "config": {CONFIG_ACTOR.subject_id}}.get(
-            owner, {who.subject_id, CONFIG_ACTOR.subject_id}
+    async def publish(self, who: Principal, event: Event, *, provider: str = "") -> Event:
+        self.state.begin(event)
+        event = replace(
+            event,
+            id=event.id or str(uuid.uuid4()),
+            spec_version=event.spec_version or "1.0",
+            time=event.time or datetime.now(UTC),
         )
-        if item is None or held_by not in allowed:
-            raise ObjectNotFound(kind, object_id)
-        return item
+        for held_by, trigger in list(self.triggers.stored.values()):
+            match = trigger.match
+            if trigger.paused or match.type != event.type:
+                continue
+            if match.source not in ("", event.source) or match.subject not in ("", event.subject):
+                continue
+            digest = hashlib.sha256(f"{trigger.id}\0{event.source}\0{event.id}".encode()).hexdigest()[:32]
+            run_id = f"event:{digest}"
+            if run_id not in self.runs.stored:
+                actor = CONFIG_ACTOR if held_by == CONFIG_ACTOR.subject_id else who.actor
+                self.runs.begin(run_id, held_by, actor, trigger, event, who)
+        return event
 
-    def _pause(self, kind: str, table: dict[str, tuple[str, Any]], who: Principal, object_id: str, paused: bool) -> Any:
-        item = replace(self._visible(kind, table, who, object_id), paused=paused, updated_at=datetime.now(UTC))
-        table[object_id] = (table[object_id][0], item)
-        return item
+
+class FakeManager(WorkflowManager):
+    """Schedules, triggers and runs in dicts, with the signatures of the real collections."""
+
+    schedules: FakeSchedules
+    triggers: FakeTriggers
+    runs: FakeRuns
+
+    def __init__(self, resolver: TargetResolver, invoker: Invoker) -> None:
+        self.state = FakeState(resolver, invoker)
+        self.schedules = FakeSchedules("schedule", self.state)
+        self.triggers = FakeTriggers("trigger", self.state)
+        self.runs = FakeRuns(self.state)
+        self.events = FakeEvents(self.state, self.triggers, self.runs)
+
+    def add_config_trigger(self, event_type: str, target: PluginTarget) -> EventTrigger:
+        request = EventTriggerSpec(EventMatch(event_type), target)
+        key = "cfg_" + hashlib.sha256(repr(request).encode()).hexdigest()
+        return self.triggers.put(CONFIG, request, key, datetime.now(UTC))
+
+    async def close(self) -> None:
+        for task in self.runs.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.runs.tasks.values(), return_exceptions=True)
 
 
 @dataclass
@@ -343,7 +372,7 @@ class FakeHost:
     def services(self, *, base_url: str = "http://127.0.0.1", metrics: bool = False) -> HttpServices:
         return HttpServices(
             manager=self.manager,
-            invoker=self.manager.invoker,
+            invoker=self.manager.state.invoker,
             plugins=self.plugins,
             authenticate=self.authenticate,
             readiness=lambda: self.not_ready,
@@ -352,7 +381,7 @@ class FakeHost:
         )
 
 
-def fake_host(*extra: Plugin) -> FakeHost:
+def fake_host(*extra: ConfiguredPlugin) -> FakeHost:
     plugins = PluginRegistry([rig_plugin(name) for name in ("roadmap", "slack", "search")] + list(extra))
     authorizer = Authorizer(no_auth=True)
     invoker = Invoker(plugins, authorizer, InvocationTokens())

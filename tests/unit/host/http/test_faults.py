@@ -115,7 +115,7 @@ def test_the_nearest_base_class_decides() -> None:
 async def test_an_error_is_answered_with(
     error: Exception, status: int, body: dict[str, str], host: FakeHost, api: httpx.AsyncClient
 ) -> None:
-    host.manager.failure = error
+    host.manager.state.failure = error
     answer = await api.post("/api/v1/workflow/schedules", json=SCHEDULE)
     assert (answer.status_code, answer.json()) == (status, body)
 
@@ -133,13 +133,13 @@ async def test_what_must_not_leak_has_the_text_of_its_route(
     method: str, path: str, text: str, host: FakeHost, api: httpx.AsyncClient
 ) -> None:
     for error in (errors.ProviderRefused("UNKNOWN", "secret"), HostError("secret"), ValueError("secret")):
-        host.manager.failure = error
+        host.manager.state.failure = error
         answer = await api.request(method, f"/api/v1{path}")
         assert (answer.status_code, answer.json()) == (500, {"error": text})
 
 
 async def test_a_failed_publish_and_agent_targets_have_their_own_texts(host: FakeHost, api: httpx.AsyncClient) -> None:
-    host.manager.failure = ValueError("secret")
+    host.manager.state.failure = ValueError("secret")
     answer = await api.post("/api/v1/workflow/events", json={"type": "x"})
     assert answer.json() == {"error": "workflow event publish failed"}
     answer = await api.post("/api/v1/workflow/event-triggers", json={"match": {"type": "x"}, "target": {"agent": {}}})

@@ -10,17 +10,17 @@ import pytest
 from gestalt_host import errors
 from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.http.app import create_app
-from gestalt_host.invocation.model import OperationResult, Plugin
-from gestalt_host.packages.catalogue import Catalogue, Operation, Parameter
+from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
 from tests.unit.host.http.fakes import FakeHost, FakeRunner, fake_host
 
-LEDGER = Plugin(
+LEDGER = ConfiguredPlugin(
     name="ledger",
     runner=FakeRunner("ledger"),
     display_name="Ledger",
-    catalogue=Catalogue("ledger", icon_svg="<svg/>"),
+    catalogue=PluginCatalogue("ledger", icon_svg="<svg/>"),
     operations={
-        "query": Operation(
+        "query": CatalogueOperation(
             "query",
             "GET",
             "/entries",
@@ -37,18 +37,21 @@ LEDGER = Plugin(
             read_only=True,
             visible=True,
         ),
-        "close.day": Operation(
+        "close.day": CatalogueOperation(
             "close.day",
             "DELETE",
             title="Close",
             description="Closes a day",
-            parameters=(Parameter("day", required=True, description="Which"), Parameter("trace", internal=True)),
+            parameters=(
+                CatalogueParameter("day", required=True, description="Which"),
+                CatalogueParameter("trace", internal=True),
+            ),
             allowed_roles=("admin",),
         ),
-        "put": Operation("put", "PUT", annotations={"openWorldHint": False}),
-        "hidden": Operation("hidden", "POST", visible=False),
-        "relay": Operation("relay", "POST", transport="mcp"),
-        "inner": Operation("inner", "POST"),
+        "put": CatalogueOperation("put", "PUT", annotations={"openWorldHint": False}),
+        "hidden": CatalogueOperation("hidden", "POST", visible=False),
+        "relay": CatalogueOperation("relay", "POST", transport="mcp"),
+        "inner": CatalogueOperation("inner", "POST"),
     },
     operation_connections={"inner": "backstage"},
     connections={
@@ -58,7 +61,9 @@ LEDGER = Plugin(
         "shared": Connection("shared", "platform", token="secret-token"),
     },
 )
-QUIET = Plugin(name="quiet", runner=FakeRunner("quiet"), operations={"x": Operation("x", visible=False)})
+QUIET = ConfiguredPlugin(
+    name="quiet", runner=FakeRunner("quiet"), operations={"x": CatalogueOperation("x", visible=False)}
+)
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def held_list(host: FakeHost) -> tuple[asyncio.Event, asyncio.Event]:
         await release.wait()
         return []
 
-    host.manager.list_schedules = held  # type: ignore[method-assign]
+    host.manager.schedules.list = held  # type: ignore[method-assign]
     return reached, release
 
 

@@ -85,7 +85,7 @@ async def test_config_managed_triggers_are_shown_when_asked_for(host: FakeHost, 
     async def ids(query: str) -> set[str]:
         return {item["id"] for item in (await api.get(f"{TRIGGERS}{query}")).json()}
 
-    config = set(host.manager.triggers) - {own}
+    config = set(host.manager.triggers.stored) - {own}
     assert await ids("") == {own}
     assert await ids("?owner=") == {own}
     assert await ids("?owner=config") == config
@@ -142,10 +142,10 @@ async def test_what_only_a_request_can_get_wrong_is_checked_in_its_order(api: ht
 
 
 async def test_nothing_reaches_the_manager_of_a_refused_body(host: FakeHost, api: httpx.AsyncClient) -> None:
-    before = len(host.manager.seen)
+    before = len(host.manager.state.seen)
     body = b'{"cron":"0 3 * * *","target":{"plugin":{"name":"roadmap","operation":"noop"}}}{"timeZone":"UTC"}'
     assert (await api.post(SCHEDULES, content=body)).json() == {"error": "invalid JSON body"}
-    assert len(host.manager.seen) == before
+    assert len(host.manager.state.seen) == before
 
 
 async def test_white_space_over_the_limit_is_refused_in_strict_mode(api: httpx.AsyncClient) -> None:
@@ -199,7 +199,7 @@ async def test_an_agent_target_keeps_every_member(host: FakeHost, api: httpx.Asy
         "modelOptions": {"temperature": 0.5},
         "timeoutSeconds": 30,
     }
-    host.manager = AgentManager(host.manager.resolver, host.manager.invoker)
+    host.manager = AgentManager(host.manager.state.resolver, host.manager.state.invoker)
     transport = httpx.ASGITransport(create_app(host.services()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test") as client:
         created = await client.post(SCHEDULES, json={"cron": "0 3 * * *", "target": {"agent": agent}})
@@ -292,7 +292,7 @@ async def test_a_handler_that_takes_too_long_is_cut_off(host: FakeHost) -> None:
             cancelled.set()
             raise
 
-    host.manager.list_schedules = stuck  # type: ignore[method-assign]
+    host.manager.schedules.list = stuck  # type: ignore[method-assign]
     transport = httpx.ASGITransport(create_app(host.services(), handler_timeout_s=0.05))
     async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test") as client:
         answer = await client.get(SCHEDULES)
@@ -321,16 +321,30 @@ async def test_no_request_fails_inside(method: str, path: list[str], body: bytes
     assert answer.status_code < 500, answer.text
 
 
+async def test_texts_are_trimmed_before_the_manager_sees_them(host: FakeHost, api: httpx.AsyncClient) -> None:
+    match = {"type": " x ", "source": " s ", "subject": " u "}
+    target = {"plugin": {"name": " slack ", "operation": " noop ", "input": {"sleep": 60_000}}}
+    made = (await api.post(TRIGGERS, json={"provider": " local ", "match": match, "target": target})).json()
+    assert made["match"] == {"type": "x", "source": "s", "subject": "u"}
+    assert (made["target"]["plugin"]["name"], made["target"]["plugin"]["operation"]) == ("slack", "noop")
+    await api.post("/api/v1/workflow/events", json={"type": " x ", "source": " s ", "subject": " u "})
+    (run,) = (await api.get(f"{RUNS}?plugin=%20slack%20&status=%20running%20")).json()
+    answer = await api.post(f"{RUNS}/%20{run['id']}%20/cancel", json={"reason": " stop "})
+    assert (answer.status_code, answer.json()["statusMessage"]) == (200, "stop")
+    absent = await api.get(f"{SCHEDULES}/%20x%20")
+    assert (absent.status_code, absent.json()) == (404, {"error": 'workflow schedule " x " not found'})
+
+
 async def test_targets_written_by_the_configuration_show_their_credential_mode(
     host: FakeHost, api: httpx.AsyncClient
 ) -> None:
     trigger = host.manager.add_config_trigger("t", PluginTarget("slack", "noop"))
-    held_by, stored = host.manager.triggers[trigger.id]
+    held_by, stored = host.manager.triggers.stored[trigger.id]
     target = PluginTarget("slack", "noop", "_plugin", credential_mode="none")
-    host.manager.triggers[trigger.id] = (held_by, replace(stored, target=target))
+    host.manager.triggers.stored[trigger.id] = (held_by, replace(stored, target=target))
     answer = await api.get(f"{TRIGGERS}/{trigger.id}?owner=config")
     assert answer.json()["target"] == {
         "plugin": {"name": "slack", "operation": "noop", "connection": "plugin", "credentialMode": "none"}
     }
-    host.manager.triggers[trigger.id] = (held_by, replace(stored, target=None))
+    host.manager.triggers.stored[trigger.id] = (held_by, replace(stored, target=None))
     assert (await api.get(f"{TRIGGERS}/{trigger.id}?owner=config")).json()["target"] == {}

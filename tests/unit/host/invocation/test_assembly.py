@@ -8,19 +8,28 @@ from typing import Any
 import pytest
 
 from gestalt_host.config.errors import Place
-from gestalt_host.config.model import AllowedOperation, Connection, Invoke, ProviderEntry, Source, SourceMode
+from gestalt_host.config.model import (
+    AllowedOperation,
+    ConnectionConfig,
+    InvokeConfig,
+    ProviderEntry,
+    Source,
+    SourceMode,
+)
 from gestalt_host.invocation.assembly import OperationsUnfit, connections_of, make_plugin
-from gestalt_host.invocation.model import Execution, OperationResult
-from gestalt_host.packages.catalogue import Catalogue, Operation
+from gestalt_host.invocation.model import Invocation, OperationResult
+from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 from gestalt_host.packages.manifest import Manifest, ManifestConnection
 
-CATALOGUE = Catalogue(
-    "roadmap", "Road map", operations={"sync": Operation("sync", tags=("a",)), "noop": Operation("noop")}
+CATALOGUE = PluginCatalogue(
+    "roadmap",
+    "Road map",
+    operations={"sync": CatalogueOperation("sync", tags=("a",)), "noop": CatalogueOperation("noop")},
 )
 
 
 class Runner:
-    async def execute(self, execution: Execution) -> OperationResult:
+    async def invoke(self, invocation: Invocation) -> OperationResult:
         raise NotImplementedError
 
 
@@ -88,10 +97,10 @@ def test_the_configuration_speaks_last_and_never_opens_what_is_internal() -> Non
         "b": ManifestConnection("b", "none", exposure="internal"),
     }
     configured = {
-        "a": Connection("a", "platform", token="t"),
-        "b": Connection("b", exposure="user"),
-        "c": Connection("c", exposure="internal"),
-        "plugin": Connection("plugin", "platform", token="x"),
+        "a": ConnectionConfig("a", "platform", token="t"),
+        "b": ConnectionConfig("b", exposure="user"),
+        "c": ConnectionConfig("c", exposure="internal"),
+        "plugin": ConnectionConfig("plugin", "platform", token="x"),
     }
     found, _ = connections_of(entry(connections=configured), manifest(connections=declared))
     assert (found["a"].mode, found["a"].token, found["a"].display_name) == ("platform", "t", "A")
@@ -100,7 +109,7 @@ def test_the_configuration_speaks_last_and_never_opens_what_is_internal() -> Non
 
 
 def test_declared_invokes() -> None:
-    invokes = (Invoke("slack", "post", credential_mode="none"), Invoke("graph", surface="graphql"))
+    invokes = (InvokeConfig("slack", "post", credential_mode="none"), InvokeConfig("graph", surface="graphql"))
     plugin = make_plugin(entry(invokes=invokes), manifest(), CATALOGUE, Runner())
     declared = plugin.declared_invoke("slack", "post")
     assert declared is not None and declared.credential_mode == "none"

@@ -12,7 +12,7 @@ from grpc import StatusCode as Code
 
 from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.subjects import Principal
-from gestalt_host.access.tokens.invocation_tokens import Call
+from gestalt_host.access.tokens.invocation_tokens import CallChain
 from gestalt_host.errors import (
     AuthorizationDenied,
     CallTooDeep,
@@ -28,12 +28,12 @@ from gestalt_host.errors import (
     RecursiveCall,
     TokenScopeDenied,
 )
-from gestalt_host.invocation.model import Payload, Plugin
-from gestalt_host.packages.catalogue import Operation
+from gestalt_host.invocation.model import ConfiguredPlugin, Payload
+from gestalt_host.packages.catalogue import CatalogueOperation
 from tests.unit.host.workflows.conftest import ANN, BOB, Rig, limited
 
 
-def with_operation(rig: Rig, plugin: str, operation: Operation) -> None:
+def with_operation(rig: Rig, plugin: str, operation: CatalogueOperation) -> None:
     found = rig.registry.get(plugin)
     rig.registry.add(replace(found, operations={**found.operations, operation.id: operation}))
 
@@ -59,7 +59,7 @@ async def test_params_travel_as_they_are(rig: Rig) -> None:
 
 
 async def test_public_checks_in_their_order(rig: Rig) -> None:
-    with_operation(rig, "roadmap", Operation("hidden", visible=False))
+    with_operation(rig, "roadmap", CatalogueOperation("hidden", visible=False))
     assert isinstance(await failing(rig, BOB, "nope", "x", public=True), PluginNotFound)
     for operation in ("read", "nope"):
         error = await failing(rig, BOB, "vault", operation, public=True)
@@ -130,9 +130,9 @@ async def test_a_bound_operation_keeps_its_connection(rig: Rig) -> None:
 
 
 async def test_an_alias_is_sent_as_the_plugins_own_name(rig: Rig) -> None:
-    plugin: Plugin = replace(
+    plugin: ConfiguredPlugin = replace(
         rig.registry.get("roadmap"),
-        operations={"pull": Operation("pull")},
+        operations={"pull": CatalogueOperation("pull")},
         provider_operations={"pull": "sync"},
     )
     rig.registry.add(plugin)
@@ -142,18 +142,18 @@ async def test_an_alias_is_sent_as_the_plugins_own_name(rig: Rig) -> None:
 
 
 async def test_chains_end(rig: Rig) -> None:
-    call = Call("req", 0, ("slack/default/post",))
+    call = CallChain("req", 0, ("slack/default/post",))
     await rig.invoker.invoke(ANN, "roadmap", "sync", {}, call=call)
     seen = rig.plugin.requests[-1]
     delegation = rig.tokens.resolve(seen.invocation_token, "roadmap")
-    assert delegation.call == Call("req", 1, ("slack/default/post", "roadmap/default/sync"))
+    assert delegation.call == CallChain("req", 1, ("slack/default/post", "roadmap/default/sync"))
     assert seen.invocation_id == "req"
     error = await failing(rig, ANN, "slack", "post", call=delegation.call)
     assert isinstance(error, RecursiveCall)
     assert str(error) == "recursive call detected: slack/post already in call chain"
     await rig.invoker.invoke(ANN, "slack", "post", {}, instance="other", call=delegation.call)
-    assert isinstance(await failing(rig, ANN, "slack", "post", call=Call(depth=5)), CallTooDeep)
-    await rig.invoker.invoke(ANN, "slack", "post", {}, call=Call(depth=4))
+    assert isinstance(await failing(rig, ANN, "slack", "post", call=CallChain(depth=5)), CallTooDeep)
+    await rig.invoker.invoke(ANN, "slack", "post", {}, call=CallChain(depth=4))
 
 
 async def test_failures_of_the_process(rig: Rig) -> None:
@@ -177,7 +177,7 @@ async def test_a_plugin_that_is_being_restarted_is_waited_for(rig: Rig) -> None:
 
 
 def test_usable_operations(rig: Rig) -> None:
-    with_operation(rig, "roadmap", Operation("hidden", visible=False))
+    with_operation(rig, "roadmap", CatalogueOperation("hidden", visible=False))
     roadmap, vault = rig.registry.get("roadmap"), rig.registry.get("vault")
     assert rig.invoker.usable_operations(ANN, roadmap) == ["sync", "noop"]
     assert rig.invoker.usable_operations(limited(ANN, roadmap=["noop"]), roadmap) == ["noop"]

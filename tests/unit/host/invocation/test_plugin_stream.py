@@ -12,11 +12,11 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_host.access.credentials.connections import Credential
+from gestalt_host.access.credentials.connections import InvocationCredential
 from gestalt_host.access.policies.authorizer import UNRESTRICTED
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import PluginUnavailable
-from gestalt_host.invocation.model import Execution, OperationResult
+from gestalt_host.invocation.model import Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
 from tests.support import grpc_calls
@@ -56,8 +56,10 @@ async def plugin(root: Path) -> AsyncIterator[tuple[ProviderProcess, PluginClien
         yield running, PluginClient(Link("probe", running.channel, frozenset()))
 
 
-def execution(operation: str, **params: Any) -> Execution:
-    return Execution(operation, params, Actor("user:ann", "user", "Ann", "session"), Credential(), UNRESTRICTED)
+def invocation(operation: str, **params: Any) -> Invocation:
+    return Invocation(
+        operation, params, Actor("user:ann", "user", "Ann", "session"), InvocationCredential(), UNRESTRICTED
+    )
 
 
 async def exists(path: Path) -> None:
@@ -70,9 +72,9 @@ async def exists(path: Path) -> None:
 async def test_many_operations_at_once_answer_each_for_itself(tmp_path: Path) -> None:
     async with plugin(tmp_path) as (running, client):
         texts = [f"t{number}" for number in range(50)] + ["x" * 300_000]
-        results = await asyncio.gather(*(client.execute(execution("echo", text=text)) for text in texts))
+        results = await asyncio.gather(*(client.invoke(invocation("echo", text=text)) for text in texts))
         assert results == [OperationResult(200, f'"{text}"') for text in texts]
-        assert (await client.execute(execution("gone"))).status == 404
+        assert (await client.invoke(invocation("gone"))).status == 404
         name = "gestalt.extension.v1.PluginDispatch"
         assert name in await asyncio.to_thread(grpc_calls.services, running.socket)
 
@@ -80,7 +82,7 @@ async def test_many_operations_at_once_answer_each_for_itself(tmp_path: Path) ->
 async def test_a_cancelled_caller_cancels_its_operation_and_no_other(tmp_path: Path) -> None:
     async with plugin(tmp_path) as (_, client):
         calls = [
-            asyncio.create_task(client.execute(execution("hold", folder=str(tmp_path), name=name))) for name in "ab"
+            asyncio.create_task(client.invoke(invocation("hold", folder=str(tmp_path), name=name))) for name in "ab"
         ]
         for name in "ab":
             await exists(tmp_path / f"{name}.began")
@@ -93,14 +95,14 @@ async def test_a_cancelled_caller_cancels_its_operation_and_no_other(tmp_path: P
 
 async def test_a_plugin_that_stops_answers_what_runs_and_ends_at_once(tmp_path: Path) -> None:
     async with plugin(tmp_path) as (running, client):
-        call = asyncio.create_task(client.execute(execution("hold", folder=str(tmp_path), name="a")))
+        call = asyncio.create_task(client.invoke(invocation("hold", folder=str(tmp_path), name="a")))
         await exists(tmp_path / "a.began")
         stopping = asyncio.create_task(running.terminate())
         (tmp_path / "a.go").touch()
         assert await call == OperationResult(200, '"a"')
         assert await stopping == 0
     async with plugin(tmp_path) as (running, client):
-        await client.execute(execution("echo"))
+        await client.invoke(invocation("echo"))
         begin = monotonic()
         assert await running.terminate() == 0
         assert monotonic() - begin < 1.4  # an idle stream is not waited for: the grace is 1.5 s
@@ -108,14 +110,14 @@ async def test_a_plugin_that_stops_answers_what_runs_and_ends_at_once(tmp_path: 
 
 async def test_a_plugin_that_dies_fails_what_it_had_and_its_successor_is_used(tmp_path: Path) -> None:
     async with plugin(tmp_path) as (running, client):
-        call = asyncio.create_task(client.execute(execution("hold", folder=str(tmp_path), name="a")))
+        call = asyncio.create_task(client.invoke(invocation("hold", folder=str(tmp_path), name="a")))
         await exists(tmp_path / "a.began")
         running.process.kill()
         with pytest.raises(PluginUnavailable):
             await call
         await running.stopped()
         with pytest.raises(PluginUnavailable):
-            await client.execute(execution("echo"))
+            await client.invoke(invocation("echo"))
 
 
 class PlainPlugin(plugin_pb2_grpc.IntegrationProviderServicer):
@@ -130,4 +132,4 @@ async def test_a_plugin_without_the_stream_gets_unary_calls(tmp_path: Path) -> N
     async with serving(register, tmp_path, "p") as link:
         client = PluginClient(link)
         for _ in range(3):
-            assert await client.execute(execution("x")) == OperationResult(200, "x")
+            assert await client.invoke(invocation("x")) == OperationResult(200, "x")

@@ -18,10 +18,10 @@ from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import Policy
 from gestalt_host.hostservices.workflow_host import WorkflowHostServicer
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Invoke, Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
-from gestalt_host.packages.catalogue import Operation
+from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.providers.client import PUBLISHED_BY, REFERENCE, RETARGET, RETIRE, WorkflowProviderClient
@@ -77,8 +77,8 @@ class Rig:
         return self.providers["other"]
 
 
-def operations(*names: str, **roles: Sequence[str]) -> dict[str, Operation]:
-    return {name: Operation(name, allowed_roles=tuple(roles.get(name, ()))) for name in names}
+def operations(*names: str, **roles: Sequence[str]) -> dict[str, CatalogueOperation]:
+    return {name: CatalogueOperation(name, allowed_roles=tuple(roles.get(name, ()))) for name in names}
 
 
 @pytest.fixture
@@ -96,28 +96,31 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         connections = {"default": Connection("default"), "alerts": Connection("alerts")}
         registry = PluginRegistry(
             [
-                Plugin("roadmap", runner, operations("sync", "noop"), connections=connections),
-                Plugin(
+                ConfiguredPlugin("roadmap", runner, operations("sync", "noop"), connections=connections),
+                ConfiguredPlugin(
                     "slack",
                     runner,
                     operations("post", "search"),
-                    invokes=(Invoke("roadmap", "sync", credential_mode="none"), Invoke("vault", "read")),
+                    invokes=(
+                        DeclaredInvoke("roadmap", "sync", credential_mode="none"),
+                        DeclaredInvoke("vault", "read"),
+                    ),
                 ),
-                Plugin("vault", runner, operations("read", "write", write=["admin"])),
-                Plugin(
+                ConfiguredPlugin("vault", runner, operations("read", "write", write=["admin"])),
+                ConfiguredPlugin(
                     "mail",
                     runner,
                     operations("send"),
                     connections={"default": Connection("default", "user")},
                     default_connection="default",
                 ),
-                Plugin(
+                ConfiguredPlugin(
                     "billing",
                     runner,
                     operations("bill"),
                     connections={"_plugin": Connection("_plugin", "platform", token="s3cret")},
                 ),
-                Plugin(
+                ConfiguredPlugin(
                     "locked", runner, operations("open"), connections={"_plugin": Connection("_plugin", "platform")}
                 ),
             ]

@@ -35,7 +35,7 @@ from gestalt_host.workflows.model import (
     OutputBinding,
     OutputDelivery,
     PluginTarget,
-    ScheduleRequest,
+    ScheduleSpec,
     Signal,
     ToolRef,
 )
@@ -337,8 +337,8 @@ async def test_an_agent_run_from_the_provider(rig: Rig, turns: AgentTurns, agent
     resolver = TargetResolver(rig.registry, rig.authorizer, ["helper"], "helper")
     providers = WorkflowProviders(rig.clients.values(), "local")
     manager = WorkflowManager(providers, rig.references, resolver, rig.authorizer)
-    request = ScheduleRequest("0 3 * * *", replace(HELPER, provider="", prompt=" do it "))
-    schedule = await manager.create_schedule(ANN, request)
+    request = ScheduleSpec("0 3 * * *", replace(HELPER, provider="", prompt=" do it "))
+    schedule = await manager.schedules.create(ANN, request)
     assert schedule.target == HELPER
     executor = RunExecutor(rig.invoker, rig.references, turns)
     made = workflow_pb2.InvokeWorkflowOperationRequest(

@@ -17,7 +17,6 @@ from gestalt_host.errors import (
     InvalidArgument,
     InvalidInvocation,
     NotAuthenticated,
-    ObjectNotFound,
     OperationNotFound,
     PlatformCredentialMissing,
     PluginNotFound,
@@ -26,16 +25,17 @@ from gestalt_host.errors import (
     ProviderUnavailable,
     ProviderUnknown,
     WorkflowNotConfigured,
+    WorkflowObjectNotFound,
 )
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     AgentTarget,
     Event,
     EventMatch,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
-    RunFilter,
-    ScheduleRequest,
+    RunQuery,
+    ScheduleSpec,
     Signal,
 )
 from gestalt_host.workflows.providers.registry import WorkflowProviders
@@ -46,12 +46,12 @@ SYNC = PluginTarget("roadmap", "sync")
 POST = PluginTarget("slack", "post")
 
 
-def schedule(target: Any = SYNC, **members: Any) -> ScheduleRequest:
-    return ScheduleRequest(**{"cron": "0 3 * * *", "target": target, **members})
+def schedule(target: Any = SYNC, **members: Any) -> ScheduleSpec:
+    return ScheduleSpec(**{"cron": "0 3 * * *", "target": target, **members})
 
 
-def trigger(target: Any = SYNC, **members: Any) -> EventTriggerRequest:
-    return EventTriggerRequest(**{"match": EventMatch("a.b"), "target": target, **members})
+def trigger(target: Any = SYNC, **members: Any) -> EventTriggerSpec:
+    return EventTriggerSpec(**{"match": EventMatch("a.b"), "target": target, **members})
 
 
 def active(reference: pb.WorkflowExecutionReference) -> bool:
@@ -65,13 +65,13 @@ class Schedules:
     request = staticmethod(schedule)
 
     def __init__(self, manager: WorkflowManager) -> None:
-        self.create = manager.create_schedule
-        self.get = manager.get_schedule
-        self.list = manager.list_schedules
-        self.update = manager.update_schedule
-        self.delete = manager.delete_schedule
-        self.pause = manager.pause_schedule
-        self.resume = manager.resume_schedule
+        self.create = manager.schedules.create
+        self.get = manager.schedules.get
+        self.list = manager.schedules.list
+        self.update = manager.schedules.update
+        self.delete = manager.schedules.delete
+        self.pause = manager.schedules.pause
+        self.resume = manager.schedules.resume
 
     upsert, read, remove, all = "UpsertSchedule", "GetSchedule", "DeleteSchedule", "ListSchedules"
 
@@ -85,13 +85,13 @@ class Triggers:
     request = staticmethod(trigger)
 
     def __init__(self, manager: WorkflowManager) -> None:
-        self.create = manager.create_event_trigger
-        self.get = manager.get_event_trigger
-        self.list = manager.list_event_triggers
-        self.update = manager.update_event_trigger
-        self.delete = manager.delete_event_trigger
-        self.pause = manager.pause_event_trigger
-        self.resume = manager.resume_event_trigger
+        self.create = manager.triggers.create
+        self.get = manager.triggers.get
+        self.list = manager.triggers.list
+        self.update = manager.triggers.update
+        self.delete = manager.triggers.delete
+        self.pause = manager.triggers.pause
+        self.resume = manager.triggers.resume
 
     upsert, read, remove, all = "UpsertEventTrigger", "GetEventTrigger", "DeleteEventTrigger", "ListEventTriggers"
 
@@ -198,7 +198,7 @@ async def test_delete_retires_in_the_same_call(rig: Rig, things: Any) -> None:
     await things.delete(ANN, made.id)
     assert rig.local.calls == [things.read, "GetExecutionReference", things.remove]
     assert rig.local.references[made.execution_ref].HasField("retired_at")
-    with pytest.raises(ObjectNotFound, match=f'workflow {things.word} "{made.id}" not found'):
+    with pytest.raises(WorkflowObjectNotFound, match=f'workflow {things.word} "{made.id}" not found'):
         await things.delete(ANN, made.id)
 
 
@@ -223,7 +223,7 @@ async def test_a_stranger_finds_nothing(rig: Rig, things: Any) -> None:
         things.pause(BOB, made.id),
         things.resume(BOB, made.id),
     ):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     assert things.stored(rig.local)[made.id] == before
 
@@ -240,7 +240,7 @@ async def test_what_does_not_fit_its_reference_is_not_found(rig: Rig, things: An
         getattr(reference, spoiled).CopyFrom(rig.local.now())
     else:
         setattr(reference, spoiled, "user:bob")
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
     assert await things.list(ANN) == []
 
@@ -249,7 +249,7 @@ async def test_a_token_sees_only_what_it_may_use(rig: Rig, things: Any) -> None:
     made = await things.create(ANN, things.request())
     for token in (limited(ANN, slack=None), limited(ANN, roadmap=["noop"]), limited(ANN)):
         assert await things.list(token) == []
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await things.get(token, made.id)
     assert await things.list(limited(ANN, roadmap=["sync"])) == [made]
 
@@ -260,7 +260,7 @@ async def test_losing_the_plugin_hides_the_object(rig: Rig, things: Any) -> None
     rig.authorizer._plugin_policies["roadmap"] = "vault"
     assert await things.get(ANN, made.id) == made, "the plugin is allowed, the operation's roles are not asked"
     rig.authorizer._policies["vault"].members.pop("user:ann")  # type: ignore[attr-defined]
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, made.id)
 
 
@@ -269,7 +269,7 @@ async def test_a_failing_provider_without_the_callers_objects_disturbs_nobody(ri
     rig.other.failures = {things.read: (Code.INTERNAL, "broken"), things.all: (Code.INTERNAL, "broken")}
     assert await things.get(ANN, made.id) == made
     assert await things.list(ANN) == [made]
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, "nope")
 
 
@@ -280,7 +280,7 @@ async def test_a_failing_provider_that_may_have_the_object_is_an_error(rig: Rig,
         await things.get(ANN, made.id)
     with pytest.raises(ProviderRefused, match="broken"):
         await things.list(ANN)
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await things.get(ANN, "nope")
 
 
@@ -292,12 +292,12 @@ async def test_config_managed_objects_are_read_by_the_operator_alone(rig: Rig, t
     stored["cfg_1"] = stored.pop(made.id)
     stored["cfg_1"].id = "cfg_1"
     assert [item.id for item in await things.list(OPERATOR)] == [own.id]
-    assert [item.id for item in await things.list(OPERATOR, owner="config")] == ["cfg_1"]
-    assert [item.id for item in await things.list(OPERATOR, owner="all")] == [own.id, "cfg_1"]
-    assert (await things.get(OPERATOR, "cfg_1", owner="config")).id == "cfg_1"
-    assert (await things.get(OPERATOR, own.id, owner="all")).id == own.id
-    for attempt in (things.get(OPERATOR, "cfg_1"), things.get(OPERATOR, own.id, owner="config")):
-        with pytest.raises(ObjectNotFound):
+    assert [item.id for item in await things.list(OPERATOR, created_by="config")] == ["cfg_1"]
+    assert [item.id for item in await things.list(OPERATOR, created_by="all")] == [own.id, "cfg_1"]
+    assert (await things.get(OPERATOR, "cfg_1", created_by="config")).id == "cfg_1"
+    assert (await things.get(OPERATOR, own.id, created_by="all")).id == own.id
+    for attempt in (things.get(OPERATOR, "cfg_1"), things.get(OPERATOR, own.id, created_by="config")):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     for attempt in (
         things.delete(OPERATOR, "cfg_1"),
@@ -305,12 +305,10 @@ async def test_config_managed_objects_are_read_by_the_operator_alone(rig: Rig, t
         things.delete(config, "cfg_1"),
         things.update(config, "cfg_1", things.request()),
     ):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
     with pytest.raises(AuthorizationDenied):
-        await things.list(ANN, owner="config")
-    with pytest.raises(InvalidArgument, match='"theirs"'):
-        await things.list(OPERATOR, owner="theirs")
+        await things.list(ANN, created_by="config")
 
 
 async def test_nobody_gets_nothing(rig: Rig, things: Any) -> None:
@@ -379,7 +377,7 @@ async def test_an_object_that_goes_away_meanwhile_is_not_found(rig: Rig, things:
     for name in (*names, things.remove):
         rig.local.failures[name] = (Code.NOT_FOUND, "gone")
     for attempt in (things.pause(ANN, made.id), things.delete(ANN, made.id)):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(WorkflowObjectNotFound):
             await attempt
 
 
@@ -388,7 +386,7 @@ async def test_an_object_that_goes_away_meanwhile_is_not_found(rig: Rig, things:
 
 async def test_selection_of_the_provider(rig: Rig, things: Any) -> None:
     with pytest.raises(ProviderUnknown, match='"nope" is not configured; configured: local, other'):
-        await things.create(ANN, things.request(provider=" nope "))
+        await things.create(ANN, things.request(provider="nope"))
     undecided = type(things)(
         WorkflowManager(WorkflowProviders(rig.clients.values()), rig.references, rig.resolver, rig.authorizer)
     )
@@ -397,7 +395,7 @@ async def test_selection_of_the_provider(rig: Rig, things: Any) -> None:
     assert (await undecided.create(ANN, things.request(provider="other"))).provider == "other"
     none = type(things)(WorkflowManager(WorkflowProviders(), rig.references, rig.resolver, rig.authorizer))
     assert await none.list(ANN) == []
-    with pytest.raises(ObjectNotFound):
+    with pytest.raises(WorkflowObjectNotFound):
         await none.get(ANN, "x")
     with pytest.raises(ProviderRequired, match="configured: none"):
         await none.create(ANN, things.request())
@@ -428,7 +426,7 @@ async def test_a_provider_that_starts_is_waited_for_and_one_that_is_down_is_not(
     [
         (PluginTarget("", "sync"), PluginNotFound, 'integration "" not found'),
         (PluginTarget("nope", ""), PluginNotFound, 'integration "nope" not found'),
-        (PluginTarget("roadmap", " "), OperationNotFound, 'operation "" not found on integration "roadmap"'),
+        (PluginTarget("roadmap", ""), OperationNotFound, 'operation "" not found on integration "roadmap"'),
         (PluginTarget("roadmap", "nope"), OperationNotFound, 'operation "nope" not found on integration "roadmap"'),
         (PluginTarget("vault", "write"), AuthorizationDenied, "authorization denied: vault.write"),
         (PluginTarget("vault", "read"), AuthorizationDenied, "authorization denied: vault.read"),
@@ -447,7 +445,7 @@ async def test_a_provider_that_starts_is_waited_for_and_one_that_is_down_is_not(
 )
 async def test_targets_that_are_refused(rig: Rig, target: PluginTarget, error: type[Exception], text: str) -> None:
     with pytest.raises(error) as raised:
-        await rig.manager.create_schedule(ANN, schedule(target))
+        await rig.manager.schedules.create(ANN, schedule(target))
     assert text in str(raised.value)
     assert rig.local.calls == []
 
@@ -455,16 +453,16 @@ async def test_targets_that_are_refused(rig: Rig, target: PluginTarget, error: t
 async def test_a_subject_without_a_role_learns_nothing(rig: Rig) -> None:
     for operation in ("read", "nope"):
         with pytest.raises(AuthorizationDenied) as denied:
-            await rig.manager.create_schedule(BOB, schedule(PluginTarget("vault", operation)))
+            await rig.manager.schedules.create(BOB, schedule(PluginTarget("vault", operation)))
         assert str(denied.value) == "authorization denied"
     with pytest.raises(OperationNotFound):
-        await rig.manager.create_schedule(ANN, schedule(PluginTarget("vault", "nope")))
+        await rig.manager.schedules.create(ANN, schedule(PluginTarget("vault", "nope")))
 
 
 async def test_a_token_limits_what_is_created_and_is_copied_whole(rig: Rig) -> None:
     with pytest.raises(AuthorizationDenied, match=r"roadmap\.sync"):
-        await rig.manager.create_schedule(limited(ANN, slack=None), schedule())
-    await rig.manager.create_schedule(limited(ANN, roadmap=["sync"], slack=None), schedule())
+        await rig.manager.schedules.create(limited(ANN, slack=None), schedule())
+    await rig.manager.schedules.create(limited(ANN, roadmap=["sync"], slack=None), schedule())
     (reference,) = rig.local.references.values()
     assert [(item.plugin, list(item.operations)) for item in reference.permissions] == [
         ("roadmap", ["sync"]),
@@ -473,20 +471,20 @@ async def test_a_token_limits_what_is_created_and_is_copied_whole(rig: Rig) -> N
 
 
 async def test_connections_are_pinned_where_a_credential_is(rig: Rig) -> None:
-    made = await rig.manager.create_schedule(ANN, schedule(PluginTarget(" roadmap ", " sync ", " alerts ", " i 1 ")))
+    made = await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "alerts", "i 1")))
     assert made.target == PluginTarget("roadmap", "sync", "alerts", "i 1")
-    assert (await rig.manager.create_schedule(ANN, schedule())).target == SYNC
-    alias = await rig.manager.create_schedule(ANN, schedule(PluginTarget("roadmap", "sync", "plugin")))
+    assert (await rig.manager.schedules.create(ANN, schedule())).target == SYNC
+    alias = await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "plugin")))
     assert alias.target == PluginTarget("roadmap", "sync", "_plugin")
-    platform = await rig.manager.create_schedule(ANN, schedule(PluginTarget("billing", "bill")))
+    platform = await rig.manager.schedules.create(ANN, schedule(PluginTarget("billing", "bill")))
     assert platform.target == PluginTarget("billing", "bill", "_plugin")
-    unknown = await rig.manager.create_schedule(ANN, schedule(PluginTarget("roadmap", "sync", "unheard-of")))
+    unknown = await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "unheard-of")))
     assert unknown.target == PluginTarget("roadmap", "sync", "unheard-of")
 
 
 async def test_a_plugin_may_use_the_credential_mode_that_it_declares(rig: Rig) -> None:
     slack = Principal(ANN.actor, caller_plugin="slack")
-    made = await rig.manager.create_schedule(slack, schedule(PluginTarget("roadmap", "sync", credential_mode="NONE")))
+    made = await rig.manager.schedules.create(slack, schedule(PluginTarget("roadmap", "sync", credential_mode="none")))
     assert made.target == PluginTarget("roadmap", "sync", credential_mode="none")
     assert rig.local.references[made.execution_ref].caller_plugin_name == "slack"
     for target in (
@@ -494,34 +492,27 @@ async def test_a_plugin_may_use_the_credential_mode_that_it_declares(rig: Rig) -
         PluginTarget("roadmap", "noop", credential_mode="none"),
     ):
         with pytest.raises(AuthorizationDenied):
-            await rig.manager.create_schedule(slack, schedule(target))
-    assert await rig.manager.get_schedule(ANN, made.id) == made
+            await rig.manager.schedules.create(slack, schedule(target))
+    assert await rig.manager.schedules.get(ANN, made.id) == made
 
 
 async def test_agent_targets_without_agents(rig: Rig) -> None:
     with pytest.raises(WorkflowNotConfigured, match="agents are not configured"):
-        await rig.manager.create_schedule(ANN, schedule(AgentTarget("helper", prompt="x")))
+        await rig.manager.schedules.create(ANN, schedule(AgentTarget("helper", prompt="x")))
 
 
 async def test_bad_cron_comes_back_in_the_providers_words(rig: Rig) -> None:
     with pytest.raises(ProviderRefused) as refused:
-        await rig.manager.create_schedule(ANN, schedule(cron="bad"))
+        await rig.manager.schedules.create(ANN, schedule(cron="bad"))
     assert refused.value.code == "INVALID_ARGUMENT"
     assert str(refused.value) == 'cron "bad" is not valid: five fields are needed'
-
-
-async def test_a_trigger_needs_a_type_after_its_target(rig: Rig) -> None:
-    with pytest.raises(PluginNotFound):
-        await rig.manager.create_event_trigger(ANN, trigger(PluginTarget("nope", "x"), match=EventMatch(" ")))
-    with pytest.raises(InvalidArgument, match=r"workflow trigger match\.type is required"):
-        await rig.manager.create_event_trigger(ANN, trigger(match=EventMatch(" ")))
 
 
 # Idempotency ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_repeated_key_is_the_first_object(rig: Rig, things: Any) -> None:
-    made = await things.create(ANN, things.request(), idempotency_key=" k1 ")
+    made = await things.create(ANN, things.request(), idempotency_key="k1")
     again = await things.create(ANN, things.request(), idempotency_key="k1")
     assert again == made and rig.local.taken(things.upsert) == 1
     with pytest.raises(InvalidInvocation, match="idempotency key reused with different request"):
@@ -539,11 +530,11 @@ async def test_a_repeated_key_is_the_first_object(rig: Rig, things: Any) -> None
 
 
 async def test_a_blank_time_zone_repeats_as_utc(rig: Rig) -> None:
-    made = await rig.manager.create_schedule(ANN, schedule(cron=" 0 3 * * * "), idempotency_key="k")
-    for zone in ("", " UTC "):
-        assert await rig.manager.create_schedule(ANN, schedule(timezone=zone), idempotency_key="k") == made
+    made = await rig.manager.schedules.create(ANN, schedule(), idempotency_key="k")
+    for zone in ("", "UTC"):
+        assert await rig.manager.schedules.create(ANN, schedule(timezone=zone), idempotency_key="k") == made
     with pytest.raises(InvalidInvocation):
-        await rig.manager.create_schedule(ANN, schedule(timezone="Asia/Tokyo"), idempotency_key="k")
+        await rig.manager.schedules.create(ANN, schedule(timezone="Asia/Tokyo"), idempotency_key="k")
 
 
 async def test_concurrent_creates_with_one_key_are_one_object(rig: Rig, things: Any) -> None:
@@ -556,50 +547,50 @@ async def test_concurrent_creates_with_one_key_are_one_object(rig: Rig, things: 
 
 
 async def test_start_a_run(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC)
+    run = await rig.manager.runs.start(ANN, SYNC)
     assert rig.local.calls == ["PutExecutionReference", "StartRun"]
     assert (run.status, run.target, run.created_by) == ("pending", SYNC, ANN.actor)
-    assert await rig.manager.get_run(ANN, run.id) == run
-    with pytest.raises(ObjectNotFound, match=f'workflow run "{run.id}" not found'):
-        await rig.manager.get_run(BOB, run.id)
+    assert await rig.manager.runs.get(ANN, run.id) == run
+    with pytest.raises(WorkflowObjectNotFound, match=f'workflow run "{run.id}" not found'):
+        await rig.manager.runs.get(BOB, run.id)
 
 
 async def test_a_refused_start_revokes_its_reference(rig: Rig) -> None:
     rig.local.failures["StartRun"] = (Code.FAILED_PRECONDITION, 'workflow key "k" already has an active run')
     with pytest.raises(ProviderRefused, match="already has an active run"):
-        await rig.manager.start_run(ANN, SYNC, workflow_key="k")
+        await rig.manager.runs.start(ANN, SYNC, workflow_key="k")
     assert [active(item) for item in rig.local.references.values()] == [False]
 
 
 async def test_a_repeated_start_is_the_callers_earlier_run_and_never_anothers(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC, idempotency_key="k")
-    assert await rig.manager.start_run(ANN, SYNC, idempotency_key="k") == run
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.start_run(BOB, SYNC, idempotency_key="k")
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.start_run(ANN, PluginTarget("roadmap", "noop"), idempotency_key="k")
+    run = await rig.manager.runs.start(ANN, SYNC, idempotency_key="k")
+    assert await rig.manager.runs.start(ANN, SYNC, idempotency_key="k") == run
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.start(BOB, SYNC, idempotency_key="k")
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.start(ANN, PluginTarget("roadmap", "noop"), idempotency_key="k")
     kept = [item for item in rig.local.references.values() if active(item)]
     assert [item.id for item in kept] == [run.execution_ref]
 
 
 async def test_runs_newest_first_filtered_and_joined_in_two_calls(rig: Rig) -> None:
-    first = await rig.manager.start_run(ANN, SYNC)
-    second = await rig.manager.start_run(ANN, POST)
-    await rig.manager.start_run(BOB, SYNC)
+    first = await rig.manager.runs.start(ANN, SYNC)
+    second = await rig.manager.runs.start(ANN, POST)
+    await rig.manager.runs.start(BOB, SYNC)
     rig.local.calls.clear()
-    assert await rig.manager.list_runs(ANN, RunFilter()) == [second, first]
+    assert await rig.manager.runs.list(ANN, RunQuery()) == [second, first]
     assert sorted(rig.local.calls) == ["ListExecutionReferences", "ListRuns"]
-    assert await rig.manager.list_runs(ANN, RunFilter(plugin=" slack ")) == [second]
-    assert await rig.manager.list_runs(ANN, RunFilter(status="pending", plugin="roadmap")) == [first]
-    assert await rig.manager.list_runs(ANN, RunFilter(status="Pending")) == []
+    assert await rig.manager.runs.list(ANN, RunQuery(plugin="slack")) == [second]
+    assert await rig.manager.runs.list(ANN, RunQuery(status="pending", plugin="roadmap")) == [first]
+    assert await rig.manager.runs.list(ANN, RunQuery(status="Pending")) == []
 
 
 async def test_runs_of_one_moment_are_ordered_by_id(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC)
+    run = await rig.manager.runs.start(ANN, SYNC)
     stored = rig.local.runs[run.id]
     for name in ("b", "a"):
         rig.local.add_run(stored.target, stored.execution_ref, id=name).created_at.CopyFrom(stored.created_at)
-    assert [item.id for item in await rig.manager.list_runs(ANN, RunFilter())] == sorted(["a", "b", run.id])
+    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == sorted(["a", "b", run.id])
 
 
 async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
@@ -608,80 +599,80 @@ async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
     run = rig.local.add_run(stored.target, made.execution_ref)
     await things.update(ANN, made.id, things.request(POST))
     await things.delete(ANN, made.id)
-    assert (await rig.manager.get_run(ANN, run.id)).id == run.id
-    assert [item.id for item in await rig.manager.list_runs(ANN, RunFilter())] == [run.id]
+    assert (await rig.manager.runs.get(ANN, run.id)).id == run.id
+    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == [run.id]
 
 
 async def test_cancel(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC)
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.cancel_run(BOB, run.id, "mine now")
-    canceled = await rig.manager.cancel_run(ANN, run.id, " stop ")
+    run = await rig.manager.runs.start(ANN, SYNC)
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.cancel(BOB, run.id, "mine now")
+    canceled = await rig.manager.runs.cancel(ANN, run.id, "stop")
     assert (canceled.status, canceled.status_message) == ("canceled", "stop")
     with pytest.raises(ProviderRefused) as refused:
-        await rig.manager.cancel_run(ANN, run.id, "")
+        await rig.manager.runs.cancel(ANN, run.id, "")
     assert refused.value.code == "FAILED_PRECONDITION"
 
 
 async def test_an_unknown_status_fails_the_call(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC)
+    run = await rig.manager.runs.start(ANN, SYNC)
     rig.local.runs[run.id].status = 42  # type: ignore[assignment]
     with pytest.raises(InvalidArgument, match="unknown workflow run status 42"):
-        await rig.manager.get_run(ANN, run.id)
+        await rig.manager.runs.get(ANN, run.id)
 
 
 async def test_signals_reach_only_the_callers_active_runs(rig: Rig) -> None:
-    run = await rig.manager.start_run(ANN, SYNC)
-    result = await rig.manager.signal_run(ANN, run.id, Signal(name=" go ", payload={"a": 1}))
+    run = await rig.manager.runs.start(ANN, SYNC)
+    result = await rig.manager.runs.signal(ANN, run.id, Signal(name="go", payload={"a": 1}))
     assert (result.signal.name, result.signal.sequence, result.signal.created_by) == ("go", 1, ANN.actor)
     assert result.signal.created_at is not None and not result.started_run
     with pytest.raises(InvalidArgument, match="workflow signal name is required"):
-        await rig.manager.signal_run(ANN, run.id, Signal(name=" "))
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.signal_run(BOB, run.id, Signal(name="go"))
+        await rig.manager.runs.signal(ANN, run.id, Signal(name=""))
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.signal(BOB, run.id, Signal(name="go"))
     rig.local.references[run.execution_ref].revoked_at.CopyFrom(rig.local.now())
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.signal_run(ANN, run.id, Signal(name="go"))
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.signal(ANN, run.id, Signal(name="go"))
     assert len(rig.local.signals) == 1, "a signal that is answered 'not found' was not stored"
 
 
 async def test_signal_or_start_reuses_one_reference(rig: Rig) -> None:
-    first = await rig.manager.signal_or_start_run(ANN, " order-42 ", SYNC, Signal(name="a"))
-    second = await rig.manager.signal_or_start_run(ANN, "order-42", SYNC, Signal(name="b"))
+    first = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="a"))
+    second = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="b"))
     assert (first.started_run, second.started_run, second.run.id) == (True, False, first.run.id)
     assert first.workflow_key == "order-42" and second.signal.sequence == 2
     assert len(rig.local.references) == 1
     rig.local.references[first.run.execution_ref].revoked_at.CopyFrom(rig.local.now())
-    await rig.manager.signal_or_start_run(ANN, "order-42", SYNC, Signal(name="c"))
+    await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="c"))
     assert active(rig.local.references[first.run.execution_ref])
-    other = await rig.manager.signal_or_start_run(ANN, "order-42", POST, Signal(name="d"))
+    other = await rig.manager.runs.signal_or_start(ANN, "order-42", POST, Signal(name="d"))
     assert other.run.id == first.run.id and len(rig.local.references) == 2
-    with pytest.raises(ObjectNotFound):
-        await rig.manager.signal_or_start_run(BOB, "order-42", SYNC, Signal(name="e"))
+    with pytest.raises(WorkflowObjectNotFound):
+        await rig.manager.runs.signal_or_start(BOB, "order-42", SYNC, Signal(name="e"))
     with pytest.raises(InvalidArgument, match="workflow key is required"):
-        await rig.manager.signal_or_start_run(ANN, " ", SYNC, Signal(name="e"))
+        await rig.manager.runs.signal_or_start(ANN, "", SYNC, Signal(name="e"))
 
 
 async def test_a_foreign_reference_under_the_derived_id_is_refused(rig: Rig) -> None:
-    result = await rig.manager.signal_or_start_run(ANN, "k", SYNC, Signal(name="a"))
+    result = await rig.manager.runs.signal_or_start(ANN, "k", SYNC, Signal(name="a"))
     rig.local.references[result.run.execution_ref].subject_id = "user:bob"
     with pytest.raises(InvalidInvocation, match="in use for something else"):
-        await rig.manager.signal_or_start_run(ANN, "k", SYNC, Signal(name="a"))
+        await rig.manager.runs.signal_or_start(ANN, "k", SYNC, Signal(name="a"))
 
 
 # Events ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_publish_normalises_and_reaches_every_provider_in_order(rig: Rig) -> None:
-    event = await rig.manager.publish_event(ANN, Event(type=" a.b ", source=" s ", data={"n": 1}))
+async def test_publish_completes_and_reaches_every_provider_in_order(rig: Rig) -> None:
+    event = await rig.manager.events.publish(ANN, Event(type="a.b", source="s", data={"n": 1}))
     assert (event.type, event.source, event.spec_version, event.data) == ("a.b", "s", "1.0", {"n": 1})
     assert len(event.id) == 36 and event.time is not None and event.time.tzinfo is UTC
     (here,), (there,) = rig.local.events, rig.other.events
     assert here.event == there.event and here.published_by.subject_id == "user:ann" and here.plugin_name == ""
-    given = await rig.manager.publish_event(
+    given = await rig.manager.events.publish(
         ANN,
-        Event(id=" e1 ", type="x", time=datetime(2026, 5, 8, tzinfo=UTC), data_content_type=" json "),
-        provider=" other ",
+        Event(id="e1", type="x", time=datetime(2026, 5, 8, tzinfo=UTC), data_content_type="json"),
+        provider="other",
     )
     assert (given.id, given.time, given.data_content_type) == ("e1", datetime(2026, 5, 8, tzinfo=UTC), "json")
     assert (len(rig.local.events), len(rig.other.events)) == (1, 2)
@@ -690,15 +681,13 @@ async def test_publish_normalises_and_reaches_every_provider_in_order(rig: Rig) 
 async def test_publish_stops_at_the_first_failure(rig: Rig) -> None:
     rig.local.failures["PublishEvent"] = (Code.INTERNAL, "no room")
     with pytest.raises(ProviderRefused, match="no room"):
-        await rig.manager.publish_event(ANN, Event(type="x"))
+        await rig.manager.events.publish(ANN, Event(type="x"))
     assert rig.other.events == []
 
 
 async def test_publish_refuses(rig: Rig) -> None:
-    with pytest.raises(InvalidArgument, match="workflow event type is required"):
-        await rig.manager.publish_event(ANN, Event(type="  "))
     with pytest.raises(ProviderUnknown):
-        await rig.manager.publish_event(ANN, Event(type="x"), provider="nope")
+        await rig.manager.events.publish(ANN, Event(type="x"), provider="nope")
     with pytest.raises(NotAuthenticated):
-        await rig.manager.publish_event(Principal(Actor()), Event(type="x"))
+        await rig.manager.events.publish(Principal(Actor()), Event(type="x"))
     assert rig.local.events == []

@@ -17,26 +17,26 @@ from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.sign_in.users import Users
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import EventTriggerConfig, ScheduleConfig
-from gestalt_host.errors import ObjectNotFound, ProviderRefused
+from gestalt_host.errors import ProviderRefused, WorkflowObjectNotFound
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.invocation.invoker import Invoker
-from gestalt_host.invocation.model import Plugin
+from gestalt_host.invocation.model import ConfiguredPlugin
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import bundled, find_manifest, read_manifest
 from gestalt_host.packages.commands import launch_command
-from gestalt_host.supervisor import ProviderProcess, ProviderSpec, Store
+from gestalt_host.supervisor import HostService, ProviderProcess, ProviderSpec, Store
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
-    EventTriggerRequest,
+    EventTriggerSpec,
     PluginTarget,
     Run,
-    RunFilter,
-    ScheduleRequest,
+    RunQuery,
+    ScheduleSpec,
     Signal,
 )
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -105,14 +105,14 @@ class System:
 
     async def finished(self, who: Any, run_id: str) -> Run:
         async def ended() -> Run | None:
-            run = await self.manager.get_run(who, run_id)
+            run = await self.manager.runs.get(who, run_id)
             return run if run.status in ("succeeded", "failed", "canceled") else None
 
         return await eventually(ended)
 
     async def runs(self, who: Any, count: int, **options: Any) -> list[Run]:
         async def there() -> list[Run] | None:
-            found = await self.manager.list_runs(who, RunFilter(), **options)
+            found = await self.manager.runs.list(who, RunQuery(), **options)
             ended = [run for run in found if run.status in ("succeeded", "failed", "canceled")]
             return ended if len(ended) >= count else None
 
@@ -138,8 +138,8 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         runner = PluginClient(plugin_link)
         registry = PluginRegistry(
             [
-                Plugin("roadmap", runner, operations("sync", "noop")),
-                Plugin("slack", runner, operations("post")),
+                ConfiguredPlugin("roadmap", runner, operations("sync", "noop")),
+                ConfiguredPlugin("slack", runner, operations("post")),
             ]
         )
         authorizer = Authorizer(no_auth=True)
@@ -149,6 +149,11 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
         executor = RunExecutor(invoker, references, observer=reports.append)
         processes, clients = [], []
         calls: Counter[str] = Counter()
+
+        def dialled_by(process: ProviderProcess) -> list[HostService]:
+            clients.append(WorkflowProviderClient(CountedLink(process, calls)))
+            return [workflow_host(clients[-1], executor)]
+
         for name in ("local", "second"):
             binding = await store.bind(f"workflow_{name}")
             spec = await _spec(
@@ -158,20 +163,17 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
                 config={"pollInterval": "1s"},
                 sockets=binding.sockets,
             )
-            process = ProviderProcess(spec)
-            client = WorkflowProviderClient(CountedLink(process, calls))
-            process.add_service(workflow_host(client, executor))
+            process = ProviderProcess(spec, services=dialled_by)
             await process.start()
             stack.push_async_callback(process.stop, 5)
             processes.append(process)
-            clients.append(client)
         providers = WorkflowProviders(clients, "local")
         resolver = TargetResolver(registry, authorizer, None)
         socket = (await store.bind("_host")).socket
         db = IndexedDB.connect(parse_address(socket, variable="the host's scope"))
         stack.push_async_callback(db.close)
         users = Users(db)
-        await users.prepare()
+        await users.create_store()
         for process in processes:
             await process.begin()
         yield System(
@@ -189,55 +191,56 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     manager = system.manager
     who = await system.users.anonymous()
     assert await system.users.anonymous() == who
-    made = await manager.create_schedule(who, ScheduleRequest("0 3 * * *", SYNC, "Europe/Paris"))
+    made = await manager.schedules.create(who, ScheduleSpec("0 3 * * *", SYNC, "Europe/Paris"))
     assert (made.timezone, made.target, made.created_by) == ("Europe/Paris", SYNC, who.actor)
-    assert made.next_run_at is not None and await manager.get_schedule(who, made.id) == made
-    assert await manager.list_schedules(who) == [made] and await manager.list_schedules(ANN) == []
-    assert (await manager.pause_schedule(who, made.id)).paused
-    assert not (await manager.resume_schedule(who, made.id)).paused
+    assert made.next_run_at is not None and await manager.schedules.get(who, made.id) == made
+    assert await manager.schedules.list(who) == [made] and await manager.schedules.list(ANN) == []
+    assert (await manager.schedules.pause(who, made.id)).paused
+    assert not (await manager.schedules.resume(who, made.id)).paused
 
-    other = await manager.update_schedule(who, made.id, ScheduleRequest("5 3 * * *", POST))
+    other = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", POST))
     assert (other.target, other.timezone, other.created_at) == (POST, "UTC", made.created_at)
-    moved = await manager.update_schedule(who, made.id, ScheduleRequest("5 3 * * *", POST, provider="second"))
+    moved = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", POST, provider="second"))
     assert (moved.id, moved.provider, moved.created_at) == (made.id, "second", made.created_at)
-    assert [item.id for item in await manager.list_schedules(who)] == [made.id]
-    back = await manager.update_schedule(who, made.id, ScheduleRequest("5 3 * * *", SYNC, provider="local"))
+    assert [item.id for item in await manager.schedules.list(who)] == [made.id]
+    back = await manager.schedules.update(who, made.id, ScheduleSpec("5 3 * * *", SYNC, provider="local"))
     assert back.provider == "local"
     with pytest.raises(ProviderRefused) as refused:
-        await manager.update_schedule(who, made.id, ScheduleRequest("61 * * * *", SYNC))
+        await manager.schedules.update(who, made.id, ScheduleSpec("61 * * * *", SYNC))
     assert refused.value.code == "INVALID_ARGUMENT" and "minute" in str(refused.value)
-    assert await manager.get_schedule(who, made.id) == back
-    await manager.delete_schedule(who, made.id)
-    with pytest.raises(ObjectNotFound):
-        await manager.get_schedule(who, made.id)
+    assert await manager.schedules.get(who, made.id) == back
+    await manager.schedules.delete(who, made.id)
+    with pytest.raises(WorkflowObjectNotFound):
+        await manager.schedules.get(who, made.id)
 
-    trigger = await manager.create_event_trigger(who, EventTriggerRequest(EventMatch("a.b", "src"), SYNC))
-    moved_trigger = await manager.update_event_trigger(
-        who, trigger.id, EventTriggerRequest(EventMatch("a.b"), SYNC, provider="second")
+    trigger = await manager.triggers.create(who, EventTriggerSpec(EventMatch("a.b", "src"), SYNC))
+    moved_trigger = await manager.triggers.update(
+        who, trigger.id, EventTriggerSpec(EventMatch("a.b"), SYNC, provider="second")
     )
     assert (moved_trigger.provider, moved_trigger.created_at) == ("second", trigger.created_at)
-    await manager.delete_event_trigger(who, trigger.id)
-    assert await manager.list_event_triggers(who) == []
+    await manager.triggers.delete(who, trigger.id)
+    assert await manager.triggers.list(who) == []
 
 
 async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System) -> None:
-    request = ScheduleRequest("0 3 * * *", SYNC)
-    made = await system.manager.create_schedule(ANN, request, idempotency_key="k")
-    assert (await system.manager.create_schedule(ANN, request, idempotency_key="k")) == made
-    await system.manager.delete_schedule(ANN, made.id)
-    again = await system.manager.create_schedule(ANN, request, idempotency_key="k")
-    assert again.id == made.id and await system.manager.list_schedules(ANN) == [again]
-    assert await system.manager.get_schedule(ANN, again.id) == again
+    request = ScheduleSpec("0 3 * * *", SYNC)
+    made = await system.manager.schedules.create(ANN, request, idempotency_key="k")
+    assert (await system.manager.schedules.create(ANN, request, idempotency_key="k")) == made
+    await system.manager.schedules.delete(ANN, made.id)
+    again = await system.manager.schedules.create(ANN, request, idempotency_key="k")
+    assert again.id == made.id and await system.manager.schedules.list(ANN) == [again]
+    assert await system.manager.schedules.get(ANN, again.id) == again
 
 
 async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = system.manager
-    trigger = await manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    trigger = await manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.references.fetched = 0
-    await asyncio.gather(*(manager.publish_event(BOB, Event(id=f"e{n}", type="a.b", data={"n": n})) for n in range(10)))
-    await manager.publish_event(BOB, Event(id="e0", type="a.b"))
+    events = [Event(id=f"e{n}", type="a.b", data={"n": n}) for n in range(10)]
+    await asyncio.gather(*(manager.events.publish(BOB, event) for event in events))
+    await manager.events.publish(BOB, Event(id="e0", type="a.b"))
 
     async def all_called() -> bool | None:
         return len(system.reports) >= 10 or None
@@ -248,12 +251,12 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     assert len(runs) == 10 and {run.status for run in runs} == {"succeeded"}
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
-    assert await manager.list_runs(BOB, RunFilter()) == []
+    assert await manager.runs.list(BOB, RunQuery()) == []
     monkeypatch.setattr("gestalt_host.workflows.providers.client.QUERY_PAGE", 3)  # more pages than one
-    for wanted in (RunFilter(), RunFilter(plugin="roadmap"), RunFilter(plugin="roadmap", status="succeeded")):
-        assert sorted(run.id for run in await manager.list_runs(ANN, wanted)) == sorted(run.id for run in runs)
-    for wanted in (RunFilter(plugin="slack"), RunFilter(status="failed"), RunFilter(status="Succeeded")):
-        assert await manager.list_runs(ANN, wanted) == []
+    for wanted in (RunQuery(), RunQuery(plugin="roadmap"), RunQuery(plugin="roadmap", status="succeeded")):
+        assert sorted(run.id for run in await manager.runs.list(ANN, wanted)) == sorted(run.id for run in runs)
+    for wanted in (RunQuery(plugin="slack"), RunQuery(status="failed"), RunQuery(status="Succeeded")):
+        assert await manager.runs.list(ANN, wanted) == []
     workflow = from_struct(system.plugin.requests[0].context.workflow)
     assert workflow["publishedBy"]["subjectId"] == "user:bob"
     assert workflow["trigger"]["triggerId"] == trigger.id
@@ -265,10 +268,10 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
 
 async def test_budget_a_run_costs_two_calls(system: System) -> None:
     """Design 4: provider to host, host to plugin; its reference travels with the first, so nothing is asked back."""
-    await system.manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    await system.manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.calls.clear()
     for number in range(10):
-        await system.manager.publish_event(BOB, Event(id=f"e{number}", type="a.b"))
+        await system.manager.events.publish(BOB, Event(id=f"e{number}", type="a.b"))
 
     async def all_called() -> bool | None:
         return len(system.reports) >= 10 or None
@@ -285,12 +288,12 @@ async def test_runs_of_an_object_that_was_replaced_or_deleted_still_execute(syst
     async def wait() -> None:
         await release.wait()
 
-    trigger = await manager.create_event_trigger(ANN, EventTriggerRequest(EventMatch("a.b"), SYNC))
+    trigger = await manager.triggers.create(ANN, EventTriggerSpec(EventMatch("a.b"), SYNC))
     system.plugin.started = wait
     for number in range(8):
-        await manager.publish_event(ANN, Event(id=str(number), type="a.b"))
-    await manager.update_event_trigger(ANN, trigger.id, EventTriggerRequest(EventMatch("a.b"), POST))
-    await manager.delete_event_trigger(ANN, trigger.id)
+        await manager.events.publish(ANN, Event(id=str(number), type="a.b"))
+    await manager.triggers.update(ANN, trigger.id, EventTriggerSpec(EventMatch("a.b"), POST))
+    await manager.triggers.delete(ANN, trigger.id)
     release.set()
     runs = await system.runs(ANN, 8)
     assert [run.status for run in runs] == ["succeeded"] * 8
@@ -298,28 +301,28 @@ async def test_runs_of_an_object_that_was_replaced_or_deleted_still_execute(syst
 
 async def test_start_cancel_and_signal(system: System) -> None:
     manager = system.manager
-    run = await manager.start_run(ANN, SYNC, idempotency_key="k")
+    run = await manager.runs.start(ANN, SYNC, idempotency_key="k")
     assert (await system.finished(ANN, run.id)).result_body == '{"ok":true}'
-    again = await manager.start_run(ANN, SYNC, idempotency_key="k")
+    again = await manager.runs.start(ANN, SYNC, idempotency_key="k")
     assert again.id == run.id
-    theirs = await manager.start_run(BOB, SYNC, idempotency_key="k")
+    theirs = await manager.runs.start(BOB, SYNC, idempotency_key="k")
     assert theirs.id != run.id, "keys are scoped by subject"
     with pytest.raises(ProviderRefused) as refused:
-        await manager.cancel_run(ANN, run.id, "late")
+        await manager.runs.cancel(ANN, run.id, "late")
     assert refused.value.code == "FAILED_PRECONDITION"
 
     forever = asyncio.Event()
     system.plugin.started = forever.wait  # type: ignore[assignment]
-    slow = await manager.start_run(ANN, POST)
+    slow = await manager.runs.start(ANN, POST)
 
     async def running() -> Run | None:
-        found = await manager.get_run(ANN, slow.id)
+        found = await manager.runs.get(ANN, slow.id)
         return found if found.status == "running" else None
 
     await eventually(running)
-    with pytest.raises(ObjectNotFound):
-        await manager.cancel_run(BOB, slow.id, "not mine")
-    canceled = await manager.cancel_run(ANN, slow.id, " stop ")
+    with pytest.raises(WorkflowObjectNotFound):
+        await manager.runs.cancel(BOB, slow.id, "not mine")
+    canceled = await manager.runs.cancel(ANN, slow.id, " stop ")
     assert (canceled.status, canceled.status_message) == ("canceled", "stop")
 
     async def plugin_canceled() -> bool | None:
@@ -328,12 +331,12 @@ async def test_start_cancel_and_signal(system: System) -> None:
     await eventually(plugin_canceled)
     system.plugin.started = None
 
-    result = await manager.signal_or_start_run(ANN, "order-42", SYNC, Signal(name="go", payload={"action": "x"}))
+    result = await manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="go", payload={"action": "x"}))
     assert result.started_run and (await system.finished(ANN, result.run.id)).status == "succeeded"
     request = system.plugin.requests[-1]
     assert from_struct(request.context.workflow)["signals"][0]["payload"]["action"] == "x"
     assert request.idempotency_key.startswith(f"workflow:local:{result.run.id}:signal-batch-")
-    stranger = await manager.signal_or_start_run(BOB, "order-42", SYNC, Signal(name="go"))
+    stranger = await manager.runs.signal_or_start(BOB, "order-42", SYNC, Signal(name="go"))
     assert stranger.run.id != result.run.id, "keys are scoped by subject"
 
 
@@ -343,15 +346,15 @@ async def test_configured_triggers_run_as_the_configuration(system: System) -> N
     operator = await system.users.anonymous()
     for _ in range(2):
         await system.reconciliation.run(schedules, triggers)
-    (before,) = await system.manager.list_schedules(operator, owner="config")
-    await system.manager.publish_event(operator, Event(type="a.b"))
-    (run,) = await system.runs(operator, 1, owner="config")
+    (before,) = await system.manager.schedules.list(operator, created_by="config")
+    await system.manager.events.publish(operator, Event(type="a.b"))
+    (run,) = await system.runs(operator, 1, created_by="config")
     assert (run.created_by.subject_id, run.published_by) == ("system:config", operator.actor)
     assert system.plugin.requests[-1].context.subject.id == "system:config"
-    assert await system.manager.list_runs(operator, RunFilter()) == []
+    assert await system.manager.runs.list(operator, RunQuery()) == []
     moved = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("slack", "post"))]
     await system.reconciliation.run(moved, [])
-    (after,) = await system.manager.list_schedules(operator, owner="config")
+    (after,) = await system.manager.schedules.list(operator, created_by="config")
     assert (after.id, after.next_run_at, after.created_at) == (before.id, before.next_run_at, before.created_at)
     assert after.target == PluginTarget("slack", "post")
-    assert await system.manager.list_event_triggers(operator, owner="all") == []
+    assert await system.manager.triggers.list(operator, created_by="all") == []

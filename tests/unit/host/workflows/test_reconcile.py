@@ -21,7 +21,7 @@ from gestalt_host.workflows.model import (
     OutputDelivery,
     Permission,
     PluginTarget,
-    ScheduleRequest,
+    ScheduleSpec,
     ToolRef,
 )
 from gestalt_host.workflows.providers.registry import WorkflowProviders
@@ -133,10 +133,10 @@ async def test_a_key_that_moves_leaves_its_old_provider(rig: Rig) -> None:
 
 async def test_what_others_made_is_never_touched(rig: Rig) -> None:
     """A plugin that runs as the configuration makes objects whose creator looks like the configuration's."""
-    own = await rig.manager.create_schedule(OPERATOR, ScheduleRequest("0 4 * * *", PluginTarget("roadmap", "noop")))
-    by_plugin = await rig.manager.create_schedule(
+    own = await rig.manager.schedules.create(OPERATOR, ScheduleSpec("0 4 * * *", PluginTarget("roadmap", "noop")))
+    by_plugin = await rig.manager.schedules.create(
         Principal(CONFIG.actor, "system:config", caller_plugin="slack"),
-        ScheduleRequest("0 5 * * *", PluginTarget("roadmap", "noop")),
+        ScheduleSpec("0 5 * * *", PluginTarget("roadmap", "noop")),
     )
     await reconcile(rig)
     await reconcile(rig, [], [])
@@ -144,7 +144,7 @@ async def test_what_others_made_is_never_touched(rig: Rig) -> None:
 
 
 async def test_an_id_that_somebody_else_holds_stops_the_start(rig: Rig) -> None:
-    made = await rig.manager.create_schedule(ANN, ScheduleRequest("0 4 * * *", PluginTarget("roadmap", "noop")))
+    made = await rig.manager.schedules.create(ANN, ScheduleSpec("0 4 * * *", PluginTarget("roadmap", "noop")))
     foreign = rig.local.schedules.pop(made.id)
     foreign.id = NIGHTLY_ID
     rig.local.schedules[NIGHTLY_ID] = foreign

@@ -19,7 +19,7 @@ KILLED = 130
 log = structlog.get_logger()
 
 
-async def serve(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
     """Start the host, serve until it is told to stop, stop it.
 
     Raises:

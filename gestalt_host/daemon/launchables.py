@@ -9,34 +9,34 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.config.model import HostConfig, ProviderEntry
-from gestalt_host.daemon.together import all_of
-from gestalt_host.packages import PackageInvalid, Prepared, prepare
+from gestalt_host.daemon.concurrency import all_of
+from gestalt_host.packages import Launchable, PackageInvalid, prepare
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Preparation:
-    """Prepared entries by name, and what is wrong with the plugins that could not be prepared."""
+class Launchables:
+    """Prepared entries by name, and what is wrong with the plugins that could not be launchable."""
 
-    stores: dict[str, Prepared] = field(default_factory=dict)
-    workflows: dict[str, Prepared] = field(default_factory=dict)
-    plugins: dict[str, Prepared] = field(default_factory=dict)
+    stores: dict[str, Launchable] = field(default_factory=dict)
+    workflows: dict[str, Launchable] = field(default_factory=dict)
+    plugins: dict[str, Launchable] = field(default_factory=dict)
     failed_plugins: dict[str, PackageInvalid] = field(default_factory=dict)
 
 
-async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifacts_dir: Path) -> Preparation:
+async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifacts_dir: Path) -> Launchables:
     """Prepare the IndexedDB entries that somebody uses, all workflow providers and all plugins.
 
     Raises:
-        PackageInvalid: a store or workflow provider cannot be prepared. Plugins that cannot are only noted.
+        PackageInvalid: a store or workflow provider cannot be launchable. Plugins that cannot are only noted.
     """
-    result = Preparation()
+    result = Launchables()
     used = used_stores(config)
     for name in config.providers["indexeddb"].keys() - used:
         log.info("indexeddb entry is not used", event_name="store.unused", provider=name)
 
-    async def one(entry: ProviderEntry, into: dict[str, Prepared]) -> None:
+    async def one(entry: ProviderEntry, into: dict[str, Launchable]) -> None:
         try:
             into[entry.name] = await prepare(entry, artifacts_dir, environ)
         except PackageInvalid as error:

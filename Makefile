@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 PARALLEL ?= -n 2 --dist loadfile
 
-.PHONY: help setup run test test-packages lint fix check gen bench conformance nightly coverage hooks clean
+.PHONY: help setup run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make coverage     which lines the tests of packages and contracts never run'
 	@echo 'make bench        measure; prints figures and how they were taken'
 	@echo 'make gen          generate gestalt_sdk/gen from proto/'
+	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
 	@echo 'make setup        only the environment in $(VENV)'
 
 $(READY): pyproject.toml constraints.txt
@@ -44,12 +45,15 @@ test: setup
 test-packages: setup
 	$(PYTEST) $(PARALLEL) tests/unit tests/contract
 
-lint: setup
+lint: setup proto-check
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples
 	$(BIN)/python tests/conformance/tools/check_contract.py proto
+
+proto-check: setup
+	$(BIN)/python -m tools.check_protos
 
 fix: setup
 	$(BIN)/ruff check --fix .

@@ -28,8 +28,7 @@ import grpc
 import uvloop
 
 from benchmarks.plain import PlainSqlite
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as batch_grpc
+from gestalt_sdk.gen.extension.v1 import batch_pb2, batch_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
@@ -204,7 +203,7 @@ class Bench:
         """``plain`` is for SQLite only."""
         self.echo, self.store, self.plain, self.seconds, self.rows = echo, store, plain, seconds, rows
         self.stub = datastore_pb2_grpc.IndexedDBStub(store.channel)
-        self.batch = batch_grpc.IndexedDBBatchStub(store.channel)
+        self.batch = batch_pb2_grpc.IndexedDBBatchStub(store.channel)
 
     async def prepare(self, config: dict[str, Any]) -> None:
         life = runtime_pb2_grpc.ProviderLifecycleStub(self.store.channel)

@@ -27,24 +27,24 @@ PACKAGE = "gestalt_sdk.gen"
 IMPORT = re.compile(r"^from (v1|extension\.v1) import", re.MULTILINE)
 
 
-def generate(target: Path) -> None:
-    """Write the generated packages into ``target``, which must be empty."""
+def run_protoc(root: Path, *options: str) -> None:
+    """Run protoc on every .proto file below ``root``; end the program when it fails."""
     site = Path(grpc_tools.__file__).parent
-    sources = [str(path.relative_to(PROTO)) for path in sorted(PROTO.rglob("*.proto"))]
-    status = protoc.main(
-        [
-            "protoc",
-            f"-I{PROTO}",
-            f"-I{site / '_proto'}",
-            f"-I{site.parent}",
-            f"--python_out={target}",
-            f"--pyi_out={target}",
-            f"--grpc_python_out={target}",
-            *sources,
-        ]
-    )
+    sources = [str(path.relative_to(root)) for path in sorted(root.rglob("*.proto"))]
+    # site-packages has google/rpc, grpc_tools the well-known types.
+    status = protoc.main(["protoc", f"-I{root}", f"-I{site / '_proto'}", f"-I{site.parent}", *options, *sources])
     if status:
         sys.exit(f"protoc failed with status {status}")
+
+
+def describe(root: Path, target: Path) -> None:
+    """Write the descriptors of every .proto file below ``root``, with comments and imports, as a FileDescriptorSet."""
+    run_protoc(root, "--include_imports", "--include_source_info", f"--descriptor_set_out={target}")
+
+
+def generate(target: Path) -> None:
+    """Write the generated packages into ``target``, which must be empty."""
+    run_protoc(PROTO, f"--python_out={target}", f"--pyi_out={target}", f"--grpc_python_out={target}")
     for path in (*target.rglob("*.py"), *target.rglob("*.pyi")):
         path.write_text(IMPORT.sub(rf"from {PACKAGE}.\1 import", path.read_text()))
     for folder in {path.parent for path in target.rglob("*.py")} | {target, target / "extension"}:

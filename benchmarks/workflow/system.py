@@ -12,10 +12,7 @@ from typing import Any
 import grpc
 
 from benchmarks.processes import CpuMeter
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as dispatch_pb
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as dispatch_grpc
+from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc, workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
@@ -47,7 +44,7 @@ plugins:
 """
 
 
-class InstantHost(workflow_pb2_grpc.WorkflowHostServicer, dispatch_grpc.WorkflowDispatchServicer):
+class InstantHost(workflow_pb2_grpc.WorkflowHostServicer, workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):
     """Answers every invocation at once.
 
     Attributes:
@@ -73,7 +70,7 @@ class InstantHost(workflow_pb2_grpc.WorkflowHostServicer, dispatch_grpc.Workflow
         async def invoke(request: Any) -> pb.InvokeWorkflowOperationResponse:
             return await self.InvokeOperation(request, context)
 
-        await answer_calls(requests, context, dispatch_pb.DispatchResults, invoke, _unexpected)
+        await answer_calls(requests, context, workflow_dispatch_pb2.DispatchResults, invoke, _unexpected)
 
     async def until_invoked(self, count: int, within_s: float = WITHIN_S) -> None:
         """Wait until there have been that many invocations."""
@@ -118,8 +115,8 @@ class System:
         try:
             await store.boot(start=False)
             socket = self.folder / "scope.sock"
-            request = ext.OpenScopeRequest(db="workflow", socket_path=str(socket))
-            await ext_grpc.IndexedDBScopesStub(store.channel).OpenScope(request)
+            request = scopes_pb2.OpenScopeRequest(db="workflow", socket_path=str(socket))
+            await scopes_pb2_grpc.IndexedDBScopesStub(store.channel).OpenScope(request)
             async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
                 yield store, socket, IndexedDB.over(channel)
         finally:
@@ -130,7 +127,7 @@ class System:
         instant, socket, server = InstantHost(), self.folder / "h.sock", grpc.aio.server(options=SERVER_OPTIONS)
         workflow_pb2_grpc.add_WorkflowHostServicer_to_server(instant, server)
         if stream:
-            dispatch_grpc.add_WorkflowDispatchServicer_to_server(instant, server)
+            workflow_dispatch_pb2_grpc.add_WorkflowDispatchServicer_to_server(instant, server)
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
         try:

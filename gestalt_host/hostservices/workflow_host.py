@@ -19,8 +19,7 @@ from gestalt_host.workflows.model import ExecutionReference, Signal
 from gestalt_host.workflows.providers import convert
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.targets.equality import same_target
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
@@ -40,7 +39,9 @@ def workflow_host(client: WorkflowProviderClient, executor: RunExecutor) -> Host
     def register(server: grpc.aio.Server) -> Sequence[str]:
         servicer = WorkflowHostServicer(client, executor)
         workflow_pb2_grpc.add_WorkflowHostServicer_to_server(servicer, server)
-        ext_grpc.add_WorkflowDispatchServicer_to_server(WorkflowDispatchServicer(servicer.invoke), server)
+        workflow_dispatch_pb2_grpc.add_WorkflowDispatchServicer_to_server(
+            WorkflowDispatchServicer(servicer.invoke), server
+        )
         return [SERVICE, DISPATCH_SERVICE]
 
     return HostService(WORKFLOW_HOST_SOCKET, register)
@@ -64,18 +65,20 @@ class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
         return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
 
 
-class WorkflowDispatchServicer(ext_grpc.WorkflowDispatchServicer):
+class WorkflowDispatchServicer(workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):
     def __init__(
         self, invoke: Callable[[pb.InvokeWorkflowOperationRequest], Awaitable[pb.InvokeWorkflowOperationResponse]]
     ) -> None:
         self._invoke = invoke
 
-    async def Dispatch(self, requests: AsyncIterator[ext.DispatchCalls], context: ServerContext) -> None:
+    async def Dispatch(
+        self, requests: AsyncIterator[workflow_dispatch_pb2.DispatchCalls], context: ServerContext
+    ) -> None:
         def status(error: Exception) -> status_pb2.Status:
             return status_for(error, WORKFLOW_HOST_FAULTS, PREFIX)
 
         try:
-            await answer_calls(requests, context, ext.DispatchResults, self._invoke, status)
+            await answer_calls(requests, context, workflow_dispatch_pb2.DispatchResults, self._invoke, status)
         except CallNumberTaken as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 

@@ -12,8 +12,7 @@ from gestalt_host.errors import HostError, PluginUnavailable, ProviderRefused, q
 from gestalt_host.invocation.model import Invocation, OperationResult, Payload
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
@@ -29,7 +28,11 @@ class PluginClient:
     def __init__(self, link: ProviderLink, *, base_url: str = "") -> None:
         self._link = link
         self._execute = plugin_pb2_grpc.IntegrationProviderStub(link.channel).Execute
-        self._stream = StreamedCalls(ext_grpc.PluginDispatchStub(link.channel).Dispatch, ext.PluginCalls, patient=False)
+        self._stream = StreamedCalls(
+            plugin_dispatch_pb2_grpc.PluginDispatchStub(link.channel).Dispatch,
+            plugin_dispatch_pb2.PluginCalls,
+            patient=False,
+        )
         self._base_url = base_url.rstrip("/")
 
     async def invoke(self, invocation: Invocation) -> OperationResult:

@@ -16,7 +16,7 @@ from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
-from gestalt_sdk.gen.extension.v1 import datastore_pb2, datastore_pb2_grpc
+from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
 
 SCOPES = "indexeddb.scopes"
@@ -168,8 +168,8 @@ class Store:
 
     async def _open(self, scope: _Scope) -> None:
         assert self._scoped is not None
-        stub = datastore_pb2_grpc.IndexedDBScopesStub(self._scoped.channel)
-        request = datastore_pb2.OpenScopeRequest(db=scope.db, object_stores=scope.object_stores, socket_path=scope.path)
+        stub = scopes_pb2_grpc.IndexedDBScopesStub(self._scoped.channel)
+        request = scopes_pb2.OpenScopeRequest(db=scope.db, object_stores=scope.object_stores, socket_path=scope.path)
         try:
             await stub.OpenScope(request, timeout=OPEN_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:

@@ -11,8 +11,7 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import batch_pb2, batch_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb.convert import ABORTED, ALREADY_EXISTS, OK, error_of_call, not_served
 from gestalt_sdk.indexeddb.cursor import Cursor
@@ -32,7 +31,7 @@ class Batch:
 
     def __init__(
         self,
-        stub: ext_grpc.IndexedDBBatchStub,
+        stub: batch_pb2_grpc.IndexedDBBatchStub,
         begin: Callable[[list[str], Mode, Durability], Transaction],
         open_cursor: Callable[[pb.OpenCursorRequest], Cursor],
         timeout_s: float,
@@ -44,7 +43,7 @@ class Batch:
         self.served = True
         """False once the store has answered UNIMPLEMENTED."""
 
-    async def apply(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
+    async def apply(self, request: batch_pb2.ApplyRequest) -> batch_pb2.ApplyResponse:
         """Apply the writes in one commit, in a transaction of our own where the store has no batches."""
         if self.served:
             response = await self._try(self._stub.Apply, request)
@@ -52,20 +51,20 @@ class Batch:
                 return response
         return await self._apply_in_transaction(request)
 
-    async def get_many(self, request: ext.GetManyRequest) -> ext.GetManyResponse:
+    async def get_many(self, request: batch_pb2.GetManyRequest) -> batch_pb2.GetManyResponse:
         """Read the records that exist, in the order of the ids, from one snapshot."""
         if self.served:
             response = await self._try(self._stub.GetMany, request)
             if response is not None:
                 return response
         if not request.ids:
-            return ext.GetManyResponse()
+            return batch_pb2.GetManyResponse()
         async with self._begin([request.store], "readonly", "default") as transaction:
             answers = [transaction.send(_read(request.store, id)) for id in request.ids]
             found = [record for answer in answers for record in (await answer).records.records]
-        return ext.GetManyResponse(records=found)
+        return batch_pb2.GetManyResponse(records=found)
 
-    async def page(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
+    async def page(self, request: batch_pb2.GetPageRequest) -> batch_pb2.GetPageResponse:
         """Read one page of a store or an index, with a cursor where the store has no pages."""
         if self.served:
             response = await self._try(self._stub.GetPage, request)
@@ -83,7 +82,7 @@ class Batch:
                 return None
             raise error_of_call(error) from error
 
-    async def _apply_in_transaction(self, request: ext.ApplyRequest) -> ext.ApplyResponse:
+    async def _apply_in_transaction(self, request: batch_pb2.ApplyRequest) -> batch_pb2.ApplyResponse:
         """Apply the writes in a transaction, without the ones that a unique index refuses.
 
         An index refuses while it is written to, which aborts the whole transaction; the next attempt leaves that write
@@ -93,7 +92,7 @@ class Batch:
         while True:
             attempt = _Attempt(request, conflicts)
             if not attempt.stores:
-                return ext.ApplyResponse()
+                return batch_pb2.ApplyResponse()
             durability = _DURABILITY.get(request.durability_hint, "default")
             transaction = self._begin(attempt.stores, "readwrite", durability)
             async with transaction:
@@ -104,11 +103,11 @@ class Batch:
                 outcomes, writes = attempt.evaluate()
                 if not writes:
                     await transaction.abort("nothing to write")
-                    return ext.ApplyResponse(outcomes=outcomes)
+                    return batch_pb2.ApplyResponse(outcomes=outcomes)
                 written = [(position, transaction.send(operation)) for position, operation in writes]
                 try:
                     await transaction.commit()
-                    return ext.ApplyResponse(outcomes=outcomes)
+                    return batch_pb2.ApplyResponse(outcomes=outcomes)
                 except AlreadyExists as error:
                     refused = [
                         position for position, answer in written if isinstance(answer.exception(), AlreadyExists)
@@ -117,7 +116,7 @@ class Batch:
                         raise
                     conflicts[refused[0]] = str(error)
 
-    async def _page_by_cursor(self, request: ext.GetPageRequest) -> ext.GetPageResponse:
+    async def _page_by_cursor(self, request: batch_pb2.GetPageRequest) -> batch_pb2.GetPageResponse:
         limit = request.limit or DEFAULT_PAGE
         if not 1 <= limit <= MAX_PAGE:
             raise StoreRefused("INVALID_ARGUMENT", f"limit is {limit}; accepted is 1 to {MAX_PAGE}")
@@ -143,14 +142,14 @@ class Batch:
                     break
                 entries.append(entry)
                 entry = await cursor.next_raw()
-        response = ext.GetPageResponse(entries=entries)
+        response = batch_pb2.GetPageResponse(entries=entries)
         if more:
             last = pb.CursorEntry(key=entries[-1].key, primary_key=entries[-1].primary_key)
             response.next_page_token = last.SerializeToString()
         return response
 
 
-async def _resume(cursor: Cursor, request: ext.GetPageRequest) -> pb.CursorEntry | None:
+async def _resume(cursor: Cursor, request: batch_pb2.GetPageRequest) -> pb.CursorEntry | None:
     """Return the first entry behind the one that the token names, also when that one has gone meanwhile."""
     try:
         last = pb.CursorEntry.FromString(request.page_token)
@@ -187,7 +186,7 @@ def _read(store: str, id: str) -> pb.TransactionOperation:
 class _Attempt:
     """One evaluation of an ApplyRequest against the records that its transaction has read."""
 
-    def __init__(self, request: ext.ApplyRequest, conflicts: dict[int, str]) -> None:
+    def __init__(self, request: batch_pb2.ApplyRequest, conflicts: dict[int, str]) -> None:
         self._request = request
         self._conflicts = conflicts
         self.current: dict[Key, pb.Record | None] = {}
@@ -202,9 +201,9 @@ class _Attempt:
         self.keys = list(keys)
         self.stores = sorted({entry.store for entry in request.entries} | {store for store, _ in keys})
 
-    def evaluate(self) -> tuple[list[ext.ApplyOutcome], list[tuple[int, pb.TransactionOperation]]]:
+    def evaluate(self) -> tuple[list[batch_pb2.ApplyOutcome], list[tuple[int, pb.TransactionOperation]]]:
         """Outcomes of all entries, and the writes of those that hold with their positions."""
-        outcomes: list[ext.ApplyOutcome] = []
+        outcomes: list[batch_pb2.ApplyOutcome] = []
         writes: list[tuple[int, pb.TransactionOperation]] = []
         for position, entry in enumerate(self._request.entries):
             outcome = self._outcome(position, entry)
@@ -215,32 +214,32 @@ class _Attempt:
                     writes.append((position, operation))
             elif entry.required:
                 text = f"required entry {position} failed: {outcome.message}"
-                others = [ext.ApplyOutcome(code=ABORTED, message=text) for _ in self._request.entries]
+                others = [batch_pb2.ApplyOutcome(code=ABORTED, message=text) for _ in self._request.entries]
                 others[position] = outcome
                 return others, []
         return outcomes, writes
 
-    def _outcome(self, position: int, entry: ext.ApplyEntry) -> ext.ApplyOutcome:
+    def _outcome(self, position: int, entry: batch_pb2.ApplyEntry) -> batch_pb2.ApplyOutcome:
         own = self._own[position]
         shown = self.current.get(own) if self._request.return_current else None
         for condition in entry.conditions:
             key = (condition.store, condition.id) if condition.store else own
             if not _holds(condition, self.current[key]):
                 text = f"condition on {key[1]!r} in {key[0]!r} does not hold"
-                outcome = ext.ApplyOutcome(code=ABORTED, message=text)
+                outcome = batch_pb2.ApplyOutcome(code=ABORTED, message=text)
                 break
         else:
             if entry.WhichOneof("operation") == "add" and self.current[own] is not None:
-                outcome = ext.ApplyOutcome(code=ALREADY_EXISTS, message="already exists")
+                outcome = batch_pb2.ApplyOutcome(code=ALREADY_EXISTS, message="already exists")
             elif position in self._conflicts:
-                return ext.ApplyOutcome(code=ALREADY_EXISTS, message=self._conflicts[position])
+                return batch_pb2.ApplyOutcome(code=ALREADY_EXISTS, message=self._conflicts[position])
             else:
-                return ext.ApplyOutcome(code=OK)
+                return batch_pb2.ApplyOutcome(code=OK)
         if shown is not None:
             outcome.current.CopyFrom(shown)
         return outcome
 
-    def _take(self, position: int, entry: ext.ApplyEntry) -> pb.TransactionOperation | None:
+    def _take(self, position: int, entry: batch_pb2.ApplyEntry) -> pb.TransactionOperation | None:
         own, kind = self._own[position], entry.WhichOneof("operation")
         if kind == "put" or kind == "add":
             record = entry.put if kind == "put" else entry.add
@@ -252,7 +251,7 @@ class _Attempt:
         return None
 
 
-def _own_key(entry: ext.ApplyEntry) -> Key:
+def _own_key(entry: batch_pb2.ApplyEntry) -> Key:
     kind = entry.WhichOneof("operation")
     if kind == "put" or kind == "add":
         id = (entry.put if kind == "put" else entry.add).fields["id"].string_value
@@ -264,7 +263,7 @@ def _own_key(entry: ext.ApplyEntry) -> Key:
     return entry.store, entry.delete if kind == "delete" else entry.check
 
 
-def _holds(condition: ext.ApplyCondition, record: pb.Record | None) -> bool:
+def _holds(condition: batch_pb2.ApplyCondition, record: pb.Record | None) -> bool:
     test = condition.WhichOneof("test")
     if test == "absent":
         return (record is None) == condition.absent

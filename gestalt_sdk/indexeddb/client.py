@@ -8,8 +8,7 @@ from typing import Any, Self
 
 import grpc
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import batch_pb2, batch_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb.batch import Batch
@@ -65,7 +64,7 @@ class IndexedDB:
         self._timeout_s = timeout_s
         self._stub = datastore_pb2_grpc.IndexedDBStub(channel)
         self._migrations = Migrations(channel, timeout_s)
-        self._batch = Batch(ext_grpc.IndexedDBBatchStub(channel), self.transaction, self._cursor, timeout_s)
+        self._batch = Batch(batch_pb2_grpc.IndexedDBBatchStub(channel), self.transaction, self._cursor, timeout_s)
 
     @classmethod
     def connect(cls, address: Address | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
@@ -172,7 +171,7 @@ class IndexedDB:
 
     async def get_many(self, store: str, ids: Iterable[str], *, key_field: str = "id") -> dict[str, Record]:
         """Return the records found, by primary key, in the order of ``ids``, all from one snapshot."""
-        response = await self._batch.get_many(ext.GetManyRequest(store=store, ids=ids))
+        response = await self._batch.get_many(batch_pb2.GetManyRequest(store=store, ids=ids))
         records = (from_record(record) for record in response.records)
         return {str(record[key_field]): record for record in records}
 
@@ -263,7 +262,7 @@ class ObjectStore:
         keys_only: bool = False,
     ) -> Page:
         """Return up to ``limit`` entries (1 to 10 000; 0: 1 000) behind the page that gave ``token``."""
-        request = ext.GetPageRequest(
+        request = batch_pb2.GetPageRequest(
             store=self.name,
             range=to_range(range),
             direction=DIRECTIONS[direction],
@@ -352,7 +351,7 @@ class Index:
         keys_only: bool = False,
     ) -> Page:
         """Return a page in index order, ties by primary key; see ``ObjectStore.page``."""
-        request = ext.GetPageRequest(
+        request = batch_pb2.GetPageRequest(
             store=self._store,
             index=self.name,
             values=[to_typed(value) for value in values],

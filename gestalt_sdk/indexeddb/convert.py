@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb.errors import (
     AlreadyExists,
@@ -150,14 +150,14 @@ def entry_from_proto(entry: pb.CursorEntry, *, index: bool) -> CursorEntry:
     return CursorEntry(key, entry.primary_key, record)
 
 
-def page_from_proto(response: ext.GetPageResponse, *, index: bool) -> Page:
+def page_from_proto(response: batch_pb2.GetPageResponse, *, index: bool) -> Page:
     """Return the page; see ``entry_from_proto``."""
     return Page([entry_from_proto(entry, index=index) for entry in response.entries], response.next_page_token)
 
 
-def apply_request(writes: Sequence[Write], *, return_current: bool, durability: Durability) -> ext.ApplyRequest:
+def apply_request(writes: Sequence[Write], *, return_current: bool, durability: Durability) -> batch_pb2.ApplyRequest:
     """Return the writes with their conditions as one request."""
-    request = ext.ApplyRequest(return_current=return_current, durability_hint=DURABILITIES[durability])
+    request = batch_pb2.ApplyRequest(return_current=return_current, durability_hint=DURABILITIES[durability])
     for write in writes:
         message = request.entries.add(store=write.store, required=write.required)
         if write.op == "put":
@@ -173,7 +173,7 @@ def apply_request(writes: Sequence[Write], *, return_current: bool, durability: 
     return request
 
 
-def _write_condition(message: ext.ApplyCondition, condition: Condition) -> None:
+def _write_condition(message: batch_pb2.ApplyCondition, condition: Condition) -> None:
     if condition.absent is not None:
         message.absent = condition.absent
     else:
@@ -181,7 +181,7 @@ def _write_condition(message: ext.ApplyCondition, condition: Condition) -> None:
         write_typed(message.equals.value, condition.value, condition.field)
 
 
-def write_result_from_proto(outcome: ext.ApplyOutcome) -> WriteResult:
+def write_result_from_proto(outcome: batch_pb2.ApplyOutcome) -> WriteResult:
     """Return what became of one write."""
     current = from_record(outcome.current) if outcome.HasField("current") else None
     if outcome.code == OK:

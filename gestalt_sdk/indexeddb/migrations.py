@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import grpc
 
-from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb
-from gestalt_sdk.gen.extension.v1 import migrations_pb2_grpc
+from gestalt_sdk.gen.extension.v1 import schemas_pb2, schemas_pb2_grpc
 from gestalt_sdk.indexeddb.convert import error_of_call, index_to_proto, not_served, schema_from_proto
 from gestalt_sdk.indexeddb.errors import MigrationFailed, MigrationsNotOffered
 from gestalt_sdk.indexeddb.schema import FieldValue, IndexSchema, ObjectStoreSchema
@@ -20,10 +19,10 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 2.0
 
 MigrationState: TypeAlias = Literal["none", "running", "done", "failed"]
 _STATES: dict[int, MigrationState] = {
-    pb.MIGRATION_STATE_UNSPECIFIED: "none",
-    pb.MIGRATION_STATE_RUNNING: "running",
-    pb.MIGRATION_STATE_DONE: "done",
-    pb.MIGRATION_STATE_FAILED: "failed",
+    schemas_pb2.MIGRATION_STATE_UNSPECIFIED: "none",
+    schemas_pb2.MIGRATION_STATE_RUNNING: "running",
+    schemas_pb2.MIGRATION_STATE_DONE: "done",
+    schemas_pb2.MIGRATION_STATE_FAILED: "failed",
 }
 
 
@@ -57,17 +56,17 @@ class Migrations:
     """Call IndexedDBSchemas."""
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
-        self._stub = migrations_pb2_grpc.IndexedDBSchemasStub(channel)
+        self._stub = schemas_pb2_grpc.IndexedDBSchemasStub(channel)
         self._timeout_s = timeout_s
 
     async def change(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
         """Begin a change of indexes, or find the same one that is under way."""
-        request = pb.ChangeIndexesRequest(store=store, add=map(index_to_proto, add), remove=remove)
+        request = schemas_pb2.ChangeIndexesRequest(store=store, add=map(index_to_proto, add), remove=remove)
         return await self._ask(self._stub.ChangeIndexes, request)
 
     async def look(self, store: str) -> Migration:
         """Return how the last change goes or went."""
-        return await self._ask(self._stub.GetMigration, pb.GetMigrationRequest(store=store))
+        return await self._ask(self._stub.GetMigration, schemas_pb2.GetMigrationRequest(store=store))
 
     async def change_and_wait(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
         """Begin a change and look, at growing intervals, until it is done. Raises ``MigrationFailed``."""
@@ -90,7 +89,7 @@ class Migrations:
             raise error_of_call(error) from error
 
 
-def _from_proto(message: pb.Migration) -> Migration:
+def _from_proto(message: schemas_pb2.Migration) -> Migration:
     return Migration(
         _STATES.get(message.state, "none"),
         message.records_read,

@@ -16,8 +16,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
 from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, refuse, require_version
-from gestalt_sdk.gen.extension.v1 import plugin_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import plugin_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.plugin.operations import ParameterInvalid
@@ -44,21 +43,25 @@ def register(plugin: ServedPlugin, server: grpc.aio.Server) -> Sequence[str]:
     """Add the plugin's services to the server; return their names."""
     servicer = PluginServicer(plugin)
     plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(servicer, server)
-    ext_grpc.add_PluginDispatchServicer_to_server(DispatchServicer(servicer, plugin.ending_event), server)
+    plugin_dispatch_pb2_grpc.add_PluginDispatchServicer_to_server(
+        DispatchServicer(servicer, plugin.ending_event), server
+    )
     return [SERVICE, DISPATCH_SERVICE]
 
 
-class DispatchServicer(ext_grpc.PluginDispatchServicer):
+class DispatchServicer(plugin_dispatch_pb2_grpc.PluginDispatchServicer):
     """Execute operations that arrive many in a message."""
 
     def __init__(self, servicer: PluginServicer, ending: asyncio.Event) -> None:
         self._execute = servicer.execute
         self._ending = ending
 
-    async def Dispatch(self, requests: AsyncIterator[ext.PluginCalls], context: ServerContext) -> None:
+    async def Dispatch(self, requests: AsyncIterator[plugin_dispatch_pb2.PluginCalls], context: ServerContext) -> None:
         """Answer the calls of one stream until the host ends it or the plugin does."""
         try:
-            await answer_calls(requests, context, ext.PluginResults, self._execute, _status, self._ending)
+            await answer_calls(
+                requests, context, plugin_dispatch_pb2.PluginResults, self._execute, _status, self._ending
+            )
         except CallNumberTaken as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 

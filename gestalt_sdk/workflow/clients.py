@@ -8,8 +8,7 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.host_channels import call
@@ -46,8 +45,10 @@ class WorkflowHostClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = workflow_pb2_grpc.WorkflowHostStub(channel)
-        dispatch = ext_grpc.WorkflowDispatchStub(channel).Dispatch
-        self._stream = StreamedCalls(lambda: dispatch(wait_for_ready=True), ext.DispatchCalls, patient=True)
+        dispatch = workflow_dispatch_pb2_grpc.WorkflowDispatchStub(channel).Dispatch
+        self._stream = StreamedCalls(
+            lambda: dispatch(wait_for_ready=True), workflow_dispatch_pb2.DispatchCalls, patient=True
+        )
 
     async def invoke(self, request: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
         """Have the host run the target of a run; a status of 400 or more is a result.

@@ -19,9 +19,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 from google.protobuf.struct_pb2 import Value
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
-from gestalt_sdk.gen.extension.v1 import migrations_pb2_grpc as migrations_grpc
+from gestalt_sdk.gen.extension.v1 import batch_pb2_grpc, schemas_pb2_grpc, scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
@@ -173,8 +171,8 @@ class StoreProcess:
 
     def open_scope(self, db: str, path: Path, *stores: str) -> None:
         with self.connect() as channel:
-            ext_grpc.IndexedDBScopesStub(channel).OpenScope(
-                ext.OpenScopeRequest(db=db, socket_path=str(path), object_stores=stores), timeout=DEADLINE_S
+            scopes_pb2_grpc.IndexedDBScopesStub(channel).OpenScope(
+                scopes_pb2.OpenScopeRequest(db=db, socket_path=str(path), object_stores=stores), timeout=DEADLINE_S
             )
 
     def stop(self, how: int = signal.SIGTERM) -> int:
@@ -290,8 +288,8 @@ class Service:
         self._names = iter(list(names))
         self.channel = open_channel(Address(f"unix:{socket}"))
         self.stub = datastore_pb2_grpc.IndexedDBStub(self.channel)
-        self.batch = ext_grpc.IndexedDBBatchStub(self.channel)
-        self.schemas = migrations_grpc.IndexedDBSchemasStub(self.channel)
+        self.batch = batch_pb2_grpc.IndexedDBBatchStub(self.channel)
+        self.schemas = schemas_pb2_grpc.IndexedDBSchemasStub(self.channel)
         self._streams: list[Stream] = []
 
     def missing(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The batch extension: Apply, GetMany, GetPage (proto/extension/v1/datastore.proto)."""
+"""The batch extension: Apply, GetMany, GetPage (proto/extension/v1/batch.proto)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, bounds, fields, index, record, value
 
@@ -18,36 +18,40 @@ OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 @pytest.fixture(autouse=True)
 async def batch(service: Service) -> None:
     try:
-        await service.batch.GetMany(ext.GetManyRequest(store="none"), timeout=10)
+        await service.batch.GetMany(batch_pb2.GetManyRequest(store="none"), timeout=10)
     except grpc.aio.AioRpcError as error:
         if error.code() is Code.UNIMPLEMENTED:
             pytest.skip("this store does not serve the extension")
 
 
-def put(store: str, **values: Any) -> ext.ApplyEntry:
-    return ext.ApplyEntry(store=store, put=record(**values))
+def put(store: str, **values: Any) -> batch_pb2.ApplyEntry:
+    return batch_pb2.ApplyEntry(store=store, put=record(**values))
 
 
-def add(store: str, **values: Any) -> ext.ApplyEntry:
-    return ext.ApplyEntry(store=store, add=record(**values))
+def add(store: str, **values: Any) -> batch_pb2.ApplyEntry:
+    return batch_pb2.ApplyEntry(store=store, add=record(**values))
 
 
-def when(entry: ext.ApplyEntry, *conditions: ext.ApplyCondition, required: bool = False) -> ext.ApplyEntry:
+def when(
+    entry: batch_pb2.ApplyEntry, *conditions: batch_pb2.ApplyCondition, required: bool = False
+) -> batch_pb2.ApplyEntry:
     entry.conditions.extend(conditions)
     entry.required = required
     return entry
 
 
-def absent(is_absent: bool = True, **other: Any) -> ext.ApplyCondition:
-    return ext.ApplyCondition(absent=is_absent, **other)
+def absent(is_absent: bool = True, **other: Any) -> batch_pb2.ApplyCondition:
+    return batch_pb2.ApplyCondition(absent=is_absent, **other)
 
 
-def equals(field: str, native: Any, **other: Any) -> ext.ApplyCondition:
-    return ext.ApplyCondition(equals=ext.FieldEquals(field=field, value=value(native)), **other)
+def equals(field: str, native: Any, **other: Any) -> batch_pb2.ApplyCondition:
+    return batch_pb2.ApplyCondition(equals=batch_pb2.FieldEquals(field=field, value=value(native)), **other)
 
 
-async def apply(service: Service, *entries: ext.ApplyEntry, current: bool = False) -> list[ext.ApplyOutcome]:
-    request = ext.ApplyRequest(entries=entries, return_current=current)
+async def apply(
+    service: Service, *entries: batch_pb2.ApplyEntry, current: bool = False
+) -> list[batch_pb2.ApplyOutcome]:
+    request = batch_pb2.ApplyRequest(entries=entries, return_current=current)
     return list((await service.batch.Apply(request, timeout=30)).outcomes)
 
 
@@ -59,10 +63,10 @@ async def test_entries_run_in_order_each_with_its_outcome(service: Service) -> N
         add(store, id="a", u=2),
         put(store, id="b", u=1),
         put(store, id="c", u=3),
-        ext.ApplyEntry(store=store, delete="a"),
+        batch_pb2.ApplyEntry(store=store, delete="a"),
         put(store, id="b", u=1),
-        ext.ApplyEntry(store=store, delete="none"),
-        ext.ApplyEntry(store=store, check="b"),
+        batch_pb2.ApplyEntry(store=store, delete="none"),
+        batch_pb2.ApplyEntry(store=store, check="b"),
     )
     assert [outcome.code for outcome in outcomes] == [OK, ALREADY_EXISTS, ALREADY_EXISTS, OK, OK, OK, OK, OK]
     assert outcomes[1].message == "already exists" and outcomes[2].message == "unique index conflict"
@@ -81,7 +85,7 @@ async def test_conditions(service: Service) -> None:
         (equals("n", 2), False),
         (equals("gone", None), True),
         (equals("never", None), True),
-        (ext.ApplyCondition(equals=ext.FieldEquals(field="never")), True),
+        (batch_pb2.ApplyCondition(equals=batch_pb2.FieldEquals(field="never")), True),
         (equals("n", None), False),
         (equals("lease", "me", store=other, id="x"), True),
         (equals("lease", "you", store=other, id="x"), False),
@@ -95,7 +99,7 @@ async def test_conditions(service: Service) -> None:
         assert (await service.get(store, "a")).get("step", -1) == number or not holds
     (outcome,) = await apply(service, when(put(store, id="a"), equals("n", 1), equals("n", 2)))
     assert outcome.code == ABORTED
-    (outcome,) = await apply(service, when(ext.ApplyEntry(store=store, delete="a"), equals("n", 1)))
+    (outcome,) = await apply(service, when(batch_pb2.ApplyEntry(store=store, delete="a"), equals("n", 1)))
     assert outcome.code == OK and await service.keys(store) == []
 
 
@@ -105,7 +109,7 @@ async def test_the_record_that_stood_in_the_way_is_returned_when_asked_for(servi
     entries = (
         add(store, id="a"),
         when(put(store, id="a"), equals("n", 2)),
-        when(ext.ApplyEntry(store=store, check="a"), absent()),
+        when(batch_pb2.ApplyEntry(store=store, check="a"), absent()),
         when(put(store, id="b"), absent(store=store, id="a")),
     )
     outcomes = await apply(service, *entries, current=True)
@@ -121,14 +125,16 @@ async def test_a_required_entry_that_fails_undoes_everything(service: Service) -
         service,
         put(store, id="a", n=2),
         put(store, id="b", n=2),
-        when(ext.ApplyEntry(store=store, check="a"), equals("n", 1), required=True),
+        when(batch_pb2.ApplyEntry(store=store, check="a"), equals("n", 1), required=True),
         put(store, id="c", n=3),
     )
     assert [outcome.code for outcome in outcomes] == [ABORTED] * 4
     assert "another value" in outcomes[2].message and "required entry 2" in outcomes[0].message
     assert await service.index_keys(store, "n") == ["a"] and await service.get(store, "a") == {"id": "a", "n": 1}
     outcomes = await apply(
-        service, when(ext.ApplyEntry(store=store, check="a"), equals("n", 1), required=True), put(store, id="b", n=2)
+        service,
+        when(batch_pb2.ApplyEntry(store=store, check="a"), equals("n", 1), required=True),
+        put(store, id="b", n=2),
     )
     assert [outcome.code for outcome in outcomes] == [OK, OK]
 
@@ -141,8 +147,8 @@ async def test_nothing_is_written_when_an_entry_cannot_be_understood(service: Se
         (broken, Code.INVALID_ARGUMENT, "entry 1"),
         (put(store, x=1), Code.INVALID_ARGUMENT, "record id"),
         (put("none", id="b"), Code.NOT_FOUND, "object store not found: none"),
-        (ext.ApplyEntry(store=store), Code.INVALID_ARGUMENT, "an operation is required"),
-        (when(put(store, id="b"), ext.ApplyCondition()), Code.INVALID_ARGUMENT, "needs a test"),
+        (batch_pb2.ApplyEntry(store=store), Code.INVALID_ARGUMENT, "an operation is required"),
+        (when(put(store, id="b"), batch_pb2.ApplyCondition()), Code.INVALID_ARGUMENT, "needs a test"),
         (when(put(store, id="b"), absent(id="b")), Code.INVALID_ARGUMENT, "both store and id"),
         (when(put(store, id="b"), absent(store="none", id="b")), Code.NOT_FOUND, "none"),
     ]
@@ -183,15 +189,15 @@ async def test_get_many_answers_those_found_in_the_order_asked(service: Service)
     for number in range(500):
         await apply(service, put(store, id=f"k{number}"))
     ids = [f"k{number}" for number in range(499, -1, -1)]
-    answer = await service.batch.GetMany(ext.GetManyRequest(store=store, ids=["none", *ids, "k7", "k7"]))
+    answer = await service.batch.GetMany(batch_pb2.GetManyRequest(store=store, ids=["none", *ids, "k7", "k7"]))
     assert [fields(item)["id"] for item in answer.records] == [*ids, "k7", "k7"]
-    assert not (await service.batch.GetMany(ext.GetManyRequest(store=store))).records
+    assert not (await service.batch.GetMany(batch_pb2.GetManyRequest(store=store))).records
 
 
 async def pages(service: Service, **request: Any) -> list[list[pb.CursorEntry]]:
     found, token = [], b""
     while True:
-        answer = await service.batch.GetPage(ext.GetPageRequest(page_token=token, **request), timeout=30)
+        answer = await service.batch.GetPage(batch_pb2.GetPageRequest(page_token=token, **request), timeout=30)
         found.append(list(answer.entries))
         token = answer.next_page_token
         if not token:
@@ -233,11 +239,11 @@ async def test_pages_go_on_behind_deleted_and_inserted_records(service: Service)
     store = await service.new_store()
     for key in "bdfh":
         await service.put(store, id=key)
-    answer = await service.batch.GetPage(ext.GetPageRequest(store=store, limit=2))
+    answer = await service.batch.GetPage(batch_pb2.GetPageRequest(store=store, limit=2))
     await service.call("Delete", pb.ObjectStoreRequest(store=store, id="d"))
     await service.put(store, id="c")
     await service.put(store, id="e")
-    rest = await service.batch.GetPage(ext.GetPageRequest(store=store, page_token=answer.next_page_token))
+    rest = await service.batch.GetPage(batch_pb2.GetPageRequest(store=store, page_token=answer.next_page_token))
     assert [entry.primary_key for entry in rest.entries] == ["e", "f", "h"]
 
 
@@ -254,5 +260,5 @@ async def test_pages_go_on_behind_deleted_and_inserted_records(service: Service)
 async def test_bad_pages_are_refused(service: Service, bad: dict[str, Any]) -> None:
     store = await service.new_store()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await service.batch.GetPage(ext.GetPageRequest(store=store, **bad))
+        await service.batch.GetPage(batch_pb2.GetPageRequest(store=store, **bad))
     assert caught.value.code() is Code.INVALID_ARGUMENT

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations
+from gestalt_sdk.gen.extension.v1 import schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.indexeddb import (
@@ -60,12 +60,12 @@ async def service(own_process: StoreProcess) -> Any:
 
 async def change(service: Service, store: str, *add: pb.IndexSchema, remove: tuple[str, ...] = ()) -> Any:
     return await service.schemas.ChangeIndexes(
-        pb_migrations.ChangeIndexesRequest(store=store, add=add, remove=remove), timeout=30
+        schemas_pb2.ChangeIndexesRequest(store=store, add=add, remove=remove), timeout=30
     )
 
 
 async def look(service: Service, store: str) -> Any:
-    return await service.schemas.GetMigration(pb_migrations.GetMigrationRequest(store=store), timeout=30)
+    return await service.schemas.GetMigration(schemas_pb2.GetMigrationRequest(store=store), timeout=30)
 
 
 async def ended(service: Service, store: str) -> Any:

@@ -18,8 +18,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import datastore_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import batch_pb2, scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from tests.contract.indexeddb.rig import ROOT, Code, Service, StoreProcess, index, record, short_folder
@@ -132,7 +131,7 @@ async def test_scopes_share_nothing_but_their_own_database(own_process: StorePro
     await stream.send(pb.CursorClientMessage(open=pb.OpenCursorRequest(store="hidden")))
     assert (await stream.ended())[0] is Code.NOT_FOUND
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await limited.batch.Apply(ext.ApplyRequest(entries=[ext.ApplyEntry(store="hidden", delete="x")]))
+        await limited.batch.Apply(batch_pb2.ApplyRequest(entries=[batch_pb2.ApplyEntry(store="hidden", delete="x")]))
     assert caught.value.code() is Code.NOT_FOUND
     await limited.create("other")
     assert await one.keys("other") == []
@@ -165,7 +164,7 @@ async def test_scopes_are_refused_closed_and_described(own_process: StoreProcess
     assert await asyncio.to_thread(serving, path)
     with own_process.connect() as channel:
         for _ in range(2):
-            ext_grpc.IndexedDBScopesStub(channel).CloseScope(ext.CloseScopeRequest(socket_path=str(path)))
+            scopes_pb2_grpc.IndexedDBScopesStub(channel).CloseScope(scopes_pb2.CloseScopeRequest(socket_path=str(path)))
     assert not path.exists()
     assert own_process.stop() == 0
     assert not own_process.socket.exists()
@@ -378,8 +377,10 @@ async def kill_and_check(store: StoreProcess, rounds: int, seed: int) -> None:
                 rows = [{"id": f"{name}-{half}", "n": value, "u": f"{name}{half}{value}"} for half in "ab"]
                 try:
                     if value % 2:
-                        entries = [ext.ApplyEntry(store="pairs", put=record(**row), required=True) for row in rows]
-                        await service.batch.Apply(ext.ApplyRequest(entries=entries))
+                        entries = [
+                            batch_pb2.ApplyEntry(store="pairs", put=record(**row), required=True) for row in rows
+                        ]
+                        await service.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
                     else:
                         transaction = await service.transaction("pairs")
                         for row in rows:

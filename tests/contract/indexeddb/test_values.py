@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
+from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Json, Service, Time, bounds, fields, index, native, record, value
 
@@ -157,7 +157,7 @@ async def test_an_invalid_time_is_refused_in_streams_and_pages(service: Service)
         assert answer.error.code == Code.INVALID_ARGUMENT.value[0], operation
     if not service.relayed:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await service.batch.GetPage(ext.GetPageRequest(store=store, range=bounds(upper=broken)))
+            await service.batch.GetPage(batch_pb2.GetPageRequest(store=store, range=bounds(upper=broken)))
         assert refused.value.code() is Code.INVALID_ARGUMENT
     assert await service.get(store, "a") == {"id": "a", "v": 1}
 

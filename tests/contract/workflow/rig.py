@@ -26,7 +26,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
+from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.transport.values import to_struct, to_timestamp

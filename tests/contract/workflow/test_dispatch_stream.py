@@ -10,8 +10,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
@@ -21,7 +20,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.ours
 
 
-class StreamHost(ScriptedHost, ext_grpc.WorkflowDispatchServicer):
+class StreamHost(ScriptedHost, workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):
     """A scripted host that serves the stream too and keeps what came how."""
 
     def __init__(self, rig: Rig) -> None:
@@ -38,7 +37,7 @@ class StreamHost(ScriptedHost, ext_grpc.WorkflowDispatchServicer):
         return await super().InvokeOperation(request, context)
 
     async def Dispatch(self, requests: Any, context: Any) -> None:
-        async def noted() -> AsyncIterator[ext.DispatchCalls]:
+        async def noted() -> AsyncIterator[workflow_dispatch_pb2.DispatchCalls]:
             async for message in requests:
                 self.messages.append(len(message.calls))
                 yield message
@@ -53,7 +52,7 @@ class StreamHost(ScriptedHost, ext_grpc.WorkflowDispatchServicer):
             code, text = error.args[0]
             return status_pb2.Status(code=code.value[0], message=text)
 
-        await answer_calls(noted(), context, ext.DispatchResults, invoke, status)
+        await answer_calls(noted(), context, workflow_dispatch_pb2.DispatchResults, invoke, status)
 
     @asynccontextmanager
     async def serving(self, *, stream: bool = True) -> AsyncIterator[None]:
@@ -62,7 +61,7 @@ class StreamHost(ScriptedHost, ext_grpc.WorkflowDispatchServicer):
         server = grpc.aio.server(options=SERVER_OPTIONS)
         workflow_pb2_grpc.add_WorkflowHostServicer_to_server(self, server)
         if stream:
-            ext_grpc.add_WorkflowDispatchServicer_to_server(self, server)
+            workflow_dispatch_pb2_grpc.add_WorkflowDispatchServicer_to_server(self, server)
         server.add_insecure_port(f"unix:{self._socket}")
         await server.start()
         try:

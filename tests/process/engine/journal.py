@@ -16,8 +16,7 @@ from typing import Any, TypeAlias
 import grpc
 from google.rpc import status_pb2
 
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
@@ -81,7 +80,7 @@ def read_journal(path: Path) -> list[Invocation]:
     return list(invocations.values())
 
 
-class JournalHost(workflow_pb2_grpc.WorkflowHostServicer, ext_grpc.WorkflowDispatchServicer):
+class JournalHost(workflow_pb2_grpc.WorkflowHostServicer, workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):
     """Answers by operation: ``flaky`` fails at first, ``bad`` always, ``slow`` takes its time, others succeed.
 
     Attributes:
@@ -107,7 +106,7 @@ class JournalHost(workflow_pb2_grpc.WorkflowHostServicer, ext_grpc.WorkflowDispa
             return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message=str(error))
 
         invoke: Callable[[Request], Awaitable[Any]] = lambda request: self.InvokeOperation(request, None)  # noqa: E731
-        await answer_calls(requests, context, ext.DispatchResults, invoke, status)
+        await answer_calls(requests, context, workflow_dispatch_pb2.DispatchResults, invoke, status)
 
     async def _invoke(self, request: Request) -> workflow_pb2.InvokeWorkflowOperationResponse:
         self._number += 1
@@ -135,7 +134,7 @@ class JournalHost(workflow_pb2_grpc.WorkflowHostServicer, ext_grpc.WorkflowDispa
         server = grpc.aio.server(options=SERVER_OPTIONS)
         workflow_pb2_grpc.add_WorkflowHostServicer_to_server(self, server)
         if stream:
-            ext_grpc.add_WorkflowDispatchServicer_to_server(self, server)
+            workflow_dispatch_pb2_grpc.add_WorkflowDispatchServicer_to_server(self, server)
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
         try:

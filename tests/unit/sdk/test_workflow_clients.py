@@ -16,8 +16,7 @@ from google.rpc import status_pb2
 
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
@@ -147,7 +146,7 @@ async def test_events_whole_and_by_their_parts(host: tuple[Host, grpc.aio.Channe
         await manager.publish_event(EVENT, source="other")
 
 
-class StreamingHost(Host, ext_grpc.WorkflowDispatchServicer):
+class StreamingHost(Host, workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):
     """Serves the stream of the extension too."""
 
     async def reply(self, name: str, request: Any, context: Any) -> Any:
@@ -162,7 +161,7 @@ class StreamingHost(Host, ext_grpc.WorkflowDispatchServicer):
         def status(error: Exception) -> status_pb2.Status:
             return status_pb2.Status(code=grpc.StatusCode.PERMISSION_DENIED.value[0], message=str(error))
 
-        await answer_calls(request, context, ext.DispatchResults, handle, status)
+        await answer_calls(request, context, workflow_dispatch_pb2.DispatchResults, handle, status)
         return None
 
 
@@ -175,7 +174,7 @@ async def host_client(host: Host, socket: Path) -> AsyncIterator[WorkflowHostCli
     server = grpc.aio.server()
     workflow_pb2_grpc.add_WorkflowHostServicer_to_server(host, server)
     if isinstance(host, StreamingHost):
-        ext_grpc.add_WorkflowDispatchServicer_to_server(host, server)
+        workflow_dispatch_pb2_grpc.add_WorkflowDispatchServicer_to_server(host, server)
     server.add_insecure_port(f"unix:{socket}")
     async with open_channel(Address(f"unix:{socket}")) as channel:
         client = WorkflowHostClient(channel)

@@ -26,14 +26,17 @@ if _version_not_supported:
 
 
 class WorkflowEventsStub:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Reads the events that were published, with what each trigger said to them, and replays them.
 
-    Every event that PublishEvent accepts is kept, with a verdict for each trigger that was near: one of the event's type.
-    The event, its verdicts and its runs are written in one commit. An event is known by its source and id, like the runs
-    it makes; publishing it again is noted on it and makes runs only for triggers that have none for it yet. Kept events
-    go after some time, or when there are too many of them; their runs stay, and so does what repeats are recognised by.
+    Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
-    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before configure;
+    Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
+    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
+    after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
+    their runs stay, and a repeat is still recognised by those.
+
+    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before ConfigureProvider;
     UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
@@ -61,21 +64,24 @@ class WorkflowEventsStub:
 
 
 class WorkflowEventsServicer:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Reads the events that were published, with what each trigger said to them, and replays them.
 
-    Every event that PublishEvent accepts is kept, with a verdict for each trigger that was near: one of the event's type.
-    The event, its verdicts and its runs are written in one commit. An event is known by its source and id, like the runs
-    it makes; publishing it again is noted on it and makes runs only for triggers that have none for it yet. Kept events
-    go after some time, or when there are too many of them; their runs stay, and so does what repeats are recognised by.
+    Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
-    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before configure;
+    Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
+    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
+    after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
+    their runs stay, and a repeat is still recognised by those.
+
+    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before ConfigureProvider;
     UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     def ListEvents(self, request, context):
-        """ListEvents returns the events that meet every filter, those published last first. The same request with the
-        page_token of the earlier answer continues behind it; what was published meanwhile is on no later page. A page may
-        be shorter than page_size, even empty, while next_page_token is set: one call looks at a bounded number of records.
+        """Returns the events that match every filter, newest first by published_at. The same request with the page_token of
+        the earlier answer goes on behind it; what was published meanwhile is on no later page. A page may have fewer
+        events than page_size, even none, while next_page_token is set: one call looks at a bounded number of records.
         INVALID_ARGUMENT also for a page_token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,25 +89,27 @@ class WorkflowEventsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetEvent(self, request, context):
-        """GetEvent returns one event with its verdicts and replays. NOT_FOUND when it is not kept, or not any more.
+        """Returns one event with its verdicts and replays. NOT_FOUND when it is not kept, or no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayEvent(self, request, context):
-        """ReplayEvent evaluates the triggers as they are now for a kept event, and makes runs for those that it meets.
+        """Evaluates the triggers as they are now for a kept event, and makes runs for those that it matches.
 
-        Such a run is like one that a publish makes: it executes as the owner of the trigger, through the trigger's
-        execution reference. `published_by` of the run stays the publisher of the event, since that is where its data
-        comes from; nobody lends a run an identity. Who asked for the replay is recorded on the event and in the timeline
-        of each run (RUN_MOMENT_KIND_REPLAYED). The plugin_name that the event was published with holds for replays too.
+        Such a run is like one that a publication makes: it executes as the subject that created the trigger, through the
+        trigger's execution reference. `published_by` of the run stays the publisher of the event, since that is where its
+        data comes from; it lends no rights. Who asked for the replay is recorded on the event and in the timeline of each
+        run (RUN_MOMENT_KIND_REPLAYED). The plugin_name that the event was published with holds for replays too.
 
-        Runs and the record of the replay are written in one commit. The same replay_id again answers what the first
-        request did and makes nothing, also when the first answer was lost.
+        The runs and the record of the replay are written in one commit. The same replay_id again answers what the first
+        request did and makes nothing, also when the first answer was lost; this holds while the replay is among those that
+        the event keeps. A dry run is not recorded.
+
         Errors: NOT_FOUND when the event is not kept, or a trigger of trigger_ids does not exist; FAILED_PRECONDITION when
-        replay_id belongs to another replay of the event, with other mode or triggers; ABORTED when others changed the
-        event or its triggers too often meanwhile (retry).
+        replay_id belongs to a replay of the event with another mode or other triggers; ABORTED when others changed the
+        event or its triggers too often meanwhile (try again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,14 +142,17 @@ def add_WorkflowEventsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowEvents:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Reads the events that were published, with what each trigger said to them, and replays them.
 
-    Every event that PublishEvent accepts is kept, with a verdict for each trigger that was near: one of the event's type.
-    The event, its verdicts and its runs are written in one commit. An event is known by its source and id, like the runs
-    it makes; publishing it again is noted on it and makes runs only for triggers that have none for it yet. Kept events
-    go after some time, or when there are too many of them; their runs stay, and so does what repeats are recognised by.
+    Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
-    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before configure;
+    Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
+    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
+    after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
+    their runs stay, and a repeat is still recognised by those.
+
+    Errors of every call: INVALID_ARGUMENT for invalid input, naming it; FAILED_PRECONDITION before ConfigureProvider;
     UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 

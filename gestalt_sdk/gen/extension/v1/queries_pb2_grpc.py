@@ -26,12 +26,17 @@ if _version_not_supported:
 
 
 class WorkflowQueriesStub:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
-    Pages: the same request with the page_token of the earlier answer continues behind it; what was created meanwhile
-    is on no later page. A page may be shorter than page_size, even empty, while next_page_token is set: one call looks
-    at a bounded number of records.
+    """Reads runs, schedules, triggers and execution references by page.
+
+    Capability: `workflow.queries`. Served by a workflow provider beside WorkflowProvider, on its provider socket. From a
+    provider without it the lists of WorkflowProvider are read whole.
+
+    Pages: the same request with the page_token of the earlier answer goes on behind it; what was created meanwhile is on
+    no later page. A page may have fewer items than page_size, even none, while next_page_token is set: one call looks at
+    a bounded number of records, and a page of large items ends at some MiB.
+
     Errors of every call: INVALID_ARGUMENT for invalid input, naming it, and for a page_token of another request;
-    FAILED_PRECONDITION before configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    FAILED_PRECONDITION before ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     def __init__(self, channel):
@@ -73,52 +78,58 @@ class WorkflowQueriesStub:
 
 
 class WorkflowQueriesServicer:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
-    Pages: the same request with the page_token of the earlier answer continues behind it; what was created meanwhile
-    is on no later page. A page may be shorter than page_size, even empty, while next_page_token is set: one call looks
-    at a bounded number of records.
+    """Reads runs, schedules, triggers and execution references by page.
+
+    Capability: `workflow.queries`. Served by a workflow provider beside WorkflowProvider, on its provider socket. From a
+    provider without it the lists of WorkflowProvider are read whole.
+
+    Pages: the same request with the page_token of the earlier answer goes on behind it; what was created meanwhile is on
+    no later page. A page may have fewer items than page_size, even none, while next_page_token is set: one call looks at
+    a bounded number of records, and a page of large items ends at some MiB.
+
     Errors of every call: INVALID_ARGUMENT for invalid input, naming it, and for a page_token of another request;
-    FAILED_PRECONDITION before configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    FAILED_PRECONDITION before ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     def QueryRuns(self, request, context):
-        """QueryRuns returns the runs that meet every filter, newest first; by slot, latest first, where schedule_id is set.
+        """Returns the runs that match every filter, newest first; with schedule_id by slot, latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CountRuns(self, request, context):
-        """CountRuns counts the runs that meet every filter, by status. With no filter but status and creation time all are
-        counted; with others the newest 20 000 candidates are, and the answer says when there were more.
+        """Counts the runs that match every filter, by status. With no filter but status and creation time all are counted.
+        With others some 20 000 of the newest candidates are looked at, and the answer says when there are more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRunTimeline(self, request, context):
-        """GetRunTimeline returns what happened to a run, oldest first. NOT_FOUND when there is no such run.
+        """Returns what happened to a run, oldest first. NOT_FOUND when there is no such run. Capability: `workflow.timeline`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QuerySchedules(self, request, context):
-        """Schedules, event triggers and execution references, oldest first: what the lists of WorkflowProvider answer, in
-        pages.
+        """Returns schedules, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QueryEventTriggers(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns event triggers, oldest first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QueryExecutionReferences(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns execution references, oldest first; revoked and retired ones too.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -165,12 +176,17 @@ def add_WorkflowQueriesServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowQueries:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
-    Pages: the same request with the page_token of the earlier answer continues behind it; what was created meanwhile
-    is on no later page. A page may be shorter than page_size, even empty, while next_page_token is set: one call looks
-    at a bounded number of records.
+    """Reads runs, schedules, triggers and execution references by page.
+
+    Capability: `workflow.queries`. Served by a workflow provider beside WorkflowProvider, on its provider socket. From a
+    provider without it the lists of WorkflowProvider are read whole.
+
+    Pages: the same request with the page_token of the earlier answer goes on behind it; what was created meanwhile is on
+    no later page. A page may have fewer items than page_size, even none, while next_page_token is set: one call looks at
+    a bounded number of records, and a page of large items ends at some MiB.
+
     Errors of every call: INVALID_ARGUMENT for invalid input, naming it, and for a page_token of another request;
-    FAILED_PRECONDITION before configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    FAILED_PRECONDITION before ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     @staticmethod

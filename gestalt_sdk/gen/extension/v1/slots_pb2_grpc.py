@@ -26,9 +26,13 @@ if _version_not_supported:
 
 
 class WorkflowSlotsStub:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Tells what became of the slots of a schedule, and which come next. A slot is a moment at which the cron expression
+    says that the schedule fires.
+
+    Capability: `workflow.slots`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
+
     Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; FAILED_PRECONDITION before
-    configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     def __init__(self, channel):
@@ -50,22 +54,27 @@ class WorkflowSlotsStub:
 
 
 class WorkflowSlotsServicer:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Tells what became of the slots of a schedule, and which come next. A slot is a moment at which the cron expression
+    says that the schedule fires.
+
+    Capability: `workflow.slots`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
+
     Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; FAILED_PRECONDITION before
-    configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     def ListSlots(self, request, context):
-        """ListSlots returns what became of the slots that were due, newest first. Every slot that fired has its run; the
-        others are ranges of slots with the same outcome: an outage of a month is one. Known for a schedule that was
-        deleted too; kept for 90 days and at most 10 000 ranges a schedule.
+        """Returns what became of the slots that were due, newest first. A slot that fired is told by its run, for as long as
+        runs are kept. The others are told as ranges of consecutive slots with the same fate, so that an outage of a month
+        is one; ranges are kept as configured (`keepSlotsFor`, 90 days unless set), at most 10 000 for a schedule. The
+        slots of a schedule that was deleted are still listed. An unknown schedule has no slots.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PreviewSlots(self, request, context):
-        """PreviewSlots returns the next slots of a schedule, or of an expression. Errors: NOT_FOUND for an unknown schedule.
+        """Returns the next slots of a stored schedule, or of a cron expression. NOT_FOUND for an unknown schedule.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,9 +102,13 @@ def add_WorkflowSlotsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowSlots:
-    """Served by a workflow provider beside WorkflowProvider; called by the host only.
+    """Tells what became of the slots of a schedule, and which come next. A slot is a moment at which the cron expression
+    says that the schedule fires.
+
+    Capability: `workflow.slots`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
+
     Errors of every call: INVALID_ARGUMENT for missing or invalid input, naming it; FAILED_PRECONDITION before
-    configure; UNAVAILABLE when the store cannot be reached (retry with backoff).
+    ConfigureProvider; UNAVAILABLE when the store cannot be reached (retry with backoff).
     """
 
     @staticmethod

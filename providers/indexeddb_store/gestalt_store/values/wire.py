@@ -14,8 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_
 from google.protobuf.descriptor import FileDescriptor
 from google.rpc import status_pb2
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as batch_pb2
-from gestalt_sdk.gen.extension.v1 import migrations_pb2
+from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2
 
 PACKAGE = "gestalt.provider.v1"
@@ -47,7 +46,7 @@ def _load() -> Any:
     done: set[str] = set()
     for module in _VERBATIM:
         _add(pool, module.DESCRIPTOR, done, opaque=False)
-    for contract in (datastore_pb2.DESCRIPTOR, batch_pb2.DESCRIPTOR, migrations_pb2.DESCRIPTOR):
+    for contract in (datastore_pb2.DESCRIPTOR, batch_pb2.DESCRIPTOR, schemas_pb2.DESCRIPTOR):
         _add(pool, contract, done, opaque=True)
     return pool
 

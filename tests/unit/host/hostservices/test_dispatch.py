@@ -13,8 +13,7 @@ from grpc import StatusCode as Code
 
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.supervisor.service_sockets import ServiceSockets
-from gestalt_sdk.gen.extension.v1 import workflow_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import workflow_pb2_grpc as ext_grpc
+from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support import grpc_calls
 from tests.support.links import serving
@@ -26,14 +25,16 @@ from tests.unit.host.workflows.test_execution import request, stored
 class Stream:
     def __init__(self, call: Any) -> None:
         self.call = call
-        self.results: dict[int, ext.DispatchResult] = {}
+        self.results: dict[int, workflow_dispatch_pb2.DispatchResult] = {}
 
     async def send(self, *cancellations: int, **requests: pb.InvokeWorkflowOperationRequest) -> None:
         """Calls by number (``n1=request``) and cancellations, in one message."""
-        calls = [ext.DispatchCall(call_id=int(name[1:]), request=made) for name, made in requests.items()]
-        await self.call.write(ext.DispatchCalls(calls=calls, cancellations=cancellations))
+        calls = [
+            workflow_dispatch_pb2.DispatchCall(call_id=int(name[1:]), request=made) for name, made in requests.items()
+        ]
+        await self.call.write(workflow_dispatch_pb2.DispatchCalls(calls=calls, cancellations=cancellations))
 
-    async def answered(self, *numbers: int) -> list[ext.DispatchResult]:
+    async def answered(self, *numbers: int) -> list[workflow_dispatch_pb2.DispatchResult]:
         async with asyncio.timeout(10):
             while not set(numbers) <= self.results.keys():
                 for result in (await self.call.read()).results:
@@ -46,7 +47,7 @@ class Stream:
 async def stream(rig: Rig, tmp_path: Path) -> AsyncIterator[Stream]:
     service = workflow_host(rig.clients["local"], rig.executor)
     async with serving(service.register, tmp_path, "dispatch") as link:
-        call = ext_grpc.WorkflowDispatchStub(link.channel).Dispatch()
+        call = workflow_dispatch_pb2_grpc.WorkflowDispatchStub(link.channel).Dispatch()
         greeting = await asyncio.wait_for(call.read(), 10)
         assert not greeting.results
         yield Stream(call)

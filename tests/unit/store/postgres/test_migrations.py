@@ -24,8 +24,7 @@ from gestalt_store.values.ranges import EVERYTHING, Span
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 from gestalt_store.work.operations import prepare_write
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations
+from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, index, record
 from tests.support.postgres import PostgresServer
@@ -400,10 +399,10 @@ async def test_an_index_that_another_process_added_is_there_at_once(pair: Pair, 
     await one.create("s")
     await one.put("s", id="a", n=1)
     assert (await other.call("Count", pb.ObjectStoreRangeRequest(store="s"))).count == 1, "it knows the store"
-    await one.schemas.ChangeIndexes(pb_migrations.ChangeIndexesRequest(store="s", add=[index("by_n", "n")]))
+    await one.schemas.ChangeIndexes(schemas_pb2.ChangeIndexesRequest(store="s", add=[index("by_n", "n")]))
 
     async def done() -> bool | None:
-        migration = await one.schemas.GetMigration(pb_migrations.GetMigrationRequest(store="s"))
+        migration = await one.schemas.GetMigration(schemas_pb2.GetMigrationRequest(store="s"))
         return migration.state == DONE or None
 
     await eventually(done)
@@ -413,7 +412,7 @@ async def test_an_index_that_another_process_added_is_there_at_once(pair: Pair, 
         cursor = await other.cursor("s", index="by_n")
         assert (await cursor.next()).entry.primary_key == "a"
     elif way == "page":
-        page = await other.batch.GetPage(ext.GetPageRequest(store="s", index="by_n"))
+        page = await other.batch.GetPage(batch_pb2.GetPageRequest(store="s", index="by_n"))
         assert [entry.primary_key for entry in page.entries] == ["a"]
     else:
         request = pb.IndexQueryRequest(store="s", index="by_n")
@@ -434,9 +433,9 @@ async def test_one_process_begins_is_killed_and_another_completes(
     total = 4000
     for first in range(0, total, 1000):
         entries = [
-            ext.ApplyEntry(store="s", put=record(id=f"k{n:05}", n=n, m=n % 9)) for n in range(first, first + 1000)
+            batch_pb2.ApplyEntry(store="s", put=record(id=f"k{n:05}", n=n, m=n % 9)) for n in range(first, first + 1000)
         ]
-        await one.batch.Apply(ext.ApplyRequest(entries=entries))
+        await one.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
     doomed = start(schema=shared_db)
     service = Service(doomed.socket)
     assert await service.index_keys("s", "old", 3), "it has the schema cached"
@@ -474,11 +473,11 @@ async def test_one_process_begins_is_killed_and_another_completes(
             [("doomed", service), ("doomed", service), ("one", one), ("one", one), ("other", other), ("other", other)]
         )
     ]
-    request = pb_migrations.ChangeIndexesRequest(
+    request = schemas_pb2.ChangeIndexesRequest(
         store="s", add=[index("by_n", "n"), index("by_both", "m", "n")], remove=["old"]
     )
     assert (await service.schemas.ChangeIndexes(request)).state == RUNNING
-    look = pb_migrations.GetMigrationRequest(store="s")
+    look = schemas_pb2.GetMigrationRequest(store="s")
 
     async def midway() -> Any:
         migration = await other.schemas.GetMigration(look)

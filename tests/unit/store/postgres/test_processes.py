@@ -13,8 +13,7 @@ import grpc
 import pytest
 from gestalt_store.postgres.check import check_server
 
-from gestalt_sdk.gen.extension.v1 import datastore_pb2 as ext
-from gestalt_sdk.gen.extension.v1 import migrations_pb2 as pb_migrations
+from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, fields, index, record
 from tests.contract.indexeddb.test_serialisable import Committed, serial_order
@@ -193,7 +192,7 @@ async def change_back_and_forth(service: Service, store: str) -> None:
     """Give the store an index and take it away, until canceled."""
     unique = index("version", "never", unique=True)
     for number in itertools.count():
-        request = pb_migrations.ChangeIndexesRequest(store=store)
+        request = schemas_pb2.ChangeIndexesRequest(store=store)
         if number % 2:
             request.remove.append("version")
         else:
@@ -201,8 +200,8 @@ async def change_back_and_forth(service: Service, store: str) -> None:
         await service.schemas.ChangeIndexes(request)
 
         async def over() -> bool | None:
-            migration = await service.schemas.GetMigration(pb_migrations.GetMigrationRequest(store=store))
-            return None if migration.state == pb_migrations.MIGRATION_STATE_RUNNING else True
+            migration = await service.schemas.GetMigration(schemas_pb2.GetMigrationRequest(store=store))
+            return None if migration.state == schemas_pb2.MIGRATION_STATE_RUNNING else True
 
         await eventually(over)
 
@@ -265,9 +264,9 @@ async def test_of_conditional_writes_in_two_processes_one_wins(pair: Pair) -> No
     await pair[0].create("claims", index("slot", "slot", unique=True))
 
     async def claim(service: Service, key: str, owner: str) -> int:
-        absent = ext.ApplyCondition(absent=True)
-        entry = ext.ApplyEntry(store="claims", put=record(id=key, slot=key, owner=owner), conditions=[absent])
-        answer = await service.batch.Apply(ext.ApplyRequest(entries=[entry]))
+        absent = batch_pb2.ApplyCondition(absent=True)
+        entry = batch_pb2.ApplyEntry(store="claims", put=record(id=key, slot=key, owner=owner), conditions=[absent])
+        answer = await service.batch.Apply(batch_pb2.ApplyRequest(entries=[entry]))
         return int(answer.outcomes[0].code)
 
     for number in range(20):
@@ -304,8 +303,10 @@ async def test_what_two_processes_acknowledged_survives_their_end(
                 rows = [{"id": f"{name}-{half}", "n": value, "u": f"{name}{half}{value}"} for half in "ab"]
                 try:
                     if value % 2:
-                        entries = [ext.ApplyEntry(store="pairs", put=record(**row), required=True) for row in rows]
-                        await service.batch.Apply(ext.ApplyRequest(entries=entries))
+                        entries = [
+                            batch_pb2.ApplyEntry(store="pairs", put=record(**row), required=True) for row in rows
+                        ]
+                        await service.batch.Apply(batch_pb2.ApplyRequest(entries=entries))
                     else:
                         transaction = await service.transaction("pairs")
                         for row in rows:

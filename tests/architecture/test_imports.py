@@ -1,7 +1,7 @@
 """Imports point down, in every package, and never in a circle. Reads the imports; nothing of the project is run.
 
-``FLOORS`` is the order in which docs/architecture.md describes the packages: a room may import itself and
-rooms on lower floors, never one on its own floor or above.
+The floors are in ``tests/support/floors.py``: a room may import itself and rooms on lower floors, never one on its own
+floor or above.
 """
 
 from __future__ import annotations
@@ -12,63 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.floors import FLOORS
 from tests.support.imports import Package, circles, imports_of
 
 ROOT = Path(__file__).parents[2]
-
-FLOORS: dict[str, tuple[set[str], ...]] = {
-    "gestalt_sdk": (
-        {"run"},
-        {"serving"},
-        {"plugin", "agent"},
-        {"workflow"},
-        {"client_faults"},
-        {"bases"},
-        {"indexeddb"},
-        {"transport", "timing"},
-        {"common"},
-        {"errors"},
-        {"_lazy", "_old_names"},
-    ),
-    "gestalt_host": (
-        {"daemon", "cli"},
-        {"http", "hostservices"},
-        {"workflows"},
-        {"invocation"},
-        {"access"},
-        {"supervisor"},
-        {"packages"},
-        {"config"},
-        {"errors"},
-    ),
-    "providers/indexeddb/gestalt_workflow": (
-        {"provider"},
-        {"edge"},
-        {"engine"},
-        {"watcher"},
-        {"reading", "retention", "dispatch"},
-        {"events"},
-        {"objects"},
-        {"firing"},
-        {"claims"},
-        {"stored", "wire"},
-        {"config"},
-        {"model"},
-    ),
-    "providers/indexeddb_store/gestalt_store": (
-        {"__main__"},
-        {"provider"},
-        {"edge"},
-        {"databases"},
-        {"config"},
-        {"sqlite", "postgres"},
-        {"work"},
-        {"engines"},
-        {"values"},
-        {"errors"},
-    ),
-}
-"""Rooms of each package from top to bottom. A room is a folder or a module directly below the package."""
 
 GENERATED: dict[str, set[str]] = {
     "providers/indexeddb/gestalt_workflow": {"edge", "wire", "dispatch/host_client"},

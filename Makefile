@@ -68,7 +68,7 @@ conformance: setup
 	$(PYTEST) tests/conformance
 
 nightly: setup
-	GESTALT_NIGHTLY=1 $(PYTEST) -m 'nightly or not nightly'
+	GESTALT_NIGHTLY=1 $(PYTEST)
 
 bench: setup
 	$(BIN)/python -m benchmarks.first_light

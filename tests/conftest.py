@@ -1,4 +1,4 @@
-"""What tests of every folder may ask for: one PostgreSQL server, and other implementations to test in place of ours."""
+"""Options and marks of the suite: other implementations to test in place of ours, and what runs only at night."""
 
 from __future__ import annotations
 
@@ -7,36 +7,53 @@ import os
 import hypothesis
 import pytest
 
+from tests.support.commands import STORE, WORKFLOW
+from tests.support.nightly import NIGHTLY
 from tests.support.postgres import postgres_server as postgres_server
 
 # A deadline for each example would fail a test for what else the machine is doing.
 hypothesis.settings.register_profile("gestalt", deadline=None)
 hypothesis.settings.load_profile("gestalt")
 
-COMMANDS = {
-    "--workflow-command": ("GESTALT_TEST_WORKFLOW_COMMAND", "command of a workflow provider to test instead of ours"),
-    "--store-command": ("GESTALT_TEST_STORE_COMMAND", "command of an IndexedDB provider to run it on"),
-}
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    for option, (variable, text) in COMMANDS.items():
-        parser.addoption(option, default=os.environ.get(variable), help=text)
+    for command in (WORKFLOW, STORE):
+        parser.addoption(command.option, help=command.help)
     parser.addoption(
-        "--ours", action="store_true", help="with --workflow-command: run what relies on our extensions and budgets too"
+        "--indexeddb-socket", help="unix socket of a configured IndexedDB provider to test instead of starting ours"
+    )
+    parser.addoption(
+        "--ours", action="store_true", help="with one of these: run what relies on our extensions and budgets too"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for option, (variable, _) in COMMANDS.items():
-        command = config.getoption(option)
-        if command:
-            os.environ[variable] = command
+    for command in (WORKFLOW, STORE):
+        if text := config.getoption(command.option):
+            os.environ[command.variable] = text
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--workflow-command") or config.getoption("--ours"):
-        return
+    skip_foreign(config, items)
+    if not NIGHTLY and "nightly" not in config.option.markexpr:
+        deselect(config, items, [item for item in items if item.get_closest_marker("nightly")])
+
+
+def skip_foreign(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what another implementation than ours need not do."""
+    foreign = {
+        "workflow": WORKFLOW.replaced,
+        "store": STORE.replaced or bool(config.getoption("--indexeddb-socket")),
+    }
+    reason = "about extensions, records or budgets of our own provider: --ours"
     for item in items:
-        if item.get_closest_marker("ours"):
-            item.add_marker(pytest.mark.skip(reason="about extensions, records or budgets of our own provider: --ours"))
+        kinds = {mark.args[0] for mark in item.iter_markers("ours")}
+        if not config.getoption("--ours") and any(foreign[kind] for kind in kinds):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item], those: list[pytest.Item]) -> None:
+    gone = set(those)
+    if gone:
+        config.hook.pytest_deselected(items=those)
+        items[:] = [item for item in items if item not in gone]

@@ -18,7 +18,8 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
-from tests.contract.workflow.rig import STORE, WORKFLOW, CountingStore, ProviderProcess, Workflow
+from tests.contract.workflow.rig import CountingStore, ProviderProcess, Workflow
+from tests.support.commands import STORE, WORKFLOW
 from tests.support.gestaltd import ROOT, Gestaltd, free_port
 from tests.support.waiting import eventually
 
@@ -111,7 +112,7 @@ class System:
     @asynccontextmanager
     async def store(self) -> AsyncIterator[tuple[ProviderProcess, Path, IndexedDB]]:
         """The store process with the database that gestaltd gives its workflow provider, and the database's socket."""
-        store = ProviderProcess("s", STORE, self.folder, {}, {"dsn": f"sqlite://{self.folder}/state.db"})
+        store = ProviderProcess("s", STORE.text, self.folder, {}, {"dsn": f"sqlite://{self.folder}/state.db"})
         try:
             await store.boot(start=False)
             socket = self.folder / "scope.sock"
@@ -139,7 +140,7 @@ class System:
     async def provider(self, store: Path, host: Path) -> AsyncIterator[Workflow]:
         """The workflow provider on that store; not started."""
         environ = {"GESTALT_INDEXEDDB_SOCKET": str(store), "GESTALT_WORKFLOW_HOST_SOCKET": str(host)}
-        process = ProviderProcess("w", WORKFLOW, self.folder, environ, {"workerCount": WORKERS})
+        process = ProviderProcess("w", WORKFLOW.text, self.folder, environ, {"workerCount": WORKERS})
         try:
             await process.boot(start=False)
             yield Workflow(process)

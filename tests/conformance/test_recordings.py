@@ -12,16 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import ROOT, STORE, WORKFLOW
 from tests.support.gestaltd import Gestaltd, rig
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 TOOLS = HERE / "tools"
 RECORDINGS = HERE / "recordings"
-STORE = (
-    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb_store gestalt_store.provider:provider indexeddb"
-)
-WORKFLOW = f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb gestalt_workflow.provider:provider workflow"
 NIGHTLY = ("firing.jsonl",)
 """Recordings that wait for minutes to pass."""
 
@@ -49,13 +45,13 @@ def test_the_protos_declare_exactly_the_contract() -> None:
 
 @pytest.mark.parametrize("path", recordings("store"))
 def test_the_store_answers_as_recorded(path: Path) -> None:
-    replay("replay_store.py", "--proto-path", ROOT / "proto", "--command", STORE, path)
+    replay("replay_store.py", "--proto-path", ROOT / "proto", "--command", STORE.text, path)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", recordings("workflow"))
 def test_the_workflow_provider_answers_as_recorded(path: Path) -> None:
-    commands = ["--store-command", STORE, "--workflow-command", WORKFLOW]
+    commands = ["--store-command", STORE.text, "--workflow-command", WORKFLOW.text]
     replay("replay_workflow.py", "--proto-path", ROOT / "proto", *commands, path)
 
 

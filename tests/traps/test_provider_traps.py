@@ -82,7 +82,7 @@ async def all_ended(workflow: Workflow, count: int) -> list[pb.BoundWorkflowRun]
     return await eventually(probe, within_s=30)
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_01_every_way_into_the_queue_keeps_the_execution_reference(rig: Rig) -> None:
     workflow = await rig.provider(start=False)
     await workflow.upsert_schedule("s", execution_ref="by-schedule")
@@ -101,7 +101,7 @@ async def test_trap_01_every_way_into_the_queue_keeps_the_execution_reference(ri
     assert {run.execution_ref for run in await workflow.list_runs()} == sent
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 @pytest.mark.parametrize("fields", [WHOLE_PLUGIN, WHOLE_AGENT], ids=["plugin", "agent"])
 async def test_trap_02_no_field_of_a_target_is_lost_on_any_way(rig: Rig, fields: dict[str, Any]) -> None:
     wanted = whole(fields)
@@ -134,7 +134,7 @@ async def test_trap_03_time_zones_need_no_database_of_the_machine(rig: Rig) -> N
     assert made.timezone == "Australia/Lord_Howe" and made.next_run_at.ToDatetime().hour in (22, 23)
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_07_nothing_is_invoked_between_configure_and_start(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(start=False)
@@ -150,7 +150,7 @@ async def test_trap_07_nothing_is_invoked_between_configure_and_start(rig: Rig) 
     await rig.host.invoked(2)
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_08_a_start_with_more_waiting_than_a_message_holds(rig: Rig) -> None:
     """70 MiB of pending runs: more than the 64 MiB that any message may have."""
     workflow = await rig.provider(start=False)
@@ -162,7 +162,7 @@ async def test_trap_08_a_start_with_more_waiting_than_a_message_holds(rig: Rig) 
     await rig.host.invoked(70, within_s=60)
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_09_configure_does_no_work_that_grows_with_what_is_stored(rig: Rig) -> None:
     counting = await rig.count_messages()
     first = await rig.provider(start=False)
@@ -176,7 +176,7 @@ async def test_trap_09_configure_does_no_work_that_grows_with_what_is_stored(rig
     assert counting.count - before == cost <= 3
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_10_recovery_at_start_delays_neither_start_nor_reads(rig: Rig) -> None:
     """Ours reads claims by page: those answers are held back."""
     counting = await rig.count_messages()
@@ -196,7 +196,7 @@ async def test_trap_10_recovery_at_start_delays_neither_start_nor_reads(rig: Rig
     assert (await workflow.run_in(run.id)).status == SUCCEEDED
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_11_a_list_holds_up_no_other_call_and_no_renewal(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(runClaimTTL="1s", runClaimRenewEvery="200ms")
@@ -254,7 +254,7 @@ async def test_trap_13_the_counter_of_sequences_never_goes_back(rig: Rig, workfl
     assert len(delivered) == 61 == len(set(delivered))
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_14_a_new_replica_leaves_what_a_healthy_one_is_running(rig: Rig) -> None:
     first = await rig.provider()
     gate = rig.host.hold("run")
@@ -303,7 +303,7 @@ async def test_trap_17_a_failed_agent_run_is_not_tried_again(rig: Rig, workflow:
     assert rig.host.run_ids() == [run.id, other.id]
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_18_a_new_run_does_not_wait_for_a_sweep(rig: Rig) -> None:
     """Ours sweeps and looks for work by page: those answers are held back."""
     counting = await rig.count_messages()
@@ -322,7 +322,7 @@ async def test_trap_18_a_new_run_does_not_wait_for_a_sweep(rig: Rig) -> None:
     release.set()
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_20_a_list_is_not_one_query_a_run(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(start=False)
@@ -386,7 +386,7 @@ async def test_trap_m_a_signal_for_a_key_of_somebody_else_reaches_neither_run_no
     assert by_run == {hers.run.id: ["hers"], his.run.id: ["his"]}
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_o_no_signal_is_stranded_by_a_kill_behind_the_claim(rig: Rig) -> None:
     """Killed when the claim with its batch is committed and the invocation has not begun."""
     counting = await rig.count_messages()
@@ -414,7 +414,7 @@ async def test_trap_o_no_signal_is_stranded_by_a_kill_behind_the_claim(rig: Rig)
     assert [signal.name for request in rig.host.requests for signal in request.signals] == ["lost?"]
 
 
-@pytest.mark.ours
+@pytest.mark.ours("workflow")
 async def test_trap_p_an_outage_of_the_store_is_met_with_patience_by_all_workers_together(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(workerCount=64)
@@ -463,7 +463,7 @@ async def test_trap_06_and_q_a_signal_is_never_stored_on_a_run_that_just_ended(
 
 # Run by tests that stand elsewhere
 
-test_trap_r_no_run_costs_more_for_the_history_before_it = pytest.mark.ours(
+test_trap_r_no_run_costs_more_for_the_history_before_it = pytest.mark.ours("workflow")(
     test_budgets.test_a_run_costs_the_same_whatever_the_history
 )
 test_trap_22_work_that_completes_while_closing_is_recorded = (

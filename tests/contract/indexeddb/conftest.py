@@ -1,6 +1,6 @@
-"""The IndexedDB suite talks only to a socket: our store's on SQLite or PostgreSQL, a scope's of either, or the one that
-``--indexeddb-socket`` names; and through the host's relay, which keeps the store's own status codes and texts but for
-stores that the binding may not use (contract.md 5.5).
+"""The IndexedDB suite talks only to a socket: our store's on SQLite or PostgreSQL, a scope's of either, or that of the
+store that ``--store-command`` or ``--indexeddb-socket`` names; and through the host's relay, which keeps the store's
+own status codes and texts but for stores that the binding may not use (contract.md 5.5).
 """
 
 from __future__ import annotations
@@ -15,22 +15,15 @@ from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 from tests.contract.indexeddb.rig import ANY_NAMES, Service, StoreProcess, new_name, short_folder
+from tests.support.commands import STORE
 from tests.support.postgres import PostgresServer
 
 LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--indexeddb-socket",
-        default=None,
-        help="unix socket of a configured IndexedDB provider to test instead of ours",
-    )
-
-
 @pytest.fixture(scope="session")
 def foreign_socket(request: pytest.FixtureRequest) -> Path | None:
-    text = request.config.getoption("--indexeddb-socket", default=None)
+    text = request.config.getoption("--indexeddb-socket")
     return None if text is None else Path(text)
 
 
@@ -41,9 +34,11 @@ def shared_process(foreign_socket: Path | None) -> Iterator[StoreProcess | None]
         yield None
         return
     with short_folder() as folder:
-        store = StoreProcess(Path(folder), {"dsn": f"sqlite://{folder}/state/store.db", "limits": LIMITS})
+        dsn = f"sqlite://{folder}/state/store.db"
+        store = StoreProcess(Path(folder), {"dsn": dsn} if STORE.replaced else {"dsn": dsn, "limits": LIMITS})
         store.start()
-        store.open_scope("binding", Path(folder) / "scope.sock")
+        if not STORE.replaced:
+            store.open_scope("binding", Path(folder) / "scope.sock")
         yield store
         store.stop()
 
@@ -84,14 +79,15 @@ class Relay:
         await self._channel.close()
 
 
-@pytest.fixture(params=["provider", "scope", "relay", "postgres", "postgres-scope"])
+OURS = [pytest.param(way, marks=pytest.mark.ours("store")) for way in ("scope", "relay", "postgres", "postgres-scope")]
+
+
+@pytest.fixture(params=["provider", *OURS])
 async def service(
     request: pytest.FixtureRequest, foreign_socket: Path | None, shared_process: StoreProcess | None
 ) -> AsyncIterator[Service]:
     """The service on the provider's own socket, through a scope and through the host's relay; on both engines."""
     if foreign_socket is not None:
-        if request.param != "provider":
-            pytest.skip("another implementation has one socket")
         socket = foreign_socket
     else:
         if request.param.startswith("postgres"):
@@ -112,10 +108,8 @@ async def service(
 
 
 @pytest.fixture
-def own_process(foreign_socket: Path | None) -> Iterator[StoreProcess]:
+def own_process() -> Iterator[StoreProcess]:
     """A store of the test's own, not started."""
-    if foreign_socket is not None:
-        pytest.skip("the test starts and stops its store")
     with short_folder() as folder:
         store = StoreProcess(Path(folder), {"dsn": f"sqlite://{folder}/store.db", "limits": LIMITS})
         yield store

@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -25,9 +24,9 @@ from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.values import to_struct, to_value
+from tests.support.commands import ROOT, STORE
+from tests.support.waiting import until
 
-ROOT = Path(__file__).parent.parent.parent.parent
-TARGET = ("providers/indexeddb_store", "gestalt_store.provider:provider", "indexeddb")
 DEADLINE_S = 30.0
 
 Code: TypeAlias = grpc.StatusCode
@@ -148,13 +147,20 @@ class StoreProcess:
             "GESTALT_PLUGIN_PARENT_PID": str(os.getpid()),
             "GESTALT_PLUGIN_NAME": "store",
         }
-        command = [sys.executable, "-m", "gestalt_sdk.run", *TARGET]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(STORE.words(), env=environment, stderr=log, stdin=subprocess.DEVNULL)
         with self.connect() as channel:
-            grpc.channel_ready_future(channel).result(timeout=45)
+            ready = grpc.channel_ready_future(channel)
+            until(lambda: self._running() and ready.done(), within_s=45, what=self.log)
             if configure:
                 self.configure(self.config, channel)
+
+    def _running(self) -> bool:
+        """Return true; raise AssertionError, with what the store printed, once its process has ended."""
+        assert self.process is not None
+        if (status := self.process.poll()) is not None:
+            raise AssertionError(f"the store exited with {status}: {self.log()}")
+        return True
 
     def connect(self) -> grpc.Channel:
         return grpc.insecure_channel(f"unix:{self.socket}", options=[("grpc.use_local_subchannel_pool", 1)])

@@ -29,16 +29,15 @@ from tests.contract.indexeddb.test_process import command
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours("store")
 BY_N = index("by_n", "n")
 UNIQUE_N = index("unique_n", "n", unique=True)
 RUNNING, DONE, FAILED = 1, 2, 3
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def own_process(request: pytest.FixtureRequest, foreign_socket: Path | None) -> Iterator[StoreProcess]:
+def own_process(request: pytest.FixtureRequest) -> Iterator[StoreProcess]:
     """A store of the test's own on either engine, not started."""
-    if foreign_socket is not None:
-        pytest.skip("the test starts and stops its store")
     with short_folder() as folder:
         config: dict[str, Any] = {"dsn": f"sqlite://{folder}/store.db", "limits": LIMITS}
         if request.param == "postgres":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import queue
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -20,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from tests.contract.indexeddb.rig import Code, StoreProcess, Time, bounds, fields, index, record, short_folder, value
+from tests.support.nightly import at_night
 from tests.support.postgres import PostgresServer
 
-NIGHTLY = bool(os.environ.get("GESTALT_NIGHTLY"))
 ANSWER_S = 20
 INDEXES = (
     index("a", "a"),
@@ -424,13 +423,11 @@ class Comparison(RuleBasedStateMachine):
         self.stub.DeleteObjectStore(pb.DeleteObjectStoreRequest(name=self.store), timeout=ANSWER_S)
 
 
-@pytest.mark.timeout(1800 if NIGHTLY else 120)
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.timeout(at_night(1800, otherwise=120))
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.ours("store"))])
 def test_the_service_and_a_plain_model_answer_alike(
     request: pytest.FixtureRequest, foreign_socket: Path | None, engine: str
 ) -> None:
-    if foreign_socket is not None and engine != "sqlite":
-        pytest.skip("another implementation has one socket")
     with short_folder() as folder:
         config = {"dsn": f"sqlite://{folder}/store.db"}
         if engine == "postgres":
@@ -451,7 +448,7 @@ def test_the_service_and_a_plain_model_answer_alike(
                 run_state_machine_as_test(
                     machine,
                     settings=settings(
-                        max_examples=600 if NIGHTLY else 30,
+                        max_examples=at_night(600, otherwise=30),
                         stateful_step_count=40,
                         deadline=None,
                         suppress_health_check=list(HealthCheck),

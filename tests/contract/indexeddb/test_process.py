@@ -21,10 +21,12 @@ from google.protobuf.empty_pb2 import Empty
 from gestalt_sdk.gen.extension.v1 import batch_pb2, scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from tests.contract.indexeddb.rig import ROOT, Code, Service, StoreProcess, index, record, short_folder
+from tests.contract.indexeddb.rig import Code, Service, StoreProcess, index, record, short_folder
+from tests.support.commands import ROOT
 from tests.support.grpc_calls import described, services, serving
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.ours("store")
 IDLE = {"lock_wait_s": 5, "transaction_idle_s": 0.2, "snapshot_idle_s": 0.2}
 
 

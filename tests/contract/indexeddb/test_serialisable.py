@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Service, fields
+from tests.support.nightly import at_night
 
 CLIENTS = 12
-TRANSACTIONS = 200 if os.environ.get("GESTALT_NIGHTLY") else 20
+TRANSACTIONS = at_night(200, otherwise=20)
 
 
 @dataclass

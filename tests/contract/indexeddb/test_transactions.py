@@ -379,9 +379,8 @@ async def test_reads_inside_merge_own_writes_in_every_form(service: Service) -> 
     assert await service.index_keys(store, "n") == expected
 
 
-async def test_the_second_writer_gives_up_after_a_while(service: Service, foreign_socket: Any) -> None:
-    if foreign_socket is not None:
-        pytest.skip("how long is the store's own affair")
+@pytest.mark.ours("store")  # how long it waits is the store's own affair
+async def test_the_second_writer_gives_up_after_a_while(service: Service) -> None:
     store = await service.new_store()
     holder = await service.transaction(store)
     await holder.put(store, id="a")

@@ -1,7 +1,7 @@
 """The rig of the contract suite: a real store process, a workflow provider process, and this test as their host.
 
-Everything goes through sockets, as under a host. ``--workflow-command`` points the suite at another provider binary,
-``--store-command`` at another store (``tests/conftest.py``).
+Everything goes through sockets, as under a host. ``--workflow-command`` points the suite at another provider,
+``--store-command`` at another store (``tests/support/commands.py``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,17 +29,9 @@ from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.transport.values import to_struct, to_timestamp
+from tests.support.commands import ROOT, STORE, WORKFLOW
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[3]
-WORKFLOW = os.environ.get(
-    "GESTALT_TEST_WORKFLOW_COMMAND",
-    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb gestalt_workflow.provider:provider workflow",
-)
-STORE = os.environ.get(
-    "GESTALT_TEST_STORE_COMMAND",
-    f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb_store gestalt_store.provider:provider indexeddb",
-)
 PENDING, RUNNING, SUCCEEDED, FAILED, CANCELED = range(1, 6)
 DEADLINE_S = 20.0
 
@@ -261,7 +252,7 @@ class Rig:
         self.directory = directory
         self.host = ScriptedHost()
         self._stack = stack
-        self.store = ProviderProcess("store", STORE, directory, {}, {"dsn": f"sqlite://{directory}/state.db"})
+        self.store = ProviderProcess("store", STORE.text, directory, {}, {"dsn": f"sqlite://{directory}/state.db"})
         self.counting: CountingStore | None = None
         self.host_socket = directory / "host.sock"
         """Where the next provider finds its host."""
@@ -289,7 +280,7 @@ class Rig:
             "GESTALT_WORKFLOW_HOST_SOCKET": str(self.host_socket),
             **self.environ,
         }
-        process = ProviderProcess(name, WORKFLOW, self.directory, environ, {"pollInterval": "100ms", **config})
+        process = ProviderProcess(name, WORKFLOW.text, self.directory, environ, {"pollInterval": "100ms", **config})
         self._stack.push_async_callback(process.kill)
         await process.boot(start=start)
         return Workflow(process)

@@ -26,7 +26,7 @@ from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb
 from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig, Workflow
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 QUIET: dict[str, Any] = {"pollInterval": "1h"}
 """No idle rounds, so that what is counted belongs to what is measured."""

@@ -17,7 +17,7 @@ from gestalt_sdk.transport.streamed import answer_calls
 from tests.contract.workflow.rig import CANCELED, FAILED, RUNNING, SUCCEEDED, Rig, ScriptedHost, struct, target
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 
 class StreamHost(ScriptedHost, workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):

@@ -9,7 +9,7 @@ from google.protobuf import empty_pb2
 from gestalt_sdk.gen.v1 import runtime_pb2, workflow_pb2
 from tests.contract.workflow.rig import SUCCEEDED, Rig, Workflow, actor, target
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 
 async def test_identity_names_capabilities_and_unknown_configuration(rig: Rig) -> None:

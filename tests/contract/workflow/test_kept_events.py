@@ -13,7 +13,7 @@ from gestalt_sdk.gen.extension.v1 import events_pb2_grpc, queries_pb2, queries_p
 from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.contract.workflow.rig import SUCCEEDED, Rig, Workflow, actor, struct, target
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 DEADLINE_S = 10.0
 MATCHED, DUPLICATE, PAUSED, SOURCE_DIFFERS, SUBJECT_DIFFERS, PLUGIN_DIFFERS, TYPE_DIFFERS = range(1, 8)

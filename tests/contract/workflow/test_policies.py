@@ -16,7 +16,7 @@ from gestalt_sdk.transport.values import from_timestamp
 from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, target, timestamp
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 DEADLINE_S = 10
 

@@ -14,7 +14,7 @@ from tests.contract.workflow.test_budgets import QUIET, quiet
 from tests.contract.workflow.test_policies import seconds
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 SCHEDULES = 50
 

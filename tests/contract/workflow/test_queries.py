@@ -14,7 +14,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.transport.values import from_timestamp
 from tests.contract.workflow.rig import CANCELED, FAILED, PENDING, SUCCEEDED, Rig, Workflow, actor, struct, timestamp
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 
 def queries(workflow: Workflow) -> queries_pb2_grpc.WorkflowQueriesStub:

@@ -25,7 +25,7 @@ from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import Address
 from tests.contract.workflow.rig import Rig, target
 
-pytestmark = pytest.mark.ours
+pytestmark = pytest.mark.ours("workflow")
 
 STORES = pytest.mark.parametrize("extensions", [True, False], ids=["batch", "transactions"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,14 +16,15 @@ from typing import Any, TypeVar
 
 import grpc
 
-from tests.contract.workflow.rig import ROOT, STORE, ProviderProcess, Workflow
+from tests.contract.workflow.rig import ProviderProcess, Workflow
 from tests.process.engine.clock import VARIABLE, SharedClock
 from tests.process.engine.journal import Journal, JournalHost
+from tests.support.commands import STORE, serving
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
 
-CLOCKED = f"{sys.executable} -m gestalt_sdk.run {ROOT}/providers/indexeddb tests.process.engine.clock:provider workflow"
+CLOCKED = serving("providers/indexeddb", "tests.process.engine.clock:provider", "workflow")
 LONG_LEASE = {"runClaimTTL": "8760h"}
 """The clock leaps, so no lease may end by itself where only deaths are to end claims."""
 UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -131,7 +131,7 @@ class Installation:
         """A store process, by default on a file of this installation's; not yet booted."""
         name = f"store{len(self.members) + 1}"
         config = config or {"dsn": f"sqlite://{self.directory}/state.db"}
-        return ProviderProcess(name, STORE, self.directory, {}, config)
+        return ProviderProcess(name, STORE.text, self.directory, {}, config)
 
     async def call(self, request: Callable[[Workflow], Awaitable[T]]) -> T:
         """Ask one provider, each in turn; waits while all are down.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import random
 import signal
 from typing import Any
@@ -17,13 +16,14 @@ from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, fields, index, record
 from tests.contract.indexeddb.test_serialisable import Committed, serial_order
+from tests.support.nightly import at_night
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 from tests.unit.store.postgres.conftest import Start
 
 Pair = tuple[Service, Service]
 ABORTED = Code.ABORTED.value[0]
-TRANSACTIONS = 150 if os.environ.get("GESTALT_NIGHTLY") else 15
+TRANSACTIONS = at_night(150, otherwise=15)
 
 
 async def test_stores_made_elsewhere_are_there_at_once(pair: Pair) -> None:
@@ -293,7 +293,7 @@ async def test_what_two_processes_acknowledged_survives_their_end(
     await pair[0].create("pairs", index("n", "n"), index("u", "u", unique=True))
     acknowledged: dict[str, int] = {}
     attempted: dict[str, int] = {}
-    for number in range(40 if os.environ.get("GESTALT_NIGHTLY") else 4):
+    for number in range(at_night(40, otherwise=4)):
         process = start(schema=shared_db)
         service = Service(process.socket)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.test_recordings import ROOT, STORE, recordings, replay
+from tests.conformance.test_recordings import recordings, replay
+from tests.support.commands import ROOT, STORE
 from tests.support.postgres import PostgresServer
 
 
 @pytest.mark.parametrize("path", recordings("store"))
 def test_the_store_answers_as_recorded_on_postgresql(postgres_server: PostgresServer, path: Path) -> None:
     config = json.dumps({"dsn": postgres_server.dsn, "schema": postgres_server.new_schema()})
-    replay("replay_store.py", "--proto-path", ROOT / "proto", "--config", config, "--command", STORE, path)
+    replay("replay_store.py", "--proto-path", ROOT / "proto", "--config", config, "--command", STORE.text, path)

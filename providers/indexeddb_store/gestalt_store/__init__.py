@@ -1,3 +1,3 @@
-"""The IndexedDB provider: object stores, indexes, key ranges, cursors and transactions, kept in SQLite."""
+"""The object store provider: object stores, indexes, key ranges, cursors and transactions on SQLite or PostgreSQL."""
 
 __version__ = "0.1.0"

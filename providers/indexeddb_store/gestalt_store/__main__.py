@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before grpc is imported: processes that fork while calls are in flight would crash otherwise.
+# Before grpc is imported: a process that forks while calls are in flight would crash otherwise.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gestalt_store.config import read_config
@@ -21,9 +21,9 @@ from gestalt_store.sqlite.check import check, databases_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; without any, serve."""
+    """Run one command, without any ``serve``; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="gestalt_store", description="The IndexedDB provider on SQLite or PostgreSQL."
+        prog="gestalt_store", description="The object store provider on SQLite or PostgreSQL."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve on the socket that the host names in the environment (the default)")

@@ -1,13 +1,12 @@
-"""The provider's configuration: what the host's mapping may hold, and what it means."""
+"""The provider's configuration: which keys the host's mapping may have, and what they mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import ConfigInvalid
 
 _KEYS = ("dsn", "table_prefix", "prefix", "schema", "limits")
@@ -30,12 +29,12 @@ class StoreConfig:
 
     path: Path | None
     db: str
-    limits: Limits
+    limits: StoreLimits
     conninfo: str | None = field(default=None, repr=False)
 
 
-def read_config(config: Mapping[str, Any]) -> tuple[StoreConfig, list[str]]:
-    """The configuration, and a warning for each key that means nothing here.
+def read_config(config: Mapping[str, object]) -> tuple[StoreConfig, list[str]]:
+    """Return the configuration, and a warning for each unknown key.
 
     Raises:
         ConfigInvalid: naming every key that is wrong, its value and what is accepted.
@@ -47,12 +46,14 @@ def read_config(config: Mapping[str, Any]) -> tuple[StoreConfig, list[str]]:
     if problems:
         raise ConfigInvalid("; ".join(problems))
     warnings = [f"unknown configuration key {key!r}" for key in sorted(set(config) - set(_KEYS))]
-    given = config.get("limits") or {}
-    warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(set(given) - {*_LIMITS, _CONNECTIONS})]
+    given = config.get("limits")
+    if isinstance(given, Mapping):
+        unknown = set(given) - {*_LIMITS, _CONNECTIONS}
+        warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(unknown)]
     return StoreConfig(path, db, limits, conninfo), warnings
 
 
-def _text(config: Mapping[str, Any], key: str, problems: list[str]) -> str:
+def _text(config: Mapping[str, object], key: str, problems: list[str]) -> str:
     value = config.get(key)
     if value is None:
         return ""
@@ -62,10 +63,10 @@ def _text(config: Mapping[str, Any], key: str, problems: list[str]) -> str:
     return value
 
 
-def _read_dsn(config: Mapping[str, Any], problems: list[str]) -> tuple[Path | None, str | None]:
-    """The file, or the DSN of PostgreSQL; neither for a database in memory."""
+def _read_dsn(config: Mapping[str, object], problems: list[str]) -> tuple[Path | None, str | None]:
+    """Return the file, or the DSN of PostgreSQL; neither for a database in memory."""
     before = len(problems)
-    # Not by ``_text``: whatever stands there may hold a password.
+    # Not read by ``_text``, whose error shows the value: it may hold a password.
     dsn = config.get("dsn")
     if dsn is not None and not isinstance(dsn, str):
         problems.append(f"dsn is of type {type(dsn).__name__}; a text is expected, {_DSN_FORMS}")
@@ -92,7 +93,7 @@ def _read_conninfo(dsn: str, problems: list[str]) -> str | None:
     try:
         conninfo_to_dict(dsn)
     except ProgrammingError:
-        # The library's text quotes the DSN, password and all.
+        # The library's text quotes the DSN with its password.
         problems.append(f"dsn cannot be read as a DSN of PostgreSQL; accepted are {_DSN_FORMS}")
         return None
     return dsn
@@ -116,7 +117,7 @@ def _read_path(dsn: str, problems: list[str]) -> Path | None:
     return path
 
 
-def _read_db(config: Mapping[str, Any], problems: list[str]) -> str:
+def _read_db(config: Mapping[str, object], problems: list[str]) -> str:
     prefixes = {key: _text(config, key, problems) for key in ("table_prefix", "prefix")}
     given = {value for value in prefixes.values() if value}
     if len(given) > 1:
@@ -130,28 +131,33 @@ def _read_db(config: Mapping[str, Any], problems: list[str]) -> str:
     return schema
 
 
-def _read_limits(config: Mapping[str, Any], problems: list[str]) -> Limits:
+def _read_limits(config: Mapping[str, object], problems: list[str]) -> StoreLimits:
     given = config.get("limits")
     if given is None:
-        return Limits()
+        return StoreLimits()
     if not isinstance(given, Mapping):
         problems.append(f"limits is {given!r}; a mapping of {', '.join((*_LIMITS, _CONNECTIONS))} is expected")
-        return Limits()
-    accepted: dict[str, Any] = {}
-    for key in _LIMITS:
-        value = given.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.05 <= value <= 86_400:
-            problems.append(f"limits.{key} is {value!r}; seconds from 0.05 to 86400 are expected")
-        else:
-            accepted[key] = float(value)
+        return StoreLimits()
+    usual = StoreLimits()
+    lock_wait_s, transaction_idle_s, snapshot_idle_s = (
+        _seconds(given, key, getattr(usual, key), problems) for key in _LIMITS
+    )
     connections = given.get(_CONNECTIONS)
-    if connections is not None:
-        # Numbers arrive as doubles.
-        whole = isinstance(connections, (int, float)) and not isinstance(connections, bool)
-        if not whole or connections != int(connections) or not 6 <= connections <= 1000:
-            problems.append(f"limits.{_CONNECTIONS} is {connections!r}; a whole number from 6 to 1000 is expected")
-        else:
-            accepted[_CONNECTIONS] = int(connections)
-    return Limits(**accepted)
+    if connections is None:
+        connections = usual.connections
+    # Numbers arrive as doubles.
+    whole = isinstance(connections, (int, float)) and not isinstance(connections, bool)
+    if not whole or connections != int(connections) or not 6 <= connections <= 1000:
+        problems.append(f"limits.{_CONNECTIONS} is {connections!r}; a whole number from 6 to 1000 is expected")
+        connections = usual.connections
+    return StoreLimits(lock_wait_s, transaction_idle_s, snapshot_idle_s, int(connections))
+
+
+def _seconds(limits: Mapping[str, object], key: str, usual: float, problems: list[str]) -> float:
+    value = limits.get(key)
+    if value is None:
+        return usual
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.05 <= value <= 86_400:
+        problems.append(f"limits.{key} is {value!r}; seconds from 0.05 to 86400 are expected")
+        return usual
+    return float(value)

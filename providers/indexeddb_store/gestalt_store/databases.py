@@ -4,46 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from gestalt_store.config import StoreConfig
-from gestalt_store.engines.interface import Database, Migration
+from gestalt_store.engines.interface import Database, Migration, ServedDatabase, ServedTransaction, Store
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.files import MemoryFolder, database_path
+from gestalt_store.sqlite.tables import SqliteIndex, SqliteStore
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 if TYPE_CHECKING:
-    from gestalt_store.postgres.server import Server
+    from gestalt_store.postgres.server import PgServer
+    from gestalt_store.postgres.tables import PgIndex, PgStore
 
 
 class Databases:
-    """Every database of a DSN; bindings with one db share one object and so one writer.
+    """Every database of a DSN. Sockets that serve the same database share one object, and so one writer.
 
     For SQLite each is a file of its own beside the DSN's path, for PostgreSQL a schema.
     """
 
     def __init__(self, config: StoreConfig) -> None:
         self.config = config
-        self._server: Server | None = None
+        self._server: PgServer | None = None
         self._memory: MemoryFolder | None = None
         if config.conninfo is not None:
-            # Imported when it is wanted: a store on SQLite needs no PostgreSQL client.
-            from gestalt_store.postgres.server import Server
+            # Imported only here, so that a store on SQLite needs no PostgreSQL client.
+            from gestalt_store.postgres.server import PgServer
 
-            self._server = Server(config.conninfo, config.limits)
+            self._server = PgServer(config.conninfo, config.limits)
         elif config.path is None:
             self._memory = MemoryFolder()
-        self._open: dict[str, Database] = {}
-        self._opening: dict[str, asyncio.Task[Database]] = {}
+        self._open: dict[str, ServedDatabase] = {}
+        self._opening: dict[str, asyncio.Task[ServedDatabase]] = {}
         self._closed = False
 
-    def opened(self, db: str) -> Database | None:
-        """The database if it is open already."""
+    def opened(self, db: str) -> ServedDatabase | None:
+        """Return the database if it is open already."""
         return self._open.get(db)
 
-    async def open(self, db: str) -> Database:
-        """The database, opened or created when this is its first use.
+    async def open(self, db: str) -> ServedDatabase:
+        """Return the database, which is opened or created when this is its first use.
 
         Raises:
             DatabaseUnusable, StorageCorrupt, StorageUnavailable
@@ -60,6 +62,7 @@ class Databases:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
+        """Close every database and what they share."""
         self._closed = True
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         await asyncio.gather(*(database.close() for database in self._open.values()))
@@ -69,39 +72,40 @@ class Databases:
         if self._server is not None:
             await self._server.close()
 
-    async def _open_now(self, db: str) -> Database:
+    async def _open_now(self, db: str) -> ServedDatabase:
         try:
-            database: Database
+            opened: Database[SqliteStore, SqliteIndex] | Database[PgStore, PgIndex]
             if self._server is not None:
-                database = await self._server.open(db)
+                opened = await self._server.open(db)
             else:
                 base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
                 assert base is not None
-                database = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
-            self._open[db] = database
+                opened = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
+            # The service hands an engine's stores back to the database that they came from (``engines.interface``).
+            database = self._open[db] = cast(ServedDatabase, opened)
             return database
         finally:
             del self._opening[db]
 
 
 class Configured:
-    """The configuration in force; replaced as a whole by the next one."""
+    """Holds the configuration in force, which is replaced as a whole by the next one."""
 
     def __init__(self) -> None:
         self.databases: Databases | None = None
 
 
-class Access:
-    """What one socket serves: a database and, of it, all stores or some."""
+class SocketAccess:
+    """What one socket serves: one database, with all of its stores or some."""
 
     def __init__(self, configured: Configured, db: str | None, stores: Collection[str] = ()) -> None:
-        """``db`` None means the one that the configuration names."""
+        """Serve ``db``, None for the configuration's database, and of it the named stores, without names all."""
         self._configured = configured
         self._db = db
         self._allowed = frozenset(stores)
 
     async def view(self) -> View:
-        """The database as this socket sees it.
+        """Return the database as this socket sees it.
 
         Raises:
             NotConfigured: before the first accepted configuration.
@@ -117,42 +121,50 @@ class Access:
 
 
 class View:
-    """A database of which some stores may be hidden; for the time of one call."""
+    """A database of which some stores may be hidden, for the time of one call.
+
+    Every method about a store raises ``ObjectStoreNotFound`` when it is missing or hidden.
+    """
 
     __slots__ = ("_allowed", "database")
 
-    def __init__(self, database: Database, allowed: frozenset[str]) -> None:
+    def __init__(self, database: ServedDatabase, allowed: frozenset[str]) -> None:
         self.database = database
         self._allowed = allowed
 
-    def store(self, name: str) -> Any:
-        """The store; ``ObjectStoreNotFound`` when it is missing or hidden."""
+    def store(self, name: str) -> Store:
+        """Return the store."""
         if self._allowed and name not in self._allowed:
             raise ObjectStoreNotFound(name)
         return self.database.store(name)
 
     async def changed(self, version: int) -> bool:
-        """Whether other processes have changed the stores since ``version`` of the database was read."""
+        """Return whether the stores were changed since ``version`` of the database was read, by other processes too."""
         await self.database.refresh()
         return self.database.version != version
 
     async def create_store(self, name: str, schema: StoreSchema) -> None:
+        """Create the store; see ``Database``."""
         self._check(name)
         await self.database.create_store(name, schema)
 
     async def change_indexes(self, name: str, add: Sequence[IndexSchema], remove: Sequence[str]) -> Migration:
+        """Begin to change the store's indexes; see ``Database``."""
         self._check(name)
         return await self.database.change_indexes(name, add, remove)
 
     async def migration(self, name: str) -> Migration:
+        """Report how the last change of the store's indexes goes or went."""
         self._check(name)
         return await self.database.migration(name)
 
     async def delete_store(self, name: str) -> None:
+        """Delete the store; see ``Database``."""
         self._check(name)
         await self.database.delete_store(name)
 
-    async def begin(self, names: Sequence[str], *, readonly: bool, relaxed: bool) -> Any:
+    async def begin(self, names: Sequence[str], *, readonly: bool, relaxed: bool) -> ServedTransaction:
+        """Begin a transaction on the named stores; see ``Database``."""
         for name in names:
             self._check(name)
         return await self.database.begin(names, readonly=readonly, relaxed=relaxed)

@@ -1,6 +1,6 @@
 """Every error that the store raises on purpose, and the table that turns each into a gRPC status.
 
-The texts that peers recognise by their words (contract.md 5.3 to 5.7) are kept as they stand there.
+Peers recognise some errors by their texts, which are therefore those of the contract (contract.md 5.3 to 5.7).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from gestalt_sdk.transport.faults import Fault, FaultTable
 
 
 class StoreError(GestaltError):
-    """Base of the store's errors."""
+    """Base of the store's errors; only its subclasses are raised."""
 
 
 class NotConfigured(StoreError):
+    """A call before the first accepted configuration."""
+
     def __init__(self) -> None:
         super().__init__("indexeddb: provider is not configured")
 
@@ -37,11 +39,15 @@ class DatabaseUnusable(StoreError):
 
 
 class ObjectStoreNotFound(StoreError):
+    """No object store of that name, or none that the socket serves."""
+
     def __init__(self, name: str) -> None:
         super().__init__(f"object store not found: {name}")
 
 
 class IndexNotFound(StoreError):
+    """The object store has no index of that name."""
+
     def __init__(self, name: str) -> None:
         super().__init__(f"index not found: {name}")
 
@@ -54,16 +60,22 @@ class RecordNotFound(StoreError):
 
 
 class CursorExhausted(StoreError):
+    """The cursor is before its first row or behind its last."""
+
     def __init__(self) -> None:
         super().__init__("cursor is exhausted")
 
 
 class AlreadyExists(StoreError):
+    """An add whose key is taken."""
+
     def __init__(self) -> None:
         super().__init__("already exists")
 
 
 class UniqueConflict(StoreError):
+    """Another record has the same key in a unique index."""
+
     def __init__(self) -> None:
         super().__init__("unique index conflict")
 
@@ -76,7 +88,13 @@ class Undecodable(Invalid):
     """A record, bound or index value that cannot be decoded."""
 
 
+class InvalidBound(Undecodable):
+    """A bound of a key range that cannot be decoded; it is never taken for no bound."""
+
+
 class SchemaMismatch(StoreError):
+    """The object store exists with another schema."""
+
     def __init__(self, name: str) -> None:
         super().__init__(
             f'object store "{name}" schema does not match; automatic schema upgrades are disabled, '
@@ -85,22 +103,28 @@ class SchemaMismatch(StoreError):
 
 
 class MigrationRunning(StoreError):
+    """The indexes of the object store are being changed in another way."""
+
     def __init__(self, name: str) -> None:
         super().__init__(f'the indexes of object store "{name}" are being changed; wait until that has ended')
 
 
 class TransactionReadonly(StoreError):
+    """A write in a read-only transaction."""
+
     def __init__(self) -> None:
         super().__init__("transaction is readonly")
 
 
 class TransactionFinished(StoreError):
+    """An operation in a transaction that was committed or aborted."""
+
     def __init__(self) -> None:
         super().__init__("transaction is already finished")
 
 
 class TransactionAborted(StoreError):
-    """The store ended a transaction or cursor, or a wait for a lock: try the whole of it again."""
+    """The store ended a transaction, a cursor or a wait for a lock; the client may try the whole of it again."""
 
 
 class AnswerTooLarge(StoreError):
@@ -113,6 +137,10 @@ class StorageUnavailable(StoreError):
 
 class StorageCorrupt(StoreError):
     """The engine found the file damaged."""
+
+
+class StatementFailed(StoreError):
+    """PostgreSQL refused a statement for a reason that this program does not know."""
 
 
 FAULTS: FaultTable = {
@@ -128,6 +156,8 @@ FAULTS: FaultTable = {
     AlreadyExists: Fault("RECORD_EXISTS", StatusCode.ALREADY_EXISTS),
     UniqueConflict: Fault("UNIQUE_INDEX_CONFLICT", StatusCode.ALREADY_EXISTS),
     Invalid: Fault("INVALID", StatusCode.INVALID_ARGUMENT),
+    Undecodable: Fault("INVALID", StatusCode.INVALID_ARGUMENT),
+    InvalidBound: Fault("INVALID", StatusCode.INVALID_ARGUMENT),
     SchemaMismatch: Fault("SCHEMA_MISMATCH", StatusCode.FAILED_PRECONDITION),
     MigrationRunning: Fault("MIGRATION_RUNNING", StatusCode.FAILED_PRECONDITION),
     TransactionReadonly: Fault("TRANSACTION_READONLY", StatusCode.FAILED_PRECONDITION),
@@ -136,5 +166,5 @@ FAULTS: FaultTable = {
     AnswerTooLarge: Fault("ANSWER_TOO_LARGE", StatusCode.RESOURCE_EXHAUSTED),
     StorageUnavailable: Fault("STORAGE_UNAVAILABLE", StatusCode.UNAVAILABLE),
     StorageCorrupt: Fault("STORAGE_CORRUPT", StatusCode.DATA_LOSS),
-    StoreError: Fault("STORE_ERROR", StatusCode.INTERNAL),
+    StatementFailed: Fault("STORE_ERROR", StatusCode.INTERNAL),
 }

@@ -11,18 +11,18 @@ import grpc
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_store import __version__
 from gestalt_store.config import read_config
-from gestalt_store.databases import Access, Configured, Databases
+from gestalt_store.databases import Configured, Databases, SocketAccess
 from gestalt_store.edge.scopes import Scopes
 from gestalt_store.edge.scopes_service import add_scopes_service
 from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long the event loop may keep the interpreter from the writer's thread, which mostly waits for the disk."""
+"""Seconds after which the event loop lets the writer's thread have the interpreter; it mostly waits for the disk."""
 
 
 class StoreProvider(Provider):
-    """IndexedDB on SQLite or PostgreSQL; the configured ``dsn`` chooses."""
+    """The object store provider, on SQLite or PostgreSQL; the configured ``dsn`` chooses."""
 
     kind = ProviderKind.INDEXEDDB
     display_name = "IndexedDB store"
@@ -37,7 +37,7 @@ class StoreProvider(Provider):
         self._scopes = Scopes(self._configured)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        services = add_services(server, Access(self._configured, None))
+        services = add_services(server, SocketAccess(self._configured, None))
         return [*services, *add_scopes_service(server, self._scopes)]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ class StoreProvider(Provider):
         self.warnings = warnings
 
     async def _replace_in_place(self, current: Databases, databases: Databases) -> None:
-        """Same files, other settings: they must be closed before they can be opened again."""
+        """Open the same files with other settings; they must be closed first."""
         await current.close()
         try:
             await databases.open(databases.config.db)
@@ -86,5 +86,5 @@ class StoreProvider(Provider):
 
 
 def provider() -> StoreProvider:
-    """What ``gestalt_sdk.run`` serves."""
+    """Return the provider that ``gestalt_sdk.run`` serves."""
     return StoreProvider()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gestalt_store.engines.interface import Position, Walk
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import (
     AlreadyExists,
     DatabaseUnusable,
@@ -26,9 +26,9 @@ from gestalt_store.values.keys import encode
 from gestalt_store.values.ranges import EVERYTHING, Span
 from gestalt_store.values.schema import StoreSchema
 from gestalt_store.values.values import typed_value
-from gestalt_store.work.operations import prepare_write
+from gestalt_store.work.operations import write_of
 
-LIMITS = Limits(lock_wait_s=5, transaction_idle_s=10, snapshot_idle_s=10)
+LIMITS = StoreLimits(lock_wait_s=5, transaction_idle_s=10, snapshot_idle_s=10)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def record(**values: Any) -> bytes:
 
 
 async def put(database: SqliteDatabase, store: Any, *, add: bool = False, **values: Any) -> None:
-    await database.write(prepare_write(store, record(**values), add=add))
+    await database.write(write_of(store, record(**values), add=add))
 
 
 async def make(database: SqliteDatabase, *indexes: tuple[str, bool]) -> Any:
@@ -105,7 +105,7 @@ async def test_a_transaction_whose_commit_fails_leaves_nothing_and_the_lock_is_f
     connection.execute(f"PRAGMA max_page_count = {pages + 20}")
     transaction = await database.begin(["s"], readonly=False, relaxed=False)
     for number in range(100):
-        await transaction.write(prepare_write(store, record(id=f"k{number}", v=b"x" * 10_000)))
+        await transaction.write(write_of(store, record(id=f"k{number}", v=b"x" * 10_000)))
     with pytest.raises(StorageUnavailable, match="disk is full"):
         await transaction.commit()
     assert await database.count(Walk(store, EVERYTHING)) == 0
@@ -119,14 +119,14 @@ async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fail
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 20}")
     first = await database.begin(["s"], readonly=False, relaxed=False)
-    await first.write(prepare_write(store, record(id="a", u=1, v=b"x" * 1_000_000)))
+    await first.write(write_of(store, record(id="a", u=1, v=b"x" * 1_000_000)))
     committing = asyncio.ensure_future(first.commit())
     await asyncio.sleep(0)
     second = await database.begin(["s"], readonly=False, relaxed=False)
     assert await second.count(Walk(store, EVERYTHING)) == 1, "it need not wait for the first one's disk write"
     with pytest.raises(UniqueConflict):
-        await second.write(prepare_write(store, record(id="b", u=1)))
-    await second.write(prepare_write(store, record(id="b", u=2)))
+        await second.write(write_of(store, record(id="b", u=1)))
+    await second.write(write_of(store, record(id="b", u=2)))
     committing_second = asyncio.ensure_future(second.commit())
     await asyncio.sleep(0)
     with pytest.raises(StorageUnavailable, match="disk is full"):
@@ -134,10 +134,10 @@ async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fail
     with pytest.raises(TransactionAborted, match="had read from"):
         await committing_second
     third = await database.begin(["s"], readonly=False, relaxed=False)
-    await third.write(prepare_write(store, record(id="c", u=2)))
+    await third.write(write_of(store, record(id="c", u=2)))
     await third.commit()
     assert await database.keys(Walk(store, EVERYTHING)) == [encode("c").whole]
-    assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
+    assert not store.unconfirmed.rows and not store.unconfirmed.commits and not store.unconfirmed.unique
 
 
 async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_share_its_writes(
@@ -152,17 +152,17 @@ async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_s
         count = await transaction.count(Walk(store, EVERYTHING))
         listed = await transaction.records(Walk(store, EVERYTHING, store.index("n")))
         assert len(listed) == count
-        await transaction.write(prepare_write(store, record(id=f"k{count:03d}", n=-count, u=count), add=True))
+        await transaction.write(write_of(store, record(id=f"k{count:03d}", n=-count, u=count), add=True))
         if count % 5 == 4:
             await transaction.delete(store, encode("k000").whole)
-            await transaction.write(prepare_write(store, record(id="k000", n=0, u=0), add=True))
+            await transaction.write(write_of(store, record(id="k000", n=0, u=0), add=True))
         await transaction.commit()
 
     before = database.core.writer.commits
     await asyncio.gather(*(append(number) for number in range(60)))
     assert database.core.writer.commits - before < 40
     assert len(await database.keys(Walk(store, EVERYTHING))) == 60
-    assert not store.pending.rows and not store.pending.jobs and not store.pending.unique
+    assert not store.unconfirmed.rows and not store.unconfirmed.commits and not store.unconfirmed.unique
     assert check(database.core.path) == []
 
 
@@ -238,7 +238,7 @@ async def test_a_put_touches_only_the_index_rows_that_changed(database: SqliteDa
 async def test_relaxed_commits_do_not_wait_for_the_disk_and_are_kept(database: SqliteDatabase) -> None:
     store = await make(database)
     transaction = await database.begin(["s"], readonly=False, relaxed=True)
-    await transaction.write(prepare_write(store, record(id="a")))
+    await transaction.write(write_of(store, record(id="a")))
     await transaction.commit()
     assert database._connection.execute("PRAGMA synchronous").fetchone()[0] == 1
     await put(database, store, id="b")
@@ -254,7 +254,7 @@ async def test_a_canceled_write_does_not_harm_its_group(database: SqliteDatabase
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert sum(result is None for result in results) == 19
     await put(database, store, id="after")
-    assert store.unsettled == 0
+    assert store.unconfirmed.unfinished == 0
 
 
 async def test_a_heavy_deletion_and_light_writes_side_by_side(database: SqliteDatabase) -> None:

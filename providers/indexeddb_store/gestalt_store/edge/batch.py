@@ -1,16 +1,15 @@
-"""The batch calls of ``gestalt.extension.v1.IndexedDBBatch``: Apply, GetMany, GetPage."""
+"""Executes the calls of ``gestalt.extension.v1.IndexedDBBatch``: Apply, GetMany, GetPage."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from gestalt_store.databases import View
-from gestalt_store.engines.interface import Condition, Conditional, Position, Walk
+from gestalt_store.engines.interface import Condition, ConditionalWrite, Position, Store, Walk, WriteResult
 from gestalt_store.errors import Invalid, Undecodable
 from gestalt_store.values.ranges import index_span, primary_span
 from gestalt_store.values.values import from_typed
+from gestalt_store.values.wire import Message
 from gestalt_store.work.entries import entry_bytes
-from gestalt_store.work.operations import prepare_write
+from gestalt_store.work.operations import write_of
 
 RELAXED = 2
 """TRANSACTION_DURABILITY_RELAXED"""
@@ -20,33 +19,33 @@ PAGE_BYTES = 3 * 1024 * 1024
 ENTRY_LIMIT = 10_000
 
 
-async def apply(view: View, request: Any) -> list[Any]:
-    """Execute an ``ApplyRequest``; one outcome for each entry."""
+async def apply(view: View, request: Message) -> list[WriteResult]:
+    """Execute an ``ApplyRequest``; return one result for each of its entries."""
     if not request.entries:
         return []
     if len(request.entries) > ENTRY_LIMIT:
         raise Invalid(f"{len(request.entries)} entries; at most {ENTRY_LIMIT} are accepted in one call")
-    entries = []
+    writes = []
     for number, entry in enumerate(request.entries):
         try:
-            entries.append(_conditional(view, entry))
+            writes.append(_conditional(view, entry))
         except Invalid as error:
             raise type(error)(f"entry {number}: {error}") from None
     return await view.database.apply(
-        entries, return_current=request.return_current, relaxed=request.durability_hint == RELAXED
+        writes, return_current=request.return_current, relaxed=request.durability_hint == RELAXED
     )
 
 
-def _conditional(view: View, entry: Any) -> Conditional:
+def _conditional(view: View, entry: Message) -> ConditionalWrite[Store]:
     store = view.store(entry.store)
     kind = entry.WhichOneof("operation")
     if kind == "put" or kind == "add":
-        write = prepare_write(store, entry.put if kind == "put" else entry.add, add=kind == "add")
-        item = Conditional(store, write.primary_key, write, required=entry.required)
+        write = write_of(store, entry.put if kind == "put" else entry.add, add=kind == "add")
+        item = ConditionalWrite(store, write.primary_key, write, required=entry.required)
     elif kind == "delete":
-        item = Conditional(store, store.schema.parse_id(entry.delete), delete=True, required=entry.required)
+        item = ConditionalWrite(store, store.schema.parse_id(entry.delete), delete=True, required=entry.required)
     elif kind == "check":
-        item = Conditional(store, store.schema.parse_id(entry.check), required=entry.required)
+        item = ConditionalWrite(store, store.schema.parse_id(entry.check), required=entry.required)
     else:
         raise Invalid("an operation is required: put, add, delete or check")
     for condition in entry.conditions:
@@ -54,7 +53,7 @@ def _conditional(view: View, entry: Any) -> Conditional:
     return item
 
 
-def _condition(view: View, item: Conditional, condition: Any) -> Condition:
+def _condition(view: View, item: ConditionalWrite[Store], condition: Message) -> Condition[Store]:
     if condition.store or condition.id:
         if not (condition.store and condition.id):
             raise Invalid("a condition on another record needs both store and id")
@@ -74,15 +73,15 @@ def _condition(view: View, item: Conditional, condition: Any) -> Condition:
     raise Invalid("a condition needs a test: absent or equals")
 
 
-async def get_many(view: View, request: Any) -> list[bytes]:
-    """The records of a ``GetManyRequest`` that are there, in the order of its ids."""
+async def get_many(view: View, request: Message) -> list[bytes]:
+    """Return the records of a ``GetManyRequest`` that are there, in the order of its ids."""
     store = view.store(request.store)
     parse = store.schema.parse_id
     return await view.database.get_many(store, [parse(text) for text in request.ids])
 
 
-async def get_page(view: View, request: Any) -> tuple[list[bytes], bytes]:
-    """The entries of a ``GetPageRequest`` encoded, and the token of the next page, blank after the last."""
+async def get_page(view: View, request: Message) -> tuple[list[bytes], bytes]:
+    """Return the encoded entries of a ``GetPageRequest``, and the token of the next page, blank after the last."""
     store = view.store(request.store)
     index = store.index(request.index) if request.index else None
     if index is None and request.values:
@@ -100,12 +99,9 @@ async def get_page(view: View, request: Any) -> tuple[list[bytes], bytes]:
         keys_only=request.keys_only,
     )
     after = _read_token(request.page_token, index is not None) if request.page_token else None
-    entries, more = await view.database.page(walk, after, limit, PAGE_BYTES)
-    token = b""
-    if more:
-        last = entries[-1]
-        token = _write_token(Position(b"" if last.key is None else last.key.order, last.primary_key))
-    return [entry_bytes(entry) for entry in entries], token
+    rows, more = await view.database.page(walk, after, limit, PAGE_BYTES)
+    token = _write_token(rows[-1].position) if more else b""
+    return [entry_bytes(row) for row in rows], token
 
 
 def _write_token(position: Position) -> bytes:

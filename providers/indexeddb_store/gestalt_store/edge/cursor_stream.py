@@ -1,16 +1,15 @@
-"""The frames of ``OpenCursor`` (contract.md 5.6)."""
+"""Serves the frames of ``OpenCursor`` (contract.md 5.6)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from gestalt_store.databases import View
 from gestalt_store.edge.streams import Frames
-from gestalt_store.engines.interface import Entry, Walk
+from gestalt_store.engines.interface import ServedWalk, Walk, WalkRow
 from gestalt_store.errors import IndexNotFound, Invalid, ObjectStoreNotFound, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.ranges import index_span, primary_span
 from gestalt_store.values.values import from_key_value
+from gestalt_store.values.wire import Message
 from gestalt_store.work.cursors import Cursor
 from gestalt_store.work.entries import entry_bytes
 
@@ -46,7 +45,7 @@ async def cursor_stream(view: View, frames: Frames) -> None:
         cursor.close()
 
 
-async def _open(view: View, opening: Any) -> Cursor:
+async def _open(view: View, opening: Message) -> Cursor:
     version = view.database.version
     try:
         return await Cursor.open(view.database, _walk(view, opening))
@@ -56,7 +55,7 @@ async def _open(view: View, opening: Any) -> Cursor:
         return await Cursor.open(view.database, _walk(view, opening))
 
 
-def _walk(view: View, opening: Any) -> Walk:
+def _walk(view: View, opening: Message) -> ServedWalk:
     store = view.store(opening.store)
     reverse = opening.direction in (PREV, PREV_UNIQUE)
     if not opening.index:
@@ -72,14 +71,14 @@ def _walk(view: View, opening: Any) -> Walk:
     )
 
 
-async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int) -> Any:
+async def _answer(cursor: Cursor, kind: str | None, command: Message, prefetch: int) -> Message:
     if kind == "next":
-        entry = await cursor.next()
-        if entry is None:
+        row = await cursor.next()
+        if row is None:
             return _DONE
-        answer = wire.CursorResponse(entry=entry_bytes(entry))
+        answer = wire.CursorResponse(entry=entry_bytes(row))
         if prefetch:
-            answer.entries.extend([entry_bytes(item) for item in await cursor.prefetched(prefetch)])
+            answer.entries.extend([entry_bytes(further) for further in await cursor.prefetched(prefetch)])
         return answer
     if kind == "continue_to_key":
         try:
@@ -97,5 +96,5 @@ async def _answer(cursor: Cursor, kind: str | None, command: Any, prefetch: int)
     raise Invalid("unknown cursor command")
 
 
-def _moved(entry: Entry | None) -> Any:
-    return _DONE if entry is None else wire.CursorResponse(entry=entry_bytes(entry))
+def _moved(row: WalkRow | None) -> Message:
+    return _DONE if row is None else wire.CursorResponse(entry=entry_bytes(row))

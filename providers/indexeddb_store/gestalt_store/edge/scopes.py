@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2
 
 from gestalt_sdk.serving.process import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
-from gestalt_store.databases import Access, Configured
+from gestalt_store.databases import Configured, SocketAccess
 from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured, ScopeConflict, ScopeRefused
 
@@ -27,7 +27,7 @@ class _Scope:
 
 
 class Scopes:
-    """The open scopes by socket path. Databases are opened by the first call that needs one, not here."""
+    """The open scopes by socket path. A database is opened by the first call that needs it, not by its scope."""
 
     def __init__(self, configured: Configured) -> None:
         self._configured = configured
@@ -35,7 +35,7 @@ class Scopes:
         self._changing = asyncio.Lock()
 
     async def open(self, db: str, stores: list[str], socket_path: str) -> None:
-        """Listen on the path; the same again is accepted.
+        """Listen on the path; opening the same scope again does nothing.
 
         Raises:
             NotConfigured, ScopeRefused, ScopeConflict
@@ -60,20 +60,21 @@ class Scopes:
             self._open[socket_path] = _Scope(db, allowed, await self._listen(db, allowed, socket_path))
 
     async def close(self, socket_path: str) -> None:
-        """Stop listening; a path that is not open is fine."""
+        """Stop listening on the path; one that is not open is fine."""
         async with self._changing:
             scope = self._open.pop(socket_path, None)
             if scope is not None:
                 await self._stop(socket_path, scope)
 
     async def close_all(self) -> None:
+        """Stop listening on every path."""
         async with self._changing:
             await asyncio.gather(*(self._stop(path, scope) for path, scope in self._open.items()))
             self._open.clear()
 
     async def _listen(self, db: str, stores: frozenset[str], socket_path: str) -> grpc.aio.Server:
         server = grpc.aio.server(options=SERVER_OPTIONS)
-        services = add_services(server, Access(self._configured, db, stores))
+        services = add_services(server, SocketAccess(self._configured, db, stores))
         checks = health.aio.HealthServicer()
         add_health_and_reflection(server, checks, services)
         for name in ("", *services):

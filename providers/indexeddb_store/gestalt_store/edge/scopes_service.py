@@ -1,4 +1,4 @@
-"""The gRPC edge of IndexedDBScopes, on the provider's own socket only."""
+"""The gRPC edge of IndexedDBScopes, which only the provider's own socket serves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ SCOPES_SERVICE = "gestalt.extension.v1.IndexedDBScopes"
 
 
 def add_scopes_service(server: grpc.aio.Server, scopes: Scopes) -> list[str]:
-    """Serve the scopes on a server; returns the names of the services."""
+    """Serve the scopes on a server; return the names of the services."""
     scopes_pb2_grpc.add_IndexedDBScopesServicer_to_server(ScopesServicer(scopes), server)
     return [SCOPES_SERVICE]
 
 
 class ScopesServicer(scopes_pb2_grpc.IndexedDBScopesServicer):
+    """Converts the calls of ``IndexedDBScopes``."""
+
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
 

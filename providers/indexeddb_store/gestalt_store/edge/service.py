@@ -1,13 +1,12 @@
-"""The gRPC edge: IndexedDB and IndexedDBBatch on a server, statuses, and the frames of the two streams.
+"""The gRPC edge: IndexedDB, IndexedDBBatch and IndexedDBSchemas on a server, and the status of every error.
 
-Requests and answers travel as bytes and are read with the classes of ``wire``, so that records are never decoded and
-encoded again.
+Requests and answers are bytes to grpc. They are read with the classes of ``wire``, which leaves records as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -17,16 +16,17 @@ from grpc_status import rpc_status
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import status_of
-from gestalt_store.databases import Access, View
+from gestalt_store.databases import SocketAccess, View
 from gestalt_store.edge import batch
 from gestalt_store.edge.cursor_stream import cursor_stream
-from gestalt_store.edge.streams import Frames, PipelinedFrames
+from gestalt_store.edge.streams import Frames, Handler, PipelinedFrames
 from gestalt_store.edge.transaction_stream import transaction_stream
 from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound
 from gestalt_store.values import wire
 from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.values.wire import Message, MessageClass
 from gestalt_store.work.entries import migration_message
-from gestalt_store.work.operations import OPERATIONS, Operation
+from gestalt_store.work.operations import OPERATIONS, Operation, Result
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
@@ -51,7 +51,7 @@ _CALLS = {
     "IndexCount": "index_count",
     "IndexDelete": "index_delete",
 }
-_ANSWERS: dict[str, Callable[[Any], bytes]] = {
+_ANSWERS: dict[str, Callable[[Result], bytes]] = {
     "empty": lambda _: b"",
     "record": lambda record: wire.RecordResponse(record=record).SerializeToString(),
     "records": lambda records: wire.RecordsResponse(records=records).SerializeToString(),
@@ -63,36 +63,36 @@ _ANSWERS: dict[str, Callable[[Any], bytes]] = {
 
 log = structlog.get_logger()
 
-Answer = Callable[[View, Any], Awaitable[bytes]]
-Stream = Callable[[View, Any], Awaitable[None]]
+Answer: TypeAlias = Callable[[View, Message], Awaitable[bytes]]
+"""Executes a request and returns the encoded answer."""
 
 
-def add_services(server: grpc.aio.Server, access: Access) -> list[str]:
-    """Serve the access on a server; returns the names of the services."""
-    requests = wire.methods("IndexedDB")
+def add_services(server: grpc.aio.Server, access: SocketAccess) -> list[str]:
+    """Serve a database on a server; return the names of the services."""
+    requests = wire.request_classes("IndexedDB")
     calls: dict[str, Answer] = {name: _operation(OPERATIONS[member]) for name, member in _CALLS.items()}
     calls["CreateObjectStore"] = _create_store
     calls["DeleteObjectStore"] = _delete_store
-    streams: dict[str, tuple[Stream, type[Frames]]] = {
+    streams: dict[str, tuple[Handler, type[Frames]]] = {
         "OpenCursor": (cursor_stream, Frames),
         "Transaction": (transaction_stream, PipelinedFrames),
     }
-    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
-    handlers |= {name: _stream(access, *parts, requests[name][0]) for name, parts in streams.items()}
+    handlers = {name: _unary(access, answer, requests[name]) for name, answer in calls.items()}
+    handlers |= {name: _stream(access, *parts, requests[name]) for name, parts in streams.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(INDEXEDDB_SERVICE, handlers),))
-    requests = wire.methods("IndexedDBBatch", wire.BATCH_PACKAGE)
+    requests = wire.request_classes("IndexedDBBatch", wire.BATCH_PACKAGE)
     calls = {"Apply": _apply, "GetMany": _get_many, "GetPage": _get_page}
-    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
+    handlers = {name: _unary(access, answer, requests[name]) for name, answer in calls.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BATCH_SERVICE, handlers),))
-    requests = wire.methods("IndexedDBSchemas", wire.BATCH_PACKAGE)
+    requests = wire.request_classes("IndexedDBSchemas", wire.BATCH_PACKAGE)
     calls = {"ChangeIndexes": _change_indexes, "GetMigration": _get_migration}
-    handlers = {name: _unary(access, answer, requests[name][0]) for name, answer in calls.items()}
+    handlers = {name: _unary(access, answer, requests[name]) for name, answer in calls.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SCHEMAS_SERVICE, handlers),))
     return [INDEXEDDB_SERVICE, BATCH_SERVICE, SCHEMAS_SERVICE]
 
 
 async def end_with(context: ServerContext, error: Exception) -> NoReturn:
-    """End the call with the status of an error; anything unexpected is logged and sent without details."""
+    """End the call with the status of an error; an unexpected one is logged, and sent without details."""
     if isinstance(error, DecodeError):
         await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
     if isinstance(error, GestaltError):
@@ -104,7 +104,7 @@ async def end_with(context: ServerContext, error: Exception) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
+def _unary(access: SocketAccess, answer: Answer, request_class: MessageClass) -> grpc.RpcMethodHandler:
     decode = request_class.FromString
 
     async def call(data: bytes, context: ServerContext) -> bytes:
@@ -131,10 +131,12 @@ def _unary(access: Access, answer: Answer, request_class: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(call)
 
 
-def _stream(access: Access, stream: Stream, frames_class: type[Frames], request_class: Any) -> Any:
+def _stream(
+    access: SocketAccess, stream: Handler, frames_class: type[Frames], request_class: MessageClass
+) -> grpc.RpcMethodHandler:
     decode = request_class.FromString
 
-    async def call(_: Any, context: ServerContext) -> None:
+    async def call(_: object, context: ServerContext) -> None:
         frames = frames_class(context, decode)
         try:
             await frames.run(stream, await access.view())
@@ -148,48 +150,45 @@ def _operation(operation: Operation) -> Answer:
     run = operation.run
     encode = _ANSWERS[operation.result]
 
-    async def answer(view: View, request: Any) -> bytes:
+    async def answer(view: View, request: Message) -> bytes:
         return encode(await run(view.database, view.store, request))
 
     return answer
 
 
-async def _create_store(view: View, request: Any) -> bytes:
+async def _create_store(view: View, request: Message) -> bytes:
     await view.create_store(request.name, StoreSchema.of(request.schema))
     return b""
 
 
-async def _delete_store(view: View, request: Any) -> bytes:
+async def _delete_store(view: View, request: Message) -> bytes:
     await view.delete_store(request.name)
     return b""
 
 
-async def _change_indexes(view: View, request: Any) -> bytes:
+async def _change_indexes(view: View, request: Message) -> bytes:
     add = [IndexSchema.of(index) for index in request.add]
     migration = await view.change_indexes(request.store, add, list(request.remove))
     return migration_message(view.store(request.store), migration)
 
 
-async def _get_migration(view: View, request: Any) -> bytes:
+async def _get_migration(view: View, request: Message) -> bytes:
     migration = await view.migration(request.store)
     return migration_message(view.store(request.store), migration)
 
 
-async def _apply(view: View, request: Any) -> bytes:
+async def _apply(view: View, request: Message) -> bytes:
     answer = wire.ApplyResponse()
     outcomes = answer.outcomes
-    for outcome in await batch.apply(view, request):
-        outcomes.add(code=outcome.code, message=outcome.message, current=outcome.current or b"")
-    data: bytes = answer.SerializeToString()
-    return data
+    for result in await batch.apply(view, request):
+        outcomes.add(code=result.code, message=result.message, current=result.current or b"")
+    return answer.SerializeToString()
 
 
-async def _get_many(view: View, request: Any) -> bytes:
-    data: bytes = wire.GetManyResponse(records=await batch.get_many(view, request)).SerializeToString()
-    return data
+async def _get_many(view: View, request: Message) -> bytes:
+    return wire.GetManyResponse(records=await batch.get_many(view, request)).SerializeToString()
 
 
-async def _get_page(view: View, request: Any) -> bytes:
+async def _get_page(view: View, request: Message) -> bytes:
     entries, token = await batch.get_page(view, request)
-    data: bytes = wire.GetPageResponse(entries=entries, next_page_token=token).SerializeToString()
-    return data
+    return wire.GetPageResponse(entries=entries, next_page_token=token).SerializeToString()

@@ -6,25 +6,34 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeAlias
 
 import grpc
 
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_store.databases import View
 from gestalt_store.errors import TransactionAborted
+from gestalt_store.values.wire import Message
+
+Handler: TypeAlias = "Callable[[View, Frames], Awaitable[None]]"
+"""Serves one stream."""
 
 
 class Frames:
     """One stream. ``expire`` may be called while the handler waits for the client."""
 
-    def __init__(self, context: ServerContext, decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, context: ServerContext, decode: Callable[[bytes], Message]) -> None:
         self._context = context
         self._decode = decode
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._reason: str | None = None
 
-    async def run(self, handler: Callable[[Any, Any], Awaitable[None]], view: Any) -> None:
-        """Run the handler; ``TransactionAborted`` when ``expire`` ended it."""
+    async def run(self, handler: Handler, view: View) -> None:
+        """Run the handler.
+
+        Raises:
+            TransactionAborted: ``expire`` ended it.
+        """
         self._task = asyncio.current_task()
         try:
             await handler(view, self)
@@ -42,14 +51,15 @@ class Frames:
             self._reason = reason
             self._task.cancel()
 
-    async def read(self) -> Any | None:
-        """The client's next frame, None when it has sent its last."""
+    async def read(self) -> Message | None:
+        """Return the client's next frame, None when it has sent its last."""
         data = await self._context.read()
         if data is grpc.aio.EOF:
             return None
         return self._decode(data)
 
-    async def write(self, message: Any) -> None:
+    async def write(self, message: Message) -> None:
+        """Send a frame."""
         await self._context.write(message.SerializeToString())
 
     async def drain(self) -> None:
@@ -59,19 +69,21 @@ class Frames:
 
 
 READ_AHEAD = 256
-"""Most frames that are read before they are asked for."""
+"""Most frames that are read before the handler asks for them."""
 UNSENT_BYTES = 4 * 1024 * 1024
-"""Answers that may wait for the client to take them."""
+"""Answers that may wait for the client to take them; with more, the handler waits too."""
 LAST_WRITES_S = 1.0
+"""Time in which answers before a failure must reach the client."""
 
 
 class PipelinedFrames(Frames):
-    """Frames read ahead and written behind, so that work on frames sent ahead does not wait for the wire in between.
+    """Frames that are read before they are asked for, and written while the handler goes on.
 
-    What a transaction locks is locked for the time of its work then, not of its client's round trips.
+    A client that sends frames without waiting for answers thus has its transaction's locks held for the time of the
+    work, not for the time of round trips.
     """
 
-    def __init__(self, context: ServerContext, decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, context: ServerContext, decode: Callable[[bytes], Message]) -> None:
         super().__init__(context, decode)
         self._inbox: deque[bytes | None] = deque()
         self._outbox: deque[bytes] = deque()
@@ -82,7 +94,7 @@ class PipelinedFrames(Frames):
         self._queued = asyncio.Event()
         self._failure: Exception | None = None
 
-    async def run(self, handler: Callable[[Any, Any], Awaitable[None]], view: Any) -> None:
+    async def run(self, handler: Handler, view: View) -> None:
         pumps = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
         try:
             try:
@@ -99,11 +111,11 @@ class PipelinedFrames(Frames):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def read(self) -> Any | None:
+    async def read(self) -> Message | None:
         data = await self._next()
         return None if data is None else self._decode(data)
 
-    async def write(self, message: Any) -> None:
+    async def write(self, message: Message) -> None:
         data = message.SerializeToString()
         self._outbox.append(data)
         self._unsent += len(data)
@@ -122,7 +134,7 @@ class PipelinedFrames(Frames):
         data = self._inbox.popleft()
         self._taken.set()
         if data is None:
-            self._inbox.append(None)  # the end stays the end
+            self._inbox.append(None)  # so that a further read finds the end as well
         return data
 
     async def _flush(self) -> None:

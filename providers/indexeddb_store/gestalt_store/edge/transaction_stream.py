@@ -1,27 +1,28 @@
-"""The frames of ``Transaction`` (contract.md 5.7)."""
+"""Serves the frames of ``Transaction`` (contract.md 5.7)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 
 from gestalt_sdk.transport.faults import fault_of
 from gestalt_store.databases import View
 from gestalt_store.edge.streams import Frames
+from gestalt_store.engines.interface import ServedOperations, ServedTransaction, Store
 from gestalt_store.errors import (
     FAULTS,
     IndexNotFound,
     Invalid,
+    InvalidBound,
     StoreError,
     TransactionAborted,
     TransactionReadonly,
     Undecodable,
 )
 from gestalt_store.values import wire
-from gestalt_store.values.ranges import InvalidBound
-from gestalt_store.work.operations import OPERATIONS, Operation
+from gestalt_store.values.wire import Message
+from gestalt_store.work.operations import OPERATIONS, Operation, Resolve, Result
 
 READWRITE = 1
 RELAXED = 2
@@ -46,9 +47,9 @@ async def transaction_stream(view: View, frames: Frames) -> None:
     version = view.database.version
     transaction = await view.begin(names, readonly=readonly, relaxed=begin.durability_hint == RELAXED)
     transaction.on_expiry = frames.expire
-    scope: dict[str, Any] = {}
+    scope: dict[str, Store] = {}
 
-    def resolve(name: str) -> Any:
+    def resolve(name: str) -> Store:
         store = scope.get(name)
         if store is None:
             raise Invalid(f"invalid transaction: object store not in scope: {name}")
@@ -83,9 +84,17 @@ async def transaction_stream(view: View, frames: Frames) -> None:
 
 
 async def _operate(
-    transaction: Any, resolve: Any, request: Any, readonly: bool, outdated: Callable[[], Awaitable[bool]]
-) -> tuple[Any, bool]:
-    """Run one operation; its answer, and whether it failed. ``outdated``: whether the stores were changed elsewhere."""
+    transaction: ServedOperations,
+    resolve: Resolve,
+    request: Message,
+    readonly: bool,
+    outdated: Callable[[], Awaitable[bool]],
+) -> tuple[Message, bool]:
+    """Run one operation; return its answer, and whether it failed.
+
+    Args:
+        outdated: Tells whether the stores were changed since the transaction began.
+    """
     message = wire.TransactionServerMessage()
     answer = message.operation
     answer.request_id = request.request_id
@@ -99,7 +108,7 @@ async def _operate(
         _fill(answer, operation, await operation.run(transaction, resolve, getattr(request, kind)))
         return message, False
     except IndexNotFound as error:
-        # Another process on the same database may have added it since this one looked.
+        # Another process on the same database may have added it since this one looked the store up.
         newer = await outdated()
         text = f"{error}; the indexes of its object store were changed elsewhere since this began, try again"
         _fill_error(answer.error, TransactionAborted(text) if newer else error)
@@ -111,7 +120,7 @@ async def _operate(
     return message, True
 
 
-def _fill(answer: Any, operation: Operation, result: Any) -> None:
+def _fill(answer: Message, operation: Operation, result: Result) -> None:
     member = operation.result
     if member == "empty":
         answer.empty.SetInParent()
@@ -133,16 +142,16 @@ def _fill(answer: Any, operation: Operation, result: Any) -> None:
         answer.delete.deleted = result
 
 
-def _fill_error(status: Any, error: StoreError) -> None:
+def _fill_error(status: Message, error: StoreError) -> None:
     fault = fault_of(error, FAULTS)
     status.code = INTERNAL if fault is None else fault.code.value[0]
     if isinstance(error, Undecodable) and not isinstance(error, InvalidBound):
-        # Peers know an undecodable value inside a transaction by this code (contract.md 5.1).
+        # Inside a transaction, peers know an undecodable value by this code.
         status.code = UNKNOWN
     status.message = str(error)
 
 
-async def _commit(transaction: Any) -> Any:
+async def _commit(transaction: ServedTransaction) -> Message:
     message = wire.TransactionServerMessage(commit={})
     try:
         await transaction.commit()

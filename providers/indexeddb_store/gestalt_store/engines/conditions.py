@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gestalt_store.engines.interface import Condition, Conditional, Outcome
+from gestalt_store.engines.interface import Condition, ConditionalWrite, StoreT, WriteResult
 from gestalt_store.values import wire
 from gestalt_store.values.keys import encode
 from gestalt_store.values.values import from_typed
@@ -15,36 +15,35 @@ from gestalt_store.values.values import from_typed
 OK, ALREADY_EXISTS, ABORTED = 0, 6, 10
 """gRPC codes of a result."""
 
-DONE = Outcome(OK, "", None)
+DONE = WriteResult(OK, "", None)
 
 
 def refused_by_conditions(
-    entry: Conditional, record_of: Callable[[Condition], bytes | None], *, return_current: bool
-) -> Outcome | None:
+    write: ConditionalWrite[StoreT], record_of: Callable[[Condition[StoreT]], bytes | None], *, return_current: bool
+) -> WriteResult | None:
     """Return the result of a write one of whose conditions does not hold, None when all of them hold.
 
     Args:
-        record_of: Reads the record that a condition is about, None when there is none.
+        record_of: Reads the record that a condition tests, None when there is none.
         return_current: Show that record in the result when it is the one that would have been written.
     """
-    for condition in entry.conditions:
+    for condition in write.conditions:
         current = record_of(condition)
         problem = _problem(condition, current)
         if problem:
-            own = condition.store is entry.store and condition.primary_key == entry.primary_key
-            return Outcome(ABORTED, problem, current if own and return_current else None)
+            own = condition.store is write.store and condition.primary_key == write.primary_key
+            return WriteResult(ABORTED, problem, current if own and return_current else None)
     return None
 
 
-def nothing_written(number: int, position: int, failed: Outcome) -> list[Outcome]:
+def nothing_written(number: int, position: int, failed: WriteResult) -> list[WriteResult]:
     """Return the results of ``number`` writes of which the required one at ``position`` failed."""
-    text = f"nothing was written: required entry {position} failed"
-    results = [Outcome(ABORTED, text, None)] * number
+    results = [WriteResult(ABORTED, f"nothing was written: required entry {position} failed", None)] * number
     results[position] = failed
     return results
 
 
-def _problem(condition: Condition, current: bytes | None) -> str:
+def _problem(condition: Condition[StoreT], current: bytes | None) -> str:
     """Say what is wrong with the record, blank when the condition holds."""
     if condition.absent is not None:
         if condition.absent == (current is None):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from gestalt_store.engines.interface import IndexConflict
@@ -13,27 +11,31 @@ RUNNING, DONE, FAILED = "running", "done", "failed"
 
 BATCH_ROWS = 200
 BATCH_BYTES = 512 * 1024
+"""Records that are indexed in one transaction."""
 SHARE = 1.0
 """Rest after each batch, as a share of the time that it took."""
 SWITCH_WAIT_S = 0.1
 """How long the last step waits for open transactions, and new ones behind it, before it tries again later."""
 RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
+"""First and longest pause after a failed attempt."""
 CONFLICT_LIMIT = 100
+"""Most duplicate keys that a report lists."""
 
 
-def doubled_problem(conflicts: tuple[IndexConflict, ...]) -> str:
-    """Why a migration fails that found the conflicts."""
+def duplicates_problem(conflicts: tuple[IndexConflict, ...]) -> str:
+    """Say why a migration failed that found the conflicts."""
     names = ", ".join(dict.fromkeys(repr(conflict.index_name) for conflict in conflicts))
     return f"records have the same key in unique index {names}"
 
 
 def unreadable_problem(error: BaseException | None) -> str:
-    """Why a migration fails that met a record which it cannot index."""
+    """Say why a migration failed that met a record which it cannot index."""
     return f"a record cannot be indexed: {type(error).__name__}"
 
 
 def conflicts_to_bytes(conflicts: tuple[IndexConflict, ...]) -> bytes:
-    listed: list[Any] = [
+    """Return the conflicts as they are stored; blank without any."""
+    listed = [
         [conflict.index_name, *(part.hex() for part in (*conflict.key, *conflict.primary_keys))]
         for conflict in conflicts
     ]
@@ -41,6 +43,7 @@ def conflicts_to_bytes(conflicts: tuple[IndexConflict, ...]) -> bytes:
 
 
 def conflicts_from_bytes(data: bytes) -> tuple[IndexConflict, ...]:
+    """Read what ``conflicts_to_bytes`` returned."""
     if not data:
         return ()
     return tuple(

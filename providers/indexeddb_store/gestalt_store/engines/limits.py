@@ -13,7 +13,7 @@ RECORD_OVERHEAD = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StoreLimits:
     """Bound how long clients may keep others waiting, in seconds, and how much of a server they may take."""
 
     lock_wait_s: float = 15.0
@@ -24,7 +24,7 @@ class Limits:
 
     @property
     def idle_check_s(self) -> float:
-        """Seconds between two looks for transactions and snapshots that were left idle for too long."""
+        """Return the seconds between two looks for transactions and snapshots that were left idle for too long."""
         return max(0.05, min(self.transaction_idle_s, self.snapshot_idle_s) / 4)
 
 

@@ -1,1 +1,1 @@
-"""The storage engine on PostgreSQL: any number of store processes share one database."""
+"""The engine on PostgreSQL: any number of processes share one database."""

@@ -1,8 +1,8 @@
 """The object stores of a schema: what this process knows of them, and how they are created, deleted and swept up.
 
-Any process may change them, so what is known here may be old. That is never silent: reads of a store that is deleted or
-has another schema fail (``layout``), writes that would keep up other indexes than they must find no lock (``tables``),
-and then, or when a name is not known, the stores are looked up again.
+Any process may change them, so what is known here may be outdated. It is found out in time: reads of a store that was
+deleted or has another schema fail (``formats``), and writes that would maintain the wrong indexes find no lock table
+(``tables``). Then, or when a name is not known, the stores are looked up again.
 """
 
 from __future__ import annotations
@@ -19,91 +19,88 @@ from gestalt_store.engines.index_changes import RUNNING, conflicts_from_bytes
 from gestalt_store.engines.interface import Migration
 from gestalt_store.errors import SchemaMismatch
 from gestalt_store.postgres.failures import translate
-from gestalt_store.postgres.pool import COMMIT, Command, Pool, Row
-from gestalt_store.postgres.tables import PgIndex, PgStore, kept_up
+from gestalt_store.postgres.pool import COMMIT, Pool, Row, Statement
+from gestalt_store.postgres.schema import BEGIN, Schema
+from gestalt_store.postgres.tables import PgIndex, PgStore, maintained
 from gestalt_store.values.schema import StoreSchema
 
 SWEEP_LOCK_MS = 50
 SWEEP_EVERY_S = 30.0
-_BEGIN = Command("BEGIN", prepare=False)
+_SWEEP_TIMEOUT = Statement(f"SET LOCAL lock_timeout = {SWEEP_LOCK_MS}", prepare=False)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Building:
+class MigrationRow:
     """A store's row in ``migrations``.
 
     Attributes:
         target: The schema that the store shall have.
-        slots: Of the indexes that are being built; None before the first step.
+        index_numbers: Those of the indexes that are being built; None before the first step.
         position: Primary key up to which records have been indexed, blank at first.
-        last: Highest primary key when it began; what writes do with later records they index themselves.
+        last: Highest primary key when it began; later records are indexed when they are written.
     """
 
     report: Migration
     target: StoreSchema
-    slots: list[int] | None
+    index_numbers: list[int] | None
     position: bytes
     last: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the database says of a store."""
+class StoreRow:
+    """A store's row in ``stores``, with its migration."""
 
     store: PgStore
-    next_slot: int
-    migration: Building | None
+    next_index_number: int
+    migration: MigrationRow | None
 
     @classmethod
-    def of(cls, schema_name: str, row: Row) -> Found:
-        """Read a row of ``found_stores``."""
-        number, name, raw_schema, data, slots, next_slot, guard = row[:7]
+    def of(cls, schema_name: str, row: Row) -> StoreRow:
+        """Take in a row of ``Schema.rows``."""
+        number, name, raw_schema, data, index_numbers, next_number, guard = row[:7]
         schema = StoreSchema.from_bytes(raw_schema)
-        store = PgStore(
-            schema_name, number, name.decode(), schema, data=data, slots=slots_from_text(slots), guard=guard
-        )
+        numbers = numbers_from_text(index_numbers)
+        store = PgStore(schema_name, number, name.decode(), schema, data=data, index_numbers=numbers, guard=guard)
         migration = None
         state, target, built, position, last, scanned, total, problem, conflicts = row[7:]
         if state is not None:
-            # Records that came meanwhile may be among those looked at.
+            # Records that were written meanwhile may be among those looked at.
             report = Migration(state, min(scanned, total), total, problem.decode(), conflicts_from_bytes(conflicts))
-            migration = Building(report, StoreSchema.from_bytes(target), slots_from_text(built), position, last)
-        return cls(store, len(schema.indexes) if next_slot is None else next_slot, migration)
+            migration = MigrationRow(report, StoreSchema.from_bytes(target), numbers_from_text(built), position, last)
+        return cls(store, len(schema.indexes) if next_number is None else next_number, migration)
 
     def union(self) -> PgStore | None:
-        """The store with the indexes that are being built, None when there are none."""
+        """Return the store with the indexes that are being built, None when there are none."""
         migration = self.migration
-        if migration is None or migration.report.state != RUNNING or migration.slots is None:
+        if migration is None or migration.report.state != RUNNING or migration.index_numbers is None:
             return None
-        return self.store.built(migration.target, migration.slots)
+        return self.store.built(migration.target, migration.index_numbers)
 
 
-def found_stores(schema: str) -> str:
-    """The query whose rows ``Found`` reads."""
-    return (
-        "SELECT s.id, s.name, s.schema, s.data, s.slots, s.next_slot, s.guard, m.state, m.schema, m.slots, m.position, "
-        f"m.last, m.scanned, m.total, m.problem, m.conflicts FROM {schema}.stores AS s "
-        f"LEFT JOIN {schema}.migrations AS m ON m.store = coalesce(s.data, s.id)"
-    )
+def numbers_from_text(text: str | None) -> list[int] | None:
+    """Read what ``numbers_to_text`` returned; None stands for itself."""
+    return None if text is None else [int(number) for number in text.split()]
 
 
-def slots_from_text(text: str | None) -> list[int] | None:
-    return None if text is None else [int(slot) for slot in text.split()]
+def numbers_to_text(numbers: Iterable[int]) -> str:
+    """Return the numbers of indexes as they are stored."""
+    return " ".join(map(str, numbers))
 
 
-def slots_to_text(slots: Iterable[int]) -> str:
-    return " ".join(map(str, slots))
+class PgCatalogue:
+    """What this process knows of the stores of one schema.
 
+    Attributes:
+        stores: Every store by name.
+        version: Counts the times that a store was created or deleted or got another schema.
+    """
 
-class Catalogue:
-    """The stores of one schema by name."""
-
-    def __init__(self, pool: Pool, schema_name: str) -> None:
-        """``schema_name`` is quoted already."""
+    def __init__(self, pool: Pool, schema: Schema) -> None:
         self._pool = pool
-        self._schema = schema_name
+        self._schema = schema
         self._sweeper: asyncio.Task[None] | None = None
         self._looks = self._latest_look = 0
         self._own_changes = 0
@@ -115,21 +112,21 @@ class Catalogue:
         """Called when ``reports`` is new."""
 
     async def refresh(self) -> None:
-        """Look at the database; ``version`` counts the times that a store came, went, or got another schema."""
+        """Look the stores up in the database."""
         self._looks += 1
         look = self._looks
         while True:
             before = self._own_changes
-            rows = (await self._pool.run([Command(found_stores(self._schema))]))[0]
+            rows = (await self._pool.run([self._schema.rows]))[0]
             if before == self._own_changes:
-                break  # otherwise these rows may be older than what this process has done itself
+                break  # otherwise these rows may be older than a change of this process
         if look < self._latest_look:
-            return  # one that began later has been taken in already
+            return  # a look that began later has been taken in already
         self._latest_look = look
         current: dict[str, PgStore] = {}
         reports: dict[int, Migration] = {}
         for row in rows:
-            found = Found.of(self._schema, row)
+            found = StoreRow.of(self._schema.name, row)
             current[found.store.name] = self._known(found)
             if found.migration is not None:
                 reports[found.store.data] = found.migration.report
@@ -139,20 +136,20 @@ class Catalogue:
             self.stores = current
         self.on_look()
 
-    def _known(self, found: Found) -> PgStore:
-        """The object that stands for the store in this process, which learns what its writes must keep up now."""
+    def _known(self, found: StoreRow) -> PgStore:
+        """Return this process's object for the store, told which indexes its writes have to maintain."""
         store, union = found.store, found.union()
         known = self.stores.get(store.name)
         if known is None or known.data != store.data:
-            store.upkeep = union
+            store.written_as = union
             return store
-        latest = kept_up(known)
+        latest = maintained(known)
         if store.guard <= latest.guard:
             return known
         if store.number == known.number:
-            latest.upkeep = union or store
+            latest.written_as = union or store
             return known
-        latest.upkeep, store.upkeep = store, union
+        latest.written_as, store.written_as = store, union
         return store
 
     async def create(self, name: str, schema: StoreSchema) -> None:
@@ -163,18 +160,17 @@ class Catalogue:
         """
         connection = await self._pool.take()
         try:
-            await connection.run([_BEGIN, self._alone()])
-            # READ COMMITTED: what is seen from here on is what the lock protects.
-            found = (await connection.run([self._find(name)]))[0]
+            await connection.run([BEGIN, self._schema.lock_stores])
+            # READ COMMITTED: every statement from here on sees what the lock protects.
+            found = (await connection.run([self._schema.row_of(name)]))[0]
             if found:
-                store = Found.of(self._schema, found[0]).store
+                store = StoreRow.of(self._schema.name, found[0]).store
                 if not store.schema.matches(schema):
                     raise SchemaMismatch(name)
             else:
-                insert = f"INSERT INTO {self._schema}.stores (name, schema) VALUES ($1, $2) RETURNING id"
-                rows = await connection.run([Command(insert, [name.encode(), schema.to_bytes()], prepare=False)])
-                store = PgStore(self._schema, rows[0][0][0], name, schema)
-                await connection.run([*(Command(sql, prepare=False) for sql in store.create), COMMIT])
+                rows = await connection.run([self._schema.add_store(name, schema.to_bytes())])
+                store = PgStore(self._schema.name, rows[0][0][0], name, schema)
+                await connection.run([*(Statement(sql, prepare=False) for sql in store.create), COMMIT])
                 self._own_changes += 1
                 self.stores = {**self.stores, name: store}
         except psycopg.Error as error:
@@ -185,21 +181,21 @@ class Catalogue:
             await self.refresh()
 
     async def delete(self, name: str) -> None:
-        """Delete the store; a missing one is fine. It waits for writers, not for readers, who keep their snapshot."""
+        """Delete the store; a missing one is fine. It waits for writers, not for readers, which keep their snapshot."""
         connection = await self._pool.take()
         try:
-            await connection.run([_BEGIN, self._alone()])
-            found = (await connection.run([self._find(name)]))[0]
+            await connection.run([BEGIN, self._schema.lock_stores])
+            found = (await connection.run([self._schema.row_of(name)]))[0]
             if found:
-                there = Found.of(self._schema, found[0])
+                there = StoreRow.of(self._schema.name, found[0])
                 store, union = there.store, there.union()
-                # Alone: the library forgets what it has prepared after it, and within a batch it does so too late.
-                await connection.run([Command(f"DROP TABLE {store.lock_table}", prepare=False)])
+                # In a round trip of its own: the library forgets its prepared statements after it.
+                await connection.run([Statement(f"DROP TABLE {store.lock_table}", prepare=False)])
                 await connection.run(
                     [
-                        Command(f"DELETE FROM {self._schema}.stores WHERE id = $1", [store.number], prepare=False),
-                        Command(f"DELETE FROM {self._schema}.migrations WHERE store = $1", [store.data], prepare=False),
-                        discarding(self._schema, [store.table_name, *index_tables((union or store).indexes)]),
+                        self._schema.remove_store(store.number),
+                        self._schema.remove_migration(store.data),
+                        self._schema.discard([store.table_name, *index_tables((union or store).indexes)]),
                         COMMIT,
                     ]
                 )
@@ -213,11 +209,12 @@ class Catalogue:
             self.sweep()
 
     def sweep(self) -> None:
-        """Remove the data of deleted stores in the background, as soon as no snapshot looks at it."""
+        """Remove the tables of deleted stores in the background, as soon as no snapshot uses them."""
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="sweep deleted stores")
 
     async def close(self) -> None:
+        """Stop removing tables; the next start goes on with it."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -233,49 +230,22 @@ class Catalogue:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _sweep_once(self) -> bool:
-        """Drop the tables that nobody uses; whether some are left."""
-        rows = (await self._pool.run([Command(f"SELECT name FROM {self._schema}.dropped", prepare=False)]))[0]
+        """Drop the tables that nobody uses; return whether some are left."""
+        rows = (await self._pool.run([self._schema.dropped]))[0]
         left = False
         for (name,) in rows:
             connection = await self._pool.take()
             try:
-                await connection.run(
-                    [
-                        _BEGIN,
-                        Command(f"SET LOCAL lock_timeout = {SWEEP_LOCK_MS}", prepare=False),
-                    ]
-                )
-                await connection.run([Command(f"DROP TABLE IF EXISTS {self._schema}.{name}", prepare=False)])
-                await connection.run(
-                    [
-                        Command(f"DELETE FROM {self._schema}.dropped WHERE name = $1", [name], prepare=False),
-                        COMMIT,
-                    ]
-                )
+                await connection.run([BEGIN, _SWEEP_TIMEOUT])
+                await connection.run([self._schema.drop_table(name)])
+                await connection.run([self._schema.forget_dropped(name), COMMIT])
             except psycopg.Error:
                 left = True
             finally:
                 self._pool.give_back(connection)
         return left
 
-    def _alone(self) -> Command:
-        return alone(self._schema)
-
-    def _find(self, name: str) -> Command:
-        return Command(f"{found_stores(self._schema)} WHERE s.name = $1", [name.encode()], prepare=False)
-
-
-def alone(schema: str) -> Command:
-    """Keep every process from changing the stores, for the rest of the transaction."""
-    return Command(f"LOCK TABLE {schema}.stores IN SHARE ROW EXCLUSIVE MODE", prepare=False)
-
-
-def discarding(schema: str, tables: list[str]) -> Command:
-    """Leave tables to the sweeper, to whom some of them may have been left before."""
-    statement = f"INSERT INTO {schema}.dropped SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING"
-    return Command(statement, [tables], prepare=False)
-
 
 def index_tables(indexes: Iterable[PgIndex]) -> list[str]:
-    """The tables that indexes may have."""
+    """Return the names of the tables that indexes may have."""
     return [name for index in indexes for name in (index.table_name, index.doubles_name)]

@@ -1,6 +1,6 @@
 """Proof that the databases on a server are sound: every record under its own key, every index row for a record.
 
-Backups are the server's own business (``pg_dump``); see ``BACKUP_HINT``.
+A server is backed up with its own programs; see ``BACKUP_HINT``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator
 import psycopg
 from google.protobuf.message import DecodeError
 
-from gestalt_store.engines.interface import Entry, Position, Walk
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.interface import Position, Walk, WalkRow
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import StoreError
 from gestalt_store.postgres import reads
-from gestalt_store.postgres.catalogue import Found, found_stores
+from gestalt_store.postgres.catalogue import StoreRow
 from gestalt_store.postgres.failures import translate
 from gestalt_store.postgres.formats import FORMAT, quoted, schema_name
-from gestalt_store.postgres.pool import Command, Pool
+from gestalt_store.postgres.pool import Pool, Statement
+from gestalt_store.postgres.schema import Schema
 from gestalt_store.postgres.snapshots import BEGIN
 from gestalt_store.postgres.tables import PgIndex, PgStore
 from gestalt_store.values import wire
@@ -28,15 +29,21 @@ BACKUP_HINT = "PostgreSQL is backed up with its own programs: pg_dump --schema=N
 _PAGE = 1000
 _PAGE_BYTES = 4 * 1024 * 1024
 _PROBLEM_LIMIT = 100
+_COLUMNS = ("key", "pk", "more", "ties", "key_rest", "pk_rest", "pk_more")
+_SCHEMAS = (
+    "SELECT n.nspname FROM pg_namespace n WHERE 3 = (SELECT count(*) FROM pg_class c WHERE "
+    "c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname IN ('facts', 'stores', 'dropped')) "
+    "ORDER BY 1"
+)
 
 
 async def check_server(conninfo: str) -> dict[str, list[str]]:
-    """What is wrong with each database that the DSN's server holds, by its name; an empty list where nothing is.
+    """Return what is wrong with each database on the server, by its name; an empty list where nothing is.
 
     Raises:
         StoreError: the server cannot be read.
     """
-    limits = Limits()
+    limits = StoreLimits()
     pool = Pool(conninfo, limit=1, wait_s=5, lock_wait_s=limits.lock_wait_s, idle_limit_s=limits.snapshot_idle_s)
     try:
         return await _check(pool)
@@ -53,13 +60,13 @@ async def _check(pool: Pool) -> dict[str, list[str]]:
         for db, schema in await _databases(run):
             problems = found[db] = []
             facts: dict[bytes, bytes] = dict(
-                (await run([Command(f"SELECT name, value FROM {schema}.facts", prepare=False)]))[0]
+                (await run([Statement(f"SELECT name, value FROM {schema}.facts", prepare=False)]))[0]
             )
             if int(facts[b"format"]) != FORMAT:
                 problems.append(f"it has format {int(facts[b'format'])}, this version checks format {FORMAT}")
                 continue
-            for row in (await run([Command(found_stores(schema), prepare=False)]))[0]:
-                store = Found.of(schema, row).store
+            for row in (await run([Schema(schema).rows]))[0]:
+                store = StoreRow.of(schema, row).store
                 async for problem in _check_store(run, store):
                     problems.append(f"object store {store.name!r}: {problem}")
                     if len(problems) >= _PROBLEM_LIMIT:
@@ -73,22 +80,11 @@ async def _check(pool: Pool) -> dict[str, list[str]]:
 
 
 async def _databases(run: reads.Run) -> list[tuple[str, str]]:
-    """Name and quoted schema of each database of ours."""
-    candidates = (
-        await run(
-            [
-                Command(
-                    "SELECT n.nspname FROM pg_namespace n WHERE 3 = (SELECT count(*) FROM pg_class c WHERE "
-                    "c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname IN ('facts', 'stores', 'dropped')) "
-                    "ORDER BY 1",
-                    prepare=False,
-                )
-            ]
-        )
-    )[0]
+    """Return name and quoted schema of each database of the store."""
+    candidates = (await run([Statement(_SCHEMAS, prepare=False)]))[0]
     found = []
     for (name,) in candidates:
-        rows = (await run([Command(f"SELECT value FROM {quoted(name)}.facts WHERE name = 'db'", prepare=False)]))[0]
+        rows = (await run([Statement(f"SELECT value FROM {quoted(name)}.facts WHERE name = 'db'", prepare=False)]))[0]
         if rows and schema_name(rows[0][0].decode()) == name:
             found.append((rows[0][0].decode(), quoted(name)))
     return found
@@ -99,32 +95,32 @@ async def _check_store(run: reads.Run, store: PgStore) -> AsyncIterator[str]:
     after: Position | None = None
     more = True
     while more:
-        entries, more = await reads.limited_page(run, Walk(store, EVERYTHING), after, _PAGE, _PAGE_BYTES)
-        if entries:
-            after = Position(b"", entries[-1].primary_key)
-        read: list[tuple[Entry, IndexKeys]] = []
-        for entry in entries:
+        rows, more = await reads.limited_page(run, Walk(store, EVERYTHING), after, _PAGE, _PAGE_BYTES)
+        if rows:
+            after = rows[-1].position
+        read: list[tuple[WalkRow, IndexKeys]] = []
+        for row in rows:
             try:
-                fields = wire.Record.FromString(entry.record or b"").fields
-                if store.schema.primary_key(fields) != entry.primary_key:
-                    yield f"record {entry.primary_key!r} is stored under a key that is not its own"
-                read.append((entry, store.schema.index_keys(fields)))
+                fields = wire.Record.FromString(row.record or b"").fields
+                if store.schema.primary_key(fields) != row.primary_key:
+                    yield f"record {row.primary_key!r} is stored under a key that is not its own"
+                read.append((row, store.schema.index_keys(fields)))
             except (DecodeError, StoreError) as error:
-                yield f"record {entry.primary_key!r} cannot be read: {error}"
+                yield f"record {row.primary_key!r} cannot be read: {error}"
         for index in store.indexes:
-            rows = [
-                index.row(key, entry.primary_key) for entry, keys in read if (key := keys[index.position]) is not None
+            index_rows = [
+                index.row(key, row.primary_key) for row, keys in read if (key := keys[index.position]) is not None
             ]
-            expected[index.position] += len(rows)
-            for row in await _missing(run, index, rows):
-                yield f"index {index.schema.name!r} has no right row for record {row[1] + row[5]!r}"
+            expected[index.position] += len(index_rows)
+            for missing in await _missing(run, index, index_rows):
+                yield f"index {index.schema.name!r} has no right row for record {missing[1] + missing[5]!r}"
     for index in store.indexes:
-        (count,), (doubled,) = (
+        (count,), (duplicates,) = (
             rows[0]
             for rows in await run(
                 [
-                    Command(f"SELECT count(*) FROM {index.table}", prepare=False),
-                    Command(
+                    Statement(f"SELECT count(*) FROM {index.table}", prepare=False),
+                    Statement(
                         f"SELECT count(*) FROM (SELECT 1 FROM {index.table} GROUP BY key, key_rest, ties "
                         "HAVING count(*) > 1) AS twice",
                         prepare=False,
@@ -134,11 +130,12 @@ async def _check_store(run: reads.Run, store: PgStore) -> AsyncIterator[str]:
         )
         if count != expected[index.position]:
             yield f"index {index.schema.name!r} has {count} rows for {expected[index.position]} records"
-        if index.schema.unique and doubled:
-            yield f"unique index {index.schema.name!r} has {doubled} keys more than once"
+        if index.schema.unique and duplicates:
+            yield f"unique index {index.schema.name!r} has {duplicates} keys more than once"
 
 
 async def _missing(run: reads.Run, index: PgIndex, rows: list[tuple[bytes, ...]]) -> list[tuple[bytes, ...]]:
+    """Return those of the rows that the index does not have."""
     if not rows:
         return []
     sql = (
@@ -146,8 +143,5 @@ async def _missing(run: reads.Run, index: PgIndex, rows: list[tuple[bytes, ...]]
         f"AS wanted (key, pk, more) JOIN {index.table} AS i USING (key, pk, more)"
     )
     keys = [list(column) for column in zip(*(row[:3] for row in rows), strict=True)]
-    present = set((await run([Command(sql, keys, prepare=False)]))[0])
+    present = set((await run([Statement(sql, keys, prepare=False)]))[0])
     return [row for row in rows if row not in present]
-
-
-_COLUMNS = ("key", "pk", "more", "ties", "key_rest", "pk_rest", "pk_more")

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gestalt_store.engines.idle import IdleWatch
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
 from gestalt_store.errors import ObjectStoreNotFound
-from gestalt_store.postgres.catalogue import Catalogue
-from gestalt_store.postgres.pool import Command, Pool, Row
+from gestalt_store.postgres.catalogue import PgCatalogue
+from gestalt_store.postgres.pool import Pool, Row, Statement
 from gestalt_store.postgres.reads import Run
+from gestalt_store.postgres.schema import Schema
 from gestalt_store.postgres.tables import PgStore
 
 
 class PgCore:
     """Used by transactions, the writer, migrations and the database itself. For the event loop."""
 
-    def __init__(self, pool: Pool, db: str, schema_name: str, limits: Limits) -> None:
-        """``db`` is the name of the database, ``schema_name`` that of its schema, quoted already."""
+    def __init__(self, pool: Pool, db: str, schema: Schema, limits: StoreLimits) -> None:
+        """``db`` is the name of the database."""
         self.db = db
         self.pool = pool
-        self.schema_name = schema_name
+        self.schema = schema
         self.limits = limits
         self.locks = LockTable()
-        self.catalogue = Catalogue(pool, schema_name)
+        self.catalogue = PgCatalogue(pool, schema)
         self.watch = IdleWatch(limits.idle_check_s)
 
     def store(self, name: str) -> PgStore:
@@ -39,7 +40,7 @@ class PgCore:
         return found
 
     async def follow(self, stores: Iterable[PgStore]) -> None:
-        """Learn what writes to the stores must keep up, after the database has said that it is not what was thought.
+        """Look up again which indexes writes to the stores have to maintain, when a write has found no lock table.
 
         Raises:
             ObjectStoreNotFound: one of them has been deleted.
@@ -53,7 +54,7 @@ class PgCore:
     def runner(self, store: PgStore) -> Run:
         """Return what sends statements on any connection of the pool; errors name the store."""
 
-        async def run(commands: Sequence[Command]) -> list[list[Row]]:
-            return await self.pool.run(commands, store=store.name)
+        async def run(statements: Sequence[Statement]) -> list[list[Row]]:
+            return await self.pool.run(statements, store=store.name)
 
         return run

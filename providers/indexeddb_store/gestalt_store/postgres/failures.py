@@ -1,7 +1,7 @@
-"""psycopg's errors as the store's own; the only place that reads SQLSTATEs.
+"""Turn errors of psycopg into the store's own; the only place that reads SQLSTATEs.
 
 Only the primary text of a server's message is passed on: details may quote keys, and neither they nor a DSN with its
-password belong into an answer or a log.
+password belong in an answer or a log.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import structlog
 from gestalt_store.errors import (
     DatabaseUnusable,
     ObjectStoreNotFound,
+    StatementFailed,
     StorageCorrupt,
     StorageUnavailable,
     StoreError,
@@ -29,28 +30,28 @@ _READ_ONLY = "25006"
 _CORRUPT = {"XX001", "XX002"}
 _SHUTDOWN = {"57P01", "57P02", "57P03"}
 _REFUSED = ("28", "3D", "42501", "0LP01")
-"""Classes of errors that an operator must mend: credentials, an unknown database, missing privileges."""
+"""Errors that an operator must mend: credentials, an unknown database, missing privileges."""
 
 log = structlog.get_logger()
 
 
 def retryable(error: psycopg.Error) -> bool:
-    """Whether the server has undone the transaction so that it can simply be run again."""
+    """Return whether the server has undone the transaction so that it can simply be run again."""
     return error.sqlstate in (_SERIALIZATION_FAILURE, _DEADLOCK, _NOT_PREPARED)
 
 
 def unprepared(error: psycopg.Error) -> bool:
-    """Whether the server does not know a statement that the library believes to be prepared; it did nothing then."""
+    """Return whether the server does not know a statement that the library prepared; it did nothing then."""
     return error.sqlstate == _NOT_PREPARED
 
 
 def store_gone(error: psycopg.Error) -> bool:
-    """Whether a store that the statement names does not exist any more."""
+    """Return whether a store that the statement names does not exist any more."""
     return error.sqlstate in (STORE_GONE, _UNDEFINED_TABLE)
 
 
 def lost(error: psycopg.Error) -> bool:
-    """Whether the connection has ended, so that nothing says what became of the statement."""
+    """Return whether the connection has ended, so that nobody knows what became of the statement."""
     state = error.sqlstate
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
@@ -58,10 +59,10 @@ def lost(error: psycopg.Error) -> bool:
 
 
 def translate(error: psycopg.Error, where: str, store: str | None = None) -> StoreError:
-    """The error to raise instead.
+    """Return the error to raise instead.
 
     Args:
-        where: The server as texts name it.
+        where: The server as texts name it (``pool.describe``).
         store: The object store that the statement was for, when there is one.
     """
     state = error.sqlstate
@@ -83,11 +84,11 @@ def translate(error: psycopg.Error, where: str, store: str | None = None) -> Sto
     if state is None or state[:2] in ("08", "25", "53", "57", "58", "28", "3D") or state in _REFUSED:
         return StorageUnavailable(f"{where}: {text_of(error)}")
     log.error("statement failed", event_name="store.statement_failed", sqlstate=state, reason=text_of(error))
-    return StoreError(f"{where}: {text_of(error)} (SQLSTATE {state})")
+    return StatementFailed(f"{where}: {text_of(error)} (SQLSTATE {state})")
 
 
 def translate_opening(error: psycopg.Error, where: str) -> StoreError:
-    """As ``translate``, for what happens before a database is in use: some causes go away only by configuration."""
+    """Return the error to raise instead while a database is opened: some causes only an operator can mend."""
     state = error.sqlstate or ""
     text = text_of(error)
     refused = any(state.startswith(prefix) for prefix in _REFUSED)
@@ -99,7 +100,7 @@ def translate_opening(error: psycopg.Error, where: str) -> StoreError:
 
 
 def text_of(error: psycopg.Error) -> str:
-    """What the server or the library says, on one line, without details that may quote data."""
+    """Return what the server or the library says, on one line, without details that may quote data."""
     primary = error.diag.message_primary
     if primary:
         return primary

@@ -1,28 +1,27 @@
-"""The layout of a database in a schema of PostgreSQL, its format number, and the ladder from older formats.
+"""The layout of a database in a schema of PostgreSQL, its format number, and the steps from older formats.
 
 ``tables`` describes the tables of an object store. Names are kept as bytes, because text of PostgreSQL cannot hold
-every text. The function ``present`` makes each read of a store that is deleted, or has got another schema, fail.
+a NUL. The function ``present`` makes reads of a store fail that was deleted or has another schema by now.
 
 Format 1: ``facts`` (format, name of the database), ``stores`` (one row for each object store, its schema as wire
 bytes), ``dropped`` (deleted stores whose tables are not gone yet).
-Format 2: ``stores`` says besides which tables are the store's once its indexes have been changed (``data``, the number
-in their names; ``slots``, that of each index; ``next_slot``; ``guard``, that of the lock's table), and its ``id`` is
-new with every schema. ``migrations`` has one row for each store whose indexes were changed: the schema that it shall
-have, how far that is, or how it ended. ``dropped`` lists tables. ``note_doubles`` is the trigger of unique indexes
-that are being built: it notes keys that more than one record has.
+Format 2: ``stores`` also says which tables are the store's once its indexes have been changed, and its ``id`` is new
+with every schema. ``data`` is the number in the names of the tables, ``slots`` the number of each index, ``next_slot``
+that of the next one, ``guard`` that of the lock table. ``migrations`` has one row for each store whose indexes were
+changed: the schema that it shall have, how far that is, or how it ended. ``dropped`` lists tables. ``note_doubles`` is
+the trigger of unique indexes that are being built: it notes keys that more than one record has.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 
 from gestalt_store.errors import DatabaseUnusable
 from gestalt_store.postgres.failures import STORE_GONE, translate_opening
-from gestalt_store.postgres.pool import Command, Connection, Pool
+from gestalt_store.postgres.pool import PgConnection, Pool, Row, Statement
 
 FORMAT = 2
 UNNAMED = "gestalt_indexeddb"
@@ -39,6 +38,12 @@ _NOTE_DOUBLES = """BEGIN EXECUTE format('INSERT INTO %s (key, digest, key_rest, 
 SELECT DISTINCT i.key, sha256(i.key_rest || i.ties), i.key_rest, i.ties FROM added AS n JOIN %s AS i ON i.key = n.key
 WHERE i.key_rest = n.key_rest AND i.ties = n.ties AND (i.pk <> n.pk OR i.more <> n.more)
 ON CONFLICT (key, digest) DO NOTHING', TG_ARGV[1], TG_ARGV[0]); RETURN NULL; END"""
+_HAS_FACTS = (
+    "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = 'facts' AND c.relkind = 'r'"
+)
+_COUNT_TABLES = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1"
+_LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('gestalt indexeddb ' || $1, 0))"
 
 
 def _to_format_2(schema: str) -> list[str]:
@@ -64,11 +69,11 @@ def _migrating(schema: str) -> list[str]:
 
 
 STEPS: dict[int, Callable[[str], list[str]]] = {1: _to_format_2}
-"""For each older format the statements that lead to the next one, given the quoted schema."""
+"""The statements that lead from each older format to the next one, given the quoted schema."""
 
 
 def schema_name(db: str) -> str:
-    """The schema of a database: its own name where PostgreSQL can have it, else one made from it.
+    """Return the schema of a database: its own name where PostgreSQL can have it, else one made from it.
 
     Raises:
         DatabaseUnusable: the name holds a NUL.
@@ -86,12 +91,12 @@ def schema_name(db: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it."""
+    """Return a name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
 async def ensure_layout(pool: Pool, db: str) -> str:
-    """Create the schema and its layout, migrate an older one, refuse what is not ours; returns the quoted schema.
+    """Create the schema and its layout, migrate an older one, refuse any other; return the quoted schema.
 
     Raises:
         DatabaseUnusable: another program's schema, a newer format, another database's schema, missing privileges.
@@ -127,37 +132,26 @@ def _check(facts: dict[bytes, bytes], name: str, db: str, where: str) -> None:
         )
 
 
-async def _facts(connection: Connection, name: str) -> dict[bytes, bytes] | None:
-    """What the schema says of itself; None when it has no layout yet."""
-    there = await connection.run(
-        [
-            Command(
-                "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "WHERE n.nspname = $1 AND c.relname = 'facts' AND c.relkind = 'r'",
-                [name],
-                prepare=False,
-            )
-        ]
-    )
+async def _facts(connection: PgConnection, name: str) -> dict[bytes, bytes] | None:
+    """Return the rows of ``facts``; None when the schema has no layout yet."""
+    there = await connection.run([Statement(_HAS_FACTS, [name], prepare=False)])
     if not there[0]:
         return None
-    rows = await connection.run([Command(f"SELECT name, value FROM {quoted(name)}.facts", prepare=False)])
+    rows = await connection.run([Statement(f"SELECT name, value FROM {quoted(name)}.facts", prepare=False)])
     return {bytes(key): bytes(value) for key, value in rows[0]}
 
 
-async def _change(connection: Connection, name: str, db: str, where: str) -> None:
-    """Create the layout, or climb the ladder; one process at a time, all or nothing."""
+async def _change(connection: PgConnection, name: str, db: str, where: str) -> None:
+    """Create the layout or bring it to the current format; one process at a time, all or nothing."""
 
-    async def run(sql: str, *parameters: Any) -> list[Any]:
-        return (await connection.run([Command(sql, parameters, prepare=False)]))[0]
+    async def run(sql: str, *parameters: object) -> list[Row]:
+        return (await connection.run([Statement(sql, parameters, prepare=False)]))[0]
 
     await run("BEGIN")
-    await run("SELECT pg_advisory_xact_lock(hashtextextended('gestalt indexeddb ' || $1, 0))", name)
+    await run(_LOCK_SCHEMA, name)
     facts = await _facts(connection, name)
     if facts is None:
-        others = await run(
-            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1", name
-        )
+        others = await run(_COUNT_TABLES, name)
         if others[0][0]:
             raise DatabaseUnusable(
                 f"schema {name!r} of {where} holds tables of another program; give the store a schema of its own"
@@ -181,7 +175,7 @@ async def _change(connection: Connection, name: str, db: str, where: str) -> Non
 
 
 def creation(schema: str) -> list[str]:
-    """The statements that make an empty database in the quoted schema."""
+    """Return the statements that create an empty database in the quoted schema."""
     body = (
         f"BEGIN PERFORM 1 FROM {schema}.stores WHERE id = wanted; IF NOT FOUND THEN "
         f"RAISE EXCEPTION 'object store deleted' USING ERRCODE = '{STORE_GONE}'; END IF; RETURN true; END"

@@ -1,9 +1,9 @@
-"""Changes of a store's indexes while any number of processes serve it: how they begin, who builds, who takes over.
+"""Changes of a store's indexes while any number of processes serve it: how they begin, and which process builds.
 
-A migration begins as a row in the core. Every process that learns of it tries to be the one who builds, and tries
-again as long as another is: so one builds at a time (``building``), and when it dies the next one goes on. Writers
-learn from the name of the lock's table what to keep up (``tables``), readers from the store's number that the new
-schema is in force (``layout``).
+A migration begins as a row in the database. Every process that learns of it tries to build it, and stands by as long as
+another one does. So one process builds at a time (``index_changes``), and when it dies another one goes on. Writers
+learn from the name of the lock table that other indexes have to be maintained (``tables``), readers from the store's
+number that the new schema is in force (``formats``).
 """
 
 from __future__ import annotations
@@ -30,45 +30,46 @@ from gestalt_store.engines.interface import Migration, Walk
 from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StoreError, TransactionAborted
 from gestalt_store.postgres import reads
-from gestalt_store.postgres.catalogue import Found, alone, found_stores
+from gestalt_store.postgres.catalogue import StoreRow
 from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.failures import translate
-from gestalt_store.postgres.index_changes import Build, Unreadable
-from gestalt_store.postgres.pool import COMMIT, Command, Connection
+from gestalt_store.postgres.index_changes import PgIndexBuild, Unreadable
+from gestalt_store.postgres.pool import COMMIT, PgConnection
+from gestalt_store.postgres.schema import BEGIN
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.values.ranges import EVERYTHING
-from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
+from gestalt_store.values.schema import IndexSchema, changed_indexes
 
 TAKEOVER_S = 1.0
-"""How often a process looks whether the one that builds is still there."""
+"""Time after which a process that stands by tries again to build."""
 WATCH_S = 15.0
-"""How often a process looks for migrations that another one has begun."""
-_BEGIN = Command("BEGIN", prepare=False)
+"""Time after which a process looks for migrations that another one has begun."""
 _NONE = Migration("", 0, 0, "", ())
 _DONE = Migration(DONE, 0, 0, "", ())
 
 log = structlog.get_logger()
 
 
-class Migrations:
+class PgMigrations:
     """The migrations of one database, as this process takes part in them."""
 
     def __init__(self, core: PgCore) -> None:
         self._core = core
         self._catalogue = core.catalogue
-        self._schema = core.schema_name
+        self._schema = core.schema
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._building = asyncio.Lock()
-        """Held by the migration that this process builds; others wait, or another process builds them."""
+        """Held by the migration that this process builds; it builds one at a time."""
         self._watcher: asyncio.Task[None] | None = None
 
     def begin_watching(self) -> None:
-        """Take part in what runs already, and in what begins later."""
+        """Take part in the migrations that run, and in those that begin later."""
         self._catalogue.on_look = self._looked
         self._looked()
         self._watcher = asyncio.create_task(self._watch(), name="watch for migrations")
 
     async def close(self) -> None:
+        """Stop building; another process, or the next start, goes on."""
         self._catalogue.on_look = lambda: None
         tasks = [*self._tasks.values(), *([self._watcher] if self._watcher is not None else [])]
         for task in tasks:
@@ -77,7 +78,7 @@ class Migrations:
             await asyncio.wait(tasks)
 
     async def report(self, name: str) -> Migration:
-        """How the last change of the store's indexes goes or went, whichever process builds."""
+        """Report how the last change of the store's indexes goes or went, whichever process builds."""
         await self._catalogue.refresh()
         return self._catalogue.reports.get(self._core.store(name).data, _NONE)
 
@@ -89,9 +90,8 @@ class Migrations:
         """
         core = self._core
         added, removed = tuple(add), frozenset(remove)
-        claim = core.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
-        await core.locks.granted(claim, core.limits.lock_wait_s)
-        try:
+        holder = f"a change of the indexes of {name!r}"
+        async with core.locks.held((SCHEMA,), exclusive=False, holder=holder, within_s=core.limits.lock_wait_s):
             await self._catalogue.refresh()
             store = core.store(name)
             target = changed_indexes(store.schema, added, removed)
@@ -100,22 +100,19 @@ class Migrations:
                 return _DONE
             total = 0 if running else await reads.count(core.runner(store), Walk(store, EVERYTHING, keys_only=True))
             report = await self._begin(name, added, removed, total)
-        finally:
-            core.locks.release(claim)
         await self._catalogue.refresh()
         return report
 
     async def _begin(self, name: str, add: tuple[IndexSchema, ...], remove: frozenset[str], total: int) -> Migration:
-        """Decide it among all processes."""
+        """Begin the migration, or find that one runs, in agreement with all other processes."""
         pool = self._core.pool
         connection = await pool.take()
         try:
-            query = Command(f"{found_stores(self._schema)} WHERE s.name = $1", [name.encode()], prepare=False)
-            await connection.run([_BEGIN, alone(self._schema)])
-            rows = (await connection.run([query]))[0]
+            await connection.run([BEGIN, self._schema.lock_stores])
+            rows = (await connection.run([self._schema.row_of(name)]))[0]
             if not rows:
                 raise ObjectStoreNotFound(name)
-            found = Found.of(self._schema, rows[0])
+            found = StoreRow.of(self._schema.name, rows[0])
             target = changed_indexes(found.store.schema, add, remove)
             migration = found.migration
             if migration is not None and migration.report.state == RUNNING:
@@ -124,25 +121,12 @@ class Migrations:
                 raise MigrationRunning(name)
             if found.store.schema.matches(target):
                 return _DONE
-            await connection.run([self._row(found.store.data, target, total), COMMIT])
+            await connection.run([self._schema.begin_migration(found.store.data, target.to_bytes(), total), COMMIT])
             return Migration(RUNNING, 0, total, "", ())
         except psycopg.Error as error:
             raise translate(error, pool.where, name) from error
         finally:
             pool.give_back(connection)
-
-    def _row(self, data: int, target: StoreSchema, total: int) -> Command:
-        values = [data, target.to_bytes(), RUNNING, total, b""]
-        return Command(
-            f"INSERT INTO {self._schema}.migrations "
-            "(store, schema, state, slots, position, last, scanned, total, problem, conflicts) "
-            "VALUES ($1, $2, $3, NULL, $5, $5, 0, $4, $5, $5) ON CONFLICT (store) DO UPDATE SET "
-            "(schema, state, slots, position, last, scanned, total, problem, conflicts) = (excluded.schema, "
-            "excluded.state, NULL, excluded.position, excluded.last, 0, excluded.total, excluded.problem, "
-            "excluded.conflicts)",
-            values,
-            prepare=False,
-        )
 
     def _looked(self) -> None:
         for store in self._catalogue.stores.values():
@@ -165,7 +149,7 @@ class Migrations:
                 await self._catalogue.refresh()
 
     async def _take_part(self, data: int, name: str) -> None:
-        """Build, or stand by while another process does, until it has ended."""
+        """Build the migration, or stand by while another process does, until it has ended."""
         pause = RETRY_S
         while self._runs(data):
             try:
@@ -184,10 +168,10 @@ class Migrations:
                 await asyncio.sleep(LONGEST_RETRY_S)
 
     async def _build(self, data: int, name: str) -> bool:
-        """Build to the end; False when another process is at it."""
+        """Build to the end; return False when another process is building."""
         pool = self._core.pool
         connection = await pool.take(held=True)
-        build = Build(connection, self._schema, data)
+        build = PgIndexBuild(connection, self._schema, data)
         claimed = False
         try:
             claimed = await build.claim()
@@ -197,20 +181,20 @@ class Migrations:
         except psycopg.Error as error:
             raise translate(error, pool.where) from error
         finally:
-            # The session's lock ends with it.
+            # The advisory lock ends with the session.
             connection.unusable = connection.unusable or claimed
             pool.give_back(connection)
             if claimed:
                 self._catalogue.sweep()
 
-    async def _run(self, build: Build, connection: Connection, name: str) -> None:
-        """Step by step to the end."""
+    async def _run(self, build: PgIndexBuild, connection: PgConnection, name: str) -> None:
+        """Take the steps that remain, one after the other."""
         pause = RETRY_S
         while (found := await build.look()) is not None:
             try:
                 union = found.union()
                 if union is None:
-                    await build.prepare()
+                    await build.begin()
                     await self._catalogue.refresh()
                 else:
                     await self._fill(build, found, union)
@@ -220,7 +204,7 @@ class Migrations:
                 log.error("migration failed", event_name="store.migration_failed", store=name, exc_info=error.__cause__)
                 await build.abandon(unreadable_problem(error.__cause__))
             except (psycopg.Error, TransactionAborted) as error:
-                # A long transaction is in the way, or the store has been deleted.
+                # Tried again: a long transaction was in the way, or the store has been deleted, which ``look`` finds.
                 if not connection.alive or not connection.clean:
                     raise
                 if isinstance(error, psycopg.Error):
@@ -230,8 +214,8 @@ class Migrations:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_RETRY_S)
 
-    async def _fill(self, build: Build, found: Found, union: PgStore) -> None:
-        """Index what was there before, in batches that leave the store's lock to others in between."""
+    async def _fill(self, build: PgIndexBuild, found: StoreRow, union: PgStore) -> None:
+        """Index the records that were there before, in batches that leave the store's lock to others in between."""
         assert found.migration is not None
         position, last = found.migration.position, found.migration.last
         while position < last:
@@ -239,14 +223,11 @@ class Migrations:
             position = await build.batch(found, union, position)
             await asyncio.sleep((time.monotonic() - start) * SHARE)
 
-    async def _finish(self, build: Build, name: str) -> bool:
-        """The last step, while no transaction of this process is open; those of others it waits for at the server."""
+    async def _finish(self, build: PgIndexBuild, name: str) -> bool:
+        """Run the last step while no transaction of this process is open; it waits for those of others."""
         locks = self._core.locks
-        claim = locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {name!r}")
-        await locks.granted(claim, SWITCH_WAIT_S)
-        try:
+        holder = f"the migration of object store {name!r}"
+        async with locks.held((SCHEMA,), exclusive=True, holder=holder, within_s=SWITCH_WAIT_S):
             over = await build.finish()
             await self._catalogue.refresh()
             return over
-        finally:
-            locks.release(claim)

@@ -1,8 +1,8 @@
-"""The writes of one database transaction: judged here, one after the other, and sent together.
+"""The overlay of a transaction that writes: its writes are judged here, one after the other, and sent together.
 
-A writer holds the locks of its stores, so what they hold stands still. It is read in one round trip for many writes
-(``Wanted``), each write is then judged against it and the writes before it, and what remains goes to the server as a
-few statements over arrays, however many records there are. A write that fails is never sent, so it spoils nothing.
+The transaction holds the locks of its stores, so what is committed in them stands still. What must be known of it is
+read in one round trip for many writes (``Wanted``). Each write is then judged against that and the writes before it,
+and those that pass go to the server as a few statements (``statements``). A write that fails is never sent.
 """
 
 from __future__ import annotations
@@ -10,57 +10,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gestalt_store.engines.conditions import ALREADY_EXISTS, DONE, OK, nothing_written, refused_by_conditions
-from gestalt_store.engines.interface import Condition, Conditional, Outcome, Write
+from gestalt_store.engines.interface import Condition, ConditionalWrite, WriteResult
 from gestalt_store.errors import AlreadyExists, TransactionAborted, UniqueConflict
-from gestalt_store.postgres.pool import Command, Row
-from gestalt_store.postgres.reads import get_command, got
-from gestalt_store.postgres.tables import PgIndex, PgStore, cut, index_keys_of, kept_up, prepared
+from gestalt_store.postgres.pool import Row, Statement
+from gestalt_store.postgres.reads import get_statement, got
+from gestalt_store.postgres.statements import write_statements
+from gestalt_store.postgres.tables import PgIndex, PgStore, PgWrite, cut, maintained, write_for
 from gestalt_store.values.keys import Encoded
-from gestalt_store.values.schema import IndexKeys
 
 _KEEP_BYTES = 1024 * 1024
+"""Records that are remembered after they have been sent; more are read again if they are needed."""
 
 UniqueKey = tuple[int, Encoded]
 """An index by its position, and a key in it."""
-Mark = dict["StoreChanges", tuple[dict[bytes, Write | None], dict[UniqueKey, bytes]]]
+Mark = dict["PgStoreOverlay", tuple[dict[bytes, PgWrite | None], dict[UniqueKey, bytes]]]
 
 
-class StoreChanges:
-    """What is known of one store, and what has been written to it and not been sent."""
+class PgStoreOverlay:
+    """What is known of one store, and the writes to it that have not been sent."""
 
     __slots__ = ("base", "holders", "rows", "size", "store", "unique")
 
     def __init__(self, store: PgStore) -> None:
-        """``store`` is the one whose indexes are kept up."""
+        """``store`` is the one whose indexes are maintained."""
         self.store = store
         self.base: dict[bytes, bytes | None] = {}
         """Records as the database has them in this transaction, None where there is none; only those looked at."""
         self.holders: dict[UniqueKey, list[bytes]] = {}
         """Primary keys that the database has under a unique key; only those looked at."""
-        self.rows: dict[bytes, Write | None] = {}
+        self.rows: dict[bytes, PgWrite | None] = {}
         """The last write for each primary key, None for a deletion."""
         self.unique: dict[UniqueKey, bytes] = {}
-        """Primary key that holds a unique key by a write in ``rows``."""
+        """The primary key that holds a unique key by a write in ``rows``."""
         self.size = 0
         """Bytes of records in ``rows``, about."""
 
     def current(self, primary_key: bytes) -> bytes | None:
-        """The record as this transaction sees it; it must have been looked at or written."""
+        """Return the record as this transaction sees it; it must have been looked at or written."""
         if primary_key in self.rows:
             write = self.rows[primary_key]
             return None if write is None else write.record
         return self.base[primary_key]
 
     def known(self, primary_key: bytes) -> bool:
+        """Return whether the record has been looked at or written."""
         return primary_key in self.rows or primary_key in self.base
 
-    def put(self, write: Write) -> None:
+    def put(self, write: PgWrite) -> None:
         """Note a put or add.
 
         Raises:
             AlreadyExists, UniqueConflict: nothing is noted then.
         """
-        write = prepared(self.store, write)
+        write = write_for(self.store, write)
         primary_key = write.primary_key
         if write.add and self.current(primary_key) is not None:
             raise AlreadyExists
@@ -79,11 +81,12 @@ class StoreChanges:
         self.size += len(write.record)
 
     def delete(self, primary_key: bytes) -> None:
+        """Note a deletion."""
         self._forget_unique(primary_key)
         self.rows[primary_key] = None
 
     def emptied(self) -> None:
-        """The database has deleted every record."""
+        """Forget everything: the database has deleted every record."""
         self.rows.clear()
         self.unique.clear()
         self.base.clear()
@@ -91,9 +94,9 @@ class StoreChanges:
         self.size = 0
 
     def moved(self, store: PgStore) -> None:
-        """Keep up this one from now on. Nothing has been looked at or sent yet."""
+        """Maintain the indexes of another store from now on. Nothing has been looked at or sent yet."""
         self.store = store
-        self.rows = {key: None if write is None else prepared(store, write) for key, write in self.rows.items()}
+        self.rows = {key: None if write is None else write_for(store, write) for key, write in self.rows.items()}
         self.unique = {
             unique: write.primary_key
             for write in self.rows.values()
@@ -101,29 +104,12 @@ class StoreChanges:
             for unique in unique_keys(write)
         }
 
-    def commands(self) -> list[Command]:
-        """The statements that bring the writes to the database; with indexes every base must be known."""
-        store = self.store
-        commands = []
-        if store.indexes:
-            before = {
-                key: (None,) * len(store.indexes) if (old := self.base[key]) is None else index_keys_of(store, old)
-                for key in self.rows
-            }
-            for index in store.indexes:
-                commands += self._index_commands(index, before)
-        written = [(cut(key), write.record) for key, write in self.rows.items() if write is not None]
-        if written:
-            heads, more, rest = (list(column) for column in zip(*(piece for piece, _ in written), strict=True))
-            commands.append(Command(store.upsert, [heads, more, rest, [record for _, record in written]]))
-        # A record known to be absent needs no deletion.
-        gone = [cut(key) for key, write in self.rows.items() if write is None and self.base.get(key, b"") is not None]
-        if gone:
-            commands.append(Command(store.remove, [[piece.head for piece in gone], [piece.more for piece in gone]]))
-        return commands
+    def statements(self) -> list[Statement]:
+        """Return the statements that bring the writes to the database; with indexes every base must be known."""
+        return write_statements(self.store, self.rows, self.base)
 
     def sent(self) -> None:
-        """What ``commands`` returned has been executed."""
+        """Take in that what ``statements`` returned has been executed."""
         if self.size > _KEEP_BYTES:
             self.base.clear()  # looked at again if they are needed again
         else:
@@ -134,26 +120,6 @@ class StoreChanges:
         self.holders.clear()
         self.size = 0
 
-    def _index_commands(self, index: PgIndex, before: dict[bytes, IndexKeys]) -> list[Command]:
-        """Only the rows of the index that change."""
-        removed: list[tuple[bytes, ...]] = []
-        added: list[tuple[bytes, ...]] = []
-        for primary_key, write in self.rows.items():
-            old = before[primary_key][index.position]
-            new = None if write is None else write.index_keys[index.position]
-            if old == new:
-                continue
-            if old is not None:
-                removed.append(index.row(old, primary_key)[:3])
-            if new is not None:
-                added.append(index.row(new, primary_key))
-        commands = []
-        if removed:
-            commands.append(Command(index.remove, [list(column) for column in zip(*removed, strict=True)]))
-        if added:
-            commands.append(Command(index.insert, [list(column) for column in zip(*added, strict=True)]))
-        return commands
-
     def _forget_unique(self, primary_key: bytes) -> None:
         before = self.rows.get(primary_key)
         if before is None or not self.store.has_unique:
@@ -163,173 +129,185 @@ class StoreChanges:
                 del self.unique[key]
 
 
-class Changes:
-    """The writes of one transaction, by store."""
+class PgOverlay:
+    """The writes of one transaction, and what is known of its stores."""
 
     def __init__(self) -> None:
-        self._stores: dict[PgStore, StoreChanges] = {}
-        self._kept: dict[PgStore, PgStore] = {}
+        self._stores: dict[PgStore, PgStoreOverlay] = {}
+        self._maintained: dict[PgStore, PgStore] = {}
 
-    def kept(self, store: PgStore) -> PgStore:
-        """What writes to the store keep up; the same at every call, until ``follow``, and of itself too."""
-        kept = self._kept.get(store)
-        if kept is None:
-            kept = kept_up(store)
-            self._kept[store] = self._kept[kept] = kept
-        return kept
+    def maintained(self, store: PgStore) -> PgStore:
+        """Return the store with the indexes that a write has to maintain, including those being built.
 
-    def of(self, store: PgStore) -> StoreChanges:
-        kept = self.kept(store)
-        found = self._stores.get(kept)
+        Cached until ``follow``, for what it returns as well, so that comparing stores by identity works.
+        """
+        found = self._maintained.get(store)
         if found is None:
-            found = self._stores[kept] = StoreChanges(kept)
+            found = maintained(store)
+            self._maintained[store] = self._maintained[found] = found
+        return found
+
+    def of(self, store: PgStore) -> PgStoreOverlay:
+        """Return what is known of the store and written to it."""
+        store = self.maintained(store)
+        found = self._stores.get(store)
+        if found is None:
+            found = self._stores[store] = PgStoreOverlay(store)
         return found
 
     def follow(self) -> None:
-        """Keep up what is to be kept up now. Only before anything has been read or sent.
+        """Look again which indexes writes have to maintain. Only before anything has been read or sent.
 
         Raises:
-            TransactionAborted: what has been written might violate a unique index that is new.
+            TransactionAborted: what has been written might violate a new unique index.
         """
         before, self._stores = self._stores, {}
-        known, self._kept = self._kept, {}
-        for store in known:  # at once, so that all of them lead to the same one
-            self.kept(store)
-        for former, changes in before.items():
-            store = self.kept(former)
+        known, self._maintained = self._maintained, {}
+        for store in known:  # all at once, so that they lead to the same one even if it changes meanwhile
+            self.maintained(store)
+        for former, overlay in before.items():
+            store = self.maintained(former)
             if store is not former:
                 enforced = {index.schema for index in former.indexes if index.enforced}
-                if changes.rows and any(index.enforced and index.schema not in enforced for index in store.indexes):
+                if overlay.rows and any(index.enforced and index.schema not in enforced for index in store.indexes):
                     raise TransactionAborted(
                         f"object store {store.name!r} has got a unique index since this began; nothing was done, "
                         "try again"
                     )
-                changes.moved(store)
-            self._stores[store] = changes
+                overlay.moved(store)
+            self._stores[store] = overlay
 
     @property
-    def pending(self) -> bool:
-        return any(changes.rows for changes in self._stores.values())
+    def unsent(self) -> bool:
+        """Return whether there are writes that have not been sent."""
+        return any(overlay.rows for overlay in self._stores.values())
 
     @property
     def size(self) -> int:
-        return sum(changes.size for changes in self._stores.values())
+        """Return the bytes of records that have not been sent, about."""
+        return sum(overlay.size for overlay in self._stores.values())
 
-    def commands(self) -> list[Command]:
-        return [command for changes in self._stores.values() if changes.rows for command in changes.commands()]
+    def statements(self) -> list[Statement]:
+        """Return the statements that bring the writes to the database; see ``want_bases``."""
+        return [statement for overlay in self._stores.values() if overlay.rows for statement in overlay.statements()]
 
     def sent(self) -> None:
-        for changes in self._stores.values():
-            changes.sent()
+        """Take in that what ``statements`` returned has been executed."""
+        for overlay in self._stores.values():
+            overlay.sent()
 
-    def bases(self, wanted: Wanted) -> None:
-        """Ask for what ``commands`` will need beside what is known."""
-        for store, changes in self._stores.items():
+    def want_bases(self, wanted: Wanted) -> None:
+        """Ask for the records that ``statements`` needs and that are not known."""
+        for store, overlay in self._stores.items():
             if store.indexes:
-                for primary_key in changes.rows:
+                for primary_key in overlay.rows:
                     wanted.record(store, primary_key)
 
     def mark(self) -> Mark:
-        """The state to which ``undo`` returns."""
-        return {changes: (dict(changes.rows), dict(changes.unique)) for changes in self._stores.values()}
+        """Return the state to which ``undo`` goes back."""
+        return {overlay: (dict(overlay.rows), dict(overlay.unique)) for overlay in self._stores.values()}
 
     def undo(self, mark: Mark) -> None:
-        for changes in self._stores.values():
-            changes.rows, changes.unique = mark.get(changes, ({}, {}))
+        """Forget the writes since ``mark``."""
+        for overlay in self._stores.values():
+            overlay.rows, overlay.unique = mark.get(overlay, ({}, {}))
 
-    def apply(self, entries: Sequence[Conditional], *, return_current: bool) -> list[Outcome]:
-        """Execute conditional entries in order; a required one that fails undoes them all."""
-        careful = len(entries) > 1 and any(entry.required for entry in entries)
-        mark = self.mark() if careful else {}
-        outcomes: list[Outcome] = []
-        for position, entry in enumerate(entries):
-            outcome = self._conditional(entry, return_current)
-            if outcome.code != OK and entry.required:
-                if careful:
+    def apply(self, writes: Sequence[ConditionalWrite[PgStore]], *, return_current: bool) -> list[WriteResult]:
+        """Execute conditional writes in order; a required one that fails undoes them all."""
+        undoable = len(writes) > 1 and any(item.required for item in writes)
+        mark = self.mark() if undoable else {}
+        results: list[WriteResult] = []
+        for position, item in enumerate(writes):
+            result = self._conditional(item, return_current)
+            if result.code != OK and item.required:
+                if undoable:
                     self.undo(mark)
-                return nothing_written(len(entries), position, outcome)
-            outcomes.append(outcome)
-        return outcomes
+                return nothing_written(len(writes), position, result)
+            results.append(result)
+        return results
 
-    def _conditional(self, entry: Conditional, return_current: bool) -> Outcome:
-        refused = refused_by_conditions(entry, self._record_of, return_current=return_current)
+    def _conditional(self, item: ConditionalWrite[PgStore], return_current: bool) -> WriteResult:
+        refused = refused_by_conditions(item, self._record_of, return_current=return_current)
         if refused is not None:
             return refused
-        changes = self.of(entry.store)
+        overlay = self.of(item.store)
         try:
-            if entry.write is not None:
-                changes.put(entry.write)
-            elif entry.delete:
-                changes.delete(entry.primary_key)
+            if item.write is not None:
+                overlay.put(item.write)
+            elif item.delete:
+                overlay.delete(item.primary_key)
         except (AlreadyExists, UniqueConflict) as error:
             shown = return_current and isinstance(error, AlreadyExists)
-            return Outcome(ALREADY_EXISTS, str(error), changes.current(entry.primary_key) if shown else None)
+            return WriteResult(ALREADY_EXISTS, str(error), overlay.current(item.primary_key) if shown else None)
         return DONE
 
-    def _record_of(self, condition: Condition) -> bytes | None:
+    def _record_of(self, condition: Condition[PgStore]) -> bytes | None:
         return self.of(condition.store).current(condition.primary_key)
 
 
 class Wanted:
-    """What must be known before writes can be judged: records, and who holds unique keys."""
+    """What must be read before writes can be judged and sent: records, and who holds unique keys."""
 
-    def __init__(self, changes: Changes) -> None:
-        self._changes = changes
+    def __init__(self, overlay: PgOverlay) -> None:
+        self._overlay = overlay
         self._records: dict[PgStore, dict[bytes, None]] = {}
         self._holders: dict[PgIndex, tuple[PgStore, dict[Encoded, None]]] = {}
 
     def record(self, store: PgStore, primary_key: bytes) -> None:
-        changes = self._changes.of(store)
-        if primary_key not in changes.base:
-            self._records.setdefault(changes.store, {})[primary_key] = None
+        """Ask for a record, unless it is known."""
+        overlay = self._overlay.of(store)
+        if primary_key not in overlay.base:
+            self._records.setdefault(overlay.store, {})[primary_key] = None
 
-    def write(self, write: Write, *, alone: bool) -> None:
-        """What judging a put or add needs.
+    def write(self, write: PgWrite, *, alone: bool) -> None:
+        """Ask for what judging a put or add needs.
 
         Args:
-            alone: Also what sending it needs, so that nothing more has to be read.
+            alone: Also for what sending it needs, so that nothing more has to be read.
         """
-        changes = self._changes.of(write.store)
-        store = changes.store
-        if (write.add and write.primary_key not in changes.rows) or (alone and store.indexes):
+        overlay = self._overlay.of(write.store)
+        store = overlay.store
+        if (write.add and write.primary_key not in overlay.rows) or (alone and store.indexes):
             self.record(store, write.primary_key)
         if store.has_unique:
-            for position, key in unique_keys(prepared(store, write)):
-                if (position, key) not in changes.holders:
+            for position, key in unique_keys(write_for(store, write)):
+                if (position, key) not in overlay.holders:
                     index = store.indexes[position]
                     self._holders.setdefault(index, (store, {}))[1][key] = None
 
-    def entries(self, entries: Iterable[Conditional]) -> None:
-        """What ``Changes.apply`` needs, and sending what it writes."""
-        for entry in entries:
-            for condition in entry.conditions:
+    def conditional_writes(self, writes: Iterable[ConditionalWrite[PgStore]]) -> None:
+        """Ask for what ``PgOverlay.apply`` needs, and for what sending its writes needs."""
+        for item in writes:
+            for condition in item.conditions:
                 self.record(condition.store, condition.primary_key)
-            if entry.write is not None:
-                self.write(entry.write, alone=True)
-            elif entry.delete:
-                self.delete(entry.store, entry.primary_key)
+            if item.write is not None:
+                self.write(item.write, alone=True)
+            elif item.delete:
+                self.delete(item.store, item.primary_key)
 
     def delete(self, store: PgStore, primary_key: bytes) -> None:
-        if self._changes.kept(store).indexes:
+        """Ask for what sending a deletion needs."""
+        if self._overlay.maintained(store).indexes:
             self.record(store, primary_key)
 
-    def commands(self) -> list[Command]:
-        commands = [get_command(store, list(keys)) for store, keys in self._records.items()]
+    def statements(self) -> list[Statement]:
+        """Return the statements that read what was asked for."""
+        statements = [get_statement(store, list(keys)) for store, keys in self._records.items()]
         for index, (_, keys) in self._holders.items():
             heads = list(dict.fromkeys(cut(key.order).head for key in keys))
-            commands.append(Command(index.holders, [heads]))
-        return commands
+            statements.append(Statement(index.holders, [heads]))
+        return statements
 
     def learn(self, results: Sequence[Sequence[Row]]) -> None:
-        """Take in the rows of ``commands``."""
+        """Take in the rows that ``statements`` returned."""
         answers = iter(results)
         for store, keys in self._records.items():
             found = got(next(answers))
-            base = self._changes.of(store).base
+            base = self._overlay.of(store).base
             for primary_key in keys:
                 base[primary_key] = found.get(primary_key)
         for index, (store, unique) in self._holders.items():
-            holders = self._changes.of(store).holders
+            holders = self._overlay.of(store).holders
             for key in unique:
                 holders[index.position, key] = []
             for head, rest, ties, pk, pk_rest in next(answers):
@@ -338,8 +316,8 @@ class Wanted:
                     held.append(pk + pk_rest)
 
 
-def unique_keys(write: Write) -> list[UniqueKey]:
-    """The keys of the record that no other record may have."""
+def unique_keys(write: PgWrite) -> list[UniqueKey]:
+    """Return the keys of the record that no other record may have."""
     return [
         (index.position, key)
         for index, key in zip(write.store.indexes, write.index_keys, strict=True)

@@ -11,11 +11,11 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.array import ListBinaryDumper
@@ -23,7 +23,8 @@ from psycopg.types.array import ListBinaryDumper
 from gestalt_store.errors import DatabaseUnusable, StorageUnavailable
 from gestalt_store.postgres.failures import lost, translate, translate_opening, unprepared
 
-Row = tuple[Any, ...]
+Row: TypeAlias = tuple[Any, ...]
+"""A row of any statement; who sends the statement knows the types."""
 
 OLDEST_SERVER = 130000
 RESERVED = 4
@@ -54,27 +55,27 @@ SET tcp_keepalives_count = 3;
 SET lock_timeout = {lock_ms};
 SET idle_in_transaction_session_timeout = {idle_ms};
 """
-# Every statement here is a walk along a b-tree, so the planner is kept from choosing anything else: what it would
-# estimate for a young table without statistics, or for a parameter it does not know, is no ground for scanning it all.
-# The keepalives are the server's: locks of a host that has vanished are free within a minute.
+# Every statement here walks along a b-tree, so the planner is kept from choosing anything else. It would otherwise scan
+# whole tables where its estimates are wrong: for new tables without statistics, and for parameters it does not know.
+# The keepalives are the server's own, so that it releases the locks of a host that has vanished within a minute.
 
 log = structlog.get_logger()
 
 
-class Command(NamedTuple):
-    """One statement. Those that are worth it are prepared once for each connection."""
+class Statement(NamedTuple):
+    """One statement. One that is executed often is prepared once for each connection."""
 
     sql: str
-    parameters: Sequence[Any] = ()
+    parameters: Sequence[object] = ()
     prepare: bool = True
 
 
-ROLLBACK = Command("ROLLBACK", prepare=False)
-COMMIT = Command("COMMIT", prepare=False)
-"""Also ends what has written nothing: after a rollback the library prepares every statement anew."""
+ROLLBACK = Statement("ROLLBACK", prepare=False)
+COMMIT = Statement("COMMIT", prepare=False)
+"""Also ends a transaction that only read: after a rollback the library would prepare every statement anew."""
 
 
-class Connection:
+class PgConnection:
     """One connection; used by one task at a time."""
 
     __slots__ = ("ending", "held", "idle_since", "raw", "reused", "suspect", "unusable")
@@ -82,9 +83,9 @@ class Connection:
     def __init__(self, raw: AsyncConnection[Row]) -> None:
         self.raw = raw
         self.reused = False
-        """Whether it has been idle since it last proved to be alive."""
+        """Whether it has been idle since it last answered."""
         self.suspect = False
-        """Whether it had been idle for so long that it may well be dead."""
+        """Whether it had been idle for longer than ``SUSPECT_S``, so that it may be dead."""
         self.unusable = False
         """Whether the library and the server disagree about what is prepared."""
         self.held = False
@@ -92,20 +93,20 @@ class Connection:
         """What ends a transaction that is open when the connection is given back."""
         self.idle_since = 0.0
 
-    async def run(self, commands: Sequence[Command]) -> list[list[Row]]:
-        """Send the commands in one round trip; the rows of each, or ``[(number of rows changed,)]``.
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Send the statements in one round trip; return the rows of each, or ``[(number of rows changed,)]``.
 
         Raises:
-            psycopg.Error: of the first command that failed; those behind it are not executed.
+            psycopg.Error: of the first statement that failed; those behind it are not executed.
         """
-        cursors = [self.raw.cursor(binary=True) for _ in commands]
+        cursors = [self.raw.cursor(binary=True) for _ in statements]
         try:
-            if len(commands) == 1:
-                await _execute(cursors[0], commands[0])
+            if len(statements) == 1:
+                await _execute(cursors[0], statements[0])
             else:
                 async with self.raw.pipeline():
-                    for cursor, command in zip(cursors, commands, strict=True):
-                        await _execute(cursor, command)
+                    for cursor, statement in zip(cursors, statements, strict=True):
+                        await _execute(cursor, statement)
         except psycopg.Error as error:
             self.unusable = self.unusable or unprepared(error)
             raise
@@ -114,18 +115,19 @@ class Connection:
 
     @property
     def alive(self) -> bool:
+        """Return whether it can be used, as far as this side knows."""
         return not self.unusable and not self.raw.closed and not self.raw.broken
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing has come from the server unasked, which is its farewell."""
+        """Return whether the server has sent nothing unasked, as it does when it ends a connection."""
         look = select.poll()
         look.register(self.raw.pgconn.socket, select.POLLIN)
         return not look.poll(0)
 
     @property
     def clean(self) -> bool:
-        """Whether the next caller can have it as it is."""
+        """Return whether the next caller can have it as it is."""
         connection = self.raw.pgconn
         return (
             connection.transaction_status == TransactionStatus.IDLE and connection.pipeline_status == PipelineStatus.OFF
@@ -133,7 +135,7 @@ class Connection:
 
     @property
     def cleanable(self) -> bool:
-        """Whether a rollback is all that is missing."""
+        """Return whether a rollback makes it clean."""
         connection = self.raw.pgconn
         return (
             connection.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -141,20 +143,20 @@ class Connection:
         )
 
 
-async def _execute(cursor: Any, command: Command) -> None:
-    await cursor.execute(command.sql, command.parameters, prepare=command.prepare)
+async def _execute(cursor: AsyncCursor[Row], statement: Statement) -> None:
+    await cursor.execute(statement.sql, statement.parameters, prepare=statement.prepare)
 
 
 class Pool:
-    """At most ``limit`` connections, opened when they are needed, closed when they have not been for a while.
+    """At most ``limit`` connections, opened when they are needed and closed when they have been idle for a while.
 
-    Who asks while all are in use waits its turn, for a limited time.
+    A caller that asks while all are in use waits its turn, for a limited time.
     """
 
     def __init__(self, conninfo: str, *, limit: int, wait_s: float, lock_wait_s: float, idle_limit_s: float) -> None:
         """``conninfo`` may hold a password: it is kept here and shown nowhere."""
         given = conninfo_to_dict(conninfo)
-        usual: dict[str, Any] = {
+        usual: dict[str, str | int] = {
             "connect_timeout": 10,
             "tcp_user_timeout": 30_000,
             "application_name": "gestalt indexeddb",
@@ -164,7 +166,7 @@ class Pool:
         self._limit = limit
         self._held_limit = max(1, limit - RESERVED)
         self._wait_s = wait_s
-        self._idle: list[Connection] = []
+        self._idle: list[PgConnection] = []
         self._out = 0
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -174,18 +176,18 @@ class Pool:
         self._closed = False
         self.where = describe(conninfo)
 
-    async def take(self, *, held: bool = False) -> Connection:
-        """A connection outside any transaction; give it back in any case.
+    async def take(self, *, held: bool = False) -> PgConnection:
+        """Take a connection, outside any transaction; give it back in any case.
 
         Args:
-            held: It will be kept while a client thinks; such connections leave some to the others.
+            held: It is kept while a client thinks; ``RESERVED`` connections are never taken for that.
         Raises:
             StorageUnavailable: the server cannot be reached, or all connections stay in use.
-            DatabaseUnusable: the server refuses us.
+            DatabaseUnusable: the server refuses the connection.
         """
         if self._closed:
             raise StorageUnavailable("the store is closing")
-        await self._slot(held)
+        await self._place(held)
         try:
             connection = self._sound() or await self._connect()
         except BaseException:
@@ -196,33 +198,33 @@ class Pool:
         connection.suspect = connection.reused and time.monotonic() - connection.idle_since > SUSPECT_S
         return connection
 
-    def _sound(self) -> Connection | None:
-        """An idle connection that the server has not ended."""
+    def _sound(self) -> PgConnection | None:
+        """Return an idle connection that the server has not ended, None when there is none."""
         while self._idle:
             connection = self._idle.pop()
             if connection.quiet:
                 return connection
-            self._own(_close(connection))
+            self._in_background(_close(connection))
         return None
 
-    def give_back(self, connection: Connection) -> None:
-        """Return a connection in whatever state; what is left of a transaction is ended, see ``Connection.ending``."""
+    def give_back(self, connection: PgConnection) -> None:
+        """Take a connection back in whatever state; an open transaction is ended as its ``ending`` says."""
         if not self._closed and connection.alive and connection.clean:
             self._keep(connection)
         else:
-            self._own(self._clean(connection))
+            self._in_background(self._clean(connection))
 
-    async def run(self, commands: Sequence[Command], *, store: str | None = None) -> list[list[Row]]:
-        """Run statements that only read on a connection of their own, once more if an idle one turns out to be dead.
+    async def run(self, statements: Sequence[Statement], *, store: str | None = None) -> list[list[Row]]:
+        """Run statements that read on any connection, again if it is an idle one that turns out to be dead.
 
         Raises:
-            StoreError: what became of it; see ``translate``.
+            StoreError: see ``translate``.
         """
         while True:
             connection = await self.take()
             reused = connection.reused
             try:
-                return await connection.run(commands)
+                return await connection.run(statements)
             except psycopg.Error as error:
                 if reused and lost(error):
                     self.forget_idle()
@@ -234,10 +236,10 @@ class Pool:
                 self.give_back(connection)
 
     def forget_idle(self) -> None:
-        """One connection was found dead, so the others are likely to be: open new ones."""
+        """Close the idle connections: one was found dead, so the others are likely to be."""
         idle, self._idle = self._idle, []
         for connection in idle:
-            self._own(_close(connection))
+            self._in_background(_close(connection))
 
     async def close(self) -> None:
         """Close every connection; those still out are closed when they come back."""
@@ -248,7 +250,7 @@ class Pool:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _slot(self, held: bool) -> None:
+    async def _place(self, held: bool) -> None:
         queue = self._waiting_to_hold if held else self._waiting
         if not queue and self._free(held):
             self._enter(held)
@@ -292,7 +294,7 @@ class Pool:
                     self._enter(holding)
                     turn.set_result(None)
 
-    def _keep(self, connection: Connection) -> None:
+    def _keep(self, connection: PgConnection) -> None:
         connection.reused = True
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
@@ -306,12 +308,12 @@ class Pool:
         old = [connection for connection in self._idle if connection.idle_since < before]
         self._idle = [connection for connection in self._idle if connection.idle_since >= before]
         for connection in old:
-            self._own(_close(connection))
+            self._in_background(_close(connection))
         if self._idle:
             self._timer = asyncio.get_running_loop().call_later(KEEP_IDLE_S / 2, self._trim)
 
-    async def _clean(self, connection: Connection) -> None:
-        """Roll back what is open, or close the connection; its place is free only then."""
+    async def _clean(self, connection: PgConnection) -> None:
+        """End what is open, or close the connection; only then is its place free."""
         try:
             if not self._closed and connection.alive and connection.cleanable:
                 async with asyncio.timeout(CLEANING_LIMIT_S):
@@ -324,12 +326,12 @@ class Pool:
         await _close(connection)
         self._leave(connection.held)
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="clean a connection")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> PgConnection:
         try:
             raw: AsyncConnection[Row] = await AsyncConnection.connect(
                 self._conninfo, autocommit=True, cursor_factory=AsyncRawCursor
@@ -341,7 +343,7 @@ class Pool:
                         f"{OLDEST_SERVER // 10000} or newer is needed"
                     )
                 raw.prepared_max = _PREPARED
-                # The library would send arrays as text, escaping every key and record.
+                # Otherwise the library sends arrays as text, and escapes every key and record.
                 raw.adapters.register_dumper(list, ListBinaryDumper)
                 await raw.cursor().execute(self._session)
             except BaseException:
@@ -349,16 +351,16 @@ class Pool:
                 raise
         except psycopg.Error as error:
             raise translate_opening(error, self.where) from None
-        return Connection(raw)
+        return PgConnection(raw)
 
 
-async def _close(connection: Connection) -> None:
+async def _close(connection: PgConnection) -> None:
     with suppress(psycopg.Error):
         await connection.raw.close()
 
 
 def describe(conninfo: str) -> str:
-    """The database of a DSN for texts: never the user, the password or other options."""
+    """Name the database of a DSN in texts: never the user, the password or other options."""
     given = conninfo_to_dict(conninfo)
     host = str(given.get("host") or given.get("hostaddr") or "localhost")
     port = f":{given['port']}" if given.get("port") and not host.startswith("/") else ""

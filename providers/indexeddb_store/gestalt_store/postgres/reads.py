@@ -1,96 +1,104 @@
-"""Reads as statements, and their rows as entries. ``run`` sends them: alone, on a snapshot, or inside a transaction.
+"""Walks as statements. ``run`` sends them: alone, on a snapshot, or inside a transaction.
 
-Each read is tried with the plain statement of its shape. When a bound or a row shows that long keys are involved
-(``tables``), it is read again with the careful one, which costs a sort wherever beginnings of keys are equal.
+Each walk is tried with the plain statement of its shape. When a bound or a row shows that long keys are involved
+(``tables``), it is read again with the careful statement, which sorts wherever beginnings of keys are equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.interface import Position, WalkRow
 from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
-from gestalt_store.postgres.pool import Command, Row
-from gestalt_store.postgres.tables import LONGEST, PgStore, cut
+from gestalt_store.postgres.pool import Row, Statement
+from gestalt_store.postgres.tables import LONGEST, PgIndex, PgStore, PgWalk, cut
 from gestalt_store.values.keys import Encoded
 
-Run: TypeAlias = Callable[[Sequence[Command]], Awaitable[list[list[Row]]]]
+Run: TypeAlias = Callable[[Sequence[Statement]], Awaitable[list[list[Row]]]]
 
 
-def get_command(store: PgStore, primary_keys: Sequence[bytes]) -> Command:
-    return Command(store.get, [[cut(key).head for key in primary_keys]])
+def get_statement(store: PgStore, primary_keys: Sequence[bytes]) -> Statement:
+    """Read the records under the keys; ``got`` reads its rows."""
+    return Statement(store.get, [[cut(key).head for key in primary_keys]])
 
 
 def got(rows: Sequence[Row]) -> dict[bytes, bytes]:
-    """The records that ``get_command`` found, by key; with long keys perhaps more than were asked for."""
+    """Return the records that ``get_statement`` found, by key; with long keys perhaps more than were asked for."""
     return {key + rest: value for key, rest, value in rows}
 
 
 async def get(run: Run, store: PgStore, primary_key: bytes) -> bytes | None:
-    (rows,) = await run([get_command(store, [primary_key])])
+    """Return the record, None when there is none."""
+    (rows,) = await run([get_statement(store, [primary_key])])
     return got(rows).get(primary_key)
 
 
-async def records(run: Run, walk: Walk) -> list[bytes]:
-    """The records of the walk.
+async def records(run: Run, walk: PgWalk) -> list[bytes]:
+    """Return the records of the walk.
 
     Raises:
         AnswerTooLarge: together they do not fit into one message.
     """
-    entries = await _entries(run, walk, None, None, 0, LIST_LIMIT_BYTES)
-    found = [entry.record or b"" for entry in entries]
+    rows = await _read(run, walk, None, None, 0, LIST_LIMIT_BYTES)
+    found = [row.record or b"" for row in rows]
     if sum(map(len, found)) + RECORD_OVERHEAD * len(found) > LIST_LIMIT_BYTES:
         raise too_large("records")
     return found
 
 
-async def keys(run: Run, walk: Walk) -> list[bytes]:
-    """The whole primary keys of the walk, in its order."""
-    entries = await _entries(run, replace(walk, keys_only=True), None, None, 0, LIST_LIMIT_BYTES)
-    found = [entry.primary_key for entry in entries]
+async def keys(run: Run, walk: PgWalk) -> list[bytes]:
+    """Return the whole primary keys of the walk, in its order.
+
+    Raises:
+        AnswerTooLarge: together they do not fit into one message.
+    """
+    rows = await _read(run, replace(walk, keys_only=True), None, None, 0, LIST_LIMIT_BYTES)
+    found = [row.primary_key for row in rows]
     if sum(map(len, found)) + RECORD_OVERHEAD * len(found) > LIST_LIMIT_BYTES:
         raise too_large("keys")
     return found
 
 
-async def first(run: Run, walk: Walk) -> Entry | None:
-    entries = await page(run, walk, None, 1)
-    return entries[0] if entries else None
+async def first(run: Run, walk: PgWalk) -> WalkRow | None:
+    """Return the first row of the walk, None when it has none."""
+    rows = await page(run, walk, None, 1)
+    return rows[0] if rows else None
 
 
-async def count(run: Run, walk: Walk) -> int:
+async def count(run: Run, walk: PgWalk) -> int:
+    """Count the rows of the walk."""
     if walk.span.empty:
         return 0
     shape = _Shape(walk, None, careful=_long_bounds(walk, None))
-    rows = await run([Command(f"SELECT count(*) FROM {shape.source} WHERE {shape.condition}", shape.parameters)])
+    rows = await run([Statement(f"SELECT count(*) FROM {shape.source} WHERE {shape.condition}", shape.parameters)])
     return int(rows[0][0][0])
 
 
-async def page(run: Run, walk: Walk, after: Position | None, limit: int, skip: int = 0) -> list[Entry]:
-    """Up to ``limit`` entries behind ``after``, leaving out the first ``skip`` of them."""
-    return await _entries(run, walk, after, limit, skip, None)
+async def page(run: Run, walk: PgWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
+    """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip`` of them."""
+    return await _read(run, walk, after, limit, skip, None)
 
 
 async def limited_page(
-    run: Run, walk: Walk, after: Position | None, limit: int, limit_bytes: int
-) -> tuple[list[Entry], bool]:
-    """Up to ``limit`` entries, ending with the one that reaches ``limit_bytes``; and whether there are more."""
-    entries = await _entries(run, walk, after, limit + 1, 0, limit_bytes)
-    if len(entries) > limit:
-        return entries[:limit], True
-    size = sum(_size(entry, walk) for entry in entries)
-    return entries, size >= limit_bytes
+    run: Run, walk: PgWalk, after: Position | None, limit: int, limit_bytes: int
+) -> tuple[list[WalkRow], bool]:
+    """Return up to ``limit`` rows, ending with the one that reaches ``limit_bytes``, and whether there are more."""
+    rows = await _read(run, walk, after, limit + 1, 0, limit_bytes)
+    if len(rows) > limit:
+        return rows[:limit], True
+    size = sum(_size(row, walk) for row in rows)
+    return rows, size >= limit_bytes
 
 
-def _size(entry: Entry, walk: Walk) -> int:
-    return len(entry.primary_key if walk.keys_only else entry.record or b"") + RECORD_OVERHEAD
+def _size(row: WalkRow, walk: PgWalk) -> int:
+    return len(row.primary_key if walk.keys_only else row.record or b"") + RECORD_OVERHEAD
 
 
-async def _entries(
-    run: Run, walk: Walk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None
-) -> list[Entry]:
+async def _read(
+    run: Run, walk: PgWalk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None
+) -> list[WalkRow]:
     if walk.span.empty:
         return []
     careful = _long_bounds(walk, after)
@@ -98,32 +106,32 @@ async def _entries(
     while True:
         if grouped and careful:
             return await _careful_groups(run, walk, after, limit, skip, limit_bytes)
-        command = (
-            _group_command(walk, after, limit, skip)
+        statement = (
+            _group_statement(walk, after, limit, skip)
             if grouped
-            else _walk_command(walk, after, limit, skip, limit_bytes, careful)
+            else _walk_statement(walk, after, limit, skip, limit_bytes, careful)
         )
-        (rows,) = await run([command])
-        if not careful and any(_long_row(row, walk) for row in rows):
+        (rows,) = await run([statement])
+        if not careful and any(_is_long(row, walk) for row in rows):
             careful = True
             continue
         if grouped:
-            return _within([_index_entry(row) for row in rows if row[-1] > skip], walk, limit_bytes)
+            return _within([_index_row(row) for row in rows if row[-1] > skip], walk, limit_bytes)
         if walk.index is None:
-            return [Entry(key + rest if rest else key, value) for key, rest, value in rows]
-        return [_index_entry(row) for row in rows]
+            return [WalkRow(key + rest if rest else key, value) for key, rest, value in rows]
+        return [_index_row(row) for row in rows]
 
 
-def _index_entry(row: Row) -> Entry:
+def _index_row(row: Row) -> WalkRow:
     pk, pk_rest, key, key_rest, ties, value = row[:6]
-    return Entry(pk + pk_rest if pk_rest else pk, value, Encoded(key + key_rest if key_rest else key, ties))
+    return WalkRow(pk + pk_rest if pk_rest else pk, value, Encoded(key + key_rest if key_rest else key, ties))
 
 
-def _long_row(row: Row, walk: Walk) -> bool:
+def _is_long(row: Row, walk: PgWalk) -> bool:
     return len(row[0]) >= LONGEST or (walk.index is not None and len(row[2]) >= LONGEST)
 
 
-def _long_bounds(walk: Walk, after: Position | None) -> bool:
+def _long_bounds(walk: PgWalk, after: Position | None) -> bool:
     span = walk.span
     if len(span.lower) > LONGEST or len(span.upper) > LONGEST:
         return True
@@ -131,21 +139,22 @@ def _long_bounds(walk: Walk, after: Position | None) -> bool:
 
 
 class _Shape:
-    """The common part of a walk's statements: what is read, under which condition, in which order."""
+    """What all statements of a walk have: what is read, under which condition, in which order."""
 
-    def __init__(self, walk: Walk, after: Position | None, *, careful: bool) -> None:
-        self.parameters: list[Any] = []
+    def __init__(self, walk: PgWalk, after: Position | None, *, careful: bool) -> None:
+        self.parameters: list[object] = []
         if walk.index is None:
             self._of_store(walk, after, careful)
         else:
-            self._of_index(walk, after, careful)
+            self._of_index(walk, walk.index, after, careful)
 
-    def add(self, value: Any) -> str:
+    def add(self, value: object) -> str:
+        """Add a parameter; return how the statement refers to it."""
         self.parameters.append(value)
         return f"${len(self.parameters)}"
 
-    def _of_store(self, walk: Walk, after: Position | None, careful: bool) -> None:
-        store: PgStore = walk.store
+    def _of_store(self, walk: PgWalk, after: Position | None, careful: bool) -> None:
+        store = walk.store
         lower, upper = walk.span.lower, walk.span.upper
         if after is not None:
             if walk.reverse:
@@ -164,12 +173,12 @@ class _Shape:
         self.columns = "key, rest"
         self.value = "value"
 
-    def _of_index(self, walk: Walk, after: Position | None, careful: bool) -> None:
-        store: PgStore = walk.store
+    def _of_index(self, walk: PgWalk, index: PgIndex, after: Position | None, careful: bool) -> None:
+        store = walk.store
         span = walk.span
         lower, upper = span.lower, span.upper
         if after is not None:
-            # The row comparison decides; the bound beside it is the same for every page, so it costs nothing.
+            # The comparison of rows decides; the bound beside it lets the server start its search there.
             lower, upper = (lower, min(upper, after.key + b"\x00")) if walk.reverse else (max(lower, after.key), upper)
         if careful:
             condition = f"{self._row('i.key', 'i.key_rest', '>=', lower)}"
@@ -188,7 +197,7 @@ class _Shape:
         self.condition = f"{condition} AND {store.present}"
         self.order = ", ".join(f"{column} DESC" if walk.reverse else column for column in order)
         self.columns = "i.pk, i.pk_rest, i.key, i.key_rest, i.ties"
-        self.source = f"{walk.index.table} AS i"
+        self.source = f"{index.table} AS i"
         if not walk.keys_only:
             self.source += f" JOIN {store.table} AS r ON r.key = i.pk AND r.more = i.pk_more"
         self.value = "r.value"
@@ -198,15 +207,15 @@ class _Shape:
         return f"({head}, {rest}) {operator} ({self.add(piece.head)}, {self.add(piece.rest)})"
 
 
-def _walk_command(
-    walk: Walk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None, careful: bool
-) -> Command:
+def _walk_statement(
+    walk: PgWalk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None, careful: bool
+) -> Statement:
     shape = _Shape(walk, after, careful=careful)
     if limit_bytes is None:
         value = "NULL::bytea" if walk.keys_only else shape.value
         sql = f"SELECT {shape.columns}, {value} FROM {shape.source} WHERE {shape.condition} ORDER BY {shape.order}"
-        return Command(sql + _limit(shape, limit, skip), shape.parameters)
-    # The sum of the sizes up to each row lets the server stop sending once the answer is full.
+        return Statement(sql + _limit(shape, limit, skip), shape.parameters)
+    # The sum of the sizes up to each row tells the server where the answer is full.
     measured = ("i.pk" if walk.index is not None else "key") if walk.keys_only else shape.value
     value = "NULL::bytea" if walk.keys_only else "value"
     inner = (
@@ -217,7 +226,7 @@ def _walk_command(
     )
     columns = "pk, pk_rest, key, key_rest, ties" if walk.index is not None else "key, rest"
     sql = f"SELECT {columns}, {value} FROM ({inner}) AS found WHERE total - size < {shape.add(limit_bytes)}"
-    return Command(f"{sql} ORDER BY {shape.order.replace('i.', '')}", shape.parameters)
+    return Statement(f"{sql} ORDER BY {shape.order.replace('i.', '')}", shape.parameters)
 
 
 def _limit(shape: _Shape, limit: int | None, skip: int) -> str:
@@ -225,12 +234,13 @@ def _limit(shape: _Shape, limit: int | None, skip: int) -> str:
     return sql + (f" OFFSET {shape.add(skip)}::bigint" if skip else "")
 
 
-def _group_command(walk: Walk, after: Position | None, limit: int | None, skip: int) -> Command:
-    """The first entry of each index key: one search for each key in one statement, whatever the size of the groups.
+def _group_statement(walk: PgWalk, after: Position | None, limit: int | None, skip: int) -> Statement:
+    """Read the first row of each index key: one search for each key, whatever the number of rows with that key.
 
-    The last column numbers the groups from 1; skipped ones come without a record.
+    The last column numbers the keys from 1; skipped ones come without a record.
     """
     shape = _Shape(_past(walk, after), None, careful=False)
+    assert walk.index is not None
     table = walk.index.table
     # $1 and $2 are the bounds of the span, $3 its ties.
     step = "i.key < g.key AND i.key >= $1" if walk.reverse else "i.key > g.key AND i.key < $2"
@@ -249,11 +259,11 @@ def _group_command(walk: Walk, after: Position | None, limit: int | None, skip: 
         f"SELECT {columns}, g.number + 1 FROM {table} AS i WHERE {step}{ties} ORDER BY {shape.order} LIMIT 1"
         f") AS n) SELECT g.pk, g.pk_rest, g.key, g.key_rest, g.ties, {record}, g.number FROM g{most}"
     )
-    return Command(sql, shape.parameters)
+    return Statement(sql, shape.parameters)
 
 
-def _past(walk: Walk, after: Position | None) -> Walk:
-    """The rest of a walk over groups behind a position."""
+def _past(walk: PgWalk, after: Position | None) -> PgWalk:
+    """Return the rest of a walk behind all rows with the index key of a position."""
     if after is None:
         return walk
     span = walk.span
@@ -263,30 +273,30 @@ def _past(walk: Walk, after: Position | None) -> Walk:
 
 
 async def _careful_groups(
-    run: Run, walk: Walk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None
-) -> list[Entry]:
-    found: list[Entry] = []
+    run: Run, walk: PgWalk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None
+) -> list[WalkRow]:
+    """Read the first row of each index key where long keys are involved: a statement for each."""
+    found: list[WalkRow] = []
     one = replace(walk, unique=False)
     while limit is None or len(found) < limit:
-        entries = await _entries(run, _past(one, after), None, 1, 0, None)
-        if not entries:
+        rows = await _read(run, _past(one, after), None, 1, 0, None)
+        if not rows:
             break
-        entry = entries[0]
-        assert entry.key is not None
-        after = Position(entry.key.order, entry.primary_key)
+        after = rows[0].position
         if skip:
             skip -= 1
         else:
-            found.append(entry)
+            found.append(rows[0])
     return _within(found, walk, limit_bytes)
 
 
-def _within(entries: list[Entry], walk: Walk, limit_bytes: int | None) -> list[Entry]:
+def _within(rows: list[WalkRow], walk: PgWalk, limit_bytes: int | None) -> list[WalkRow]:
+    """Return the rows up to the one that reaches the limit."""
     if limit_bytes is None:
-        return entries
+        return rows
     size = 0
-    for number, entry in enumerate(entries):
+    for number, row in enumerate(rows):
         if size >= limit_bytes:
-            return entries[:number]
-        size += _size(entry, walk)
-    return entries
+            return rows[:number]
+        size += _size(row, walk)
+    return rows

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.pool import Pool
 
 
-class Server:
-    """Close it after its databases."""
+class PgServer:
+    """One server; it is closed after its databases."""
 
-    def __init__(self, conninfo: str, limits: Limits) -> None:
+    def __init__(self, conninfo: str, limits: StoreLimits) -> None:
         self._limits = limits
         self._pool = Pool(
             conninfo,
@@ -21,7 +21,7 @@ class Server:
         )
 
     async def open(self, db: str) -> PostgresDatabase:
-        """Open the schema of a database, created when this is its first use.
+        """Open the schema of a database, which is created when this is its first use.
 
         Raises:
             DatabaseUnusable, StorageUnavailable
@@ -29,4 +29,5 @@ class Server:
         return await PostgresDatabase.open(self._pool, db, self._limits)
 
     async def close(self) -> None:
+        """Close every connection."""
         await self._pool.close()

@@ -1,4 +1,4 @@
-"""Snapshots: a connection inside a read-only transaction of its own, given up when it is left alone for too long."""
+"""Snapshots: a connection inside a read-only transaction of its own, given up when it is left idle for too long."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ from collections.abc import Sequence
 import psycopg
 
 from gestalt_store.engines.idle import Expirable, IdleWatch
-from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.interface import Position, WalkRow
 from gestalt_store.errors import TransactionAborted
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.failures import lost, translate
-from gestalt_store.postgres.pool import COMMIT, Command, Connection, Pool, Row
+from gestalt_store.postgres.pool import COMMIT, PgConnection, Pool, Row, Statement
+from gestalt_store.postgres.tables import PgWalk
 
-BEGIN = Command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
+BEGIN = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
 
 
 class PgSnapshot(Expirable):
-    """What was committed when the first read ran; it begins with that read, in the same round trip."""
+    """A snapshot of what is committed when its first read runs; it begins with that read, in the same round trip."""
 
     def __init__(self, pool: Pool, watch: IdleWatch, idle_limit_s: float) -> None:
         super().__init__(idle_limit_s)
         self._pool = pool
         self._watch = watch
-        self._connection: Connection | None = None
+        self._connection: PgConnection | None = None
         self._begun = False
         self._closed = False
         watch.add(self)
 
-    async def page(self, walk: Walk, after: Position | None, limit: int, skip: int = 0) -> list[Entry]:
+    async def page(self, walk: PgWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
         return await reads.page(self.runner(walk.store.name), walk, after, limit, skip)
 
     def runner(self, store: str) -> reads.Run:
-        """Runs statements on the snapshot; ``store`` is the object store that errors name."""
+        """Return what runs statements on the snapshot; ``store`` is the object store that errors name."""
 
-        async def run(commands: Sequence[Command]) -> list[list[Row]]:
-            return await self.run(commands, store)
+        async def run(statements: Sequence[Statement]) -> list[list[Row]]:
+            return await self.run(statements, store)
 
         return run
 
-    async def run(self, commands: Sequence[Command], store: str | None = None) -> list[list[Row]]:
-        """Run statements that only read.
+    async def run(self, statements: Sequence[Statement], store: str | None = None) -> list[list[Row]]:
+        """Run statements that read.
 
         Raises:
             TransactionAborted: the snapshot was given up; otherwise see ``translate``.
         """
         with self.in_use():
             if self._begun:
-                return await self._send(commands, store)
-            return (await self._begin([BEGIN, *commands], store))[1:]
+                return await self._send(statements, store)
+            return (await self._begin([BEGIN, *statements], store))[1:]
 
     @property
     def open(self) -> bool:
+        """Return whether it can still be read."""
         return not self._closed
 
     def expire(self) -> None:
@@ -71,7 +73,7 @@ class PgSnapshot(Expirable):
         if self._closed:
             raise TransactionAborted(self.reason if self.expired else "the snapshot is closed")
 
-    async def _begin(self, commands: Sequence[Command], store: str | None) -> list[list[Row]]:
+    async def _begin(self, statements: Sequence[Statement], store: str | None) -> list[list[Row]]:
         while True:
             self.check()
             connection = await self._pool.take(held=True)
@@ -82,9 +84,9 @@ class PgSnapshot(Expirable):
             self._connection = connection
             connection.ending = COMMIT
             try:
-                result = await connection.run(commands)
+                result = await connection.run(statements)
             except psycopg.Error as error:
-                # Nothing was promised yet, so a connection that died while it was idle is replaced.
+                # The snapshot has shown nothing yet, so a connection that died while it was idle is replaced.
                 if reused and lost(error) and self._connection is connection:
                     self._connection = None
                     self._pool.give_back(connection)
@@ -94,11 +96,11 @@ class PgSnapshot(Expirable):
             self._begun = True
             return result
 
-    async def _send(self, commands: Sequence[Command], store: str | None) -> list[list[Row]]:
+    async def _send(self, statements: Sequence[Statement], store: str | None) -> list[list[Row]]:
         self.check()
         assert self._connection is not None
         try:
-            return await self._connection.run(commands)
+            return await self._connection.run(statements)
         except psycopg.Error as error:
             if lost(error):
                 raise TransactionAborted("the connection to the database was lost; begin again") from error

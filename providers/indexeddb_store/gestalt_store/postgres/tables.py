@@ -2,30 +2,30 @@
 
 A b-tree of PostgreSQL refuses keys above some 2 700 bytes, so a key longer than ``LONGEST`` is kept in two pieces: its
 beginning, by which it is found, and the rest, beside a digest of the rest that keeps such keys apart. As long as no
-key in sight reaches ``LONGEST``, the beginnings alone decide every comparison and the plain statements are exact; the
-careful ones, which also compare the rests and sort where beginnings are equal, are for the others (see ``reads``).
+key that is involved reaches ``LONGEST``, the beginnings alone decide every comparison and the plain statements are
+exact. Otherwise the careful statements of ``reads`` are needed, which compare the rests as well.
 
 * ``records_N``: key, more (digest of the rest, blank without), rest, value (the record's bytes).
 * ``index_N_P``: key, pk, more (digest of both rests), ties, key_rest, pk_rest, pk_more (the record's ``more``).
-* ``lock_N``: always empty. Who writes to the store, in whatever process, holds its lock from before its snapshot to
-  its end; a table of its own, so that neither readers nor the server's own maintenance stand in the way.
-* ``doubles_N_S``: only while a unique index is built. Keys that more than one record had at some time.
+* ``lock_N``: always empty. A transaction that writes to the store, in whatever process, locks it before its snapshot is
+  taken and until it ends. It is a table of its own, so that readers and the server's own maintenance never wait for it.
+* ``doubles_N_P``: only while a unique index is built. Keys that more than one record had at some time.
 
-While indexes are changed the lock's table gets another name (``lock_N_G``) whenever writes must keep up other indexes
-than before. So no process can write with an old idea of them: it finds no lock, looks again, and goes on.
+N is the store's ``data``, P the number of the index among all that the store has ever had.
+
+While indexes are changed, the lock table is renamed (``lock_N_G``) whenever the set of indexes that writes have to
+maintain changes. A process that does not know of that finds no lock table: it looks the store up again, and goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
-from gestalt_store.engines.interface import Write
-from gestalt_store.postgres.pool import Command
-from gestalt_store.values import wire
+from gestalt_store.engines.interface import Walk, Write
 from gestalt_store.values.keys import Encoded
-from gestalt_store.values.schema import IndexKeys, IndexSchema, StoreSchema
+from gestalt_store.values.schema import IndexSchema, StoreSchema, missing_indexes
 
 LONGEST = 1100
 """Bytes of a key that go into a b-tree; an index has two of them in one row."""
@@ -42,6 +42,7 @@ class Piece(NamedTuple):
 
 
 def cut(key: bytes) -> Piece:
+    """Return the pieces of a key."""
     if len(key) <= LONGEST:
         return Piece(key, b"", b"")
     rest = key[LONGEST:]
@@ -51,15 +52,15 @@ def cut(key: bytes) -> Piece:
 class PgIndex:
     """An index of an open store."""
 
-    def __init__(self, schema_name: str, data: int, slot: int, position: int, schema: IndexSchema) -> None:
-        """``slot`` is its number among all indexes that the store has ever had, ``position`` that in the schema."""
+    def __init__(self, schema_name: str, data: int, number: int, position: int, schema: IndexSchema) -> None:
+        """``number`` counts all indexes that the store has ever had, ``position`` those of its schema."""
         self.schema = schema
-        self.slot = slot
+        self.number = number
         self.position = position
         self.enforced = schema.unique
-        """Writes are refused for its sake; not yet while a migration builds it."""
-        self.table_name = f"index_{data}_{slot}"
-        self.doubles_name = f"doubles_{data}_{slot}"
+        """Whether a write that gives a second record the same key is refused; not yet while a migration builds it."""
+        self.table_name = f"index_{data}_{number}"
+        self.doubles_name = f"doubles_{data}_{number}"
         table = self.table = f"{schema_name}.{self.table_name}"
         doubles = self.doubles = f"{schema_name}.{self.doubles_name}"
         self.create = [
@@ -83,13 +84,28 @@ class PgIndex:
             "WHERE i.key = gone.key AND i.pk = gone.pk AND i.more = gone.more"
         )
         self.remove_all = f"DELETE FROM {table}"
+        self.unwatch = f"DROP TRIGGER doubles ON {table}"
+        end = (
+            f"(SELECT i.pk, i.pk_rest, i.more FROM {table} AS i WHERE i.key = d.key AND i.key_rest = d.key_rest "
+            "AND i.ties = d.ties ORDER BY i.pk {0}, i.more {0} LIMIT 1)"
+        )
+        noted = f"SELECT key, digest, key_rest, ties FROM {doubles} ORDER BY key, digest LIMIT $1::bigint"
+        self.read_doubles = (
+            "SELECT d.key, d.digest, d.key_rest, d.ties, a.pk, a.pk_rest, b.pk, b.pk_rest, "
+            f"(a.pk, a.more) IS DISTINCT FROM (b.pk, b.more) FROM ({noted}) AS d "
+            f"LEFT JOIN LATERAL {end.format('ASC')} AS a ON true LEFT JOIN LATERAL {end.format('DESC')} AS b ON true"
+        )
+        self.forget_doubles = (
+            f"DELETE FROM {doubles} AS d USING unnest($1::bytea[], $2::bytea[]) AS gone (key, digest) "
+            "WHERE d.key = gone.key AND d.digest = gone.digest"
+        )
         self.holders = (
             "SELECT i.key, i.key_rest, i.ties, i.pk, i.pk_rest FROM unnest($1::bytea[]) AS wanted (key) "
             f"JOIN {table} AS i ON i.key = wanted.key"
         )
 
     def row(self, key: Encoded, primary_key: bytes) -> tuple[bytes, ...]:
-        """The table's row of one record, in the order of ``insert``."""
+        """Return the table's row of one record, in the order of ``insert``."""
         own, pk = cut(key.order), cut(primary_key)
         more = b""
         if own.rest or pk.rest:
@@ -98,7 +114,7 @@ class PgIndex:
 
 
 class PgStore:
-    """An object store with one schema: its number never comes back, so reads of a former one can only fail."""
+    """An object store with one schema. Its number changes with the schema and never comes back: old reads fail."""
 
     def __init__(
         self,
@@ -108,10 +124,10 @@ class PgStore:
         schema: StoreSchema,
         *,
         data: int | None = None,
-        slots: Sequence[int] | None = None,
+        index_numbers: Sequence[int] | None = None,
         guard: int = 0,
     ) -> None:
-        """``data``, ``slots`` and ``guard`` are those of the layout; without them as when the store was created."""
+        """``data``, ``index_numbers`` and ``guard`` are those of its row; without them, those of a new store."""
         self.schema_name = schema_name
         self.number = number
         self.name = name
@@ -119,13 +135,13 @@ class PgStore:
         self.data = data = number if data is None else data
         """The number in the names of its tables, which stays the same when its indexes are changed."""
         self.guard = guard
-        """Grows whenever writes must keep up other indexes than before; the table that they lock is named after it."""
-        self.upkeep: PgStore | None = None
-        """What writes keep up instead of this: the store with indexes that are being built, or its successor."""
+        """Grows whenever the indexes that writes have to maintain change; the lock table is named after it."""
+        self.written_as: PgStore | None = None
+        """What writes maintain in place of this: the store with the indexes that are being built, or its successor."""
         self.indexes = tuple(
-            PgIndex(schema_name, data, slot, position, index)
-            for position, (slot, index) in enumerate(
-                zip(range(len(schema.indexes)) if slots is None else slots, schema.indexes, strict=True)
+            PgIndex(schema_name, data, index_number, position, index)
+            for position, (index_number, index) in enumerate(
+                zip(range(len(schema.indexes)) if index_numbers is None else index_numbers, schema.indexes, strict=True)
             )
         )
         self.has_unique = any(index.unique for index in schema.indexes)
@@ -152,31 +168,42 @@ class PgStore:
         self.remove_all = f"DELETE FROM {table}"
 
     def index(self, name: str) -> PgIndex:
-        """The named index; ``IndexNotFound`` when there is none."""
+        """Return the named index.
+
+        Raises:
+            IndexNotFound
+        """
         return self.indexes[self.schema.index_position(name)]
 
     @property
     def read_tables(self) -> str:
+        """Return the tables that reads of the store need, as SQL lists them."""
         return ", ".join([self.table, *(index.table for index in self.indexes)])
 
     def lock_name(self, guard: int) -> str:
+        """Return the name of the lock table at a guard."""
         return f"lock_{self.data}_{guard}" if guard else f"lock_{self.data}"
 
     @property
     def lock_table(self) -> str:
+        """Return the lock table with its schema."""
         return f"{self.schema_name}.{self.lock_name(self.guard)}"
 
-    def built(self, target: StoreSchema, slots: Sequence[int]) -> PgStore:
-        """The same with the indexes that it lacks for the target, in the given slots, for writes to keep up."""
+    def built(self, target: StoreSchema, index_numbers: Sequence[int]) -> PgStore:
+        """Return the store with the indexes that it lacks for the target, which writes have to maintain.
+
+        Args:
+            index_numbers: Those of the indexes that it lacks.
+        """
         added = missing_indexes(self.schema, target)
-        known = [index.slot for index in self.indexes]
+        known = [index.number for index in self.indexes]
         union = PgStore(
             self.schema_name,
             self.number,
             self.name,
             self.schema.with_indexes((*self.schema.indexes, *added)),
             data=self.data,
-            slots=[*known, *slots],
+            index_numbers=[*known, *index_numbers],
             guard=self.guard,
         )
         for index in union.indexes[len(known) :]:
@@ -185,46 +212,22 @@ class PgStore:
         return union
 
 
-def missing_indexes(schema: StoreSchema, target: StoreSchema) -> list[IndexSchema]:
-    """The indexes of the target that the other lacks, in the target's order."""
-    return [index for index in target.indexes if index not in schema.indexes]
+PgWalk: TypeAlias = Walk[PgStore, PgIndex]
+PgWrite: TypeAlias = Write[PgStore]
 
 
-def kept_up(store: PgStore) -> PgStore:
-    """The store whose indexes a write keeps up: not the one it was prepared for, once a migration has begun."""
-    while store.upkeep is not None:
-        store = store.upkeep
+def maintained(store: PgStore) -> PgStore:
+    """Return the store whose indexes a write has to maintain: another one once a migration of the store has begun."""
+    while store.written_as is not None:
+        store = store.written_as
     return store
 
 
-def prepared(store: PgStore, write: Write) -> Write:
-    """The write for the store that it must keep up."""
+def write_for(store: PgStore, write: PgWrite) -> PgWrite:
+    """Return the write with its keys in the indexes of ``store``, which it has to maintain."""
     if write.store is store:
         return write
-    return Write(store, write.primary_key, write.record, index_keys_of(store, write.record), write.add)
-
-
-def index_keys_of(store: PgStore, record: bytes) -> IndexKeys:
-    """The keys that a stored record has in the store's indexes."""
-    return store.schema.index_keys(wire.Record.FromString(record).fields)
-
-
-_BEGIN = Command("BEGIN ISOLATION LEVEL SERIALIZABLE", prepare=False)
-_RELAXED = Command("SET LOCAL synchronous_commit = off", prepare=False)
-
-
-def opening(stores: Iterable[PgStore], *, relaxed: bool) -> list[Command]:
-    """Begin a transaction that writes to the stores; when it is relaxed, its commit does not wait for the disk."""
-    return [_BEGIN, *([_RELAXED] if relaxed else []), lock_command(stores)]
-
-
-def lock_command(stores: Iterable[PgStore]) -> Command:
-    """Take the stores for writing. It takes no snapshot, so what follows in the transaction sees what came before.
-
-    Always in the order of their numbers, in which nobody can wait for each other in a circle.
-    """
-    tables = ", ".join(store.lock_table for store in sorted(stores, key=lambda store: store.data))
-    return Command(f"LOCK TABLE {tables} IN EXCLUSIVE MODE", prepare=False)
+    return Write(store, write.primary_key, write.record, store.schema.index_keys_of(write.record), write.add)
 
 
 def _literal(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Writes of single calls, many to one commit.
+"""The writer of a database: writes of single calls, many to one commit.
 
 Writes that arrive for the same stores while a commit is on its way form the next group: one transaction, one round
-trip to read what they must know, one to write and commit, whatever their number. A write that fails by its own fault
-is left out; when the server refuses the whole group, each of its writes is tried in a transaction of its own. A
-group that the server undid because of another transaction is run again, a few times.
+trip to read what judging them needs, one to write and commit, whatever their number. A write that fails by itself is
+left out; when the server refuses the whole group, each of its writes is tried in a transaction of its own. A group
+that the server undid because of another transaction is run again, a few times.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
 import structlog
 
-from gestalt_store.engines.interface import Conditional, Outcome, Write
+from gestalt_store.engines.interface import ConditionalWrite, WriteResult
 from gestalt_store.errors import StorageUnavailable, StoreError, TransactionAborted
 from gestalt_store.postgres.core import PgCore
 from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
-from gestalt_store.postgres.overlay import Changes, Wanted
+from gestalt_store.postgres.overlay import PgOverlay, Wanted
 from gestalt_store.postgres.pool import COMMIT
-from gestalt_store.postgres.tables import PgStore, opening
+from gestalt_store.postgres.statements import opening
+from gestalt_store.postgres.tables import PgStore, PgWrite
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.005
@@ -34,28 +35,47 @@ GROUP_BYTES = 16 * 1024 * 1024
 log = structlog.get_logger()
 
 
-class Work(Protocol):
-    """What one call wants written."""
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Work(Protocol[ResultT_co]):
+    """What one call wants written. It may be asked and executed again, when its group has to be run again."""
 
     @property
-    def size(self) -> int: ...
-    def want(self, wanted: Wanted) -> None: ...
-    def execute(self, changes: Changes) -> Any: ...
+    def size(self) -> int:
+        """Return the bytes of its records."""
+        ...
+
+    def want(self, wanted: Wanted) -> None:
+        """Ask for what must be known before it can be executed."""
+
+    def execute(self, overlay: PgOverlay) -> ResultT_co:
+        """Note its writes; return its result.
+
+        Raises:
+            StoreError: it fails by itself, and has noted nothing.
+        """
+        ...
 
 
 class PutWork:
-    def __init__(self, write: Write) -> None:
+    """A put or add."""
+
+    def __init__(self, write: PgWrite) -> None:
         self._write = write
         self.size = len(write.record)
 
     def want(self, wanted: Wanted) -> None:
         wanted.write(self._write, alone=True)
 
-    def execute(self, changes: Changes) -> None:
-        changes.of(self._write.store).put(self._write)
+    def execute(self, overlay: PgOverlay) -> None:
+        overlay.of(self._write.store).put(self._write)
 
 
 class DeleteWork:
+    """The deletion of one record."""
+
     size = 0
 
     def __init__(self, store: PgStore, primary_key: bytes) -> None:
@@ -65,66 +85,71 @@ class DeleteWork:
     def want(self, wanted: Wanted) -> None:
         wanted.delete(self._store, self._primary_key)
 
-    def execute(self, changes: Changes) -> None:
-        changes.of(self._store).delete(self._primary_key)
+    def execute(self, overlay: PgOverlay) -> None:
+        overlay.of(self._store).delete(self._primary_key)
 
 
 class ApplyWork:
-    def __init__(self, entries: Sequence[Conditional], return_current: bool) -> None:
-        self._entries = entries
+    """The conditional writes of one call."""
+
+    def __init__(self, writes: Sequence[ConditionalWrite[PgStore]], return_current: bool) -> None:
+        self._writes = writes
         self._return_current = return_current
-        self.size = sum(len(entry.write.record) for entry in entries if entry.write is not None)
+        self.size = sum(len(item.write.record) for item in writes if item.write is not None)
 
     def want(self, wanted: Wanted) -> None:
-        wanted.entries(self._entries)
+        wanted.conditional_writes(self._writes)
 
-    def execute(self, changes: Changes) -> list[Outcome]:
-        return changes.apply(self._entries, return_current=self._return_current)
+    def execute(self, overlay: PgOverlay) -> list[WriteResult]:
+        return overlay.apply(self._writes, return_current=self._return_current)
 
 
-class _Job:
+class _GroupedWrite(Generic[ResultT]):
+    """The work of one call while it is queued and executed."""
+
     __slots__ = ("error", "future", "relaxed", "result", "since", "work")
 
-    def __init__(self, work: Work, relaxed: bool, future: asyncio.Future[Any]) -> None:
+    def __init__(self, work: Work[ResultT], relaxed: bool, future: asyncio.Future[ResultT]) -> None:
         self.work = work
         self.relaxed = relaxed
         self.future = future
         self.since = time.monotonic()
-        self.result: Any = None
+        self.result: ResultT | None = None
         self.error: Exception | None = None
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
+        """Tell the caller how it ended."""
         if self.future.done():
             return
         if self.error is None:
-            self.future.set_result(self.result)
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # what ``execute`` returned
         else:
             self.future.set_exception(self.error)
 
 
-class _Lane:
+class _WriteQueue:
     """The writes waiting for one set of stores."""
 
     __slots__ = ("queue", "stores")
 
     def __init__(self, stores: list[PgStore]) -> None:
         self.stores = stores
-        self.queue: deque[_Job] = deque()
+        self.queue: deque[_GroupedWrite[Any]] = deque()
 
 
-class Writer:
+class PgWriter:
     """Groups the writes of one database. Its methods are for the event loop."""
 
     def __init__(self, core: PgCore) -> None:
         self._core = core
-        self._lanes: dict[frozenset[PgStore], _Lane] = {}
+        self._queues: dict[frozenset[PgStore], _WriteQueue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self.commits = 0
         """Groups committed so far."""
 
-    async def submit(self, stores: Sequence[PgStore], work: Work, *, relaxed: bool = False) -> Any:
-        """Write, together with others; returns what the work returns once it is durable.
+    async def submit(self, stores: Sequence[PgStore], work: Work[ResultT], *, relaxed: bool = False) -> ResultT:
+        """Write, together with others; return what the work returns once it is durable.
 
         Raises:
             StoreError: the work's own; TransactionAborted, StorageUnavailable, ObjectStoreNotFound as they apply.
@@ -132,16 +157,16 @@ class Writer:
         if self._closing:
             raise StorageUnavailable("the store is closing")
         key = frozenset(stores)
-        job = _Job(work, relaxed, asyncio.get_running_loop().create_future())
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = _Lane(list(key))
-            lane.queue.append(job)
-            task = asyncio.create_task(self._serve(key, lane), name="group of writes")
+        job = _GroupedWrite(work, relaxed, asyncio.get_running_loop().create_future())
+        queued = self._queues.get(key)
+        if queued is None:
+            queued = self._queues[key] = _WriteQueue(list(key))
+            queued.queue.append(job)
+            task = asyncio.create_task(self._serve(key, queued), name="group of writes")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            lane.queue.append(job)
+            queued.queue.append(job)
         return await job.future
 
     async def close(self) -> None:
@@ -150,35 +175,35 @@ class Writer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _serve(self, key: frozenset[PgStore], lane: _Lane) -> None:
-        """Write group after group until nothing is waiting."""
+    async def _serve(self, key: frozenset[PgStore], queued: _WriteQueue) -> None:
+        """Write group after group until the queue is empty."""
         try:
-            while lane.queue:
-                await self._next_group(lane)
+            while queued.queue:
+                await self._next_group(queued)
         finally:
-            del self._lanes[key]
-            for job in lane.queue:
+            del self._queues[key]
+            for job in queued.queue:
                 job.error = StorageUnavailable("the store is closing")
-                job.settle()
+                job.resolve()
 
-    async def _next_group(self, lane: _Lane) -> None:
+    async def _next_group(self, queued: _WriteQueue) -> None:
         locks, limit = self._core.locks, self._core.limits.lock_wait_s
         started = time.monotonic()
-        claim = locks.claim([store.name for store in lane.stores], exclusive=True, owner="a write")
+        lock = locks.request([store.name for store in queued.stores], exclusive=True, holder="a write")
         try:
-            await locks.granted(claim, limit)
+            await locks.granted(lock, limit)
         except TransactionAborted as error:
-            # Only those have waited long enough; later ones go on with a new claim.
-            waited = [job for job in lane.queue if job.since <= started]
-            lane.queue = deque(job for job in lane.queue if job.since > started)
+            # Only those have waited long enough; later ones get a lock request of their own.
+            waited = [job for job in queued.queue if job.since <= started]
+            queued.queue = deque(job for job in queued.queue if job.since > started)
             for job in waited:
                 job.error = error
-                job.settle()
+                job.resolve()
             return
-        jobs: list[_Job] = []
+        jobs: list[_GroupedWrite[Any]] = []
         try:
-            jobs = _take(lane.queue)
-            await self._write(lane.stores, jobs)
+            jobs = _take(queued.queue)
+            await self._write(queued.stores, jobs)
         except Exception as error:
             if not isinstance(error, StoreError):
                 log.exception("write failed", event_name="store.write_failed")
@@ -189,11 +214,11 @@ class Writer:
                 job.error = StorageUnavailable("the store is closing; whether it was written is unknown")
             raise
         finally:
-            locks.release(claim)
+            locks.release(lock)
             for job in jobs:
-                job.settle()
+                job.resolve()
 
-    async def _write(self, stores: list[PgStore], jobs: list[_Job]) -> None:
+    async def _write(self, stores: list[PgStore], jobs: list[_GroupedWrite[Any]]) -> None:
         """Write the jobs in one transaction, or where the server refuses that, in one each."""
         try:
             await self._persist(stores, jobs)
@@ -212,8 +237,8 @@ class Writer:
     def _failure(self, error: psycopg.Error, stores: list[PgStore]) -> StoreError:
         return translate(error, self._core.pool.where, stores[0].name)
 
-    async def _persist(self, stores: list[PgStore], jobs: list[_Job]) -> None:
-        """One transaction, again when the server has undone it because of another one, or the stores have changed."""
+    async def _persist(self, stores: list[PgStore], jobs: list[_GroupedWrite[Any]]) -> None:
+        """Write the jobs in one transaction, again when the server has undone it or the stores have changed."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -231,14 +256,14 @@ class Writer:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
 
-    async def _attempt(self, stores: list[PgStore], jobs: list[_Job]) -> None:
-        changes = Changes()
-        wanted = Wanted(changes)
+    async def _attempt(self, stores: list[PgStore], jobs: list[_GroupedWrite[Any]]) -> None:
+        overlay = PgOverlay()
+        wanted = Wanted(overlay)
         for job in jobs:
             job.result = job.error = None
             job.work.want(wanted)
-        begin = opening([changes.kept(store) for store in stores], relaxed=all(job.relaxed for job in jobs))
-        looked_at = wanted.commands()
+        begin = opening([overlay.maintained(store) for store in stores], relaxed=all(job.relaxed for job in jobs))
+        looked_at = wanted.statements()
         pool = self._core.pool
         while True:
             connection = await pool.take()
@@ -248,11 +273,11 @@ class Writer:
                 if looked_at or connection.suspect:
                     wanted.learn((await connection.run([*begin, *looked_at]))[len(begin) :])
                     begin = []
-                self._execute(jobs, changes)
-                commands = changes.commands()
-                if commands:
+                self._execute(jobs, overlay)
+                statements = overlay.statements()
+                if statements:
                     committing = True
-                    await connection.run([*begin, *commands, COMMIT])
+                    await connection.run([*begin, *statements, COMMIT])
                     self.commits += 1
                 else:
                     connection.ending = COMMIT
@@ -266,22 +291,22 @@ class Writer:
                     ) from error
                 if not reused:
                     raise
-                pool.forget_idle()  # it died while it was idle: nothing has happened yet
+                pool.forget_idle()  # it died while it was idle, so nothing has happened yet
             finally:
                 pool.give_back(connection)
 
     @staticmethod
-    def _execute(jobs: list[_Job], changes: Changes) -> None:
+    def _execute(jobs: list[_GroupedWrite[Any]], overlay: PgOverlay) -> None:
         for job in jobs:
             try:
-                job.result = job.work.execute(changes)
+                job.result = job.work.execute(overlay)
             except StoreError as error:
                 job.error = error
 
 
-def _take(queue: deque[_Job]) -> list[_Job]:
-    """The next group, in order: what fits into one transaction, at least one."""
-    jobs: list[_Job] = []
+def _take(queue: deque[_GroupedWrite[Any]]) -> list[_GroupedWrite[Any]]:
+    """Take the next group from the queue, in order: what fits into one transaction, at least one."""
+    jobs: list[_GroupedWrite[Any]] = []
     size = 0
     while queue and len(jobs) < GROUP_LIMIT and size < GROUP_BYTES:
         job = queue.popleft()

@@ -23,7 +23,7 @@ _CONTENTS = "backup.json"
 
 
 def backup(base: Path, target: Path, only: Sequence[str] = ()) -> list[str]:
-    """Write the databases into one archive, each as it was at one moment; returns their names.
+    """Write the databases into one archive, each as it was at one moment; return their names.
 
     Raises:
         DatabaseUnusable: there is nothing to back up, a named database is missing, or the target exists.
@@ -59,7 +59,7 @@ def backup(base: Path, target: Path, only: Sequence[str] = ()) -> list[str]:
 
 
 def restore(source: Path, base: Path) -> list[str]:
-    """Put the databases of an archive in place; returns their names. Nothing that exists is overwritten.
+    """Put the databases of an archive in place; return their names. Nothing that exists is overwritten.
 
     Raises:
         DatabaseUnusable: not a backup, a database is in the way or in use, or one is damaged.
@@ -89,6 +89,7 @@ def _copy(path: Path, copy: Path) -> None:
 
 
 def _contents(archive: tarfile.TarFile, source: Path) -> list[tuple[str, str]]:
+    """Return name and file of each database in the archive."""
     try:
         member = archive.extractfile(_CONTENTS)
         assert member is not None

@@ -25,7 +25,7 @@ _PROBLEM_LIMIT = 100
 
 
 def databases_of(base: Path) -> dict[str, Path]:
-    """Every database of the DSN that exists, by name; the unnamed one is blank."""
+    """Return the file of every database of the DSN that exists, by name; the unnamed one is blank."""
     found: dict[str, Path] = {}
     for path in sorted({base, *base.parent.glob(f"{base.stem}.*{base.suffix}")}):
         if not path.is_file():
@@ -41,7 +41,7 @@ def databases_of(base: Path) -> dict[str, Path]:
 
 
 def check(path: Path) -> list[str]:
-    """What is wrong with a database file, empty when nothing is: its structure, and every index row and key."""
+    """Return what is wrong with a database file, its structure, keys and index rows; empty when nothing is."""
     problems: list[str] = []
     try:
         _check(path, problems)
@@ -65,8 +65,8 @@ def _check(path: Path, problems: list[str]) -> None:
 
 
 def _check_store(connection: sqlite3.Connection, store: SqliteStore) -> Iterator[str]:
-    entries = [0] * len(store.indexes)
-    for number, key, value in connection.execute(f"SELECT id, key, value FROM {store.table}"):
+    rows_of = [0] * len(store.indexes)
+    for number, key, value in connection.execute(store.every):
         try:
             fields = wire.Record.FromString(value).fields
             if store.schema.primary_key(fields) != key:
@@ -78,26 +78,27 @@ def _check_store(connection: sqlite3.Connection, store: SqliteStore) -> Iterator
         for position, (index, expected) in enumerate(zip(store.indexes, index_keys, strict=True)):
             if expected is None:
                 continue
-            entries[position] += 1
-            row = connection.execute(
-                f"SELECT ties, record FROM {index.table} WHERE key = ? AND pk = ?", (expected.order, key)
-            ).fetchone()
+            rows_of[position] += 1
+            row = connection.execute(index.row, (expected.order, key)).fetchone()
             if row is None or Encoded(expected.order, row[0]) != expected or row[1] != number:
                 yield f"index {index.schema.name!r} has no right row for record {number}"
-    for index, expected_rows in zip(store.indexes, entries, strict=True):
-        rows = connection.execute(f"SELECT count(*) FROM {index.table}").fetchone()[0]
+    for index, expected_rows in zip(store.indexes, rows_of, strict=True):
+        rows = connection.execute(index.count_rows).fetchone()[0]
         if rows != expected_rows:
             yield f"index {index.schema.name!r} has {rows} rows for {expected_rows} records"
         if index.schema.unique:
-            doubled = connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM {index.table} GROUP BY key, ties HAVING count(*) > 1)"
-            ).fetchone()[0]
-            if doubled:
-                yield f"unique index {index.schema.name!r} has {doubled} keys more than once"
+            duplicates = connection.execute(index.count_duplicates).fetchone()[0]
+            if duplicates:
+                yield f"unique index {index.schema.name!r} has {duplicates} keys more than once"
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database file for reading, beside a store that may be serving it.
+
+    Raises:
+        DatabaseUnusable: missing, of another program or of a newer format; StorageCorrupt, StorageUnavailable
+    """
     if not path.is_file():
         raise DatabaseUnusable(f"{path} does not exist")
     with translated(path):

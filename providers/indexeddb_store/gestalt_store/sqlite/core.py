@@ -6,15 +6,14 @@ import sqlite3
 from pathlib import Path
 
 from gestalt_store.engines.idle import IdleWatch
-from gestalt_store.engines.interface import Walk
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
 from gestalt_store.errors import ObjectStoreNotFound
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.snapshots import Readers
-from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.sqlite.writer import Writer
+from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk
+from gestalt_store.sqlite.writer import SqliteWriter
 
 
 class SqliteCore:
@@ -26,7 +25,7 @@ class SqliteCore:
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, stores: dict[str, SqliteStore], limits: Limits
+        self, path: Path, connection: sqlite3.Connection, stores: dict[str, SqliteStore], limits: StoreLimits
     ) -> None:
         """``connection`` is the one that writes."""
         self.path = path
@@ -35,7 +34,7 @@ class SqliteCore:
         self.version = 0
         self.locks = LockTable()
         self.readers = Readers(path)
-        self.writer = Writer(connection, path)
+        self.writer = SqliteWriter(connection, path)
         self.watch = IdleWatch(limits.idle_check_s)
 
     def store(self, name: str) -> SqliteStore:
@@ -54,7 +53,7 @@ class SqliteCore:
         self.stores[store.name] = successor
         self.version += 1
 
-    async def records(self, walk: Walk) -> list[bytes]:
+    async def records(self, walk: SqliteWalk) -> list[bytes]:
         """Return the committed records of the walk.
 
         Raises:
@@ -64,7 +63,7 @@ class SqliteCore:
             found = reads.few(self.readers.main, walk, "values")
             return await self.readers.scan(lambda c: reads.values(c, walk)) if found is None else found
 
-    async def keys(self, walk: Walk) -> list[bytes]:
+    async def keys(self, walk: SqliteWalk) -> list[bytes]:
         """Return the committed whole primary keys of the walk.
 
         Raises:

@@ -1,24 +1,21 @@
-"""One database: its file, its catalogue of stores, and every operation on it."""
+"""One database on SQLite, as the service sees it: opening its file, its object stores, and every operation on it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import Any
 
 from gestalt_store.engines.interface import (
-    Conditional,
-    Entry,
+    ConditionalWrite,
     Migration,
-    Outcome,
     Position,
-    Walk,
-    Write,
+    WalkRow,
+    WriteResult,
 )
-from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, Limits, too_large
+from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, StoreLimits, too_large
 from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import SchemaMismatch, StorageUnavailable
 from gestalt_store.sqlite import migrations, reads, statements, tables
@@ -26,21 +23,23 @@ from gestalt_store.sqlite.core import SqliteCore
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
-from gestalt_store.sqlite.migrations import Found, Migrations
-from gestalt_store.sqlite.snapshots import LOOP_ROWS, SqliteSnapshot
-from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.sqlite.transactions import ReadOnlyTransaction, ReadWriteTransaction
-from gestalt_store.sqlite.writer import HEAVY
+from gestalt_store.sqlite.migrations import SqliteMigrations, StoredMigrations
+from gestalt_store.sqlite.snapshots import FIRST_READ, LOOP_ROWS, SqliteSnapshot
+from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk, SqliteWrite
+from gestalt_store.sqlite.transactions import SqliteReadTransaction, SqliteWriteTransaction
+from gestalt_store.sqlite.writer import HEAVY, ResultT
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 MANY = 300
-"""Point reads of one call beyond which a reader thread does them."""
+"""Most point reads of one call that are done on the event loop; more go to a reader thread."""
 
 
 class SqliteDatabase:
-    """Opened by ``open``; one object for each file in a process."""
+    """A database whose file this process holds; see ``engines.interface.Database``. Opened by ``open``."""
 
-    def __init__(self, core: SqliteCore, lock: FileLock, connection: sqlite3.Connection, found: Found) -> None:
+    def __init__(
+        self, core: SqliteCore, lock: FileLock, connection: sqlite3.Connection, found: StoredMigrations
+    ) -> None:
         self.core = core
         self._path = core.path
         self._limits = core.limits
@@ -50,10 +49,10 @@ class SqliteDatabase:
         self._lock = lock
         self._connection = connection
         self._closed = False
-        self._migrations = Migrations(core, found)
+        self._migrations = SqliteMigrations(core, found)
 
     @classmethod
-    async def open(cls, path: Path, db: str, limits: Limits) -> SqliteDatabase:
+    async def open(cls, path: Path, db: str, limits: StoreLimits) -> SqliteDatabase:
         """Open or create the file.
 
         Raises:
@@ -79,12 +78,12 @@ class SqliteDatabase:
         await self._migrations.close()
         await self._writer.close()
         self._readers.close()
-        with contextlib.suppress(sqlite3.Error):  # the next start recovers from the log
+        with suppress(sqlite3.Error):  # else the next start recovers from the log
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         self._lock.release()
 
-    # Catalogue.
+    # Object stores.
 
     def store(self, name: str) -> SqliteStore:
         return self.core.store(name)
@@ -100,36 +99,24 @@ class SqliteDatabase:
         return self._migrations.report(self.store(name))
 
     async def refresh(self) -> None:
-        """Nothing: no other process can have changed the stores."""
+        """Do nothing: no other process can have changed the stores."""
 
     async def create_store(self, name: str, schema: StoreSchema) -> None:
-        """Create the store, or find that it is there with this schema.
-
-        Raises:
-            SchemaMismatch: it is there with another one.
-        """
         if self._matches(name, schema):
             return
-        claim = self._locks.claim((SCHEMA,), exclusive=True, owner=f"the creation of object store {name!r}")
-        await self._locks.granted(claim, self._limits.lock_wait_s)
-        try:
+        async with self._schema_locked(f"the creation of object store {name!r}"):
             if self._matches(name, schema):
                 return
             store = await self._writer.submit(lambda c: tables.create_store(c, name, schema), weight=HEAVY).future
             self.core.stores[name] = store
-        finally:
-            self._locks.release(claim)
 
     async def delete_store(self, name: str) -> None:
-        """Delete the store with its records; a missing one is fine."""
-        claim = self._locks.claim((SCHEMA,), exclusive=True, owner=f"the deletion of object store {name!r}")
-        await self._locks.granted(claim, self._limits.lock_wait_s)
-        try:
+        async with self._schema_locked(f"the deletion of object store {name!r}"):
             await self._migrations.forget(name)
             store = self.core.stores.get(name)
             if store is None:
                 return
-            stores = [store] if store.upkeep is None else [store, store.upkeep]
+            stores = [store] if store.written_as is None else [store, store.written_as]
 
             def drop(connection: sqlite3.Connection) -> None:
                 tables.drop_store(connection, store)
@@ -143,8 +130,9 @@ class SqliteDatabase:
                     item.dropped = False
                 raise
             del self.core.stores[name]
-        finally:
-            self._locks.release(claim)
+
+    def _schema_locked(self, holder: str) -> AbstractAsyncContextManager[None]:
+        return self._locks.held((SCHEMA,), exclusive=True, holder=holder, within_s=self._limits.lock_wait_s)
 
     def _matches(self, name: str, schema: StoreSchema) -> bool:
         existing = self.core.stores.get(name)
@@ -162,24 +150,22 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise translate(error, self._path, store.name) from error
 
-    async def records(self, walk: Walk) -> list[bytes]:
+    async def records(self, walk: SqliteWalk) -> list[bytes]:
         return await self.core.records(walk)
 
-    async def keys(self, walk: Walk) -> list[bytes]:
+    async def keys(self, walk: SqliteWalk) -> list[bytes]:
         return await self.core.keys(walk)
 
-    async def first(self, walk: Walk) -> Entry | None:
+    async def first(self, walk: SqliteWalk) -> WalkRow | None:
         with translated(self._path, walk.store.name):
-            entries = reads.page(self._readers.main, walk, None, 1)
-        return entries[0] if entries else None
+            rows = reads.page(self._readers.main, walk, None, 1)
+        return rows[0] if rows else None
 
-    async def count(self, walk: Walk) -> int:
+    async def count(self, walk: SqliteWalk) -> int:
         with translated(self._path, walk.store.name):
             return await self._readers.scan(lambda connection: reads.count(connection, walk))
 
     async def get_many(self, store: SqliteStore, primary_keys: Sequence[bytes]) -> list[bytes]:
-        """The records that are there, in the order of the keys, all from one snapshot."""
-
         def read(connection: sqlite3.Connection) -> list[bytes]:
             found: list[bytes] = []
             size = 0
@@ -202,12 +188,12 @@ class SqliteDatabase:
             finally:
                 main.execute("COMMIT")
 
-    async def page(self, walk: Walk, after: Position | None, limit: int, limit_bytes: int) -> tuple[list[Entry], bool]:
-        """Up to ``limit`` entries behind ``after``, and whether there are more."""
-
-        def read(connection: sqlite3.Connection) -> tuple[list[Entry], bool]:
-            entries = reads.page(connection, walk, after, limit + 1, limit_bytes=limit_bytes)
-            return entries[:limit], len(entries) > limit or reads.cut_short(entries, limit_bytes)
+    async def page(
+        self, walk: SqliteWalk, after: Position | None, limit: int, limit_bytes: int
+    ) -> tuple[list[WalkRow], bool]:
+        def read(connection: sqlite3.Connection) -> tuple[list[WalkRow], bool]:
+            rows = reads.page(connection, walk, after, limit + 1, limit_bytes=limit_bytes)
+            return rows[:limit], len(rows) > limit or reads.cut_short(rows, limit_bytes)
 
         with translated(self._path, walk.store.name):
             if limit <= LOOP_ROWS:
@@ -215,9 +201,8 @@ class SqliteDatabase:
             return await self._readers.scan(read)
 
     async def check_readable(self) -> None:
-        """Raise when the file cannot be read."""
         with translated(self._path):
-            self._readers.main.execute("SELECT count(*) FROM facts").fetchone()
+            self._readers.main.execute(FIRST_READ).fetchone()
 
     async def snapshot(self) -> SqliteSnapshot:
         if self._closed:
@@ -226,7 +211,7 @@ class SqliteDatabase:
 
     # Writes of single calls.
 
-    async def write(self, write: Write) -> None:
+    async def write(self, write: SqliteWrite) -> None:
         await self._submit(lambda c: statements.write(c, write), (write.store,))
 
     async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
@@ -235,62 +220,57 @@ class SqliteDatabase:
     async def clear(self, store: SqliteStore) -> None:
         await self._submit(lambda c: statements.clear(c, store), (store,), weight=HEAVY)
 
-    async def delete_walk(self, walk: Walk) -> int:
-        number: int = await self._submit(lambda c: statements.delete_walk(c, walk), (walk.store,), weight=HEAVY)
-        return number
+    async def delete_walk(self, walk: SqliteWalk) -> int:
+        return await self._submit(lambda c: statements.delete_walk(c, walk), (walk.store,), weight=HEAVY)
 
-    async def apply(self, entries: Sequence[Conditional], *, return_current: bool, relaxed: bool) -> list[Outcome]:
-        """Execute conditional entries in one commit; see ``IndexedDBBatch.Apply``."""
-        stores = tuple({entry.store: None for entry in entries})
-        outcomes: list[Outcome] = await self._submit(
-            lambda c: statements.apply(c, entries, return_current), stores, weight=3 * len(entries), relaxed=relaxed
+    async def apply(
+        self, writes: Sequence[ConditionalWrite[SqliteStore]], *, return_current: bool, relaxed: bool
+    ) -> list[WriteResult]:
+        stores = tuple({item.store: None for item in writes})
+        return await self._submit(
+            lambda c: statements.apply(c, writes, return_current), stores, weight=3 * len(writes), relaxed=relaxed
         )
-        return outcomes
 
     async def _submit(
         self,
-        body: Callable[[sqlite3.Connection], Any],
+        body: Callable[[sqlite3.Connection], ResultT],
         stores: tuple[SqliteStore, ...],
         *,
         weight: int = 3,
         relaxed: bool = False,
-    ) -> Any:
-        """Run a write once no transaction holds its stores; its turn comes before that of transactions begun later."""
+    ) -> ResultT:
+        """Execute a write when no transaction holds its stores; transactions that begin later wait for it."""
         if all(self._locks.free(store.name) for store in stores):
             return await self._writer.submit(body, stores, weight=weight, relaxed=relaxed).future
         names = [store.name for store in stores]
-        claim = self._locks.claim(names, exclusive=True, owner="a write")
-        await self._locks.granted(claim, self._limits.lock_wait_s)
+        lock = self._locks.request(names, exclusive=True, holder="a write")
+        await self._locks.granted(lock, self._limits.lock_wait_s)
         try:
             job = self._writer.submit(body, stores, weight=weight, relaxed=relaxed)
         finally:
-            # The writer works in order: whoever is next comes after this write without the lock.
-            self._locks.release(claim)
+            # No lock is needed any more: the writer works in order, so what is submitted next is executed after this.
+            self._locks.release(lock)
         return await job.future
 
     # Transactions.
 
     async def begin(
         self, names: Sequence[str], *, readonly: bool, relaxed: bool
-    ) -> ReadOnlyTransaction | ReadWriteTransaction:
-        """Begin a transaction on the named stores; it waits for schema changes that came first.
-
-        Raises:
-            ObjectStoreNotFound: one of them is missing.
-        """
-        claim = self._locks.claim((SCHEMA,), exclusive=False, owner="an open transaction")
-        await self._locks.granted(claim, self._limits.lock_wait_s)
+    ) -> SqliteReadTransaction | SqliteWriteTransaction:
+        # Waits for schema changes that came first.
+        lock = self._locks.request((SCHEMA,), exclusive=False, holder="an open transaction")
+        await self._locks.granted(lock, self._limits.lock_wait_s)
         try:
             stores = {name: self.store(name) for name in names}
             if readonly:
-                return ReadOnlyTransaction(self.core, await self.snapshot(), claim)
-            return ReadWriteTransaction(self.core, stores, claim, relaxed=relaxed)
+                return SqliteReadTransaction(self.core, await self.snapshot(), lock)
+            return SqliteWriteTransaction(self.core, stores, lock, relaxed=relaxed)
         except BaseException:
-            self._locks.release(claim)
+            self._locks.release(lock)
             raise
 
 
-def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore], Found]:
+def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore], StoredMigrations]:
     make_private(path)
     lock = FileLock(path)
     try:
@@ -301,7 +281,7 @@ def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                # The writer does it earlier, beside the event loop; this is for rows of many pages.
+                # The writer checkpoints earlier, in its thread; this is for rows of many pages.
                 connection.execute("PRAGMA wal_autocheckpoint = 16000")
                 connection.execute("PRAGMA journal_size_limit = 67108864")
                 connection.execute("PRAGMA cache_size = -16384")

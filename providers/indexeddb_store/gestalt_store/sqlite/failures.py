@@ -1,4 +1,4 @@
-"""sqlite3's errors as the store's own; the only place that reads its messages."""
+"""Turn errors of sqlite3 into the store's own; the only place that reads their texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REASONS = {
 
 
 def translate(error: sqlite3.Error, path: Path, store: str | None = None) -> StoreError:
-    """The error to raise instead; ``store`` is the one that was read, when there was one."""
+    """Return the error to raise instead; ``store`` names the object store that was read, when there was one."""
     name = str(getattr(error, "sqlite_errorname", "") or "")
     base = "_".join(name.split("_")[:2])
     if base in _CORRUPT:
@@ -37,7 +37,7 @@ def translate(error: sqlite3.Error, path: Path, store: str | None = None) -> Sto
 
 @contextmanager
 def translated(path: Path, store: str | None = None) -> Iterator[None]:
-    """Raise the store's own error for any of sqlite3's."""
+    """Raise the store's own error in place of one of sqlite3."""
     try:
         yield
     except sqlite3.Error as error:

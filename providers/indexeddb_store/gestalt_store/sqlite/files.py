@@ -1,4 +1,4 @@
-"""Where databases lie: file names, private creation, and the lock that keeps other processes out."""
+"""The files of databases: their names, private creation, and the lock that keeps other processes out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_NAME = 120
 
 
 def database_path(base: Path, db: str) -> Path:
-    """The file of a database: the DSN's own path for the unnamed one, else beside it, named before the suffix."""
+    """Return the file of a database: the DSN's own path for the unnamed one, else one beside it named after it."""
     if not db:
         return base
     safe = quote(db, safe="").replace(".", "%2E")
@@ -85,6 +85,7 @@ class FileLock:
 
 
 def lock_path(path: Path) -> Path:
+    """Return the lock file of a database file."""
     return path.with_name(path.name + ".lock.pid")
 
 

@@ -1,4 +1,4 @@
-"""The layout of a database file, its format number, and the ladder from older formats to this one.
+"""The layout of a database file, its format number, and the steps from older formats to this one.
 
 Format 1: ``stores`` (one row for each object store, its schema as wire bytes), ``indexes`` (one for each index,
 numbered by its position in the schema); for store N a table ``records_N`` (id, key, value), for index K a table
@@ -6,7 +6,7 @@ numbered by its position in the schema); for store N a table ``records_N`` (id, 
 
 Format 2: ``migrations`` (one row for each object store whose indexes were changed: the schema that it shall have, how
 far the work is, how it ended). Rows of ``indexes`` with a negated store number are indexes of a running migration, at
-their position in the new schema; those of store 0 are no longer used and on their way out.
+their position in the new schema; those of store 0 are no longer used, and are removed in the background.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _MIGRATIONS = (
     "position INTEGER NOT NULL, last INTEGER NOT NULL, scanned INTEGER NOT NULL, total INTEGER NOT NULL, "
     "problem TEXT NOT NULL, conflicts BLOB NOT NULL)"
 )
+_NAME_DATABASE = "INSERT INTO facts VALUES ('db', ?)"
+_DATABASE_NAME = "SELECT value FROM facts WHERE name = 'db'"
 
 
 def _to_2(connection: sqlite3.Connection) -> None:
@@ -38,11 +40,11 @@ def _to_2(connection: sqlite3.Connection) -> None:
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
-"""For each older format the step to the next one; each runs in one transaction with the new number."""
+"""The step from each older format to the next one, executed in one transaction with the new number."""
 
 
 def ensure_format(connection: sqlite3.Connection, path: Path, db: str) -> None:
-    """Create the layout in an empty file, migrate an older one, refuse what is not ours.
+    """Create the layout in an empty file, migrate an older one, refuse any other file.
 
     Raises:
         DatabaseUnusable: another program's file, a newer format, or another database's file.
@@ -56,7 +58,7 @@ def ensure_format(connection: sqlite3.Connection, path: Path, db: str) -> None:
             if statement.strip():
                 connection.execute(statement)
         connection.execute(_MIGRATIONS)
-        connection.execute("INSERT INTO facts VALUES ('db', ?)", (db,))
+        connection.execute(_NAME_DATABASE, (db,))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("COMMIT")
@@ -87,6 +89,6 @@ def ensure_format(connection: sqlite3.Connection, path: Path, db: str) -> None:
 
 
 def database_name(connection: sqlite3.Connection) -> str:
-    """Which database the file holds; blank for the unnamed one."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'db'").fetchone()
+    """Return which database the file holds; blank for the unnamed one."""
+    row = connection.execute(_DATABASE_NAME).fetchone()
     return str(row[0]) if row else ""

@@ -1,9 +1,9 @@
-"""Changes of a store's indexes while it serves: what is built, how far it is, the step from the old schema to the new.
+"""Changes of a store's indexes while it serves: when each step runs, how far it is, and what is reported.
 
-A migration begins with a job of the writer that makes the new index tables and tells writes to keep them up
-(``SqliteStore.upkeep``). Then the records that were there before are indexed, in batches that leave the writer to
-others in between. At last, when no transaction is open, one job puts the new schema in force. Everything it must not
-forget is in the file, so it goes on after a restart.
+A migration begins with a job of the writer that creates the new index tables and has writes maintain them
+(``SqliteStore.written_as``). Then the records that were there before are indexed, in batches that leave the writer to
+others in between. At last, when no transaction is open, one job puts the new schema in force. How far it is stands in
+the file, so it goes on after a restart. The steps themselves are in ``index_changes``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gestalt_store.engines.index_changes import (
     SHARE,
     SWITCH_WAIT_S,
     conflicts_from_bytes,
-    doubled_problem,
+    duplicates_problem,
     unreadable_problem,
 )
 from gestalt_store.engines.interface import IndexConflict, Migration
@@ -34,46 +34,46 @@ from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import MigrationRunning, ObjectStoreNotFound, StorageUnavailable, TransactionAborted
 from gestalt_store.sqlite import index_changes
 from gestalt_store.sqlite.core import SqliteCore
-from gestalt_store.sqlite.index_changes import Build
+from gestalt_store.sqlite.index_changes import SqliteIndexBuild
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.sqlite.writer import HEAVY
 from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
+
+_LOAD = "SELECT store, schema, state, position, last, scanned, total, problem, conflicts FROM migrations"
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Found:
-    """What a file says of migrations when it is opened: how each went, and those that go on."""
+class StoredMigrations:
+    """The migrations of a file that is opened: how each went, and those that go on."""
 
     reports: dict[str, Migration]
-    builds: list[Build]
+    builds: list[SqliteIndexBuild]
 
 
-def load(connection: sqlite3.Connection, stores: dict[str, SqliteStore]) -> Found:
-    """Read the migrations of a file; stores that are being migrated get their ``upkeep``."""
+def load(connection: sqlite3.Connection, stores: dict[str, SqliteStore]) -> StoredMigrations:
+    """Read the migrations of a file, and have writes maintain the indexes that are being built."""
     names = {store.number: name for name, store in stores.items()}
-    found = Found({}, [])
-    rows = connection.execute(
-        "SELECT store, schema, state, position, last, scanned, total, problem, conflicts FROM migrations"
-    ).fetchall()
+    found = StoredMigrations({}, [])
+    rows = connection.execute(_LOAD).fetchall()
     for number, schema, state, position, last, scanned, total, problem, conflicts in rows:
         name = names[number]
         found.reports[name] = Migration(state, scanned, total, problem, conflicts_from_bytes(conflicts))
         if state == RUNNING:
-            build = Build.resumed(connection, stores[name], StoreSchema.from_bytes(schema), position, last)
-            stores[name].upkeep = build.union
+            build = SqliteIndexBuild.resumed(connection, stores[name], StoreSchema.from_bytes(schema), position, last)
+            stores[name].written_as = build.union
             found.builds.append(build)
     return found
 
 
-class Migrations:
+class SqliteMigrations:
     """The migrations of one core. For the event loop."""
 
-    def __init__(self, core: SqliteCore, found: Found) -> None:
+    def __init__(self, core: SqliteCore, found: StoredMigrations) -> None:
         self._core = core
         self._reports = found.reports
-        self._running: dict[str, Build] = {}
+        self._running: dict[str, SqliteIndexBuild] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         for build in found.builds:
@@ -81,7 +81,7 @@ class Migrations:
         self._sweep_soon()
 
     def report(self, store: SqliteStore) -> Migration:
-        """How the last change of the store's indexes goes or went."""
+        """Report how the last change of the store's indexes goes or went."""
         return self._reports.get(store.name) or Migration("", 0, 0, "", ())
 
     async def change(self, name: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
@@ -91,9 +91,8 @@ class Migrations:
             ObjectStoreNotFound, Invalid, MigrationRunning
         """
         core = self._core
-        claim = core.locks.claim((SCHEMA,), exclusive=False, owner=f"a change of the indexes of {name!r}")
-        await core.locks.granted(claim, core.limits.lock_wait_s)
-        try:
+        holder = f"a change of the indexes of {name!r}"
+        async with core.locks.held((SCHEMA,), exclusive=False, holder=holder, within_s=core.limits.lock_wait_s):
             store = core.store(name)
             target = changed_indexes(store.schema, tuple(add), frozenset(remove))
             running = self._running.get(name)
@@ -104,24 +103,22 @@ class Migrations:
             if store.schema.matches(target):
                 return Migration(DONE, 0, 0, "", ())
             total = await core.readers.scan(lambda c: index_changes.count(c, store))
-            # Two that ask at once: the writer lets the first one begin.
-            job = core.writer.submit(lambda c: Build.begin(c, store, target, total), weight=HEAVY)
+            # Of two calls at once the writer lets the first one begin; ``begin`` refuses the other.
+            job = core.writer.submit(lambda c: SqliteIndexBuild.begin(c, store, target, total), weight=HEAVY)
             job.undo = lambda: setattr(store, "upkeep", None)
 
             def begun() -> None:
                 # Also when the caller has gone meanwhile: the file says that the migration runs.
-                if job.error is None:
+                if job.result is not None and job.error is None:
                     self._reports[name] = Migration(RUNNING, 0, total, "", ())
                     self._start(job.result)
 
             job.on_end = begun
             await job.future
             return self._reports[name]
-        finally:
-            core.locks.release(claim)
 
     async def forget(self, name: str) -> None:
-        """The store is about to be deleted."""
+        """Stop the store's migration and forget its report: the store is about to be deleted."""
         task = self._tasks.get(name)
         if task is not None:
             task.cancel()
@@ -129,13 +126,14 @@ class Migrations:
         self._reports.pop(name, None)
 
     async def close(self) -> None:
+        """Stop the migrations; the next start goes on with them."""
         tasks = [*self._tasks.values(), *([self._sweeper] if self._sweeper is not None else [])]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    def _start(self, build: Build) -> None:
+    def _start(self, build: SqliteIndexBuild) -> None:
         name = build.store.name
         task = asyncio.create_task(self._run(build), name=f"migration of {name!r}")
         self._running[name], self._tasks[name] = build, task
@@ -144,7 +142,7 @@ class Migrations:
     def _over(self, name: str) -> None:
         del self._running[name], self._tasks[name]
 
-    async def _run(self, build: Build) -> None:
+    async def _run(self, build: SqliteIndexBuild) -> None:
         name = build.store.name
         pause = RETRY_S
         while True:
@@ -156,7 +154,7 @@ class Migrations:
             except ObjectStoreNotFound:
                 return
             except (StorageUnavailable, TransactionAborted) as error:
-                # The disk may have room again, a long transaction may have ended.
+                # Tried again: the disk may get room, a long transaction may end.
                 if not isinstance(error, TransactionAborted):
                     log.warning("migration waits", event_name="store.migration_waits", store=name, error=str(error))
                 await asyncio.sleep(pause)
@@ -166,7 +164,7 @@ class Migrations:
                 await self._abandon(build, unreadable_problem(error))
                 return
 
-    async def _fill(self, build: Build) -> None:
+    async def _fill(self, build: SqliteIndexBuild) -> None:
         report = self._reports[build.store.name]
         while build.position < build.last:
             start = time.monotonic()
@@ -176,17 +174,16 @@ class Migrations:
             self._reports[build.store.name] = report
             await asyncio.sleep((time.monotonic() - start) * SHARE)
 
-    async def _finish(self, build: Build) -> bool:
-        """Put the new schema in force, or fail for doubled keys; False when it must be tried again at once."""
+    async def _finish(self, build: SqliteIndexBuild) -> bool:
+        """Put the new schema in force, or fail for duplicate keys; return False when it must be tried again at once."""
         core, store = self._core, build.store
-        doubled = build.watch()
-        if doubled:
-            for index, keys in zip(doubled, await core.readers.scan(build.doubled), strict=True):
+        unique = build.watch()
+        if unique:
+            for index, keys in zip(unique, await core.readers.scan(build.duplicates), strict=True):
                 assert index.suspects is not None
                 index.suspects.update(keys)
-        claim = core.locks.claim((SCHEMA,), exclusive=True, owner=f"the migration of object store {store.name!r}")
-        await core.locks.granted(claim, SWITCH_WAIT_S)
-        try:
+        holder = f"the migration of object store {store.name!r}"
+        async with core.locks.held((SCHEMA,), exclusive=True, holder=holder, within_s=SWITCH_WAIT_S):
             job = core.writer.submit(build.switch, weight=HEAVY)
             job.undo = build.take_back
 
@@ -197,17 +194,15 @@ class Migrations:
                     self._reports[store.name] = self._reports[store.name].ended(DONE)
 
             job.on_end = switched
-            conflicts: tuple[IndexConflict, ...] | None = await job.future
-        finally:
-            core.locks.release(claim)
+            conflicts = await job.future
         if conflicts is None:
             return False
         if conflicts:
-            await self._abandon(build, doubled_problem(conflicts), conflicts)
+            await self._abandon(build, duplicates_problem(conflicts), conflicts)
         self._sweep_soon()
         return True
 
-    async def _abandon(self, build: Build, problem: str, conflicts: tuple[IndexConflict, ...] = ()) -> None:
+    async def _abandon(self, build: SqliteIndexBuild, problem: str, conflicts: tuple[IndexConflict, ...] = ()) -> None:
         job = self._core.writer.submit(lambda c: build.abandon(c, problem, conflicts), weight=HEAVY)
         job.undo = lambda: setattr(build.store, "upkeep", build.union)
 

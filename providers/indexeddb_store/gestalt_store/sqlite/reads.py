@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
-from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.interface import Position, Walk, WalkRow
 from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
 from gestalt_store.sqlite.tables import (
     AFTER,
@@ -18,8 +18,12 @@ from gestalt_store.sqlite.tables import (
     STORE_ORDER,
     STORE_ORDER_REVERSE,
     SqliteStore,
+    SqliteWalk,
 )
 from gestalt_store.values.keys import Encoded
+
+Columns: TypeAlias = Literal["values", "primary_keys", "rows", "key_rows"]
+"""Which statement of a store or index is executed, by its name there."""
 
 EVERY = -1
 """As a limit: all rows."""
@@ -29,12 +33,15 @@ FEW_BYTES = 256 * 1024
 
 
 def get(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> bytes | None:
+    """Return the record, None when there is none."""
     row = connection.execute(store.get, (primary_key,)).fetchone()
     return None if row is None else row[0]
 
 
-def few(connection: sqlite3.Connection, walk: Walk, what: Literal["values", "primary_keys"]) -> list[bytes] | None:
-    """What the function of that name would read; None when it is not few."""
+def few(
+    connection: sqlite3.Connection, walk: SqliteWalk, what: Literal["values", "primary_keys"]
+) -> list[bytes] | None:
+    """Return what the function of the name ``what`` does, or None when that is more than few rows."""
     found: list[bytes] = []
     size = 0
     rows = _select(connection, walk, what, FEW + 1)
@@ -47,8 +54,8 @@ def few(connection: sqlite3.Connection, walk: Walk, what: Literal["values", "pri
     return found
 
 
-def values(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
-    """The records of the walk.
+def values(connection: sqlite3.Connection, walk: SqliteWalk) -> list[bytes]:
+    """Return the records of the walk.
 
     Raises:
         AnswerTooLarge: together they do not fit into one message.
@@ -65,8 +72,12 @@ def values(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
     return found
 
 
-def primary_keys(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
-    """The whole primary keys of the walk, in its order."""
+def primary_keys(connection: sqlite3.Connection, walk: SqliteWalk) -> list[bytes]:
+    """Return the whole primary keys of the walk, in its order.
+
+    Raises:
+        AnswerTooLarge: together they do not fit into one message.
+    """
     found: list[bytes] = []
     size = 0
     rows = _select(connection, walk, "primary_keys", EVERY)
@@ -79,7 +90,8 @@ def primary_keys(connection: sqlite3.Connection, walk: Walk) -> list[bytes]:
     return found
 
 
-def count(connection: sqlite3.Connection, walk: Walk) -> int:
+def count(connection: sqlite3.Connection, walk: SqliteWalk) -> int:
+    """Count the rows of the walk."""
     span = walk.span
     source = walk.store if walk.index is None else walk.index
     if span.empty:
@@ -93,41 +105,38 @@ def count(connection: sqlite3.Connection, walk: Walk) -> int:
 
 def page(
     connection: sqlite3.Connection,
-    walk: Walk,
+    walk: SqliteWalk,
     after: Position | None,
     limit: int,
     skip: int = 0,
     *,
     limit_bytes: int | None = None,
-) -> list[Entry]:
-    """Up to ``limit`` entries behind ``after``, leaving out the first ``skip`` of them.
+) -> list[WalkRow]:
+    """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip`` of them.
 
-    Stops after the entry with which the records reach ``limit_bytes``.
+    Stops after the row with which the records reach ``limit_bytes``.
     """
     if walk.unique and walk.index is not None:
         return _groups(connection, walk, after, limit, skip, limit_bytes)
-    what = "key_rows" if walk.keys_only else "rows"
-    rows = _select(connection, walk, what, limit, skip, after)
-    if limit_bytes is not None:
-        rows = _up_to(rows, limit_bytes)
+    what: Columns = "key_rows" if walk.keys_only else "rows"
+    selected = _select(connection, walk, what, limit, skip, after)
+    rows = selected if limit_bytes is None else _up_to(selected, limit_bytes)
     if walk.index is None:
-        return [Entry(key, value) for key, value in rows]
-    return [Entry(pk, value, Encoded(key, ties)) for pk, value, key, ties in rows]
+        return [WalkRow(key, value) for key, value in rows]
+    return [WalkRow(pk, value, Encoded(key, ties)) for pk, value, key, ties in rows]
 
 
 def _groups(
     connection: sqlite3.Connection,
-    walk: Walk,
+    walk: SqliteWalk,
     after: Position | None,
     limit: int,
     skip: int,
     limit_bytes: int | None,
-) -> list[Entry]:
-    """The first entry of each index key: one search for each, whatever the size of the groups."""
-    found: list[Entry] = []
+) -> list[WalkRow]:
+    """Return the first row of each index key: one search for each, whatever the number of rows with that key."""
+    found: list[WalkRow] = []
     span = walk.span
-    one = Walk(walk.store, span, walk.index, walk.reverse, keys_only=walk.keys_only)
-    skimming = Walk(walk.store, span, walk.index, walk.reverse, keys_only=True)
     key = None if after is None else after.key
     size = 0
     while len(found) < limit:
@@ -137,24 +146,25 @@ def _groups(
                 rest = replace(span, upper=min(span.upper, key))
             else:
                 rest = replace(span, lower=max(span.lower, key + b"\x00"))
-        base = skimming if skip else one
-        entries = page(connection, Walk(base.store, rest, base.index, base.reverse, False, base.keys_only), None, 1)
-        if not entries:
+        one = Walk(walk.store, rest, walk.index, walk.reverse, keys_only=walk.keys_only or skip > 0)
+        rows = page(connection, one, None, 1)
+        if not rows:
             break
-        entry = entries[0]
-        assert entry.key is not None
-        key = entry.key.order
+        row = rows[0]
+        assert row.key is not None
+        key = row.key.order
         if skip:
             skip -= 1
         else:
-            found.append(entry)
-            size += len(entry.record or b"")
+            found.append(row)
+            size += len(row.record or b"")
             if limit_bytes is not None and size >= limit_bytes:
                 break
     return found
 
 
-def _up_to(rows: Any, limit_bytes: int) -> Iterator[Any]:
+def _up_to(rows: sqlite3.Cursor, limit_bytes: int) -> Iterator[tuple[bytes, ...]]:
+    """Yield rows until their records reach the limit."""
     size = 0
     for row in rows:
         yield row
@@ -164,19 +174,20 @@ def _up_to(rows: Any, limit_bytes: int) -> Iterator[Any]:
             return
 
 
-def cut_short(entries: list[Entry], limit_bytes: int) -> bool:
-    """Whether a page of ``page`` may have ended because of its bytes."""
-    return sum(len(entry.record or b"") for entry in entries) >= limit_bytes
+def cut_short(rows: list[WalkRow], limit_bytes: int) -> bool:
+    """Return whether ``page`` may have ended because of its bytes."""
+    return sum(len(row.record or b"") for row in rows) >= limit_bytes
 
 
 def _select(
     connection: sqlite3.Connection,
-    walk: Walk,
-    what: str,
+    walk: SqliteWalk,
+    what: Columns,
     limit: int,
     skip: int = 0,
     after: Position | None = None,
-) -> Any:
+) -> sqlite3.Cursor:
+    """Execute the statement of a walk; its rows are read by the caller."""
     span = walk.span
     lower, upper = span.lower, span.upper
     if walk.index is None:
@@ -185,19 +196,15 @@ def _select(
                 upper = min(upper, after.primary_key)
             else:
                 lower = max(lower, after.primary_key + b"\x00")
-        if lower >= upper:
-            return ()
         statement = getattr(walk.store, what) + (STORE_ORDER_REVERSE if walk.reverse else STORE_ORDER)
         return connection.execute(statement, (lower, upper, limit, skip))
-    if lower >= upper:
-        return ()
     statement = getattr(walk.index, what)
-    arguments: tuple[Any, ...] = (lower, upper)
+    arguments: tuple[bytes, ...] = (lower, upper)
     if span.ties is not None:
         statement += EXACT
         arguments += (span.ties,)
     if after is not None:
-        # The row value decides; the plain bound beside it is what lets SQLite start its search there.
+        # The comparison of rows decides; the bound beside it lets SQLite start its search there.
         statement += BEFORE if walk.reverse else AFTER
         arguments = (lower, min(upper, after.key + b"\x00")) if walk.reverse else (max(lower, after.key), upper)
         if span.ties is not None:

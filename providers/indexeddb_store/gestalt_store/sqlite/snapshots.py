@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from gestalt_store.engines.idle import Expirable, IdleWatch
-from gestalt_store.engines.interface import Entry, Position, Walk
+from gestalt_store.engines.interface import Position, WalkRow
 from gestalt_store.errors import StorageUnavailable, TransactionAborted
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.failures import translated
+from gestalt_store.sqlite.tables import SqliteWalk
 
 IDLE_CONNECTIONS = 16
 CONNECTION_LIMIT = 512
 LOOP_ROWS = 256
 """Most rows that are read on the event loop at once; more go to a reader thread."""
+FIRST_READ = "SELECT count(*) FROM facts"
+"""Small read with which a snapshot begins: BEGIN alone does not fix the state that it sees."""
 T = TypeVar("T")
 
 
 def connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
-    """A connection for reading, usable from any thread, one at a time."""
+    """Open a connection for reading, usable from any thread, by one at a time."""
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.execute("PRAGMA query_only = 1")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -32,7 +35,7 @@ def connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
 
 
 class Readers:
-    """The pool of a database. For the event loop; scans run in its threads."""
+    """The reading connections of one database, and the threads for scans. For the event loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,7 +46,7 @@ class Readers:
         """For single statements on the event loop; never left inside a transaction."""
 
     def take(self) -> sqlite3.Connection:
-        """A connection that sees what is committed now, and only that, until it is given back.
+        """Take a connection that sees what is committed now, and only that, until it is given back.
 
         Raises:
             StorageUnavailable: too many are out.
@@ -53,11 +56,12 @@ class Readers:
         with translated(self._path):
             connection = self._idle.pop() if self._idle else connect(self._path, cache_kib=1024)
             connection.execute("BEGIN")
-            connection.execute("SELECT count(*) FROM facts").fetchone()  # the snapshot begins with the first read
+            connection.execute(FIRST_READ).fetchone()
         self._out += 1
         return connection
 
     def give_back(self, connection: sqlite3.Connection) -> None:
+        """End the connection's snapshot and keep the connection for the next one."""
         self._out -= 1
         try:
             connection.execute("ROLLBACK")
@@ -70,28 +74,29 @@ class Readers:
             connection.close()
 
     async def in_thread(self, read: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-        """Run a read of many rows in a reader thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read, connection)
+        """Run a read of many rows in a reader thread; when it is canceled, return only when the thread is done."""
+        # Shielded: a canceled call must not give back a connection that its thread is still using.
+        task = asyncio.get_running_loop().run_in_executor(self._threads, read, connection)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            connection.interrupt()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+            raise
 
     async def scan(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read of many rows on what is committed now."""
         connection = self.take()
         try:
             with translated(self._path):
-                # Shielded: a canceled call must not give back a connection that its thread is still using.
-                task = asyncio.ensure_future(self.in_thread(read, connection))
-                try:
-                    return await asyncio.shield(task)
-                except asyncio.CancelledError:
-                    connection.interrupt()
-                    await asyncio.wait([task])
-                    if not task.cancelled():
-                        task.exception()
-                    raise
+                return await self.in_thread(read, connection)
         finally:
             self.give_back(connection)
 
     def close(self) -> None:
+        """Wait for scans that run and close the connections that are not out."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for connection in (self.main, *self._idle):
             connection.close()
@@ -109,7 +114,7 @@ class SqliteSnapshot(Expirable):
         self._connection: sqlite3.Connection | None = readers.take()
         watch.add(self)
 
-    async def page(self, walk: Walk, after: Position | None, limit: int, skip: int = 0) -> list[Entry]:
+    async def page(self, walk: SqliteWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
         return await self.read(lambda c: reads.page(c, walk, after, limit, skip), light=limit + skip <= LOOP_ROWS)
 
     async def read(self, read: Callable[[sqlite3.Connection], T], *, light: bool) -> T:
@@ -125,25 +130,15 @@ class SqliteSnapshot(Expirable):
         with translated(self._path):
             if light:
                 return read(connection)
-            self.busy += 1
-            task = asyncio.ensure_future(self._readers.in_thread(read, connection))
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                connection.interrupt()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.exception()
-                raise
-            finally:
-                self.busy -= 1
-                self.last_used = time.monotonic()
+            with self.in_use():
+                return await self._readers.in_thread(read, connection)
 
     def _gone(self) -> TransactionAborted:
         return TransactionAborted(self.reason if self.expired else "the snapshot is closed")
 
     @property
     def open(self) -> bool:
+        """Return whether it can still be read."""
         return self._connection is not None
 
     def expire(self) -> None:

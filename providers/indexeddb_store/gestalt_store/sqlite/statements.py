@@ -9,18 +9,19 @@ import sqlite3
 from collections.abc import Sequence
 
 from gestalt_store.engines.conditions import ALREADY_EXISTS, DONE, OK, nothing_written, refused_by_conditions
-from gestalt_store.engines.interface import Conditional, Outcome, Walk, Write
+from gestalt_store.engines.interface import ConditionalWrite, Walk, Write, WriteResult
 from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, UniqueConflict
 from gestalt_store.sqlite import reads
-from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.values import wire
+from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk, SqliteWrite, maintained
 from gestalt_store.values.schema import IndexKeys
 
 SAVE, UNDO, KEEP = "SAVEPOINT entries", "ROLLBACK TO entries", "RELEASE entries"
 """Around writes that a required one may undo."""
+DELETE_PAGE = 1000
+"""Rows of a walk that are read before they are deleted."""
 
 
-def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False, fresh: bool = False) -> None:
+def write(connection: sqlite3.Connection, item: SqliteWrite, *, checked: bool = False, fresh: bool = False) -> None:
     """Put or add a record; index rows that stay the same are not touched.
 
     Args:
@@ -30,10 +31,10 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False,
     Raises:
         AlreadyExists, UniqueConflict, ObjectStoreNotFound
     """
-    store: SqliteStore = item.store
-    if store.upkeep is not None:
-        store = kept_up(store)
-        item = Write(store, item.primary_key, item.record, index_keys_of(store, item.record), item.add)
+    store = item.store
+    if store.written_as is not None:
+        store = maintained(store)
+        item = Write(store, item.primary_key, item.record, store.schema.index_keys_of(item.record), item.add)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     execute = connection.execute
@@ -55,7 +56,7 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False,
     if row is None:
         before = (None,) * len(keys)
     elif row[1] != item.record:
-        before = index_keys_of(store, row[1])
+        before = store.schema.index_keys_of(row[1])
     if store.has_unique and not checked:
         for index, key, old in zip(store.indexes, keys, before, strict=True):
             if (
@@ -81,42 +82,37 @@ def write(connection: sqlite3.Connection, item: Write, *, checked: bool = False,
             execute(index.insert, (key.order, primary_key, key.ties, record_id))
 
 
-def kept_up(store: SqliteStore) -> SqliteStore:
-    """The store whose indexes a write keeps up: not the one it was prepared for, once a migration has begun."""
-    while store.upkeep is not None:
-        store = store.upkeep
-    return store
+def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> None:
+    """Delete a record and its index rows; a missing one is fine.
 
-
-def index_keys_of(store: SqliteStore, record: bytes) -> IndexKeys:
-    """The keys that a stored record has in the store's indexes."""
-    return store.schema.index_keys(wire.Record.FromString(record).fields)
-
-
-def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> bool:
-    """Delete a record and its index rows; whether there was one."""
-    store = kept_up(store)
+    Raises:
+        ObjectStoreNotFound
+    """
+    store = maintained(store)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     execute = connection.execute
     if not store.indexes:
         row = execute(store.find_id, (primary_key,)).fetchone()
         if row is None:
-            return False
+            return
     else:
         row = execute(store.find, (primary_key,)).fetchone()
         if row is None:
-            return False
-        for index, key in zip(store.indexes, index_keys_of(store, row[1]), strict=True):
+            return
+        for index, key in zip(store.indexes, store.schema.index_keys_of(row[1]), strict=True):
             if key is not None:
                 execute(index.remove, (key.order, primary_key))
     execute(store.remove, (row[0],))
-    return True
 
 
 def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:
-    """Delete every record."""
-    store = kept_up(store)
+    """Delete every record.
+
+    Raises:
+        ObjectStoreNotFound
+    """
+    store = maintained(store)
     if store.dropped:
         raise ObjectStoreNotFound(store.name)
     for index in store.indexes:
@@ -124,10 +120,14 @@ def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:
     connection.execute(store.remove_all)
 
 
-def delete_walk(connection: sqlite3.Connection, walk: Walk) -> int:
-    """Delete every record of the walk; returns how many."""
-    store: SqliteStore = walk.store
-    if kept_up(store).dropped:
+def delete_walk(connection: sqlite3.Connection, walk: SqliteWalk) -> int:
+    """Delete every record of the walk; return how many.
+
+    Raises:
+        ObjectStoreNotFound
+    """
+    store = walk.store
+    if maintained(store).dropped:
         raise ObjectStoreNotFound(store.name)
     if walk.index is None and walk.span.unbounded:
         number = reads.count(connection, walk)
@@ -136,51 +136,60 @@ def delete_walk(connection: sqlite3.Connection, walk: Walk) -> int:
     after, number = None, 0
     while True:
         # By pages: the rows of a walk must not change under it, and a list of all keys may not fit into memory.
-        entries = reads.page(connection, Walk(store, walk.span, walk.index, keys_only=True), after, 1000)
-        for entry in entries:
-            delete(connection, store, entry.primary_key)
-        number += len(entries)
-        if len(entries) < 1000:
+        keys = Walk(store, walk.span, walk.index, keys_only=True)
+        rows = reads.page(connection, keys, after, DELETE_PAGE)
+        for row in rows:
+            delete(connection, store, row.primary_key)
+        number += len(rows)
+        if len(rows) < DELETE_PAGE:
             return number
 
 
-def apply(connection: sqlite3.Connection, entries: Sequence[Conditional], return_current: bool) -> list[Outcome]:
-    """Execute conditional entries in order; a required one that fails undoes them all."""
-    for entry in entries:
-        if kept_up(entry.store).dropped:
-            raise ObjectStoreNotFound(entry.store.name)
-    careful = len(entries) > 1 and any(entry.required for entry in entries)
-    if careful:
+def apply(
+    connection: sqlite3.Connection, writes: Sequence[ConditionalWrite[SqliteStore]], return_current: bool
+) -> list[WriteResult]:
+    """Execute conditional writes in order; a required one that fails undoes them all.
+
+    Raises:
+        ObjectStoreNotFound
+    """
+    for item in writes:
+        if maintained(item.store).dropped:
+            raise ObjectStoreNotFound(item.store.name)
+    undoable = len(writes) > 1 and any(item.required for item in writes)
+    if undoable:
         connection.execute(SAVE)
-    outcomes: list[Outcome] = []
-    for position, entry in enumerate(entries):
-        outcome = _conditional(connection, entry, return_current)
-        if outcome.code != OK and entry.required:
-            if careful:
+    results: list[WriteResult] = []
+    for position, item in enumerate(writes):
+        result = _conditional(connection, item, return_current)
+        if result.code != OK and item.required:
+            if undoable:
                 connection.execute(UNDO)
                 connection.execute(KEEP)
-            return nothing_written(len(entries), position, outcome)
-        outcomes.append(outcome)
-    if careful:
+            return nothing_written(len(writes), position, result)
+        results.append(result)
+    if undoable:
         connection.execute(KEEP)
-    return outcomes
+    return results
 
 
-def _conditional(connection: sqlite3.Connection, entry: Conditional, return_current: bool) -> Outcome:
-    if entry.conditions:
+def _conditional(
+    connection: sqlite3.Connection, item: ConditionalWrite[SqliteStore], return_current: bool
+) -> WriteResult:
+    if item.conditions:
         refused = refused_by_conditions(
-            entry, lambda c: reads.get(connection, c.store, c.primary_key), return_current=return_current
+            item, lambda c: reads.get(connection, c.store, c.primary_key), return_current=return_current
         )
         if refused is not None:
             return refused
     try:
-        if entry.write is not None:
-            write(connection, entry.write)
-        elif entry.delete:
-            delete(connection, entry.store, entry.primary_key)
+        if item.write is not None:
+            write(connection, item.write)
+        elif item.delete:
+            delete(connection, item.store, item.primary_key)
     except (AlreadyExists, UniqueConflict) as error:
         current = None
         if return_current and isinstance(error, AlreadyExists):
-            current = reads.get(connection, entry.store, entry.primary_key)
-        return Outcome(ALREADY_EXISTS, str(error), current)
+            current = reads.get(connection, item.store, item.primary_key)
+        return WriteResult(ALREADY_EXISTS, str(error), current)
     return DONE

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
-from gestalt_store.engines.interface import Write
-from gestalt_store.values.keys import Encoded
+from gestalt_store.engines.interface import Walk, Write
+from gestalt_store.sqlite.unconfirmed import Unconfirmed
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 
@@ -18,7 +18,7 @@ class SqliteIndex:
     def __init__(self, number: int, store_number: int, schema: IndexSchema) -> None:
         self.number = number
         self.schema = schema
-        self.table = f"index_{number}"
+        self.table = index_table(number)
         table, records = self.table, f"records_{store_number}"
         self.insert = f"INSERT INTO {table} (key, pk, ties, record) VALUES (?, ?, ?, ?)"
         self.remove = f"DELETE FROM {table} WHERE key = ? AND pk = ?"
@@ -27,9 +27,9 @@ class SqliteIndex:
         self.holders = f"SELECT pk FROM {table} WHERE key = ? AND ties = ?"
         self.fill = f"INSERT OR REPLACE INTO {table} (key, pk, ties, record) VALUES (?, ?, ?, ?)"
         self.enforced = schema.unique
-        """Writes are refused for its sake; not yet while a migration builds it."""
+        """Whether a write that gives a second record the same key is refused; not yet while a migration builds it."""
         self.suspects: set[bytes] | None = None
-        """Only of a unique index that is being built: keys (order bytes) that a write has made double."""
+        """Only of a unique index that is being built: keys (order bytes) that a write has given to a second record."""
         self._joined = f"{table} AS i CROSS JOIN {records} AS r ON r.id = i.record"
 
     @cached_property
@@ -38,6 +38,32 @@ class SqliteIndex:
             f"CREATE TABLE {self.table} (key BLOB NOT NULL, pk BLOB NOT NULL, ties BLOB NOT NULL, "
             "record INTEGER NOT NULL, PRIMARY KEY (key, pk)) WITHOUT ROWID"
         )
+
+    @cached_property
+    def drop(self) -> str:
+        return f"DROP TABLE {self.table}"
+
+    @cached_property
+    def duplicates(self) -> str:
+        return f"SELECT key FROM {self.table} GROUP BY key HAVING count(*) > count(DISTINCT ties) LIMIT ?"
+
+    @cached_property
+    def conflicts(self) -> str:
+        return (
+            f"SELECT ties, min(pk), max(pk) FROM {self.table} WHERE key = ? GROUP BY ties HAVING count(*) > 1 LIMIT ?"
+        )
+
+    @cached_property
+    def row(self) -> str:
+        return f"SELECT ties, record FROM {self.table} WHERE key = ? AND pk = ?"
+
+    @cached_property
+    def count_rows(self) -> str:
+        return f"SELECT count(*) FROM {self.table}"
+
+    @cached_property
+    def count_duplicates(self) -> str:
+        return f"SELECT count(*) FROM (SELECT 1 FROM {self.table} GROUP BY key, ties HAVING count(*) > 1)"
 
     @cached_property
     def values(self) -> str:
@@ -67,50 +93,6 @@ INDEX_ORDER = " ORDER BY i.key, i.pk LIMIT ? OFFSET ?"
 INDEX_ORDER_REVERSE = " ORDER BY i.key DESC, i.pk DESC LIMIT ? OFFSET ?"
 
 
-class Pending:
-    """What committed transactions have written to a store and the disk has not confirmed yet.
-
-    A transaction that gets the store's lock meanwhile reads through it, so that transactions on one store need not wait
-    for each other's disk writes. For the event loop.
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, Write | None] = {}
-        """The last write of each primary key, None for a deletion."""
-        self.unique: dict[tuple[int, Encoded], bytes] = {}
-        """Primary key that holds a unique index key by a write in ``rows``, by index position."""
-        self.jobs: dict[Any, None] = {}
-        """The commits, in order."""
-        self.unsettled = 0
-        """Single writes handed to the writer whose commit has not ended: what they will have done is not known."""
-        self._writer: dict[bytes, Any] = {}
-
-    def add(self, job: Any, rows: Mapping[bytes, Write | None], unique: Mapping[tuple[int, Encoded], bytes]) -> None:
-        self.jobs[job] = None
-        for key in rows:
-            before = self.rows.get(key)
-            if before is not None:
-                self._forget(before)
-            self._writer[key] = job
-        self.rows.update(rows)
-        self.unique.update(unique)
-
-    def discard(self, job: Any, rows: Mapping[bytes, Write | None]) -> None:
-        """The commit has ended: rows that no later one has written again are what the file holds."""
-        del self.jobs[job]
-        for key in rows:
-            if self._writer.get(key) is job:
-                del self._writer[key]
-                write = self.rows.pop(key)
-                if write is not None:
-                    self._forget(write)
-
-    def _forget(self, write: Write) -> None:
-        for position, key in enumerate(write.index_keys):
-            if key is not None and self.unique.get((position, key)) == write.primary_key:
-                del self.unique[position, key]
-
-
 class SqliteStore:
     """Table ``records_N``: a row number that indexes point to, the whole primary key, the record's bytes."""
 
@@ -123,12 +105,12 @@ class SqliteStore:
             for index_number, index in zip(index_numbers, schema.indexes, strict=True)
         )
         self.has_unique = any(index.unique for index in schema.indexes)
-        self.upkeep: SqliteStore | None = None
-        """What writes keep up instead of this: the store with indexes that are being built, or the one that has taken
-        its place. Set by the writer, in the order of its jobs."""
+        self.written_as: SqliteStore | None = None
+        """What writes maintain in place of this: the store with the indexes that are being built, or its successor.
+        Set by the writer, in the order of its jobs."""
         self.dropped = False
-        """Set when the deletion is applied: writes prepared before it fail."""
-        self.pending = Pending()
+        """Set when the deletion is executed, so that writes which began before it fail."""
+        self.unconfirmed: Unconfirmed[SqliteStore] = Unconfirmed()
         table = self.table = f"records_{number}"
         self.get = f"SELECT value FROM {table} WHERE key = ?"
         self.find = f"SELECT id, value FROM {table} WHERE key = ?"
@@ -147,42 +129,88 @@ class SqliteStore:
     def create(self) -> str:
         return f"CREATE TABLE {self.table} (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)"
 
-    @property
-    def unsettled(self) -> int:
-        return self.pending.unsettled
+    @cached_property
+    def drop(self) -> str:
+        return f"DROP TABLE {self.table}"
+
+    @cached_property
+    def every(self) -> str:
+        return f"SELECT id, key, value FROM {self.table}"
+
+    @cached_property
+    def batch(self) -> str:
+        return f"SELECT id, key, value FROM {self.table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+
+    @cached_property
+    def highest_id(self) -> str:
+        return f"SELECT coalesce(max(id), 0) FROM {self.table}"
+
+    @cached_property
+    def count_rows(self) -> str:
+        return f"SELECT count(*) FROM {self.table}"
 
     def index(self, name: str) -> SqliteIndex:
-        """The named index; ``IndexNotFound`` when there is none."""
+        """Return the named index.
+
+        Raises:
+            IndexNotFound
+        """
         return self.indexes[self.schema.index_position(name)]
+
+
+SqliteWalk: TypeAlias = Walk[SqliteStore, SqliteIndex]
+SqliteWrite: TypeAlias = Write[SqliteStore]
+
+
+def maintained(store: SqliteStore) -> SqliteStore:
+    """Return the store whose indexes a write has to maintain: another one once a migration of the store has begun."""
+    while store.written_as is not None:
+        store = store.written_as
+    return store
 
 
 STORE_ORDER = " ORDER BY key LIMIT ? OFFSET ?"
 STORE_ORDER_REVERSE = " ORDER BY key DESC LIMIT ? OFFSET ?"
 
 
+_LOAD_INDEXES = "SELECT id, store FROM indexes WHERE store > 0 ORDER BY store, position"
+_LOAD_STORES = "SELECT id, name, schema FROM stores"
+_ADD_STORE = "INSERT INTO stores (name, schema) VALUES (?, ?)"
+_ADD_INDEX = "INSERT INTO indexes (store, position) VALUES (?, ?)"
+_INDEXES_OF = "SELECT id FROM indexes WHERE store = ?"
+_REMOVE_MIGRATION = "DELETE FROM migrations WHERE store = ?"
+_REMOVE_INDEXES = "DELETE FROM indexes WHERE store IN (?, ?)"
+_REMOVE_STORE = "DELETE FROM stores WHERE id = ?"
+
+
+def index_table(number: int) -> str:
+    """Return the name of the table of an index."""
+    return f"index_{number}"
+
+
 def load_stores(connection: sqlite3.Connection) -> dict[str, SqliteStore]:
-    """Every store of the file by name."""
+    """Return every store of the file by name."""
     numbers: dict[int, list[int]] = {}
-    for number, store in connection.execute(
-        "SELECT id, store FROM indexes WHERE store > 0 ORDER BY store, position"
-    ).fetchall():
+    for number, store in connection.execute(_LOAD_INDEXES).fetchall():
         numbers.setdefault(store, []).append(number)
     return {
         name: SqliteStore(number, name, StoreSchema.from_bytes(schema), numbers.get(number, ()))
-        for number, name, schema in connection.execute("SELECT id, name, schema FROM stores").fetchall()
+        for number, name, schema in connection.execute(_LOAD_STORES).fetchall()
     }
+
+
+def add_index(connection: sqlite3.Connection, store_number: int, position: int) -> int:
+    """Number a new index of the store, inside the caller's transaction; its table is not created."""
+    number = connection.execute(_ADD_INDEX, (store_number, position)).lastrowid
+    assert number is not None
+    return number
 
 
 def create_store(connection: sqlite3.Connection, name: str, schema: StoreSchema) -> SqliteStore:
     """Create the store's rows and tables, inside the caller's transaction."""
-    cursor = connection.execute("INSERT INTO stores (name, schema) VALUES (?, ?)", (name, schema.to_bytes()))
-    number = cursor.lastrowid
+    number = connection.execute(_ADD_STORE, (name, schema.to_bytes())).lastrowid
     assert number is not None
-    index_numbers: list[int] = []
-    for position in range(len(schema.indexes)):
-        cursor = connection.execute("INSERT INTO indexes (store, position) VALUES (?, ?)", (number, position))
-        assert cursor.lastrowid is not None
-        index_numbers.append(cursor.lastrowid)
+    index_numbers = [add_index(connection, number, position) for position in range(len(schema.indexes))]
     store = SqliteStore(number, name, schema, index_numbers)
     connection.execute(store.create)
     for index in store.indexes:
@@ -193,10 +221,10 @@ def create_store(connection: sqlite3.Connection, name: str, schema: StoreSchema)
 def drop_store(connection: sqlite3.Connection, store: SqliteStore) -> None:
     """Remove the store's tables and rows, inside the caller's transaction."""
     for index in store.indexes:
-        connection.execute(f"DROP TABLE {index.table}")
-    connection.execute(f"DROP TABLE {store.table}")
-    for (number,) in connection.execute("SELECT id FROM indexes WHERE store = ?", (-store.number,)).fetchall():
-        connection.execute(f"DROP TABLE index_{number}")
-    connection.execute("DELETE FROM migrations WHERE store = ?", (store.number,))
-    connection.execute("DELETE FROM indexes WHERE store IN (?, ?)", (store.number, -store.number))
-    connection.execute("DELETE FROM stores WHERE id = ?", (store.number,))
+        connection.execute(index.drop)
+    connection.execute(store.drop)
+    for (number,) in connection.execute(_INDEXES_OF, (-store.number,)).fetchall():
+        connection.execute(f"DROP TABLE {index_table(number)}")
+    connection.execute(_REMOVE_MIGRATION, (store.number,))
+    connection.execute(_REMOVE_INDEXES, (store.number, -store.number))
+    connection.execute(_REMOVE_STORE, (store.number,))

@@ -1,7 +1,7 @@
 """Interactive transactions: read-only ones on a snapshot, read-write ones on locked stores with an overlay.
 
-SQLite has one writer, so a read-write transaction never holds it between two frames: it holds the locks of its stores,
-notes its writes, and hands them to the writer in one job when it commits (decision 13).
+SQLite has one writer, so a read-write transaction does not hold it while its client thinks: it holds the locks of its
+stores, notes its writes, and hands them to the writer in one job when it commits (decision 13).
 """
 
 from __future__ import annotations
@@ -10,55 +10,56 @@ import sqlite3
 from collections.abc import Callable
 
 from gestalt_store.engines.idle import Expirable, InUse
-from gestalt_store.engines.interface import Entry, Walk, Write
+from gestalt_store.engines.interface import WalkRow
 from gestalt_store.engines.limits import LIST_LIMIT_BYTES, RECORD_OVERHEAD, too_large
-from gestalt_store.engines.locks import Claim
+from gestalt_store.engines.locks import LockRequest
 from gestalt_store.errors import TransactionAborted, TransactionFinished, TransactionReadonly
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.core import SqliteCore
 from gestalt_store.sqlite.failures import translated
-from gestalt_store.sqlite.overlay import Overlay
+from gestalt_store.sqlite.overlay import SqliteOverlay
 from gestalt_store.sqlite.snapshots import SqliteSnapshot
-from gestalt_store.sqlite.tables import SqliteStore
-from gestalt_store.sqlite.writer import Job
+from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk, SqliteWrite
+from gestalt_store.sqlite.unconfirmed import Commit
+from gestalt_store.sqlite.writer import WriteJob
 
 FIRST_ROWS = 64
 """Rows of a merged list that are tried on the event loop before a reader thread is asked for all."""
 
 
-class ReadOnlyTransaction:
-    """Reads of one snapshot; writes are refused."""
+class SqliteReadTransaction:
+    """Reads one snapshot; writes are refused."""
 
-    def __init__(self, core: SqliteCore, snapshot: SqliteSnapshot, schema_claim: Claim) -> None:
+    def __init__(self, core: SqliteCore, snapshot: SqliteSnapshot, schema_lock: LockRequest) -> None:
         self._core = core
         self._snapshot = snapshot
-        self._schema_claim = schema_claim
+        self._schema_lock = schema_lock
         snapshot.on_expiry = self._expired
         self.on_expiry: Callable[[str], None] | None = None
 
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
         return await self._snapshot.read(lambda c: reads.get(c, store, primary_key), light=True)
 
-    async def records(self, walk: Walk) -> list[bytes]:
+    async def records(self, walk: SqliteWalk) -> list[bytes]:
         found = await self._snapshot.read(lambda c: reads.few(c, walk, "values"), light=True)
         if found is not None:
             return found
         return await self._snapshot.read(lambda c: reads.values(c, walk), light=False)
 
-    async def keys(self, walk: Walk) -> list[bytes]:
+    async def keys(self, walk: SqliteWalk) -> list[bytes]:
         found = await self._snapshot.read(lambda c: reads.few(c, walk, "primary_keys"), light=True)
         if found is not None:
             return found
         return await self._snapshot.read(lambda c: reads.primary_keys(c, walk), light=False)
 
-    async def first(self, walk: Walk) -> Entry | None:
-        entries = await self._snapshot.page(walk, None, 1)
-        return entries[0] if entries else None
+    async def first(self, walk: SqliteWalk) -> WalkRow | None:
+        rows = await self._snapshot.page(walk, None, 1)
+        return rows[0] if rows else None
 
-    async def count(self, walk: Walk) -> int:
+    async def count(self, walk: SqliteWalk) -> int:
         return await self._snapshot.read(lambda c: reads.count(c, walk), light=False)
 
-    async def write(self, write: Write) -> None:
+    async def write(self, write: SqliteWrite) -> None:
         raise TransactionReadonly
 
     async def delete(self, store: SqliteStore, primary_key: bytes) -> None:
@@ -67,87 +68,89 @@ class ReadOnlyTransaction:
     async def clear(self, store: SqliteStore) -> None:
         raise TransactionReadonly
 
-    async def delete_walk(self, walk: Walk) -> int:
+    async def delete_walk(self, walk: SqliteWalk) -> int:
         raise TransactionReadonly
 
     async def commit(self) -> None:
         if not self._snapshot.open:
-            await self._snapshot.read(lambda c: None, light=True)  # says why
+            await self._snapshot.read(lambda c: None, light=True)  # raises, and says why it is closed
         self.abort()
 
     def abort(self) -> None:
         self._snapshot.close()
-        self._core.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_lock)
 
     def _expired(self, reason: str) -> None:
-        self._core.locks.release(self._schema_claim)
+        self._core.locks.release(self._schema_lock)
         if self.on_expiry is not None:
             self.on_expiry(reason)
 
 
-class ReadWriteTransaction(Expirable):
-    """Holds the locks of its stores from its first operation on, in the order in which transactions began."""
+class SqliteWriteTransaction(Expirable):
+    """Requests the locks of its stores when it begins, so transactions get them in the order in which they began."""
 
-    def __init__(self, core: SqliteCore, stores: dict[str, SqliteStore], schema_claim: Claim, *, relaxed: bool) -> None:
+    def __init__(
+        self, core: SqliteCore, stores: dict[str, SqliteStore], schema_lock: LockRequest, *, relaxed: bool
+    ) -> None:
         super().__init__(core.limits.transaction_idle_s)
         self._core = core
         self._stores = stores
-        self._schema_claim = schema_claim
-        self._claim = core.locks.claim(stores, exclusive=True, owner=f"a transaction on {_names(stores)}")
+        self._schema_lock = schema_lock
+        self._lock_request = core.locks.request(stores, exclusive=True, holder=f"a transaction on {_names(stores)}")
         self._relaxed = relaxed
-        self._overlay = Overlay()
-        self._settled = False
-        self._read_from: list[Job] = []
-        """Commits on their way whose writes this transaction may have read: it fails if one of them does."""
+        self._overlay = SqliteOverlay()
+        self._begun = False
+        self._read_from: list[Commit] = []
+        """The commits whose unconfirmed writes it may have read (``unconfirmed``): it fails if one of them does."""
         self._finished = False
         core.watch.add(self)
 
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
         with self._using():
-            await self._base()
+            await self._begin()
             with translated(self._core.path):
                 return self._overlay.get(self._core.readers.main, store, primary_key)
 
-    async def records(self, walk: Walk) -> list[bytes]:
+    async def records(self, walk: SqliteWalk) -> list[bytes]:
         with self._using():
-            await self._base()
+            await self._begin()
             if self._overlay.untouched(walk.store):
                 return await self._core.records(walk)
-            entries = await self._merged(walk)
-            if sum(len(entry.record or b"") + RECORD_OVERHEAD for entry in entries) > LIST_LIMIT_BYTES:
+            rows = await self._merged(walk)
+            if sum(len(row.record or b"") + RECORD_OVERHEAD for row in rows) > LIST_LIMIT_BYTES:
                 raise too_large("records")
-            return [entry.record or b"" for entry in entries]
+            return [row.record or b"" for row in rows]
 
-    async def keys(self, walk: Walk) -> list[bytes]:
+    async def keys(self, walk: SqliteWalk) -> list[bytes]:
         with self._using():
-            await self._base()
+            await self._begin()
             if self._overlay.untouched(walk.store):
                 return await self._core.keys(walk)
-            return [entry.primary_key for entry in await self._merged(walk)]
+            return [row.primary_key for row in await self._merged(walk)]
 
-    async def first(self, walk: Walk) -> Entry | None:
+    async def first(self, walk: SqliteWalk) -> WalkRow | None:
         with self._using():
-            await self._base()
+            await self._begin()
             with translated(self._core.path):
                 if self._overlay.untouched(walk.store):
-                    entries = reads.page(self._core.readers.main, walk, None, 1)
+                    rows = reads.page(self._core.readers.main, walk, None, 1)
                 else:
-                    entries = self._overlay.merged(walk)(self._core.readers.main, 1)
-            return entries[0] if entries else None
+                    rows = self._overlay.merged(walk)(self._core.readers.main, 1)
+            return rows[0] if rows else None
 
-    async def count(self, walk: Walk) -> int:
+    async def count(self, walk: SqliteWalk) -> int:
         with self._using():
-            await self._base()
+            await self._begin()
             if self._overlay.untouched(walk.store):
                 return await self._core.readers.scan(lambda c: reads.count(c, walk))
             return len(await self._merged(walk))
 
-    async def write(self, write: Write) -> None:
+    async def write(self, write: SqliteWrite) -> None:
         with self._using():
-            if not self._overlay.needs_base(write):
+            if not self._overlay.needs_committed(write):
                 self._overlay.write(None, write)
                 return
-            await self._base()
+            await self._begin()
             with translated(self._core.path):
                 self._overlay.write(self._core.readers.main, write)
 
@@ -159,14 +162,14 @@ class ReadWriteTransaction(Expirable):
         with self._using():
             self._overlay.clear(store)
 
-    async def delete_walk(self, walk: Walk) -> int:
+    async def delete_walk(self, walk: SqliteWalk) -> int:
         with self._using():
-            await self._base()
-            store: SqliteStore = walk.store
+            await self._begin()
+            store = walk.store
             if self._overlay.untouched(store):
                 keys = await self._core.readers.scan(lambda c: reads.primary_keys(c, walk))
             else:
-                keys = [entry.primary_key for entry in await self._merged(walk)]
+                keys = [row.primary_key for row in await self._merged(walk)]
             for key in keys:
                 self._overlay.delete(store, key)
             return len(keys)
@@ -184,11 +187,12 @@ class ReadWriteTransaction(Expirable):
         try:
             if not written:
                 return
-            # A transaction that only wrote may come here without having waited for its locks.
-            await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
+            # A transaction that has read nothing has not waited for its locks yet.
+            await self._core.locks.granted(self._lock_request, self._core.limits.lock_wait_s)
             job = self._submit()
         finally:
-            # Whoever is next waits for this commit before it reads (``_base``).
+            # The next transaction on these stores sees the writes all the same: as unconfirmed ones, or when it has
+            # waited for this commit (``_begin``).
             self._release()
         await job.future
 
@@ -203,8 +207,8 @@ class ReadWriteTransaction(Expirable):
         self._release()
 
     def _release(self) -> None:
-        self._core.locks.release(self._claim)
-        self._core.locks.release(self._schema_claim)
+        self._core.locks.release(self._lock_request)
+        self._core.locks.release(self._schema_lock)
 
     def _check(self) -> None:
         if self.expired:
@@ -216,38 +220,38 @@ class ReadWriteTransaction(Expirable):
         self._check()
         return self.in_use()
 
-    async def _base(self) -> None:
-        """Wait until the stores are ours and everything written to them before is committed."""
-        if self._settled:
+    async def _begin(self) -> None:
+        """Wait for the locks of the stores, and for those writes to them that are not shown as unconfirmed."""
+        if self._begun:
             return
-        await self._core.locks.granted(self._claim, self._core.limits.lock_wait_s)
-        await self._core.writer.settled(list(self._stores.values()))
+        await self._core.locks.granted(self._lock_request, self._core.limits.lock_wait_s)
+        await self._core.writer.finished(list(self._stores.values()))
         for store in self._stores.values():
-            self._read_from += store.pending.jobs
-        self._settled = True
+            self._read_from += store.unconfirmed.commits
+        self._begun = True
 
-    def _submit(self) -> Job:
+    def _submit(self) -> WriteJob[None]:
         overlay, read_from = self._overlay, self._read_from
 
         def body(connection: sqlite3.Connection) -> None:
-            if any(job.error is not None for job in read_from):
+            if any(commit.error is not None for commit in read_from):
                 raise TransactionAborted("a transaction that this one had read from could not be committed; try again")
             overlay.apply(connection)
 
-        opaque = overlay.opaque
-        job = self._core.writer.submit(body, opaque, weight=overlay.weight, relaxed=self._relaxed)
+        cleared = overlay.cleared
+        job = self._core.writer.submit(body, cleared, weight=overlay.weight, relaxed=self._relaxed)
         if job.error is None:
             job.on_end = overlay.publish(job)
         return job
 
-    async def _merged(self, walk: Walk) -> list[Entry]:
+    async def _merged(self, walk: SqliteWalk) -> list[WalkRow]:
         merged = self._overlay.merged(walk)
         if self._overlay.small(walk.store):
             with translated(self._core.path):
-                # One row more than is wanted from the file tells whether a reader thread has to do it.
-                entries = merged(self._core.readers.main, FIRST_ROWS + 1)
-                if len(entries) <= FIRST_ROWS:
-                    return entries
+                # Whether there is one row more tells that a reader thread has to read them all.
+                rows = merged(self._core.readers.main, FIRST_ROWS + 1)
+                if len(rows) <= FIRST_ROWS:
+                    return rows
         return await self._core.readers.scan(lambda connection: merged(connection, reads.EVERY))
 
 

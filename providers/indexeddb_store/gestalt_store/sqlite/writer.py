@@ -1,6 +1,6 @@
 """The one writer of a database: many writes, transactions and schema changes to one commit.
 
-Jobs that arrive while a commit is on its way to the disk form the next group. A group of light jobs is executed on the
+Jobs that arrive while a commit is being executed form the next group. A group of light jobs is executed on the
 event loop, which costs less than handing the interpreter lock back and forth for each statement. Its commit, which
 waits for the disk, runs in the writer's thread, unless the disk has lately been faster than the way there and back
 (``Pace``); a group with a heavy job runs there as a whole, and so does the checkpoint of the log. Callers are answered
@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -35,45 +35,51 @@ LIGHT_WEIGHT = 1000
 HEAVY = LIGHT_WEIGHT + 1
 GROUP_LIMIT = 1024
 FAST_COMMIT_S = 0.0001
-"""A commit within this time costs less than handing it to the thread and back."""
+"""A commit that takes no longer costs less than handing it to the thread and back."""
 GATHER_TURNS = 3
-"""Turns of the event loop for which a group gathers: calls that come in together are read and begin in different ones.
+"""Turns of the event loop that a group waits for more jobs: calls that come in together are read in different turns.
 They cost nothing when nothing else is to be done."""
 CHECKPOINT_ROWS = 4000
 """Rows written, at most a page of the log or two each, after which the log is copied into the file."""
 
 log = structlog.get_logger()
 
-Body = Callable[[sqlite3.Connection], Any]
+ResultT = TypeVar("ResultT")
 
 
-class Job:
-    """One body on its way to the disk. ``error`` says how it ended, once its group has been executed."""
+class WriteJob(Generic[ResultT]):
+    """One body in the queue. ``error`` says how it ended, once its group has been executed."""
 
     __slots__ = ("body", "error", "future", "on_end", "relaxed", "result", "stores", "undo", "weight")
 
     def __init__(
-        self, body: Body, stores: Sequence[SqliteStore], weight: int, relaxed: bool, future: asyncio.Future[Any]
+        self,
+        body: Callable[[sqlite3.Connection], ResultT],
+        stores: Sequence[SqliteStore],
+        weight: int,
+        relaxed: bool,
+        future: asyncio.Future[ResultT],
     ) -> None:
         self.body = body
         self.stores = stores
         self.weight = weight
         self.relaxed = relaxed
         self.future = future
-        self.result: Any = None
+        self.result: ResultT | None = None
         self.error: Exception | None = None
         self.on_end: Callable[[], None] | None = None
         """Called on the event loop before the future is resolved."""
         self.undo: Callable[[], None] | None = None
-        """Called by the writer when what the body did could not be committed, before any later job runs."""
+        """Called by the writer, before any later job is executed, when what the body did could not be committed."""
 
 
 class Pace:
-    """Whether the next commit may run on the event loop.
+    """Decides whether the next commit runs on the event loop.
 
-    A slow one sends those that follow to the thread, at first a few, ever more while each trial is slow again: a slow
-    disk holds the event loop up once in a thousand commits, a fast one that stumbled is trusted again soon. How long
-    commits take in the thread says little, since there they wait for the interpreter too.
+    After a slow commit the next ones run in the thread, then one is tried on the event loop again. As long as each
+    trial is slow, the number of commits between two trials doubles. So a slow disk blocks the event loop once in a
+    thousand commits, and a fast disk that was slow once is used again soon. Only commits on the event loop are timed:
+    those in the thread wait for the interpreter as well.
     """
 
     __slots__ = ("_in_thread", "_next_exile")
@@ -85,13 +91,14 @@ class Pace:
         self._next_exile = self.FIRST
 
     def on_loop(self) -> bool:
+        """Return whether the next commit may run on the event loop, which the caller does then."""
         if self._in_thread == 0:
             return True
         self._in_thread -= 1
         return False
 
     def took(self, seconds: float) -> None:
-        """How long a commit on the event loop took."""
+        """Take in how long a commit on the event loop took."""
         if seconds <= FAST_COMMIT_S:
             self._next_exile = max(self.FIRST, self._next_exile // 2)
         else:
@@ -100,17 +107,17 @@ class Pace:
 
 
 class _LeftTraces(Exception):
-    """A job failed after it had written, which only a rollback undoes; ``Job.error`` says why."""
+    """Raised when a job failed after it had written, which only a rollback undoes; ``WriteJob.error`` says why."""
 
 
-class Writer:
+class SqliteWriter:
     """Owns the writing connection. Its methods are for the event loop."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Job] = deque()
+        self._queue: deque[WriteJob[Any]] = deque()
         self._busy = False
         self._scheduled = False
         self._closing = False
@@ -119,40 +126,47 @@ class Writer:
         self._checkpointed = connection.total_changes
         self._idle = asyncio.Event()
         self._idle.set()
-        self._settled: asyncio.Future[None] | None = None
+        self._finished: asyncio.Future[None] | None = None
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
         self.commits = 0
         """Groups committed so far."""
 
-    def submit(self, body: Body, stores: Sequence[SqliteStore] = (), *, weight: int = 3, relaxed: bool = False) -> Job:
+    def submit(
+        self,
+        body: Callable[[sqlite3.Connection], ResultT],
+        stores: Sequence[SqliteStore] = (),
+        *,
+        weight: int = 3,
+        relaxed: bool = False,
+    ) -> WriteJob[ResultT]:
         """Queue a job; its future ends with the body's result or error once the group is durable.
 
         Args:
             body: Called with the connection inside the group's transaction, and again if the group had to be undone.
-            stores: Stores it writes; ``unsettled`` counts the job until it has ended. What a transaction's overlay
-                writes is known before it ends and is not counted (``Pending``).
+            stores: Stores whose ``Unconfirmed.unfinished`` counts the job until it has ended. Not those of which a
+                transaction shows its writes as unconfirmed.
             weight: Rows it writes, about; ``HEAVY`` for a job of unknown size.
             relaxed: The commit need not wait for the disk.
         """
-        job = Job(body, stores, weight, relaxed, self._loop.create_future())
+        job = WriteJob(body, stores, weight, relaxed, self._loop.create_future())
         if self._closing:
             job.error = StorageUnavailable("the store is closing")
             job.future.set_exception(job.error)
             return job
         for store in stores:
-            store.pending.unsettled += 1
+            store.unconfirmed.unfinished += 1
         self._queue.append(job)
         self._schedule()
         return job
 
-    async def settled(self, stores: Sequence[SqliteStore]) -> None:
-        """Wait until every write queued for the stores has ended, but for those of transactions."""
-        while any(store.unsettled for store in stores):
-            if self._settled is None:
-                self._settled = self._loop.create_future()
-            await asyncio.shield(self._settled)
+    async def finished(self, stores: Sequence[SqliteStore]) -> None:
+        """Wait until every write queued for the stores has ended, except those shown as unconfirmed."""
+        while any(store.unconfirmed.unfinished for store in stores):
+            if self._finished is None:
+                self._finished = self._loop.create_future()
+            await asyncio.shield(self._finished)
 
     async def close(self) -> None:
         """Finish what is queued, then end the thread."""
@@ -168,7 +182,7 @@ class Writer:
             self._loop.call_soon(self._gather, GATHER_TURNS)
 
     def _gather(self, turns: int) -> None:
-        """Let calls that arrive together share a commit."""
+        """Begin the group after some turns of the event loop, so that calls which arrive together share a commit."""
         if turns == 0:
             self._start()
         else:
@@ -193,22 +207,22 @@ class Writer:
             return
         if changed:
             self.pace.took(time.perf_counter() - start)
-        self._settle(jobs)
+        self._resolve(jobs)
 
-    def _next_group(self) -> tuple[list[Job], bool]:
-        """The jobs of the next commit, and whether they are light enough for the event loop."""
+    def _next_group(self) -> tuple[list[WriteJob[Any]], bool]:
+        """Return the jobs of the next commit, and whether they are light enough for the event loop."""
         waiting = self._queue
         if waiting[0].weight > LIGHT_WEIGHT:
             return [waiting.popleft() for _ in range(min(len(waiting), GROUP_LIMIT))], False
-        jobs: list[Job] = []
+        jobs: list[WriteJob[Any]] = []
         weight = 0
         while waiting and weight + waiting[0].weight <= LIGHT_WEIGHT:
             weight += waiting[0].weight
             jobs.append(waiting.popleft())
         return jobs, True
 
-    def _execute(self, jobs: list[Job]) -> bool:
-        """Begin and run every job; whether anything was written."""
+    def _execute(self, jobs: list[WriteJob[Any]]) -> bool:
+        """Begin a transaction and execute every job in it; return whether anything was written."""
         connection = self._connection
         relaxed = all(job.relaxed for job in jobs)
         if relaxed != self._synchronous_off:
@@ -233,15 +247,15 @@ class Writer:
                     raise _LeftTraces from error
         return schema_change or connection.total_changes != before
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[WriteJob[Any]]) -> None:
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._again(jobs, error)
             return
-        self._loop.call_soon_threadsafe(self._settle, jobs)
+        self._loop.call_soon_threadsafe(self._resolve, jobs)
 
-    def _in_thread(self, jobs: list[Job]) -> None:
+    def _in_thread(self, jobs: list[WriteJob[Any]]) -> None:
         try:
             self._execute(jobs)
         except (sqlite3.Error, _LeftTraces) as error:
@@ -249,7 +263,7 @@ class Writer:
             return
         self._commit(jobs)
 
-    def _again(self, jobs: list[Job], cause: Exception) -> None:
+    def _again(self, jobs: list[WriteJob[Any]], cause: Exception) -> None:
         log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
         self._roll_back()
         for job in reversed(jobs):
@@ -265,7 +279,7 @@ class Writer:
                 self._roll_back()
                 if job.undo is not None:
                     job.undo()
-        self._loop.call_soon_threadsafe(self._settle, jobs)
+        self._loop.call_soon_threadsafe(self._resolve, jobs)
 
     def _roll_back(self) -> None:
         try:
@@ -274,11 +288,11 @@ class Writer:
         except sqlite3.Error:
             log.exception("rollback failed", event_name="store.rollback_failed", database=str(self._path))
 
-    def _settle(self, jobs: list[Job]) -> None:
+    def _resolve(self, jobs: list[WriteJob[Any]]) -> None:
         self.commits += 1
         for job in jobs:
             for store in job.stores:
-                store.pending.unsettled -= 1
+                store.unconfirmed.unfinished -= 1
             if job.on_end is not None:
                 job.on_end()
             if job.future.done():
@@ -287,16 +301,16 @@ class Writer:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
-        if self._settled is not None:
-            self._settled.set_result(None)
-            self._settled = None
+        if self._finished is not None:
+            self._finished.set_result(None)
+            self._finished = None
         if self._connection.total_changes - self._checkpointed >= CHECKPOINT_ROWS:
             self._work.put(self._checkpoint)
             return
         self._free()
 
     def _checkpoint(self) -> None:
-        """Copy the log into the file, as far as no reader needs it; it can begin anew then. In the thread."""
+        """Copy the log into the file as far as no reader needs it, so that it can begin anew. In the thread."""
         self._checkpointed = self._connection.total_changes
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -307,7 +321,7 @@ class Writer:
         self._loop.call_soon_threadsafe(self._free)
 
     def _free(self) -> None:
-        """Ready for the next group."""
+        """Get ready for the next group."""
         self._busy = False
         if self._queue:
             self._schedule()

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 AFTER = b"\x80"
 """Appended to the encoding of a key or of its first parts: above everything that begins so."""
@@ -31,9 +31,10 @@ TEXT = _TEXT
 _END = 0x00
 _INT, _FLOAT, _NEGATIVE_ZERO = b"\x01", b"\x02", b"\x03"
 LIST = b"\x10"
-"""First tie byte of a single-field index key that is a list: no lookup by value finds it (contract.md 5.4)."""
+"""First tie byte of a single-field index key that is a list: no lookup by value finds it."""
 
 INTEGER_TIES = _INT
+"""Ties of an integer."""
 
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
@@ -58,20 +59,24 @@ class Moment(NamedTuple):
     nanos: int
 
 
+PlainValue: TypeAlias = "bool | int | float | Moment | str | bytes | list[PlainValue] | dict[str, PlainValue] | None"
+"""A value of a record or key as Python has it."""
+
+
 class Encoded(NamedTuple):
-    """One key or index key."""
+    """One encoded key or index key."""
 
     order: bytes
     ties: bytes
 
     @property
     def whole(self) -> bytes:
-        """Both parts in one: ordered like ``order``, and different for different keys."""
+        """Return both parts in one: ordered like ``order``, and different for different keys."""
         return self.order + self.ties
 
 
-def encode(value: Any) -> Encoded:
-    """Encode None, bool, int, float, Moment, str, bytes, dict or list (nested, with str keys).
+def encode(value: PlainValue) -> Encoded:
+    """Encode a value.
 
     Raises:
         OverflowError: an integer outside 64 bits.
@@ -83,7 +88,7 @@ def encode(value: Any) -> Encoded:
     return Encoded(bytes(order), bytes(ties))
 
 
-def encode_parts(values: list[Any]) -> Encoded:
+def encode_parts(values: list[PlainValue]) -> Encoded:
     """Encode the parts of an index key, one after the other; the array itself has no tag and no end."""
     order, ties = bytearray(), bytearray()
     for value in values:
@@ -91,8 +96,8 @@ def encode_parts(values: list[Any]) -> Encoded:
     return Encoded(bytes(order), bytes(ties))
 
 
-def decode(whole: bytes) -> Any:
-    """The value of ``Encoded.whole``."""
+def decode(whole: bytes) -> PlainValue:
+    """Return the value whose ``Encoded.whole`` was given."""
     if whole[0] == _TEXT and b"\x00" not in whole[1:-1]:
         return whole[1:-1].decode()
     reader = _Reader(whole)
@@ -102,28 +107,28 @@ def decode(whole: bytes) -> Any:
     return reader.value()
 
 
-def decode_parts(key: Encoded) -> list[Any]:
-    """The parts of an index key."""
+def decode_parts(key: Encoded) -> list[PlainValue]:
+    """Return the parts of an index key."""
     ties = key.ties
     if ties[:1] == LIST:
         ties = ties[1:]
     reader = _Reader(key.order + ties)
     reader.ties = len(key.order)
-    parts = []
+    parts: list[PlainValue] = []
     while reader.at < len(key.order):
         parts.append(reader.value())
     return parts
 
 
 def text_order(value: str) -> bytes:
-    """Order bytes of a text; it has no ties."""
+    """Return the order bytes of a text; it has no ties."""
     return _text(value.encode())
 
 
 def integer_order(value: int) -> bytes:
-    """Order bytes of an integer of 64 bits; its ties are ``INTEGER_TIES``."""
+    """Return the order bytes of an integer of 64 bits; its ties are ``INTEGER_TIES``."""
     if 0 <= value < _EXACT:
-        # What flips the sign bit of a positive double is a minus; below 2**53 there is nothing to add to it.
+        # Faster than below: a positive double with its sign bit set is the negative one, and under 2**53 it is exact.
         return _EXACT_NUMBER.pack(_NUMBER, -float(value), _RESIDUAL_ZERO)
     nearest = float(value)
     bits = _BITS.unpack(_DOUBLE.pack(nearest))[0]
@@ -138,7 +143,7 @@ def _text(raw: bytes) -> bytes:
     return b"\x07" + raw + b"\x00"
 
 
-def _encode(value: Any, order: bytearray, ties: bytearray) -> None:
+def _encode(value: PlainValue, order: bytearray, ties: bytearray) -> None:
     if isinstance(value, str):
         order += _text(value.encode())
     elif value is None:
@@ -173,7 +178,7 @@ def _encode(value: Any, order: bytearray, ties: bytearray) -> None:
         raise TypeError(f"{type(value).__name__} cannot be a key")
 
 
-def _by_name(item: tuple[str, Any]) -> bytes:
+def _by_name(item: tuple[str, PlainValue]) -> bytes:
     return item[0].encode()
 
 
@@ -225,7 +230,7 @@ class _Reader:
                 self.skip()
             self.at += 1
 
-    def value(self) -> Any:
+    def value(self) -> PlainValue:
         tag = self.data[self.at]
         self.at += 1
         if tag == _TEXT:
@@ -243,7 +248,7 @@ class _Reader:
         if tag == _BYTES:
             return self._raw()
         if tag == _MAP:
-            result = {}
+            result: dict[str, PlainValue] = {}
             while self.data[self.at] != _END:
                 self.at += 1
                 name = self._raw().decode()
@@ -251,7 +256,7 @@ class _Reader:
             self.at += 1
             return result
         if tag == _ARRAY:
-            items = []
+            items: list[PlainValue] = []
             while self.data[self.at] != _END:
                 items.append(self.value())
             self.at += 1

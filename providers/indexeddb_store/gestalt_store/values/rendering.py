@@ -1,6 +1,6 @@
-"""Key values as the text that answers carry (contract.md 5.2, 5.3), and that text read back by a key column's type.
+"""Key values as the text that answers carry, and that text read back by a key column's type.
 
-The texts are those of Go's ``%v``: peers written against the reference store compare and send them.
+The texts are those of Go's ``%v`` (contract.md 5.2): peers written against other stores compare and send them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from gestalt_store.errors import Invalid
-from gestalt_store.values.keys import Moment
+from gestalt_store.values.keys import Moment, PlainValue
 
 STRING, INT, FLOAT, BOOL, TIME, BYTES, JSON = range(7)
 """Column types on the wire."""
@@ -29,8 +28,8 @@ _TIME = re.compile(
 _EPOCH = datetime(1970, 1, 1)
 
 
-def render(value: Any) -> str:
-    """The text of a key value."""
+def render(value: PlainValue) -> str:
+    """Return the text of a key value."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -51,8 +50,8 @@ def render(value: Any) -> str:
     return f"map[{' '.join(f'{name}:{render(item)}' for name, item in entries)}]"
 
 
-def parse(text: str, column_type: int) -> Any:
-    """The key value that a request's ``id`` stands for.
+def parse(text: str, column_type: int) -> PlainValue:
+    """Return the key value that a request's ``id`` stands for.
 
     Raises:
         Invalid: the text is none of the column's type.

@@ -1,15 +1,24 @@
-"""Store schemas: a record's primary key and index keys, and when two schemas are the same (contract.md 5.3, 5.4)."""
+"""Store schemas: a record's primary key and index keys, and when two schemas are the same (contract.md 5.3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from gestalt_store.errors import IndexNotFound, Invalid
 from gestalt_store.values import wire
-from gestalt_store.values.keys import INTEGER_TIES, LIST, Encoded, encode, encode_parts, integer_order, text_order
+from gestalt_store.values.keys import (
+    INTEGER_TIES,
+    LIST,
+    Encoded,
+    PlainValue,
+    encode,
+    encode_parts,
+    integer_order,
+    text_order,
+)
 from gestalt_store.values.rendering import STRING, parse
 from gestalt_store.values.values import MISSING, from_typed, look_up, typed_value
+from gestalt_store.values.wire import Fields, Message
 
 IndexKeys = tuple[Encoded | None, ...]
 """One entry for each index of the store, None where the record is not in it."""
@@ -17,6 +26,8 @@ IndexKeys = tuple[Encoded | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
+    """Which records an index has, and under which key."""
+
     name: str
     key_path: tuple[str, ...]
     unique: bool
@@ -24,16 +35,16 @@ class IndexSchema:
     """``key_path`` with every entry split at its dots."""
 
     @classmethod
-    def of(cls, message: Any) -> IndexSchema:
+    def of(cls, message: Message) -> IndexSchema:
         """Read a wire ``IndexSchema``."""
         paths = tuple(tuple(entry.split(".")) for entry in message.key_path)
         return cls(message.name, tuple(message.key_path), message.unique, paths)
 
-    def key_of(self, fields: Any) -> Encoded | None:
-        """The record's key in this index, None when a part is missing."""
+    def key_of(self, fields: Fields) -> Encoded | None:
+        """Return the record's key in this index, None when a part is missing: it is not in the index then."""
         order = ties = b""
         for path in self.paths:
-            # Texts and integers at the top, which most parts are, straight from the message.
+            # Most parts are texts or integers at the top of the record: these are read straight from the message.
             value = fields.get(path[0])
             if value is None:
                 return None
@@ -47,7 +58,7 @@ class IndexSchema:
                 return self._key_of_any(fields)
         return Encoded(order, ties)
 
-    def _key_of_any(self, fields: Any) -> Encoded | None:
+    def _key_of_any(self, fields: Fields) -> Encoded | None:
         if len(self.paths) == 1:
             value = look_up(fields, self.paths[0])
             if value is MISSING:
@@ -56,7 +67,7 @@ class IndexSchema:
                 key = encode_parts(value)
                 return Encoded(key.order, LIST + key.ties)
             return encode(value)
-        parts = []
+        parts: list[PlainValue] = []
         for path in self.paths:
             value = look_up(fields, path)
             if value is MISSING:
@@ -67,6 +78,8 @@ class IndexSchema:
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column as CreateObjectStore received it; only that of the primary key has a meaning."""
+
     name: str
     type: int
     primary_key: bool
@@ -85,7 +98,7 @@ class StoreSchema:
     """Type of the key column, None for a store without columns: its key must be text that is not blank."""
 
     @classmethod
-    def of(cls, message: Any) -> StoreSchema:
+    def of(cls, message: Message) -> StoreSchema:
         """Read a wire ``ObjectStoreSchema``."""
         indexes = tuple(IndexSchema.of(index) for index in message.indexes)
         columns = tuple(
@@ -101,7 +114,7 @@ class StoreSchema:
         return cls(indexes, columns, key_field, key_type)
 
     def to_bytes(self) -> bytes:
-        """The wire message, for keeping; ``from_bytes`` reads it."""
+        """Return the schema as it is stored: the wire message; ``from_bytes`` reads it."""
         message = wire.ObjectStoreSchema()
         for index in self.indexes:
             message.indexes.add(name=index.name, key_path=index.key_path, unique=index.unique)
@@ -113,32 +126,36 @@ class StoreSchema:
                 not_null=column.not_null,
                 unique=column.unique,
             )
-        data: bytes = message.SerializeToString(deterministic=True)
-        return data
+        return message.SerializeToString(deterministic=True)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StoreSchema:
+        """Read what ``to_bytes`` returned."""
         return cls.of(wire.ObjectStoreSchema.FromString(data))
 
     def matches(self, other: StoreSchema) -> bool:
-        """Same indexes and columns by name, whatever their order; the order inside a key path counts."""
+        """Return whether both have the same indexes and columns, in any order; the order inside a key path counts."""
         return _unordered(self.indexes) == _unordered(other.indexes) and _unordered(self.columns) == _unordered(
             other.columns
         )
 
     def with_indexes(self, indexes: tuple[IndexSchema, ...]) -> StoreSchema:
-        """The same but for the indexes."""
+        """Return the schema with other indexes."""
         return StoreSchema(indexes, self.columns, self.key_field, self.key_type)
 
     def index_position(self, name: str) -> int:
-        """Where the named index is in ``indexes``."""
+        """Return where the named index is in ``indexes``.
+
+        Raises:
+            IndexNotFound
+        """
         for position, index in enumerate(self.indexes):
             if index.name == name:
                 return position
         raise IndexNotFound(name)
 
-    def primary_key(self, fields: Any) -> bytes:
-        """The encoded primary key of a decoded record.
+    def primary_key(self, fields: Fields) -> bytes:
+        """Return the encoded primary key of a decoded record.
 
         Raises:
             Invalid: there is none, or it is blank where it must not be.
@@ -156,7 +173,7 @@ class StoreSchema:
         return encode(from_typed(value)).whole
 
     def parse_id(self, text: str, what: str = "lookup key") -> bytes:
-        """The encoded primary key that a request's ``id`` stands for.
+        """Return the encoded primary key that a request's ``id`` stands for.
 
         Raises:
             Invalid: the text is none of the key column's type.
@@ -168,18 +185,21 @@ class StoreSchema:
         except Invalid as error:
             raise Invalid(f"{what}: {error}") from None
 
-    def index_keys(self, fields: Any) -> IndexKeys:
-        """The decoded record's key in each index."""
+    def index_keys(self, fields: Fields) -> IndexKeys:
+        """Return the decoded record's key in each index."""
         return tuple([index.key_of(fields) for index in self.indexes])
 
-    def with_key(self, record: Any, key: Any) -> Any:
-        """The decoded record with its primary key set to the given value."""
-        record.fields[self.key_field].CopyFrom(typed_value(key))
-        return record
+    def index_keys_of(self, record: bytes) -> IndexKeys:
+        """Return the key that a stored record has in each index."""
+        return self.index_keys(wire.Record.FromString(record).fields)
+
+    def set_key(self, fields: Fields, key: PlainValue) -> None:
+        """Set the primary key of a decoded record."""
+        fields[self.key_field].CopyFrom(typed_value(key))
 
 
 def changed_indexes(schema: StoreSchema, add: tuple[IndexSchema, ...], remove: frozenset[str]) -> StoreSchema:
-    """The schema with indexes added and removed; one that is both is replaced.
+    """Return the schema with indexes added and removed; one that is both is replaced.
 
     Raises:
         Invalid: nothing to change, an index twice, without key path, or in the way of an existing one.
@@ -199,5 +219,10 @@ def changed_indexes(schema: StoreSchema, add: tuple[IndexSchema, ...], remove: f
     return schema.with_indexes((*(index for index in kept.values() if index.name not in new), *new.values()))
 
 
-def _unordered(items: tuple[Any, ...]) -> list[Any]:
+def missing_indexes(schema: StoreSchema, target: StoreSchema) -> list[IndexSchema]:
+    """Return the indexes of the target that the schema lacks, in the target's order."""
+    return [index for index in target.indexes if index not in schema.indexes]
+
+
+def _unordered(items: tuple[IndexSchema, ...] | tuple[Column, ...]) -> list[IndexSchema | Column]:
     return sorted(items, key=lambda item: (item.name, repr(item)))

@@ -1,33 +1,42 @@
-"""Typed values and records on the wire <-> the values that keys are made of (contract.md 5.1).
+"""Convert typed values and records of the wire to plain values and back (contract.md 5.1).
 
-A record is kept as the bytes that arrived. It is only looked at: times must be valid, JSON must decode, and a JSON
-value that holds no map or list, or a value without kind, is rewritten to the plain value that the contract answers.
+A record is kept as the bytes that arrived, once it is checked: times must be valid and JSON must decode. Two forms are
+rewritten to the plain value that the contract answers: JSON that holds no map or list, and a value without kind.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Value
 
 from gestalt_store.errors import Undecodable
 from gestalt_store.values import wire
-from gestalt_store.values.keys import MAX_DEPTH, Moment
+from gestalt_store.values.keys import MAX_DEPTH, Moment, PlainValue
+from gestalt_store.values.wire import Fields, Message
 
 _MIN_SECONDS = -62_135_596_800  # 0001-01-01T00:00:00Z
 _MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z
 _STRUCT_TAG, _LIST_TAG = 0x2A, 0x32
 _DOUBLE = struct.Struct("<d")
 
-MISSING: Any = object()
-"""What ``look_up`` answers for a field or part that is not there."""
+
+class Missing(Enum):
+    """The type of ``MISSING``."""
+
+    MISSING = "missing"
 
 
-def read_record(data: bytes) -> tuple[Any, bytes]:
-    """Check a record; returns it decoded, and its bytes in the form in which they are kept.
+MISSING: Final = Missing.MISSING
+"""Stands for a value that is not there, which null would be."""
+
+
+def read_record(data: bytes) -> tuple[Message, bytes]:
+    """Check a record; return it decoded, and its bytes in the form in which they are kept.
 
     Raises:
         Undecodable: damaged bytes, an invalid time, JSON nested too deep.
@@ -36,8 +45,8 @@ def read_record(data: bytes) -> tuple[Any, bytes]:
         record = wire.Record.FromString(data)
     except DecodeError:
         raise Undecodable("record cannot be decoded") from None
-    fields = record.fields
-    rewrite: list[tuple[str, Any]] | None = None
+    fields: Fields = record.fields
+    rewrite: list[tuple[str, PlainValue]] | None = None
     for name, value in fields.items():
         kind = value.WhichOneof("kind")
         if kind == "string_value" or kind == "int_value":
@@ -62,8 +71,8 @@ def read_record(data: bytes) -> tuple[Any, bytes]:
     return record, data
 
 
-def time_problem(stamp: Any) -> str:
-    """Why the timestamp is none; blank for a valid one."""
+def time_problem(stamp: Message) -> str:
+    """Say why the ``Timestamp`` is invalid; blank for a valid one."""
     if not _MIN_SECONDS <= stamp.seconds <= _MAX_SECONDS:
         where = "after 9999-12-31" if stamp.seconds > 0 else "before 0001-01-01"
         return f"unmarshal timestamp: timestamp (seconds:{stamp.seconds}) {where}"
@@ -72,8 +81,8 @@ def time_problem(stamp: Any) -> str:
     return ""
 
 
-def from_typed(value: Any) -> Any:
-    """The value of a TypedValue: None, str, int, float, bool, Moment, bytes, list or dict.
+def from_typed(value: Message) -> PlainValue:
+    """Return the value of a TypedValue.
 
     Raises:
         Undecodable: an invalid time or damaged JSON.
@@ -99,9 +108,13 @@ def from_typed(value: Any) -> Any:
     return None
 
 
-def index_values(values: Sequence[Any], what: str = "unmarshal index values") -> list[Any]:
-    """The ``values`` of an index query."""
-    result = []
+def index_values(values: Sequence[Message], what: str = "unmarshal index values") -> list[PlainValue]:
+    """Return the ``values`` of an index query; ``what`` begins the text of an error.
+
+    Raises:
+        Undecodable
+    """
+    result: list[PlainValue] = []
     for number, value in enumerate(values):
         try:
             result.append(from_typed(value))
@@ -110,8 +123,12 @@ def index_values(values: Sequence[Any], what: str = "unmarshal index values") ->
     return result
 
 
-def from_key_value(key: Any) -> Any:
-    """The value of a cursor's KeyValue; ``Undecodable`` when it has no kind."""
+def from_key_value(key: Message) -> PlainValue:
+    """Return the value of a cursor's KeyValue.
+
+    Raises:
+        Undecodable: it has no kind.
+    """
     kind = key.WhichOneof("kind")
     if kind == "scalar":
         return from_typed(key.scalar)
@@ -120,8 +137,8 @@ def from_key_value(key: Any) -> Any:
     raise Undecodable("a key value needs a scalar or an array")
 
 
-def look_up(fields: Any, path: Sequence[str]) -> Any:
-    """The value of a record at a key path whose dots walk through maps; ``MISSING`` when a part is not there."""
+def look_up(fields: Fields, path: Sequence[str]) -> PlainValue | Missing:
+    """Return the value of a record at a key path split at its dots, which lead into maps, or ``MISSING``."""
     value = fields.get(path[0])
     if value is None:
         return MISSING
@@ -137,8 +154,8 @@ def look_up(fields: Any, path: Sequence[str]) -> Any:
     return found
 
 
-def typed_value(value: Any) -> Any:
-    """The TypedValue of a value; lists and maps become JSON."""
+def typed_value(value: PlainValue) -> Message:
+    """Return the TypedValue of a value; lists and maps become JSON."""
     result = wire.TypedValue()
     if isinstance(value, str):
         result.string_value = value
@@ -161,8 +178,8 @@ def typed_value(value: Any) -> Any:
     return result
 
 
-def key_value(value: Any) -> Any:
-    """The KeyValue of one key part: a list is an array of parts."""
+def key_value(value: PlainValue) -> Message:
+    """Return the KeyValue of one key part: a list is an array of parts."""
     result = wire.KeyValue()
     if isinstance(value, str):
         result.scalar.string_value = value
@@ -174,8 +191,8 @@ def key_value(value: Any) -> Any:
     return result
 
 
-def _check_json(data: bytes) -> Any:
-    """``MISSING`` for a map or a list that decodes, else the plain value that the JSON holds."""
+def _check_json(data: bytes) -> PlainValue | Missing:
+    """Return ``MISSING`` for a map or a list that decodes, else the plain value that the JSON holds."""
     tag = data[0] if data else 0
     if tag in (_STRUCT_TAG, _LIST_TAG):
         try:
@@ -186,8 +203,8 @@ def _check_json(data: bytes) -> Any:
     return read_json(data)
 
 
-def read_json(data: bytes) -> Any:
-    """The value of an encoded ``google.protobuf.Value``; numbers are floats, an unset kind is None.
+def read_json(data: bytes) -> PlainValue:
+    """Return the value of an encoded ``google.protobuf.Value``; numbers are floats, an unset kind is None.
 
     Raises:
         Undecodable: damaged, or nested deeper than ``MAX_DEPTH``.
@@ -202,8 +219,8 @@ def read_json(data: bytes) -> Any:
             raise Undecodable("json value cannot be decoded") from None
 
 
-def write_json(value: Any) -> bytes:
-    """The encoded ``google.protobuf.Value`` of a JSON-like value."""
+def write_json(value: PlainValue) -> bytes:
+    """Return the encoded ``google.protobuf.Value`` of a JSON-like value."""
     out = bytearray()
     if value is None:
         out += b"\x08\x00"
@@ -241,7 +258,7 @@ def _field(out: bytearray, tag: int, body: bytes | bytearray) -> None:
     out += body
 
 
-def _from_value(value: Value) -> Any:
+def _from_value(value: Value) -> PlainValue:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return value.string_value
@@ -256,28 +273,29 @@ def _from_value(value: Value) -> Any:
     return None
 
 
-def _items(data: memoryview) -> list[tuple[int, Any]]:
-    """Tags and contents of one message's fields."""
-    found: list[tuple[int, Any]] = []
+def _items(data: memoryview) -> list[tuple[int, float, memoryview]]:
+    """Return tag, number and body of each field of an encoded message; a field has one of the two."""
+    found: list[tuple[int, float, memoryview]] = []
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
         kind = tag & 7
-        content: Any
+        number: float = 0
+        body = data[:0]
         if kind == 0:
-            content, at = _varint(data, at)
+            number, at = _varint(data, at)
         elif kind == 1:
-            content, at = _DOUBLE.unpack_from(data, at)[0], at + 8
+            number, at = _DOUBLE.unpack_from(data, at)[0], at + 8
         elif kind == 5:
-            content, at = None, at + 4
+            at += 4
         elif kind == 2:
             size, at = _varint(data, at)
             if at + size > len(data):
                 raise IndexError
-            content, at = data[at : at + size], at + size
+            body, at = data[at : at + size], at + size
         else:
             raise IndexError
-        found.append((tag, content))
+        found.append((tag, number, body))
     return found
 
 
@@ -294,25 +312,26 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
             raise IndexError
 
 
-def _value(data: memoryview, depth: int) -> Any:
+def _value(data: memoryview, depth: int) -> PlainValue:
     if depth > MAX_DEPTH:
         raise Undecodable(f"json value is nested deeper than {MAX_DEPTH} levels")
-    result: Any = None
-    for tag, content in _items(data):
+    result: PlainValue = None
+    for tag, number, body in _items(data):
         if tag == 0x08:
             result = None
         elif tag == 0x11:
-            result = content
+            result = number
         elif tag == 0x1A:
-            result = bytes(content).decode()
+            result = bytes(body).decode()
         elif tag == 0x20:
-            result = bool(content)
+            result = bool(number)
         elif tag == _STRUCT_TAG:
-            result = {}
-            for entry_tag, entry in _items(content):
+            members: dict[str, PlainValue] = {}
+            for entry_tag, _, entry in _items(body):
                 if entry_tag == 0x0A:
-                    parts = dict(_items(entry))
-                    result[bytes(parts.get(0x0A, b"")).decode()] = _value(parts.get(0x12, data[:0]), depth + 1)
+                    parts = {part: content for part, _, content in _items(entry)}
+                    members[bytes(parts.get(0x0A, b"")).decode()] = _value(parts.get(0x12, data[:0]), depth + 1)
+            result = members
         elif tag == _LIST_TAG:
-            result = [_value(item, depth + 1) for item_tag, item in _items(content) if item_tag == 0x0A]
+            result = [_value(item, depth + 1) for item_tag, _, item in _items(body) if item_tag == 0x0A]
     return result

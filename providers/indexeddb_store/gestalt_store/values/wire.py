@@ -1,17 +1,18 @@
 """The contract's messages as the store reads and writes them: records and JSON values stay bytes.
 
-A record is stored as the bytes that arrived, so decoding and encoding it again would be waste. On the wire a nested
-message and a ``bytes`` field look the same; the classes here are therefore made from the contract's own descriptors
-with every ``Record``, ``CursorEntry`` and ``google.protobuf.Value`` field turned into ``bytes``, in a descriptor pool
-of their own.
+A record is stored as the bytes that arrived, so it need not be decoded and encoded again. On the wire a nested message
+and a ``bytes`` field look the same. The classes here are therefore made from the contract's own descriptors, in a pool
+of their own, with every ``Record``, ``CursorEntry`` and ``google.protobuf.Value`` field turned into ``bytes``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, Protocol, TypeAlias, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory, struct_pb2, timestamp_pb2
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf import descriptor_pb2, empty_pb2, message_factory, struct_pb2, timestamp_pb2
+from google.protobuf.descriptor import Descriptor, FileDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import status_pb2
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
@@ -24,7 +25,30 @@ _VERBATIM = (struct_pb2, timestamp_pb2, empty_pb2, status_pb2)
 _TYPE_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
 
 
-def _add(pool: Any, file: FileDescriptor, done: set[str], opaque: bool) -> None:
+class Message(Protocol):
+    """A message of the contract as it is read here: its fields are those of the ``.proto`` file, opaque ones bytes."""
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: object) -> None: ...
+    def CopyFrom(self, other: Message) -> None: ...
+    def HasField(self, name: str) -> bool: ...
+    def SerializeToString(self, *, deterministic: bool = False) -> bytes: ...
+    def SetInParent(self) -> None: ...
+    def WhichOneof(self, name: str) -> str | None: ...
+
+
+Fields: TypeAlias = MutableMapping[str, Message]
+"""The fields of a ``Record``: a ``TypedValue`` for each name."""
+
+
+class MessageClass(Protocol):
+    """The class of such a message, made when this module is loaded."""
+
+    def __call__(self, **fields: object) -> Message: ...
+    def FromString(self, data: bytes) -> Message: ...
+
+
+def _add(pool: DescriptorPool, file: FileDescriptor, done: set[str], opaque: bool) -> None:
     if file.name in done:
         return
     done.add(file.name)
@@ -41,8 +65,8 @@ def _add(pool: Any, file: FileDescriptor, done: set[str], opaque: bool) -> None:
     pool.Add(description)
 
 
-def _load() -> Any:
-    pool: Any = descriptor_pool.DescriptorPool()
+def _load() -> DescriptorPool:
+    pool = DescriptorPool()
     done: set[str] = set()
     for module in _VERBATIM:
         _add(pool, module.DESCRIPTOR, done, opaque=False)
@@ -54,21 +78,19 @@ def _load() -> Any:
 _POOL = _load()
 
 
-def message(name: str, package: str = PACKAGE) -> Any:
-    """The class of a contract message, with opaque records."""
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{package}.{name}"))
+def message(name: str, package: str = PACKAGE) -> MessageClass:
+    """Return the class of a contract message, with opaque records."""
+    return _class_of(_POOL.FindMessageTypeByName(f"{package}.{name}"))
 
 
-def methods(service: str, package: str = PACKAGE) -> dict[str, tuple[Any, Any]]:
-    """Request and response class of every call of a service."""
+def request_classes(service: str, package: str = PACKAGE) -> dict[str, MessageClass]:
+    """Return the class of the requests of each call of a service, by the call's name."""
     described = _POOL.FindServiceByName(f"{package}.{service}")
-    return {
-        method.name: (
-            message_factory.GetMessageClass(method.input_type),
-            message_factory.GetMessageClass(method.output_type),
-        )
-        for method in described.methods
-    }
+    return {method.name: _class_of(method.input_type) for method in described.methods}
+
+
+def _class_of(descriptor: Descriptor) -> MessageClass:
+    return cast(MessageClass, message_factory.GetMessageClass(descriptor))
 
 
 Record = message("Record")
@@ -87,4 +109,3 @@ ApplyResponse = message("ApplyResponse", BATCH_PACKAGE)
 GetManyResponse = message("GetManyResponse", BATCH_PACKAGE)
 Migration = message("Migration", BATCH_PACKAGE)
 GetPageResponse = message("GetPageResponse", BATCH_PACKAGE)
-Empty = message("Empty", "google.protobuf")

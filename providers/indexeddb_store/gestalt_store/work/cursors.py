@@ -1,6 +1,6 @@
-"""Cursors: a position in a walk over a snapshot, one page in memory, moved and written through frame by frame.
+"""Cursors: a position in a walk over a snapshot, with one page of it in memory (contract.md 5.6).
 
-Rules: contract.md 5.6. The first page is read when the cursor opens; a walk that ends within it needs no snapshot.
+The first page is read when the cursor opens; a walk that ends within it needs no snapshot any longer.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from gestalt_store.engines.interface import Database, Entry, Position, Snapshot, Walk
+from gestalt_store.engines.interface import Position, ServedDatabase, ServedSnapshot, ServedWalk, WalkRow
 from gestalt_store.errors import CursorExhausted, Invalid, Undecodable
-from gestalt_store.values.keys import AFTER, decode, encode, encode_parts
+from gestalt_store.values.keys import AFTER, PlainValue, decode, encode, encode_parts
 from gestalt_store.values.values import read_record
-from gestalt_store.work.operations import prepare_write
+from gestalt_store.work.operations import write_of
 
 FIRST_PAGE = 8
 LARGEST_PAGE = 256
@@ -24,19 +23,20 @@ PAGE_BYTES = 1024 * 1024
 class Cursor:
     """One open cursor; ``close`` it in any case."""
 
-    def __init__(self, database: Database, walk: Walk, snapshot: Snapshot) -> None:
+    def __init__(self, database: ServedDatabase, walk: ServedWalk, snapshot: ServedSnapshot) -> None:
         self._database = database
         self._walk = walk
-        self._snapshot: Snapshot | None = snapshot
-        self._page: deque[Entry] = deque()
+        self._snapshot: ServedSnapshot | None = snapshot
+        self._page: deque[WalkRow] = deque()
         self._read_to: Position | None = None
         """Where the page in memory ends; None before the first."""
         self._page_size = FIRST_PAGE
         self._all_read = False
-        self._current: Entry | None = None
+        self._current: WalkRow | None = None
 
     @classmethod
-    async def open(cls, database: Database, walk: Walk) -> Cursor:
+    async def open(cls, database: ServedDatabase, walk: ServedWalk) -> Cursor:
+        """Open a cursor and read its first page."""
         cursor = cls(database, walk, await database.snapshot())
         try:
             await cursor._fill()
@@ -45,15 +45,15 @@ class Cursor:
             raise
         return cursor
 
-    async def next(self) -> Entry | None:
-        """Move to the next entry; None at the end."""
+    async def next(self) -> WalkRow | None:
+        """Move to the next row and return it; None at the end."""
         if not self._page:
             await self._fill()
         self._current = self._page.popleft() if self._page else None
         return self._current
 
-    async def advance(self, count: int) -> Entry | None:
-        """Skip ``count`` entries and move to the one after them."""
+    async def advance(self, count: int) -> WalkRow | None:
+        """Skip ``count`` rows and move to the one after them."""
         if count <= 0:
             raise Invalid("advance count must be positive")
         if count < len(self._page):
@@ -65,8 +65,8 @@ class Cursor:
             await self._fill(skip=skip)
         return await self.next()
 
-    async def continue_to(self, parts: list[Any]) -> Entry | None:
-        """Move at least one step, to the first entry at or behind the key."""
+    async def continue_to(self, parts: list[PlainValue]) -> WalkRow | None:
+        """Move at least one step, to the first row at or behind the key."""
         if not parts:
             raise Invalid("cursor continue key is required")
         span = self._walk.span
@@ -83,14 +83,14 @@ class Cursor:
         while self._page and not _inside(self._page[0], target.lower, target.upper):
             self._page.popleft()
         if not self._page:
-            # Nothing behind the target is wanted any more, so the walk itself may be cut there.
+            # Rows before the key are not wanted any more, so the walk itself may begin there.
             self._walk = replace(self._walk, span=target)
             await self._fill()
         return await self.next()
 
-    async def prefetched(self, most: int) -> list[Entry]:
-        """Move over up to ``most`` further entries, fewer at the end or when they are large."""
-        found: list[Entry] = []
+    async def prefetched(self, most: int) -> list[WalkRow]:
+        """Move over up to ``most`` further rows and return them; fewer at the end or when they are large."""
+        found: list[WalkRow] = []
         size = 0
         while len(found) < most and size < PAGE_BYTES:
             if not self._page:
@@ -105,7 +105,7 @@ class Cursor:
             self._current = found[-1]
         return found
 
-    async def update(self, data: bytes) -> Entry:
+    async def update(self, data: bytes) -> WalkRow:
         """Put the record under the current primary key; position and order stay as they are."""
         current = self._require()
         store = self._database.store(self._walk.store.name)
@@ -113,8 +113,8 @@ class Cursor:
             record, _ = read_record(data)
         except Undecodable as error:
             raise Undecodable(f"unmarshal cursor update: {error}") from None
-        store.schema.with_key(record, decode(current.primary_key))
-        write = prepare_write(store, record.SerializeToString(deterministic=True))
+        store.schema.set_key(record.fields, decode(current.primary_key))
+        write = write_of(store, record.SerializeToString(deterministic=True))
         await self._database.write(write)
         self._current = current._replace(record=None if self._walk.keys_only else write.record)
         return self._current
@@ -125,15 +125,16 @@ class Cursor:
         await self._database.delete(self._database.store(self._walk.store.name), current.primary_key)
 
     def on_expiry(self, call: Callable[[str], None]) -> None:
-        """Have ``call`` told when the snapshot is given up, so that a client that waits learns of it."""
+        """Have ``call`` told the reason when the engine ends the snapshot."""
         if self._snapshot is not None:
             self._snapshot.on_expiry = call
 
     def close(self) -> None:
+        """Release the snapshot."""
         if self._snapshot is not None:
             self._snapshot.close()
 
-    def _require(self) -> Entry:
+    def _require(self) -> WalkRow:
         if self._current is None:
             raise CursorExhausted
         return self._current
@@ -142,17 +143,16 @@ class Cursor:
         if self._all_read or self._snapshot is None:
             return
         wanted = self._page_size
-        entries = await self._snapshot.page(self._walk, self._read_to, wanted, skip)
-        self._page.extend(entries)
-        if len(entries) < wanted:
+        rows = await self._snapshot.page(self._walk, self._read_to, wanted, skip)
+        self._page.extend(rows)
+        if len(rows) < wanted:
             self._all_read = True
             self._snapshot.close()
             return
-        last = entries[-1]
-        self._read_to = Position(last.key.order if last.key is not None else b"", last.primary_key)
-        size = sum(len(entry.record or b"") for entry in entries) // len(entries) + 64
+        self._read_to = rows[-1].position
+        size = sum(len(row.record or b"") for row in rows) // len(rows) + 64
         self._page_size = max(1, min(wanted * 4, LARGEST_PAGE, PAGE_BYTES // size))
 
 
-def _inside(entry: Entry, lower: bytes, upper: bytes) -> bool:
-    return lower <= (entry.primary_key if entry.key is None else entry.key.order) < upper
+def _inside(row: WalkRow, lower: bytes, upper: bytes) -> bool:
+    return lower <= (row.primary_key if row.key is None else row.key.order) < upper

@@ -1,23 +1,21 @@
-"""Entries of walks, and reports of migrations, as wire messages."""
+"""Rows of walks as the wire's ``CursorEntry``, and reports of migrations as its ``Migration``."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from gestalt_store.engines.interface import Entry, Migration
+from gestalt_store.engines.interface import Migration, Store, WalkRow
 from gestalt_store.values import wire
-from gestalt_store.values.keys import TEXT, decode, decode_parts
+from gestalt_store.values.keys import TEXT, PlainValue, decode, decode_parts
 from gestalt_store.values.rendering import render
 from gestalt_store.values.values import key_value
 
 
-def entry_bytes(entry: Entry) -> bytes:
-    """The encoded CursorEntry: one KeyValue for the key of a store, one for each part of an index key.
+def entry_bytes(row: WalkRow) -> bytes:
+    """Return the encoded CursorEntry: one KeyValue for the key of a store, one for each part of an index key.
 
-    Put together from bytes, since lists and cursors make one for every row; texts, which most keys are, lie in an
-    encoded key as they are sent.
+    Put together from bytes, since lists and cursors make one for every row. Most keys are texts, whose bytes in an
+    encoded key are those that are sent.
     """
-    primary_key = entry.primary_key
+    primary_key = row.primary_key
     if primary_key[0] == TEXT and primary_key.find(b"\x00") == len(primary_key) - 1:
         raw = primary_key[1:-1]
         key = b"\x0a" + _sized(_text_key(raw))
@@ -25,27 +23,26 @@ def entry_bytes(entry: Entry) -> bytes:
         value = decode(primary_key)
         raw = render(value).encode()
         key = b"\x0a" + _sized(key_value(value).SerializeToString())
-    if entry.key is not None:
-        key = b"".join([b"\x0a" + _sized(_part_key(part)) for part in decode_parts(entry.key)])
-    if entry.record is None:
+    if row.key is not None:
+        key = b"".join([b"\x0a" + _sized(_part_key(part)) for part in decode_parts(row.key)])
+    if row.record is None:
         return key + b"\x12" + _sized(raw)
-    return key + b"\x12" + _sized(raw) + b"\x1a" + _sized(entry.record)
+    return key + b"\x12" + _sized(raw) + b"\x1a" + _sized(row.record)
 
 
-def _part_key(part: Any) -> bytes:
+def _part_key(part: PlainValue) -> bytes:
     if type(part) is str:
         return _text_key(part.encode())
-    data: bytes = key_value(part).SerializeToString()
-    return data
+    return key_value(part).SerializeToString()
 
 
 def _text_key(raw: bytes) -> bytes:
-    """KeyValue.scalar.string_value."""
+    """Return a ``KeyValue`` whose scalar is a text."""
     return b"\x0a" + _sized(b"\x12" + _sized(raw))
 
 
 def _sized(data: bytes) -> bytes:
-    """Behind its length, as a nested message is encoded."""
+    """Return the data behind its length, as a nested message is encoded."""
     size = len(data)
     if size < 0x80:
         return _SIZES[size] + data
@@ -61,8 +58,8 @@ _SIZES = [bytes((size,)) for size in range(0x80)]
 _STATES = {"": 0, "running": 1, "done": 2, "failed": 3}
 
 
-def migration_message(store: Any, migration: Migration) -> bytes:
-    """The ``Migration`` of a store, encoded."""
+def migration_message(store: Store, migration: Migration) -> bytes:
+    """Return the encoded ``Migration`` of a store."""
     message = wire.Migration(
         state=_STATES[migration.state],
         records_read=migration.scanned,
@@ -76,5 +73,4 @@ def migration_message(store: Any, migration: Migration) -> bytes:
             key=[key_value(part) for part in decode_parts(conflict.key)],
             primary_keys=[render(decode(key)) for key in conflict.primary_keys],
         )
-    data: bytes = message.SerializeToString()
-    return data
+    return message.SerializeToString()

@@ -10,28 +10,28 @@ from pathlib import Path
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import pytest
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.postgres.database import PostgresDatabase
-from gestalt_store.postgres.server import Server
+from gestalt_store.postgres.server import PgServer
 
 from tests.contract.indexeddb.rig import Service, StoreProcess, short_folder
 from tests.support.postgres import PostgresServer
 
-LIMITS = Limits(lock_wait_s=2, transaction_idle_s=10, snapshot_idle_s=10)
+LIMITS = StoreLimits(lock_wait_s=2, transaction_idle_s=10, snapshot_idle_s=10)
 PROCESS_LIMITS = {"lock_wait_s": 2, "transaction_idle_s": 20, "snapshot_idle_s": 20}
 
 Start = Callable[..., StoreProcess]
 
 
 @pytest.fixture
-async def server(postgres_server: PostgresServer) -> AsyncIterator[Server]:
-    opened = Server(postgres_server.dsn, LIMITS)
+async def server(postgres_server: PostgresServer) -> AsyncIterator[PgServer]:
+    opened = PgServer(postgres_server.dsn, LIMITS)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def database(postgres_server: PostgresServer, server: Server) -> AsyncIterator[PostgresDatabase]:
+async def database(postgres_server: PostgresServer, server: PgServer) -> AsyncIterator[PostgresDatabase]:
     opened = await server.open(postgres_server.new_schema())
     yield opened
     await opened.close()

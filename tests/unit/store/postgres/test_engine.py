@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from gestalt_store.engines.interface import Conditional, Entry, Position, Walk
+from gestalt_store.engines.interface import ConditionalWrite, Position, Walk, WalkRow
 from gestalt_store.errors import (
     AlreadyExists,
     AnswerTooLarge,
@@ -23,15 +23,15 @@ from gestalt_store.errors import (
 from gestalt_store.postgres import reads, writer
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
-from gestalt_store.postgres.pool import Command, Connection
-from gestalt_store.postgres.server import Server
-from gestalt_store.postgres.tables import LONGEST, PgStore
+from gestalt_store.postgres.pool import PgConnection, Statement
+from gestalt_store.postgres.server import PgServer
+from gestalt_store.postgres.tables import LONGEST, PgStore, PgWalk
 from gestalt_store.values import wire
 from gestalt_store.values.keys import decode, encode, encode_parts
 from gestalt_store.values.ranges import EVERYTHING, Span, values_span
 from gestalt_store.values.schema import StoreSchema
 from gestalt_store.values.values import typed_value
-from gestalt_store.work.operations import prepare_write
+from gestalt_store.work.operations import write_of
 
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
@@ -61,11 +61,11 @@ async def make(database: PostgresDatabase, *indexes: tuple[str, bool]) -> PgStor
 
 
 async def put(database: PostgresDatabase, store: PgStore, *, add: bool = False, **values: Any) -> None:
-    await database.write(prepare_write(store, record(**values), add=add))
+    await database.write(write_of(store, record(**values), add=add))
 
 
-def keys_of(entries: list[Entry]) -> list[Any]:
-    return [decode(entry.primary_key) for entry in entries]
+def keys_of(rows: list[WalkRow]) -> list[Any]:
+    return [decode(row.primary_key) for row in rows]
 
 
 async def test_keys_longer_than_a_btree_takes_are_kept_in_order(database: PostgresDatabase) -> None:
@@ -142,7 +142,7 @@ async def test_groups_of_equal_keys_are_found_one_search_each(database: Postgres
         walk = Walk(store, EVERYTHING, index, reverse=reverse, unique=True)
         entries, more = await database.page(walk, None, 100, 1 << 20)
         assert len(entries) == 7 and not more
-        numbers = [int(wire.Record.FromString(entry.record).fields["id"].string_value[1:]) for entry in entries]
+        numbers = [int(wire.Record.FromString(entry.record or b"").fields["id"].string_value[1:]) for entry in entries]
         tops = {n % 7: n for n in (range(200) if reverse else reversed(range(200)))}
         assert numbers == [tops[group] for group in sorted(tops, reverse=reverse)]
         last = entries[2]
@@ -159,18 +159,18 @@ async def test_every_walk_is_a_bounded_scan_of_a_btree(database: PostgresDatabas
     index = store.index("a")
     span = Span(encode("k0500").order, encode("k0700").order)
     here, there = Position(b"", encode("k0600").order), Position(encode(7).order, encode("k0600").order)
-    commands = {"get": reads.get_command(store, [encode("k0001").order])}
+    statements = {"get": reads.get_statement(store, [encode("k0001").order])}
     for over, where, position in ((None, span, here), (index, values_span(index.schema, [7]), there)):
         for reverse, keys_only, after, listed in itertools.product((False, True), repeat=4):
             walk = Walk(store, where, over, reverse=reverse, keys_only=keys_only)
             at = position if after else None
-            commands[f"{over and 'index'} {reverse=} {keys_only=} {after=} {listed=}"] = reads._walk_command(
+            statements[f"{over and 'index'} {reverse=} {keys_only=} {after=} {listed=}"] = reads._walk_statement(
                 walk, at, None if listed else 20, 0, 1 << 20 if listed else None, False
             )
             if over is not None:
-                commands[f"groups {reverse=} {keys_only=} {after=}"] = reads._group_command(walk, at, 20, 0)
-    for name, command in commands.items():
-        explain = Command(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {command.sql}", command.parameters, False)
+                statements[f"groups {reverse=} {keys_only=} {after=}"] = reads._group_statement(walk, at, 20, 0)
+    for name, statement in statements.items():
+        explain = Statement(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement.sql}", statement.parameters, False)
         (rows,) = await database.core.pool.run([explain])
         plan = "\n".join(line for (line,) in rows)
         assert "Index" in plan, name
@@ -183,14 +183,16 @@ async def test_a_put_touches_only_the_index_rows_that_changed(
 ) -> None:
     store = await make(database, ("a", False), ("b", False), ("c", True))
     await put(database, store, id="k", a=1, b=1, c=1)
-    run = Connection.run
+    run = PgConnection.run
     written: list[str] = []
 
-    async def noting(self: Connection, commands: Any) -> Any:
-        written.extend(command.sql for command in commands if command.sql.startswith(("INSERT", "DELETE", "UPDATE")))
-        return await run(self, commands)
+    async def noting(self: PgConnection, statements: Any) -> Any:
+        written.extend(
+            statement.sql for statement in statements if statement.sql.startswith(("INSERT", "DELETE", "UPDATE"))
+        )
+        return await run(self, statements)
 
-    monkeypatch.setattr(Connection, "run", noting)
+    monkeypatch.setattr(PgConnection, "run", noting)
     a, b, c = store.indexes
     changes: list[tuple[dict[str, Any], list[str]]] = [
         ({"a": 1, "b": 1, "c": 1}, [store.upsert]),
@@ -220,7 +222,7 @@ async def test_a_walk_over_keys_reads_no_values(database: PostgresDatabase) -> N
             "SELECT pg_stat_get_xact_blocks_fetched(reltoastrelid)::bigint FROM pg_class "
             f"WHERE oid = '{store.table}'::regclass"
         )
-        return int((await run([Command(query, prepare=False)]))[0][0][0])
+        return int((await run([Statement(query, prepare=False)]))[0][0][0])
 
     before = await blocks()
     for over in (None, store.index("a")):
@@ -256,14 +258,14 @@ async def test_writes_that_arrive_together_share_a_commit_and_fail_alone(databas
 
 async def test_what_the_server_refuses_fails_alone(database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await make(database)
-    run = Connection.run
+    run = PgConnection.run
 
-    async def refusing(self: Connection, commands: Any) -> Any:
-        if any(b"poison" in str(command.parameters).encode() for command in commands):
+    async def refusing(self: PgConnection, statements: Any) -> Any:
+        if any(b"poison" in str(statement.parameters).encode() for statement in statements):
             raise psycopg.errors.DiskFull("could not extend file")
-        return await run(self, commands)
+        return await run(self, statements)
 
-    monkeypatch.setattr(Connection, "run", refusing)
+    monkeypatch.setattr(PgConnection, "run", refusing)
     names = ["a", "poison", "b"]
     done = await asyncio.gather(*(put(database, store, id=name) for name in names), return_exceptions=True)
     assert [type(item).__name__ for item in done] == ["NoneType", "StorageUnavailable", "NoneType"]
@@ -274,23 +276,23 @@ async def test_writes_that_the_server_undid_are_run_again_and_given_up_in_the_en
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await make(database)
-    run = Connection.run
+    run = PgConnection.run
     failures = [2]
     monkeypatch.setattr(writer, "FIRST_PAUSE_S", 0.001)
 
-    async def conflicting(self: Connection, commands: Any) -> Any:
-        if commands[-1].sql == "COMMIT" and failures[0]:
+    async def conflicting(self: PgConnection, statements: Any) -> Any:
+        if statements[-1].sql == "COMMIT" and failures[0]:
             failures[0] -= 1
             raise psycopg.errors.SerializationFailure("could not serialize access")
-        return await run(self, commands)
+        return await run(self, statements)
 
-    monkeypatch.setattr(Connection, "run", conflicting)
+    monkeypatch.setattr(PgConnection, "run", conflicting)
     await put(database, store, id="a")
     failures[0] = 2
     await database.clear(store)
     failures[0] = 1
     transaction = await database.begin(["s"], readonly=False, relaxed=False)
-    await transaction.write(prepare_write(store, record(id="b")))
+    await transaction.write(write_of(store, record(id="b")))
     with pytest.raises(TransactionAborted):
         await transaction.commit()
     assert await database.count(Walk(store, EVERYTHING)) == 0
@@ -305,24 +307,24 @@ async def test_the_durability_hint_reaches_the_server(database: PostgresDatabase
     store = await make(database)
     sent: list[str] = []
     transaction: Any = await database.begin(["s"], readonly=False, relaxed=relaxed)
-    await transaction.write(prepare_write(store, record(id="a")))
-    ((row,),) = await transaction._run([Command("SHOW synchronous_commit")])
-    ((level,),) = await transaction._run([Command("SHOW transaction_isolation")])
+    await transaction.write(write_of(store, record(id="a")))
+    ((row,),) = await transaction._run([Statement("SHOW synchronous_commit")])
+    ((level,),) = await transaction._run([Statement("SHOW transaction_isolation")])
     await transaction.commit()
     assert (row[0], level[0]) == ("off" if relaxed else "on", "serializable")
-    run = Connection.run
+    run = PgConnection.run
 
-    async def noting(self: Connection, commands: Any) -> Any:
-        sent.extend(command.sql for command in commands)
-        return await run(self, commands)
+    async def noting(self: PgConnection, statements: Any) -> Any:
+        sent.extend(statement.sql for statement in statements)
+        return await run(self, statements)
 
-    Connection.run = noting  # type: ignore[method-assign]
+    PgConnection.run = noting  # type: ignore[method-assign]
     try:
         key = encode("b").order
-        entry = Conditional(store, key, prepare_write(store, record(id="b")))
+        entry = ConditionalWrite(store, key, write_of(store, record(id="b")))
         assert (await database.apply([entry], return_current=False, relaxed=relaxed))[0].code == 0
     finally:
-        Connection.run = run  # type: ignore[method-assign]
+        PgConnection.run = run  # type: ignore[method-assign]
     assert ("SET LOCAL synchronous_commit = off" in sent) == relaxed
 
 
@@ -342,23 +344,23 @@ async def test_a_transaction_larger_than_its_buffer_is_whole(database: PostgresD
     store = await make(database, ("n", False))
     transaction = await database.begin(["s"], readonly=False, relaxed=False)
     for number in range(30):
-        await transaction.write(prepare_write(store, record(id=f"k{number:02}", n=number % 3, data=b"x" * (1 << 20))))
+        await transaction.write(write_of(store, record(id=f"k{number:02}", n=number % 3, data=b"x" * (1 << 20))))
     for number in range(0, 30, 3):
         await transaction.delete(store, encode(f"k{number:02}").order)
     assert await transaction.count(Walk(store, EVERYTHING)) == 20
     assert await database.count(Walk(store, EVERYTHING)) == 0
-    await transaction.write(prepare_write(store, record(id="k01", n=9)))
+    await transaction.write(write_of(store, record(id="k01", n=9)))
     await transaction.commit()
     index = store.index("n")
     assert await database.count(Walk(store, values_span(index.schema, [1]), index)) == 9
     assert await database.count(Walk(store, values_span(index.schema, [9]), index)) == 1
 
 
-async def test_who_gives_up_waiting_leaves_nothing_behind(postgres_server: PostgresServer, server: Server) -> None:
+async def test_who_gives_up_waiting_leaves_nothing_behind(postgres_server: PostgresServer, server: PgServer) -> None:
     name = postgres_server.new_schema()
     database = await server.open(name)
     store = await make(database)
-    other_server = Server(postgres_server.dsn, LIMITS)
+    other_server = PgServer(postgres_server.dsn, LIMITS)
     other = await other_server.open(name)
     holder = await other.begin(["s"], readonly=False, relaxed=False)
     await holder.count(Walk(other.store("s"), EVERYTHING))
@@ -395,7 +397,7 @@ async def test_who_gives_up_waiting_leaves_nothing_behind(postgres_server: Postg
 
 
 async def test_what_is_prepared_survives_deleted_stores_and_failures(
-    postgres_server: PostgresServer, server: Server
+    postgres_server: PostgresServer, server: PgServer
 ) -> None:
     """The library and the server keep agreeing on it, whatever ends badly on the same few connections."""
     database = await server.open(postgres_server.new_schema())
@@ -423,9 +425,9 @@ async def test_what_is_prepared_survives_deleted_stores_and_failures(
 
 
 async def test_an_idle_snapshot_is_given_up(postgres_server: PostgresServer) -> None:
-    from gestalt_store.engines.limits import Limits
+    from gestalt_store.engines.limits import StoreLimits
 
-    server = Server(postgres_server.dsn, Limits(transaction_idle_s=0.2, snapshot_idle_s=0.2))
+    server = PgServer(postgres_server.dsn, StoreLimits(transaction_idle_s=0.2, snapshot_idle_s=0.2))
     database = await server.open(postgres_server.new_schema())
     store = await make(database)
     told: list[str] = []
@@ -457,7 +459,7 @@ async def test_an_idle_snapshot_is_given_up(postgres_server: PostgresServer) -> 
 
 
 async def test_the_tables_of_a_deleted_store_go_when_nobody_reads_them(
-    postgres_server: PostgresServer, server: Server, monkeypatch: pytest.MonkeyPatch
+    postgres_server: PostgresServer, server: PgServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gestalt_store.postgres.catalogue.SWEEP_EVERY_S", 0.1)
     name = postgres_server.new_schema()
@@ -466,7 +468,7 @@ async def test_the_tables_of_a_deleted_store_go_when_nobody_reads_them(
     for number in range(3):
         await put(database, store, id=f"k{number}", a=1)
     snapshot = await database.snapshot()
-    walk = Walk(store, EVERYTHING)
+    walk: PgWalk = Walk(store, EVERYTHING)
     await snapshot.page(walk, None, 1)
     await database.delete_store("s")
     with pytest.raises(ObjectStoreNotFound):
@@ -485,7 +487,7 @@ async def test_the_tables_of_a_deleted_store_go_when_nobody_reads_them(
     await database.close()
 
 
-async def test_check_finds_what_does_not_agree(postgres_server: PostgresServer, server: Server) -> None:
+async def test_check_finds_what_does_not_agree(postgres_server: PostgresServer, server: PgServer) -> None:
     name = postgres_server.new_schema()
     database = await server.open(name)
     store = await make(database, ("a", False), ("u", True))

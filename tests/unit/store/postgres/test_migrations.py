@@ -10,19 +10,19 @@ from typing import Any
 
 import grpc
 import pytest
-from gestalt_store.engines.interface import Conditional, Walk
+from gestalt_store.engines.interface import ConditionalWrite, Walk
 from gestalt_store.errors import IndexNotFound, ObjectStoreNotFound, TransactionAborted, UniqueConflict
 from gestalt_store.postgres.check import check_server
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.formats import FORMAT
-from gestalt_store.postgres.index_changes import Build
-from gestalt_store.postgres.server import Server
+from gestalt_store.postgres.index_changes import PgIndexBuild
+from gestalt_store.postgres.server import PgServer
 from gestalt_store.postgres.tables import LONGEST, PgStore
 from gestalt_store.values import wire
 from gestalt_store.values.keys import decode, encode
 from gestalt_store.values.ranges import EVERYTHING, Span
 from gestalt_store.values.schema import IndexSchema, StoreSchema
-from gestalt_store.work.operations import prepare_write
+from gestalt_store.work.operations import key_text, write_of
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
@@ -47,7 +47,7 @@ def field_index(field: str, *, unique: bool = False, name: str = "") -> IndexSch
 async def engines(postgres_server: PostgresServer) -> AsyncIterator[Engines]:
     """One database as two processes have it, each with what it knows of the stores; ``check`` finds it sound."""
     name = postgres_server.new_schema()
-    servers = [Server(postgres_server.dsn, LIMITS) for _ in range(2)]
+    servers = [PgServer(postgres_server.dsn, LIMITS) for _ in range(2)]
     opened = [await server.open(name) for server in servers]
     yield opened[0], opened[1]
     for database in opened:
@@ -64,16 +64,16 @@ class Gate:
         self.left = 1
         self.opened = asyncio.Event()
         self.reached = asyncio.Event()
-        batch = Build.batch
+        batch = PgIndexBuild.batch
 
-        async def gated(build: Build, *arguments: Any) -> bytes:
+        async def gated(build: PgIndexBuild, *arguments: Any) -> bytes:
             if not self.left:
                 self.reached.set()
                 await self.opened.wait()
             self.left = max(0, self.left - 1)
             return await batch(build, *arguments)
 
-        monkeypatch.setattr(Build, "batch", gated)
+        monkeypatch.setattr(PgIndexBuild, "batch", gated)
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ async def test_writes_of_a_process_that_knows_nothing_of_it_are_in_the_index(eng
     await other.refresh()
     known, version = other.store("s"), other.version
     early = await other.begin(["s"], readonly=False, relaxed=False)
-    await early.write(prepare_write(known, record_bytes(id="k0001", n=9001)))
-    await early.write(prepare_write(known, record_bytes(id="k0499", n=9002)))
+    await early.write(write_of(known, record_bytes(id="k0001", n=9001)))
+    await early.write(write_of(known, record_bytes(id="k0499", n=9002)))
     await one.change_indexes("s", [field_index("n")], [])
     await gate.reached.wait()
     await early.commit()  # it had written before the migration began, and sends it now
@@ -126,14 +126,16 @@ async def test_writes_of_a_process_that_knows_nothing_of_it_are_in_the_index(eng
     await put(other, known, id="zz", n=-1)
     for key in ("k0002", "k0497"):
         await other.delete(known, encode(key).order)
-    entry = prepare_write(known, record_bytes(id="k0496", n=9005))
-    (outcome,) = await other.apply([Conditional(known, entry.primary_key, entry)], return_current=False, relaxed=False)
+    entry = write_of(known, record_bytes(id="k0496", n=9005))
+    (outcome,) = await other.apply(
+        [ConditionalWrite(known, entry.primary_key, entry)], return_current=False, relaxed=False
+    )
     assert outcome.code == 0
     span = Span(encode("k0100").order, encode("k0110").order)
     assert await other.delete_walk(Walk(known, span)) == 10
     reading = await other.begin(["s"], readonly=False, relaxed=False)
     assert await reading.count(Walk(known, EVERYTHING)) == 489
-    await reading.write(prepare_write(known, record_bytes(id="k0495", n=9006)))
+    await reading.write(write_of(known, record_bytes(id="k0495", n=9006)))
     await reading.commit()
     with pytest.raises(IndexNotFound):
         other.store("s").index("n")
@@ -171,7 +173,7 @@ async def test_keys_longer_than_a_btree_takes_are_indexed(engines: Engines) -> N
     await one.change_indexes("s", [field_index("u", unique=True), field_index("n")], [])
     assert await ended(one) == "failed"
     (conflict,) = (await one.migration("s")).conflicts
-    assert sorted(decode(key) for key in conflict.primary_keys) == ["twice", f"{long}007"]
+    assert sorted(map(key_text, conflict.primary_keys)) == ["twice", f"{long}007"]
     await one.delete(store, encode("twice").order)
     await one.change_indexes("s", [field_index("u", unique=True), field_index("n")], [])
     assert await ended(one) == "done"
@@ -195,7 +197,7 @@ async def test_doubles_made_elsewhere_meanwhile_are_found_and_mended_ones_are_no
     migration = await other.migration("s")
     assert "'n'" in migration.problem
     (conflict,) = migration.conflicts
-    assert sorted(decode(key) for key in conflict.primary_keys) == ["k0001", "k0450"]
+    assert sorted(map(key_text, conflict.primary_keys)) == ["k0001", "k0450"]
     await put(other, known, id="again", n=450)  # nothing is enforced
     for key in ("again", "k0001"):
         await one.delete(one.store("s"), encode(key).order)
@@ -224,7 +226,7 @@ async def test_a_transaction_begun_elsewhere_meets_the_new_schema(engines: Engin
     async def begun(*values: dict[str, Any]) -> Any:
         transaction = await other.begin(["s"], readonly=False, relaxed=False)
         for row in values:
-            await transaction.write(prepare_write(known, record_bytes(**row)))
+            await transaction.write(write_of(known, record_bytes(**row)))
         return transaction
 
     writing, walking, kept, lost = [await begun(*rows) for rows in ([{"id": "k0000", "n": 1}], [], [], [])]
@@ -236,7 +238,7 @@ async def test_a_transaction_begun_elsewhere_meets_the_new_schema(engines: Engin
     assert await ended(one) == "done"
     await writing.commit()
     assert await walking.count(Walk(known, EVERYTHING)) == 500
-    await walking.write(prepare_write(known, record_bytes(id="k0001", n=1, o=5)))
+    await walking.write(write_of(known, record_bytes(id="k0001", n=1, o=5)))
     await walking.commit()
     assert await kept.count(Walk(known, EVERYTHING, known.index("n"))) == 500
     await kept.delete_walk(Walk(known, EVERYTHING, known.index("n")))
@@ -256,7 +258,7 @@ async def test_a_transaction_begun_elsewhere_meets_the_new_schema(engines: Engin
     assert await ended(one) == "done"
     with pytest.raises(TransactionAborted, match="unique"):
         await judged.commit()
-    await simple.write(prepare_write(known, record_bytes(id="a", u=1)))
+    await simple.write(write_of(known, record_bytes(id="a", u=1)))
     await simple.commit()
     with pytest.raises(UniqueConflict):
         await put(other, known, id="b", u=1)
@@ -269,14 +271,14 @@ async def test_one_builds_at_a_time(engines: Engines, gate: Gate, postgres_serve
     await one.change_indexes("s", [field_index("n")], [])
     await gate.reached.wait()
     assert (await other.migration("s")).state == "running"
-    build, session = Build.claim, []
+    build, session = PgIndexBuild.claim, []
 
-    async def noting(self: Build) -> bool:
+    async def noting(self: PgIndexBuild) -> bool:
         session.append(await build(self))
         return bool(session[-1])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Build, "claim", noting)
+        patch.setattr(PgIndexBuild, "claim", noting)
 
         async def refused() -> bool | None:
             return bool(session) or None
@@ -350,7 +352,7 @@ async def test_what_is_no_longer_used_is_removed(engines: Engines, postgres_serv
     await eventually(nothing)
 
 
-async def test_a_database_of_format_1_is_migrated(postgres_server: PostgresServer, server: Server) -> None:
+async def test_a_database_of_format_1_is_migrated(postgres_server: PostgresServer, server: PgServer) -> None:
     name = postgres_server.new_schema()
     message = wire.ObjectStoreSchema()
     message.indexes.add(name="n", key_path=["n"])

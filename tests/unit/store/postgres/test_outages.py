@@ -7,11 +7,11 @@ import asyncio
 import grpc
 import pytest
 from gestalt_store.config import read_config
-from gestalt_store.engines.limits import Limits
+from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import ConfigInvalid, DatabaseUnusable, StorageUnavailable
 from gestalt_store.postgres.formats import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
-from gestalt_store.postgres.server import Server
+from gestalt_store.postgres.server import PgServer
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.contract.indexeddb.rig import Code, Service, record
@@ -190,11 +190,11 @@ async def test_a_refused_configuration_leaves_the_earlier_one_in_force(
 
 
 async def test_an_unknown_database_and_an_absent_server_are_told_apart(postgres_server: PostgresServer) -> None:
-    server = Server(postgres_server.dsn.replace("/postgres?", "/nowhere?"), LIMITS)
+    server = PgServer(postgres_server.dsn.replace("/postgres?", "/nowhere?"), LIMITS)
     with pytest.raises(DatabaseUnusable, match="nowhere"):
         await server.open("x")
     await server.close()
-    server = Server("postgresql://u:secret@127.0.0.1:1/x", LIMITS)
+    server = PgServer("postgresql://u:secret@127.0.0.1:1/x", LIMITS)
     with pytest.raises(StorageUnavailable) as refused:
         await server.open("x")
     assert "127.0.0.1:1" in str(refused.value) and "secret" not in str(refused.value)
@@ -204,7 +204,7 @@ async def test_an_unknown_database_and_an_absent_server_are_told_apart(postgres_
 def test_a_configuration_keeps_its_dsn_out_of_its_text() -> None:
     config, _ = read_config({"dsn": "postgresql://me:hidden@db.example:5433/state", "limits": {"connections": 20}})
     assert config.conninfo is not None and "hidden" not in repr(config)
-    assert config.limits == Limits(connections=20)
+    assert config.limits == StoreLimits(connections=20)
     assert describe(config.conninfo) == "PostgreSQL database 'state' on db.example:5433"
     for connections in (5, 2000, 7.5, True, "10"):
         with pytest.raises(ConfigInvalid, match=r"limits\.connections"):
@@ -221,7 +221,7 @@ def test_every_name_of_a_database_gives_a_schema_of_its_own() -> None:
         schema_name("a\x00b")
 
 
-async def test_databases_are_schemas_and_share_nothing(postgres_server: PostgresServer, server: Server) -> None:
+async def test_databases_are_schemas_and_share_nothing(postgres_server: PostgresServer, server: PgServer) -> None:
     names = ['quote " and $gestalt$ 50% %s', "pg_temp_like", "x" * 80]
     databases = await asyncio.gather(*(server.open(name) for name in names))
     from gestalt_store.values.schema import StoreSchema
@@ -236,7 +236,7 @@ async def test_databases_are_schemas_and_share_nothing(postgres_server: Postgres
 
 
 async def test_schemas_of_others_and_of_newer_versions_are_refused(
-    postgres_server: PostgresServer, server: Server
+    postgres_server: PostgresServer, server: PgServer
 ) -> None:
     foreign, ours = postgres_server.new_schema(), postgres_server.new_schema()
     postgres_server.execute(f"CREATE SCHEMA {foreign}")
@@ -253,7 +253,7 @@ async def test_schemas_of_others_and_of_newer_versions_are_refused(
 
 
 async def test_two_processes_may_create_a_schema_at_the_same_time(postgres_server: PostgresServer) -> None:
-    servers = [Server(postgres_server.dsn, LIMITS) for _ in range(4)]
+    servers = [PgServer(postgres_server.dsn, LIMITS) for _ in range(4)]
     name = postgres_server.new_schema()
     databases = await asyncio.gather(*(server.open(name) for server in servers))
     for database in databases:

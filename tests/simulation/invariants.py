@@ -28,8 +28,8 @@ from gestalt_workflow.model.objects import (
     TriggerKind,
 )
 from gestalt_workflow.stored.records import (
+    CLAIMANTS,
     EVENTS,
-    OWNERS,
     PERMITS,
     REFERENCES,
     RUN_KEYS,
@@ -202,8 +202,8 @@ class Invariants:
             if after.epoch != before.epoch + 1:
                 self.broken("every claim has its own epoch", move)
             self._claims[after.id, after.epoch] = self._world.loop.now
-        elif after.status is RunStatus.RUNNING and (before.owner, before.epoch) != (after.owner, after.epoch):
-            self.broken("a claim that holds is not taken over", f"{move} {before.owner} -> {after.owner}")
+        elif after.status is RunStatus.RUNNING and (before.claimant, before.epoch) != (after.claimant, after.epoch):
+            self.broken("a claim that holds is not taken over", f"{move} {before.claimant} -> {after.claimant}")
         elif after.status is RunStatus.PENDING and not after.keyed and (after.id, before.epoch) in self._sent:
             self.broken("a run that was invoked is not put back", move)
         elif after.status is RunStatus.FAILED and after.stale:
@@ -216,7 +216,7 @@ class Invariants:
         if run.status is not RunStatus.RUNNING:
             self.broken("only a running run can be interrupted", move)
             return
-        owner = next(i for i in self._world.instances if i.owner == run.owner)
+        owner = next(i for i in self._world.instances if i.owner == run.claimant)
         now = self._world.clock()
         lapsed = self._lease(run) <= now
         overdue = run.agent_deadline is not None and run.agent_deadline <= now
@@ -227,7 +227,7 @@ class Invariants:
 
     def _lease(self, run: Run) -> datetime:
         """When the claim ends, as the store has it."""
-        record = self._world.database.rows[OWNERS].get(run.owner)
+        record = self._world.database.rows[CLAIMANTS].get(run.claimant)
         moments = [moment for moment in (run.lease, record and record["lease"]) if isinstance(moment, datetime)]
         return max(moments)
 
@@ -309,7 +309,7 @@ class Invariants:
                 self.broken("signals are delivered in their order", f"{run.id} {signal.sequence}")
             self._last_sequence[run.id] = signal.sequence
         stored = run_from_record(self._world.database.rows[RUNS][run.id])
-        if stored.owner == run.owner and stored.epoch == run.epoch:
+        if stored.claimant == run.claimant and stored.epoch == run.epoch:
             run = stored
         if self._lease(run) <= self._world.clock():
             self.broken("leases are exclusive", f"{run.id} is invoked after its claim has ended")
@@ -543,8 +543,8 @@ def _brief(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, Run):
-        claim = f" {value.owner.split('/')[1]}#{value.epoch}" if value.owner else ""
-        return f"r{value.revision} {value.status.name}{claim} waiting {value.waiting}"
+        claim = f" {value.claimant.split('/')[1]}#{value.epoch}" if value.claimant else ""
+        return f"r{value.revision} {value.status.name}{claim} waiting {value.undelivered}"
     if isinstance(value, Schedule):
         return f"r{value.revision} {value.cron!r} {'paused' if value.paused else value.next_run_at}"
     return f"r{value.revision}" if hasattr(value, "revision") else "there"

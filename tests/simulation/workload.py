@@ -240,7 +240,7 @@ class Workload:
         actor = self._random.choice((ALICE, BOB))
         key = self._name("once", 12) if self._random.random() < 0.6 else ""
         wanted = StartRequest(target, key, self._name("key", 3) if keyed else "", actor, self._reference())
-        scope = f"{target.owner}/{actor.subject_id}/{key}" if key else ""
+        scope = f"{target.plugin}/{actor.subject_id}/{key}" if key else ""
         for _ in range(ATTEMPTS if key else 1):
             answer = await self._once(f"start {scope} {wanted.workflow_key}", lambda e: e.runs.start(wanted))
             if answer is not None:
@@ -278,8 +278,8 @@ class Workload:
         target = plugin_target(self._name("plugin", 2))
         signal = self._new_signal()
         wanted = SignalOrStartRequest(self._name("key", 3), target, signal, ALICE, self._reference())
-        scope = f"{target.owner}/{signal.idempotency_key}"
-        what = f"signal or start {target.owner} {wanted.workflow_key}"
+        scope = f"{target.plugin}/{signal.idempotency_key}"
+        what = f"signal or start {target.plugin} {wanted.workflow_key}"
         await self._deliver(what, signal, lambda e: e.signals.signal_or_start(wanted), scope)
 
     async def _deliver(

@@ -160,7 +160,7 @@ class World:
             cast(IndexedDB, client),
             cast(WorkflowHost, self.host.client(instance)),
             self.clock,
-            owner=instance.owner,
+            claimant=instance.owner,
         )
         try:
             await engine.open()

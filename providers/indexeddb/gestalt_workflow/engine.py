@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_workflow.claims.claimants import new_owner
+from gestalt_workflow.claims.claimants import new_claimant
 from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.config import Config
 from gestalt_workflow.dispatch.completion import Completions
@@ -57,11 +57,11 @@ class Engine:
         host: WorkflowHost,
         clock: Clock = utc_now,
         *,
-        owner: str = "",
+        claimant: str = "",
     ) -> None:
-        """``owner`` is the identity that claims are held under; without it a new one that names this process."""
+        """``claimant`` is the identity that claims are held under; without it a new one that names this process."""
         self.name = name
-        self.owner = owner or new_owner()
+        self.claimant = claimant or new_claimant()
         self.clock = clock
         news = RunNews()
         self.storage = Storage(db, news.unclear.set)
@@ -71,9 +71,9 @@ class Engine:
         self._begun = asyncio.Event()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.references = References(self.storage)
-        self.recovery = Recovery(self.storage, self.owner, news, clock)
+        self.recovery = Recovery(self.storage, self.claimant, news, clock)
         limits = Limits(config.target_limits, config.max_concurrent_per_target)
-        self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.owner))
+        self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.claimant))
         self.dispatcher = Dispatcher(
             self.storage,
             self.lanes,
@@ -81,7 +81,7 @@ class Engine:
             self.recovery,
             Completions(self.storage, clock, config.max_result_bytes),
             host,
-            self.owner,
+            self.claimant,
             news,
             config,
             clock,
@@ -161,7 +161,7 @@ class Engine:
         try:
             await self.dispatcher.settle_crashed()
             await self.recovery.sweep(self.dispatcher.busy)
-            await self.recovery.forget_owner()
+            await self.recovery.forget_claimant()
         except StorageFailed as error:
             log.warning("lease not removed", event_name="lease.unreleased", error=str(error))
 

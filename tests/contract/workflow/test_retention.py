@@ -16,7 +16,7 @@ from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.queries import EventFilter, ObjectFilter, RunFilter
 from gestalt_workflow.stored.format import VERSION
-from gestalt_workflow.stored.records import EVENTS, FORMAT, OWNERS
+from gestalt_workflow.stored.records import CLAIMANTS, EVENTS, FORMAT
 from gestalt_workflow.stored.storage import KeyRange, Write
 from gestalt_workflow.wire.targets import describe_target
 
@@ -79,7 +79,7 @@ async def test_what_is_old_or_too_much_goes_from_a_real_store(
         for number in range(15):
             await engine.events.publish(Event(f"e{number}", "s", "t", "", b""), NOBODY)
             await engine.runs.cancel((await engine.runs.start(StartRequest(plain))).id, "")
-        await engine.storage.write([Write(OWNERS, "put", {"id": "dead", "lease": clock()})], "lease")
+        await engine.storage.write([Write(CLAIMANTS, "put", {"id": "dead", "lease": clock()})], "lease")
         await sweep(engine)
         found = await engine.queries.events(EventFilter(), 0, "")
         assert [kept.event.id for kept in found.items] == [f"e{number}" for number in range(14, 4, -1)]
@@ -90,7 +90,7 @@ async def test_what_is_old_or_too_much_goes_from_a_real_store(
         assert (await engine.queries.events(EventFilter(), 0, "")).items == []
         runs = (await engine.queries.runs(RunFilter(), 0, "")).items
         assert len(runs) == 15 and not any(run.status.terminal for run in runs)
-        assert (await engine.storage.page_by_id(OWNERS, KeyRange(), "leases")).entries == []
+        assert (await engine.storage.page_by_id(CLAIMANTS, KeyRange(), "leases")).entries == []
 
         clock.now += timedelta(days=100)
         await sweep(engine)

@@ -153,7 +153,7 @@ async def test_counts_by_status_read_no_record(world: World) -> None:
     assert counts.by_status == {s: sum(run.status is s for run in recent) for s in RunStatus}
     assert dict(client.messages) == {"index_count": 5} and not counts.incomplete
     mail = await engine.queries.count(RunFilter(frozenset({RunStatus.FAILED}), target_owner="mail"))
-    failed = [run for run in runs if run.target.owner == "mail" and run.status is RunStatus.FAILED]
+    failed = [run for run in runs if run.target.plugin == "mail" and run.status is RunStatus.FAILED]
     assert mail.by_status == {RunStatus.FAILED: len(failed)}
 
 
@@ -225,7 +225,7 @@ async def test_a_run_tells_its_story(world: World) -> None:
         (timeline.ENDED, 2, RunStatus.SUCCEEDED, ""),
     ]
     moments = timeline.read(done).moments
-    assert moments[2].detail == delivery.signal.id and moments[1].detail == engine.owner
+    assert moments[2].detail == delivery.signal.id and moments[1].detail == engine.claimant
     assert [m.at for m in moments] == sorted(m.at for m in moments)
     assert (moments[0].at, moments[-1].at) == (done.created_at, done.completed_at)
 
@@ -245,7 +245,7 @@ def test_a_long_story_keeps_its_beginning_and_its_end() -> None:
             story, timeline.SIGNALED, START + timedelta(seconds=number), detail=f"{number}" + "ä" * 300
         )
     run = new_run("r", plugin_target(), manual_trigger(), START, created_by=ALICE, execution_ref="")
-    read = timeline.read(replace(run, story=story))
+    read = timeline.read(replace(run, timeline=story))
     numbers = [int(moment.detail.rstrip("ä")) for moment in read.moments[1:]]
     assert len(read.moments) <= 64 and numbers[:8] == list(range(8)) and numbers[-1] == 499
     assert numbers[8:] == list(range(500 - len(numbers[8:]), 500))

@@ -15,7 +15,7 @@ from gestalt_workflow.model.errors import StorageUnavailable
 from gestalt_workflow.model.objects import Run, RunStatus, Target
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
-from gestalt_workflow.stored.records import OWNERS, RUN_KEYS, RUNS, run_from_record, run_to_record
+from gestalt_workflow.stored.records import CLAIMANTS, RUN_KEYS, RUNS, run_from_record, run_to_record
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ScriptedHost, World, client_of, plugin_target
@@ -56,7 +56,7 @@ async def test_a_claim_of_another_machine_holds_until_its_lease_ends(world: Worl
 async def test_a_renewed_lease_counts_for_all_claims_of_its_process(world: World) -> None:
     engine = await world.engine(start=False)
     run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
-    world.database.stores[OWNERS][ELSEWHERE] = {"id": ELSEWHERE, "lease": world.clock.now + timedelta(hours=1)}
+    world.database.stores[CLAIMANTS][ELSEWHERE] = {"id": ELSEWHERE, "lease": world.clock.now + timedelta(hours=1)}
     world.clock.advance(minutes=30)
     assert await sweep(engine) == 0
     world.clock.advance(minutes=31)
@@ -68,10 +68,10 @@ async def test_a_renewal_that_comes_between_judging_and_settling_wins(world: Wor
     engine = await world.engine(start=False)
     run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
     world.clock.advance(minutes=11)
-    verdict = engine.recovery._judge(run, None)
-    assert verdict is not None
-    world.database.stores[OWNERS][ELSEWHERE] = {"id": ELSEWHERE, "lease": world.clock.now + timedelta(hours=1)}
-    assert not await engine.recovery._settle(run, verdict)
+    end = engine.recovery._judge(run, None)
+    assert end is not None
+    world.database.stores[CLAIMANTS][ELSEWHERE] = {"id": ELSEWHERE, "lease": world.clock.now + timedelta(hours=1)}
+    assert not await engine.recovery._settle(run, end)
     assert stored(world, run).status is RunStatus.RUNNING
 
 
@@ -80,11 +80,13 @@ async def test_a_completion_that_comes_between_judging_and_settling_wins(world: 
     engine = await world.engine(start=False)
     run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
     world.clock.advance(minutes=11)
-    verdict = engine.recovery._judge(run, None)
-    assert verdict is not None
-    done = replace(run, status=RunStatus.SUCCEEDED, revision=run.revision + 1, owner="", result_body="late but there")
+    end = engine.recovery._judge(run, None)
+    assert end is not None
+    done = replace(
+        run, status=RunStatus.SUCCEEDED, revision=run.revision + 1, claimant="", result_body="late but there"
+    )
     world.database.stores[RUNS][run.id] = run_to_record(done)
-    assert not await engine.recovery._settle(run, verdict)
+    assert not await engine.recovery._settle(run, end)
     assert stored(world, run).result_body == "late but there"
 
 
@@ -237,7 +239,7 @@ async def test_drain_lets_invocations_end_and_then_gives_up(world: World) -> Non
     assert stored(world, soon).status is RunStatus.SUCCEEDED
     assert (stored(world, never).status, stored(world, never).status_message) == (RunStatus.FAILED, INTERRUPTED)
     assert stored(world, late).status is RunStatus.PENDING
-    assert world.database.stores[OWNERS] == {}
+    assert world.database.stores[CLAIMANTS] == {}
 
 
 async def test_a_run_whose_handling_crashed_is_failed_not_repeated(
@@ -277,7 +279,7 @@ async def test_three_engines_invoke_each_run_once(world: World) -> None:
 
 
 def test_only_the_kernel_proves_a_death() -> None:
-    me = claimants.new_owner()
+    me = claimants.new_claimant()
     assert not claimants.provably_dead(me)
     boot, namespace, _, started, random = me.split("/", 4) if me.count("/") == 4 else ("", "", "", "", "")
     assert random

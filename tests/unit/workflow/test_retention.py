@@ -17,8 +17,8 @@ from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.reading.queries import EventFilter
 from gestalt_workflow.retention.references import OldReferences
 from gestalt_workflow.stored.records import (
+    CLAIMANTS,
     EVENTS,
-    OWNERS,
     REFERENCES,
     RUN_KEYS,
     RUNS,
@@ -216,13 +216,13 @@ async def test_leases_of_processes_that_died_go(world: World) -> None:
     for owner in (engine, dead):
         entry = owner.recovery.renewal(world.clock() + timedelta(minutes=10))
         await owner.storage.write([entry], "renew")
-    world.database.stores[OWNERS]["broken"] = {"id": "broken", "lease": "soon"}
+    world.database.stores[CLAIMANTS]["broken"] = {"id": "broken", "lease": "soon"}
     await sweep(engine)
-    assert len(world.database.stores[OWNERS]) == 3
+    assert len(world.database.stores[CLAIMANTS]) == 3
     world.clock.advance(days=2)
     await engine.storage.write([engine.recovery.renewal(world.clock() + timedelta(minutes=10))], "renew")
     await sweep(engine)
-    assert set(world.database.stores[OWNERS]) == {engine.owner, "broken"}
+    assert set(world.database.stores[CLAIMANTS]) == {engine.claimant, "broken"}
 
 
 async def test_keys_of_signals_that_could_not_be_read_go_after_their_run(world: World) -> None:

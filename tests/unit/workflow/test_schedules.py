@@ -225,7 +225,7 @@ async def test_ownership_and_retargeting(world: World) -> None:
     with pytest.raises(OwnedByAnother, match='workflow schedule "s" is already owned by target owner "svc"'):
         await upsert(world, engine, target=plugin_target(plugin="other"))
     moved = await upsert(world, engine, target=plugin_target(plugin="other"), retarget=True, requested_by=BOB)
-    assert (moved.target.owner, moved.created_by, moved.created_at) == ("other", ALICE, created.created_at)
+    assert (moved.target.plugin, moved.created_by, moved.created_at) == ("other", ALICE, created.created_at)
     taken = await upsert(world, engine, target=plugin_target(plugin="other"), requested_by=CONFIG)
     assert taken.created_by == CONFIG
 

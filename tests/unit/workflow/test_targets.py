@@ -103,9 +103,9 @@ def test_the_given_message_is_left_as_it_is() -> None:
 
 def test_facts_about_a_target() -> None:
     plugin = target_from_proto(target(plugin=FULL_PLUGIN))
-    assert (plugin.owner, plugin.is_agent, plugin.agent_timeout_s) == ("svc", False, None)
+    assert (plugin.plugin, plugin.is_agent, plugin.agent_timeout_s) == ("svc", False, None)
     agent = target_from_proto(target(agent=FULL_AGENT))
-    assert (agent.owner, agent.is_agent, agent.agent_timeout_s) == ("agent:helper", True, 7)
+    assert (agent.plugin, agent.is_agent, agent.agent_timeout_s) == ("agent:helper", True, 7)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_dispatch_priority_of_an_agent(value: Any, expected: int) -> None:
 def test_priorities() -> None:
     plugin = target_from_proto(target(plugin=FULL_PLUGIN))
     agent = target_from_proto(target(agent=FULL_AGENT))
-    urgent = Target(agent.data, agent.owner, priority=3, agent_timeout_s=0)
+    urgent = Target(agent.data, agent.plugin, priority=3, agent_timeout_s=0)
     assert priority(plugin, TriggerKind.EVENT, keyed=False) == 0
     assert priority(urgent, TriggerKind.EVENT, keyed=False) == 3
     assert priority(plugin, TriggerKind.MANUAL, keyed=True) == 10
@@ -190,12 +190,12 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             workflow_key="k",
             key_row="row",
             revision=3,
-            owner="me",
+            claimant="me",
             epoch=2,
             lease=NOW,
             rank_at=NOW,
             next_sequence=5,
-            waiting=2,
+            undelivered=2,
             batch=("x", "y"),
             stale=True,
             policy=RUN_POLICY,
@@ -204,7 +204,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             blocked_by="r0",
             denied=True,
             result_truncated=9,
-            story="1\t2\t3\t4\t\t",
+            timeline="1\t2\t3\t4\t\t",
             lane="svc.run",
             permits=("svc#0", "svc.run#1"),
         ),

@@ -102,7 +102,7 @@ def test_a_record_gives_back_what_was_kept() -> None:
     full = replace(
         plain,
         published_by=ALICE,
-        owner="svc",
+        plugin="svc",
         verdicts=Verdicts(listed, 9),
         publications=3,
         last_published_at=START + timedelta(seconds=1),

@@ -14,16 +14,16 @@ from gestalt_sdk.common.process_identity import ProcessIdentity
 _UNKNOWN = "-"
 
 
-def new_owner() -> str:
+def new_claimant() -> str:
     """The identity of this process, with a fresh random part."""
     own = ProcessIdentity.of(os.getpid())
     parts = (own.boot, own.namespace, str(own.pid), own.start, secrets.token_hex(8))
     return "/".join(part or _UNKNOWN for part in parts)
 
 
-def provably_dead(owner: str) -> bool:
+def provably_dead(claimant: str) -> bool:
     """True only when the kernel says that the process behind the identity has ended."""
-    parts = owner.split("/")
+    parts = claimant.split("/")
     if len(parts) != 5 or _UNKNOWN in parts[:4] or not parts[2].isdecimal():
         return False
     boot, namespace, pid, started, _ = parts

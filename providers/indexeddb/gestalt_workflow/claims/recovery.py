@@ -1,9 +1,9 @@
 """Claims whose process has gone, and the leases that keep the others (semantics.md 18.6, decision 6).
 
-A claim holds until the later of the run's own lease, set when it was claimed, and its owner's, which one small record
-per process renews for all of its claims. A run whose claim has ended is failed, never invoked again: nobody knows how
-far it came. Every such write names the run's revision and the lease it was judged by, so a completion or a renewal
-that was faster wins.
+A claim holds until the later of two moments: the end of the run's own lease, set when it was claimed, and the end of
+its claimant's, which one small record per process renews for all of its claims. A run whose claim has ended is failed,
+never invoked again: nobody knows how far it came. Every such write names the run's revision and the lease it was judged
+by, so a completion or a renewal that was faster wins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gestalt_workflow.claims.claimants import provably_dead
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.objects import Run, RunStatus
 from gestalt_workflow.model.run_news import RunNews
-from gestalt_workflow.stored.records import OWNERS, PERMITS, RUNS, run_from_record, run_to_record
+from gestalt_workflow.stored.records import CLAIMANTS, PERMITS, RUNS, run_from_record, run_to_record
 from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write, absent, at_revision
 
 SWEEP_EVERY = timedelta(seconds=60)
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ClaimEnd:
     """Why a running run's claim has ended, and the condition under which that stays true."""
 
     reason: str
@@ -39,9 +39,9 @@ class Verdict:
 class Recovery:
     """Judges claims, renews those of this process, and decides the fate of those that were lost."""
 
-    def __init__(self, storage: Storage, owner: str, news: RunNews, clock: Clock) -> None:
+    def __init__(self, storage: Storage, claimant: str, news: RunNews, clock: Clock) -> None:
         self._storage = storage
-        self._owner = owner
+        self._claimant = claimant
         self._clock = clock
         self._news = news
 
@@ -58,14 +58,14 @@ class Recovery:
             page = await self._storage.page(RUNS, "held", [], step, token=token)
             ours = invoking()
             runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
-            leases = await self._leases({run.owner for run in runs if run.owner != self._owner}, step)
-            ended: list[tuple[Run, Verdict]] = []
+            leases = await self._leases({run.claimant for run in runs if run.claimant != self._claimant}, step)
+            ended: list[tuple[Run, ClaimEnd]] = []
             for run in runs:
-                if run.owner == self._owner and run.id not in ours:
+                if run.claimant == self._claimant and run.id not in ours:
                     await self._unclaim(run)
-                elif (verdict := self._judge(run, leases.get(run.owner))) is not None:
-                    ended.append((run, verdict))
-            settled += sum(await asyncio.gather(*(self._settle(run, verdict) for run, verdict in ended)))
+                elif (end := self._judge(run, leases.get(run.claimant))) is not None:
+                    ended.append((run, end))
+            settled += sum(await asyncio.gather(*(self._settle(run, end) for run, end in ended)))
             token = page.next_token
             if not token:
                 return settled
@@ -73,11 +73,11 @@ class Recovery:
     async def settled_if_stale(self, run: Run) -> Run | None:
         """The run, failed first when its claim has ended; None when somebody changed it meanwhile."""
         step = "settle run"
-        leases = await self._leases({run.owner} - {self._owner}, step)
-        verdict = self._judge(run, leases.get(run.owner))
-        if verdict is None:
+        leases = await self._leases({run.claimant} - {self._claimant}, step)
+        end = self._judge(run, leases.get(run.claimant))
+        if end is None:
             return run
-        await self._settle(run, verdict)
+        await self._settle(run, end)
         return await self._storage.find(RUNS, run.id, run_from_record, step)
 
     async def settle_own(self, runs: Collection[Run]) -> None:
@@ -109,61 +109,65 @@ class Recovery:
         return sum(result.ok for result in results)
 
     def _permit_removal(self, record: Record, run: Run | None, leases: Mapping[str, datetime]) -> Write:
-        run_id, owner, lease = str(record.get("run_id")), str(record.get("owner")), record.get("lease")
+        run_id, claimant, lease = str(record.get("run_id")), str(record.get("owner")), record.get("lease")
         conditions = [Condition.equals(name, record.get(name)) for name in ("run_id", "owner", "lease")]
         if run is not None:
             conditions.append(at_revision(run.revision, store=RUNS, id=run_id))
-        elif verdict := self._judge_claim(owner, lease if isinstance(lease, datetime) else None, leases.get(owner)):
-            conditions += verdict.conditions
+        elif end := self._judge_claim(claimant, lease if isinstance(lease, datetime) else None, leases.get(claimant)):
+            conditions += end.conditions
         else:
             conditions.append(absent(store=RUNS, id=run_id))
         return Write(PERMITS, "delete", id=str(record["id"]), conditions=conditions)
 
-    async def forget_owner(self) -> None:
+    async def forget_claimant(self) -> None:
         """This process claims nothing any more."""
-        await self._storage.write([Write(OWNERS, "delete", id=self._owner)], "release lease")
+        await self._storage.write([Write(CLAIMANTS, "delete", id=self._claimant)], "remove lease")
 
     def renewal(self, until: datetime) -> Write:
         """The write that lets all claims of this process hold until then."""
-        return Write(OWNERS, "put", {"id": self._owner, "lease": until})
+        return Write(CLAIMANTS, "put", {"id": self._claimant, "lease": until})
 
-    async def _leases(self, owners: Collection[str], step: str) -> dict[str, datetime]:
-        living = sorted(owner for owner in owners if not provably_dead(owner))
+    async def _leases(self, claimants: Collection[str], step: str) -> dict[str, datetime]:
+        living = sorted(claimant for claimant in claimants if not provably_dead(claimant))
         if not living:
             return {}
-        records = await self._storage.find_many(OWNERS, living, lambda record: record, step)
-        return {owner: record["lease"] for owner, record in records.items() if isinstance(record["lease"], datetime)}
+        records = await self._storage.find_many(CLAIMANTS, living, lambda record: record, step)
+        return {
+            claimant: record["lease"] for claimant, record in records.items() if isinstance(record["lease"], datetime)
+        }
 
-    def _judge(self, run: Run, owner_lease: datetime | None) -> Verdict | None:
+    def _judge(self, run: Run, claimant_lease: datetime | None) -> ClaimEnd | None:
         now = self._clock()
         deadline = run.agent_deadline
         if deadline is not None and deadline <= now:
-            return Verdict("the agent turn did not end in time")
-        return self._judge_claim(run.owner, run.lease, owner_lease)
+            return ClaimEnd("the agent turn did not end in time")
+        return self._judge_claim(run.claimant, run.lease, claimant_lease)
 
-    def _judge_claim(self, owner: str, own_lease: datetime | None, owner_lease: datetime | None) -> Verdict | None:
-        if owner == self._owner:
+    def _judge_claim(
+        self, claimant: str, own_lease: datetime | None, claimant_lease: datetime | None
+    ) -> ClaimEnd | None:
+        if claimant == self._claimant:
             return None
-        if provably_dead(owner):
-            return Verdict("its process has ended")
-        lease = max((moment for moment in (own_lease, owner_lease) if moment is not None), default=None)
+        if provably_dead(claimant):
+            return ClaimEnd("its process has ended")
+        lease = max((moment for moment in (own_lease, claimant_lease) if moment is not None), default=None)
         if lease is not None and lease > self._clock():
             return None
         unrenewed = (
-            absent(store=OWNERS, id=owner)
-            if owner_lease is None
-            else Condition.equals("lease", owner_lease, store=OWNERS, id=owner)
+            absent(store=CLAIMANTS, id=claimant)
+            if claimant_lease is None
+            else Condition.equals("lease", claimant_lease, store=CLAIMANTS, id=claimant)
         )
-        return Verdict("its lease has ended", (unrenewed,))
+        return ClaimEnd("its lease has ended", (unrenewed,))
 
-    async def _settle(self, run: Run, verdict: Verdict) -> bool:
+    async def _settle(self, run: Run, end: ClaimEnd) -> bool:
         ended = transitions.interrupted(run, self._clock())
-        conditions = [at_revision(run.revision), *verdict.conditions]
+        conditions = [at_revision(run.revision), *end.conditions]
         write = Write(RUNS, "put", run_to_record(ended), conditions=conditions)
-        results = await self._storage.write([write, *transitions.releases(run, ended)], "settle run")
+        results = await self._storage.write([write, *transitions.freeing_writes(run, ended)], "settle run")
         if not results[0].ok:
             return False
-        log.warning("run failed", event_name="run.interrupted", run_id=run.id, owner=run.owner, reason=verdict.reason)
+        log.warning("run failed", event_name="run.interrupted", run_id=run.id, claimant=run.claimant, reason=end.reason)
         if not ended.status.terminal:  # it is pending again, and this process may be invoking it still
             self._news.lost(run.id)
         self._news.committed(ended)
@@ -171,10 +175,10 @@ class Recovery:
 
     async def _settle_claim(self, run: Run) -> None:
         """Fail the run while this claim holds it, also when signals came in since it was claimed."""
-        claim = (run.owner, run.epoch)
+        claim = (run.claimant, run.epoch)
         current: Run | None = run
-        while current is not None and (current.owner, current.epoch) == claim:
-            if await self._settle(current, Verdict("its process stopped waiting for it")):
+        while current is not None and (current.claimant, current.epoch) == claim:
+            if await self._settle(current, ClaimEnd("its process stopped waiting for it")):
                 return
             current = await self._storage.find(RUNS, run.id, run_from_record, "settle run")
 
@@ -183,7 +187,9 @@ class Recovery:
             return
         waiting = transitions.unclaimed(run, self._clock())
         write = Write(RUNS, "put", run_to_record(waiting), conditions=[at_revision(run.revision)])
-        results = await self._storage.write([write, *transitions.releases(run, waiting)], "return run to the queue")
+        results = await self._storage.write(
+            [write, *transitions.freeing_writes(run, waiting)], "return run to the queue"
+        )
         if results[0].ok:
             log.warning("claim without invocation given back", event_name="run.unclaimed", run_id=run.id)
             self._news.committed(waiting)

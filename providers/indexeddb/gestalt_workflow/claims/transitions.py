@@ -99,12 +99,12 @@ def new_run(
 
 
 def claimed(
-    run: Run, owner: str, now: datetime, lease: datetime, batch: tuple[str, ...], permits: tuple[str, ...] = ()
+    run: Run, claimant: str, now: datetime, lease: datetime, batch: tuple[str, ...], permits: tuple[str, ...] = ()
 ) -> Run:
     return replace(
         run,
         status=RunStatus.RUNNING,
-        owner=owner,
+        claimant=claimant,
         epoch=run.epoch + 1,
         lease=lease,
         started_at=now,
@@ -116,7 +116,7 @@ def claimed(
         permits=permits,
         attempt=run.attempt + 1,
         revision=run.revision + 1,
-        story=timeline.noted(run.story, timeline.CLAIMED, now, attempt=run.epoch + 1, detail=owner),
+        timeline=timeline.noted(run.timeline, timeline.CLAIMED, now, attempt=run.epoch + 1, detail=claimant),
     )
 
 
@@ -128,11 +128,11 @@ def unclaimed(run: Run, now: datetime) -> Run:
         started_at=None,
         attempt=max(run.attempt - 1, 0),
         rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
-        story=timeline.noted(run.story, timeline.RETURNED, now, attempt=run.epoch),
+        timeline=timeline.noted(run.timeline, timeline.RETURNED, now, attempt=run.epoch),
     )
 
 
-def released(run: Run, now: datetime) -> Run:
+def unblocked(run: Run, now: datetime) -> Run:
     """Into the queue: what it was held back for has come."""
     return replace(
         run,
@@ -156,20 +156,20 @@ def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
     if not outcome.succeeded:
         message = f"workflow operation returned status {outcome.status}"
         return replace(_failed(run, message, _kind(outcome), now), result_body=outcome.body)
-    waiting = run.waiting - len(run.batch)
-    if waiting > 0:
+    undelivered = run.undelivered - len(run.batch)
+    if undelivered > 0:
         return replace(
             _without_claim(run),
             status=RunStatus.PENDING,
             completed_at=None,
             status_message="",
             result_body=outcome.body,
-            waiting=waiting,
+            undelivered=undelivered,
             attempt=0,
             rank_at=rank(run.target, run.trigger, keyed=run.keyed, since=now),
-            story=timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING),
+            timeline=timeline.noted(run.timeline, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING),
         )
-    return replace(_ended(run, RunStatus.SUCCEEDED, now, ""), result_body=outcome.body, waiting=0)
+    return replace(_ended(run, RunStatus.SUCCEEDED, now, ""), result_body=outcome.body, undelivered=0)
 
 
 def interrupted(run: Run, now: datetime) -> Run:
@@ -182,10 +182,10 @@ def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
     """``by``: subject that asked for it."""
     message = reason.strip() or DEFAULT_CANCEL_REASON
     ended = replace(_without_claim(run), status=RunStatus.CANCELED, completed_at=now, status_message=message)
-    return replace(ended, story=timeline.noted(run.story, timeline.CANCELED, now, detail=message, subject_id=by))
+    return replace(ended, timeline=timeline.noted(run.timeline, timeline.CANCELED, now, detail=message, subject_id=by))
 
 
-def releases(before: Run, after: Run) -> list[Write]:
+def freeing_writes(before: Run, after: Run) -> list[Write]:
     """Gives up what the run held: the permits of its claim, and once it has ended its workflow key.
 
     Put them behind the write that writes ``after``. A row is deleted only while it names this run, and only when the
@@ -215,8 +215,8 @@ def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
         completed_at=None,
         status_message=message,
         not_before=now + retry.delay(run.attempt),
-        story=timeline.noted(
-            run.story, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING, detail=message
+        timeline=timeline.noted(
+            run.timeline, timeline.ENDED, now, attempt=run.epoch, status=RunStatus.PENDING, detail=message
         ),
     )
 
@@ -231,14 +231,14 @@ def _kind(outcome: Outcome) -> RetryOn | None:
 
 
 def _ended(run: Run, status: RunStatus, now: datetime, message: str) -> Run:
-    story = timeline.noted(run.story, timeline.ENDED, now, attempt=run.epoch, status=status, detail=message)
-    return replace(_without_claim(run), status=status, completed_at=now, status_message=message, story=story)
+    lines = timeline.noted(run.timeline, timeline.ENDED, now, attempt=run.epoch, status=status, detail=message)
+    return replace(_without_claim(run), status=status, completed_at=now, status_message=message, timeline=lines)
 
 
 def _without_claim(run: Run) -> Run:
     return replace(
         run,
-        owner="",
+        claimant="",
         lease=None,
         rank_at=None,
         not_before=None,

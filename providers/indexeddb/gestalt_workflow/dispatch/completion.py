@@ -37,7 +37,7 @@ class Completions:
 
     async def record(self, run: Run, signals: Sequence[Signal], outcome: Outcome) -> Run | None:
         """Write the outcome of the claimed run; the run as written, or None when its claim was gone."""
-        claim = (run.owner, run.epoch)
+        claim = (run.claimant, run.epoch)
         outcome, whole_bytes = shortened(outcome, self._max_result_bytes)
         backoff = Backoff(first_s=0.05, limit_s=5)
         while True:
@@ -60,7 +60,7 @@ class Completions:
                 log.error("outcome refused", event_name="run.unrecorded", run_id=run.id, error=str(error))
                 await backoff.wait()
                 continue
-            if current is None or current.status is not RunStatus.RUNNING or (current.owner, current.epoch) != claim:
+            if current is None or current.status is not RunStatus.RUNNING or (current.claimant, current.epoch) != claim:
                 log.info("outcome dropped: the claim is gone", event_name="run.outcome_dropped", run_id=run.id)
                 return None
             run = current  # a signal came in meanwhile
@@ -76,7 +76,7 @@ class Completions:
                 record = signal_to_record(replace(signal, delivered_at=now))
                 writes.append(Write(SIGNALS, "put", record, conditions=claim))
         writes.append(Write(RUNS, "put", run_to_record(after), conditions=_claim(run)))
-        results = await self._storage.write([*writes, *transitions.releases(run, after)], STEP)
+        results = await self._storage.write([*writes, *transitions.freeing_writes(run, after)], STEP)
         written = results[len(writes) - 1]
         if written.ok:
             return True, None
@@ -108,6 +108,6 @@ def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:
     """Holds while the run (the write's own record, or another) is as this process claimed it."""
     return [
         at_revision(run.revision, store=store, id=id),
-        Condition.equals("owner", run.owner, store=store, id=id),
+        Condition.equals("owner", run.claimant, store=store, id=id),
         Condition.equals("epoch", run.epoch, store=store, id=id),
     ]

@@ -64,7 +64,7 @@ class Dispatcher:
         recovery: Recovery,
         completions: Completions,
         host: WorkflowHost,
-        owner: str,
+        claimant: str,
         news: RunNews,
         config: Config,
         clock: Clock,
@@ -75,7 +75,7 @@ class Dispatcher:
         self._recovery = recovery
         self._completions = completions
         self._host = host
-        self._owner = owner
+        self._claimant = claimant
         self._news = news
         news.listen(self)
         self._config = config
@@ -175,9 +175,11 @@ class Dispatcher:
         writes: list[Write] = []
         left_out: list[Write] = []
         for run, permits in taken.runs:
-            signals, waiting, unreadable = await self._batch(run) if run.waiting else ([], 0, [])
+            signals, undelivered, unreadable = await self._batch(run) if run.undelivered else ([], 0, [])
             batch = tuple(signal.id for signal in signals)
-            claimed = transitions.claimed(replace(run, waiting=waiting), self._owner, now, lease, batch, permits)
+            claimed = transitions.claimed(
+                replace(run, undelivered=undelivered), self._claimant, now, lease, batch, permits
+            )
             left_out += _left_out(claimed, unreadable)
             reference = self._references.sendable(run.execution_ref)
             conditions = [at_revision(run.revision), Condition.equals("status", int(RunStatus.PENDING))]
@@ -205,8 +207,8 @@ class Dispatcher:
             if result.ok:
                 self._start(execution, tasks)
             else:
-                place = checked.get(run.id)
-                self._refused(run, execution, result, place is None or not results[place].ok)
+                index = checked.get(run.id)
+                self._refused(run, execution, result, index is None or not results[index].ok)
         for moved, result in zip(taken.aside, results[len(executions) :], strict=False):
             if result.ok:
                 self._requeue(moved)
@@ -246,8 +248,8 @@ class Dispatcher:
         read = list(self._storage.decoded(SIGNALS, page.records, signal_from_record))
         readable = {str(record["id"]) for record, _ in read}
         unreadable = [record for record in page.records if str(record["id"]) not in readable]
-        waiting = run.waiting - len(unreadable) if page.next_token else len(read)
-        return [signal for _, signal in read], waiting, unreadable
+        undelivered = run.undelivered - len(unreadable) if page.next_token else len(read)
+        return [signal for _, signal in read], undelivered, unreadable
 
     # Invoking
 
@@ -282,13 +284,13 @@ class Dispatcher:
         except Undecodable as error:
             outcome = InvocationFailed(f"not invoked: {error}", "INVALID_ARGUMENT")
         finally:
-            self._release(execution)
+            self._free_worker(execution)
         after = await self._completions.record(run, execution.signals, outcome)
         self._leave(execution)
         if after is not None:
             self._news.committed(after)
 
-    def _release(self, execution: Execution) -> None:
+    def _free_worker(self, execution: Execution) -> None:
         """The invocation is over, or never began: its slot is free."""
         if execution.invoking:
             execution.invoking = False
@@ -301,7 +303,7 @@ class Dispatcher:
         run_id = execution.run.id
         if self._executions.get(run_id) is not execution:
             return
-        self._release(execution)
+        self._free_worker(execution)
         del self._executions[run_id]
         self._lanes.freed(run_id)
         if not self._executions:
@@ -323,7 +325,7 @@ class Dispatcher:
         writes = [self._recovery.renewal(self._clock() + self._config.claim_ttl)]
         for execution in held:
             run = execution.run
-            conditions = [Condition.equals("owner", run.owner), Condition.equals("epoch", run.epoch)]
+            conditions = [Condition.equals("owner", run.claimant), Condition.equals("epoch", run.epoch)]
             writes.append(Write(RUNS, "check", id=run.id, conditions=conditions))
         try:
             async with asyncio.timeout(every_s):
@@ -377,7 +379,7 @@ async def _within_timeout(run: Run, invocation: Awaitable[Outcome]) -> Outcome:
 def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Write]:
     """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
     conditions = [
-        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("owner", claimed.claimant, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
     ]
     kept = [{name: value for name, value in record.items() if name != "waiting"} for record in unreadable]

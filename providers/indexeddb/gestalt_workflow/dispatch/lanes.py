@@ -43,7 +43,7 @@ class Taken:
 
     def set_aside(self, run: Run, lane: str) -> None:
         self.aside.append(transitions.moved(run, lane))
-        self.aside_bytes += len(run.target.data) + len(run.trigger.data) + len(run.result_body) + len(run.story)
+        self.aside_bytes += len(run.target.data) + len(run.trigger.data) + len(run.result_body) + len(run.timeline)
 
     def __bool__(self) -> bool:
         return bool(self.runs or self.aside)
@@ -103,10 +103,10 @@ class Lanes:
             limits = self.limits.of(run.target)
             name = limits[-1].name if limits else ""
             if limits:
-                await self._permits.settle_doubt()
+                await self._permits.end_doubt()
             if run.lane not in ("", name):
                 taken.set_aside(run, "")
-            elif not self._permits.room(limits) or (not run.lane and self._waits_in(name)):
+            elif not self._permits.has_capacity(limits) or (not run.lane and self._waits_in(name)):
                 taken.set_aside(run, name)
             else:
                 taken.runs.append((run, self._permits.take(limits, run.id)))
@@ -116,16 +116,20 @@ class Lanes:
     async def _fill_lanes(self, busy: Callable[[], Collection[str]]) -> None:
         if not self._lanes:
             return
-        await self._permits.settle_doubt()
+        await self._permits.end_doubt()
         for name, lane in list(self._lanes.items()):
-            if not len(lane) and lane.may_have_more and self._permits.room(self.limits.named(name)):
+            if not len(lane) and lane.may_have_more and self._permits.has_capacity(self.limits.named(name)):
                 await lane.refresh(busy)
 
     def _first(self) -> RunQueue | None:
         """The queue or lane whose first run is next: the first in rank of those that may go on."""
         best = self.queue if len(self.queue) else None
         for name, lane in self._lanes.items():
-            if len(lane) and (best is None or lane.head < best.head) and self._permits.room(self._holding(name)):
+            if (
+                len(lane)
+                and (best is None or lane.head < best.head)
+                and self._permits.has_capacity(self._holding(name))
+            ):
                 best = lane
         return best
 

@@ -28,19 +28,19 @@ class Limits:
         """
         self._named = named
         self._default = default
-        self._of_owners: dict[str, tuple[tuple[Limit, ...], bool]] = {}
+        self._of_plugins: dict[str, tuple[tuple[Limit, ...], bool]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._default) or any(self._named.values())
 
     def of(self, target: Target) -> tuple[Limit, ...]:
         """Those that hold for the target, the narrowest last: behind that one its runs wait."""
-        known = self._of_owners.get(target.owner)
+        known = self._of_plugins.get(target.plugin)
         if known is None:
-            known = self._of_owners[target.owner] = self._of_owner(target.owner)
+            known = self._of_plugins[target.plugin] = self._of_plugin(target.plugin)
         limits, by_operation = known
         if by_operation:
-            name = f"{target.owner}.{operation_of(target)}"
+            name = f"{target.plugin}.{operation_of(target)}"
             if self._named.get(name):
                 return (*limits, Limit(name, self._named[name]))
         return limits
@@ -50,6 +50,6 @@ class Limits:
         runs = self._named.get(name, self._default)
         return (Limit(name, runs),) if runs else ()
 
-    def _of_owner(self, owner: str) -> tuple[tuple[Limit, ...], bool]:
-        """Limits of the owner, and whether operations of it have some of their own."""
-        return self.named(owner), any(name.startswith(f"{owner}.") for name in self._named)
+    def _of_plugin(self, plugin: str) -> tuple[tuple[Limit, ...], bool]:
+        """Limits of the plugin, and whether operations of it have some of their own."""
+        return self.named(plugin), any(name.startswith(f"{plugin}.") for name in self._named)

@@ -20,10 +20,10 @@ STEP = "read permits"
 
 
 class Permits:
-    def __init__(self, storage: Storage, owner: str) -> None:
-        """``owner``: processes begin with different permits, so that they seldom try for the same one."""
+    def __init__(self, storage: Storage, claimant: str) -> None:
+        """``claimant``: processes begin with different permits, so that they seldom try for the same one."""
         self._storage = storage
-        self._start = crc32(owner.encode("utf-8", "surrogatepass"))
+        self._start = crc32(claimant.encode("utf-8", "surrogatepass"))
         self._holders: dict[str, str] = {}
         self._names: dict[str, set[str]] = {}
         self._freed: set[str] | None = None
@@ -31,7 +31,7 @@ class Permits:
 
     # What is free, as far as this process knows
 
-    def room(self, limits: Sequence[Limit]) -> bool:
+    def has_capacity(self, limits: Sequence[Limit]) -> bool:
         """Whether each of the limits has a permit left."""
         return all(len(self._names.get(limit.name, ())) < limit.runs for limit in limits)
 
@@ -54,14 +54,14 @@ class Permits:
         return any(
             any(self._holders[permit] not in ours for permit in self._names[limit.name])
             for limit in limits
-            if not self.room([limit])
+            if not self.has_capacity([limit])
         )
 
     def doubt(self) -> None:
         """Others may have taken or freed some."""
         self._doubtful = True
 
-    async def settle_doubt(self) -> None:
+    async def end_doubt(self) -> None:
         """Read what is held, if there is doubt about it; one message."""
         if not self._doubtful:
             return
@@ -89,8 +89,8 @@ class Permits:
                 return holders
 
     def _take(self, limit: Limit, run_id: str) -> str:
-        for place in range(limit.runs):
-            permit = _permit(limit.name, (self._start + place) % limit.runs)
+        for number in range(limit.runs):
+            permit = _permit(limit.name, (self._start + number) % limit.runs)
             if permit not in self._holders:
                 self._hold(permit, run_id)
                 return permit
@@ -109,7 +109,7 @@ def permit_conditions(permits: Sequence[str]) -> list[Condition]:
 def permit_writes(claimed: Run) -> list[Write]:
     """Make the permits of a claim; put them behind the write that writes the run."""
     made = [
-        Condition.equals("owner", claimed.owner, store=RUNS, id=claimed.id),
+        Condition.equals("owner", claimed.claimant, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),
         # An earlier claim of the same epoch, whose answer was lost, has other ones.
         Condition.equals("permits", permits_field(claimed.permits), store=RUNS, id=claimed.id),
@@ -118,7 +118,7 @@ def permit_writes(claimed: Run) -> list[Write]:
         Write(
             PERMITS,
             "add",
-            {"id": permit, "run_id": claimed.id, "owner": claimed.owner, "lease": claimed.lease},
+            {"id": permit, "run_id": claimed.id, "owner": claimed.claimant, "lease": claimed.lease},
             conditions=made,
         )
         for permit in claimed.permits

@@ -25,7 +25,7 @@ from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, a
 
 TICK_S = 1.0
 PAGE = 500
-STEP = "release run"
+STEP = "unblock run"
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class WaitingRoom:
         self._news = news
         news.listen(self)
         self._later: list[tuple[datetime, str]] = []
-        self._waiting: dict[str, Run] = {}
+        self._held_back: dict[str, Run] = {}
         self._blocked: dict[str, dict[str, Run]] = {}
         self._ended: set[str] = set()
         self._wake = asyncio.Event()
@@ -50,8 +50,8 @@ class WaitingRoom:
             return
         if run.not_before is not None:
             key = f"{run.id} {run.revision}"
-            if key not in self._waiting:
-                self._waiting[key] = run
+            if key not in self._held_back:
+                self._held_back[key] = run
                 heappush(self._later, (run.not_before, key))
                 self._wake.set()
         elif run.blocked_by:
@@ -75,11 +75,11 @@ class WaitingRoom:
                 if not looked:
                     await self.look()
                     looked = True
-                await self._release_due()
-                await self._release_unblocked()
+                await self._let_in_due()
+                await self._let_in_unblocked()
                 backoff.reset()
             except StorageFailed as error:
-                log.warning("releasing failed", event_name="waiting.failed", error=str(error))
+                log.warning("unblocking failed", event_name="waiting.failed", error=str(error))
                 await backoff.wait()
                 continue
             await self._sleep()
@@ -99,7 +99,7 @@ class WaitingRoom:
         now = self._clock()
         stored = await self._stored(LATER)
         due = [run for run in stored if run.not_before is not None and run.not_before <= now]
-        await self._release([(run, []) for run in due])
+        await self._let_in([(run, []) for run in due])
         return [run for run in stored if run.not_before is not None and run.not_before > now]
 
     async def look_for_blocked(self) -> None:
@@ -110,13 +110,13 @@ class WaitingRoom:
             self.pending(run)
         await self._unblock(list(self._blocked))
 
-    async def _stored(self, room: str) -> list[Run]:
-        if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [room], STEP) is None:
+    async def _stored(self, queue: str) -> list[Run]:
+        if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [queue], STEP) is None:
             return []
         runs: list[Run] = []
         token = b""
         while True:
-            page = await self._storage.page(RUNS, "hot", [room], STEP, limit=PAGE, token=token)
+            page = await self._storage.page(RUNS, "hot", [queue], STEP, limit=PAGE, token=token)
             found = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
             runs += found
             token = page.next_token
@@ -135,19 +135,19 @@ class WaitingRoom:
             return
         self._wake.clear()
 
-    async def _release_due(self) -> None:
+    async def _let_in_due(self) -> None:
         due: list[Run] = []
         now = self._clock()
         while self._later and self._later[0][0] <= now:
-            due.append(self._waiting.pop(heappop(self._later)[1]))
+            due.append(self._held_back.pop(heappop(self._later)[1]))
         try:
-            await self._release([(run, []) for run in due])
+            await self._let_in([(run, []) for run in due])
         except StorageFailed:
             for run in due:
                 self.pending(run)
             raise
 
-    async def _release_unblocked(self) -> None:
+    async def _let_in_unblocked(self) -> None:
         ended, self._ended = self._ended, set()
         try:
             await self._unblock(list(ended))
@@ -171,20 +171,20 @@ class WaitingRoom:
                 else Condition.equals("status", int(before.status), store=RUNS, id=run_id)
             )
             free += [(run, [condition]) for run in self._blocked.get(run_id, {}).values()]
-        await self._release(free)
+        await self._let_in(free)
         for run, _ in free:
             self._blocked.pop(run.blocked_by, None)
 
-    async def _release(self, runs: Sequence[tuple[Run, list[Condition]]]) -> None:
+    async def _let_in(self, runs: Sequence[tuple[Run, list[Condition]]]) -> None:
         if not runs:
             return
         now = self._clock()
-        released = [transitions.released(run, now) for run, _ in runs]
+        unblocked = [transitions.unblocked(run, now) for run, _ in runs]
         writes = [
             Write(RUNS, "put", run_to_record(after), conditions=[at_revision(run.revision), *conditions])
-            for (run, conditions), after in zip(runs, released, strict=True)
+            for (run, conditions), after in zip(runs, unblocked, strict=True)
         ]
         results = await self._storage.write(writes, STEP)
-        for after, result in zip(released, results, strict=True):
+        for after, result in zip(unblocked, results, strict=True):
             if result.ok:
                 self._news.committed(after)

@@ -57,8 +57,8 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
             run_id = request.run_id.strip()
             if not run_id:
                 raise InvalidRequest("run_id is required")
-            story = timeline.read(await self._engine().runs.get(run_id))
-            return pb.GetRunTimelineResponse(moments=map(_moment, story.moments), left_out=story.left_out)
+            found = timeline.read(await self._engine().runs.get(run_id))
+            return pb.GetRunTimelineResponse(moments=map(_moment, found.moments), left_out=found.left_out)
 
     async def QuerySchedules(
         self, request: pb.QueryObjectsRequest, context: ServerContext

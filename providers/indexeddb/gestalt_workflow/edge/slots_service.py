@@ -57,7 +57,7 @@ class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
             limit = _count(request.page_size, "page_size", DEFAULT_PAGE)
             # `from` is a word of Python.
             since = optional_time(request, "from")
-            after = _place(request.page_token) if request.page_token else None
+            after = _position(request.page_token) if request.page_token else None
             ledger = self._engine().ledger
             page = await ledger.page(schedule_id, since, optional_time(request, "to"), limit, after)
             token = _token(page.following) if page.following is not None else ""
@@ -129,13 +129,13 @@ def _count(value: int, name: str, default: int) -> int:
     return value or default
 
 
-def _token(place: tuple[datetime, int]) -> str:
-    moment, kind = place
+def _token(position: tuple[datetime, int]) -> str:
+    moment, kind = position
     text = f"{to_micros(moment)}.{kind}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _place(token: str) -> tuple[datetime, int]:
+def _position(token: str) -> tuple[datetime, int]:
     try:
         moment, kind = base64.urlsafe_b64decode(token.encode("ascii")).decode("ascii").split(".")
         return from_micros(int(moment)), int(kind)

@@ -26,7 +26,7 @@ class KeptEvent:
     Attributes:
         event: As it was published first.
         published_at, published_by: The first time, on this provider's clock, and who.
-        owner: Only triggers whose target has this owner were asked; blank for all.
+        plugin: Only triggers whose target has this plugin were asked; blank for all.
         publications, last_published_at: How often it came, and when last if that was not the only time.
         conflicts: How many later publications were another event but for source and id.
         replays, replays_left_out: The last ones, oldest first, and how many older ones there were.
@@ -37,7 +37,7 @@ class KeptEvent:
     event: Event
     published_at: datetime
     published_by: Actor = NOBODY
-    owner: str = ""
+    plugin: str = ""
     verdicts: Verdicts = NONE_NEAR
     publications: int = 1
     last_published_at: datetime | None = None
@@ -54,7 +54,7 @@ def as_stamped(stamp: str, *, store: str = "", id: str = "") -> Condition:
 
 def event_to_record(kept: KeptEvent) -> Record:
     event, by = kept.event, kept.published_by
-    facts = [event.source, event.id, event.subject, kept.owner]
+    facts = [event.source, event.id, event.subject, kept.plugin]
     if by != NOBODY:
         facts += [by.subject_id, by.subject_kind, by.display_name, by.auth_source]
     record: dict[str, Any] = {
@@ -81,7 +81,7 @@ def event_to_record(kept: KeptEvent) -> Record:
 
 @decoding
 def event_from_record(record: Record) -> KeptEvent:
-    source, event_id, subject, owner, *actor = json.loads(record["facts"])
+    source, event_id, subject, plugin, *actor = json.loads(record["facts"])
     if not isinstance(record["data"], bytes):
         raise TypeError("data is not encoded")
     event = Event(event_id, source, record["type"], subject, record["data"])
@@ -91,7 +91,7 @@ def event_from_record(record: Record) -> KeptEvent:
         event=event,
         published_at=from_micros(record["created_us"]),
         published_by=Actor(*actor) if actor else NOBODY,
-        owner=owner,
+        plugin=plugin,
         verdicts=verdicts.from_rows(json.loads(record["verdicts"]), event) if "verdicts" in record else NONE_NEAR,
         publications=record.get("publications", 1),
         last_published_at=from_micros(record["last_us"]) if "last_us" in record else None,

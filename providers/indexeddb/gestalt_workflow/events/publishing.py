@@ -63,20 +63,20 @@ class Events:
 
     # Publishing
 
-    async def publish(self, event: Event, publisher: Actor, owner: str = "") -> list[Run]:
+    async def publish(self, event: Event, publisher: Actor, plugin: str = "") -> list[Run]:
         """Keep the event and make one run for each trigger that it meets, all in one commit; those that exist are left
         out of the answer.
 
         Args:
-            publisher: Recorded on a run when it has a subject and is not the trigger's owner.
-            owner: Only triggers whose target has this owner; blank for all.
+            publisher: Recorded on a run when it has a subject and is not the trigger's plugin.
+            plugin: Only triggers whose target has this plugin; blank for all.
         """
         step = "publish event"
         for _ in range(ATTEMPTS):
             known = await self._triggers.of_type(event.type)
             now = self._clock()
-            kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, owner, stamp=_new_stamp())
-            kept, runs = _published(kept, event, publisher, owner, known, now)
+            kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, plugin, stamp=_new_stamp())
+            kept, runs = _published(kept, event, publisher, plugin, known, now)
             write = Write(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
             first, *results = await self._write(write, kept, runs, step)
             if first.ok:
@@ -85,13 +85,13 @@ class Events:
                 self._triggers.outdated(event.type, known)
                 continue
             async with self._turn(kept.id):
-                made = await self._publish_again(first.current, kept.id, event, publisher, owner, step)
+                made = await self._publish_again(first.current, kept.id, event, publisher, plugin, step)
             if made is not None:
                 return made
         raise TooMuchContention(step)
 
     async def _publish_again(
-        self, record: Record | None, record_id: str, event: Event, publisher: Actor, owner: str, step: str
+        self, record: Record | None, record_id: str, event: Event, publisher: Actor, plugin: str, step: str
     ) -> list[Run] | None:
         """The runs made by a repeat; None when the event is not kept any more."""
         for _ in range(ATTEMPTS):
@@ -103,7 +103,7 @@ class Events:
             conditions = [known.condition]
             earlier = next((kept for _, kept in self._storage.decoded(EVENTS, [record], event_from_record)), None)
             if earlier is None:  # it cannot be read; what it should say is written anew
-                kept = KeptEvent(record_id, event, now, publisher, owner, stamp=_new_stamp())
+                kept = KeptEvent(record_id, event, now, publisher, plugin, stamp=_new_stamp())
             else:
                 conditions.append(as_stamped(earlier.stamp))
                 kept = replace(
@@ -113,7 +113,7 @@ class Events:
                     conflicts=earlier.conflicts + (not _same(earlier.event, event)),
                     stamp=_new_stamp(),
                 )
-            kept, runs = _published(kept, event, publisher, owner, known, now)
+            kept, runs = _published(kept, event, publisher, plugin, known, now)
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions)
             first, *results = await self._write(write, kept, runs, step)
             if first.ok:
@@ -163,7 +163,7 @@ class Events:
         unknown = {trigger_id: run_id for trigger_id, run_id in run_ids.items() if trigger_id not in had}
         existing = await self._existing(unknown.values(), step)
         had |= {trigger_id: run_id for trigger_id, run_id in unknown.items() if run_id in existing}
-        met, verdicts = judged(near, fitting, event, kept.owner, now, had)
+        met, verdicts = judged(near, fitting, event, kept.plugin, now, had)
         replay = Replay(wanted.id, wanted.mode, now, wanted.by, wanted.trigger_ids, len(met), verdicts)
         if wanted.mode is ReplayMode.DRY_RUN:
             # What is known of the triggers has to be true at this moment, so the store is asked.
@@ -172,9 +172,9 @@ class Events:
             )
             return replay if result.ok else None
         replay = replace(replay, verdicts=with_runs(verdicts, run_ids))
-        story = timeline.noted("", timeline.REPLAYED, now, detail=wanted.id, subject_id=wanted.by.subject_id)
+        replayed = timeline.noted("", timeline.REPLAYED, now, detail=wanted.id, subject_id=wanted.by.subject_id)
         runs = [
-            replace(_event_run(trigger, run_ids[trigger.id], event, kept.published_by, now), story=story)
+            replace(_event_run(trigger, run_ids[trigger.id], event, kept.published_by, now), timeline=replayed)
             for trigger in met
         ]
         noted, left_out = replays.noted(kept.replays, kept.replays_left_out, replay)
@@ -254,10 +254,10 @@ class Events:
 
 
 def _published(
-    kept: KeptEvent, event: Event, publisher: Actor, owner: str, known: KnownType, now: datetime
+    kept: KeptEvent, event: Event, publisher: Actor, plugin: str, known: KnownType, now: datetime
 ) -> tuple[KeptEvent, list[Run]]:
     """The record with the verdicts of this publication, and the runs that it makes."""
-    met, verdicts = judged(known.triggers, known.fitting(event), event, owner, now, kept.verdicts.runs)
+    met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
     runs = [
         _event_run(trigger, ids.event_run(trigger.id, event.source, event.id), event, publisher, now) for trigger in met
     ]
@@ -266,14 +266,14 @@ def _published(
 
 
 def _event_run(trigger: EventTrigger, run_id: str, event: Event, publisher: Actor, now: datetime) -> Run:
-    by_owner = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
+    by_creator = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
     return transitions.new_run(
         run_id,
         trigger.target,
         event_trigger(trigger.id, event),
         now,
         created_by=trigger.created_by,
-        published_by=NOBODY if by_owner else publisher,
+        published_by=NOBODY if by_creator else publisher,
         execution_ref=trigger.execution_ref,
         policy=trigger.policy,
     )

@@ -69,13 +69,13 @@ class Verdicts:
 NONE_NEAR = Verdicts()
 
 
-def judge(trigger: EventTrigger, event: Event, owner: str, now: datetime) -> Verdict:
+def judge(trigger: EventTrigger, event: Event, plugin: str, now: datetime) -> Verdict:
     """The verdict on one trigger as far as trigger and event decide it.
 
     Source and subject are exact and case-sensitive, blank ones of the trigger match any (semantics.md 19.6).
 
     Args:
-        owner: Only triggers whose target has this owner are asked; blank for all.
+        plugin: Only triggers whose target has this plugin are asked; blank for all.
     """
     match = trigger.match
     if match.type != event.type:
@@ -84,8 +84,8 @@ def judge(trigger: EventTrigger, event: Event, owner: str, now: datetime) -> Ver
         return _differing(trigger, VerdictKind.SOURCE_DIFFERS, match.source, event.source)
     if match.subject not in ("", event.subject):
         return _differing(trigger, VerdictKind.SUBJECT_DIFFERS, match.subject, event.subject)
-    if owner not in ("", trigger.target.owner):
-        return _differing(trigger, VerdictKind.PLUGIN_DIFFERS, trigger.target.owner, owner)
+    if plugin not in ("", trigger.target.plugin):
+        return _differing(trigger, VerdictKind.PLUGIN_DIFFERS, trigger.target.plugin, plugin)
     return Verdict(trigger.id, VerdictKind.PAUSED if trigger.at(now).paused else VerdictKind.MATCHED)
 
 
@@ -97,7 +97,7 @@ def judged(
     near: Sequence[EventTrigger],
     fitting: Sequence[EventTrigger],
     event: Event,
-    owner: str,
+    plugin: str,
     now: datetime,
     had: Mapping[str, str],
 ) -> tuple[list[EventTrigger], Verdicts]:
@@ -114,7 +114,7 @@ def judged(
     for trigger in fitting:
         if trigger.id in had:
             continue
-        verdict = judge(trigger, event, owner, now)
+        verdict = judge(trigger, event, plugin, now)
         if verdict.kind is VerdictKind.MATCHED:
             met.append(trigger)
             with_run.append(verdict)
@@ -124,7 +124,7 @@ def judged(
         for trigger in near:
             if len(others) >= OTHERS_LISTED:
                 break
-            verdict = judge(trigger, event, owner, now)
+            verdict = judge(trigger, event, plugin, now)
             if verdict.kind in _UNFITTING and trigger.id not in had:
                 others.append(verdict)
     gone = len(had.keys() - {trigger.id for trigger in near}) if had else 0

@@ -24,7 +24,7 @@ from gestalt_workflow.stored.records import (
     SLOTS,
     run_from_record,
     schedule_from_record,
-    slot_place,
+    slot_key,
     slot_range_from_record,
     slot_range_to_record,
 )
@@ -146,8 +146,8 @@ class Ledger:
             now_open = await self._undecided(schedule_id)
             if now_open is not None and now_open.first == open_range.first:
                 break  # what was undecided was not decided while the rest was read
-        found = [(place, line) for place, line in found if after is None or place < after]
-        found = [(place, line) for place, line in found if since is None or _last(line) >= since]
+        found = [(position, line) for position, line in found if after is None or position < after]
+        found = [(position, line) for position, line in found if since is None or _last(line) >= since]
         found.sort(key=lambda item: item[0], reverse=True)
         page = found[:limit]
         return LedgerPage([line for _, line in page], page[-1][0] if len(found) > limit else None)
@@ -209,7 +209,7 @@ class Ledger:
         self, schedule_id: str, since: datetime | None, until: datetime | None, limit: int
     ) -> list[SlotRange]:
         """Ranges that begin before ``until``, the newest first, until one ends before ``since``."""
-        upper = slot_place(schedule_id, _whole(until)) if until is not None else f"{schedule_id}\0\U0010ffff"
+        upper = slot_key(schedule_id, _whole(until)) if until is not None else f"{schedule_id}\0\U0010ffff"
         within = KeyRange(f"{schedule_id}\0", upper, upper_open=True)
         page = await self._storage.page(SLOTS, "place", [], "list slots", range=within, limit=limit, direction="prev")
         ranges = [slots for _, slots in self._storage.decoded(SLOTS, page.records, slot_range_from_record)]

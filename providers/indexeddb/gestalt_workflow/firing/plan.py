@@ -101,7 +101,7 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         for run in decision.canceled
     ]
     writes += [Write(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
-    freed = [write for run in decision.canceled for write in transitions.releases(recent[run.id], run)]
+    freed = [write for run in decision.canceled for write in transitions.freeing_writes(recent[run.id], run)]
     firing = Firing(
         schedule, with_due_time(following), decision.runs, decision.canceled, [*writes, *freed, *noted], bool(relied)
     )

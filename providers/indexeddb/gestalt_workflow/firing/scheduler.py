@@ -193,7 +193,7 @@ class Scheduler:
         start = 0
         for firing in planned:
             end = start + len(firing.writes)
-            await self._settle(firing, results[start:end], now)
+            await self._tell(firing, results[start:end], now)
             start = end
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
@@ -208,7 +208,7 @@ class Scheduler:
             return {}
         return await self._storage.find_many(RUNS, sorted(wanted), run_from_record, "read last runs")
 
-    async def _settle(self, firing: Firing, results: Sequence[WriteResult], now: datetime) -> None:
+    async def _tell(self, firing: Firing, results: Sequence[WriteResult], now: datetime) -> None:
         """Tell the others what was written, and go on with the schedule as it is now."""
         for run, made in zip(firing.canceled, results, strict=False):
             if made.ok:

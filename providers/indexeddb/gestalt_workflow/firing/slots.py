@@ -75,11 +75,11 @@ def _first_after(cron: Cron, zone: ZoneInfo, day: date, after: datetime) -> date
         return None
     if _plain(zone, day):
         midnight = _midnight(zone, day)
-        place = bisect_right(cron.offsets, (after - midnight) // _MINUTE)
-        return midnight + _MINUTE * cron.offsets[place] if place < len(cron.offsets) else None
+        index = bisect_right(cron.offsets, (after - midnight) // _MINUTE)
+        return midnight + _MINUTE * cron.offsets[index] if index < len(cron.offsets) else None
     slots = _slots_of_changing_day(cron, zone, day)
-    place = bisect_right(slots, after)
-    return slots[place] if place < len(slots) else None
+    index = bisect_right(slots, after)
+    return slots[index] if index < len(slots) else None
 
 
 def _last_until(cron: Cron, zone: ZoneInfo, day: date, until: datetime) -> datetime | None:
@@ -87,11 +87,11 @@ def _last_until(cron: Cron, zone: ZoneInfo, day: date, until: datetime) -> datet
         return None
     if _plain(zone, day):
         midnight = _midnight(zone, day)
-        place = bisect_right(cron.offsets, (until - midnight) // _MINUTE)
-        return midnight + _MINUTE * cron.offsets[place - 1] if place else None
+        index = bisect_right(cron.offsets, (until - midnight) // _MINUTE)
+        return midnight + _MINUTE * cron.offsets[index - 1] if index else None
     slots = _slots_of_changing_day(cron, zone, day)
-    place = bisect_right(slots, until)
-    return slots[place - 1] if place else None
+    index = bisect_right(slots, until)
+    return slots[index - 1] if index else None
 
 
 @lru_cache(maxsize=8192)
@@ -130,8 +130,8 @@ def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
     """The first instant after the clock change that lies in ``(low, high]``."""
     old = low.astimezone(zone).utcoffset()
     seconds = range(1, int((high - low).total_seconds()) + 1)
-    place = bisect_left(seconds, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != old)
-    return low + timedelta(seconds=seconds[place]) if place < len(seconds) else high
+    index = bisect_left(seconds, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != old)
+    return low + timedelta(seconds=seconds[index]) if index < len(seconds) else high
 
 
 def count_slots(cron: Cron, zone_name: str, first: datetime, last: datetime) -> int:

@@ -32,10 +32,10 @@ class ObjectNotFound(WorkflowError):
 
 
 class OwnedByAnother(WorkflowError):
-    """The id belongs to an object whose target has another owner, and the request does not retarget."""
+    """The id belongs to an object whose target has another plugin, and the request does not retarget."""
 
-    def __init__(self, kind: str, object_id: str, owner: str) -> None:
-        super().__init__(f'{kind} "{object_id}" is already owned by target owner "{owner}"')
+    def __init__(self, kind: str, object_id: str, plugin: str) -> None:
+        super().__init__(f'{kind} "{object_id}" is already owned by target plugin "{plugin}"')
 
 
 class SignalExists(WorkflowError):

@@ -17,13 +17,13 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _scope(owner: str, subject: str, *rest: str) -> tuple[str, ...]:
-    """Keys belong to a target owner and a subject; without a subject to the owner alone."""
-    return (owner, subject, *rest) if subject else (owner, *rest)
+def _scope(plugin: str, subject: str, *rest: str) -> tuple[str, ...]:
+    """Keys belong to a target plugin and a subject; without a subject to the plugin alone."""
+    return (plugin, subject, *rest) if subject else (plugin, *rest)
 
 
-def manual_run(owner: str, subject: str, idempotency_key: str) -> str:
-    return "manual:" + _digest(*_scope(owner, subject, idempotency_key))[:32]
+def manual_run(plugin: str, subject: str, idempotency_key: str) -> str:
+    return "manual:" + _digest(*_scope(plugin, subject, idempotency_key))[:32]
 
 
 def scheduled_run(schedule_id: str, slot: datetime) -> str:
@@ -48,15 +48,15 @@ def kept_event(source: str, event_id: str) -> str:
     return "published:" + _digest(source, event_id)[:32]
 
 
-def key_row(owner: str, subject: str, workflow_key: str) -> str:
+def key_row(plugin: str, subject: str, workflow_key: str) -> str:
     """Row that says which run holds a workflow key."""
-    return "workflow_key:" + _digest(*_scope(owner, subject, workflow_key))
+    return "workflow_key:" + _digest(*_scope(plugin, subject, workflow_key))
 
 
-def signal_with_key(owner: str, subject: str, run_id: str, idempotency_key: str) -> str:
-    return "workflow_signal:" + _digest(*_scope(owner, subject, run_id, idempotency_key))
+def signal_with_key(plugin: str, subject: str, run_id: str, idempotency_key: str) -> str:
+    return "workflow_signal:" + _digest(*_scope(plugin, subject, run_id, idempotency_key))
 
 
-def signal_row(owner: str, subject: str, idempotency_key: str) -> str:
+def signal_row(plugin: str, subject: str, idempotency_key: str) -> str:
     """Row that says which signal an idempotency key made."""
-    return "signal_key:" + _digest(*_scope(owner, subject, idempotency_key))
+    return "signal_key:" + _digest(*_scope(plugin, subject, idempotency_key))

@@ -34,13 +34,13 @@ class Target:
 
     Attributes:
         data: Encoded ``BoundWorkflowTarget``, normalised (semantics.md 15.6).
-        owner: Plugin name, or ``agent:`` and the agent provider's name.
+        plugin: Plugin name, or ``agent:`` and the agent provider's name.
         priority: Dispatch priority that an agent target asks for in its metadata, 0 when it does not.
         agent_timeout_s: Time an agent turn may take; None for a plugin operation.
     """
 
     data: bytes
-    owner: str
+    plugin: str
     priority: int = 0
     agent_timeout_s: int | None = None
 
@@ -224,12 +224,12 @@ class Run:
     workflow_key: str = ""
     key_row: str = ""
     revision: int = 1
-    owner: str = ""
+    claimant: str = ""
     epoch: int = 0
     lease: datetime | None = None
     rank_at: datetime | None = None
     next_sequence: int = 1
-    waiting: int = 0
+    undelivered: int = 0
     batch: tuple[str, ...] = ()
     stale: bool = False
     denied: bool = False
@@ -238,7 +238,7 @@ class Run:
     not_before: datetime | None = None
     blocked_by: str = ""
     result_truncated: int = 0
-    story: str = ""
+    timeline: str = ""
     lane: str = ""
     permits: tuple[str, ...] = ()
 

@@ -13,7 +13,7 @@ from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.objects import Run, RunStatus
 
 MOMENTS = 63
-"""Lines kept: of a longer story the first ``HEAD`` and the last."""
+"""Lines kept: of a longer timeline the first ``HEAD`` and the last."""
 HEAD = 8
 DETAIL_BYTES = 200
 
@@ -42,7 +42,7 @@ class Timeline:
 
 
 def noted(
-    story: str,
+    lines: str,
     kind: int,
     at: datetime,
     *,
@@ -51,19 +51,19 @@ def noted(
     detail: str = "",
     subject_id: str = "",
 ) -> str:
-    """The story with one more moment."""
+    """The lines with one more moment."""
     text = cut(detail.translate(_SEPARATORS), DETAIL_BYTES)
     line = f"{kind}\t{to_micros(at)}\t{attempt}\t{int(status or 0)}\t{subject_id.translate(_SEPARATORS)}\t{text}"
-    if not story:
+    if not lines:
         return line
-    story = f"{story}\n{line}"
-    return story if story.count("\n") < MOMENTS else _shortened(story)
+    lines = f"{lines}\n{line}"
+    return lines if lines.count("\n") < MOMENTS else _shortened(lines)
 
 
 def read(run: Run) -> Timeline:
-    """The whole story of the run, oldest first."""
+    """The whole lines of the run, oldest first."""
     moments, left_out = [Moment(run.created_at, CREATED)], 0
-    for line in run.story.split("\n") if run.story else ():
+    for line in run.timeline.split("\n") if run.timeline else ():
         if line.startswith(_LEFT_OUT):
             left_out = int(line.removeprefix(_LEFT_OUT))
             continue
@@ -81,8 +81,8 @@ def cut(text: str, limit_bytes: int) -> str:
     return text if len(encoded) <= limit_bytes else encoded[:limit_bytes].decode(errors="ignore")
 
 
-def _shortened(story: str) -> str:
-    lines = story.split("\n")
+def _shortened(text: str) -> str:
+    lines = text.split("\n")
     dropped = 0
     if lines[HEAD].startswith(_LEFT_OUT):
         dropped = int(lines.pop(HEAD).removeprefix(_LEFT_OUT))

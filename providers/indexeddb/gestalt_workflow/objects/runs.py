@@ -65,10 +65,10 @@ class Runs:
 
     async def _start_once(self, request: StartRequest, step: str) -> tuple[Run | None, Run | None]:
         """The earlier run of the key, or the new one; neither when somebody else was faster."""
-        owner, subject = request.target.owner, request.created_by.subject_id.strip()
-        key_row = ids.key_row(owner, subject, request.workflow_key) if request.workflow_key else ""
+        plugin, subject = request.target.plugin, request.created_by.subject_id.strip()
+        key_row = ids.key_row(plugin, subject, request.workflow_key) if request.workflow_key else ""
         run = transitions.new_run(
-            ids.manual_run(owner, subject, request.idempotency_key) if request.idempotency_key else ids.new_id(),
+            ids.manual_run(plugin, subject, request.idempotency_key) if request.idempotency_key else ids.new_id(),
             request.target,
             manual_trigger(),
             self._clock(),
@@ -81,7 +81,7 @@ class Runs:
         conditions = [absent()]
         if request.idempotency_key:
             # A signal with the same key comes first: both kinds share one key space (semantics.md 15.4).
-            signal_row = ids.signal_row(owner, subject, request.idempotency_key)
+            signal_row = ids.signal_row(plugin, subject, request.idempotency_key)
             conditions.append(absent(store=SIGNAL_KEYS, id=signal_row))
             if key_row:
                 earlier = await self._earlier(run.id, signal_row, step)
@@ -151,7 +151,7 @@ class Runs:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
             canceled = transitions.canceled(run, reason, self._clock(), by.strip())
             write = Write(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
-            results = await self._storage.write([write, *transitions.releases(run, canceled)], step)
+            results = await self._storage.write([write, *transitions.freeing_writes(run, canceled)], step)
             if results[0].ok:
                 self._news.committed(canceled)
                 return canceled

@@ -77,7 +77,7 @@ class Signals:
                 raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}')
             if not run.keyed:
                 raise StateConflict(f'{KIND} "{run_id}" has no workflow key: it takes no signals')
-            row = _row_id(run.target.owner, signal)
+            row = _row_id(run.target.plugin, signal)
             earlier, unused = await self._earlier(row, step)
             if earlier is not None:
                 return earlier
@@ -89,10 +89,10 @@ class Signals:
     async def signal_or_start(self, request: SignalOrStartRequest) -> Delivery:
         """Append a signal to the run that holds the key, or start one for it."""
         step = "signal or start run"
-        owner, subject = request.target.owner, request.created_by.subject_id.strip()
-        key_row = ids.key_row(owner, subject, request.workflow_key)
+        plugin, subject = request.target.plugin, request.created_by.subject_id.strip()
+        key_row = ids.key_row(plugin, subject, request.workflow_key)
         signal = request.signal
-        row = _row_id(owner, signal)
+        row = _row_id(plugin, signal)
         for _ in range(ATTEMPTS):
             holder, held_by = await self._runs.holder(key_row, step)
             earlier, unused = await self._earlier(row, step)
@@ -153,9 +153,9 @@ class Signals:
         after = replace(
             run,
             next_sequence=max(run.next_sequence, stored.sequence + 1),
-            waiting=run.waiting + 1,
+            undelivered=run.undelivered + 1,
             revision=run.revision if before is None else run.revision + 1,
-            story=timeline.noted(run.story, timeline.SIGNALED, now, detail=stored.id),
+            timeline=timeline.noted(run.timeline, timeline.SIGNALED, now, detail=stored.id),
         )
         unchanged = absent() if before is None else at_revision(before.revision)
         writes = [
@@ -209,15 +209,15 @@ def _row(record: Record) -> tuple[str, str]:
     return str(record["run_id"]), str(record["signal_id"])
 
 
-def _row_id(owner: str, signal: NewSignal) -> str:
-    return ids.signal_row(owner, signal.subject_id, signal.idempotency_key) if signal.idempotency_key else ""
+def _row_id(plugin: str, signal: NewSignal) -> str:
+    return ids.signal_row(plugin, signal.subject_id, signal.idempotency_key) if signal.idempotency_key else ""
 
 
 def _stored(run: Run, signal: NewSignal, now: datetime, *, started_run: bool) -> Signal:
     if signal.id:
         signal_id = signal.id
     elif signal.idempotency_key:
-        signal_id = ids.signal_with_key(run.target.owner, signal.subject_id, run.id, signal.idempotency_key)
+        signal_id = ids.signal_with_key(run.target.plugin, signal.subject_id, run.id, signal.idempotency_key)
     else:
         signal_id = ids.new_id()
     sequence = signal.sequence or run.next_sequence

@@ -96,8 +96,8 @@ class StoredObjects(Generic[Stored]):
 
         async def read() -> Stored | None:
             existing = await self._find(wanted.id, step) if wanted.id else None
-            if existing is not None and existing.target.owner != wanted.target.owner and not wanted.retarget:
-                raise OwnedByAnother(self._kind, wanted.id, existing.target.owner)
+            if existing is not None and existing.target.plugin != wanted.target.plugin and not wanted.retarget:
+                raise OwnedByAnother(self._kind, wanted.id, existing.target.plugin)
             return existing
 
         return await self._change(step, read, prepare, wanted.retire)

@@ -49,19 +49,19 @@ class KnownType:
 
     triggers: Sequence[EventTrigger]
     condition: Condition
-    _places: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
+    _positions: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        places: dict[tuple[str, str], list[int]] = {}
-        for place, trigger in enumerate(self.triggers):
-            places.setdefault((trigger.match.source, trigger.match.subject), []).append(place)
-        object.__setattr__(self, "_places", places)
+        positions: dict[tuple[str, str], list[int]] = {}
+        for position, trigger in enumerate(self.triggers):
+            positions.setdefault((trigger.match.source, trigger.match.subject), []).append(position)
+        object.__setattr__(self, "_positions", positions)
 
     def fitting(self, event: Event) -> list[EventTrigger]:
         """Those whose source and subject the event meets, paused ones too, in order; costs nothing for the others."""
         keys = {("", ""), (event.source, ""), ("", event.subject), (event.source, event.subject)}
-        places = sorted(place for key in keys for place in self._places.get(key, ()))
-        return [self.triggers[place] for place in places]
+        positions = sorted(position for key in keys for position in self._positions.get(key, ()))
+        return [self.triggers[position] for position in positions]
 
 
 class Triggers(StoredObjects[EventTrigger]):

@@ -70,7 +70,7 @@ class RunFilter:
     def meets(self, run: Run) -> bool:
         return (
             (not self.statuses or run.status in self.statuses)
-            and self.target_owner in ("", run.target.owner)
+            and self.target_owner in ("", run.target.plugin)
             and self.schedule_id in ("", run.trigger.schedule_id)
             and self.trigger_id in ("", run.trigger.trigger_id)
             and self.subject_id in ("", run.created_by.subject_id.strip())
@@ -114,7 +114,7 @@ class ObjectFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class FoundPage(Generic[T]):
     """One page; a blank token ends it all."""
 
     items: list[T]
@@ -134,7 +134,7 @@ class _Plan:
     store: str
     index: str
     values: tuple[Any, ...]
-    place: Callable[[Record], Any]
+    key_of: Callable[[Record], Any]
     range: KeyRange | None = None
     exact: bool = False
     direction: Literal["next", "prev"] = "prev"
@@ -146,7 +146,7 @@ class _Position:
     """A page of the store, and behind which of its records to go on: that record's place and id."""
 
     store_token: bytes = b""
-    place: int | None = None
+    key: int | None = None
     id: str = ""
 
 
@@ -154,7 +154,7 @@ class Queries:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def runs(self, wanted: RunFilter, page_size: int, page_token: str) -> Found[Run]:
+    async def runs(self, wanted: RunFilter, page_size: int, page_token: str) -> FoundPage[Run]:
         return await self._page(
             _run_plan(wanted), run_from_record, wanted.meets, page_size, page_token, repr(wanted), "query runs"
         )
@@ -187,19 +187,19 @@ class Queries:
             if not token or examined >= COUNTED:
                 return Counts({status: seen[status] for status in statuses}, incomplete=bool(token))
 
-    async def events(self, wanted: EventFilter, page_size: int, page_token: str) -> Found[KeptEvent]:
+    async def events(self, wanted: EventFilter, page_size: int, page_token: str) -> FoundPage[KeptEvent]:
         """Those published last first."""
         return await self._page(
             _event_plan(wanted), event_from_record, wanted.meets, page_size, page_token, repr(wanted), "list events"
         )
 
-    async def schedules(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[Schedule]:
+    async def schedules(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[Schedule]:
         return await self._objects(SCHEDULES, schedule_from_record, wanted, page_size, page_token)
 
-    async def triggers(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[EventTrigger]:
+    async def triggers(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[EventTrigger]:
         return await self._objects(TRIGGERS, trigger_from_record, wanted, page_size, page_token)
 
-    async def references(self, wanted: ObjectFilter, page_size: int, page_token: str) -> Found[Reference]:
+    async def references(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[Reference]:
         subject_id, step = wanted.subject_id, "query execution references"
         if wanted.id_prefix:
 
@@ -215,7 +215,7 @@ class Queries:
 
     async def _objects(
         self, store: str, decode: Callable[[Record], Any], wanted: ObjectFilter, page_size: int, page_token: str
-    ) -> Found[Any]:
+    ) -> FoundPage[Any]:
         subject_id, step = wanted.subject_id, f"query {store}"
 
         def theirs(item: Schedule | EventTrigger) -> bool:
@@ -236,15 +236,15 @@ class Queries:
         prefix: str,
         asked: str,
         step: str,
-    ) -> Found[T]:
+    ) -> FoundPage[T]:
         """Those whose id begins with the prefix; a page may have fewer than asked for, or none."""
-        print_ = _print(store, f"{prefix}\0{asked}")
+        fingerprint = _query_fingerprint(store, f"{prefix}\0{asked}")
         within = KeyRange(prefix, prefix + _LAST_CHARACTER, upper_open=True)
         page = await self._storage.page_by_id(
-            store, within, step, limit=_page_size(page_size), token=_position(page_token, print_).store_token
+            store, within, step, limit=_page_size(page_size), token=_position(page_token, fingerprint).store_token
         )
         items = [item for _, item in self._storage.decoded(store, page.records, decode) if meets(item)]
-        return Found(items, _token(_Position(page.next_token), print_) if page.next_token else "")
+        return FoundPage(items, _token(_Position(page.next_token), fingerprint) if page.next_token else "")
 
     async def _page(
         self,
@@ -255,10 +255,10 @@ class Queries:
         page_token: str,
         asked: str,
         step: str,
-    ) -> Found[T]:
+    ) -> FoundPage[T]:
         size = _page_size(page_size)
-        print_ = _print(plan.store, asked)
-        position = _position(page_token, print_)
+        fingerprint = _query_fingerprint(plan.store, asked)
+        position = _position(page_token, fingerprint)
         items: list[T] = []
         examined = size_bytes = 0
         while True:
@@ -276,7 +276,7 @@ class Queries:
                 if _behind(plan, record, position):
                     continue
                 if plan.over is not None and plan.over(record):
-                    return Found(items, "")
+                    return FoundPage(items, "")
                 if meets(item):
                     items.append(item)
                     size_bytes += _size(record)
@@ -284,14 +284,14 @@ class Queries:
                     last = page.records[-1]
                     if record is last:
                         break
-                    stop = _Position(position.store_token, plan.place(record), record["id"])
-                    return Found(items, _token(stop, print_))
+                    stop = _Position(position.store_token, plan.key_of(record), record["id"])
+                    return FoundPage(items, _token(stop, fingerprint))
             examined += len(page.entries)
             if not page.next_token:
-                return Found(items, "")
+                return FoundPage(items, "")
             position = _Position(page.next_token)
             if len(items) == size or examined >= EXAMINED or size_bytes >= ANSWER_BYTES:
-                return Found(items, _token(position, print_))
+                return FoundPage(items, _token(position, fingerprint))
 
 
 def _run_plan(wanted: RunFilter) -> _Plan:
@@ -344,9 +344,9 @@ def _time_range(values: list[Any], start: datetime | None, end: datetime | None)
 
 def _behind(plan: _Plan, record: Record, position: _Position) -> bool:
     """Whether an earlier page of the answer has dealt with the record."""
-    if position.place is None:
+    if position.key is None:
         return False
-    here, last = (plan.place(record), record["id"]), (position.place, position.id)
+    here, last = (plan.key_of(record), record["id"]), (position.key, position.id)
     return here >= last if plan.direction == "prev" else here <= last
 
 
@@ -388,24 +388,24 @@ def _size(record: Record) -> int:
     return 200 + sum(len(value) for value in record.values() if isinstance(value, (bytes, str)))
 
 
-def _print(store: str, asked: str) -> str:
+def _query_fingerprint(store: str, asked: str) -> str:
     """What a page token is good for."""
     return hashlib.sha256(f"{store}\0{asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _token(position: _Position, print_: str) -> str:
-    parts = [print_, base64.b64encode(position.store_token).decode(), position.place, position.id]
+def _token(position: _Position, fingerprint: str) -> str:
+    parts = [fingerprint, base64.b64encode(position.store_token).decode(), position.key, position.id]
     return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode()
 
 
-def _position(page_token: str, print_: str) -> _Position:
+def _position(page_token: str, fingerprint: str) -> _Position:
     if not page_token:
         return _Position()
     try:
-        asked, store_token, place, id = json.loads(base64.urlsafe_b64decode(page_token.encode()))
-        position = _Position(base64.b64decode(store_token), None if place is None else int(place), str(id))
+        asked, store_token, key, id = json.loads(base64.urlsafe_b64decode(page_token.encode()))
+        position = _Position(base64.b64decode(store_token), None if key is None else int(key), str(id))
     except (ValueError, TypeError, binascii.Error) as error:
         raise InvalidRequest("page_token is not one that this provider gave") from error
-    if asked != print_:
+    if asked != fingerprint:
         raise InvalidRequest("page_token belongs to a request with another filter")
     return position

@@ -37,20 +37,20 @@ class IdleObjects:
         self._clock = clock
         self._keep_for = keep_for
         self._daily = Daily()
-        self._place = len(self._kinds)
+        self._turn = len(self._kinds)
         self._token = b""
 
     async def step(self) -> Progress:
-        if self._place == len(self._kinds):
+        if self._turn == len(self._kinds):
             if not self._daily.begins(self._clock()):
                 return Progress.DONE
-            self._place, self._token = 0, b""
-        store, decode, objects = self._kinds[self._place]
+            self._turn, self._token = 0, b""
+        store, decode, objects = self._kinds[self._turn]
         step = "remove idle objects"
         page = await self._storage.page(store, "created", [], step, limit=BATCH, token=self._token)
         self._token = page.next_token
         if not self._token:
-            self._place += 1
+            self._turn += 1
         before = self._clock() - self._keep_for
         removed = 0
         for _, item in self._storage.decoded(store, page.records, decode):
@@ -62,7 +62,7 @@ class IdleObjects:
                     continue  # somebody else was faster
                 removed += 1
                 log.info("idle object removed", event_name="object.removed", store=store, id=item.id)
-        if self._place == len(self._kinds):
+        if self._turn == len(self._kinds):
             return Progress.DONE
         return Progress.REMOVED if removed else Progress.LOOKED
 

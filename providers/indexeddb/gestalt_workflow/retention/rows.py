@@ -8,16 +8,16 @@ import structlog
 
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.retention.sweeps import BATCH, Daily, Progress
-from gestalt_workflow.stored.records import OWNERS, RUNS, SIGNAL_KEYS
+from gestalt_workflow.stored.records import CLAIMANTS, RUNS, SIGNAL_KEYS
 from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write
 
-OWNER_KEPT = timedelta(days=1)
+CLAIMANT_KEPT = timedelta(days=1)
 """How long ago the lease of a process has ended. Its claims are settled within a minute while any process runs."""
 _EVERYTHING = KeyRange()
 log = structlog.get_logger()
 
 
-class OwnerRows:
+class ClaimantRows:
     """Leases that ended long ago. A process that ends by itself removes its own."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
@@ -27,14 +27,14 @@ class OwnerRows:
 
     async def step(self) -> Progress:
         step = "remove old leases"
-        page = await self._storage.page_by_id(OWNERS, _EVERYTHING, step, limit=BATCH, token=self._token)
-        before = self._clock() - OWNER_KEPT
+        page = await self._storage.page_by_id(CLAIMANTS, _EVERYTHING, step, limit=BATCH, token=self._token)
+        before = self._clock() - CLAIMANT_KEPT
         writes = []
         for record in page.records:
             lease = record.get("lease")
             if isinstance(lease, datetime) and lease < before:
                 unrenewed = Condition.equals("lease", lease)
-                writes.append(Write(OWNERS, "delete", id=str(record["id"]), conditions=[unrenewed]))
+                writes.append(Write(CLAIMANTS, "delete", id=str(record["id"]), conditions=[unrenewed]))
         if writes:
             await self._storage.write(writes, step)
             log.info("old leases removed", event_name="leases.removed", count=len(writes))

@@ -107,7 +107,7 @@ async def _remove_signals(storage: Storage, run: Run) -> None:
         writes = [Write(SIGNALS, "delete", id=str(record["id"])) for record in page.records]
         for _, signal in storage.decoded(SIGNALS, page.records, signal_from_record):
             if signal.idempotency_key:
-                row = ids.signal_row(run.target.owner, signal_subject(signal), signal.idempotency_key)
+                row = ids.signal_row(run.target.plugin, signal_subject(signal), signal.idempotency_key)
                 named = Condition.equals("signal_id", signal.id)
                 writes.append(Write(SIGNAL_KEYS, "delete", id=row, conditions=[named]))
         if writes:

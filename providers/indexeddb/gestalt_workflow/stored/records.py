@@ -53,7 +53,7 @@ RUN_KEYS = "wf_run_keys"
 SIGNALS = "wf_signals"
 SIGNAL_KEYS = "wf_signal_keys"
 REFERENCES = "wf_references"
-OWNERS = "wf_owners"
+CLAIMANTS = "wf_owners"
 SLOTS = "wf_slots"
 EVENTS = "wf_events"
 PERMITS = "wf_permits"
@@ -97,7 +97,7 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     REFERENCES: ObjectStoreSchema(
         [IndexSchema("subject", ["subject_id", "created_at"]), IndexSchema("created", ["created_at"])]
     ),
-    OWNERS: ObjectStoreSchema(),
+    CLAIMANTS: ObjectStoreSchema(),
     SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
     EVENTS: ObjectStoreSchema([IndexSchema("created", ["created_us"]), IndexSchema("type", ["type", "created_us"])]),
     PERMITS: ObjectStoreSchema(),
@@ -158,17 +158,17 @@ def _bytes(record: Record, name: str) -> bytes:
 def _target_fields(target: Target) -> dict[str, Any]:
     return {
         "target": target.data,
-        "target_owner": target.owner,
+        "target_owner": target.plugin,
         "target_priority": target.priority or None,
         "agent_timeout_s": target.agent_timeout_s,
     }
 
 
 def _target(record: Record) -> Target:
-    data, owner = _bytes(record, "target"), record["target_owner"]
-    if not isinstance(owner, str):
+    data, plugin = _bytes(record, "target"), record["target_owner"]
+    if not isinstance(plugin, str):
         raise TypeError("target_owner is not a text")
-    return Target(data, owner, record.get("target_priority") or 0, record.get("agent_timeout_s"))
+    return Target(data, plugin, record.get("target_priority") or 0, record.get("agent_timeout_s"))
 
 
 def _tail_fields(tail: SlotRange | None) -> dict[str, Any]:
@@ -319,11 +319,11 @@ def run_to_record(run: Run) -> Record:
             "key_row": run.key_row,
             "revision": run.revision,
             **_queue_fields(run),
-            "owner": run.owner,
+            "owner": run.claimant,
             "epoch": run.epoch or None,
             "lease": run.lease,
             "next_sequence": run.next_sequence if run.keyed else None,
-            "waiting": run.waiting or None,
+            "waiting": run.undelivered or None,
             "batch": list(run.batch) or None,
             "stale": run.stale or None,
             "denied": run.denied or None,
@@ -332,7 +332,7 @@ def run_to_record(run: Run) -> Record:
             "not_before": run.not_before,
             "blocked_by": run.blocked_by,
             "result_truncated": run.result_truncated or None,
-            "story": run.story,
+            "story": run.timeline,
             "permits": permits_field(run.permits),
         }
     )
@@ -369,12 +369,12 @@ def run_from_record(record: Record) -> Run:
         workflow_key=record.get("workflow_key", ""),
         key_row=record.get("key_row", ""),
         revision=record["revision"],
-        owner=record.get("owner", ""),
+        claimant=record.get("owner", ""),
         epoch=record.get("epoch", 0),
         lease=_time(record, "lease"),
         rank_at=_time(record, "rank_at") if lane or queue == READY else None,
         next_sequence=record.get("next_sequence", 1),
-        waiting=record.get("waiting", 0),
+        undelivered=record.get("waiting", 0),
         batch=tuple(record.get("batch") or ()),
         stale=bool(record.get("stale", False)),
         denied=bool(record.get("denied", False)),
@@ -383,7 +383,7 @@ def run_from_record(record: Record) -> Run:
         not_before=_time(record, "not_before"),
         blocked_by=record.get("blocked_by", ""),
         result_truncated=record.get("result_truncated", 0),
-        story=record.get("story", ""),
+        timeline=record.get("story", ""),
         lane=lane,
         permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
     )
@@ -393,7 +393,7 @@ def slot_range_to_record(slots: SlotRange) -> Record:
     return _compact(
         {
             "id": slots.id,
-            "place": slot_place(slots.schedule_id, slots.first),
+            "place": slot_key(slots.schedule_id, slots.first),
             "schedule_id": slots.schedule_id,
             "first": slots.first,
             "last": slots.last,
@@ -421,7 +421,7 @@ def slot_range_from_record(record: Record) -> SlotRange:
     )
 
 
-def slot_place(schedule_id: str, slot: datetime) -> str:
+def slot_key(schedule_id: str, slot: datetime) -> str:
     """Key that orders the slots of one schedule by time; whole seconds."""
     return f"{schedule_id}\0{rfc3339(slot)}"
 

@@ -84,7 +84,7 @@ def absent(*, store: str = "", id: str = "") -> Condition:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedWrites:
     writes: Sequence[Write]
     step: str
     answer: asyncio.Future[list[WriteResult]]
@@ -107,7 +107,7 @@ class Storage:
         """``unanswered`` is called when the answer of a write was lost: nobody was told of what it may have written."""
         self._db = db
         self._unanswered = unanswered
-        self._queue: list[_Waiting] = []
+        self._queue: list[_QueuedWrites] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self.counters = Counters()
@@ -120,9 +120,9 @@ class Storage:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        for waiting in self._queue:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(StorageUnavailable(f"{waiting.step}: the provider is stopping"))
+        for queued in self._queue:
+            if not queued.answer.done():
+                queued.answer.set_exception(StorageUnavailable(f"{queued.step}: the provider is stopping"))
         self._queue.clear()
         await self._db.close()
 
@@ -268,7 +268,7 @@ class Storage:
         if any(write.required for write in writes):
             raise ValueError("a required write would decide over other callers; use write_alone")
         answer: asyncio.Future[list[WriteResult]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(writes, step, answer, sum(map(_size, writes))))
+        self._queue.append(_QueuedWrites(writes, step, answer, sum(map(_size, writes))))
         self._wake.set()
         return await answer
 
@@ -299,47 +299,45 @@ class Storage:
                 try:
                     await self._write_batch(batch)
                 except asyncio.CancelledError:
-                    for waiting in batch:
-                        if not waiting.answer.done():
-                            waiting.answer.set_exception(
-                                StorageUnavailable(f"{waiting.step}: the provider is stopping")
-                            )
+                    for queued in batch:
+                        if not queued.answer.done():
+                            queued.answer.set_exception(StorageUnavailable(f"{queued.step}: the provider is stopping"))
                     raise
                 except Exception as error:
                     log.exception("batch failed", event_name="storage.batch_failed")
-                    for waiting in batch:
-                        if not waiting.answer.done():
-                            waiting.answer.set_exception(StorageFailed(f"{waiting.step}: {error}"))
+                    for queued in batch:
+                        if not queued.answer.done():
+                            queued.answer.set_exception(StorageFailed(f"{queued.step}: {error}"))
                 # Whoever was answered may have the next writes ready at once: they go with this batch, not behind it.
                 await asyncio.sleep(0)
 
-    def _take_batch(self) -> list[_Waiting]:
+    def _take_batch(self) -> list[_QueuedWrites]:
         writes = size = taken = 0
-        for waiting in self._queue:
-            writes += len(waiting.writes)
-            size += waiting.size_bytes
+        for queued in self._queue:
+            writes += len(queued.writes)
+            size += queued.size_bytes
             if taken and (writes > BATCH_WRITES or size > BATCH_BYTES):
                 break
             taken += 1
         batch, self._queue = self._queue[:taken], self._queue[taken:]
         return batch
 
-    async def _write_batch(self, batch: list[_Waiting]) -> None:
+    async def _write_batch(self, batch: list[_QueuedWrites]) -> None:
         try:
-            results = await self._commit([write for waiting in batch for write in waiting.writes])
+            results = await self._commit([write for queued in batch for write in queued.writes])
         except IndexedDBError as error:
             if len(batch) == 1 or isinstance(error, StoreUnavailable):
-                for waiting in batch:
-                    _fail(waiting, _failure(waiting.step, error))
+                for queued in batch:
+                    _fail(queued, _failure(queued.step, error))
                 return
-            for waiting in batch:  # one of them is at fault; the others must not suffer
-                await self._write_batch([waiting])
+            for queued in batch:  # one of them is at fault; the others must not suffer
+                await self._write_batch([queued])
             return
         start = 0
-        for waiting in batch:
-            end = start + len(waiting.writes)
-            if not waiting.answer.done():
-                waiting.answer.set_result(results[start:end])
+        for queued in batch:
+            end = start + len(queued.writes)
+            if not queued.answer.done():
+                queued.answer.set_result(results[start:end])
             start = end
 
     async def _commit(self, writes: Sequence[Write]) -> list[WriteResult]:
@@ -360,9 +358,9 @@ class Storage:
         raise AssertionError("unreachable")
 
 
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
+def _fail(queued: _QueuedWrites, error: Exception) -> None:
+    if not queued.answer.done():
+        queued.answer.set_exception(error)
 
 
 def _size(write: Write) -> int:

@@ -1,8 +1,9 @@
-"""Compare a benchmark between two checkouts: ``python -m benchmarks.compare --before FOLDER [--pairs N] MODULE [ARG ...]``.
+"""Compare a benchmark between two checkouts: ``python -m benchmarks.compare --before FOLDER MODULE [ARG ...]``.
 
-Runs ``python -m MODULE ARG ...`` in the other checkout and in this one in turn, each with the .venv of its own folder, so
-that a machine that becomes slower meanwhile slows both. Lines that say the same but for their figures belong together; of
-each figure the medians of both sides are printed, and the ratio after/before of the pairs: its median, least and most.
+Runs ``python -m MODULE ARG ...`` in the other checkout and in this one in turn, each with the .venv of its own folder,
+so that a machine that becomes slower meanwhile slows both. Lines that say the same but for their figures belong
+together; of each figure the medians of both sides are printed, and the ratio after/before of the pairs: its median,
+least and most.
 """
 
 from __future__ import annotations

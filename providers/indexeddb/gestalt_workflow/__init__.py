@@ -1,1 +1,1 @@
-"""The workflow provider: schedules, event triggers and runs, kept in an IndexedDB service."""
+"""Serve schedules, event triggers and runs, and keep them in an IndexedDB service: the workflow provider."""

@@ -1,11 +1,10 @@
-"""The provider's ``config``: one frozen value, or every reason why it cannot be used (semantics.md 15.1)."""
+"""Read the provider's ``config`` into one frozen value, or say every reason why it cannot be used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 from gestalt_workflow.model.errors import InvalidConfiguration
@@ -41,7 +40,7 @@ _MOST_CONCURRENT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How this process works.
+    """How this process works; the keys are in the README.
 
     Attributes:
         poll_interval: How often it looks for work that other processes left; at most once a second.
@@ -58,7 +57,7 @@ class Config:
         keep_references_for: How long an execution reference that nothing names stays after its end; None for ever.
         keep_idle_for: How long a schedule or trigger stays of which nothing can come; None for ever.
         max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
-        target_limits: The same by name, see ``limits``; 0 lifts ``max_concurrent_per_target``.
+        target_limits: The same by name, see ``dispatch.limits``; 0 lifts ``max_concurrent_per_target``.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -80,8 +79,8 @@ class Config:
     warnings: tuple[str, ...] = field(default=())
 
 
-def read_config(values: dict[str, Any]) -> Config:
-    """Read the mapping; zero and negative values mean the default.
+def read_config(values: Mapping[str, object]) -> Config:
+    """Return the configuration; zero and negative values mean the default.
 
     Raises:
         InvalidConfiguration: a value has the wrong form; names every such key.
@@ -131,7 +130,7 @@ def read_config(values: dict[str, Any]) -> Config:
     )
 
 
-def _duration(values: dict[str, Any], key: str, default: timedelta, problems: list[str]) -> timedelta:
+def _duration(values: Mapping[str, object], key: str, default: timedelta, problems: list[str]) -> timedelta:
     value = values.get(key)
     if value is None:
         return default
@@ -144,14 +143,14 @@ def _duration(values: dict[str, Any], key: str, default: timedelta, problems: li
 
 
 def _keeping(
-    values: dict[str, Any],
+    values: Mapping[str, object],
     key: str,
     default: timedelta | None,
     problems: list[str],
     least: tuple[timedelta, str] = (timedelta(minutes=1), "1m"),
     reason: str = "",
 ) -> timedelta | None:
-    """How long something stays, None for ever; ``least``: the shortest time that is accepted, and how it is written."""
+    """Return how long something stays, None for ever; ``least``: the shortest time accepted, and how it is written."""
     value = values.get(key)
     if value is None:
         return default
@@ -168,8 +167,8 @@ def _keeping(
     return duration if duration > timedelta() else default
 
 
-def _keeping_count(values: dict[str, Any], key: str, default: int | None, problems: list[str]) -> int | None:
-    """How many of something stay, None for any number."""
+def _keeping_count(values: Mapping[str, object], key: str, default: int | None, problems: list[str]) -> int | None:
+    """Return how many of something stay, None for any number."""
     value = values.get(key)
     if isinstance(value, str) and value.strip() == UNLIMITED:
         return None
@@ -179,7 +178,7 @@ def _keeping_count(values: dict[str, Any], key: str, default: int | None, proble
     return _count(values, key, 0, problems) or default
 
 
-def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, int]:
+def _limits(values: Mapping[str, object], key: str, problems: list[str]) -> dict[str, int]:
     value = values.get(key)
     if value is None:
         return {}
@@ -194,7 +193,9 @@ def _limits(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, 
     return limits
 
 
-def _count(values: dict[str, Any], key: str, default: int, problems: list[str], *, most: int | None = None) -> int:
+def _count(
+    values: Mapping[str, object], key: str, default: int, problems: list[str], *, most: int | None = None
+) -> int:
     value = values.get(key)
     if value is None:
         return default

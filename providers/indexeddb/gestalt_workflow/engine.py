@@ -1,4 +1,4 @@
-"""One configured workflow engine: its parts, wired, and the order in which they begin and end."""
+"""Put one configured workflow engine together, and begin and end its parts in their order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 
 class Engine:
-    """``open`` makes objects usable, ``start`` begins firing and dispatching, ``drain`` ends that, ``close`` all."""
+    """The parts of one engine: ``open`` makes objects usable, ``start`` begins firing and dispatching."""
 
     def __init__(
         self,
@@ -59,7 +59,12 @@ class Engine:
         *,
         claimant: str = "",
     ) -> None:
-        """``claimant`` is the identity that claims are held under; without it a new one that names this process."""
+        """Wire the parts; nothing is connected before ``open``.
+
+        Args:
+            name: The provider's configured name; references that name no provider get it.
+            claimant: Name that claims are held under; blank: a new one that names this process.
+        """
         self.name = name
         self.claimant = claimant or new_claimant()
         self.clock = clock
@@ -148,7 +153,7 @@ class Engine:
             self._begun.set()
 
     async def health(self) -> None:
-        """Raises ``StorageFailed`` when the store does not answer."""
+        """Raise ``StorageFailed`` when the store does not answer."""
         await self.storage.find_record(FORMAT, "format", "health")
 
     async def drain(self, within: timedelta = DRAIN) -> None:
@@ -181,7 +186,7 @@ class Engine:
 
 
 async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
-    """A loop that meets a bug is logged and begins anew, ever more slowly; it must not end in silence."""
+    """Run the loop, and begin it anew, ever more slowly, when it meets a bug; it must not end without a trace."""
     delay_s = 0.1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The provider process: identity, configuration, start, drain, close."""
+"""Run the provider process: identity, configuration, start, drain, close."""
 
 from __future__ import annotations
 
@@ -57,8 +57,17 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         return [*super().register(server), *add_extensions(server, lambda: self.engine)]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
-        """Open the database. A configuration that is refused leaves the earlier one in force; one that is accepted
-        ends the work of the earlier one until ``start`` is called again."""
+        """Open the database and take the configuration into force.
+
+        One that is refused leaves the earlier one in force; one that is accepted ends the work of the earlier one until
+        ``start`` is called again.
+
+        Raises:
+            InvalidConfiguration: a value has the wrong form.
+            EnvironmentUnusable: the host gives no IndexedDB service, or none that invokes runs.
+            StorageFailed: the store cannot be used.
+            FormatTooNew: a newer provider wrote the database.
+        """
         settings = read_config(config)
         service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
         host = WorkflowHost(self.workflow_host())
@@ -70,16 +79,20 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
             await earlier.close()
 
     async def start(self) -> None:
+        """Begin firing and dispatching."""
         self.engine.start()
 
     async def health(self) -> None:
+        """Raise ``StorageFailed`` when the store does not answer."""
         await self.engine.health()
 
     async def drain(self) -> None:
+        """Claim and fire no more, and let what is being invoked finish."""
         if self._engine is not None:
             await self._engine.drain()
 
     async def close(self) -> None:
+        """Disconnect from the store and the host."""
         if self._engine is not None:
             await self._engine.close()
 

@@ -1,6 +1,6 @@
-"""Looking for what other processes left in the database: at most one message a second, however much is stored.
+"""Look for what other processes left in the database: at most one message a second, however much is stored.
 
-What this process does itself it knows without looking. The rounds take turns: runs that wait, also behind a limit,
+What this process does itself it knows without looking. The rounds take turns: runs in the queue, also behind a limit,
 claims whose process has gone, schedules that another process changed, runs that are held back; and what is too old in
 the slot ledger, and of everything else. While runs wait for permits that other processes hold, each second is for them.
 """
@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 
 class Watcher:
+    """Calls one part of the engine a round; ``run`` is its loop."""
+
     def __init__(
         self,
         storage: Storage,
@@ -67,6 +69,7 @@ class Watcher:
         self._clock = clock
 
     async def run(self) -> None:
+        """Take one round after the other; a round that fails is logged, and its turn comes again."""
         await self._attempt(self._sweep)
         await self._attempt(self._look_for_lanes)
         self._dispatcher.wake()
@@ -118,7 +121,7 @@ class Watcher:
                     self._dispatcher.wake()
 
     async def _sleep(self, pause_s: float) -> None:
-        """Until something asks to be looked at, however seldom this looks at all."""
+        """Sleep that long, or until something is unclear: that is looked at soon, however long the pauses are."""
         while pause_s > 0:
             step_s = min(pause_s, SHORTEST.total_seconds())
             pause_s -= step_s
@@ -140,7 +143,7 @@ class Watcher:
         await self._recovery.sweep(self._dispatcher.busy)
 
     async def _look_everywhere(self) -> None:
-        """For what a write did whose answer was lost: claims, runs that wait, schedules that have moved."""
+        """Look for what a write did whose answer was lost: claims, pending runs, schedules that have moved."""
         await self._sweep()
         await self._look_for_runs()
         await self._waiting_room.look()

@@ -1,7 +1,8 @@
-"""Who holds a claim: an identity that is new with every start and tells whether its process still lives.
+"""Name the processes that hold claims, and tell whether one of them still lives.
 
-It names boot, PID namespace, PID, process start time and a random part (decision 6). On the same boot and in the
-same namespace the kernel can be asked whether that process is gone; elsewhere only the end of its lease tells.
+A claimant's name is new with every start: boot, PID namespace, PID, process start time and a random part (decision 6).
+On the same boot and in the same namespace the kernel can be asked whether that process is gone; elsewhere only the end
+of its lease tells.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _UNKNOWN = "-"
 
 
 def new_claimant() -> str:
-    """The identity of this process, with a fresh random part."""
+    """Return a name for this process as a claimant, with a fresh random part."""
     own = ProcessIdentity.of(os.getpid())
     parts = (own.boot, own.namespace, str(own.pid), own.start, secrets.token_hex(8))
     return "/".join(part or _UNKNOWN for part in parts)
 
 
 def provably_dead(claimant: str) -> bool:
-    """True only when the kernel says that the process behind the identity has ended."""
+    """Return whether the kernel says that the claimant's process has ended; False also where it cannot be asked."""
     parts = claimant.split("/")
     if len(parts) != 5 or _UNKNOWN in parts[:4] or not parts[2].isdecimal():
         return False

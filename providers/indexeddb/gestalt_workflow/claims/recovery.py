@@ -1,4 +1,4 @@
-"""Claims whose process has gone, and the leases that keep the others (semantics.md 18.6, decision 6).
+"""Decide the fate of claims whose process has gone, and renew the leases that keep the others (decision 6).
 
 A claim holds until the later of two moments: the end of the run's own lease, set when it was claimed, and the end of
 its claimant's, which one small record per process renews for all of its claims. A run whose claim has ended is failed,
@@ -30,27 +30,32 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ClaimEnd:
-    """Why a running run's claim has ended, and the condition under which that stays true."""
+    """Why the claim of a running run has ended, and the conditions under which that stays true."""
 
     reason: str
     conditions: tuple[Condition, ...] = ()
 
 
 class Recovery:
-    """Judges claims, renews those of this process, and decides the fate of those that were lost."""
+    """Judges claims, renews those of this process, and settles those that were lost."""
 
     def __init__(self, storage: Storage, claimant: str, news: RunNews, clock: Clock) -> None:
+        """Take the name that this process claims under; ``news`` is told of every run that is settled."""
         self._storage = storage
         self._claimant = claimant
         self._clock = clock
         self._news = news
 
     async def sweep(self, invoking: Callable[[], Collection[str]]) -> int:
-        """Settle every claim that has ended; returns how many. One message when nothing is claimed elsewhere.
+        """Settle every claim that has ended, and return how many; one message when no other process holds a claim.
 
-        ``invoking`` gives the runs that this process has claimed or is claiming, invoking or recording: asked after
-        the claims were read. A claim of ours beyond them comes from a write whose answer was lost; it never led to
-        an invocation, so the run goes back into the queue.
+        Args:
+            invoking: Gives the ids of the runs that this process has claimed or is claiming, invoking or recording. It
+                is asked after the claims were read. A claim of ours beyond them comes from a write whose answer was
+                lost; it never led to an invocation, so the run goes back into the queue.
+
+        Raises:
+            StorageFailed: the store failed; what was not settled is found by the next sweep.
         """
         step = "sweep claims"
         token, settled = b"", 0
@@ -71,7 +76,7 @@ class Recovery:
                 return settled
 
     async def settled_if_stale(self, run: Run) -> Run | None:
-        """The run, failed first when its claim has ended; None when somebody changed it meanwhile."""
+        """Return the run, failed first when its claim has ended; None when somebody changed it meanwhile."""
         step = "settle run"
         leases = await self._leases({run.claimant} - {self._claimant}, step)
         end = self._judge(run, leases.get(run.claimant))
@@ -85,10 +90,10 @@ class Recovery:
         await asyncio.gather(*(self._settle_claim(run) for run in runs))
 
     async def reclaim_permits(self) -> int:
-        """Free the permits that nobody will give back; returns how many.
+        """Free the permits that nobody will give back, and return how many there were.
 
-        A permit goes with the claim of its run, so there are none unless a run was removed or damaged, or ended by
-        something that knows of no permits. Of a run that cannot be read only the permit tells how long its claim holds.
+        A permit goes with the claim of its run, so there are none unless a run was removed or damaged, or was ended by
+        a version that knows no permits. Of a run that cannot be read only the permit tells how long its claim holds.
         """
         step = "reclaim permits"
         page = await self._storage.page_by_id(PERMITS, KeyRange(), step)
@@ -120,11 +125,11 @@ class Recovery:
         return Write(PERMITS, "delete", id=str(record["id"]), conditions=conditions)
 
     async def forget_claimant(self) -> None:
-        """This process claims nothing any more."""
+        """Remove the lease of this process, which claims nothing any more."""
         await self._storage.write([Write(CLAIMANTS, "delete", id=self._claimant)], "remove lease")
 
     def renewal(self, until: datetime) -> Write:
-        """The write that lets all claims of this process hold until then."""
+        """Return the write that lets all claims of this process hold until that moment."""
         return Write(CLAIMANTS, "put", {"id": self._claimant, "lease": until})
 
     async def _leases(self, claimants: Collection[str], step: str) -> dict[str, datetime]:
@@ -161,6 +166,7 @@ class Recovery:
         return ClaimEnd("its lease has ended", (unrenewed,))
 
     async def _settle(self, run: Run, end: ClaimEnd) -> bool:
+        """Fail the run, or hold it back for its next attempt; False when it or its lease was changed meanwhile."""
         ended = transitions.interrupted(run, self._clock())
         conditions = [at_revision(run.revision), *end.conditions]
         write = Write(RUNS, "put", run_to_record(ended), conditions=conditions)
@@ -183,6 +189,7 @@ class Recovery:
             current = await self._storage.find(RUNS, run.id, run_from_record, "settle run")
 
     async def _unclaim(self, run: Run) -> None:
+        """Put a run that was claimed, but never invoked, back into the queue."""
         if run.status is not RunStatus.RUNNING:
             return
         waiting = transitions.unclaimed(run, self._clock())

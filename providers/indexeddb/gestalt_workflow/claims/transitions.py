@@ -1,7 +1,7 @@
-"""How a run moves from state to state: pure functions, and the store writes that every end of a run has in common.
+"""Compute how a run moves from state to state: pure functions, and the writes that every end of a run has in common.
 
-pending -> running -> succeeded | failed | canceled, and back to pending for a keyed run with more signals
-(semantics.md 5.1). Each function gives the next record, one revision on; writing it is the caller's.
+pending -> running -> succeeded | failed | canceled, and back to pending for a keyed run with more signals, or until the
+next attempt. Each function returns the next record, one revision on; writing it is the caller's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from gestalt_workflow.stored.storage import Condition, Write
 INTERRUPTED = "workflow provider restarted while run was in progress"
 DEFAULT_CANCEL_REASON = "canceled"
 AGEING = timedelta(seconds=10)
-"""A run of priority n waits as long as one of priority 0 that came n times this later: none starves."""
+"""How much waiting outweighs one step of priority, so that no run starves: a run of priority n is claimed like one of
+priority 0 that came n times this later."""
 
 REFUSALS = frozenset(
     {
@@ -48,7 +49,11 @@ _KEYED, _PLUGIN, _EVENT_AGENT, _AGENT = 10, 20, 30, 40
 
 
 def priority(target: Target, trigger: TriggerKind, *, keyed: bool) -> int:
-    """Dispatch priority, lower first (semantics.md 18.2)."""
+    """Return the dispatch priority of a run, lower first.
+
+    It is 0 for a plugin that an event started, else what the target asks for, else 10 for a keyed run, 20 for a plugin,
+    30 for an agent that an event started and 40 for another agent.
+    """
     if trigger is TriggerKind.EVENT and not target.is_agent:
         return 0
     if target.priority:
@@ -61,7 +66,7 @@ def priority(target: Target, trigger: TriggerKind, *, keyed: bool) -> int:
 
 
 def rank(target: Target, trigger: RunTrigger, *, keyed: bool, since: datetime) -> datetime:
-    """Place in the queue of a run that waits since then."""
+    """Return the rank of a run that is in the queue since that moment: it is claimed in the order of the ranks."""
     try:
         return since + AGEING * priority(target, trigger.kind, keyed=keyed)
     except OverflowError:
@@ -101,6 +106,13 @@ def new_run(
 def claimed(
     run: Run, claimant: str, now: datetime, lease: datetime, batch: tuple[str, ...], permits: tuple[str, ...] = ()
 ) -> Run:
+    """Return the run as running under a new claim.
+
+    Args:
+        lease: Until when the claim holds without a renewal.
+        batch: Ids of the signals that the invocation delivers.
+        permits: Permits of its target's limits that the claim takes.
+    """
     return replace(
         run,
         status=RunStatus.RUNNING,
@@ -121,7 +133,7 @@ def claimed(
 
 
 def unclaimed(run: Run, now: datetime) -> Run:
-    """Back in the queue: its claim never led to an invocation."""
+    """Return the run as it goes back into the queue, because its claim never led to an invocation."""
     return replace(
         _without_claim(run),
         status=RunStatus.PENDING,
@@ -133,7 +145,7 @@ def unclaimed(run: Run, now: datetime) -> Run:
 
 
 def unblocked(run: Run, now: datetime) -> Run:
-    """Into the queue: what it was held back for has come."""
+    """Return the run as it enters the queue, because what it was held back for has come."""
     return replace(
         run,
         not_before=None,
@@ -144,12 +156,12 @@ def unblocked(run: Run, now: datetime) -> Run:
 
 
 def moved(run: Run, lane: str) -> Run:
-    """Waits in that lane, in the queue when blank; its rank stays."""
+    """Return the run as it is set aside in that lane, or back in the queue when ``lane`` is blank; its rank stays."""
     return replace(run, lane=lane, revision=run.revision + 1)
 
 
 def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
-    """After an invocation: semantics.md 18.5."""
+    """Return the run after its invocation: ended, in the queue for more signals, or held back for its next attempt."""
     if isinstance(outcome, InvocationFailed):
         after = _failed(run, outcome.message, _kind(outcome), now)
         return replace(after, denied=outcome.code == DENIED)
@@ -173,23 +185,26 @@ def completed(run: Run, outcome: Outcome, now: datetime) -> Run:
 
 
 def interrupted(run: Run, now: datetime) -> Run:
-    """Its process has gone, nobody knows how far it came: it is not executed again, unless its policy asks for it."""
+    """Return the run after its process has gone: failed, unless its policy retries interrupted attempts.
+
+    Nobody knows how far the invocation came, so it is not repeated on the engine's own account.
+    """
     after = _failed(run, INTERRUPTED, RetryOn.INTERRUPTED, now)
     return replace(after, stale=True) if after.status.terminal else after
 
 
 def canceled(run: Run, reason: str, now: datetime, by: str = "") -> Run:
-    """``by``: subject that asked for it."""
+    """Return the run as canceled; ``by`` is the subject that asked for it, blank when nobody did."""
     message = reason.strip() or DEFAULT_CANCEL_REASON
     ended = replace(_without_claim(run), status=RunStatus.CANCELED, completed_at=now, status_message=message)
     return replace(ended, timeline=timeline.noted(run.timeline, timeline.CANCELED, now, detail=message, subject_id=by))
 
 
 def freeing_writes(before: Run, after: Run) -> list[Write]:
-    """Gives up what the run held: the permits of its claim, and once it has ended its workflow key.
+    """Return the writes that free what the run held: the permits of its claim and, once it has ended, its workflow key.
 
     Put them behind the write that writes ``after``. A row is deleted only while it names this run, and only when the
-    run is in fact what ``after`` says: one that runs keeps both.
+    run is in fact what ``after`` says: one that is running keeps both.
     """
     held = [(PERMITS, permit) for permit in before.permits]
     if after.key_row and after.status.terminal:
@@ -202,7 +217,7 @@ def freeing_writes(before: Run, after: Run) -> list[Write]:
 
 
 def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
-    """Failed for good, or held back until its next attempt."""
+    """Return the run as failed for good, or as held back until its next attempt."""
     retry = run.policy.retry
     if retry is None or kind not in retry.retry_on or run.attempt >= retry.max_attempts:
         if retry is not None and run.attempt > 1:
@@ -222,7 +237,7 @@ def _failed(run: Run, message: str, kind: RetryOn | None, now: datetime) -> Run:
 
 
 def _kind(outcome: Outcome) -> RetryOn | None:
-    """Which kind of failure that is, None for a refusal: asking again would not help."""
+    """Return which kind of failure that is, None for a refusal: asking again would not help."""
     if isinstance(outcome, InvocationFailed):
         if outcome.timed_out:
             return RetryOn.TIMEOUT

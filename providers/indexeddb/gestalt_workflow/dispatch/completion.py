@@ -1,9 +1,9 @@
-"""Recording what became of an invocation (semantics.md 18.5).
+"""Record what became of an invocation.
 
-The record is written with the claim it belongs to. When the claim is gone - the run was canceled, or declared lost -
-the outcome is dropped. A store that does not answer is asked again until it does: a second attempt after one that did
-succeed finds the claim gone and changes nothing. Only a store that refuses the content itself gets the outcome without
-its body.
+The record is written with the claim it belongs to. When the claim is gone, because the run was canceled or its claim
+settled, the outcome is dropped. A store that does not answer is asked again until it does: a second attempt after one
+that did succeed finds the claim gone and changes nothing. Only a store that refuses the content itself gets the outcome
+without its body.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ log = structlog.get_logger()
 
 
 class Completions:
-    """Writes outcomes until they are written, or the claim is gone."""
+    """Writes outcomes until they are written, or their claim is gone."""
 
     def __init__(self, storage: Storage, clock: Clock, max_result_bytes: int) -> None:
+        """``max_result_bytes``: a longer result is cut to that many bytes of UTF-8."""
         self._storage = storage
         self._clock = clock
         self._max_result_bytes = max_result_bytes
 
     async def record(self, run: Run, signals: Sequence[Signal], outcome: Outcome) -> Run | None:
-        """Write the outcome of the claimed run; the run as written, or None when its claim was gone."""
+        """Write the outcome of the claimed run; return the run as written, or None when its claim was gone."""
         claim = (run.claimant, run.epoch)
         outcome, whole_bytes = shortened(outcome, self._max_result_bytes)
         backoff = Backoff(first_s=0.05, limit_s=5)
@@ -68,7 +69,7 @@ class Completions:
     async def _write(
         self, run: Run, after: Run, signals: Sequence[Signal], outcome: Outcome
     ) -> tuple[bool, Run | None]:
-        """Whether it was written; if not, perhaps the record as it is."""
+        """Return whether it was written; if not, perhaps the record as it is."""
         writes: list[Write] = []
         if signals and isinstance(outcome, InvocationResult) and outcome.succeeded:
             now, claim = self._clock(), _claim(run, store=RUNS, id=run.id)
@@ -84,7 +85,7 @@ class Completions:
 
 
 def shortened(outcome: Outcome, limit_bytes: int) -> tuple[Outcome, int]:
-    """The outcome with its body cut at a character boundary, and the size in bytes that it had; 0 when it is whole."""
+    """Return the outcome with its body cut at a character boundary, and how many bytes it had; 0 when it is whole."""
     if not isinstance(outcome, InvocationResult) or len(outcome.body) * 4 <= limit_bytes:
         return outcome, 0
     whole_bytes = len(outcome.body.encode())
@@ -94,7 +95,7 @@ def shortened(outcome: Outcome, limit_bytes: int) -> tuple[Outcome, int]:
 
 
 def _marked(run: Run, outcome: Outcome, whole_bytes: int) -> Run:
-    """The run after an invocation, saying so when its result is only the beginning of one."""
+    """Return the run after an invocation with a note when its result was cut."""
     if not whole_bytes:
         answered = isinstance(outcome, InvocationResult)
         return replace(run, result_truncated=0) if answered and run.result_truncated else run
@@ -105,7 +106,7 @@ def _marked(run: Run, outcome: Outcome, whole_bytes: int) -> Run:
 
 
 def _claim(run: Run, store: str = "", id: str = "") -> list[Condition]:
-    """Holds while the run (the write's own record, or another) is as this process claimed it."""
+    """Return the conditions that hold while the run is as this process claimed it; ``store`` blank: the own record."""
     return [
         at_revision(run.revision, store=store, id=id),
         Condition.equals("owner", run.claimant, store=store, id=id),

@@ -1,7 +1,7 @@
-"""Dispatch: claims runs that wait, as many as it can invoke at once, invokes them, and has the outcome recorded.
+"""Claim runs from the queue, as many as workers are free, have the host invoke them, and have the outcome recorded.
 
 A claim and the run's change to running are one commit, which also names the revision of the execution reference that
-will travel along. A slot is free again when the invocation has ended; its outcome is written together with the next
+will travel along. A worker is free again when the invocation has ended; the outcome is written together with the next
 claims.
 """
 
@@ -44,7 +44,12 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """One claimed run from its claim until its outcome is recorded."""
+    """One claimed run from its claim until its outcome is recorded.
+
+    Attributes:
+        reference: The execution reference to send along; None when the host is to look it up.
+        invoking: The invocation has not ended: the execution occupies a worker.
+    """
 
     run: Run
     signals: Sequence[Signal]
@@ -54,7 +59,7 @@ class Execution:
 
 
 class Dispatcher:
-    """Claims and executes; ``run`` is its loop, ``renew_claims`` keeps its claims alive beside it."""
+    """Claims and executes runs; ``run`` is its loop, ``renew_claims`` keeps its claims alive beside it."""
 
     def __init__(
         self,
@@ -115,19 +120,19 @@ class Dispatcher:
             execution.task.cancel()
 
     def lost(self, run_id: str) -> None:
-        """Stop the work whose claim is gone."""
+        """Stop work whose claim is gone."""
         self.ended(run_id)
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """Look whether there is something to claim."""
         self._wake.set()
 
     def busy(self) -> set[str]:
-        """Runs that this process is claiming, invoking or recording."""
+        """Return the ids of the runs that this process is claiming, invoking or recording."""
         return self._claiming.keys() | self._executions.keys() | self._crashed.keys()
 
     async def settle_crashed(self) -> None:
-        """Fail the runs whose execution met a bug: whether they were invoked is not known."""
+        """Fail the runs whose execution met a bug or was given up: whether they were invoked is not known."""
         crashed = list(self._crashed.values())
         await self._recovery.settle_own(crashed)
         for run in crashed:
@@ -154,7 +159,7 @@ class Dispatcher:
         self._stopped.set()
 
     async def _claim_some(self, tasks: asyncio.TaskGroup) -> bool:
-        """Claim and start up to as many runs as there are slots; False when nothing waits that may be claimed."""
+        """Claim and start up to as many runs as workers are free; False when no run may be claimed."""
         taken = await self._lanes.take(self._free, self.busy)
         if not taken:
             return False
@@ -216,7 +221,7 @@ class Dispatcher:
                 self._offer_current(result)
 
     def _refused(self, run: Run, execution: Execution, result: WriteResult, reference_outdated: bool) -> None:
-        """Somebody changed the run, revoked its reference or took its permits: try again with what is true now."""
+        """Try again with what is true now: somebody changed the run, revoked its reference or took its permits."""
         permits, reference = execution.run.permits, execution.reference
         self._lanes.refused(run, permits)
         if result.current is not None or not (permits or reference):
@@ -238,10 +243,10 @@ class Dispatcher:
             self._requeue(current)
 
     async def _batch(self, run: Run) -> tuple[list[Signal], int, list[Record]]:
-        """The next signals of a keyed run, in sequence order; how many wait, and those that cannot be read.
+        """Return the next signals of a keyed run in order, how many are undelivered, and those that cannot be read.
 
-        True as long as the run's revision stays. A signal that cannot be read, or is gone, must not count as one that
-        waits: the run would be invoked again and again for it.
+        The numbers hold as long as the run's revision stays. A signal that cannot be read, or is gone, must not count
+        as undelivered: the run would be invoked again and again for it.
         """
         step = "read signals"
         page = await self._storage.page(SIGNALS, "waiting", [run.id], step, limit=SIGNALS_PER_BATCH)
@@ -291,7 +296,7 @@ class Dispatcher:
             self._news.committed(after)
 
     def _free_worker(self, execution: Execution) -> None:
-        """The invocation is over, or never began: its slot is free."""
+        """Free the worker: the invocation is over, or never began."""
         if execution.invoking:
             execution.invoking = False
             self._free += 1
@@ -299,7 +304,7 @@ class Dispatcher:
             self._wake.set()
 
     def _leave(self, execution: Execution) -> None:
-        """The execution is over; calling it again changes nothing."""
+        """Forget the execution, which is over; calling it again changes nothing."""
         run_id = execution.run.id
         if self._executions.get(run_id) is not execution:
             return
@@ -341,7 +346,7 @@ class Dispatcher:
     # Ending
 
     async def finish(self, within: timedelta) -> None:
-        """Claim no more, wait for what is being invoked; ``settle_crashed`` then fails what did not end in time."""
+        """Claim no more and wait for what is being invoked; what does not end in time is for ``settle_crashed``."""
         self._stopping = True
         self._wake.set()
         try:
@@ -377,7 +382,7 @@ async def _within_timeout(run: Run, invocation: Awaitable[Outcome]) -> Outcome:
 
 
 def _left_out(claimed: Run, unreadable: Sequence[Record]) -> list[Write]:
-    """Signals that cannot be read wait no longer once the claim that met them is written; they stay for people."""
+    """Return the writes after which unreadable signals are not undelivered any more; the records stay for people."""
     conditions = [
         Condition.equals("owner", claimed.claimant, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),

@@ -11,7 +11,7 @@ from gestalt_workflow.wire.messages import invocation_to_proto
 
 
 class WorkflowHost:
-    """The host, asked in the domain's own types."""
+    """The client through which runs are invoked; ``close`` ends its channel."""
 
     def __init__(self, client: WorkflowHostClient) -> None:
         self._client = client
@@ -28,10 +28,11 @@ class WorkflowHost:
         return InvocationResult(response.status, response.body)
 
     async def close(self) -> None:
+        """Close the stream and the channel."""
         await self._client.close()
 
 
 def _status_text(code: str, text: str) -> str:
-    """As the status message of a run has always shown it: ``rpc error: code = NotFound desc = ...``."""
+    """Return the status message of a run whose call failed, such as ``rpc error: code = NotFound desc = ...``."""
     name = "Canceled" if code == "CANCELLED" else code.title().replace("_", "")
     return f"rpc error: code = {name} desc = {text}"

@@ -1,9 +1,9 @@
-"""What waits, in the order in which it may be claimed: the queue, and a lane beside it for each limit that is reached.
+"""Give out what may be claimed next, from the queue and from a lane beside it for each limit that is reached.
 
 A run over the limit of its target is set aside: one commit moves it, and what else was met with it, from the queue
-into the lane of the limit, which is a part of the same index. So it stands in nobody's way, keeps its rank, and is
-claimed from there once a permit is free. Which limits there are is a matter of configuration, so a run that is met
-in a lane that is not its own goes back to where it belongs.
+into the lane of the limit, which is a part of the same index. There it stands in nobody's way, keeps its rank, and is
+claimed once a permit is free. Which limits there are is a matter of configuration, so a run that is met in a lane that
+is not its own goes back to where it belongs.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ LOOKED_AT = 200
 
 @dataclass(slots=True)
 class Taken:
-    """
+    """What is to be written next.
+
     Attributes:
-        runs: To be claimed, with the permits that each is to take.
-        aside: To be moved to another lane, or back into the queue: as they will be.
+        runs: Runs to be claimed, with the permits that each is to take.
+        aside: Runs to be moved to another lane, or back into the queue: as they will be.
+        aside_bytes: Roughly what moving them writes.
     """
 
     runs: list[tuple[Run, tuple[str, ...]]] = field(default_factory=list)
@@ -38,10 +40,11 @@ class Taken:
 
     @property
     def full(self) -> bool:
-        """So much is to be moved that the claims must not wait for more."""
+        """Whether so much is to be moved that the claims must not wait for more."""
         return len(self.aside) >= ASIDE_AT_ONCE or self.aside_bytes >= ASIDE_BYTES
 
     def set_aside(self, run: Run, lane: str) -> None:
+        """Add a run to be moved into that lane, or into the queue when it is blank."""
         self.aside.append(transitions.moved(run, lane))
         self.aside_bytes += len(run.target.data) + len(run.trigger.data) + len(run.result_body) + len(run.timeline)
 
@@ -49,11 +52,13 @@ class Taken:
         return bool(self.runs or self.aside)
 
     def touched(self) -> dict[str, Run]:
-        """By id: those to be claimed as they are, those to be moved as they will be."""
+        """Return by id the runs to be claimed, as they are, and those to be moved, as they will be."""
         return {run.id: run for run in (*(run for run, _ in self.runs), *self.aside)}
 
 
 class Lanes:
+    """The queue and the lanes, as far as this process knows them."""
+
     def __init__(self, storage: Storage, limits: Limits, permits: Permits) -> None:
         self.queue = RunQueue(storage)
         self.limits = limits
@@ -63,7 +68,7 @@ class Lanes:
         self._looked_until = LANE
 
     def offer(self, run: Run) -> None:
-        """A run that was just committed as pending; replaces an older record of it."""
+        """Add a run that was just committed as pending; it replaces an older record of the same run."""
         for lane in self._lanes.values():
             lane.forget(run.id)
         if run.lane:
@@ -73,13 +78,13 @@ class Lanes:
             self.queue.offer(run)
 
     def forget(self, run_id: str) -> None:
-        """It waits no longer."""
+        """Forget the run; it was claimed, canceled or moved."""
         self.queue.forget(run_id)
         for lane in self._lanes.values():
             lane.forget(run_id)
 
     def suspect(self) -> None:
-        """A write whose answer was lost may have moved runs: look again."""
+        """Read again what is in the queue and the lanes: a write whose answer was lost may have moved runs."""
         self.queue.suspect()
         for lane in self._lanes.values():
             lane.suspect()
@@ -88,9 +93,11 @@ class Lanes:
     # Taking
 
     async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> Taken:
-        """Up to ``limit`` runs that may be claimed, the first in rank, and those met before them that may not.
+        """Take up to ``limit`` runs that may be claimed, lowest rank first, and those met before them that may not.
 
-        ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
+        Args:
+            busy: Gives the ids of the runs that this process is claiming or invoking: the store may still show them as
+                pending.
         """
         await self.queue.fill(limit, busy)
         await self._fill_lanes(busy)
@@ -122,7 +129,7 @@ class Lanes:
                 await lane.refresh(busy)
 
     def _first(self) -> RunQueue | None:
-        """The queue or lane whose first run is next: the first in rank of those that may go on."""
+        """Return the queue or the lane whose first run has the lowest rank of those that may be claimed."""
         best = self.queue if len(self.queue) else None
         for name, lane in self._lanes.items():
             if (
@@ -134,7 +141,7 @@ class Lanes:
         return best
 
     def _holding(self, name: str) -> Sequence[Limit]:
-        """Limits that hold the first run of the lane back; none when it does not belong there."""
+        """Return the limits that hold the first run of the lane back; none when it does not belong there."""
         limits = self.limits.of(self._lanes[name].first.target)
         return limits if limits and limits[-1].name == name else ()
 
@@ -150,7 +157,7 @@ class Lanes:
     # Telling what became of them
 
     def move_writes(self, taken: Taken) -> list[Write]:
-        """Move what is to be set aside; one write each."""
+        """Return the writes that move what is to be set aside, one for each run."""
         conditions = [Condition.equals("status", int(RunStatus.PENDING))]
         return [
             Write(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1), *conditions])
@@ -158,19 +165,19 @@ class Lanes:
         ]
 
     def refused(self, run: Run, permits: Sequence[str]) -> None:
-        """The claim of the run was refused: it holds no permits."""
+        """Take note that the claim of the run was refused, so that it holds no permits."""
         if permits:
             self._permits.freed(run.id)
             self._permits.doubt()
 
     def freed(self, run_id: str) -> bool:
-        """The run is over, or its claim: whether it held permits, so that others may go on."""
+        """Take note that the run, or its claim, is over; return whether it held permits, so that others may go on."""
         return self._permits.freed(run_id)
 
     # What other processes left
 
     async def look(self) -> bool:
-        """Look for lanes in which runs wait, the next ones at every call: one message. Whether there are any."""
+        """Look for lanes in which runs wait, the next ones at every call; return whether there are any. One message."""
         step = "look for limited runs"
         span = KeyRange(lower=[self._looked_until], upper=[LANES_END], upper_open=True)
         if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [], step, range=span) is None:
@@ -186,7 +193,10 @@ class Lanes:
         return bool(names)
 
     def stuck(self, ours: Collection[str]) -> bool:
-        """Whether runs wait for permits that other processes hold: nobody tells when they are free."""
+        """Return whether runs wait for permits that other processes hold: nobody tells when those are free.
+
+        ``ours`` are the ids of this process's own runs.
+        """
         return any(
             self._permits.held_by_others(self._holding(name) if len(lane) else self.limits.named(name), ours)
             for name, lane in self._lanes.items()
@@ -194,5 +204,5 @@ class Lanes:
         )
 
     def look_again(self) -> None:
-        """Others may have freed permits."""
+        """Read the permits again before the next claim: others may have freed some."""
         self._permits.doubt()

@@ -1,4 +1,4 @@
-"""How many runs of one target may run at once, as the configuration says. Pure.
+"""Tell how many runs of one target may run at once, as the configuration says. Pure.
 
 A limit is named after what it holds for: a plugin (`slack`), an agent provider (`agent:writer`), or one operation of a
 plugin (`slack.chat.postMessage`). A run counts within every limit that holds for its target.
@@ -15,13 +15,18 @@ from gestalt_workflow.wire.payloads import operation_of
 
 @dataclass(frozen=True, slots=True)
 class Limit:
+    """One limit: at most ``runs`` at once of what it is named after."""
+
     name: str
     runs: int
 
 
 class Limits:
+    """The configured limits."""
+
     def __init__(self, named: Mapping[str, int], default: int | None = None) -> None:
-        """
+        """Take the limits.
+
         Args:
             named: Runs at once by name of the limit; 0 lifts the default.
             default: For each plugin and agent provider that is not named; None: no limit.
@@ -34,7 +39,7 @@ class Limits:
         return bool(self._default) or any(self._named.values())
 
     def of(self, target: Target) -> tuple[Limit, ...]:
-        """Those that hold for the target, the narrowest last: behind that one its runs wait."""
+        """Return the limits that apply to the target, widest first. Its runs wait in the lane of the last one."""
         known = self._of_plugins.get(target.plugin)
         if known is None:
             known = self._of_plugins[target.plugin] = self._of_plugin(target.plugin)
@@ -46,10 +51,10 @@ class Limits:
         return limits
 
     def named(self, name: str) -> tuple[Limit, ...]:
-        """The limit of that name alone."""
+        """Return the limit of that name alone, as the runs in its lane need it; empty when there is none."""
         runs = self._named.get(name, self._default)
         return (Limit(name, runs),) if runs else ()
 
     def _of_plugin(self, plugin: str) -> tuple[tuple[Limit, ...], bool]:
-        """Limits of the plugin, and whether operations of it have some of their own."""
+        """Return the limits of the plugin, and whether operations of it have limits of their own."""
         return self.named(plugin), any(name.startswith(f"{plugin}.") for name in self._named)

@@ -1,9 +1,9 @@
-"""Places within the limits of targets: at most as many runs of a target run at once as its limit has permits.
+"""Keep limits of targets: at most as many runs of a target run at once as its limit has permits.
 
 A permit is a record that exists while a run holds it. The claim that starts the run makes it, on condition that there
-is none, and whatever ends the claim removes it in the same commit (``transitions.releases``), so that the limit holds
-over all processes of the database and nothing is left behind by a process that dies. Which permits are free is kept in
-memory and may be outdated: then a claim is refused, and they are read again.
+is none, and whatever ends the claim removes it in the same commit (``transitions.freeing_writes``), so that the limit
+holds over all processes of the database and nothing is left behind by a process that dies. Which permits are free is
+kept in memory and may be outdated: then a claim is refused, and they are read again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ STEP = "read permits"
 
 
 class Permits:
+    """Which permits are held, as far as this process knows."""
+
     def __init__(self, storage: Storage, claimant: str) -> None:
-        """``claimant``: processes begin with different permits, so that they seldom try for the same one."""
+        """Take the name of this process: by it processes begin with different permits, and seldom try for the same."""
         self._storage = storage
         self._start = crc32(claimant.encode("utf-8", "surrogatepass"))
         self._holders: dict[str, str] = {}
@@ -32,15 +34,15 @@ class Permits:
     # What is free, as far as this process knows
 
     def has_capacity(self, limits: Sequence[Limit]) -> bool:
-        """Whether each of the limits has a permit left."""
+        """Return whether each of the limits has a permit left."""
         return all(len(self._names.get(limit.name, ())) < limit.runs for limit in limits)
 
     def take(self, limits: Sequence[Limit], run_id: str) -> tuple[str, ...]:
-        """One permit of each limit, all of which have room; the claim that is to follow decides whether they are."""
+        """Take one permit of each limit, all of which have capacity as far as is known; the claim to follow decides."""
         return tuple(self._take(limit, run_id) for limit in limits)
 
     def freed(self, run_id: str) -> bool:
-        """The run holds none any more; whether it held one."""
+        """Forget the permits of the run; return whether it held one."""
         if self._freed is not None:
             self._freed.add(run_id)
         held = [permit for permit, holder in self._holders.items() if holder == run_id]
@@ -50,7 +52,7 @@ class Permits:
         return bool(held)
 
     def held_by_others(self, limits: Sequence[Limit], ours: Collection[str]) -> bool:
-        """Whether one of the limits is full, and not by the runs of this process alone."""
+        """Return whether one of the limits is reached, and not by the runs ``ours`` of this process alone."""
         return any(
             any(self._holders[permit] not in ours for permit in self._names[limit.name])
             for limit in limits
@@ -58,11 +60,11 @@ class Permits:
         )
 
     def doubt(self) -> None:
-        """Others may have taken or freed some."""
+        """Read the permits again before the next claim: others may have taken or freed some."""
         self._doubtful = True
 
     async def end_doubt(self) -> None:
-        """Read what is held, if there is doubt about it; one message."""
+        """Read which permits are held, if there is doubt about it; one message."""
         if not self._doubtful:
             return
         self._freed = set()
@@ -102,12 +104,12 @@ class Permits:
 
 
 def permit_conditions(permits: Sequence[str]) -> list[Condition]:
-    """Under which a claim may take them; for the write that writes the run."""
+    """Return the conditions under which a claim may take the permits; for the write of the run."""
     return [absent(store=PERMITS, id=permit) for permit in permits]
 
 
 def permit_writes(claimed: Run) -> list[Write]:
-    """Make the permits of a claim; put them behind the write that writes the run."""
+    """Return the writes that make the permits of a claim; put them behind the write of the run."""
     made = [
         Condition.equals("owner", claimed.claimant, store=RUNS, id=claimed.id),
         Condition.equals("epoch", claimed.epoch, store=RUNS, id=claimed.id),

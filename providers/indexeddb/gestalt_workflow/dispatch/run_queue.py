@@ -1,8 +1,8 @@
-"""The runs that wait, as far as this process knows them: the front of the stored queue, or of a lane, in its order.
+"""Keep the front of the stored queue, or of a lane, in memory, in its order.
 
 The store's ``hot`` index is the queue. What this process commits it also keeps here, so a run that is created and
-dispatched by the same process is never read back. When more waits than the window holds, the rest is read a page at a
-time. Entries may be outdated, since other processes claim too; claiming is what decides.
+dispatched by the same process is never read back. When more runs are pending than the window holds, the rest is read a
+page at a time. What is kept may be outdated, since other processes claim too; claiming is what decides.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ Key = tuple[datetime, str]
 
 
 class RunQueue:
+    """One queue: ranks in order, and the runs that belong to them."""
+
     def __init__(self, storage: Storage, queue: str = READY, *, unread: bool = True) -> None:
-        """
+        """Take one part of the ``hot`` index.
+
         Args:
-            queue: Which part of the ``hot`` index.
-            unread: Runs may wait there that nobody has offered.
+            queue: Name of that part.
+            unread: Whether runs may be there that nobody has offered.
         """
         self._storage = storage
         self._queue = queue
@@ -44,12 +47,12 @@ class RunQueue:
 
     @property
     def may_have_more(self) -> bool:
-        """Whether a run may wait that the window does not hold."""
+        """Whether the store may have a run here that the window does not hold."""
         return self._more
 
     @property
     def may_hold(self) -> bool:
-        """Whether a run may wait."""
+        """Whether a run may be here."""
         return self._more or bool(self._order)
 
     @property
@@ -59,10 +62,11 @@ class RunQueue:
 
     @property
     def first(self) -> Run:
+        """The first run; there must be one."""
         return self._runs[self._order[0][1]]
 
     def offer(self, run: Run) -> None:
-        """A run that was just committed as pending; replaces an older record of it."""
+        """Add a run that was just committed as pending; it replaces an older record of the same run."""
         if run.rank_at is None:
             return
         if self._offered is not None:
@@ -79,13 +83,13 @@ class RunQueue:
             self._more, self._edge = True, self._order[-1]
 
     def forget(self, run_id: str) -> None:
-        """It waits no longer."""
+        """Forget the run; it was claimed, canceled or moved."""
         run = self._runs.pop(run_id, None)
         if run is not None and run.rank_at is not None:
             self._order.remove((run.rank_at, run.id))
 
     def suspect(self) -> None:
-        """A write whose answer was lost may have put runs into the store: look again."""
+        """Forget everything and read again: a write whose answer was lost may have put runs into the store."""
         self._more, self._edge = True, None
         self._order.clear()
         self._runs.clear()
@@ -97,7 +101,9 @@ class RunQueue:
     async def fill(self, wanted: int, busy: Callable[[], Collection[str]]) -> None:
         """Read from the store when the window holds fewer runs than that.
 
-        ``busy`` gives the runs that this process is claiming or invoking: the store may still show them as waiting.
+        Args:
+            busy: Gives the ids of the runs that this process is claiming or invoking: the store may still show them as
+                pending.
         """
         if len(self._order) < wanted and self._more:
             await self.refresh(busy)
@@ -122,7 +128,7 @@ class RunQueue:
             self.offer(run)
 
     async def _front(self, busy: Callable[[], Collection[str]]) -> tuple[list[Run], bool]:
-        """The first runs that can be taken, and whether more wait behind them."""
+        """Return the first runs that can be taken, and whether there are more behind them."""
         token = b""
         while True:
             page = await self._storage.page(RUNS, "hot", [self._queue], "read queue", limit=PAGE, token=token)

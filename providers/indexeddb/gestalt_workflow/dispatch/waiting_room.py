@@ -1,8 +1,8 @@
-"""Runs that are pending but held back: until the moment of their next attempt, or until another run has ended.
+"""Hold pending runs back: until the moment of their next attempt, or until another run has ended.
 
-They stand beside the queue in the store, in two rooms of their own. What this process holds back or ends it acts upon
-at once; ``look`` finds what other processes left. A run enters the queue in a commit that names its revision and, when
-it waited for another, how that one ended.
+They stand beside the queue in the store, in two parts of the same index. What this process holds back or ends it acts
+upon at once; ``look`` finds what other processes left. A run enters the queue in a commit that names its revision and,
+when it was blocked by another, how that one ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class WaitingRoom:
-    """Listens to ``news`` for runs to hold back, and tells it of each run that has entered the queue."""
+    """Hears of runs to hold back, and tells of those that have entered the queue; ``run`` is its loop."""
 
     def __init__(self, storage: Storage, clock: Clock, news: RunNews) -> None:
         self._storage = storage
@@ -58,7 +58,7 @@ class WaitingRoom:
             self._blocked.setdefault(run.blocked_by, {})[run.id] = run
 
     def ended(self, run_id: str) -> None:
-        """Let runs that wait for the end of this one enter the queue."""
+        """Let the runs that are blocked by this one enter the queue."""
         if run_id in self._blocked:
             self._ended.add(run_id)
             self._wake.set()
@@ -68,6 +68,7 @@ class WaitingRoom:
         self.ended(run_id)
 
     async def run(self) -> None:
+        """Let runs into the queue when their time has come."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         looked = False
         while True:
@@ -85,7 +86,7 @@ class WaitingRoom:
             await self._sleep()
 
     async def look(self) -> None:
-        """Find all that an earlier life, or a write whose answer was lost, has left here."""
+        """Find all that an earlier process, or a write whose answer was lost, has left here."""
         for run in await self.look_for_later():
             self.pending(run)
         await self.look_for_blocked()
@@ -103,7 +104,7 @@ class WaitingRoom:
         return [run for run in stored if run.not_before is not None and run.not_before > now]
 
     async def look_for_blocked(self) -> None:
-        """Find runs that wait for one that has ended; one message when none waits."""
+        """Find runs that are blocked by one that has ended; one message when none is blocked."""
         runs = await self._stored(BLOCKED)
         self._blocked.clear()
         for run in runs:
@@ -156,7 +157,7 @@ class WaitingRoom:
             raise
 
     async def _unblock(self, predecessors: Sequence[str]) -> None:
-        """Release what waits for those of these runs that have ended, or are gone."""
+        """Let in what is blocked by those of these runs that have ended, or are gone."""
         if not predecessors:
             return
         found = await self._storage.find_many(RUNS, predecessors, run_from_record, STEP)

@@ -1,4 +1,4 @@
-"""WorkflowEvents over gRPC: convert, ask, messages."""
+"""Serve WorkflowEvents: convert, ask, convert."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _KINDS = {kind: pb.TriggerVerdictKind.Name(kind.value) for kind in VerdictKind}
 
 
 class EventServicer(events_pb2_grpc.WorkflowEventsServicer):
-    """``engine`` gives the configured engine, or raises ``NotConfigured``."""
+    """WorkflowEvents of the configured engine."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
+        """``engine`` gives the configured engine, or raises ``NotConfigured``."""
         self._engine = engine
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: ServerContext) -> pb.ListEventsResponse:
@@ -58,6 +59,7 @@ class EventServicer(events_pb2_grpc.WorkflowEventsServicer):
 
 
 def event_to_proto(kept: KeptEvent) -> pb.KeptEvent:
+    """Return the event with its verdicts and replays."""
     message = _listed(kept)
     message.verdicts.extend(map(_verdict, kept.verdicts.listed))
     message.verdicts_left_out = kept.verdicts.left_out
@@ -67,7 +69,7 @@ def event_to_proto(kept: KeptEvent) -> pb.KeptEvent:
 
 
 def _listed(kept: KeptEvent, *, summary: bool = False) -> pb.KeptEvent:
-    """The event without verdicts and replays; a summary without what can be large."""
+    """Return the event without verdicts and replays; a summary also without what can be large."""
     last = kept.last_published_at
     message = pb.KeptEvent(
         id=kept.id,

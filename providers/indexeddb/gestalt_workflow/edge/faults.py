@@ -1,4 +1,4 @@
-"""Which gRPC status each error of this provider becomes."""
+"""Say which gRPC status each error of this provider becomes."""
 
 from __future__ import annotations
 

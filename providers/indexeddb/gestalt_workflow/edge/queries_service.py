@@ -1,10 +1,10 @@
-"""WorkflowQueries over gRPC: convert, ask, messages."""
+"""Serve WorkflowQueries: convert, ask, convert."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gestalt_sdk.gen.extension.v1 import queries_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import queries_pb2_grpc
@@ -27,9 +27,10 @@ M = TypeVar("M")
 
 
 class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
-    """``engine`` gives the configured engine, or raises ``NotConfigured``."""
+    """WorkflowQueries of the configured engine."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
+        """``engine`` gives the configured engine, or raises ``NotConfigured``."""
         self._engine = engine
 
     def _shown(self, store: str, items: Iterable[T], show: Callable[[T], M]) -> Iterator[M]:
@@ -117,10 +118,10 @@ def _time(message: pb.RunFilter, name: str) -> datetime | None:
 
 
 def _summary(run: Run) -> workflow_pb2.BoundWorkflowRun:
-    """The run without what can be large."""
+    """Return the run without what can be large."""
     message = messages.run_to_proto(run)
     message.ClearField("result_body")
-    target: Any = workflow_pb2.BoundWorkflowTarget()
+    target = workflow_pb2.BoundWorkflowTarget()
     if message.target.HasField("plugin"):
         full = message.target.plugin
         target.plugin.plugin_name, target.plugin.operation = full.plugin_name, full.operation

@@ -1,4 +1,4 @@
-"""WorkflowSlots over gRPC: what became of the slots of a schedule, and which come next."""
+"""Serve WorkflowSlots: what became of the slots of a schedule, and which come next."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ _REMARKS = {
 
 
 class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
-    """``engine`` gives the configured engine, or raises ``NotConfigured``."""
+    """WorkflowSlots of the configured engine."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
+        """``engine`` gives the configured engine, or raises ``NotConfigured``."""
         self._engine = engine
 
     async def ListSlots(self, request: pb.ListSlotsRequest, context: ServerContext) -> pb.ListSlotsResponse:
@@ -81,6 +82,7 @@ class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
 
 
 def outcome_to_proto(line: Run | SlotRange) -> pb.SlotOutcome:
+    """Return a line of the ledger as a message."""
     if isinstance(line, Run):
         slot = line.trigger.slot or line.created_at
         message = pb.SlotOutcome(

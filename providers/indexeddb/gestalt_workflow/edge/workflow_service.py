@@ -1,4 +1,4 @@
-"""WorkflowProvider over gRPC: convert, call, messages. Requests are checked before the engine is asked for."""
+"""Serve WorkflowProvider: convert, call, convert. Requests are checked before the engine is asked for."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from gestalt_workflow.wire.targets import target_from_proto
 
 
 class WorkflowServicer(WorkflowProviderServicer):
+    """WorkflowProvider of the configured engine."""
+
     def __init__(self, engine: Callable[[], Engine], clock: Clock) -> None:
         """``engine`` gives the configured engine or raises ``NotConfigured``; ``clock`` is the one it works by."""
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Published events as they are kept: one record each, in two indexes; small facts share one text field.
+"""Keep published events: one record each, in two indexes; small facts share one text field.
 
 An event costs every publish one record more, so what is not indexed or compared has no field of its own, and what a
 first publication does not know yet is left out.
@@ -7,9 +7,9 @@ first publication does not know yet is left out.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from gestalt_workflow.events import replays, verdicts
 from gestalt_workflow.events.replays import Replay
@@ -22,11 +22,12 @@ from gestalt_workflow.stored.storage import Condition, Record
 
 @dataclass(frozen=True, slots=True)
 class KeptEvent:
-    """
+    """A published event with what became of it.
+
     Attributes:
         event: As it was published first.
         published_at, published_by: The first time, on this provider's clock, and who.
-        plugin: Only triggers whose target has this plugin were asked; blank for all.
+        plugin: Only triggers whose target is of this plugin were asked; blank for all.
         publications, last_published_at: How often it came, and when last if that was not the only time.
         conflicts: How many later publications were another event but for source and id.
         replays, replays_left_out: The last ones, oldest first, and how many older ones there were.
@@ -48,16 +49,17 @@ class KeptEvent:
 
 
 def as_stamped(stamp: str, *, store: str = "", id: str = "") -> Condition:
-    """Holds while the event's record (the write's own, or another) is the one with that stamp."""
+    """Return the condition that the event's record (the write's own, or another) is the one with that stamp."""
     return Condition.equals("stamp", stamp, store=store, id=id)
 
 
 def event_to_record(kept: KeptEvent) -> Record:
+    """Return the record that keeps the event."""
     event, by = kept.event, kept.published_by
     facts = [event.source, event.id, event.subject, kept.plugin]
     if by != NOBODY:
         facts += [by.subject_id, by.subject_kind, by.display_name, by.auth_source]
-    record: dict[str, Any] = {
+    record: Record = {
         "id": kept.id,
         "type": event.type,
         "created_us": to_micros(kept.published_at),
@@ -81,6 +83,7 @@ def event_to_record(kept: KeptEvent) -> Record:
 
 @decoding
 def event_from_record(record: Record) -> KeptEvent:
+    """Return the event that the record keeps; raise ``Undecodable`` when it is not one."""
     source, event_id, subject, plugin, *actor = json.loads(record["facts"])
     if not isinstance(record["data"], bytes):
         raise TypeError("data is not encoded")
@@ -102,5 +105,5 @@ def event_from_record(record: Record) -> KeptEvent:
     )
 
 
-def _text(rows: list[Any]) -> str:
+def _text(rows: Sequence[object]) -> str:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))

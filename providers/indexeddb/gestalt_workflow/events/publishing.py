@@ -1,4 +1,4 @@
-"""Publishing events, and replaying those that are kept (semantics.md 19.6, decisions 3 and 14).
+"""Publish events, and replay those that are kept (decisions 3 and 14).
 
 An event, its verdicts and its runs are one commit. The event's record comes first in it: the runs name the stamp that
 it gets with this very write, so none of them is written without it, however late a write arrives. A publish that finds
@@ -47,6 +47,8 @@ class _Turn:
 
 
 class Events:
+    """Every published event that is kept."""
+
     def __init__(self, storage: Storage, triggers: Triggers, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._triggers = triggers
@@ -55,7 +57,7 @@ class Events:
         self._turns: dict[str, _Turn] = {}
 
     async def get(self, event_id: str) -> KeptEvent:
-        """By the id of its record. Raises ``ObjectNotFound`` when it is not kept."""
+        """Return the event by the id of its record; raise ``ObjectNotFound`` when it is not kept."""
         found = await self._storage.find(EVENTS, event_id, event_from_record, "get event")
         if found is None:
             raise ObjectNotFound(KIND, event_id)
@@ -64,12 +66,17 @@ class Events:
     # Publishing
 
     async def publish(self, event: Event, publisher: Actor, plugin: str = "") -> list[Run]:
-        """Keep the event and make one run for each trigger that it meets, all in one commit; those that exist are left
-        out of the answer.
+        """Keep the event and make one run for each trigger that it meets, all in one commit.
 
         Args:
-            publisher: Recorded on a run when it has a subject and is not the trigger's plugin.
-            plugin: Only triggers whose target has this plugin; blank for all.
+            publisher: Recorded on a run when it has a subject and did not create the trigger (decision 3).
+            plugin: Only triggers whose target is of this plugin are asked; blank for all.
+
+        Returns:
+            The new runs, without those that existed already.
+
+        Raises:
+            TooMuchContention: the triggers of the type changed again and again.
         """
         step = "publish event"
         for _ in range(ATTEMPTS):
@@ -93,7 +100,7 @@ class Events:
     async def _publish_again(
         self, record: Record | None, record_id: str, event: Event, publisher: Actor, plugin: str, step: str
     ) -> list[Run] | None:
-        """The runs made by a repeat; None when the event is not kept any more."""
+        """Return the runs made by a repeat; None when the event is not kept any more."""
         for _ in range(ATTEMPTS):
             record = record or await self._storage.find(EVENTS, record_id, lambda found: found, step)
             if record is None:
@@ -126,7 +133,7 @@ class Events:
     # Replaying
 
     async def replay(self, wanted: ReplayRequest) -> tuple[Replay, bool]:
-        """Evaluate the triggers as they are now for a kept event; what came of it, and whether it did so before.
+        """Evaluate the triggers as they are now for a kept event; return what came of it, and whether it did so before.
 
         Raises:
             ObjectNotFound: no such event, or a trigger that is asked for does not exist.
@@ -149,7 +156,7 @@ class Events:
         raise TooMuchContention(step)
 
     async def _replay(self, kept: KeptEvent, wanted: ReplayRequest, known: KnownType, step: str) -> Replay | None:
-        """None when event or triggers have changed meanwhile."""
+        """Return what came of the replay; None when event or triggers have changed meanwhile."""
         event, now = kept.event, self._clock()
         near, fitting = known.triggers, known.fitting(event)
         if wanted.trigger_ids:
@@ -194,7 +201,7 @@ class Events:
         return replay
 
     async def _named(self, trigger_ids: Collection[str], known: KnownType, step: str) -> Sequence[EventTrigger]:
-        """The triggers of these ids, in the order in which they are asked, those of other types last."""
+        """Return the triggers of these ids in the order in which they are asked, those of other types last."""
         near = [trigger for trigger in known.triggers if trigger.id in trigger_ids]
         missing = sorted(set(trigger_ids) - {trigger.id for trigger in near})
         if missing:
@@ -215,7 +222,7 @@ class Events:
     # What both have in common
 
     async def _write(self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[WriteResult]:
-        """The event's record, and the runs as far as it is written."""
+        """Write the event's record, and the runs on condition that it is written."""
         written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
         writes = [write, *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
         return await self._storage.write(writes, step)
@@ -256,7 +263,7 @@ class Events:
 def _published(
     kept: KeptEvent, event: Event, publisher: Actor, plugin: str, known: KnownType, now: datetime
 ) -> tuple[KeptEvent, list[Run]]:
-    """The record with the verdicts of this publication, and the runs that it makes."""
+    """Return the record with the verdicts of this publication, and the runs that it makes."""
     met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
     runs = [
         _event_run(trigger, ids.event_run(trigger.id, event.source, event.id), event, publisher, now) for trigger in met
@@ -286,7 +293,7 @@ def _run_id(trigger_id: str, event: Event, wanted: ReplayRequest) -> str:
 
 
 def _earlier(kept: KeptEvent, wanted: ReplayRequest) -> Replay | None:
-    """The replay of that id, None when there was none; a dry run is always a new one."""
+    """Return the replay of that id, None when there was none; a dry run is always a new one."""
     if wanted.mode is ReplayMode.DRY_RUN:
         return None
     for replay in kept.replays:

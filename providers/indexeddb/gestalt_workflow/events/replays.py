@@ -1,4 +1,4 @@
-"""Replays of kept events: what one asks for, what it did, and what the event's record keeps of it, bounded."""
+"""Define replays of kept events: what one asks for, what it did, and what the event's record keeps of it, bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUNS_KEPT = 100
 
 
 class ReplayMode(IntEnum):
-    """As in events.proto."""
+    """Which triggers get a run; numbers as in events.proto."""
 
     MISSING = 1
     FORCED = 2
@@ -27,7 +27,7 @@ class ReplayMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """``trigger_ids`` empty: every trigger of the event's type."""
+    """What a replay is to do; ``trigger_ids`` empty: every trigger of the event's type."""
 
     event_id: str
     id: str
@@ -50,19 +50,20 @@ class Replay:
 
     @property
     def run_ids(self) -> list[str]:
-        """Of the runs that it made, as far as they are listed."""
+        """Ids of the runs that it made, as far as they are listed."""
         made = (v.run_id for v in self.verdicts.listed if v.kind is VerdictKind.MATCHED and v.run_id)
         return list(made)[:RUNS_KEPT]
 
 
 def noted(kept: tuple[Replay, ...], left_out: int, replay: Replay) -> tuple[tuple[Replay, ...], int]:
-    """The replays with one more, and how many older ones are not kept."""
+    """Return the replays with one more, and how many older ones are not kept."""
     shown = replace(replay, verdicts=shortened(replay.verdicts, RUNS_KEPT))
     surplus = max(len(kept) + 1 - KEPT, 0)
     return (*kept, shown)[surplus:], left_out + surplus
 
 
-def to_row(replay: Replay, event: Event) -> list[Any]:
+def to_row(replay: Replay, event: Event) -> list[object]:
+    """Return what the event's record keeps of the replay."""
     actor = replay.by
     return [
         replay.id,
@@ -76,6 +77,7 @@ def to_row(replay: Replay, event: Event) -> list[Any]:
 
 
 def from_row(row: Sequence[Any], event: Event) -> Replay:
+    """Return the replay that the row keeps."""
     replay_id, mode, at, actor, trigger_ids, runs, verdicts = row
     return Replay(
         replay_id,

@@ -1,4 +1,4 @@
-"""What each trigger near an event was to it: the decision, and what the event's record keeps of it.
+"""Decide what each trigger near an event says to it, and what the event's record keeps of that.
 
 A trigger is near when it is one of the event's type. Those whose source and subject the event meets are found without
 a look at the others (``KnownType``), so a publish costs no more with ten thousand of them; of the others some are
@@ -24,7 +24,7 @@ TEXT_BYTES = 200
 
 
 class VerdictKind(IntEnum):
-    """As in events.proto."""
+    """What a trigger says to an event; numbers as in events.proto."""
 
     MATCHED = 1
     DUPLICATE = 2
@@ -36,6 +36,7 @@ class VerdictKind(IntEnum):
 
     @property
     def with_run(self) -> bool:
+        """Whether there is a run of the trigger for the event."""
         return self <= VerdictKind.DUPLICATE
 
 
@@ -44,7 +45,7 @@ _UNFITTING = (VerdictKind.SOURCE_DIFFERS, VerdictKind.SUBJECT_DIFFERS, VerdictKi
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``run_id`` where there is a run; ``expected`` and ``actual`` where a field differs."""
+    """What one trigger says: ``run_id`` where there is a run; ``expected`` and ``actual`` where a field differs."""
 
     trigger_id: str
     kind: VerdictKind
@@ -55,7 +56,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """``left_out``: how many triggers were near beyond those that are listed."""
+    """What the triggers near an event say; ``left_out``: how many there are beyond those that are listed."""
 
     listed: tuple[Verdict, ...] = ()
     left_out: int = 0
@@ -70,12 +71,12 @@ NONE_NEAR = Verdicts()
 
 
 def judge(trigger: EventTrigger, event: Event, plugin: str, now: datetime) -> Verdict:
-    """The verdict on one trigger as far as trigger and event decide it.
+    """Return the verdict of one trigger as far as trigger and event decide it.
 
-    Source and subject are exact and case-sensitive, blank ones of the trigger match any (semantics.md 19.6).
+    Source and subject are exact and case-sensitive; blank ones of the trigger match any.
 
     Args:
-        plugin: Only triggers whose target has this plugin are asked; blank for all.
+        plugin: Only triggers whose target is of this plugin are asked; blank for all.
     """
     match = trigger.match
     if match.type != event.type:
@@ -101,7 +102,7 @@ def judged(
     now: datetime,
     had: Mapping[str, str],
 ) -> tuple[list[EventTrigger], Verdicts]:
-    """The triggers that are to have a run, and the verdicts on all.
+    """Return the triggers that are to have a run, and the verdicts of all.
 
     Args:
         near: Triggers that are asked, in their order.
@@ -133,13 +134,13 @@ def judged(
 
 
 def with_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
-    """The verdicts with the runs that were made for triggers that matched."""
+    """Return the verdicts with the runs that were made for triggers that matched."""
     listed = (replace(v, run_id=run_ids[v.trigger_id]) if v.kind is VerdictKind.MATCHED else v for v in verdicts.listed)
     return replace(verdicts, listed=tuple(listed))
 
 
 def as_duplicates(verdicts: Verdicts, trigger_ids: Collection[str]) -> Verdicts:
-    """These triggers turned out to have had their run before."""
+    """Return the verdicts after these triggers turned out to have had their run before."""
     listed = (
         replace(v, kind=VerdictKind.DUPLICATE) if v.kind.with_run and v.trigger_id in trigger_ids else v
         for v in verdicts.listed
@@ -148,7 +149,7 @@ def as_duplicates(verdicts: Verdicts, trigger_ids: Collection[str]) -> Verdicts:
 
 
 def adding_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
-    """The verdicts of an event whose triggers got these runs later; those that had one keep it."""
+    """Return the verdicts of an event whose triggers got these runs later; those that had one keep it."""
     had = verdicts.runs
     more = {trigger_id: run_id for trigger_id, run_id in run_ids.items() if trigger_id not in had}
     if not more:
@@ -160,17 +161,19 @@ def adding_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
 
 
 def shortened(verdicts: Verdicts, with_run: int) -> Verdicts:
-    """At most so many that have a run; all others."""
+    """Return the verdicts with at most so many that have a run, and all others."""
     listed = [v for v in verdicts.listed if v.kind.with_run]
     surplus = max(len(listed) - with_run, 0)
     others = (v for v in verdicts.listed if not v.kind.with_run)
     return Verdicts((*listed[:with_run], *others), verdicts.left_out + surplus)
 
 
-def to_rows(verdicts: Verdicts, event: Event) -> list[Any]:
-    """``[left out, [kind, trigger, run or expected, actual], ...]``, each row without what it need not say: the id of
-    a publish's run follows from trigger and event."""
-    rows: list[Any] = [verdicts.left_out]
+def to_rows(verdicts: Verdicts, event: Event) -> list[object]:
+    """Return what the event's record keeps: ``[left out, [kind, trigger, run or expected, actual], ...]``.
+
+    Each row is without what it need not say: the id of a publish's run follows from trigger and event.
+    """
+    rows: list[object] = [verdicts.left_out]
     for v in verdicts.listed:
         if v.kind >= VerdictKind.SOURCE_DIFFERS:
             rows.append([int(v.kind), v.trigger_id, v.expected, v.actual])
@@ -182,6 +185,7 @@ def to_rows(verdicts: Verdicts, event: Event) -> list[Any]:
 
 
 def from_rows(rows: Sequence[Any], event: Event) -> Verdicts:
+    """Return the verdicts that the rows keep."""
     left_out, *listed = rows
     return Verdicts(tuple(_from_row(row, event) for row in listed), int(left_out))
 

@@ -1,4 +1,4 @@
-"""What became of the slots that did not fire: ranges of consecutive slots with one outcome (decision 5).
+"""Keep what became of the slots that did not fire: ranges of consecutive slots with one outcome (decision 5).
 
 A slot that fired is its run. The others are kept as ranges, written in the commit that moves the schedule on; as long
 as nothing fires in between, the same outcome extends the range, so a month's outage or a week of overlaps is one
@@ -36,7 +36,7 @@ _MERGED = frozenset({SlotState.OVERLAP, SlotState.PAUSED, SlotState.CATCH_UP, Sl
 
 
 def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotState, now: datetime) -> list[SlotRange]:
-    """The slots of the schedule that lie between the two moments, both included, as a range; empty without any.
+    """Return the slots of the schedule between the two moments, both included, as a range; empty when there are none.
 
     The slot that the schedule had noted counts even when its expression cannot be read any more, or when the zone's
     rules have changed so that it is none now.
@@ -57,7 +57,7 @@ def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotStat
 
 
 def missed(schedule: Schedule, now: datetime, state: SlotState | None = None) -> list[SlotRange]:
-    """What was due before now and will not fire, because the schedule is changed, resumed or deleted."""
+    """Return what was due before now and will not fire, because the schedule is changed, resumed or deleted."""
     if schedule.next_run_at is None or schedule.next_run_at > now:
         return []
     state = state or (SlotState.PAUSED if schedule.paused else SlotState.NEVER_LOADED)
@@ -67,7 +67,7 @@ def missed(schedule: Schedule, now: datetime, state: SlotState | None = None) ->
 def with_ranges(
     schedule: Schedule, ranges: Sequence[SlotRange], conditions: Sequence[Condition] = (), *, fired: bool = False
 ) -> tuple[Schedule, list[Write]]:
-    """The schedule with the ranges noted, and the writes that write them.
+    """Return the schedule with the ranges noted, and the writes of the ranges.
 
     Args:
         ranges: In the order of their slots.
@@ -110,7 +110,7 @@ class LedgerPage:
 
 
 class Ledger:
-    """Reading the ledger, and removing what is too old."""
+    """Reads the ledger, and removes what is too old."""
 
     def __init__(self, storage: Storage, clock: Clock, keep_for: timedelta | None) -> None:
         """``keep_for``: how long a range stays after its last slot; None for ever."""
@@ -126,12 +126,13 @@ class Ledger:
         limit: int,
         after: tuple[datetime, int] | None = None,
     ) -> LedgerPage:
-        """What became of the slots from ``since`` to before ``until``, by first slot, newest first.
+        """Return what became of the slots from ``since`` to before ``until``, by first slot, newest first.
 
         The slots that are due but not decided yet come as a range without id: ``PAUSED``, or ``NEVER_LOADED`` for
         those that nothing has looked at yet.
 
         Args:
+            limit: At most so many lines.
             after: Where the page before ended.
         """
         upper = after[0] + timedelta(seconds=1) if after is not None else until
@@ -163,7 +164,7 @@ class Ledger:
         return found
 
     async def trim(self) -> int:
-        """Remove ranges that are too old, some hundred at most; how many."""
+        """Remove ranges that are too old, some hundred at most; return how many."""
         if self._keep_for is None:
             return 0
         step = "trim slot ledger"
@@ -208,7 +209,7 @@ class Ledger:
     async def _ranges(
         self, schedule_id: str, since: datetime | None, until: datetime | None, limit: int
     ) -> list[SlotRange]:
-        """Ranges that begin before ``until``, the newest first, until one ends before ``since``."""
+        """Return ranges that begin before ``until``, the newest first, until one ends before ``since``."""
         upper = slot_key(schedule_id, _whole(until)) if until is not None else f"{schedule_id}\0\U0010ffff"
         within = KeyRange(f"{schedule_id}\0", upper, upper_open=True)
         page = await self._storage.page(SLOTS, "place", [], "list slots", range=within, limit=limit, direction="prev")
@@ -224,10 +225,10 @@ def _last(line: Run | SlotRange) -> datetime:
 
 
 def _whole(moment: datetime) -> datetime:
-    """The moment or the first whole second after it: slots lie on whole seconds."""
+    """Return the moment, or the first whole second after it: slots lie on whole seconds."""
     return moment if not moment.microsecond else moment.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def is_undecided(slots: SlotRange) -> bool:
-    """Whether the range is not recorded: due, but nothing has been decided yet."""
+    """Return whether the range is not recorded: due, but nothing has been decided yet."""
     return not slots.id

@@ -1,4 +1,4 @@
-"""What a due schedule does: which of its slots make runs, which do not and why, and where it stands afterwards.
+"""Decide what a due schedule does: which of its slots make runs, which do not and why, and where it stands afterwards.
 
 Pure. The scheduler reads what an overlap policy needs to know, and writes the result in one commit that names what it
 relied on. Order of the decisions: which slots are due, which of them the catch-up policy keeps, which of those the
@@ -50,17 +50,17 @@ class Firing:
 
 
 def with_due_time(schedule: Schedule) -> Schedule:
-    """The schedule with the moment at which it is to be looked at next; call it after every change of its timing."""
+    """Return the schedule with the moment to look at it next; call it after every change of its timing."""
     return replace(schedule, due_at=_due_at(schedule))
 
 
 def fires_at(schedule: Schedule, slot: datetime) -> datetime:
-    """When the schedule fires that slot: later by its jitter."""
+    """Return when the schedule fires that slot: later by its jitter."""
     return slot + _delay(schedule, slot)
 
 
 def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[Schedule, list[SlotRange]]:
-    """Fires again: slots from that moment on. The ranges are what was missed while it was paused."""
+    """Return the schedule as it fires again from that moment on, and the ranges that it missed while it was paused."""
     before = from_moment - MICROSECOND
     ranges = missed(schedule, min(before, now))
     slot = next_slot(parse_cron(schedule.cron), schedule.timezone, before)
@@ -69,7 +69,8 @@ def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[S
 
 
 def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> Firing:
-    """
+    """Return what the schedule does now.
+
     Args:
         schedule: One that is due.
         recent: Its last runs by id, as far as they exist; needed with an overlap policy only.
@@ -80,7 +81,7 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
     unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
     if schedule.paused:
         assert schedule.pause is not None and schedule.pause.until is not None
-        # What lies before the slot that it had when it was paused was decided before.
+        # Slots before the one that was noted when it was paused were decided then.
         since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
         following, ranges = resumed(schedule, since, now)
         following = replace(following, revision=schedule.revision + 1)
@@ -116,6 +117,8 @@ def _written(firing: Firing, relied: Sequence[Condition]) -> Firing:
 
 @dataclass(slots=True)
 class _Decision:
+    """What becomes of the slots that are due."""
+
     next_slot: datetime | None
     active: list[Run] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -179,7 +182,7 @@ def _overlap(
         firing, skipped = list(chosen[:free]), list(chosen[free:])
     if firing:
         decision.ranges += [replace(slots, into=firing[0]) for slots in collapsed]
-    else:  # what would have collapsed into a slot that does not fire shares its fate
+    else:  # ranges that would collapse into a slot that does not fire are skipped like that slot
         decision.ranges += [replace(slots, state=SlotState.OVERLAP, run_id=blocking) for slots in collapsed]
     before = active[-1].id if active and overlap is Overlap.QUEUE_ONE else ""
     for slot in firing:
@@ -206,14 +209,14 @@ def _run(schedule: Schedule, slot: datetime, now: datetime) -> Run:
 
 
 def _still_recent(schedule: Schedule, decision: _Decision) -> tuple[str, ...]:
-    """Ids of the runs that may be in the way of the next slot."""
+    """Return the ids of the runs that may be in the way of the next slot."""
     active = [run.id for run in decision.active if not run.status.terminal]
     new = [run.id for run in decision.runs]
     return tuple([*active, *new][-2:]) or schedule.recent
 
 
 def _latest_due(schedule: Schedule, cron: Cron, first: datetime, now: datetime) -> datetime:
-    """The last slot whose moment has come; ``first`` is one."""
+    """Return the last slot whose moment has come; ``first`` is one."""
     latest = previous_slot(cron, schedule.timezone, now)
     while latest is not None and latest > first and latest + _delay(schedule, latest) > now:
         latest = previous_slot(cron, schedule.timezone, latest - MICROSECOND)

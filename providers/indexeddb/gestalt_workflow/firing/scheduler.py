@@ -1,8 +1,8 @@
-"""Firing: makes a run for every schedule that is due, whatever the executors are doing (semantics.md 17).
+"""Make a run for every schedule that is due, whatever the workers are doing.
 
 Schedules that are due within the next minute are held in memory, the later ones are not looked at; one timer waits for
-the first. What a due schedule does is decided by ``firing``. Runs, ledger and advance are one commit that names
-the schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
+the first. What a due schedule does is decided by ``plan``. Runs, ledger and advance are one commit that names the
+schedule's revision, so a schedule that was paused, changed or deleted meanwhile does not fire.
 """
 
 from __future__ import annotations
@@ -64,18 +64,19 @@ class Scheduler:
         self._at_once = FIRED_FIRST
 
     def changed(self, schedule_id: str, schedule: Schedule | None) -> None:
-        """A schedule was committed, or deleted (None)."""
+        """Take note of a schedule that was committed, or deleted (None)."""
         if self._changes is not None:
             self._changes[schedule_id] = schedule
         self._broken.discard(schedule_id)
         self._take(schedule_id, schedule)
 
     def reload(self) -> None:
-        """Other processes may have changed schedules."""
+        """Read again what is due: other processes may have changed schedules."""
         self._horizon = None
         self._wake.set()
 
     async def run(self) -> None:
+        """Fire what is due, and read what will be; a store that fails is asked again."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         while True:
             try:
@@ -197,7 +198,7 @@ class Scheduler:
             start = end
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
-        """The last runs of schedules whose overlap policy asks for them; one message at most."""
+        """Return the last runs of schedules whose overlap policy asks for them; one message at most."""
         wanted = {
             run_id
             for schedule in schedules
@@ -209,7 +210,7 @@ class Scheduler:
         return await self._storage.find_many(RUNS, sorted(wanted), run_from_record, "read last runs")
 
     async def _tell(self, firing: Firing, results: Sequence[WriteResult], now: datetime) -> None:
-        """Tell the others what was written, and go on with the schedule as it is now."""
+        """Tell of what was written, and go on with the schedule as it is now."""
         for run, made in zip(firing.canceled, results, strict=False):
             if made.ok:
                 log.info("run canceled", event_name="run.superseded", run_id=run.id, schedule_id=firing.schedule.id)

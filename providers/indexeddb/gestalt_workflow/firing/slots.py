@@ -1,4 +1,4 @@
-"""When a schedule fires: one pure function from (cron, zone, moment) to the next slot, and its inverse.
+"""Compute when a schedule fires: one pure function from (cron, zone, moment) to the next slot, and its inverse.
 
 A slot is an instant at which a schedule should fire. Grammar: ``gestalt_sdk.timing.cron``. What daylight saving does
 (decision 4): an expression whose hour field has a star among its items follows real time, so every instant whose local
@@ -23,7 +23,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def next_slot(cron: Cron, zone_name: str, after: datetime) -> datetime | None:
-    """The first slot strictly later than ``after``; UTC. None when there is none within the horizon."""
+    """Return the first slot strictly later than ``after``, UTC; None when there is none within the horizon."""
     zone = load_zone(zone_name)
     after = after.astimezone(UTC)
     local = after.astimezone(zone).date()
@@ -42,7 +42,7 @@ def next_slot(cron: Cron, zone_name: str, after: datetime) -> datetime | None:
 
 
 def previous_slot(cron: Cron, zone_name: str, until: datetime) -> datetime | None:
-    """The last slot not later than ``until``; UTC. None when there is none within the horizon before it."""
+    """Return the last slot not later than ``until``, UTC; None when there is none within the horizon before it."""
     zone = load_zone(zone_name)
     until = until.astimezone(UTC)
     local = until.astimezone(zone).date()
@@ -60,7 +60,7 @@ def previous_slot(cron: Cron, zone_name: str, until: datetime) -> datetime | Non
 
 
 def next_slots(cron: Cron, zone_name: str, after: datetime, count: int) -> list[datetime]:
-    """Up to ``count`` slots that follow ``after``, ascending."""
+    """Return up to ``count`` slots that follow ``after``, ascending."""
     slots: list[datetime] = []
     while len(slots) < count:
         slot = next_slot(cron, zone_name, slots[-1] if slots else after)
@@ -96,7 +96,7 @@ def _last_until(cron: Cron, zone: ZoneInfo, day: date, until: datetime) -> datet
 
 @lru_cache(maxsize=8192)
 def _plain(zone: ZoneInfo, day: date) -> bool:
-    """Whether the clock does not change on that local day or within two hours of it."""
+    """Return whether the clock does not change on that local day or within two hours of it."""
     start = datetime.combine(day, time(), zone)
     moments = [start, start - timedelta(hours=2), start + timedelta(hours=12), start + timedelta(hours=26)]
     return len({moment.replace(fold=fold).utcoffset() for moment in moments for fold in (0, 1)}) == 1
@@ -109,7 +109,7 @@ def _midnight(zone: ZoneInfo, day: date) -> datetime:
 
 @lru_cache(maxsize=512)
 def _slots_of_changing_day(cron: Cron, zone: ZoneInfo, day: date) -> list[datetime]:
-    """The slots of a local day on which the clock changes, ascending, each once."""
+    """Return the slots of a local day on which the clock changes, ascending, each once."""
     slots: set[datetime] = set()
     start = datetime.combine(day, time())
     for offset in cron.offsets:
@@ -127,7 +127,7 @@ def _slots_of_changing_day(cron: Cron, zone: ZoneInfo, day: date) -> list[dateti
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
-    """The first instant after the clock change that lies in ``(low, high]``."""
+    """Return the first instant after the clock change that lies in ``(low, high]``."""
     old = low.astimezone(zone).utcoffset()
     seconds = range(1, int((high - low).total_seconds()) + 1)
     index = bisect_left(seconds, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != old)
@@ -135,7 +135,7 @@ def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
 
 
 def count_slots(cron: Cron, zone_name: str, first: datetime, last: datetime) -> int:
-    """How many slots lie from ``first`` to ``last``, both included; cost is bounded by the days between."""
+    """Return how many slots lie from ``first`` to ``last``, both included; cost is bounded by the days between."""
     zone = load_zone(zone_name)
     first, last = first.astimezone(UTC), last.astimezone(UTC)
     if first > last:
@@ -158,7 +158,7 @@ def count_slots(cron: Cron, zone_name: str, first: datetime, last: datetime) -> 
 
 
 def last_slots(cron: Cron, zone_name: str, first: datetime, last: datetime, count: int) -> list[datetime]:
-    """The newest slots from ``first`` to ``last``, both included, at most ``count`` of them, ascending."""
+    """Return the newest slots from ``first`` to ``last``, both included, at most ``count`` of them, ascending."""
     slots: list[datetime] = []
     until = last
     while len(slots) < count:
@@ -180,7 +180,7 @@ class Remark(IntEnum):
 
 
 def remark(cron: Cron, zone_name: str, slot: datetime) -> Remark:
-    """Whether the clock shows the slot's local time twice, or skips the local time that was asked for."""
+    """Return whether the clock shows the slot's local time twice, or skips the local time that was asked for."""
     local = slot.astimezone(load_zone(zone_name))
     early, late = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
     if local.second or local.hour * 60 + local.minute not in cron.offsets or not cron.matches_day(local.date()):

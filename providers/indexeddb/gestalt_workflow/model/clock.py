@@ -1,4 +1,4 @@
-"""Time: the clock as an argument, so that tests can set it, and moments as numbers of microseconds since 1970."""
+"""Tell the time: the clock as an argument, so that tests can set it, and moments as microseconds since 1970."""
 
 from __future__ import annotations
 

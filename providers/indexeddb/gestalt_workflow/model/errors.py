@@ -1,4 +1,4 @@
-"""Every error this provider raises on purpose; imports neither grpc nor generated code."""
+"""Define every error that this provider raises on purpose; imports neither grpc nor generated code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ObjectNotFound(WorkflowError):
 
 
 class OwnedByAnother(WorkflowError):
-    """The id belongs to an object whose target has another plugin, and the request does not retarget."""
+    """The id belongs to an object whose target is of another plugin, and the request does not retarget."""
 
     def __init__(self, kind: str, object_id: str, plugin: str) -> None:
         super().__init__(f'{kind} "{object_id}" is already owned by target plugin "{plugin}"')

@@ -1,4 +1,4 @@
-"""Workflow objects as this provider works with them; no generated types.
+"""Define the objects of workflows as this provider works with them; no generated types.
 
 Targets, triggers, events and signals travel through this provider unchanged, so they are kept as the encoded messages
 they arrived in; beside them stand the few facts that scheduling and dispatch need. Times are aware UTC ``datetime``.
@@ -18,6 +18,8 @@ AGENT_GRACE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
+    """Who did something, as the host says it; nothing is checked here."""
+
     subject_id: str = ""
     subject_kind: str = ""
     display_name: str = ""
@@ -46,6 +48,7 @@ class Target:
 
     @property
     def is_agent(self) -> bool:
+        """Whether it is an agent's turn and not a plugin operation."""
         return self.agent_timeout_s is not None
 
 
@@ -113,7 +116,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class EventMatch:
-    """``source`` and ``subject`` blank match any."""
+    """Which events a trigger asks for; blank ``source`` and ``subject`` match any."""
 
     type: str
     source: str = ""
@@ -122,6 +125,8 @@ class EventMatch:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
+    """A trigger: each event that it matches makes a run."""
+
     id: str
     match: EventMatch
     target: Target
@@ -135,7 +140,7 @@ class EventTrigger:
     pause: Pause | None = None
 
     def at(self, now: datetime) -> EventTrigger:
-        """The trigger as it is at that moment: a pause that has expired is none."""
+        """Return the trigger as it is at that moment: a pause that has expired is none."""
         if not self.paused or self.pause is None or self.pause.until is None or self.pause.until > now:
             return self
         return replace(self, paused=False, pause=None)
@@ -153,6 +158,8 @@ class Event:
 
 
 class RunStatus(IntEnum):
+    """The states of a run; numbers as in the contract."""
+
     PENDING = 1
     RUNNING = 2
     SUCCEEDED = 3
@@ -161,14 +168,18 @@ class RunStatus(IntEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether the run has ended."""
         return self >= RunStatus.SUCCEEDED
 
     @property
     def wire_name(self) -> str:
+        """Name of the state in the contract."""
         return f"WORKFLOW_RUN_STATUS_{self.name}"
 
 
 class TriggerKind(IntEnum):
+    """What kind of thing made a run."""
+
     MANUAL = 1
     SCHEDULE = 2
     EVENT = 3
@@ -187,26 +198,26 @@ class RunTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution.
+    """One run.
 
     Attributes:
         revision: Counts writes of the record; every write names the one it replaces.
-        owner, epoch, lease: The claim while running: process identity, how often the run has been claimed, and until
-            when the claim holds by itself (renewals are kept per process).
-        rank_at: Place in the queue while pending: the time since when it waits, later by its priority. None while it
+        claimant, epoch, lease: The claim while running: name of the process that holds it, how often the run has been
+            claimed, and until when the claim holds by itself (renewals are kept per process).
+        rank_at: Rank in the queue while pending: the moment since when it waits, later by its priority. None while it
             is held back.
-        not_before: Held back until then: it waits for its next attempt.
+        not_before: Held back until then: the moment of its next attempt.
         blocked_by: Held back until this run has ended.
         attempt: How often it has been invoked for what it is to do now, the invocation under way included.
         key_row: Id of the row that reserves ``workflow_key``; blank for an unkeyed run.
-        next_sequence, waiting: Sequence of the next signal, and how many signals are not delivered yet.
+        next_sequence, undelivered: Sequence of the next signal, and how many signals are not delivered yet.
         batch: Signals handed to the invocation under way.
-        lane: It was set aside behind this limit of its target, and waits there; blank while it waits in the queue.
-        permits: Places within the limits of its target that it holds while it runs.
+        lane: The limit of its target behind which it was set aside; blank while it is in the queue.
+        permits: Permits of the limits of its target that it holds while it runs.
         stale: It failed because its process ended; its signals' idempotency keys are free again.
-        denied: It failed because the host would not invoke it: its owner may not, or its reference was revoked.
+        denied: It failed because the host refused to invoke it: who created it may not, or its reference was revoked.
         result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
-        story: What happened to it; see ``timeline``.
+        timeline: What happened to it, as the lines that ``model.timeline`` reads.
     """
 
     id: str
@@ -278,7 +289,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """A signal as it was asked for: blank id and sequence 0 are filled in when it is stored."""
+    """A signal as it is asked for: blank id and sequence 0 are filled in when it is stored."""
 
     data: bytes
     id: str = ""
@@ -310,6 +321,7 @@ class InvocationResult:
 
     @property
     def succeeded(self) -> bool:
+        """Whether the run has succeeded with this answer."""
         return self.status < 400
 
 

@@ -1,4 +1,4 @@
-"""What a schedule, a trigger or a run may ask for beyond the plain behaviour; the defaults are the plain behaviour.
+"""Define what a schedule, a trigger or a run may ask for beyond the plain behaviour, which is the default.
 
 Plain values and the two computations that need nothing else: the jitter of a slot and the delay before an attempt.
 """
@@ -56,7 +56,7 @@ DEFAULT_RETRY_ON = frozenset({RetryOn.SERVER_ERROR, RetryOn.CALL_FAILED, RetryOn
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """``window`` None is without limit; ``cap`` counts with mode ``ALL`` only."""
+    """Which missed slots fire; ``window`` None is without limit, ``cap`` counts with mode ``ALL`` only."""
 
     mode: CatchUpMode = CatchUpMode.LATEST
     window: timedelta | None = None
@@ -72,13 +72,15 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
+    """When and how often a failed attempt is repeated."""
+
     max_attempts: int
     initial_backoff: timedelta = DEFAULT_INITIAL_BACKOFF
     max_backoff: timedelta = DEFAULT_MAX_BACKOFF
     retry_on: frozenset[RetryOn] = DEFAULT_RETRY_ON
 
     def delay(self, attempt: int) -> timedelta:
-        """How long to wait after that attempt, 1 for the first, before the next one."""
+        """Return how long to wait after that attempt, 1 for the first, before the next one."""
         doublings = min(attempt - 1, 60)
         seconds = self.initial_backoff.total_seconds() * 2.0**doublings
         return timedelta(seconds=min(seconds, self.max_backoff.total_seconds()))
@@ -97,6 +99,8 @@ PLAIN_RUN = RunPolicy()
 
 @dataclass(frozen=True, slots=True)
 class SchedulePolicy:
+    """How a schedule turns slots into runs, and how those are invoked."""
+
     catchup: CatchUp = CatchUp()
     overlap: Overlap = Overlap.ALLOW
     jitter: timedelta = timedelta()
@@ -118,7 +122,7 @@ class Pause:
 
 
 def slot_delay(schedule_id: str, slot: datetime, jitter: timedelta, following: datetime | None) -> timedelta:
-    """How much later than its slot a schedule with jitter fires: the same for the same slot, in every process.
+    """Return how much later than its slot a schedule with jitter fires: the same for the same slot in every process.
 
     Uniform over ``jitter``, but never as late as the following slot, so that slots keep their order.
     """
@@ -132,14 +136,14 @@ def slot_delay(schedule_id: str, slot: datetime, jitter: timedelta, following: d
 
 
 def noted_pause(asked: Pause | None, known: Pause | None, now: datetime) -> Pause:
-    """What is kept of a pause: what was asked for, else what was known; and since when."""
+    """Return what is kept of a pause: what was asked for, else what was known; and since when."""
     kept = asked or known or Pause()
     since = known.paused_at if known is not None and known.paused_at is not None else now
     return replace(kept, paused_at=since)
 
 
 def upserted_pause(paused: bool, asked: Pause | None, known: Pause | None, now: datetime) -> Pause | None:
-    """The same for an upsert, which replaces what was known but for the time since when it is paused."""
+    """Return what an upsert keeps of a pause: what it asks for, and of what was known only since when it is paused."""
     if not paused:
         return None
     since = known.paused_at if known is not None and known.paused_at is not None else now

@@ -1,4 +1,4 @@
-"""What was committed about runs, told to those parts of this process that keep runs in memory.
+"""Tell those parts of this process that keep runs in memory what was committed about runs.
 
 Whoever commits a run is given the engine's ``RunNews`` and tells it; the dispatcher and the waiting room listen.
 """

@@ -1,4 +1,4 @@
-"""What happened to a run, as a short text on its record: one line a moment, bounded (``MOMENTS``).
+"""Keep what happened to a run as a short text on its record: one line a moment, bounded (``MOMENTS``).
 
 A line is ``kind microseconds attempt status subject detail``, separated by tabs, so that noting a moment is an append
 and reading costs only who asks. The creation has no line: the record tells it.
@@ -25,7 +25,7 @@ _SEPARATORS = str.maketrans("\t\n\r", "   ")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Fields as in ``RunMoment``; ``attempt`` and ``status`` are 0 where they mean nothing."""
+    """One thing that happened; fields as in ``RunMoment``, ``attempt`` and ``status`` are 0 where they mean nothing."""
 
     at: datetime
     kind: int
@@ -37,6 +37,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
+    """The moments of a run, oldest first; ``left_out``: how many are not kept."""
+
     moments: tuple[Moment, ...]
     left_out: int
 
@@ -51,7 +53,7 @@ def noted(
     detail: str = "",
     subject_id: str = "",
 ) -> str:
-    """The lines with one more moment."""
+    """Return the lines with one more moment."""
     text = cut(detail.translate(_SEPARATORS), DETAIL_BYTES)
     line = f"{kind}\t{to_micros(at)}\t{attempt}\t{int(status or 0)}\t{subject_id.translate(_SEPARATORS)}\t{text}"
     if not lines:
@@ -61,7 +63,7 @@ def noted(
 
 
 def read(run: Run) -> Timeline:
-    """The whole lines of the run, oldest first."""
+    """Return the whole timeline of the run."""
     moments, left_out = [Moment(run.created_at, CREATED)], 0
     for line in run.timeline.split("\n") if run.timeline else ():
         if line.startswith(_LEFT_OUT):
@@ -74,7 +76,7 @@ def read(run: Run) -> Timeline:
 
 
 def cut(text: str, limit_bytes: int) -> str:
-    """The longest beginning of the text that takes no more bytes as UTF-8."""
+    """Return the longest beginning of the text that takes no more bytes as UTF-8."""
     if len(text) * 4 <= limit_bytes:
         return text
     encoded = text.encode()

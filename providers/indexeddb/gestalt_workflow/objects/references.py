@@ -1,4 +1,4 @@
-"""Execution references: who runs execute as (semantics.md 7.4, decisions 8 and 18).
+"""Keep execution references: who runs execute as (decisions 8 and 18).
 
 References are kept in memory once seen, with their revision. A claim that will send one along names that revision, so
 a reference that somebody revoked in the meantime fails the claim instead of being sent.
@@ -21,6 +21,8 @@ ATTEMPTS = 16
 
 
 class References:
+    """Every execution reference, and those that this process knows."""
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._known: OrderedDict[str, Reference] = OrderedDict()
@@ -53,7 +55,7 @@ class References:
         raise TooMuchContention(step)
 
     async def get(self, reference_id: str) -> Reference:
-        """Raises ``ObjectNotFound`` when there is none."""
+        """Return the reference; raise ``ObjectNotFound`` when there is none."""
         step = "get execution reference"
         found = await self._storage.find(REFERENCES, reference_id, reference_from_record, step)
         if found is None:
@@ -62,7 +64,7 @@ class References:
         return found
 
     async def retirement(self, reference_id: str, now: datetime) -> tuple[Reference, Write] | None:
-        """The retired reference and the write that makes it so; None when there is nothing to retire."""
+        """Return the retired reference and the write that makes it so; None when there is nothing to retire."""
         if not reference_id:
             return None
         step = "retire execution reference"
@@ -74,11 +76,11 @@ class References:
         return retired, Write(REFERENCES, "put", record, conditions=[at_revision(found.revision)], required=True)
 
     def committed(self, reference: Reference) -> None:
-        """A reference that was written elsewhere, by ``retirement``."""
+        """Take note of a reference that was written with a ``retirement``."""
         self._remember(reference)
 
     async def load(self, ids: Iterable[str]) -> None:
-        """Make sure that these are known, as far as they exist; one message at most."""
+        """Read those that are not known yet, as far as they exist; one message at most."""
         missing = {reference_id for reference_id in ids if reference_id and reference_id not in self._known}
         if missing:
             step = "load execution references"
@@ -87,7 +89,7 @@ class References:
                 self._remember(reference)
 
     def sendable(self, reference_id: str) -> Reference | None:
-        """The known reference if it may travel with a run: signed by the host and not revoked."""
+        """Return the known reference if it may travel with a run: signed by the host and not revoked."""
         reference = self._known.get(reference_id)
         if reference is None or not reference.signed or reference.revoked_at is not None:
             return None
@@ -95,7 +97,7 @@ class References:
         return reference
 
     def forget(self, reference_id: str) -> None:
-        """It has turned out to be outdated."""
+        """Forget the reference: it has turned out to be outdated."""
         self._known.pop(reference_id, None)
 
     def _remember(self, reference: Reference) -> None:

@@ -1,7 +1,6 @@
-"""Runs as objects: start, read, cancel (semantics.md 19.1, 19.5).
+"""Start, read and cancel runs.
 
-Claiming, invoking and completing them is the dispatcher's; it is told of every run that waits, and of every running
-one whose claim was taken away.
+Claiming, invoking and completing them is the dispatcher's.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ ATTEMPTS = 16
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
+    """What a run started by hand is to be; blank keys mean none."""
+
     target: Target
     idempotency_key: str = ""
     workflow_key: str = ""
@@ -41,6 +42,8 @@ class StartRequest:
 
 
 class Runs:
+    """Every run, as users see it."""
+
     def __init__(self, storage: Storage, recovery: Recovery, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._recovery = recovery
@@ -48,7 +51,7 @@ class Runs:
         self._clock = clock
 
     async def start(self, request: StartRequest) -> Run:
-        """Start a run by hand; with an idempotency key that was used before the earlier run, as it is now.
+        """Start a run by hand; with an idempotency key that was used before return the earlier run, as it is now.
 
         Raises:
             StateConflict: another run that has not ended holds the workflow key.
@@ -64,7 +67,7 @@ class Runs:
         raise TooMuchContention(step)
 
     async def _start_once(self, request: StartRequest, step: str) -> tuple[Run | None, Run | None]:
-        """The earlier run of the key, or the new one; neither when somebody else was faster."""
+        """Return the earlier run of the key, or the new one; neither when somebody else was faster."""
         plugin, subject = request.target.plugin, request.created_by.subject_id.strip()
         key_row = ids.key_row(plugin, subject, request.workflow_key) if request.workflow_key else ""
         run = transitions.new_run(
@@ -106,7 +109,7 @@ class Runs:
         return None, run if all(result.ok for result in results) else None
 
     async def holder(self, key_row: str, step: str) -> tuple[Run | None, Condition]:
-        """The run that the key row names, settled first when its process has gone; None when the key is free.
+        """Return the run that the key row names, settled first when its process has gone; None when the key is free.
 
         The condition on the row holds as long as nobody else takes the key.
         """
@@ -118,10 +121,11 @@ class Runs:
         if run is not None and run.status is RunStatus.RUNNING:
             run = await self._recovery.settled_if_stale(run)
             if run is not None and run.status.terminal:
-                unchanged = absent()  # settling it has released the key
+                unchanged = absent()  # settling it has freed the key
         return run, unchanged
 
     async def _earlier(self, run_id: str, signal_row: str, step: str) -> Run | None:
+        """Return the run that the idempotency key made before, by a signal or by a start."""
         signal_run = await self._storage.find(SIGNAL_KEYS, signal_row, lambda record: str(record["run_id"]), step)
         if signal_run is not None:
             found = await self._storage.find(RUNS, signal_run, run_from_record, step)
@@ -130,6 +134,7 @@ class Runs:
         return await self._storage.find(RUNS, run_id, run_from_record, step)
 
     async def get(self, run_id: str) -> Run:
+        """Return the run; raise ``ObjectNotFound`` when there is none."""
         found = await self._storage.find(RUNS, run_id, run_from_record, "get run")
         if found is None:
             raise ObjectNotFound(KIND, run_id)

@@ -1,4 +1,4 @@
-"""Schedules as objects: create, change, pause, resume, delete (semantics.md 15.5, 19.7, decision 5).
+"""Create, change, pause, resume and delete schedules (decision 5).
 
 Firing them is the scheduler's; it is told of every change that was committed here.
 """
@@ -27,11 +27,12 @@ from gestalt_workflow.stored.storage import Storage, Write, absent, at_revision,
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """What a schedule is to be; cron, zone and first slot are those that ``checked_timing`` gave.
+    """What a schedule is to be.
 
     Attributes:
-        first_slot: Its next slot at the time of the request.
-        retarget: It may take over a schedule whose target has another owner.
+        id: Blank for a new one.
+        cron, timezone, first_slot: What ``checked_timing`` returned; ``first_slot`` is the next slot at that time.
+        retarget: It may take over a schedule whose target is of another plugin.
         retire: Id of the execution reference that this change replaces.
         created_at: Of a schedule that moves here from another provider; does not count when the id exists.
     """
@@ -52,7 +53,7 @@ class ScheduleRequest:
 
 
 def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, datetime]:
-    """Trimmed cron, zone name and next slot.
+    """Return cron, trimmed, the normalised zone name and the next slot after ``now``.
 
     Raises:
         InvalidRequest: cron missing.
@@ -130,7 +131,7 @@ class Schedules(StoredObjects[Schedule]):
 
 
 def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -> tuple[Schedule, list[SlotRange]]:
-    """The schedule as it is to be, and which of its slots will not fire because of that."""
+    """Return the schedule as it is to be, and which of its slots will not fire because of that."""
     if existing is None:
         schedule = Schedule(
             id=wanted.id or new_id(),

@@ -1,4 +1,4 @@
-"""Signals to keyed runs (semantics.md 19.2 to 19.4, as changed by decision 8).
+"""Send signals to keyed runs (decision 8).
 
 A signal, the run's counters and the row of its idempotency key are written in one commit that names the run's
 revision, so a signal is either part of a run that will deliver it, or refused. What became of a signal follows from
@@ -35,6 +35,8 @@ ATTEMPTS = 64
 
 @dataclass(frozen=True, slots=True)
 class SignalOrStartRequest:
+    """A signal for the run that holds a workflow key, and the run to start when none does."""
+
     workflow_key: str
     target: Target
     signal: NewSignal
@@ -55,6 +57,8 @@ class Delivery:
 
 
 class Signals:
+    """Every signal."""
+
     def __init__(self, storage: Storage, runs: Runs, news: RunNews, clock: Clock) -> None:
         self._storage = storage
         self._runs = runs
@@ -87,7 +91,11 @@ class Signals:
         raise TooMuchContention(step)
 
     async def signal_or_start(self, request: SignalOrStartRequest) -> Delivery:
-        """Append a signal to the run that holds the key, or start one for it."""
+        """Append a signal to the run that holds the key, or start one for it.
+
+        Raises:
+            StateConflict: the signal id belongs elsewhere.
+        """
         step = "signal or start run"
         plugin, subject = request.target.plugin, request.created_by.subject_id.strip()
         key_row = ids.key_row(plugin, subject, request.workflow_key)
@@ -181,7 +189,7 @@ class Signals:
         return None
 
     async def _repeated(self, existing: Signal, run: Run, step: str) -> Delivery | None:
-        """The answer to a signal id that is taken."""
+        """Return the answer to a signal id that is taken."""
         if existing.run_id != run.id:
             raise StateConflict(f'workflow signal "{existing.id}" belongs to a different run')
         if existing.workflow_key != run.workflow_key:
@@ -190,10 +198,10 @@ class Signals:
         return None if current is None else Delivery(current, existing)
 
     async def _earlier(self, row: str, step: str) -> tuple[Delivery | None, Condition]:
-        """The signal that the idempotency key made before, with its run as it is now.
+        """Return the signal that the idempotency key made before, with its run now, and a condition on the key's row.
 
-        The condition on the key's row holds until the key makes another signal. A write of this request whose answer
-        was lost may still arrive when the run it was meant for has long ended, and must not start a second one.
+        The condition holds until the key makes another signal. A write of this request whose answer was lost may still
+        arrive when the run it was meant for has long ended, and must not start a second one.
         """
         found = await self._storage.find(SIGNAL_KEYS, row, _row, step) if row else None
         if found is None:

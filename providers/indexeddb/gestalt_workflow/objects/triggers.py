@@ -1,4 +1,4 @@
-"""Event triggers as objects, and which of them an event meets (semantics.md 19.6, 19.7).
+"""Create, change, pause, resume and delete event triggers, and know which of them an event meets.
 
 What a publish needs to know of the triggers of its event type is kept in memory together with the type's token, a
 random text that every change of such a trigger replaces. A publish names the token it relied on in its commit; when
@@ -28,7 +28,7 @@ KNOWN_TYPES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TriggerRequest:
-    """What a trigger is to be; see ``ScheduleRequest`` for the last three."""
+    """What a trigger is to be; ``retarget``, ``retire`` and ``created_at`` as in ``ScheduleRequest``."""
 
     id: str
     match: EventMatch
@@ -58,7 +58,7 @@ class KnownType:
         object.__setattr__(self, "_positions", positions)
 
     def fitting(self, event: Event) -> list[EventTrigger]:
-        """Those whose source and subject the event meets, paused ones too, in order; costs nothing for the others."""
+        """Return those whose source and subject the event meets, paused ones too, in order; others cost nothing."""
         keys = {("", ""), (event.source, ""), ("", event.subject), (event.source, event.subject)}
         positions = sorted(position for key in keys for position in self._positions.get(key, ()))
         return [self.triggers[position] for position in positions]
@@ -131,7 +131,7 @@ class Triggers(StoredObjects[EventTrigger]):
         return Change(trigger, [*(_new_token(event_type) for event_type in sorted(types)), write], committed)
 
     async def of_type(self, event_type: str) -> KnownType:
-        """The triggers of the type, from memory when they are known."""
+        """Return the triggers of the type, from memory when they are known."""
         known = self._known.get(event_type)
         if known is None:  # of those who ask at the same time one reads
             try:
@@ -161,7 +161,7 @@ class Triggers(StoredObjects[EventTrigger]):
         return known
 
     def outdated(self, event_type: str, known: KnownType) -> None:
-        """That knowledge has been refused by the store."""
+        """Forget that knowledge: the store has refused it."""
         if self._known.get(event_type) is known:
             del self._known[event_type]
 

@@ -1,4 +1,4 @@
-"""The lists of WorkflowProvider: everything, oldest first, as long as it fits into one answer (semantics.md 18.8).
+"""Answer the lists of WorkflowProvider: everything, oldest first, as long as it fits into one answer.
 
 A list that does not fit is refused as soon as that is clear, mostly after its first page, so that asking for it costs
 little however much is stored; the refusal names the paged way.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from gestalt_workflow.model.errors import AnswerTooLarge
 from gestalt_workflow.model.objects import EventTrigger, Reference, Run, Schedule
@@ -22,7 +22,7 @@ from gestalt_workflow.stored.records import (
     schedule_from_record,
     trigger_from_record,
 )
-from gestalt_workflow.stored.storage import Record, Storage
+from gestalt_workflow.stored.storage import IndexValue, Record, Storage
 
 T = TypeVar("T")
 FRAME_BYTES = 8
@@ -32,7 +32,10 @@ HOPELESS = 4
 
 
 class Sized(Protocol):
-    def ByteSize(self) -> int: ...
+    """A message that knows its size."""
+
+    def ByteSize(self) -> int:
+        """Return the encoded size in bytes."""
 
 
 M = TypeVar("M", bound=Sized)
@@ -40,7 +43,7 @@ M = TypeVar("M", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """One kind of objects, what it is called, and who answers it in pages."""
+    """One kind of objects: what it is called, where it is, and which call answers it in pages."""
 
     what: str
     store: str
@@ -63,12 +66,20 @@ REFERENCES_OF: Listing[Reference] = Listing(
 
 
 class Lists:
+    """The lists of one engine."""
+
     def __init__(self, storage: Storage, limit_bytes: int) -> None:
+        """``limit_bytes``: an answer may have at most so many."""
         self._storage = storage
         self._limit_bytes = limit_bytes
 
-    async def messages(self, listing: Listing[T], to_message: Callable[[T], M], values: Sequence[Any] = ()) -> list[M]:
-        """Every object as a message.
+    async def messages(
+        self, listing: Listing[T], to_message: Callable[[T], M], values: Sequence[IndexValue] = ()
+    ) -> list[M]:
+        """Return every object of the listing as a message.
+
+        Args:
+            values: Index values that the objects must have.
 
         Raises:
             AnswerTooLarge: together they exceed the limit.
@@ -93,7 +104,7 @@ class Lists:
                 if size * total > HOPELESS * self._limit_bytes * len(messages):
                     raise self._too_large(listing)
 
-    def _too_large(self, listing: Listing[Any]) -> AnswerTooLarge:
+    def _too_large(self, listing: Listing[T]) -> AnswerTooLarge:
         limit = self._limit_bytes
         shown = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
         return AnswerTooLarge(

@@ -1,4 +1,4 @@
-"""Runs, events and objects by page: which index serves a filter, what is left to test, and how a page continues.
+"""Answer runs, events and objects by page: which index serves a filter, what is left to test, how a page continues.
 
 Every combination of filters is served by one index that ends in the creation time (``slot`` for a schedule), read from
 its newest end. What the index does not answer is tested record by record, at most ``EXAMINED`` in one call; the page
@@ -12,10 +12,10 @@ import binascii
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from gestalt_workflow.events.kept_events import KeptEvent, event_from_record
 from gestalt_workflow.model.clock import to_micros
@@ -46,11 +46,12 @@ ANSWER_BYTES = 2 * 1024 * 1024
 _LAST_CHARACTER = "\U0010ffff"
 
 T = TypeVar("T")
+Kept = TypeVar("Kept", Schedule, EventTrigger)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """See ``RunFilter`` of queries.proto; blank, empty and None leave everything in."""
+    """Which runs are asked for, as in queries.proto; blank, empty and None leave everything in."""
 
     statuses: frozenset[RunStatus] = frozenset()
     target_owner: str = ""
@@ -68,6 +69,7 @@ class RunFilter:
             raise InvalidRequest("filter.slot_from and filter.slot_before need filter.schedule_id")
 
     def meets(self, run: Run) -> bool:
+        """Return whether the run is one of those."""
         return (
             (not self.statuses or run.status in self.statuses)
             and self.target_owner in ("", run.target.plugin)
@@ -83,7 +85,7 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """See ``EventFilter`` of events.proto; blank and None leave everything in."""
+    """Which events are asked for, as in events.proto; blank and None leave everything in."""
 
     type: str = ""
     source: str = ""
@@ -98,6 +100,7 @@ class EventFilter:
         return not (self.source or self.subject or self.publisher_id)
 
     def meets(self, kept: KeptEvent) -> bool:
+        """Return whether the event is one of those, apart from its type and time, which the index decides."""
         return (
             self.source in ("", kept.event.source)
             and self.subject in ("", kept.event.subject)
@@ -107,7 +110,7 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class ObjectFilter:
-    """What of schedules, triggers and references is asked for; a blank field leaves everything in."""
+    """Which schedules, triggers or references are asked for; a blank field leaves everything in."""
 
     subject_id: str = ""
     id_prefix: str = ""
@@ -115,7 +118,7 @@ class ObjectFilter:
 
 @dataclass(frozen=True, slots=True)
 class FoundPage(Generic[T]):
-    """One page; a blank token ends it all."""
+    """One page of what was asked for; a blank token ends it all."""
 
     items: list[T]
     next_token: str
@@ -123,18 +126,26 @@ class FoundPage(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
+    """How many runs there are in each state; ``incomplete``: only the newest were counted."""
+
     by_status: dict[RunStatus, int]
     incomplete: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where to look. ``exact``: everything there meets the filter. ``over``: nothing behind this record can."""
+    """Which index range to read, and how.
+
+    Attributes:
+        key_of: Gives the last part of the record's index key.
+        exact: Every record in the range matches, so none needs testing.
+        over: ``over(record)`` is true when no record after this one can match.
+    """
 
     store: str
     index: str
-    values: tuple[Any, ...]
-    key_of: Callable[[Record], Any]
+    values: tuple[str | int, ...]
+    key_of: Callable[[Record], int]
     range: KeyRange | None = None
     exact: bool = False
     direction: Literal["next", "prev"] = "prev"
@@ -143,7 +154,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """A page of the store, and behind which of its records to go on: that record's place and id."""
+    """Where an answer goes on: a page of the store, and the key and id of its last record that was dealt with."""
 
     store_token: bytes = b""
     key: int | None = None
@@ -151,16 +162,23 @@ class _Position:
 
 
 class Queries:
+    """Every query of one engine. Page sizes are at most ``PAGE_LIMIT``, 0 means ``PAGE``."""
+
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     async def runs(self, wanted: RunFilter, page_size: int, page_token: str) -> FoundPage[Run]:
+        """Return a page of runs, newest first.
+
+        Raises:
+            InvalidRequest: the page token is of another filter or malformed, or the page size out of range.
+        """
         return await self._page(
             _run_plan(wanted), run_from_record, wanted.meets, page_size, page_token, repr(wanted), "query runs"
         )
 
     async def count(self, wanted: RunFilter) -> Counts:
-        """By status, each status that was asked for."""
+        """Return the runs by status, for each status that is asked for."""
         statuses = sorted(wanted.statuses or RunStatus)
         bare = RunFilter(wanted.statuses, created_from=wanted.created_from, created_before=wanted.created_before)
         if wanted == bare:
@@ -188,18 +206,21 @@ class Queries:
                 return Counts({status: seen[status] for status in statuses}, incomplete=bool(token))
 
     async def events(self, wanted: EventFilter, page_size: int, page_token: str) -> FoundPage[KeptEvent]:
-        """Those published last first."""
+        """Return a page of events, those published last first; raises as ``runs`` does."""
         return await self._page(
             _event_plan(wanted), event_from_record, wanted.meets, page_size, page_token, repr(wanted), "list events"
         )
 
     async def schedules(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[Schedule]:
+        """Return a page of schedules, oldest first, or by id with a prefix; raises as ``runs`` does."""
         return await self._objects(SCHEDULES, schedule_from_record, wanted, page_size, page_token)
 
     async def triggers(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[EventTrigger]:
+        """Return a page of triggers, oldest first, or by id with a prefix; raises as ``runs`` does."""
         return await self._objects(TRIGGERS, trigger_from_record, wanted, page_size, page_token)
 
     async def references(self, wanted: ObjectFilter, page_size: int, page_token: str) -> FoundPage[Reference]:
+        """Return a page of references, oldest first, or by id with a prefix; raises as ``runs`` does."""
         subject_id, step = wanted.subject_id, "query execution references"
         if wanted.id_prefix:
 
@@ -214,11 +235,11 @@ class Queries:
         return await self._page(plan, reference_from_record, _all, page_size, page_token, subject_id, step)
 
     async def _objects(
-        self, store: str, decode: Callable[[Record], Any], wanted: ObjectFilter, page_size: int, page_token: str
-    ) -> FoundPage[Any]:
+        self, store: str, decode: Callable[[Record], Kept], wanted: ObjectFilter, page_size: int, page_token: str
+    ) -> FoundPage[Kept]:
         subject_id, step = wanted.subject_id, f"query {store}"
 
-        def theirs(item: Schedule | EventTrigger) -> bool:
+        def theirs(item: Kept) -> bool:
             return subject_id in ("", item.created_by.subject_id.strip())
 
         if wanted.id_prefix:
@@ -237,7 +258,7 @@ class Queries:
         asked: str,
         step: str,
     ) -> FoundPage[T]:
-        """Those whose id begins with the prefix; a page may have fewer than asked for, or none."""
+        """Return those whose id begins with the prefix; a page may have fewer than asked for, or none."""
         fingerprint = _query_fingerprint(store, f"{prefix}\0{asked}")
         within = KeyRange(prefix, prefix + _LAST_CHARACTER, upper_open=True)
         page = await self._storage.page_by_id(
@@ -295,7 +316,7 @@ class Queries:
 
 
 def _run_plan(wanted: RunFilter) -> _Plan:
-    """The index that leaves the least to test."""
+    """Return the plan with the index that leaves the least to test."""
     if wanted.schedule_id:
         over = None
         if wanted.slot_from is not None:
@@ -318,8 +339,8 @@ def _run_plan(wanted: RunFilter) -> _Plan:
     return _Plan(RUNS, "created", (), _created, key_range, exact=exact)
 
 
-def _indexed(index: str, value: Any, wanted: RunFilter, *, exact: bool = False) -> _Plan:
-    """One of the indexes [value, created_us]."""
+def _indexed(index: str, value: str | int, wanted: RunFilter, *, exact: bool = False) -> _Plan:
+    """Return the plan for one of the indexes [value, created_us]."""
     key_range = _time_range([value], wanted.created_from, wanted.created_before)
     return _Plan(RUNS, index, (value,), _created, key_range, exact=exact)
 
@@ -331,8 +352,8 @@ def _event_plan(wanted: EventFilter) -> _Plan:
     return _Plan(EVENTS, index, tuple(values), _created, key_range, exact=wanted.by_index)
 
 
-def _time_range(values: list[Any], start: datetime | None, end: datetime | None) -> KeyRange | None:
-    """Bounds of an index that ends in ``created_us``."""
+def _time_range(values: Sequence[str | int], start: datetime | None, end: datetime | None) -> KeyRange | None:
+    """Return the bounds of an index that ends in ``created_us``; None without any."""
     if start is None and end is None:
         return None
     return KeyRange(
@@ -343,7 +364,7 @@ def _time_range(values: list[Any], start: datetime | None, end: datetime | None)
 
 
 def _behind(plan: _Plan, record: Record, position: _Position) -> bool:
-    """Whether an earlier page of the answer has dealt with the record."""
+    """Return whether an earlier page of the answer has dealt with the record."""
     if position.key is None:
         return False
     here, last = (plan.key_of(record), record["id"]), (position.key, position.id)
@@ -389,7 +410,7 @@ def _size(record: Record) -> int:
 
 
 def _query_fingerprint(store: str, asked: str) -> str:
-    """What a page token is good for."""
+    """Return the fingerprint of the query that a page token belongs to; a token with another one is refused."""
     return hashlib.sha256(f"{store}\0{asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

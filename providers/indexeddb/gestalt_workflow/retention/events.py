@@ -1,4 +1,4 @@
-"""Kept events that are old, or too many. Nothing is recognised by them: that is what their runs are for.
+"""Remove kept events that are old, or too many. Repeats are recognised by their runs, so nothing depends on them.
 
 Only keys are read. An event that was published anew under the same id meanwhile has another creation time, and stays.
 """
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class EventsByAge:
-    """Events that were published first longer than ``keep_for`` ago."""
+    """Removes events that were published first longer than ``keep_for`` ago."""
 
     def __init__(self, storage: Storage, clock: Clock, keep_for: timedelta) -> None:
         self._storage = storage
@@ -29,6 +29,7 @@ class EventsByAge:
         self._keep_for = keep_for
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
         old = KeyRange(upper=to_micros(self._clock() - self._keep_for), upper_open=True)
         page = await self._storage.page(EVENTS, "created", [], STEP, range=old, limit=KEYS, keys_only=True)
         if page.entries:
@@ -37,13 +38,14 @@ class EventsByAge:
 
 
 class EventsByCount:
-    """The oldest events, as long as there are more than ``limit``."""
+    """Removes the oldest events, as long as there are more than ``limit``."""
 
     def __init__(self, storage: Storage, limit: int) -> None:
         self._storage = storage
         self._limit = limit
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
         if await self._surplus() <= 0:
             return Progress.DONE
         page = await self._storage.page(EVENTS, "created", [], STEP, limit=KEYS, keys_only=True)

@@ -1,4 +1,4 @@
-"""Schedules and triggers that have done nothing for long: paused without an end, or without any slot to come.
+"""Delete schedules and triggers that have done nothing for long: paused without an end, or without any slot to come.
 
 They are deleted as a user would delete them: their slots that were due are noted in the ledger, their execution
 reference is retired, their runs stay. What the configuration manages would come back with the next start, and stays.
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class IdleObjects:
-    """Schedules, then triggers, that have been idle longer than ``keep_for``."""
+    """Deletes schedules, then triggers, that have been idle longer than ``keep_for``."""
 
     def __init__(
         self, storage: Storage, schedules: Schedules, triggers: Triggers, clock: Clock, keep_for: timedelta
@@ -41,6 +41,7 @@ class IdleObjects:
         self._token = b""
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one once a day."""
         if self._turn == len(self._kinds):
             if not self._daily.begins(self._clock()):
                 return Progress.DONE
@@ -68,7 +69,7 @@ class IdleObjects:
 
 
 def idle_since(item: Schedule | EventTrigger) -> datetime | None:
-    """Since when nothing can come of it until somebody changes it; None when something can."""
+    """Return since when nothing can come of it until somebody changes it; None when something can."""
     if item.created_by.subject_id.strip() == CONFIG_SUBJECT:
         return None
     if item.paused:

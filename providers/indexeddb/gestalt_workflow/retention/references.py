@@ -1,4 +1,4 @@
-"""Execution references that nothing names any more: old ones are retired, those that ended long ago are removed.
+"""Retire old execution references that nothing names any more, and remove those that ended long ago.
 
 A host makes a reference for each run that is started, and never revokes it, so one that is old and that no schedule,
 trigger or run names is retired: it can still be used, as the host may be about to, and is removed when it has been
@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 
 class OldReferences:
+    """Deals with references that are older, or ended longer ago, than ``keep_for``."""
+
     def __init__(self, storage: Storage, clock: Clock, keep_for: timedelta) -> None:
         self._storage = storage
         self._clock = clock
@@ -52,6 +54,7 @@ class OldReferences:
         """-2: no pass; -1: collects; then the place in ``_NAMED_BY``; behind it: removes."""
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one once a day."""
         if self._phase == -2:
             if not self._daily.begins(self._clock()):
                 return Progress.DONE
@@ -117,6 +120,6 @@ class OldReferences:
 
 
 def _end(reference: Reference) -> datetime | None:
-    """When it was revoked or retired, whichever came last; None while it is active."""
+    """Return when it was revoked or retired, whichever came last; None while it is active."""
     ends = [end for end in (reference.revoked_at, reference.retired_at) if end is not None]
     return max(ends) if ends else None

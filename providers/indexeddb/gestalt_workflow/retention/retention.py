@@ -1,4 +1,4 @@
-"""Removing what is old or too much, one kind after the other, a small batch at a time."""
+"""Remove what is old or too much, one kind after the other, a small batch at a time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ STEPS = 5
 
 
 class Retention:
-    """``remove_some`` goes on with one sweep; the next one has its turn when that is through, or has failed."""
+    """Gives each kind of records its turn."""
 
     def __init__(self, sweeps: Sequence[Sweep]) -> None:
         self.sweeps = list(sweeps)
         self._turn = 0
 
     async def remove_some(self) -> bool:
-        """True when the sweep has more to do: one message when there was nothing to remove.
+        """Go on with one sweep; the next one has its turn when that is through, or has failed.
+
+        Returns:
+            Whether the sweep has more to do. It costs one message when there was nothing to remove.
 
         Raises:
             StorageFailed: the next call goes on with the next sweep.
@@ -54,7 +57,7 @@ class Retention:
 def configured_retention(
     storage: Storage, schedules: Schedules, triggers: Triggers, clock: Clock, config: Config
 ) -> Retention:
-    """With a sweep for each kind that does not stay for ever."""
+    """Return the retention with a sweep for each kind that does not stay for ever."""
     sweeps: list[Sweep] = []
     if config.keep_runs_for is not None:
         ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELED)

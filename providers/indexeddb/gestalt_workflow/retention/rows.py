@@ -1,4 +1,4 @@
-"""Small rows that outlive what they were for: leases of processes that died, keys of signals that have gone."""
+"""Remove small rows that outlive what they were for: leases of processes that died, keys of signals that have gone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class ClaimantRows:
-    """Leases that ended long ago. A process that ends by itself removes its own."""
+    """Removes leases that ended long ago. A process that ends by itself removes its own."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
@@ -26,6 +26,7 @@ class ClaimantRows:
         self._token = b""
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
         step = "remove old leases"
         page = await self._storage.page_by_id(CLAIMANTS, _EVERYTHING, step, limit=BATCH, token=self._token)
         before = self._clock() - CLAIMANT_KEPT
@@ -45,9 +46,10 @@ class ClaimantRows:
 
 
 class SignalKeyRows:
-    """Idempotency rows of signals whose run has been removed. They go with it, unless the signal could not be read.
+    """Removes idempotency rows of signals whose run has been removed.
 
-    A run is not removed before repeats of its signals need no longer be recognised.
+    They go with the run, unless the signal could not be read. A run is not removed before repeats of its signals need
+    no longer be recognised.
     """
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
@@ -59,6 +61,7 @@ class SignalKeyRows:
         self._rows: list[Record] = []
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one once a day."""
         step = "remove old signal keys"
         if not self._under_way:
             if not self._daily.begins(self._clock()):

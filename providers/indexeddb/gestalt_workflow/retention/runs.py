@@ -1,9 +1,9 @@
-"""Runs that ended long ago, or of which there are too many, with their signals.
+"""Remove runs that ended long ago, or of which there are too many, with their signals.
 
 Runs are also what repeats are recognised by: the id of a scheduled or event run, of a run with an idempotency key, and
 the row of a signal's idempotency key. So nothing is removed before ``DEDUPLICATED_FOR`` has passed, whatever is
 configured. Age counts from the end of a run. Its workflow key has been free since then; its execution reference
-belongs to whoever made it and stays (``old_references``).
+belongs to whoever made it and stays (``references``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class RunsByAge:
-    """Runs of one terminal status that ended longer than ``keep_for`` ago."""
+    """Removes runs of one terminal status that ended longer than ``keep_for`` ago."""
 
     def __init__(self, storage: Storage, clock: Clock, status: RunStatus, keep_for: timedelta) -> None:
         self._storage = storage
@@ -37,6 +37,7 @@ class RunsByAge:
         self._token = b""
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
         before = self._clock() - self._keep_for
         old = KeyRange(upper=[int(self._status), to_micros(before)], upper_open=True)
         page = await self._storage.page(
@@ -55,7 +56,7 @@ class RunsByAge:
 
 
 class RunsByCount:
-    """The oldest runs that have ended, as long as there are more than ``limit`` in all."""
+    """Removes the oldest runs that have ended, as long as there are more than ``limit`` in all."""
 
     def __init__(self, storage: Storage, clock: Clock, limit: int) -> None:
         self._storage = storage
@@ -64,6 +65,7 @@ class RunsByCount:
         self._token = b""
 
     async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
         if await self._surplus() <= 0:
             self._token = b""
             return Progress.DONE

@@ -1,4 +1,4 @@
-"""What all kinds of retention have in common: a sweep is a pass over one kind of records, taken step by step.
+"""Define a sweep: a pass over one kind of records, taken step by step.
 
 A step that finds nothing to remove costs one message. What is removed is removed on the condition that it still is what
 was looked at.
@@ -27,6 +27,8 @@ class Progress(Enum):
 
 
 class Sweep(Protocol):
+    """One kind of records."""
+
     async def step(self) -> Progress:
         """Go on with the pass, or begin a new one behind ``DONE``.
 
@@ -42,6 +44,7 @@ class Daily:
         self._began: datetime | None = None
 
     def begins(self, now: datetime) -> bool:
+        """Return whether a pass may begin now, and count it as begun."""
         if self._began is not None and timedelta() <= now - self._began < PASS_EVERY:
             return False
         self._began = now

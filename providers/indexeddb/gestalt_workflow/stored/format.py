@@ -1,4 +1,4 @@
-"""The format of the database: made when it is empty, migrated when it is older, refused when it is newer."""
+"""Keep the format of the database: made when it is empty, migrated when it is older, refused when it is newer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = 3
 
 
 async def _more_stores(storage: Storage) -> None:
-    """Object stores that the older format does not have; those that it has stay as they are."""
+    """Make the object stores that the older format does not have; those that it has stay as they are."""
     await storage.create_stores(SCHEMAS.items(), "create object stores")
 
 

@@ -1,9 +1,8 @@
-"""The fields of stored records that hold policies and pauses; a plain policy has none."""
+"""Read and write the fields of stored records that hold policies and pauses; a plain policy has none."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from gestalt_sdk.indexeddb import Record
 from gestalt_workflow.model.clock import MICROSECOND
@@ -21,7 +20,8 @@ from gestalt_workflow.model.policies import (
 )
 
 
-def schedule_policy_fields(policy: SchedulePolicy) -> dict[str, Any]:
+def schedule_policy_fields(policy: SchedulePolicy) -> Record:
+    """Return the fields of the policy."""
     if policy is PLAIN:
         return {}
     catchup, plain = policy.catchup, PLAIN.catchup
@@ -36,6 +36,7 @@ def schedule_policy_fields(policy: SchedulePolicy) -> dict[str, Any]:
 
 
 def schedule_policy(record: Record) -> SchedulePolicy:
+    """Return the policy that the record's fields hold."""
     policy = SchedulePolicy(
         CatchUp(
             CatchUpMode(record.get("catchup", PLAIN.catchup.mode)),
@@ -49,11 +50,12 @@ def schedule_policy(record: Record) -> SchedulePolicy:
     return PLAIN if policy == PLAIN else policy
 
 
-def run_policy_fields(policy: RunPolicy) -> dict[str, Any]:
+def run_policy_fields(policy: RunPolicy) -> Record:
+    """Return the fields of the policy."""
     if policy is PLAIN_RUN:
         return {}
     retry = policy.retry
-    fields: dict[str, Any] = {"timeout_us": _us(policy.timeout)}
+    fields: Record = {"timeout_us": _us(policy.timeout)}
     if retry is not None:
         kinds = sorted(int(kind) for kind in retry.retry_on)
         fields["retry"] = [retry.max_attempts, _us(retry.initial_backoff), _us(retry.max_backoff), *kinds]
@@ -61,6 +63,7 @@ def run_policy_fields(policy: RunPolicy) -> dict[str, Any]:
 
 
 def run_policy(record: Record) -> RunPolicy:
+    """Return the policy that the record's fields hold."""
     timeout, retry = _span(record, "timeout_us"), record.get("retry")
     if timeout is None and retry is None:
         return PLAIN_RUN
@@ -71,7 +74,8 @@ def run_policy(record: Record) -> RunPolicy:
     return RunPolicy(Retry(attempts, initial * MICROSECOND, longest * MICROSECOND, on), timeout)
 
 
-def pause_fields(pause: Pause | None) -> dict[str, Any]:
+def pause_fields(pause: Pause | None) -> Record:
+    """Return the fields of the pause."""
     if pause is None:
         return {}
     return {
@@ -84,6 +88,7 @@ def pause_fields(pause: Pause | None) -> dict[str, Any]:
 
 
 def pause(record: Record) -> Pause | None:
+    """Return the pause that the record's fields hold; None when they hold none."""
     found = Pause(
         record.get("pause_note", ""),
         record.get("pause_subject", ""),

@@ -1,19 +1,21 @@
-"""What is stored: object stores, their indexes, and the records of every object.
+"""Define what is stored: object stores, their indexes, and the records of every object.
 
 Targets, triggers, signals and references are one bytes field each; only what is indexed, compared or shown alone has
-a field of its own. A field that has nothing to say is left out, which also keeps the record out of sparse indexes
-(contract.md 5.4): a run is in ``hot`` only while it waits, in ``held`` only while it is claimed, a schedule in ``due``
+a field of its own. A field that has nothing to say is left out, which also keeps the record out of every index that
+contains it: a run is in ``hot`` only while it is pending, in ``held`` only while it is claimed, a schedule in ``due``
 only while it can fire, a signal in ``waiting`` only until it is delivered. Of the indexes that queries use, only
 ``status`` changes after a run was created; the others cost one row each, once.
 
-``created_us`` repeats ``created_at`` in microseconds: bounds within a compound key cannot be times (contract.md 5.4).
+``created_us`` repeats ``created_at`` in microseconds: bounds within a compound key cannot be times. Field names are
+those of the first format, whatever the words of the code: ``owner`` is the claimant, ``target_owner`` the target's
+plugin, ``waiting`` counts undelivered signals, ``story`` is the timeline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
 from gestalt_sdk.transport.values import rfc3339
@@ -59,15 +61,15 @@ EVENTS = "wf_events"
 PERMITS = "wf_permits"
 
 READY = "ready"
-"""The queue: first part of the ``hot`` index."""
+"""First part of the ``hot`` index: the queue."""
 LATER = "later"
-"""Beside it, runs that wait for a moment, in its order."""
+"""Beside the queue, runs that are held back until a moment, in the order of the moments."""
 BLOCKED = "blocked"
-"""Beside it, runs that wait for the end of another."""
+"""Beside the queue, runs that are held back until another has ended."""
 LANE = "lane "
-"""Beside it, runs that wait behind a limit of their target: this and the name of the limit."""
+"""Beside the queue, runs that were set aside behind a limit of their target: this and the name of the limit."""
 LANES_END = "lane!"
-"""Behind the name of every lane."""
+"""Greater than the name of every lane."""
 
 SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     FORMAT: ObjectStoreSchema(),
@@ -107,7 +109,7 @@ T = TypeVar("T")
 
 
 def decoding(decode: Callable[[Record], T]) -> Callable[[Record], T]:
-    """Turn whatever a broken record raises into ``Undecodable`` that names the record."""
+    """Return a decoder that turns whatever a broken record raises into ``Undecodable``, which names the record."""
 
     def checked(record: Record) -> T:
         try:
@@ -118,8 +120,8 @@ def decoding(decode: Callable[[Record], T]) -> Callable[[Record], T]:
     return checked
 
 
-def _compact(record: dict[str, Any]) -> Record:
-    """Without the fields that say nothing."""
+def _compact(record: Record) -> Record:
+    """Return the record without the fields that say nothing."""
     return {name: value for name, value in record.items() if value is not None and value != "" and value != ()}
 
 
@@ -155,7 +157,7 @@ def _bytes(record: Record, name: str) -> bytes:
     return value
 
 
-def _target_fields(target: Target) -> dict[str, Any]:
+def _target_fields(target: Target) -> Record:
     return {
         "target": target.data,
         "target_owner": target.plugin,
@@ -171,7 +173,7 @@ def _target(record: Record) -> Target:
     return Target(data, plugin, record.get("target_priority") or 0, record.get("agent_timeout_s"))
 
 
-def _tail_fields(tail: SlotRange | None) -> dict[str, Any]:
+def _tail_fields(tail: SlotRange | None) -> Record:
     if tail is None:
         return {}
     return {
@@ -199,8 +201,8 @@ def _tail(record: Record) -> SlotRange | None:
     )
 
 
-def _queue_fields(run: Run) -> dict[str, Any]:
-    """Place in the ``hot`` index, of a run that waits."""
+def _queue_fields(run: Run) -> Record:
+    """Return where a pending run stands in the ``hot`` index; nothing for any other."""
     if run.rank_at is not None:
         return {"queue": f"{LANE}{run.lane}" if run.lane else READY, "rank_at": run.rank_at}
     if run.status is not RunStatus.PENDING:
@@ -211,6 +213,7 @@ def _queue_fields(run: Run) -> dict[str, Any]:
 
 
 def schedule_to_record(schedule: Schedule) -> Record:
+    """Return the record that keeps the schedule."""
     return _compact(
         {
             "id": schedule.id,
@@ -236,6 +239,7 @@ def schedule_to_record(schedule: Schedule) -> Record:
 
 @decoding
 def schedule_from_record(record: Record) -> Schedule:
+    """Return the schedule that the record keeps; raise ``Undecodable`` when it is not one."""
     return Schedule(
         id=record["id"],
         cron=record["cron"],
@@ -258,6 +262,7 @@ def schedule_from_record(record: Record) -> Schedule:
 
 
 def trigger_to_record(trigger: EventTrigger) -> Record:
+    """Return the record that keeps the trigger."""
     return _compact(
         {
             "id": trigger.id,
@@ -279,6 +284,7 @@ def trigger_to_record(trigger: EventTrigger) -> Record:
 
 @decoding
 def trigger_from_record(record: Record) -> EventTrigger:
+    """Return the trigger that the record keeps; raise ``Undecodable`` when it is not one."""
     return EventTrigger(
         id=record["id"],
         match=EventMatch(record["match_type"], record.get("match_source", ""), record.get("match_subject", "")),
@@ -295,6 +301,7 @@ def trigger_from_record(record: Record) -> EventTrigger:
 
 
 def run_to_record(run: Run) -> Record:
+    """Return the record that keeps the run."""
     return _compact(
         {
             "id": run.id,
@@ -339,12 +346,13 @@ def run_to_record(run: Run) -> Record:
 
 
 def permits_field(permits: tuple[str, ...]) -> str | None:
-    """The permits of a run as its record holds them: conditions compare texts, not lists."""
+    """Return the permits of a run as its record holds them: conditions compare texts, not lists."""
     return "\n".join(permits) or None
 
 
 @decoding
 def run_from_record(record: Record) -> Run:
+    """Return the run that the record keeps; raise ``Undecodable`` when it is not one."""
     queue = record.get("queue", READY)
     lane = queue.removeprefix(LANE) if queue.startswith(LANE) else ""
     return Run(
@@ -390,6 +398,7 @@ def run_from_record(record: Record) -> Run:
 
 
 def slot_range_to_record(slots: SlotRange) -> Record:
+    """Return the record that keeps the range."""
     return _compact(
         {
             "id": slots.id,
@@ -408,6 +417,7 @@ def slot_range_to_record(slots: SlotRange) -> Record:
 
 @decoding
 def slot_range_from_record(record: Record) -> SlotRange:
+    """Return the range that the record keeps; raise ``Undecodable`` when it is not one."""
     return SlotRange(
         schedule_id=record["schedule_id"],
         first=_moment(record, "first"),
@@ -422,11 +432,12 @@ def slot_range_from_record(record: Record) -> SlotRange:
 
 
 def slot_key(schedule_id: str, slot: datetime) -> str:
-    """Key that orders the slots of one schedule by time; whole seconds."""
+    """Return the key that orders the slots of one schedule by time; whole seconds."""
     return f"{schedule_id}\0{rfc3339(slot)}"
 
 
 def signal_to_record(signal: Signal) -> Record:
+    """Return the record that keeps the signal."""
     return _compact(
         {
             "id": signal.id,
@@ -445,6 +456,7 @@ def signal_to_record(signal: Signal) -> Record:
 
 @decoding
 def signal_from_record(record: Record) -> Signal:
+    """Return the signal that the record keeps; raise ``Undecodable`` when it is not one."""
     return Signal(
         id=record["id"],
         run_id=record["run_id"],
@@ -459,6 +471,7 @@ def signal_from_record(record: Record) -> Signal:
 
 
 def reference_to_record(reference: Reference) -> Record:
+    """Return the record that keeps the reference."""
     return _compact(
         {
             "id": reference.id,
@@ -475,6 +488,7 @@ def reference_to_record(reference: Reference) -> Record:
 
 @decoding
 def reference_from_record(record: Record) -> Reference:
+    """Return the reference that the record keeps; raise ``Undecodable`` when it is not one."""
     return Reference(
         id=record["id"],
         subject_id=record["subject_id"],

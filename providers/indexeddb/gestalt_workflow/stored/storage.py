@@ -1,6 +1,6 @@
-"""The only module that talks to the IndexedDB service: reads, pages, and writes that travel together.
+"""Talk to the IndexedDB service: reads, pages, and writes that travel together. No other module does.
 
-Writes that ask for it share a commit: while one is under way, what arrives waits and goes out as one batch with the
+Writes that ask for it share a commit: while one is under way, what arrives is queued and goes out as one batch with the
 next. Each write carries the conditions under which it may be applied, so writes of different callers never decide
 over each other. Errors of the store come out as ``StorageFailed`` with the step that met them.
 """
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import structlog
 
@@ -23,6 +23,7 @@ from gestalt_sdk.indexeddb import (
     IndexedDBError,
     KeyRange,
     NotFound,
+    ObjectStoreSchema,
     Page,
     Record,
     StoreRefused,
@@ -37,6 +38,9 @@ from gestalt_sdk.indexeddb import (
 )
 from gestalt_workflow.model.clock import to_micros
 from gestalt_workflow.model.errors import ContentRefused, StorageFailed, StorageUnavailable, Undecodable
+
+IndexValue: TypeAlias = str | int | datetime
+"""A value that an index of this provider holds."""
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -53,6 +57,7 @@ log = structlog.get_logger()
 
 __all__ = [
     "Condition",
+    "IndexValue",
     "KeyRange",
     "Page",
     "Record",
@@ -66,12 +71,12 @@ __all__ = [
 
 
 def at_revision(revision: int, *, store: str = "", id: str = "") -> Condition:
-    """Holds while the record (the write's own, or another) is at that revision."""
+    """Return the condition that the record (the write's own, or another) is at that revision."""
     return Condition.equals("revision", revision, store=store, id=id)
 
 
 def first_revision(now: datetime) -> int:
-    """Of an object that is made now: microseconds since 1970.
+    """Return the revision of an object that is made now: microseconds since 1970.
 
     It is later than every revision of an object that had this id before and was deleted, so what somebody still knows
     of that one never meets its own revision again.
@@ -80,6 +85,7 @@ def first_revision(now: datetime) -> int:
 
 
 def absent(*, store: str = "", id: str = "") -> Condition:
+    """Return the condition that there is no such record; with blank ``store`` and ``id`` the write's own."""
     return Condition(absent=True, store=store, id=id)
 
 
@@ -134,7 +140,7 @@ class Storage:
     # Reads
 
     async def find(self, store: str, id: str, decode: Callable[[Record], T], step: str) -> T | None:
-        """The object with that primary key, None when there is none.
+        """Return the object with that primary key, None when there is none.
 
         Raises:
             StorageFailed: also when the record cannot be decoded.
@@ -143,22 +149,22 @@ class Storage:
         return None if record is None else self._decode_one(record, decode, step)
 
     async def find_many(self, store: str, ids: Iterable[str], decode: Callable[[Record], T], step: str) -> dict[str, T]:
-        """The objects found, by id, from one snapshot; broken records are left out."""
+        """Return the objects found, by id, from one snapshot; broken records are left out."""
         wanted = list(ids)
         records = await self._read(step, lambda: self._db.get_many(store, wanted))
         return {str(record["id"]): value for record, value in self.decoded(store, records.values(), decode)}
 
     async def find_by_index(
-        self, store: str, index: str, values: Sequence[Any], decode: Callable[[Record], T], step: str
+        self, store: str, index: str, values: Sequence[IndexValue], decode: Callable[[Record], T], step: str
     ) -> list[T]:
-        """Every object under these index values, in one message: only for what is few by nature."""
+        """Return every object under these index values, in one message: only for what is few by nature."""
         records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
         return [value for _, value in self.decoded(store, records, decode)]
 
     async def first_key(
-        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+        self, store: str, index: str, values: Sequence[IndexValue], step: str, *, range: KeyRange | None = None
     ) -> str | None:
-        """Primary key of the first record under these index values; one message on any store."""
+        """Return the primary key of the first record under these index values; one message on any store."""
         with failing_as(step):
             try:
                 return await self._db.store(store).index(index).get_key(*values, range=range)
@@ -169,7 +175,7 @@ class Storage:
         self,
         store: str,
         index: str,
-        values: Sequence[Any],
+        values: Sequence[IndexValue],
         step: str,
         *,
         limit: int = PAGE,
@@ -178,7 +184,7 @@ class Storage:
         direction: Literal["next", "prev"] = "next",
         keys_only: bool = False,
     ) -> Page:
-        """One page of an index, in its order."""
+        """Return one page of an index, in its order."""
         found = self._db.store(store).index(index)
         return await self._read(
             step,
@@ -190,14 +196,14 @@ class Storage:
     async def page_by_id(
         self, store: str, range: KeyRange, step: str, *, limit: int = PAGE, token: bytes = b""
     ) -> Page:
-        """One page of a store by primary key, the greatest first."""
+        """Return one page of a store by primary key, the greatest first."""
         found = self._db.store(store)
         return await self._read(step, lambda: found.page(range=range, limit=limit, token=token, direction="prev"))
 
     async def count(
-        self, store: str, index: str, values: Sequence[Any], step: str, *, range: KeyRange | None = None
+        self, store: str, index: str, values: Sequence[IndexValue], step: str, *, range: KeyRange | None = None
     ) -> int:
-        """How many records the index has there; the store counts keys and reads no record."""
+        """Return how many records the index has there; the store counts keys and reads no record."""
         found = self._db.store(store).index(index)
         return await self._read(step, lambda: found.count(*values, range=range))
 
@@ -218,7 +224,7 @@ class Storage:
     def decoded(
         self, store: str, records: Iterable[Record], decode: Callable[[Record], T]
     ) -> Iterator[tuple[Record, T]]:
-        """Records with their objects. A broken one is skipped, counted, and logged the first time it is met."""
+        """Yield records with their objects. A broken one is skipped, counted, and logged the first time it is met."""
         for record in records:
             try:
                 yield record, decode(record)
@@ -226,7 +232,7 @@ class Storage:
                 self._skipped(store, str(record.get("id")), error)
 
     def shown(self, store: str, items: Iterable[T], show: Callable[[T], M]) -> Iterator[M]:
-        """Objects of that store as ``show`` gives them. One with broken contents is skipped like a broken record."""
+        """Yield what ``show`` makes of objects of that store; one with broken contents is skipped and logged."""
         for item in items:
             try:
                 yield show(item)
@@ -277,13 +283,14 @@ class Storage:
         with failing_as(step):
             return await self._commit(writes)
 
-    async def create_stores(self, schemas: Iterable[tuple[str, Any]], step: str) -> None:
+    async def create_stores(self, schemas: Iterable[tuple[str, ObjectStoreSchema]], step: str) -> None:
+        """Make the object stores; one that exists with the same indexes stays as it is."""
         with failing_as(step):
             for name, schema in schemas:
                 await self._db.create_object_store(name, schema)
 
     async def find_record(self, store: str, id: str, step: str) -> Record | None:
-        """A record as it is; None also when the store itself does not exist."""
+        """Return a record as it is; None also when the store itself does not exist."""
         with failing_as(step):
             try:
                 return await self._db.store(store).get(id)
@@ -341,7 +348,7 @@ class Storage:
             start = end
 
     async def _commit(self, writes: Sequence[Write]) -> list[WriteResult]:
-        """One Apply. A transaction that the store aborted wrote nothing and is tried again."""
+        """Apply the writes in one message. A transaction that the store aborted wrote nothing and is tried again."""
         await self._db.reachable(PATIENCE_S)
         backoff = Backoff(first_s=0.005, limit_s=0.5)
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
@@ -364,14 +371,14 @@ def _fail(queued: _QueuedWrites, error: Exception) -> None:
 
 
 def _size(write: Write) -> int:
-    """Roughly the bytes of the write on the wire."""
+    """Return roughly the bytes of the write on the wire."""
     record = write.record or {}
     return 200 + sum(len(value) for value in record.values() if isinstance(value, (bytes, str)))
 
 
 @contextmanager
 def failing_as(step: str) -> Iterator[None]:
-    """Errors of the store become ``StorageFailed`` that begins with the step."""
+    """Turn errors of the store into ``StorageFailed`` that begins with the step."""
     try:
         yield
     except IndexedDBError as error:

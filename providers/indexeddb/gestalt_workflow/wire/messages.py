@@ -1,4 +1,4 @@
-"""Generated messages to this provider's own types and back; what travels unchanged stays encoded."""
+"""Convert messages of calls to this provider's own types and back; what travels unchanged stays encoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gestalt_workflow.wire.targets import target_from_proto
 
 
 def actor_from_proto(message: pb.WorkflowActor) -> Actor:
-    """The actor as sent, untrimmed (semantics.md 15.5)."""
+    """Return the actor as sent, untrimmed."""
     return Actor(message.subject_id, message.subject_kind, message.display_name, message.auth_source)
 
 
@@ -39,7 +39,7 @@ R = TypeVar("R")
 
 
 def readable(convert: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Encoded contents of a record that are no message become ``Undecodable`` that names the object."""
+    """Return a converter that turns encoded contents of a record that are no message into ``Undecodable``."""
 
     @wraps(convert)
     def checked(item: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,7 +52,7 @@ def readable(convert: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
 
 
 def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
-    """None for nobody: an empty actor is left unset (contract.md 4.1.1)."""
+    """Return the actor; None for nobody, so that the field stays unset."""
     if actor == NOBODY:
         return None
     return pb.WorkflowActor(
@@ -64,10 +64,12 @@ def actor_to_proto(actor: Actor) -> pb.WorkflowActor | None:
 
 
 def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
+    """Return the target that was kept encoded."""
     return pb.BoundWorkflowTarget.FromString(data)
 
 
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
+    """Return the match, trimmed; raise ``InvalidRequest`` without a type."""
     match = EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
     if not match.type:
         raise InvalidRequest("match.type is required")
@@ -75,7 +77,11 @@ def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
 
 
 def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datetime) -> Event:
-    """The event normalised as the host does it: trimmed, id, version and time filled in (semantics.md 8)."""
+    """Return the event normalised as the host does it: trimmed, id, version and time filled in.
+
+    Raises:
+        InvalidRequest: there is none, or it has no type.
+    """
     if not request.HasField("event"):
         raise InvalidRequest("event is required")
     event = pb.WorkflowEvent()
@@ -95,6 +101,7 @@ def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datet
 
 @readable
 def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
+    """Return the schedule as a message."""
     return pb.BoundWorkflowSchedule(
         id=schedule.id,
         cron=schedule.cron,
@@ -114,12 +121,13 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
 def moved_from_proto(
     request: pb.UpsertWorkflowProviderScheduleRequest | pb.UpsertWorkflowProviderEventTriggerRequest,
 ) -> datetime | None:
-    """Creation time of an object that moves here from another provider, None for any other."""
+    """Return the creation time of an object that moves here from another provider, None for any other."""
     return from_timestamp(request.created_at) if request.HasField("created_at") else None
 
 
 @readable
 def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
+    """Return the trigger as a message."""
     match = trigger.match
     return pb.BoundWorkflowEventTrigger(
         id=trigger.id,
@@ -137,6 +145,7 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
 
 @readable
 def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
+    """Return the run as a message."""
     return pb.BoundWorkflowRun(
         id=run.id,
         status=run.status.wire_name,
@@ -161,6 +170,7 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
 
 
 def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal:
+    """Return the signal, trimmed; raise ``InvalidRequest`` when there is none or it has no name."""
     if not present:
         raise InvalidRequest("signal is required")
     signal = pb.WorkflowSignal()
@@ -180,11 +190,16 @@ def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal
 
 @readable
 def signal_to_proto(signal: Signal) -> pb.WorkflowSignal:
+    """Return the signal as it is kept."""
     return pb.WorkflowSignal.FromString(signal.data)
 
 
 def reference_from_proto(message: pb.WorkflowExecutionReference, now: datetime) -> Reference:
-    """The checked reference; ``created_at`` is ``now`` when it has none (semantics.md 7.4)."""
+    """Return the checked reference; ``created_at`` is ``now`` when it has none.
+
+    Raises:
+        InvalidRequest: id, subject or a valid target is missing.
+    """
     reference = pb.WorkflowExecutionReference()
     reference.CopyFrom(message)
     for name in ("id", "provider_name", "subject_id", "credential_subject_id", "subject_kind", "auth_source"):
@@ -220,6 +235,7 @@ _REFERENCE_TIMES = ("created_at", "revoked_at", "retired_at")
 
 @readable
 def reference_to_proto(reference: Reference) -> pb.WorkflowExecutionReference:
+    """Return the reference as a message."""
     message = pb.WorkflowExecutionReference.FromString(reference.data)
     message.created_at.CopyFrom(to_timestamp(reference.created_at))
     if reference.revoked_at is not None:
@@ -233,6 +249,7 @@ def reference_to_proto(reference: Reference) -> pb.WorkflowExecutionReference:
 def invocation_to_proto(
     run: Run, signals: Sequence[Signal], reference: Reference | None
 ) -> pb.InvokeWorkflowOperationRequest:
+    """Return the request that has the host invoke the run."""
     request = pb.InvokeWorkflowOperationRequest(
         run_id=run.id,
         created_by=actor_to_proto(run.created_by),

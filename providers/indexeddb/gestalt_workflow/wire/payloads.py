@@ -16,7 +16,7 @@ from gestalt_workflow.model.objects import Event, NewSignal, Reference, RunTrigg
 
 
 def operation_of(target: Target) -> str:
-    """Operation of a plugin target, blank for an agent, or when the target cannot be read."""
+    """Return the operation of a plugin target, blank for an agent, or when the target cannot be read."""
     try:
         return "" if target.is_agent else pb.BoundWorkflowTarget.FromString(target.data).plugin.operation
     except DecodeError:
@@ -24,7 +24,7 @@ def operation_of(target: Target) -> str:
 
 
 def same_event(first: bytes, second: bytes) -> bool:
-    """Whether two encoded events are one but for their time, which is filled in where a publisher gives none."""
+    """Return whether two encoded events are one but for their time, which is filled in where a publisher gives none."""
     if first == second:
         return True
     messages = [pb.WorkflowEvent.FromString(data) for data in (first, second)]
@@ -42,6 +42,7 @@ def manual_trigger() -> RunTrigger:
 
 
 def schedule_trigger(schedule_id: str, slot: datetime) -> RunTrigger:
+    """Return what marks a run as made by a slot of a schedule."""
     message = pb.WorkflowRunTrigger(
         schedule=pb.WorkflowScheduleTrigger(schedule_id=schedule_id, scheduled_for=to_timestamp(slot))
     )
@@ -49,6 +50,7 @@ def schedule_trigger(schedule_id: str, slot: datetime) -> RunTrigger:
 
 
 def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
+    """Return what marks a run as made by an event that met a trigger."""
     message = pb.WorkflowRunTrigger()
     message.event.trigger_id = trigger_id
     message.event.event.MergeFromString(event.data)
@@ -56,7 +58,7 @@ def event_trigger(trigger_id: str, event: Event) -> RunTrigger:
 
 
 def stored_signal_data(signal: NewSignal, signal_id: str, sequence: int, now: datetime) -> bytes:
-    """The message as it is kept and answered: with its id, sequence and, when it had none, creation time."""
+    """Return the signal as it is kept and answered: with its id, sequence and, when it had none, creation time."""
     message = pb.WorkflowSignal.FromString(signal.data)
     message.id = signal_id
     message.sequence = sequence
@@ -66,12 +68,12 @@ def stored_signal_data(signal: NewSignal, signal_id: str, sequence: int, now: da
 
 
 def signal_subject(signal: Signal) -> str:
-    """Subject that its idempotency key is scoped by."""
+    """Return the subject that the signal's idempotency key is scoped by."""
     return pb.WorkflowSignal.FromString(signal.data).created_by.subject_id.strip()
 
 
 def named_reference(reference: Reference, own_name: str) -> Reference:
-    """The reference with a provider name, the own one when it came without."""
+    """Return the reference with a provider name, the own one when it came without."""
     message = pb.WorkflowExecutionReference.FromString(reference.data)
     if message.provider_name:
         return reference

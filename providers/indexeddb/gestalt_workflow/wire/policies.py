@@ -1,4 +1,4 @@
-"""Policies and pauses from generated messages, checked, and back."""
+"""Convert policies and pauses from generated messages, checked, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST = timedelta(days=3650)
 
 
 def schedule_policy_from_proto(message: pb.SchedulePolicy, *, present: bool) -> SchedulePolicy:
-    """The policy, plain when absent.
+    """Return the policy, the plain one when absent.
 
     Raises:
         InvalidRequest: a value is out of its range; names field, value and range.
@@ -54,7 +54,7 @@ def _catchup(message: pb.CatchUp) -> CatchUp:
 
 
 def run_policy_from_proto(message: pb.RunPolicy, *, present: bool, name: str = "policy") -> RunPolicy:
-    """The policy, plain when absent. Raises ``InvalidRequest`` as above."""
+    """Return the policy, the plain one when absent; raises as ``schedule_policy_from_proto``."""
     if not present:
         return PLAIN_RUN
     retry = _retry(message.retry, f"{name}.retry") if message.HasField("retry") else None
@@ -92,7 +92,7 @@ def _retry_on(number: int, name: str) -> RetryOn:
 
 
 def _choice(number: int, enum: object, name: str) -> int:
-    """The number if the enum has it; 0 is unspecified."""
+    """Return the number if the enum has it; 0 is unspecified."""
     known = enum.values()  # type: ignore[attr-defined]
     if number not in known:
         raise InvalidRequest(f"{name} is {number}; accepted are {min(known)} to {max(known)}")
@@ -100,7 +100,7 @@ def _choice(number: int, enum: object, name: str) -> int:
 
 
 def _span(message: object, field: str, name: str, shortest: timedelta, longest: timedelta) -> timedelta | None:
-    """The duration in that field, None when absent."""
+    """Return the duration in that field, None when absent."""
     if not message.HasField(field):  # type: ignore[attr-defined]
         return None
     duration: Duration = getattr(message, field)
@@ -113,7 +113,7 @@ def _span(message: object, field: str, name: str, shortest: timedelta, longest: 
 
 
 def pause_from_proto(message: pb.Pause, *, present: bool) -> Pause | None:
-    """What is said of a pause; None when nothing is. ``paused_at`` is ours."""
+    """Return what is said of a pause, None when nothing is; ``paused_at`` is the provider's."""
     if not present:
         return None
     if len(message.note) > policies.LONGEST_NOTE:
@@ -125,7 +125,7 @@ def pause_from_proto(message: pb.Pause, *, present: bool) -> Pause | None:
 
 
 def schedule_policy_to_proto(policy: SchedulePolicy) -> pb.SchedulePolicy | None:
-    """None for the plain one."""
+    """Return the policy; None for the plain one."""
     if policy == PLAIN:
         return None
     catchup = policy.catchup
@@ -144,7 +144,7 @@ def schedule_policy_to_proto(policy: SchedulePolicy) -> pb.SchedulePolicy | None
 
 
 def run_policy_to_proto(policy: RunPolicy) -> pb.RunPolicy | None:
-    """None for the plain one."""
+    """Return the policy; None for the plain one."""
     if policy == PLAIN_RUN:
         return None
     retry = policy.retry
@@ -162,6 +162,7 @@ def run_policy_to_proto(policy: RunPolicy) -> pb.RunPolicy | None:
 
 
 def pause_to_proto(pause: Pause | None) -> pb.Pause | None:
+    """Return the pause; None for none."""
     if pause is None:
         return None
     return pb.Pause(

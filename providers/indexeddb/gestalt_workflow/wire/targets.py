@@ -1,4 +1,4 @@
-"""Targets at the transport edge: checked and normalised once, then carried as bytes (semantics.md 15.6)."""
+"""Check and normalise targets once, where they arrive; then they are carried as bytes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LARGEST_PRIORITY = 1_000_000
 
 
 def target_from_proto(message: workflow_pb2.BoundWorkflowTarget, *, present: bool = True) -> Target:
-    """The checked target; ``message`` itself is left as it is.
+    """Return the checked target; ``message`` itself is left as it is.
 
     Raises:
-        InvalidRequest: with the text of semantics.md 15.6.
+        InvalidRequest: a field is missing or has a value that is not accepted; names it.
     """
     if not present:
         raise InvalidRequest("target is required")
@@ -33,7 +33,7 @@ def target_from_proto(message: workflow_pb2.BoundWorkflowTarget, *, present: boo
 
 
 def describe_target(message: workflow_pb2.BoundWorkflowTarget) -> Target:
-    """The facts about a target that is normal already, for example one read back from a record."""
+    """Return the facts about a target that is normal already, for example one read back from a record."""
     data = message.SerializeToString(deterministic=True)
     if message.WhichOneof("kind") != "agent":
         return Target(data, message.plugin.plugin_name)
@@ -116,7 +116,7 @@ def _require_mode(mode: str, where: str) -> None:
 
 
 def _priority(metadata: struct_pb2.Struct) -> int:
-    """``_gestalt.workflow.dispatchPriority``: a whole number of at least 1, or its text; else 0 (semantics.md 18.2)."""
+    """Return ``_gestalt.workflow.dispatchPriority``: a whole number of at least 1, or its text; else 0."""
     value = struct_pb2.Value(struct_value=metadata)
     for name in PRIORITY_PATH:
         if name not in value.struct_value.fields:

@@ -99,11 +99,6 @@ class CursorEntry:
     primary_key: str
     record: Record | None
 
-    @property
-    def value(self) -> Record | None:
-        """Return the record, as ``Cursor.value`` does."""
-        return self.record
-
 
 @dataclass(frozen=True, slots=True)
 class Page:

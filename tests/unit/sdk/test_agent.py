@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import grpc
 import pytest
 
+from gestalt_sdk.agent import convert
 from gestalt_sdk.agent.provider import AgentObjectNotFound, AgentProvider, AgentStateConflict
 from gestalt_sdk.agent.types import (
     Asker,
@@ -21,6 +22,7 @@ from gestalt_sdk.agent.types import (
     Session,
     Turn,
     TurnEvent,
+    TurnStatus,
 )
 from gestalt_sdk.errors import ServiceRefused
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
@@ -91,6 +93,19 @@ class Parrot(AgentProvider):
 
     async def get_turn(self, turn_id: str, asker: Asker) -> Turn:
         raise KeyError("a secret detail")
+
+    async def list_turns(self, session_id: str, asker: Asker, **filters: Any) -> list[Turn]:
+        assert filters == {"turn_ids": ["t"], "status": "running", "limit": 2, "summary_only": False}
+        return [Turn("t", session_id, "running", Actor(asker.subject_id), started_at=NOON)]
+
+    async def cancel_turn(self, turn_id: str, reason: str, asker: Asker) -> Turn:
+        return Turn(turn_id, "s", "canceled", Actor(asker.subject_id), status_message=reason)
+
+    async def get_interaction(self, interaction_id: str, asker: Asker) -> Interaction:
+        return Interaction(interaction_id, "t", "s", prompt=f"May {asker.subject_id}?", request={"amount": 3})
+
+    async def list_interactions(self, turn_id: str, asker: Asker) -> list[Interaction]:
+        return [Interaction("i", turn_id, "s", "clarification")]
 
 
 class Host(agent_pb2_grpc.AgentHostServicer):
@@ -171,6 +186,73 @@ async def test_sessions_turns_and_tools(tmp_path: Path, monkeypatch: pytest.Monk
         assert resolved.turn_id == "t"
 
 
+async def test_turns_and_interactions_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(Parrot(), tmp_path, monkeypatch) as stub:
+        listed = await stub.ListTurns(
+            pb.ListAgentProviderTurnsRequest(
+                session_id="s", subject=ASKING, turn_ids=["t"], status=pb.AGENT_EXECUTION_STATUS_RUNNING, limit=2
+            ),
+            timeout=5,
+        )
+        assert [(turn.id, turn.session_id, turn.provider_name) for turn in listed.turns] == [("t", "s", "parrot")]
+        assert listed.turns[0].status == pb.AGENT_EXECUTION_STATUS_RUNNING
+        canceled = await stub.CancelTurn(
+            pb.CancelAgentProviderTurnRequest(turn_id="t", reason="enough", subject=ASKING), timeout=5
+        )
+        assert (canceled.status, canceled.status_message) == (pb.AGENT_EXECUTION_STATUS_CANCELED, "enough")
+        question = await stub.GetInteraction(
+            pb.GetAgentProviderInteractionRequest(interaction_id="i", subject=ASKING), timeout=5
+        )
+        assert (question.type, question.state) == (
+            pb.AGENT_INTERACTION_TYPE_APPROVAL,
+            pb.AGENT_INTERACTION_STATE_PENDING,
+        )
+        assert (question.prompt, question.request) == ("May user:1?", to_struct({"amount": 3}))
+        questions = await stub.ListInteractions(pb.ListAgentProviderInteractionsRequest(turn_id="t"), timeout=5)
+        assert [each.type for each in questions.interactions] == [pb.AGENT_INTERACTION_TYPE_CLARIFICATION]
+
+
+BARE_REQUESTS = {
+    "CreateSession": pb.CreateAgentProviderSessionRequest(),
+    "GetSession": pb.GetAgentProviderSessionRequest(),
+    "ListSessions": pb.ListAgentProviderSessionsRequest(),
+    "UpdateSession": pb.UpdateAgentProviderSessionRequest(),
+    "CreateTurn": pb.CreateAgentProviderTurnRequest(),
+    "GetTurn": pb.GetAgentProviderTurnRequest(),
+    "ListTurns": pb.ListAgentProviderTurnsRequest(),
+    "CancelTurn": pb.CancelAgentProviderTurnRequest(),
+    "ListTurnEvents": pb.ListAgentProviderTurnEventsRequest(),
+    "GetInteraction": pb.GetAgentProviderInteractionRequest(),
+    "ListInteractions": pb.ListAgentProviderInteractionsRequest(),
+    "ResolveInteraction": pb.ResolveAgentProviderInteractionRequest(),
+}
+
+
+async def test_a_provider_that_overrides_nothing_offers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(AgentProvider(), tmp_path, monkeypatch) as stub:
+        for method, request in BARE_REQUESTS.items():
+            with pytest.raises(grpc.aio.AioRpcError, match="this agent provider does not offer that") as failed:
+                await getattr(stub, method)(request, timeout=5)
+            assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED, method
+        capabilities = await stub.GetCapabilities(pb.GetAgentProviderCapabilitiesRequest(), timeout=5)
+        assert capabilities == pb.AgentProviderCapabilities()
+
+
+def test_a_turn_is_live_until_it_has_ended() -> None:
+    live = {status for status in get_args(TurnStatus) if Turn("t", "s", status, Actor()).live}
+    assert live == {"pending", "running", "waiting_for_input"}
+
+
+def test_an_unknown_word_has_no_number_and_an_unknown_number_no_word() -> None:
+    assert convert.enum_word(*convert.STATE, pb.AGENT_SESSION_STATE_ARCHIVED) == "archived"
+    assert convert.enum_word(*convert.STATE, 99) == ""
+    assert convert.enum_number(*convert.STATE, "") == pb.AGENT_SESSION_STATE_UNSPECIFIED
+    with pytest.raises(ValueError, match="SLEEPING"):
+        convert.enum_number(*convert.STATE, "sleeping")
+
+
 @pytest.mark.parametrize(
     ("method", "request_", "code", "text"),
     [
@@ -181,7 +263,6 @@ async def test_sessions_turns_and_tools(tmp_path: Path, monkeypatch: pytest.Monk
             "FAILED_PRECONDITION",
             "interaction 'done' is resolved; only a pending one can be",
         ),
-        ("CancelTurn", pb.CancelAgentProviderTurnRequest(), "UNIMPLEMENTED", "this agent provider does not offer that"),
         ("GetTurn", pb.GetAgentProviderTurnRequest(), "INTERNAL", "internal error"),
     ],
 )

@@ -20,19 +20,24 @@ from gestalt_store.provider import StoreProvider
 from gestalt_sdk.indexeddb import (
     AlreadyExists,
     Condition,
+    ConditionFailed,
+    IndexConflict,
     IndexedDB,
     IndexSchema,
     KeyRange,
+    MigrationFailed,
+    MigrationsNotOffered,
     NotFound,
     ObjectStoreSchema,
     StoreRefused,
     StoreUnavailable,
     TransactionFailed,
     Write,
+    WriteResult,
 )
 from gestalt_sdk.indexeddb.convert import error_of_call
 from gestalt_sdk.indexeddb.schema import Direction
-from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 from tests.support.memory_store import MemoryStore, serve_memory_store
 from tests.support.waiting import eventually
@@ -123,6 +128,138 @@ async def test_unary_calls_read_back_what_they_wrote(any_db: IndexedDB) -> None:
     with pytest.raises(StoreRefused) as refused:
         await items.put({"id": " "})
     assert refused.value.code == "INVALID_ARGUMENT"
+
+
+async def test_keys_and_counts_of_an_index(any_db: IndexedDB) -> None:
+    items, by_kind = any_db.store("items"), any_db.store("items").index("by_kind")
+    await fill(any_db, 5)
+    assert await items.get_key("003") == "003"
+    assert [await by_kind.get_key("odd"), await by_kind.get_all_keys("odd"), await by_kind.count()] == [
+        "001",
+        ["001", "003"],
+        5,
+    ]
+    assert (await by_kind.get("odd"))["id"] == "001"
+    assert await by_kind.find("none") is None
+    for absent in (by_kind.get("none"), by_kind.get_key("none"), items.get_key("none")):
+        with pytest.raises(NotFound):
+            await absent
+    async with by_kind.cursor("even", direction="prev", keys_only=True) as cursor:
+        assert cursor.primary_key == ""
+        assert await cursor.next() is not None
+        assert (cursor.primary_key, cursor.key, cursor.value) == ("004", ["even"], None)
+        await cursor.close()
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await cursor.next()
+    assert await by_kind.delete("even") == 3
+    assert await items.get_all_keys() == ["001", "003"]
+    await any_db.delete_object_store("items")
+    await any_db.delete_object_store("items")
+    with pytest.raises(NotFound):
+        await items.count()
+
+
+async def test_every_operation_of_a_transaction(any_db: IndexedDB) -> None:
+    await fill(any_db, 4)
+    async with any_db.transaction(["items"], "readwrite") as tx:
+        items, by_kind = tx.store("items"), tx.store("items").index("by_kind")
+        got = (items.get("000"), items.get_key("001"), items.find("none"), items.get_all(KeyRange(lower="002")))
+        assert [await got[0], await got[1], await got[2]] == [{"id": "000", "kind": "even", "n": 0}, "001", None]
+        assert [record["id"] for record in await got[3]] == ["002", "003"]
+        found = (by_kind.get("odd"), by_kind.find("odd"), by_kind.find("none"), by_kind.get_key("odd"))
+        assert [(await found[0])["id"], (await found[1] or {})["id"], await found[2], await found[3]] == [
+            "001",
+            "001",
+            None,
+            "001",
+        ]
+        assert [record["n"] for record in await by_kind.get_all("even")] == [0, 2]
+        assert [await by_kind.get_all_keys("odd"), await by_kind.count("odd"), await items.count()] == [
+            ["001", "003"],
+            2,
+            4,
+        ]
+        assert await by_kind.delete("odd") == 2
+        assert await items.delete_range(KeyRange.bound("000", "002", upper_open=True)) == 1
+        await items.delete("none")
+        assert await items.get_all_keys() == ["002"]
+        await items.clear()
+        await items.add({"id": "new"})
+    assert await any_db.store("items").get_all() == [{"id": "new"}]
+
+
+async def test_a_record_that_a_transaction_gets_and_is_absent_aborts_it(any_db: IndexedDB) -> None:
+    async def attempt(key: bool) -> None:
+        async with any_db.transaction(["items"], "readwrite") as tx:
+            await tx.store("items").put({"id": "x"})
+            await (tx.store("items").get_key("none") if key else tx.store("items").get("none"))
+
+    for key in (True, False):
+        with pytest.raises(NotFound):
+            await attempt(key)
+    assert await any_db.store("items").count() == 0
+
+
+async def test_a_client_over_a_channel_leaves_it_open(db: IndexedDB, tmp_path: Path) -> None:
+    async with open_channel(Address(f"unix:{tmp_path / 's'}")) as channel:
+        async with IndexedDB.over(channel) as client:
+            await client.store("items").put({"id": "a"})
+        assert await IndexedDB.over(channel).store("items").get_key("a") == "a"
+        assert await client.reachable(5)
+
+
+async def test_a_store_that_is_away_is_not_reachable(tmp_path: Path) -> None:
+    async with IndexedDB.connect(Address(f"unix:{tmp_path / 'none'}")) as client:
+        with pytest.raises(StoreUnavailable):
+            await client.store("items").count()
+        assert not await client.reachable(0.05)
+
+
+async def test_a_plain_store_is_not_batched_and_offers_no_migrations(db: IndexedDB) -> None:
+    await db.apply([Write("items", "put", {"id": "a"})])
+    assert not db.batched
+    with pytest.raises(MigrationsNotOffered, match=r"does not offer indexeddb\.migrations"):
+        await db.change_indexes("items", remove=["by_kind"])
+    with pytest.raises(MigrationsNotOffered):
+        await db.migration("items")
+
+
+async def test_indexes_of_a_store_with_records_are_changed(tmp_path: Path) -> None:
+    async with sqlite_store(tmp_path) as db:
+        await create_stores(db)
+        assert (await db.migration("items")).state == "none"
+        await fill(db, 3)
+        done = await db.change_indexes("items", [IndexSchema("by_n", ["n"], unique=True)], ["by_mail"])
+        assert (done.state, done.records_read, done.records, done.conflicts) == ("done", 3, 3, ())
+        assert [index.name for index in done.schema.indexes] == ["by_kind", "by_n"]
+        assert await db.store("items").index("by_n").get_key(2) == "002"
+        with pytest.raises(MigrationFailed, match="the indexes of object store 'items' stay as they were"):
+            await db.change_indexes("items", [IndexSchema("one_a_kind", ["kind"], unique=True)])
+        failed = await db.migration("items")
+        assert failed.state == "failed"
+        assert failed.conflicts == (IndexConflict("one_a_kind", ("even",), ("000", "002")),)
+        begun = await db.change_indexes("items", remove=["by_n"], wait=False)
+        assert begun.state in ("running", "done")
+
+
+def test_what_cannot_be_a_condition_or_a_write_is_refused() -> None:
+    for absent, field in ((None, ""), (True, "n")):
+        with pytest.raises(ValueError, match="either absent=True/False or field=NAME"):
+            Condition(absent, field)
+    with pytest.raises(ValueError, match="names both its store and its id"):
+        Condition(absent=True, store="other")
+    with pytest.raises(ValueError, match="put needs a record"):
+        Write("items", "put")
+    with pytest.raises(ValueError, match="op is 'swap'; accepted are put, add, delete and check"):
+        Write("items", "swap")  # type: ignore[arg-type]
+
+
+def test_a_result_that_is_required_raises_what_became_of_it() -> None:
+    WriteResult("ok").require()
+    with pytest.raises(AlreadyExists, match="taken"):
+        WriteResult("already_exists", "taken").require()
+    with pytest.raises(ConditionFailed, match="does not hold"):
+        WriteResult("aborted", "does not hold").require()
 
 
 async def test_a_transaction_sends_its_frames_without_waiting(db: IndexedDB, memory: MemoryStore) -> None:
@@ -394,6 +531,7 @@ async def test_pages_of_a_store_cover_it(any_db: IndexedDB, direction: Direction
     while True:
         page = await any_db.store("items").page(limit=4, token=token, direction=direction)
         keys += [entry.primary_key for entry in page.entries]
+        assert [record["id"] for record in page.records] == keys[-len(page.entries) :]
         sizes.append(len(page.entries))
         token = page.next_token
         if not token:

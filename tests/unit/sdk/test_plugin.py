@@ -17,6 +17,7 @@ from google.protobuf.empty_pb2 import Empty
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.plugin import (
+    ExternalIdentity,
     HTTPSubjectRequest,
     Operation,
     OperationError,
@@ -33,7 +34,9 @@ from gestalt_sdk.plugin.operations import DeclarationInvalid
 from gestalt_sdk.serving.process import run_event_loop, write_catalogue
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
-from gestalt_sdk.transport.values import to_struct
+from gestalt_sdk.transport.host_channels import HostChannels
+from gestalt_sdk.transport.values import from_struct, to_struct
+from gestalt_sdk.workflow import Grant, PluginInvokerClient
 
 
 @dataclass
@@ -289,6 +292,54 @@ async def test_host_services_get_the_calls_token(stub: Any, tmp_path: Path, monk
     await server.stop(0)
 
 
+class Invoker(plugin_pb2_grpc.PluginInvokerServicer):
+    """Answers with the token of the call and what was asked for."""
+
+    async def Invoke(self, request: pb.PluginInvokeRequest, context: Any) -> pb.OperationResult:
+        return pb.OperationResult(status=418, body=f"{request.invocation_token} {request.connection}")
+
+    async def InvokeGraphQL(self, request: pb.PluginInvokeGraphQLRequest, context: Any) -> pb.OperationResult:
+        asked = [request.plugin, request.document, from_struct(request.variables), request.invocation_token]
+        return pb.OperationResult(body=orjson.dumps(asked).decode())
+
+    async def ExchangeInvocationToken(
+        self, request: pb.ExchangeInvocationTokenRequest, context: Any
+    ) -> pb.ExchangeInvocationTokenResponse:
+        grants = ",".join(f"{grant.plugin}:{'/'.join(grant.operations)}" for grant in request.grants)
+        token = f"{request.parent_invocation_token}>{grants}>{request.ttl_seconds}"
+        return pb.ExchangeInvocationTokenResponse(invocation_token=token)
+
+
+async def test_an_invoker_sends_its_token_and_gives_narrower_ones(tmp_path: Path) -> None:
+    server = grpc.aio.server()
+    plugin_pb2_grpc.add_PluginInvokerServicer_to_server(Invoker(), server)
+    server.add_insecure_port(f"unix:{tmp_path / 'h'}")
+    await server.start()
+    async with open_channel(Address(f"unix:{tmp_path / 'h'}")) as channel:
+        invoker = PluginInvokerClient(channel, "tok")
+        answer = await invoker.invoke("other", "do", connection="main")
+        assert (answer.status, answer.body, answer.ok) == (418, "tok main", False)
+        with pytest.raises(ValueError, match="invalid literal"):
+            answer.json()
+        answer = await invoker.invoke_graphql("other", "{ me }", {"n": 1})
+        assert (answer.status, answer.ok) == (200, True)
+        assert answer.json() == ["other", "{ me }", {"n": 1}, "tok"]
+        narrower = await invoker.narrowed([Grant("other", ["do", "undo"])], ttl_s=60)
+        assert (await narrower.invoke("other", "do")).body == "tok>other:do/undo>60 "
+    await server.stop(0)
+
+
+def test_a_request_names_everybody_who_takes_part() -> None:
+    message = pb.ExecuteRequest()
+    message.context.subject.id, message.context.agent_subject.id = "user:1", "agent:2"
+    message.context.external_identity.type, message.context.external_identity.id = "slack", "U1"
+    message.context.agent_external_identity.id = "A2"
+    request = Request(message, HostChannels())
+    assert (request.subject, request.agent_subject) == (Subject("user:1"), Subject("agent:2"))
+    assert request.external_identity == ExternalIdentity("slack", "U1")
+    assert request.agent_external_identity == ExternalIdentity("", "A2")
+
+
 class Hooks(Plugin):
     async def session_catalogue(self, request: Request) -> Catalogue:
         return Catalogue(name=request.token, operations=[Operation("only.mine", input_schema={"type": "object"})])
@@ -319,6 +370,17 @@ async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
         answer = await stub.ResolveHTTPSubject(pb.ResolveHTTPSubjectRequest(request=http), timeout=5)
         assert (answer.reject_status, answer.reject_message) == (403, "no entry")
     assert "abc" not in repr(PostConnectCredential(access_token="abc"))
+
+
+async def test_a_hook_that_is_not_overridden_is_not_offered() -> None:
+    plugin = Plugin()
+    assert not any(map(Plugin.offers, ("session_catalogue", "post_connect", "resolve_http_subject")))
+    with pytest.raises(NotImplementedError):
+        await plugin.session_catalogue(Request.make())
+    with pytest.raises(NotImplementedError):
+        await plugin.post_connect(PostConnectCredential())
+    with pytest.raises(NotImplementedError):
+        await plugin.resolve_http_subject(HTTPSubjectRequest(), Request.make())
 
 
 async def test_hooks_that_are_not_overridden_are_unimplemented(stub: Any) -> None:

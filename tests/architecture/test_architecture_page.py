@@ -222,7 +222,7 @@ def lines_with(name: str, text: str) -> list[int]:
 
 def _identifiers(node: ast.AST) -> set[str | None]:
     if isinstance(node, ast.alias):
-        return {node.name.rpartition(".")[2], node.asname}
+        return {node.asname or node.name.rpartition(".")[2]}
     return {getattr(node, field, None) for field in ("name", "id", "attr", "arg")}
 
 
@@ -367,7 +367,7 @@ def test_a_table_that_differs_from_the_floors_is_refused(text: str, fault: str) 
 def test_a_refused_name_is_found_wherever_it_is_an_identifier() -> None:
     text = (
         "from x import Entry\nimport y as Entry\nclass Entry: ...\ndef Entry(): ...\n"
-        "def f(Entry): ...\nEntry = 1\nz.Entry = 2\ncall(Entry=3)\n'Entry'  # Entry\n"
+        "def f(Entry): ...\nEntry = 1\nz.Entry = 2\ncall(Entry=3)\n'Entry'  # Entry\nfrom x import Entry as y\n"
     )
     assert lines_with("Entry", text) == list(range(1, 9))
     assert lines_with("entry", text) == []

@@ -9,7 +9,7 @@ from gestalt_sdk.errors import GestaltError
 
 
 def quoted(text: str) -> str:
-    """The text in double quotes, ``"``, ``\\`` and control characters escaped, printable Unicode kept."""
+    """Put the text in double quotes, ``"``, ``\\`` and control characters escaped, printable Unicode kept."""
     named = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\f": "\\f"}
     named["\v"] = "\\v"
     out = []

@@ -12,7 +12,7 @@ KEY_BYTES = 32
 
 
 def master_key(text: str) -> bytes:
-    """32 bytes: the text itself when it is 64 hexadecimal digits, else Argon2id of it (takes about 0.1 s)."""
+    """Return the 32 bytes that the text is in 64 hexadecimal digits, else Argon2id of the text (takes about 0.1 s)."""
     if re.fullmatch(r"[0-9a-fA-F]{64}", text):
         return bytes.fromhex(text)
     derive = Argon2id(salt=b"gestalt-derivekey-v1", length=KEY_BYTES, iterations=3, lanes=4, memory_cost=64 * 1024)
@@ -20,5 +20,5 @@ def master_key(text: str) -> bytes:
 
 
 def subkey(master: bytes, purpose: str) -> bytes:
-    """An independent 32-byte key for one purpose."""
+    """Derive an independent 32-byte key for one purpose."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(master)

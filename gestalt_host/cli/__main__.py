@@ -35,8 +35,7 @@ def run(args: Sequence[str] | None = None) -> int:
         output.fail(error.message)
         return 1
     except HelpOnStderr as error:
-        assert error.ctx is not None
-        output.say(error.ctx.get_help())
+        output.say(error.ctx.get_help() if error.ctx is not None else "")
         return 2
     except click.UsageError as error:
         _report_usage(error, output)

@@ -28,7 +28,7 @@ _HINTS = {
 
 
 def path_of(*segments: str) -> str:
-    """``/api/v1/…`` of the given segments, each percent-encoded as a whole; ``:`` stays, as in run ids."""
+    """Return ``/api/v1/…`` of the given segments, each percent-encoded as a whole; ``:`` stays, as in run ids."""
     return "/api/v1/" + "/".join(quote(segment, safe=":") for segment in segments)
 
 
@@ -115,7 +115,7 @@ class Api:
 
 
 def login_supported(base_url: str, *, url_source: str = "", transport: httpx.BaseTransport | None = None) -> bool:
-    """Whether the server has a login, from ``GET /api/v1/auth/info``, asked without a token.
+    """Return whether the server has a login, from ``GET /api/v1/auth/info``, asked without a token.
 
     Raises:
         CliError: no answer, or one that does not say.
@@ -140,7 +140,7 @@ def login_supported(base_url: str, *, url_source: str = "", transport: httpx.Bas
 
 
 def url_hint(source: str) -> str:
-    """A further line for an error: where the URL was found and how to set another; empty without a source."""
+    """Return a further line for an error: where the URL was found and how to set another; empty without a source."""
     if not source:
         return ""
     return (
@@ -150,12 +150,12 @@ def url_hint(source: str) -> str:
 
 
 def shown(answer: bytes) -> str:
-    """The first part of a body, for an error message."""
+    """Return the first part of a body, for an error message."""
     return answer.decode(errors="replace")[:_SHOWN_OF_BODY]
 
 
 def error_of(status: int, answer: bytes) -> tuple[str, str, str]:
-    """Text, code and plugin name of an error answer; the whole body when it has no error text."""
+    """Return text, code and plugin name of an error answer; the whole body when it has no error text."""
     try:
         document = orjson.loads(answer)
     except ValueError:
@@ -183,7 +183,7 @@ def fetch(
     transport: httpx.BaseTransport | None = None,
     client: httpx.Client | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body of one exchange, redirects followed, over within ``timeout_s``.
+    """Exchange one request and its answer within ``timeout_s``, redirects followed; return status and body.
 
     Raises:
         Unreachable: no connection or no answer in time; the message is the transport's.
@@ -213,7 +213,7 @@ def fetch(
 
 
 def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """An HTTP client for ``url`` that honours the proxy variables of the environment."""
+    """Make an HTTP client for ``url`` that honours the proxy variables of the environment."""
     import ssl
 
     import httpx

@@ -174,7 +174,7 @@ def long_name(option: click.Option) -> str:
 
 
 def described(param: click.Parameter) -> str:
-    """``--param <PARAMS>``, ``--paused``, ``<ID>`` or ``[OPERATION]...``."""
+    """Return a parameter as help shows it: ``--param <PARAMS>``, ``--paused``, ``<ID>`` or ``[OPERATION]...``."""
     if isinstance(param, click.Option):
         return long_name(param) if param.is_flag else f"{long_name(param)} <{_metavar(param)}>"
     name = _metavar(param)
@@ -359,5 +359,5 @@ def argument(name: str, *, help: str, metavar: str | None = None, **attrs: Any) 
 
 
 def pairs(*names: str, metavar: str, help: str) -> Callable[[Any], Any]:
-    """A repeatable option of ``key=value`` and ``key:=json`` entries."""
+    """Make a repeatable option of ``key=value`` and ``key:=json`` entries."""
     return click.option(*names, metavar=metavar, help=help, type=Pair(), multiple=True)

@@ -106,7 +106,7 @@ class _Listener(HTTPServer):
         self._held: Any = None
 
     def wait(self, timeout_s: float) -> dict[str, str]:
-        """The query of the callback.
+        """Wait for the callback and return its query.
 
         Raises:
             CliError: none came in time.
@@ -155,4 +155,4 @@ class _Callback(BaseHTTPRequestHandler):
         self.server.hold(query, self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the query holds the code."""
+        """Log nothing: the query holds the code."""

@@ -24,7 +24,7 @@ class Output:
         self._environ = environ
 
     def json(self, value: Any) -> None:
-        """The document with sorted keys, indented by two blanks."""
+        """Print the document with sorted keys, indented by two blanks."""
         self.line(json_text(value))
 
     def line(self, text: str) -> None:
@@ -38,7 +38,7 @@ class Output:
             self.line(line)
 
     def any_table(self, value: Any) -> None:
-        """A JSON value of unknown shape: an object or a list of objects as a table, everything else as JSON."""
+        """Print a JSON value of unknown shape: an object or a list of objects as a table, everything else as JSON."""
         if isinstance(value, list) and value and isinstance(value[0], dict):
             keys = sorted(value[0])
             columns = [
@@ -60,7 +60,7 @@ class Output:
         self._say(self.paint("done", text))
 
     def say(self, text: str) -> None:
-        """Part of a conversation, on stderr."""
+        """Print a part of a conversation on stderr."""
         self._say(text)
 
     def warn(self, text: str) -> None:
@@ -70,7 +70,7 @@ class Output:
         self._say(f"{self.paint('error', 'error')}: {_visible(text)}")
 
     def remark(self, text: str) -> None:
-        """For a person only: on stderr, when that is a terminal."""
+        """Print something for a person only: on stderr, when that is a terminal."""
         if _is_terminal(sys.stderr):
             self._say(text)
 
@@ -85,7 +85,7 @@ class Output:
         sys.stderr.flush()
 
     def paint(self, style: str, text: str) -> str:
-        """The text in the style's colour where both streams are terminals, or when colour is forced on a terminal."""
+        """Return the text in the style's colour where both streams are terminals or colour is forced on a terminal."""
         forced = self._environ.get("CLICOLOR_FORCE", "0") not in ("", "0")
         if not _is_terminal(sys.stderr) or not (forced or _is_terminal(sys.stdout)) or self._environ.get("NO_COLOR"):
             return text
@@ -100,19 +100,19 @@ def json_text(value: Any) -> str:
 
 
 def cell(value: Any) -> str:
-    """A table cell: strings as they are, everything else as compact JSON."""
+    """Return a table cell: strings as they are, everything else as compact JSON."""
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def member(value: Any, *path: str) -> Any:
-    """The value at a path of object members; None when something on the way is missing or no object."""
+    """Return the value at a path of object members; None when something on the way is missing or no object."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def text_or_dash(value: Any) -> str:
-    """A string as it is, also an empty one; ``-`` for anything else."""
+    """Return a string as it is, also an empty one; ``-`` for anything else."""
     return value if isinstance(value, str) else "-"
 
 
@@ -121,7 +121,7 @@ def yes_or_no(value: Any) -> str:
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """Columns of the terminal behind ``stream``; None when it is none or does not say."""
+    """Return the columns of the terminal behind ``stream``; None when it is none or does not say."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError, AttributeError):
@@ -136,5 +136,5 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _visible(text: str) -> str:
-    """Without control characters: much of an error's text comes from elsewhere."""
+    """Return the text without control characters: much of an error's text comes from elsewhere."""
     return "\n".join(tables.printable(line) for line in text.split("\n"))

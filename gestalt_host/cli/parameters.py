@@ -14,7 +14,7 @@ from gestalt_host.cli.settings import reason
 
 
 def parse_pair(text: str) -> tuple[str, Any]:
-    """``key=value`` (a string) or ``key:=json``, whichever separator starts first; the key is taken literally.
+    """Split ``key=value`` (a string) or ``key:=json``, whichever separator starts first; the key is taken literally.
 
     Raises:
         ValueError: no separator, an empty key, or a value that is not JSON; the text says which.
@@ -35,7 +35,7 @@ def parse_pair(text: str) -> tuple[str, Any]:
 
 
 def gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """All values of each key, in order of appearance."""
+    """Return all values of each key, in order of appearance."""
     gathered: dict[str, list[Any]] = {}
     for key, value in pairs:
         gathered.setdefault(key, []).append(value)
@@ -43,7 +43,7 @@ def gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
 
 
 def merged(gathered: Mapping[str, list[Any]], types: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One value for each key: the value itself, or all of them as an array when the key was repeated.
+    """Return one value for each key: the value itself, or all of them as an array when the key was repeated.
 
     Args:
         types: Parameter types from an operation's catalogue entry: a single value of an ``array`` parameter is
@@ -63,7 +63,7 @@ def merged(gathered: Mapping[str, list[Any]], types: Mapping[str, str] | None = 
 
 
 def read_object(file: str) -> dict[str, Any]:
-    """The JSON object in ``file``; ``-`` is standard input.
+    """Read the JSON object in ``file``; ``-`` is standard input.
 
     Raises:
         CliError: unreadable, not JSON, or another kind of JSON value.
@@ -92,6 +92,6 @@ def read_object(file: str) -> dict[str, Any]:
 def input_of(
     pairs: Iterable[tuple[str, Any]], file: str | None, types: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The file's members, each overridden as a whole by a flag of the same name."""
+    """Return the file's members, each overridden as a whole by a flag of the same name."""
     flags = merged(gather(pairs), types)
     return ({} if file is None else read_object(file)) | flags

@@ -16,13 +16,13 @@ def say(text: str) -> None:
 
 
 def text(label: str, *, default: str = "") -> str:
-    """One line of text; the default for an empty one."""
+    """Ask for one line of text; the default for an empty one."""
     say(f"\n{label}")
     return _line(f"Value [{default}]: " if default else "Value: ", "input") or default
 
 
 def secret(label: str) -> str:
-    """One line that a terminal does not show.
+    """Ask for one line that a terminal does not show.
 
     Raises:
         CliError: end of input, or an empty answer.
@@ -40,13 +40,13 @@ def secret(label: str) -> str:
 
 
 def confirm(question: str, *, default: bool) -> bool:
-    """Yes for an answer that starts with ``y``, the default for an empty one, else no."""
+    """Ask for yes or no: yes is an answer that starts with ``y``, an empty one is the default."""
     answer = _line(f"{question} [{'Y/n' if default else 'y/N'}]: ", "confirmation")
     return answer.lower().startswith("y") if answer else default
 
 
 def choice(count: int) -> int:
-    """The index of one of ``count`` listed things; asks again until it is one."""
+    """Ask for one of ``count`` listed things until the answer is one; return its index."""
     while True:
         answer = _line(f"Selection [1-{count}]: ", "selection")
         if answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= count:
@@ -76,5 +76,5 @@ def open_browser(url: str) -> bool:
 
 
 def form(values: Mapping[str, str]) -> bytes:
-    """Form-encoded values."""
+    """Ask for form-encoded values."""
     return urlencode(values).encode()

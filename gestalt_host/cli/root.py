@@ -49,14 +49,14 @@ def root(ctx: click.Context) -> None:
 
 
 def _hidden(command: click.Command) -> click.Command:
-    """The same command once more, not listed."""
+    """Make the same command once more, not listed."""
     return grammar.GestaltCommand(
         command.name, params=command.params, callback=command.callback, help=command.help, hidden=True
     )
 
 
 def _add_global_options(command: click.Command) -> None:
-    """``--format`` and ``--url`` on a command and everything below it."""
+    """Add ``--format`` and ``--url`` to a command and everything below it."""
     options = [
         click.Option(["--format"], metavar="FORMAT", type=grammar.OneOf(["json", "table"]), expose_value=False,
                      callback=set_format, help="Output format [default: table] [possible values: json, table]"),

@@ -39,15 +39,15 @@ class CommandSession:
         return self.environ.get("GESTALT_API_KEY", "")
 
     def find_server(self) -> settings.ServerUrl | None:
-        """The server of ``--url``, environment or configuration files; None when none names one."""
+        """Return the server of ``--url``, environment or configuration files; None when none names one."""
         return settings.find_server(self.url_flag, self.environ, self.directory)
 
     def require_server(self) -> settings.ServerUrl:
-        """As ``find_server``, or the stored credentials' server."""
+        """Return what ``find_server`` finds, or the stored credentials' server."""
         return settings.server_for_requests(self.url_flag, self.environ, self.directory)
 
     def api(self) -> Api:
-        """The server to ask, with the token of the environment, the stored one, or none where none is needed.
+        """Return the server to ask, with the token of the environment, the stored one, or none where none is needed.
 
         Raises:
             CliError: no server is configured, or it has a login and there is no token.
@@ -68,13 +68,13 @@ class CommandSession:
 
 
 def set_format(ctx: Any, param: Any, value: str | None) -> None:
-    """Option callback: keep the format of the innermost level that names one."""
+    """Keep the format of the innermost level that names one; an option callback."""
     if value is not None:
         session_of(ctx).format = value
 
 
 def set_url(ctx: Any, param: Any, value: str | None) -> None:
-    """Option callback, as ``set_format``."""
+    """Keep the URL of the innermost level that names one; an option callback."""
     if value is not None:
         session_of(ctx).url_flag = value
 

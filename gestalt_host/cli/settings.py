@@ -40,7 +40,7 @@ class Credentials:
 
 
 def config_directory(environ: Mapping[str, str]) -> Path:
-    """The user's configuration directory; it need not exist.
+    """Return the user's configuration directory; it need not exist.
 
     Raises:
         CliError: neither ``XDG_CONFIG_HOME`` nor a home directory is known.
@@ -69,7 +69,7 @@ def credentials_path(environ: Mapping[str, str]) -> Path:
 
 
 def normalise_url(text: str) -> str:
-    """The URL without blanks and trailing slashes, with a scheme: http for this machine, else https.
+    """Return the URL without blanks and trailing slashes, with a scheme: http for this machine, else https.
 
     Raises:
         CliError: no host, or a scheme other than http and https.
@@ -103,7 +103,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether ``url`` names this machine."""
+    """Return whether ``url`` names this machine."""
     return _is_loopback(_host(url))
 
 
@@ -111,7 +111,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def load_user_config(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user-level ``config.json``; empty when there is none.
+    """Read the user-level ``config.json``; empty when there is none.
 
     Raises:
         CliError: unreadable, not a JSON object, or a value that is not a string.
@@ -134,7 +134,7 @@ def save_user_config(environ: Mapping[str, str], values: Mapping[str, str]) -> P
 
 
 def load_credentials(environ: Mapping[str, str]) -> Credentials | None:
-    """The stored credentials, None when there are none.
+    """Read the stored credentials, None when there are none.
 
     Raises:
         CliError: the file cannot be read or is not what ``auth login`` writes.
@@ -215,7 +215,7 @@ def _strings(content: bytes) -> dict[str, str]:
 
 
 def reason(error: OSError) -> str:
-    """What went wrong, without the path, which the message around it names."""
+    """Return what went wrong, without the path, which the message around it names."""
     return error.strerror or str(error)
 
 
@@ -223,7 +223,7 @@ def reason(error: OSError) -> str:
 
 
 def find_server(flag: str | None, environ: Mapping[str, str], directory: Path | None) -> ServerUrl | None:
-    """The first of: ``--url``, ``GESTALT_URL``, the nearest project file, the user's ``config.json``.
+    """Return the first of: ``--url``, ``GESTALT_URL``, the nearest project file, the user's ``config.json``.
 
     Args:
         directory: Where the search for a project file starts; None when the working directory is gone.
@@ -243,7 +243,7 @@ def find_server(flag: str | None, environ: Mapping[str, str], directory: Path | 
 
 
 def server_for_requests(flag: str | None, environ: Mapping[str, str], directory: Path | None) -> ServerUrl:
-    """As ``find_server``, then the URL stored with the credentials, unless ``GESTALT_API_KEY`` takes their place.
+    """Return what ``find_server`` finds, then the credentials' URL, unless ``GESTALT_API_KEY`` replaces them.
 
     Raises:
         CliError: no source has a URL, or the winning one is malformed.

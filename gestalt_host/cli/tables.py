@@ -29,7 +29,7 @@ class TableColumn:
 
 
 def draw(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
-    """The lines of a table with at least one row; ``width`` None means no limit."""
+    """Return the lines of a table with at least one row; ``width`` None means no limit."""
     keep_lines = [column.wraps and width is not None for column in columns]
     cells = [[printable(cell, keep_lines=keep) for cell, keep in zip(row, keep_lines, strict=True)] for row in rows]
     kept = list(range(len(columns)))
@@ -54,7 +54,7 @@ def draw(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], *, width
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
-    """The text without anything that a terminal would obey: line breaks become blanks unless kept, the rest escapes."""
+    """Return the text with nothing that a terminal would obey: line breaks become blanks unless kept."""
     text = text.replace("\r\n", "\n").replace("\t", " ")
     if not keep_lines:
         text = text.replace("\n", " ")
@@ -67,7 +67,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def text_width(text: str) -> int:
-    """Terminal columns that one line of text takes; wide characters take two."""
+    """Return the terminal columns that one line of text takes; wide characters take two."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -76,7 +76,7 @@ def text_width(text: str) -> int:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` columns, broken at blanks; a longer word is split."""
+    """Break the text into lines of at most ``width`` columns, at blanks; a longer word is split."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
@@ -106,7 +106,7 @@ def _natural(cells: Sequence[Sequence[str]], index: int) -> int:
 
 
 def _minima(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
-    """The least width of each kept column: a text column's longest word, any other's longest cell."""
+    """Return the least width of each kept column: a text column's longest word, any other's longest cell."""
     minima = []
     for index in kept:
         title = text_width(columns[index].title)
@@ -121,7 +121,7 @@ def _minima(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], kept
 def _fit(
     columns: Sequence[TableColumn], cells: Sequence[Sequence[str]], kept: Sequence[int], room: int | None
 ) -> list[int] | None:
-    """Widths of the kept columns within ``room``, None when even the least widths exceed it."""
+    """Return the widths of the kept columns within ``room``, None when even the least widths exceed it."""
     natural = [max(text_width(columns[index].title), _natural(cells, index)) for index in kept]
     if room is None or sum(natural) <= room:
         return natural
@@ -139,7 +139,7 @@ def _fit(
 
 
 def _lines(columns: Sequence[TableColumn], row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """The lines of one row, each a padded text for every column."""
+    """Return the lines of one row, each a padded text for every column."""
     wrapped = [
         wrap(cell, width) if column.wraps and ("\n" in cell or text_width(cell) > width) else [cell]
         for column, cell, width in zip(columns, row, widths, strict=True)

@@ -1,4 +1,4 @@
-"""Reading connections, shared and bound (config.md 15); the workflow system needs their modes."""
+"""Reading connections: shared ones, and those of a plugin (config.md 15)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gestalt_host.config.model import ConnectionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
-from gestalt_host.config.sections import Findings
+from gestalt_host.config.sections import Findings, accept_unused
 
 NAME = re.compile(r"[a-zA-Z0-9._-]+")
 MODES = ("none", "platform", "user")
@@ -15,11 +15,15 @@ _AUTH_TEXTS = (
     *("grantType", "refreshToken", "authorizationUrl", "tokenUrl", "clientId", "clientSecret", "redirectUrl"),
     *("clientAuth", "tokenExchange", "tokenPrefix", "scopeParam", "scopeSeparator", "acceptHeader", "accessTokenPath"),
 )
+_AUTH_OTHERS = (
+    *("scopes", "tokenMetadata", "pkce", "authorizationParams", "tokenParams", "refreshParams", "tokenExchangeDrivers"),
+    *("credentials", "authMapping"),
+)
 AUTH_TYPES = ("oauth2", "mcp_oauth", "bearer", "manual", "none")
 
 
 def read_shared_connections(root: Block, findings: Findings) -> dict[str, ConnectionConfig]:
-    """The top-level ``connections``."""
+    """Read the top-level ``connections``."""
     connections: dict[str, ConnectionConfig] = {}
     for name, block in root.entries("connections"):
         _check_name(name, block)
@@ -31,14 +35,18 @@ def read_shared_connections(root: Block, findings: Findings) -> dict[str, Connec
 def read_bindings(
     entry: Block, shared: Mapping[str, ConnectionConfig], findings: Findings
 ) -> dict[str, ConnectionConfig]:
-    """``connections`` below a plugin: references to shared definitions, or inline ones without a user's credentials."""
+    """Read a plugin's ``connections``: references to shared ones, or inline ones without a user's credentials."""
     bindings: dict[str, ConnectionConfig] = {}
     for name, block in entry.entries("connections"):
         _check_name(name, block)
         with block:
             ref = block.text("ref")
             exposure = block.one_of("exposure", ("user", "internal"))
-            binding = _reference(name, ref, block, shared) if ref else _definition(name, block, findings, shared=False)
+            binding = (
+                _reference(name, ref, block, shared, findings)
+                if ref
+                else _definition(name, block, findings, shared=False)
+            )
         mode = binding.mode
         if exposure == "internal" and mode == "user":
             block.fault("exposure", "'internal' is invalid for a connection with user credentials")
@@ -54,9 +62,11 @@ def read_bindings(
     return bindings
 
 
-def _reference(name: str, ref: str, block: Block, shared: Mapping[str, ConnectionConfig]) -> ConnectionConfig:
+def _reference(
+    name: str, ref: str, block: Block, shared: Mapping[str, ConnectionConfig], findings: Findings
+) -> ConnectionConfig:
     display_name = block.text("displayName")
-    _credential_refresh(block)
+    _credential_refresh(block, findings)
     for key in ("mode", "auth", "params"):
         if block.has(key):
             block.fault(key, "cannot be combined with ref")
@@ -73,7 +83,8 @@ def _reference(name: str, ref: str, block: Block, shared: Mapping[str, Connectio
 def _definition(name: str, block: Block, findings: Findings, *, shared: bool) -> ConnectionConfig:
     display_name = block.text("displayName")
     mode = block.one_of("mode", MODES)
-    _credential_refresh(block)
+    _credential_refresh(block, findings)
+    accept_unused(block, findings, "params")
     for _, parameter in block.entries("params"):
         with parameter:
             parameter.boolean("required")
@@ -83,7 +94,7 @@ def _definition(name: str, block: Block, findings: Findings, *, shared: bool) ->
     with auth:
         auth_type = auth.one_of("type", AUTH_TYPES)
         token = auth.text("token")
-        _oauth_keys(auth)
+        _oauth_keys(auth, findings)
     if not mode and (shared or auth.present):
         mode = "none" if auth_type in ("", "none") else "user"
     if not shared and mode == "user" and auth_type not in ("", "none"):
@@ -93,7 +104,9 @@ def _definition(name: str, block: Block, findings: Findings, *, shared: bool) ->
     return ConnectionConfig(name, mode or None, display_name, "", "", auth_type, token)  # type: ignore[arg-type]
 
 
-def _oauth_keys(auth: Block) -> None:
+def _oauth_keys(auth: Block, findings: Findings) -> None:
+    """Read the keys of a user's sign-in to what is behind the plugin, which waits for a credential store."""
+    accept_unused(auth, findings, *_AUTH_TEXTS, *_AUTH_OTHERS)
     for key in _AUTH_TEXTS:
         auth.text(key)
     auth.texts("scopes")
@@ -115,7 +128,8 @@ def _oauth_keys(auth: Block) -> None:
     auth.opaque("authMapping")
 
 
-def _credential_refresh(block: Block) -> None:
+def _credential_refresh(block: Block, findings: Findings) -> None:
+    accept_unused(block, findings, "credentialRefresh")
     with block.block("credentialRefresh") as refresh:
         refresh.duration("refreshInterval", parse_config_duration)
         refresh.duration("refreshBeforeExpiry", parse_config_duration)

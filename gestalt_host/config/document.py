@@ -35,7 +35,7 @@ class Node:
     key_places: dict[str, Place] = field(default_factory=dict)
 
     def plain(self) -> Any:
-        """The tree as dicts, lists and scalars."""
+        """Return the tree as dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -43,7 +43,7 @@ class Node:
         return self.value
 
     def scalars(self, path: str = "") -> Iterator[tuple[str, Node]]:
-        """Every scalar below this node with its dotted path."""
+        """Yield every scalar below this node with its dotted path."""
         if isinstance(self.value, dict):
             for key, child in self.value.items():
                 yield from child.scalars(f"{path}.{key}" if path else key)
@@ -75,13 +75,13 @@ for _tag, _pattern, _first in (
 
 
 def parse_yaml(text: str, file: str, faults: Faults) -> Node | None:
-    """The first document of the text; an empty mapping when there is none; None when it has been found faulty.
+    """Parse the first document; an empty mapping when there is none, None when it has been found faulty.
 
     Tags of other schemas are ignored. A document that is not a mapping is a fault.
     """
     loader = None
     try:
-        # The reader refuses characters that YAML does not allow as soon as it is made.
+        # Making the loader already refuses characters that YAML does not allow.
         loader = _Loader(text.removeprefix("\ufeff"))
         root = loader.get_node() if loader.check_node() else None
     except yaml.YAMLError as error:
@@ -103,7 +103,7 @@ def parse_yaml(text: str, file: str, faults: Faults) -> Node | None:
 
 
 def parse_json(text: str, file: str, faults: Faults) -> Node | None:
-    """A JSON object as a tree; its lines are not known, so its places name the file only."""
+    """Parse a JSON object as a tree; its lines are not known, so its places name the file only."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -116,7 +116,7 @@ def parse_json(text: str, file: str, faults: Faults) -> Node | None:
 
 
 def from_plain(value: Any, place: Place) -> Node:
-    """A tree of dicts, lists and scalars that all stand at one place."""
+    """Make a tree of dicts, lists and scalars that all stand at one place."""
     if isinstance(value, dict):
         return Node(place, {key: from_plain(child, place) for key, child in value.items()})
     if isinstance(value, list):
@@ -125,7 +125,7 @@ def from_plain(value: Any, place: Place) -> Node:
 
 
 def merge(base: Node, overlay: Node) -> Node:
-    """The base with the overlay on top.
+    """Return the base with the overlay on top.
 
     Mappings merge key by key, everything else is replaced whole, and ``null`` deletes a key that the base has. Nodes
     keep the place they were written at, and with it the directory that their relative paths start from.

@@ -1,4 +1,4 @@
-"""What a configuration file, manifest or catalogue can have wrong with it, and the one error that lists it all."""
+"""Faults of a configuration file, manifest or catalogue, and the one error that lists them all."""
 
 from __future__ import annotations
 

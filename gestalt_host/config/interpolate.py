@@ -17,7 +17,7 @@ _MARK = re.compile(r"__GESTALT_MISSING_ENV__([0-9a-f]*)__")
 
 
 def expand(text: str, environ: Mapping[str, str], file: str, faults: Faults) -> str:
-    """The text with every placeholder replaced by its variable's value; inserted text is not expanded again.
+    """Return the text with every placeholder replaced by its variable's value; inserted text is not expanded again.
 
     ``$NAME`` and ``${NAME}`` fall back to the content of the file that ``NAME_FILE`` names; ``${NAME:-}`` to nothing.
     """
@@ -50,12 +50,12 @@ def expand(text: str, environ: Mapping[str, str], file: str, faults: Faults) -> 
 
 
 def missing_in(text: str) -> list[str]:
-    """Names of the variables whose marks are in the text."""
+    """Return the names of the variables whose marks are in the text."""
     return [bytes.fromhex(digits).decode() for digits in _MARK.findall(text)]
 
 
 def without_marks(text: str) -> str:
-    """The text with a missing variable taken as empty."""
+    """Return the text with a missing variable taken as empty."""
     return _MARK.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""From files to ``HostConfig``: the whole pipeline (config.md 1.2), with every fault reported at once."""
+"""Reading the configuration: from files to ``HostConfig``, with every fault reported at once (config.md 1.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gestalt_host.config.providers import EntryContext, read_plugins, read_provi
 from gestalt_host.config.reader import Block
 from gestalt_host.config.secret_providers import SecretResolver
 from gestalt_host.config.secret_references import check_references, replace_references
-from gestalt_host.config.sections import Findings, accept_unprovided
+from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 from gestalt_host.config.selection import resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
@@ -24,12 +24,12 @@ CONFIG_VARIABLE = "GESTALT_CONFIG"
 
 
 def user_config_path(environ: Mapping[str, str]) -> Path:
-    """``~/.gestaltd/config.yaml``."""
+    """Return ``~/.gestaltd/config.yaml``."""
     return Path(environ.get("HOME") or Path.home()) / ".gestaltd" / "config.yaml"
 
 
 def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Path | None = None) -> list[Path]:
-    """The files to load: ``--config`` flags, else ``GESTALT_CONFIG``, else ``./config.yaml``, else the user's.
+    """Return the files to load: ``--config`` flags, else ``GESTALT_CONFIG``, else ``./config.yaml``, else the user's.
 
     Only the last two depend on what exists; the user's path is returned whether it exists or not.
     """
@@ -79,7 +79,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = Fa
 
 
 def require_serveable(config: HostConfig) -> None:
-    """What `serve` needs beyond a valid configuration (config.md 8.3).
+    """Refuse a configuration that lacks what `serve` needs beyond a valid one (config.md 8.3).
 
     Raises:
         ConfigurationInvalid: listing what is missing and what this version cannot do.
@@ -112,7 +112,7 @@ def _read_document(path: Path, environ: Mapping[str, str], faults: Faults) -> No
 
 
 def _check_version(node: Node, faults: Faults) -> None:
-    """A file without apiVersion is of the current one."""
+    """Refuse another apiVersion than the current one; a file without one is of the current one."""
     assert isinstance(node.value, dict)
     version = node.value.get("apiVersion")
     if version is None:
@@ -129,7 +129,7 @@ def _check_version(node: Node, faults: Faults) -> None:
 
 
 def _check_shapes(layers: Sequence[Node], faults: Faults) -> None:
-    """Each layer alone must fit the schema, so that an overlay cannot hide a typing error below it."""
+    """Check that each layer alone fits the schema, so that an overlay cannot hide a typing error below it."""
     for layer in layers:
         alone = Findings()
         _read(layer, (Path(layer.place.file),), alone)
@@ -147,6 +147,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     top = Block(root, "", faults, root.place)
     with top:
         top.text("apiVersion")
+        accept_unused(top, findings, "providerRepositories")
         for _, repository in top.entries("providerRepositories"):
             with repository:
                 repository.text("url", required=True)
@@ -183,11 +184,12 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         indexeddb=store,
         workflow=selected.get("workflow", ""),
         unprovided=tuple(findings.unprovided),
+        unused=tuple(findings.unused),
     )
 
 
 def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
-    """``providers`` with the secrets entry that is there when none is configured (config.md 3.4)."""
+    """Return ``providers`` with the secrets entry that is there when none is configured (config.md 3.4)."""
     node = top.node("providers")
     values = node.value if node is not None and isinstance(node.value, dict) else {}
     if node is not None and not isinstance(node.value, dict):

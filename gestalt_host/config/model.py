@@ -39,7 +39,7 @@ class Source:
     version: str = ""
     repository: str = ""
     github: tuple[str, str, str] | None = None
-    """repo, tag, asset"""
+    """Repository, tag and asset of a GitHub release."""
     token: str = field(default="", repr=False)
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ ConnectionMode = Literal["none", "platform", "user"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionConfig:
-    """A connection as far as invoking operations needs it.
+    """A connection of the configuration, with the members that invoking operations needs.
 
     ``mode`` is effective (config.md 15.1), ``None`` when the configuration says nothing about it and the manifest's
     counts. ``token`` is a platform connection's static token.
@@ -114,6 +114,7 @@ class ProviderEntry:
     display_name: str = ""
     description: str = ""
     icon_file: Path | None = None
+    """Accepted and not used yet."""
     indexeddb: IndexedDBBinding | None = None
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     allowed_operations: Mapping[str, AllowedOperation] | None = None
@@ -142,6 +143,7 @@ class ServerConfig:
     management: ListenerConfig | None = None
     encryption_key: str = field(default="", repr=False)
     api_token_ttl: timedelta = timedelta(days=30)
+    """Accepted and not used yet: this version issues no API tokens."""
     artifacts_dir: Path | None = None
     """Absolute; None means the configuration directory."""
     selectors: Mapping[str, str] = field(default_factory=dict)
@@ -200,6 +202,7 @@ class HostConfig:
         indexeddb: Name of the host-wide IndexedDB entry, blank when none can be selected.
         workflow: Name of the default workflow provider, blank when a request has to name one.
         unprovided: What the configuration asks for and this version cannot do; `serve` refuses to start with any.
+        unused: Keys that are set and that nothing in this version reads; each is logged when the configuration is read.
     """
 
     files: tuple[Path, ...]
@@ -214,6 +217,7 @@ class HostConfig:
     indexeddb: str = ""
     workflow: str = ""
     unprovided: tuple[Problem, ...] = ()
+    unused: tuple[Problem, ...] = ()
 
     @property
     def artifacts_dir(self) -> Path:

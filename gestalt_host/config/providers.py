@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gestalt_host.config.connections import read_bindings
+from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import (
     AllowedOperation,
     ConnectionConfig,
@@ -18,7 +19,7 @@ from gestalt_host.config.model import (
     SourceMode,
 )
 from gestalt_host.config.reader import Block
-from gestalt_host.config.sections import Findings, accept_unprovided, check_entry_name
+from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused, check_entry_name
 from gestalt_host.config.sources import read_source
 
 PROVIDER_KINDS = (
@@ -45,8 +46,12 @@ REJECTED_KEYS: Mapping[str, tuple[str, ...]] = {
     "cache": (*_NOT_ON_OTHERS, "default"),
     "plugins": ("default", "lifecycle"),
 }
-# What this version can start; entries of other kinds are read, checked and then refused by `serve`.
+# Built-in sources that this version has; any other is read, checked and then refused by `serve`.
 _SERVED_BUILTINS = {"secrets": ("env", "file"), "telemetry": ("noop", "stdout"), "audit": ("inherit", "noop")}
+_UNUSED_KINDS = {
+    "telemetry": "is accepted and not used yet: logs go to standard error, metrics to /metrics",
+    "audit": "is accepted and not used yet: nothing is audited",
+}
 _UNPROVIDED_KINDS = {
     "authentication": "an authentication provider",
     "authorization": "an authorization provider",
@@ -70,7 +75,7 @@ class EntryContext:
 def read_provider_entries(
     providers: Block, context: EntryContext, findings: Findings
 ) -> dict[str, dict[str, ProviderEntry]]:
-    """Every kind's entries by name; IndexedDB bindings are not resolved yet."""
+    """Read every kind's entries by name; IndexedDB bindings are not resolved yet."""
     with providers:
         return {kind: _entries(providers, kind, kind, context, findings) for kind in PROVIDER_KINDS}
 
@@ -121,7 +126,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             icon_file=block.path_text("iconFile"),
             indexeddb=_binding(block) if "indexeddb" not in rejected else None,
             connections=read_bindings(block, context.connections, findings),
-            allowed_operations=_allowed_operations(block),
+            allowed_operations=_allowed_operations(block, findings),
             invokes=_invokes(block, findings) if "invokes" not in rejected else (),
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
         )
@@ -140,7 +145,7 @@ def _config(block: Block) -> dict[str, object]:
 
 
 def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Findings) -> None:
-    """Keys outside the workflow system: known, and reported as unprovided when they ask for anything."""
+    """Read the keys outside the workflow system: known, and reported as unprovided when they ask for anything."""
     features = {
         "cache": "caches for plugins",
         "s3": "S3 buckets for plugins",
@@ -156,6 +161,7 @@ def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Fin
         "localHarness": "agent harnesses",
         "lifecycle": "agent session hooks",
     }
+    accept_unused(block, findings, "iconFile")
     accept_unprovided(block, findings, **{key: what for key, what in features.items() if key not in rejected})
     for key in rejected:
         block.has(key)
@@ -178,12 +184,14 @@ def _check_provided(kind: str, block: Block, source: Source, findings: Findings)
         findings.not_provided(block, "", _UNPROVIDED_KINDS[kind])
     elif kind in _SERVED_BUILTINS and source.builtin not in _SERVED_BUILTINS[kind]:
         findings.not_provided(block, "source", f"{kind} from {source}")
+    elif kind in _UNUSED_KINDS:
+        findings.unused.append(Problem(block.place, block.path, _UNUSED_KINDS[kind]))
     elif source.mode not in (SourceMode.BUILTIN, SourceMode.MANIFEST):
         findings.not_provided(block, "source", f"a source by {source.mode.value}")
 
 
 def _binding(block: Block) -> IndexedDBBinding | None:
-    """The binding as written; blank parts are filled in by ``resolve_bindings``."""
+    """Read the binding as written; blank parts are filled in by ``resolve_bindings``."""
     node = block.node("indexeddb")
     if node is None:
         return None
@@ -193,7 +201,7 @@ def _binding(block: Block) -> IndexedDBBinding | None:
     return IndexedDBBinding(block.text("indexeddb"), "")
 
 
-def _allowed_operations(block: Block) -> dict[str, AllowedOperation] | None:
+def _allowed_operations(block: Block, findings: Findings) -> dict[str, AllowedOperation] | None:
     node = block.node("allowedOperations")
     if node is None:
         return None
@@ -208,6 +216,7 @@ def _allowed_operations(block: Block) -> dict[str, AllowedOperation] | None:
             operations[name] = AllowedOperation(
                 name, alias, operation.text("description"), roles, operation.texts("tags")
             )
+            accept_unused(operation, findings, "paginate", "pagination")
             operation.boolean("paginate")
             operation.anything("pagination")
         offer = alias or name

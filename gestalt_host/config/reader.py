@@ -1,6 +1,6 @@
 """Strict reading of a document tree: every key is known, every value has its type, every fault has its line.
 
-A ``Block`` is one mapping. Asking it for a key makes the key known; leaving the ``with`` block reports the others.
+A ``Block`` is one mapping. Asking it for a key makes the key known; leaving its ``with`` block reports the others.
 Nothing raises: faults are collected, and reading goes on with the default.
 """
 
@@ -74,12 +74,12 @@ class Block:
         return node.place if node is not None else self.place
 
     def has(self, key: str) -> bool:
-        """Whether the key is written, with any value, null included."""
+        """Return whether the key is written, with any value, null included."""
         self._known.add(key)
         return key in self._values
 
     def node(self, key: str) -> Node | None:
-        """The key's node, None when it is absent or null."""
+        """Return the key's node, None when it is absent or null."""
         self._known.add(key)
         node = self._values.get(key)
         return None if node is None or node.value is None else node
@@ -88,12 +88,12 @@ class Block:
         return Block(self.node(key), self.path_of(key), self._faults, self.place_of(key))
 
     def blocks(self, key: str) -> Iterator[Block]:
-        """The mappings of a list."""
+        """Yield the mappings of a list."""
         for index, node in enumerate(self._items(key)):
             yield Block(node, f"{self.path_of(key)}[{index}]", self._faults, node.place)
 
     def entries(self, key: str) -> Iterator[tuple[str, Block]]:
-        """The named mappings of a mapping, in document order; a null one is absent."""
+        """Yield the named mappings of a mapping, in document order; a null one is absent."""
         group = self.block(key)
         for name, node in group._values.items():
             place = group.place_of(name)
@@ -102,7 +102,7 @@ class Block:
             yield name, child
 
     def text(self, key: str, default: str = "", *, required: bool = False) -> str:
-        """The trimmed text; numbers, booleans and dates count as written. ``required`` refuses a blank one."""
+        """Return the trimmed text; numbers, booleans and dates count as written. ``required`` refuses a blank one."""
         node = self.node(key)
         value = default if node is None else self._as_text(node, self.path_of(key))
         if required and not value:
@@ -110,7 +110,7 @@ class Block:
         return value
 
     def raw_text(self, key: str) -> str:
-        """Like ``text``, blanks at its ends kept."""
+        """Return the text as ``text`` does, with the blanks at its ends."""
         node = self.node(key)
         return "" if node is None else self._as_text(node, self.path_of(key), trim=False)
 
@@ -122,12 +122,12 @@ class Block:
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of trimmed texts; blank ones are kept."""
+        """Return a list of trimmed texts; blank ones are kept."""
         path = self.path_of(key)
         return tuple(self._as_text(node, f"{path}[{index}]") for index, node in enumerate(self._items(key)))
 
     def names(self, key: str) -> tuple[str, ...]:
-        """A list of texts that must not be blank nor appear twice."""
+        """Return a list of texts that must not be blank nor appear twice."""
         names: list[str] = []
         for index, name in enumerate(self.texts(key)):
             place = f"{key}[{index}]"
@@ -140,7 +140,7 @@ class Block:
         return tuple(names)
 
     def text_map(self, key: str) -> dict[str, str]:
-        """A mapping of text to text, values kept as written."""
+        """Return a mapping of text to text, values kept as written."""
         group = self.block(key)
         return {
             name: "" if node.value is None else self._as_text(node, group.path_of(name), trim=False)
@@ -185,7 +185,7 @@ class Block:
             return None
 
     def path_text(self, key: str) -> Path | None:
-        """A path, relative to the directory of the file that it is written in (config.md 6); ``~`` is not expanded."""
+        """Return a path, relative to the directory of the file that it is written in; ``~`` is not expanded."""
         node = self.node(key)
         if node is None:
             return None
@@ -193,7 +193,7 @@ class Block:
         return resolve_path(text, node.place) if text else None
 
     def opaque(self, key: str) -> dict[str, Any]:
-        """A mapping with any keys and values below it."""
+        """Return a mapping with any keys and values below it."""
         node = self.node(key)
         if node is None:
             return {}
@@ -204,7 +204,7 @@ class Block:
         return plain
 
     def anything(self, key: str) -> Any:
-        """Any value as plain Python, None when absent."""
+        """Return any value as plain Python, None when absent."""
         node = self.node(key)
         return None if node is None else node.plain()
 
@@ -226,12 +226,12 @@ class Block:
 
 
 def resolve_path(text: str, place: Place) -> Path:
-    """An absolute path; a relative one starts from the directory of the place's file."""
+    """Return an absolute path; a relative one starts from the directory of the place's file."""
     return (Path(place.file).absolute().parent / text).resolve()
 
 
 def parse_config_duration(text: str) -> timedelta:
-    """A positive duration: as in ``gestalt_sdk.timing.durations``, or a whole number of days such as ``30d``."""
+    """Parse a positive duration: as in ``gestalt_sdk.timing.durations``, or a whole number of days such as ``30d``."""
     accepted = "positive ones such as 300ms, 1.5h, 2h45m and 30d"
     days = _DAYS.fullmatch(text)
     total = int(days[1]) * 86_400 * 10**9 if days else nanoseconds(text, accepted)

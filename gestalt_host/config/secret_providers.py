@@ -21,7 +21,7 @@ class SecretResolver:
         self.unprovided: list[Problem] = []
 
     def check(self, reference: SecretReference) -> str | None:
-        """For reading without run-time state: the provider must exist, the secret is not fetched."""
+        """Check that the provider exists, for reading without run-time state; the secret is not fetched."""
         if reference.provider not in self._entries:
             reason = f"secret.provider {unknown_entry('secrets', reference.provider, self._entries)}"
             self._faults.add(reference.place, reference.path, reason)
@@ -29,7 +29,7 @@ class SecretResolver:
         return None
 
     def resolve(self, reference: SecretReference) -> str | None:
-        """The secret's value."""
+        """Return the secret's value."""
         if self.check(reference) is not None:
             return ""
         entry = self._entries[reference.provider]

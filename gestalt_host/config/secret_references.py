@@ -1,4 +1,4 @@
-"""``secret: {provider, name}`` in place of a value (config.md 3): finding, checking and replacing references."""
+"""Secret references, ``secret: {provider, name}`` in place of a value: checking and replacing them (config.md 3)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_references(node: Node, faults: Faults, path: str = "") -> None:
 def replace_references(
     node: Node, resolve: Callable[[SecretReference], str | None], faults: Faults, path: str = ""
 ) -> Node:
-    """The tree with each reference replaced by what ``resolve`` answers; None leaves the marker.
+    """Return the tree with each reference replaced by what ``resolve`` answers; None leaves the marker.
 
     References where none are allowed are faults: inside ``workflows``, whose values are sent to plugins and kept in
     run history, and inside the ``config`` of a secrets provider.

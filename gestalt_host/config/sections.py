@@ -1,4 +1,4 @@
-"""What the readers of single sections share: the fault list, the list of unprovided features, and name checks."""
+"""Shared by the readers of sections: the lists of faults, unprovided features and unused keys, and name checks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from gestalt_host.config.reader import Block
 class Findings:
     """Collected while a configuration is read.
 
-    ``faults`` make it invalid; ``unprovided`` is valid but asks for something that this version cannot do.
+    ``faults`` make it invalid; ``unprovided`` is valid but asks for something that this version cannot do; ``unused``
+    is accepted without any effect.
     """
 
     faults: Faults = field(default_factory=Faults)
     unprovided: list[Problem] = field(default_factory=list)
+    unused: list[Problem] = field(default_factory=list)
 
     def not_provided(self, block: Block, key: str, what: str) -> None:
         self.unprovided.append(
@@ -25,8 +27,15 @@ class Findings:
         )
 
 
+def accept_unused(block: Block, findings: Findings, *keys: str) -> None:
+    """Accept keys that the schema has and nothing in this version reads, and note those that are set."""
+    for key in keys:
+        if block.node(key) is not None:
+            findings.unused.append(Problem(block.place_of(key), block.path_of(key), "is accepted and not used yet"))
+
+
 def accept_unprovided(block: Block, findings: Findings, **features: str) -> None:
-    """Keys that the schema allows and this version cannot serve; empty values ask for nothing."""
+    """Accept keys that the schema allows, and note as unprovided those that ask for something."""
     for key, what in features.items():
         node = block.node(key)
         if node is not None and _asks_for_something(node):
@@ -34,7 +43,7 @@ def accept_unprovided(block: Block, findings: Findings, **features: str) -> None
 
 
 def check_entry_name(name: str, block: Block) -> None:
-    """An entry's name becomes the name of a directory: no blank, separator, dot name or control character."""
+    """Check a name that becomes the name of a directory: no blank, separator, dot name or control character."""
     bad = (
         not name.strip() or name != name.strip() or name in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in name)
     )

@@ -8,14 +8,14 @@ from dataclasses import replace
 from gestalt_host.config.errors import Faults, Place
 from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, ServerConfig
 
-# Kinds of which the host uses one entry; several without a choice are a fault for these only.
+# Kinds of which the host uses one entry: several without a choice between them are a fault.
 _SINGLE = ("authentication", "authorization", "externalCredentials", "secrets", "telemetry", "audit", "indexeddb")
 
 
 def select_entries(
     server: ServerConfig, providers: Mapping[str, Mapping[str, ProviderEntry]], root: Place, faults: Faults
 ) -> dict[str, str]:
-    """Kind to the name of the entry that is used when nothing else is said; kinds without one are left out."""
+    """Choose each kind's entry that is used when nothing else is said, by kind; kinds without one are left out."""
     chosen: dict[str, str] = {}
     for kind, entries in providers.items():
         explicit = server.selectors.get(kind, "")
@@ -51,7 +51,7 @@ def resolve_bindings(
     selected: str,
     faults: Faults,
 ) -> dict[str, ProviderEntry]:
-    """The entries with ``indexeddb`` complete: plugins inherit the selected store, others name theirs or have none."""
+    """Complete ``indexeddb`` of the entries: plugins inherit the selected store, others name theirs or have none."""
     return {name: _resolve(entry, stores, selected, faults) for name, entry in entries.items()}
 
 

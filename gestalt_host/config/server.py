@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from gestalt_host.config.model import ListenerConfig, Policy, ServerConfig
 from gestalt_host.config.reader import Block, parse_config_duration
-from gestalt_host.config.sections import Findings, accept_unprovided
+from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 
 DEFAULT_PORT = 8080
 DEFAULT_TOKEN_TTL = timedelta(days=30)
@@ -29,11 +29,13 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         base_url = _base_url(block)
         management = _management(block, host, port, findings)
         key = block.text("encryptionKey")
+        accept_unused(block, findings, "apiTokenTtl")
         ttl = block.duration("apiTokenTtl", parse_config_duration) or DEFAULT_TOKEN_TTL
         artifacts_dir = block.path_text("artifactsDir")
         with block.block("providers") as providers:
             selectors = {kind: providers.text(kind) for kind in SELECTABLE_KINDS if providers.has(kind)}
         with block.block("agent") as agent:
+            accept_unused(agent, findings, "defaultToolNarrowingThreshold")
             agent.integer("defaultToolNarrowingThreshold", 200, minimum=0)
         with block.block("dev") as dev:
             dev.one_of("attachmentState", ("indexeddb",))

@@ -23,7 +23,7 @@ _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def read_source(entry: Block, kind: str, name: str, faults: Faults) -> Source | None:
-    """The entry's source; None when it is missing or faulty, which has been noted."""
+    """Read the entry's source; None when it is missing or faulty, which has been noted."""
     node = entry.node("source")
     if node is None:
         if kind in DEFAULT_SOURCE:

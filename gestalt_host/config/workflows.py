@@ -50,7 +50,7 @@ class WorkflowContext:
 
 
 def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[ScheduleConfig, ...]:
-    """Sorted by key; those with a fault are left out."""
+    """Read the schedules, sorted by key; those with a fault are left out."""
     schedules: dict[str, ScheduleConfig] = {}
     for raw_key, block in sorted(workflows.entries("schedules"), key=lambda item: item[0]):
         key = _key(raw_key, block, schedules)
@@ -76,7 +76,7 @@ def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[Schedule
 
 
 def read_event_triggers(workflows: Block, context: WorkflowContext) -> tuple[EventTriggerConfig, ...]:
-    """Sorted by key; those with a fault are left out."""
+    """Read the event triggers, sorted by key; those with a fault are left out."""
     triggers: dict[str, EventTriggerConfig] = {}
     for raw_key, block in sorted(workflows.entries("eventTriggers"), key=lambda item: item[0]):
         key = _key(raw_key, block, triggers)

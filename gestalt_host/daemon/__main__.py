@@ -1,4 +1,4 @@
-"""The program `gestaltd`: which command is meant, and how its failure is shown."""
+"""The program `gestaltd`: runs the command that its arguments name and shows its failure."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(words)
     except UsageWrong as error:
         if error.notice:
-            print(error.notice, file=sys.stderr)
-            print(error.help_text, file=sys.stderr)
+            _tell(error.notice)
+            _tell(error.help_text)
         return _fail(error)
     except (HostError, GestaltError) as error:
         return _fail(error)
@@ -37,16 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         log.exception("gestaltd failed", event_name="daemon.failed")
-        print(
-            f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where", file=sys.stderr
-        )
+        _tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
         return 1
 
 
 def _run(words: list[str]) -> int:
     command = words[0] if words else ""
     if command in ("version", "--version", "-version", "-v"):
-        print(commands.version())
+        sys.stdout.write(f"{commands.version()}\n")
         return 0
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)
@@ -66,13 +64,17 @@ def _run(words: list[str]) -> int:
 
 
 def _help(text: str) -> int:
-    print(text, file=sys.stderr)
+    _tell(text)
     return 0
 
 
 def _fail(error: GestaltError) -> int:
-    print(f"gestaltd: {error}", file=sys.stderr)
+    _tell(f"gestaltd: {error}")
     return 1
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -57,11 +58,11 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"loading config: {ConfigurationInvalid(config.unprovided)}")
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
         operations = run_event_loop(_check_packages(config, environ, Path(scratch)))
-    print(_summary(config, operations))
+    sys.stdout.write(f"{_summary(config, operations)}\n")
 
 
 def version() -> str:
-    """The version of the distribution, ``dev`` where it is not installed."""
+    """Return the version of the distribution, ``dev`` where it is not installed."""
     try:
         return metadata.version("gestalt")
     except metadata.PackageNotFoundError:
@@ -73,6 +74,14 @@ def _load(options: Options, paths: list[Path], environ: Mapping[str, str], *, st
         config = load(paths, environ, static=static)
     except (ConfigurationInvalid, ConfigurationUnreadable) as error:
         raise CommandFailed(f"loading config: {error}") from error
+    for item in config.unused:
+        log.warning(
+            "configuration key is not used",
+            event_name="config.unused",
+            path=item.path,
+            place=str(item.place),
+            reason=item.reason,
+        )
     artifacts_dir = options.last("artifacts-dir")
     if artifacts_dir:
         server = replace(config.server, artifacts_dir=(config.directory / artifacts_dir).resolve())
@@ -91,7 +100,7 @@ def _generate(path: Path) -> None:
 
 
 async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> dict[str, int]:
-    """The number of operations of each plugin, once every package has been found and fits its entry."""
+    """Check that every package is there and fits its entry; return the number of operations of each plugin."""
     launchables = await prepare_entries(config, environ, scratch)
     problems: list[HostError] = list(launchables.failed_plugins.values())
     operations: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What `gestaltd` prints on stdout for people: one line when it is ready, one for each finished run."""
+"""Lines that `gestaltd` prints on stdout for people: one when it is ready, one for each finished run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_ERROR = 160
 
 
 class Console:
-    """Writes whole lines and never fails: a reader that has gone is no reason to stop serving."""
+    """Writes whole lines and never fails: the host goes on serving when nobody reads them any more."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = sys.stdout if out is None else out
@@ -22,7 +22,7 @@ class Console:
         self._line(f"Gestalt API at {url}  ({plugins} {noun}, {config})")
 
     def run(self, report: RunReport) -> None:
-        """``HH:MM:SS  trigger  target  status  duration``, local time; a failure's reason follows."""
+        """Print ``HH:MM:SS  trigger  target  status  duration``, local time; a failure's reason follows."""
         failed = bool(report.error) or (report.status or 0) >= 400
         now = datetime.now().strftime("%H:%M:%S")
         word = "failed" if failed else "succeeded"

@@ -107,7 +107,7 @@ def write_default_config(path: Path) -> None:
         slack=_quoted(str(state / "slack.jsonl")),
         search=_quoted(str(state / "search.db")),
     )
-    # Complete before it has its name: a crash leaves no half configuration behind.
+    # Written under another name and linked when complete, so that a crash leaves no half configuration behind.
     temporary = directory / f".{path.name}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -121,6 +121,6 @@ def write_default_config(path: Path) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A YAML text in double quotes; a dollar sign would be read as a variable, and there is no way to write one."""
+    """Return a YAML text in double quotes, a dollar sign escaped: it would be read as the start of a variable."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\x24")
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""How the daemon's commands fail."""
+"""Errors of the daemon's commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ class CommandFailed(HostError):
 
 
 class UsageWrong(CommandFailed):
-    """An option or argument is not accepted. ``help`` is printed before the error, where it helps."""
+    """An option or argument is not accepted.
+
+    Attributes:
+        notice: Printed before the error, followed by ``help_text``; blank where the error alone is printed.
+    """
 
     def __init__(self, text: str, *, notice: str = "", help_text: str = "") -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""What `gestaltd --help` and its commands print."""
+"""Help texts of `gestaltd` and its commands."""
 
 from __future__ import annotations
 

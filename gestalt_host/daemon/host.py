@@ -104,7 +104,7 @@ class Host:
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     def readiness(self) -> str | None:
-        """Why the host is not ready, None when it is (http-api.md 3)."""
+        """Return why the host is not ready, None when it is (http-api.md 3)."""
         if not self._plugins_loaded:
             return "providers loading"
         assert self._wiring is not None
@@ -135,7 +135,7 @@ class Host:
             process.kill()
 
     def _processes(self) -> list[ProviderProcess]:
-        """Every process, in the order in which they are stopped."""
+        """Return every process, in the order in which they are stopped."""
         found: list[ProviderProcess] = []
         if self._wiring is not None:
             processes = self._wiring.processes
@@ -207,12 +207,12 @@ class Host:
             raise CommandFailed(f"public http server: {error}") from error
 
     async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Without an authentication provider every request is the one user's (http-api.md 2.1)."""
+        """Return the one user: without an authentication provider every request is that user's (http-api.md 2.1)."""
         assert self._user is not None
         return self._user
 
     def _address(self) -> str:
-        # Nobody authenticates here, so without being told the host is reachable from this machine only.
+        # There is no authentication, so without a configured host the API is reachable from this machine only.
         return self._config.server.public.host or LOCAL_ONLY
 
     async def _watch_stores(self) -> None:
@@ -228,4 +228,4 @@ class Host:
 
 
 async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Of the listener that only finds out whether the port is free."""
+    """Answer nothing: bound early, so that a taken port fails before providers are started."""

@@ -1,4 +1,4 @@
-"""Finding what the configured entries name, all at once: manifests, launch commands, catalogues."""
+"""Preparing all configured entries at once: their manifests, launch commands and catalogues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Launchables:
-    """Prepared entries by name, and what is wrong with the plugins that could not be launchable."""
+    """The entries that can be launched, by name, and what is wrong with the plugins that cannot."""
 
     stores: dict[str, Launchable] = field(default_factory=dict)
     workflows: dict[str, Launchable] = field(default_factory=dict)
@@ -55,7 +55,7 @@ async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifa
 
 
 def used_stores(config: HostConfig) -> set[str]:
-    """Names of the IndexedDB entries that the host itself, a workflow provider or a plugin is bound to."""
+    """Return the names of the IndexedDB entries that the host itself, a workflow provider or a plugin is bound to."""
     entries = (*config.providers["workflow"].values(), *config.plugins.values())
     bound = {entry.indexeddb.provider for entry in entries if entry.indexeddb is not None}
     return bound | ({config.indexeddb} if config.indexeddb else set())

@@ -1,4 +1,4 @@
-"""What `/metrics` shows of provider processes; read when it is asked for, not counted along the way."""
+"""Metrics of provider processes for `/metrics`, read from the processes when it is asked for."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Options:
         return self.values.get(name, [])
 
     def last(self, name: str) -> str:
-        """The last value given, blank without one."""
+        """Return the last value given, blank without one."""
         return (self.all(name) or [""])[-1]
 
 

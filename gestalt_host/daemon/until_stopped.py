@@ -1,4 +1,4 @@
-"""Running a host until a signal: the first one stops it in order, the second one at once."""
+"""Running a host until a signal of the operating system: the first stops it in order, the second at once."""
 
 from __future__ import annotations
 

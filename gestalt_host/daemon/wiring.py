@@ -1,4 +1,4 @@
-"""Putting the host's parts together: which process gets which services, and what the HTTP API talks to."""
+"""Making the host's parts: domain objects, provider processes, and the host services that each process gets."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Wiring:
         self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
 
     def add_plugin(self, launchable: Launchable, binding: BoundStore) -> None:
-        """The plugin's process, not started, and its place in the registry.
+        """Add the plugin to the registry and make its process, which is not started.
 
         Raises:
             HostError: the configuration does not fit the plugin's catalogue.
@@ -116,7 +116,7 @@ class Wiring:
         self.plugins.add(plugin)
 
     def add_unavailable_plugin(self, entry: ProviderEntry) -> None:
-        """A place in the registry for a plugin that cannot be started: calls fail, what targets it stays configured."""
+        """Register a plugin that cannot be started: calls to it fail, what targets it stays configured."""
         targets = [schedule.target for schedule in self._config.schedules]
         targets += [trigger.target for trigger in self._config.event_triggers]
         named = [item.connection for item in targets if isinstance(item, PluginTarget) and item.plugin == entry.name]
@@ -165,7 +165,7 @@ def _spec(
 
 
 def add_plugins(wiring: Wiring, launchables: Launchables, bindings: Mapping[str, BoundStore | HostError]) -> None:
-    """Every configured plugin, those that cannot run included; one failure does not touch the others."""
+    """Add every configured plugin, those that cannot run included; one failure does not touch the others."""
     for name, launchable in launchables.plugins.items():
         binding = bindings.get(name, BoundStore())
         try:

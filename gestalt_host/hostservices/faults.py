@@ -74,7 +74,7 @@ async def answering(context: ServerContext, table: FaultTable, prefix: str = "")
 
 
 def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_pb2.Status:
-    """The status that tells a peer of the error; one without a row is a bug, logged here and told as that."""
+    """Return the status that tells a peer of the error. One without a row is a bug: logged, and told as internal."""
     if isinstance(error, GestaltError):
         if isinstance(error, errors.ProviderRefused) and error.code in StatusCode.__members__:
             code = StatusCode[error.code]
@@ -85,6 +85,6 @@ def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_
             return status
         log.error("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__, exc_info=error)
     else:
-        # A bug: its traceback belongs in the log, not in a peer's error text.
+        # A bug: the log gets the traceback, the peer a text without details.
         log.error("unexpected failure", event_name="rpc.failed", exc_info=error)
     return status_pb2.Status(code=StatusCode.INTERNAL.value[0], message=f"{prefix}internal error")

@@ -28,7 +28,7 @@ StreamHandler = Callable[[AsyncIterator[bytes], ServerContext], AsyncIterator[by
 def indexeddb_relay(
     channel: grpc.aio.Channel, object_stores: Iterable[str]
 ) -> Callable[[grpc.aio.Server], Sequence[str]]:
-    """The ``register`` of a relay to the channel that lets only the named stores through."""
+    """Make the ``register`` of a relay to the channel that lets only the named object stores through."""
     relay = _Relay(channel, frozenset(object_stores))
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
@@ -100,7 +100,7 @@ class _Relay:
         except DecodeError:
             await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
         except _WrongFrame as error:
-            # Not left to the store: one that takes a later frame for the first would serve stores that nobody checked.
+            # Refused here: a store that took a later frame as the first would serve stores that were not checked.
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if not self._allowed.issuperset(names):
             await context.abort(grpc.StatusCode.NOT_FOUND, NOT_FOUND)
@@ -111,7 +111,7 @@ class _WrongFrame(Exception):
 
 
 def _store_of_call(data: bytes) -> list[str]:
-    # Field 1 of every unary request names the store; what else it holds, however deeply nested, is not looked at.
+    # Field 1 of every unary request names the object store; the rest of the message is not decoded.
     return [pb.ObjectStoreNameRequest.FromString(data).store]
 
 

@@ -31,7 +31,7 @@ class InvokeNotDeclared(AuthorizationDenied):
 def plugin_invoker(
     plugin: str, invokes: Iterable[model.DeclaredInvoke], invoker: Invoker, tokens: InvocationTokens
 ) -> HostService:
-    """The service for one plugin; only plugins that declare ``invokes`` are given it."""
+    """Make the service for one plugin; only plugins that declare ``invokes`` are given it."""
     servicer = PluginInvokerServicer(plugin, invokes, invoker, tokens)
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
@@ -96,7 +96,7 @@ class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
         raise AssertionError("unreachable")
 
     def _inherited(self, delegation: Delegation, plugin: str) -> str:
-        """The request's own connection is the default where the called plugin has one of that name."""
+        """Return the connection of the request being served, where the called plugin has one of that name."""
         called = self._invoker.plugins.find(plugin)
         return delegation.connection if called is not None and delegation.connection in called.connections else ""
 

@@ -17,7 +17,7 @@ from gestalt_sdk.transport.values import to_value
 
 
 def workflow_struct(request: pb.InvokeWorkflowOperationRequest, provider: str, signals: list[Signal]) -> bytes:
-    """The serialised struct for one invocation; absent members are left out."""
+    """Encode the ``workflow`` struct of one execution; absent members are left out."""
     parts = [
         texts(runId=request.run_id, provider=provider, executionRef=request.execution_ref),
         field("target", struct_value(_target(request.target))),
@@ -109,7 +109,7 @@ _KIND_PLUGIN = field("kind", text_value("plugin"))
 
 
 def nanosecond_time(stamp: Timestamp) -> str:
-    """RFC 3339 in UTC with as many digits of the fraction as it needs, up to nine."""
+    """Write the time as RFC 3339 in UTC with as many digits of the fraction as it needs, up to nine."""
     text = datetime.fromtimestamp(stamp.seconds, UTC).isoformat().removesuffix("+00:00")
     if stamp.nanos:
         text += f".{stamp.nanos:09d}".rstrip("0")

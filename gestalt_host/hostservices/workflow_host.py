@@ -34,7 +34,7 @@ PREFIX = "workflow invoke operation: "
 
 
 def workflow_host(client: WorkflowProviderClient, executor: RunExecutor) -> HostService:
-    """The service for the provider behind ``client``; its socket identifies it."""
+    """Make the service for the provider behind ``client``; its socket identifies it."""
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
         servicer = WorkflowHostServicer(client, executor)
@@ -59,7 +59,7 @@ class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
             return await self.invoke(request)
 
     async def invoke(self, request: pb.InvokeWorkflowOperationRequest) -> pb.InvokeWorkflowOperationResponse:
-        """Raises the errors of WORKFLOW_HOST_FAULTS."""
+        """Execute the run's target. Raises the errors of ``WORKFLOW_HOST_FAULTS``."""
         _check(request)
         result = await self._executor.execute(self._client, WireExecution(request))
         return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
@@ -124,13 +124,13 @@ class WireExecution:
         return f"{target.plugin.plugin_name}.{target.plugin.operation}"
 
     def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
-        # Equal messages are equal targets; only others need their normalised forms compared.
+        # Messages that are equal have equal targets; others are compared in their normalised forms.
         if carried and self._request.target == self._request.reference.target:
             return True
         return same_target(target_from_proto(self._request.target), reference.target)
 
     def params(self) -> bytes:
-        # One after the other: of two entries with one key the later counts.
+        # Serialised maps are joined: of two entries with one key the later one counts.
         return self._request.target.plugin.input.SerializeToString() + self._request.input.SerializeToString()
 
     def workflow(self, provider: str) -> bytes:

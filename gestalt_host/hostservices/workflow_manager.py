@@ -38,7 +38,7 @@ SERVICE = "gestalt.provider.v1.WorkflowManagerHost"
 
 
 def workflow_manager_host(plugin: str, manager: WorkflowManager, tokens: InvocationTokens) -> HostService:
-    """The service for one plugin; its name is the caller plugin of everything done through it."""
+    """Make the service for one plugin; its name is the caller plugin of everything done through it."""
 
     def register(server: grpc.aio.Server) -> Sequence[str]:
         servicer = WorkflowManagerServicer(plugin, manager, tokens)
@@ -55,7 +55,7 @@ class WorkflowManagerServicer(workflow_pb2_grpc.WorkflowManagerHostServicer):
         self._tokens = tokens
 
     def _caller(self, token: str) -> Principal:
-        """The subject of the request that the plugin serves; checked before anything else of the message."""
+        """Return the subject of the request that the plugin serves; checked before anything else of the message."""
         return self._tokens.resolve(token, self._plugin).principal
 
     # Runs -------------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def _required(text: str, field: str) -> str:
 
 
 def _target(message: pb.BoundWorkflowTarget) -> Target:
-    """The target; unlike over HTTP nothing of it has a default here."""
+    """Convert the target; unlike over HTTP nothing of it has a default here."""
     target = target_from_proto(message)
     if message.WhichOneof("kind") == "agent":
         _required(message.agent.provider_name, "target.agent.provider_name")
@@ -259,7 +259,7 @@ def _trigger_request(
 
 
 def _event(message: pb.WorkflowEvent) -> Event:
-    """The event with its texts trimmed; what else it lacks is filled in when it is published."""
+    """Convert the event, its texts trimmed; what else it lacks is filled in when it is published."""
     event = workflow_convert.event_from_proto(message)
     if not event.type.strip():
         raise InvalidArgument("workflow event type is required")

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 def create_app(services: HttpServices, *, handler_timeout_s: float = HANDLER_TIMEOUT_S) -> ASGIApp:
-    """The ASGI application over the host's services."""
+    """Make the ASGI application over the host's services."""
     return Application(services, handler_timeout_s)
 
 
@@ -139,7 +139,7 @@ def _answer_error(call: Call, error: HostError) -> Answer:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """The app owns nothing that starts or stops; whoever wires it does."""
+    """Confirm start-up and shutdown: the app owns nothing that starts or stops."""
     while True:
         message: Message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -85,7 +85,7 @@ class Call:
         return self._query
 
     async def body(self) -> bytes:
-        """The body; of one over the limit only as much as shows that it is. Raises ``ClientGone``."""
+        """Read the body; of one over the limit only as much as shows that it is. Raises ``ClientGone``."""
         chunks: list[bytes] = []
         size = 0
         while True:

@@ -1,7 +1,7 @@
 """Domain errors as HTTP answers: status, text, and the ``code`` of the typed errors (http-api.md 7.4, 8.11).
 
-Provider errors reach the caller with the provider's own text where the code says whose fault it is (decision 10); any
-other one, and every error nobody raised on purpose, is a generic 500 that gives nothing away.
+A provider's error keeps its text when its code tells a caller what to do (decision 10). Any other provider error, and
+every error that was not raised on purpose, is a generic 500.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.RecursiveCall: HttpFault(400),
     errors.ProviderUnavailable: HttpFault(503),
     errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
-    # By the provider's code, see below; this row is for the codes that are not in the table.
+    # For codes that ``PROVIDER_STATUS`` does not have.
     errors.ProviderRefused: HttpFault(500),
 }
 
@@ -68,7 +68,7 @@ PROVIDER_STATUS: Mapping[str, int] = {
 
 
 def fault_of(error: BaseException) -> HttpFault | None:
-    """The row of the error's class or of the nearest base class that has one."""
+    """Return the row of the error's class or of the nearest base class that has one."""
     for cls in type(error).__mro__:
         row = HTTP_FAULTS.get(cls)
         if row is not None:
@@ -77,7 +77,7 @@ def fault_of(error: BaseException) -> HttpFault | None:
 
 
 def answer_to(error: errors.HostError, *, failure: str, finished_run: bool = False) -> ErrorAnswer:
-    """The answer to a domain error.
+    """Return the answer to a domain error.
 
     Args:
         failure: Generic text of the route, for what must not leak.
@@ -101,7 +101,7 @@ def answer_to(error: errors.HostError, *, failure: str, finished_run: bool = Fal
 
 
 def answer_to_invocation(error: errors.HostError) -> ErrorAnswer:
-    """The answer when invoking an operation failed: what a plugin's process answers is no business of the caller."""
+    """Return the answer to a failed invocation; what the plugin's process said is not shown to the caller."""
     if isinstance(error, errors.ProviderRefused):
         text = {"UNAVAILABLE": "integration unavailable", "DEADLINE_EXCEEDED": "operation timed out"}
         return ErrorAnswer(502, text.get(error.code, "operation failed"), detail_hidden=True)

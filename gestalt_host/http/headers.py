@@ -21,7 +21,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 
 def security_headers(base_url: str) -> RawHeaders:
-    """The fixed headers; Strict-Transport-Security only where the public base URL is https."""
+    """Return the fixed headers; Strict-Transport-Security only where the public base URL is https."""
     headers = [
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
         (b"x-content-type-options", b"nosniff"),

@@ -49,7 +49,7 @@ class Listener:
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, base_url: str = "", grace_s: float = 5.0) -> None:
-        """``host``: blank for every interface. ``port``: 0 picks a free one."""
+        """Take the address: a blank ``host`` means every interface, ``port`` 0 picks a free one."""
         self._host = host
         self._wanted_port = port
         self._grace_s = grace_s
@@ -213,7 +213,7 @@ _DATES: dict[int, RawHeaders] = {}
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises ``ListenFailed``."""
+    """Bind a socket. Raises ``ListenFailed``."""
     try:
         if not host:
             both = socket.has_dualstack_ipv6()

@@ -1,4 +1,4 @@
-"""Which handler a method and a path select, and what is answered when none does (http-api.md 1.1).
+"""Selecting the handler of a method and a path, or the answer when there is none (http-api.md 1.1).
 
 Paths under ``/api/v1`` are cut into segments before they are percent-decoded, so an escaped slash stays inside its
 segment and an empty segment is a value. Three rules are unusual: the catch-all for plugin operations takes GET and
@@ -47,7 +47,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class NoRoute:
-    """404, or 405 when another method would have been served; ``authenticate``: to callers only."""
+    """No route: 404, or 405 when another method has one; with ``authenticate`` only to known callers."""
 
     status: int
     authenticate: bool
@@ -111,14 +111,14 @@ class Router:
 
 
 def decoded(raw: bytes) -> str:
-    """The text of an escaped path or a segment of one; what is no UTF-8 becomes U+FFFD."""
+    """Decode an escaped path or a segment of one; what is no UTF-8 becomes U+FFFD."""
     return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace")
 
 
 def _matches(
     node: _Node, segments: tuple[str, ...], depth: int, values: tuple[str, ...]
 ) -> Sequence[tuple[_Node, tuple[str, ...]]]:
-    """The nodes that the segments lead to, exact ones before placeholders."""
+    """Return the nodes that the segments lead to, exact ones before placeholders."""
     if depth == len(segments):
         return [(node, values)]
     segment = segments[depth]

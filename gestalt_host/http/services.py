@@ -15,7 +15,7 @@ from gestalt_host.workflows.manager import WorkflowManager
 
 @dataclass(frozen=True, slots=True)
 class HttpServices:
-    """What the routes reach of the host.
+    """The parts of the host that routes use.
 
     Attributes:
         authenticate: Caller of a request, from its headers (names in any letter case). Raises ``NotAuthenticated``

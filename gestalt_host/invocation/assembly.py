@@ -20,7 +20,7 @@ class OperationsUnfit(HostError):
 def make_plugin(
     entry: ProviderEntry, manifest: Manifest, catalogue: PluginCatalogue, runner: OperationRunner
 ) -> ConfiguredPlugin:
-    """The plugin as callers see it.
+    """Make the plugin as callers see it.
 
     Raises:
         OperationsUnfit: ``allowedOperations`` does not fit the catalogue; the text has the dotted path.
@@ -43,7 +43,7 @@ def make_plugin(
 
 
 def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, Connection], str]:
-    """A plugin's connections by internal name, and the default one's name (config.md 15.2, 15.3).
+    """Return a plugin's connections by internal name, and the default one's name (config.md 15.2, 15.3).
 
     The configuration's words win over the manifest's; one that the manifest calls internal stays so.
     """
@@ -74,7 +74,7 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
 def _operations(
     path: str, operations: Mapping[str, CatalogueOperation], allowed: Mapping[str, AllowedOperation] | None
 ) -> tuple[dict[str, CatalogueOperation], dict[str, str]]:
-    """Operations by the name that callers use, and those names to the plugin's own where they differ."""
+    """Return the operations by the name that callers use, and those names to the plugin's own where they differ."""
     if allowed is None:
         return dict(operations), {}
     result: dict[str, CatalogueOperation] = {}

@@ -31,7 +31,7 @@ def check_selectors(connection: str, instance: str) -> None:
 
 
 def connection_for(plugin: ConfiguredPlugin, operation: str, requested: str = "") -> Connection:
-    """The connection that an invocation uses. A name that the plugin does not declare needs no credential.
+    """Return the connection that an invocation uses. A name that the plugin does not declare needs no credential.
 
     Raises:
         InvalidInvocation: another connection than the one that the operation is bound to, or an unknown one of a

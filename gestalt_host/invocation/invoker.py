@@ -85,7 +85,7 @@ class Invoker:
         return await found.runner.invoke(invocation)
 
     def require_access(self, who: Principal, plugin: str) -> ConfiguredPlugin:
-        """The first two checks of a public request, for routes that read the body only after them.
+        """Return the plugin after the first two checks of a public request, for routes that read the body after them.
 
         Raises:
             PluginNotFound, OperationAccessDenied
@@ -96,7 +96,7 @@ class Invoker:
         return found
 
     def usable_operations(self, who: Principal, plugin: ConfiguredPlugin) -> list[str]:
-        """Ids of the visible operations that the caller's role and ceiling allow, in the catalogue's order."""
+        """Return the ids of visible operations that the caller's role and ceiling allow, in the catalogue's order."""
         access = self._authorizer.access(who, plugin.name)
         if access is None:
             return []

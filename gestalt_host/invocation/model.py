@@ -82,7 +82,7 @@ class ConfiguredPlugin:
     invokes: tuple[DeclaredInvoke, ...] = ()
 
     def declared_invoke(self, plugin: str, operation: str) -> DeclaredInvoke | None:
-        """The declared invoke of that operation, None when this plugin declares none."""
+        """Return the declared invoke of that operation, None when this plugin declares none."""
         for item in self.invokes:
             if item.plugin == plugin and item.operation == operation and not item.surface:
                 return item

@@ -35,7 +35,7 @@ class PluginRegistry:
 
 
 def operation_of(plugin: ConfiguredPlugin, operation: str, *, visible_only: bool = False) -> CatalogueOperation:
-    """The catalogue's entry.
+    """Return the operation's entry in the catalogue.
 
     Raises:
         OperationNotFound: no such operation; with ``visible_only`` a hidden one is answered in the same way.

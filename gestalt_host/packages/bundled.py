@@ -8,12 +8,12 @@ from gestalt_host.packages.errors import PackageInvalid
 
 _INSTALLED = Path(__file__).resolve().parent.parent / "bundled"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
-# Installed layout first; a checkout has the same folders where they are developed.
+# Where an installed distribution has them, then where a checkout has them.
 _ROOTS = (_INSTALLED, _INSTALLED / "plugins", _CHECKOUT / "providers", _CHECKOUT / "examples" / "plugins")
 
 
 def bundled(name: str) -> Path:
-    """The folder of a bundled provider.
+    """Return the folder of a bundled provider.
 
     Raises:
         PackageInvalid: no such provider, listing those that there are.
@@ -27,7 +27,7 @@ def bundled(name: str) -> Path:
 
 
 def bundled_names() -> list[str]:
-    """Names of every bundled provider, sorted."""
+    """Return the names of every bundled provider, sorted."""
     return sorted({path.name for root in _ROOTS if root.is_dir() for path in root.iterdir() if _is_provider(path)})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest
 
-# Our own runtime first; the reference SDK's serves providers that were written for it.
+# Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
 PROBE_TIMEOUT_S = 20
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -41,7 +41,7 @@ class LaunchCommand:
 
 
 async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:
-    """The command for the package that the manifest belongs to.
+    """Return the command that starts the package of the manifest.
 
     Raises:
         PackageInvalid: it has neither an executable for this platform nor Python source, or its interpreter has no
@@ -59,7 +59,7 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     interpreter = find_interpreter(manifest.root, environ)
     runtime, safe_path = await _runtime_of(interpreter)
     kind = _runtime_kind(manifest)
-    # Without -P the directory that the host was started in would be the first place of its imports.
+    # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
     args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
     return LaunchCommand(args, {"PYTHONPATH": _python_path(environ)})
@@ -80,7 +80,7 @@ def _packaged(manifest: Manifest) -> LaunchCommand | None:
 
 
 def python_target(manifest: Manifest) -> str | None:
-    """``MODULE[:ATTR]`` from ``pyproject.toml``, None when the folder has no Python source of this kind.
+    """Read ``MODULE[:ATTR]`` from ``pyproject.toml``, None when the folder has no Python source of this kind.
 
     Raises:
         PackageInvalid: the file or the target is malformed.
@@ -93,7 +93,7 @@ def python_target(manifest: Manifest) -> str | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackageInvalid(f"{path}: {error}") from None
     table: Any = document.get("tool", {}).get("gestalt", {})
-    # `plugin` is the word that the manifests of plugins use.
+    # A plugin's target may stand under `plugin` too, the kind in its manifest.
     keys = ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
     target = next((table[key] for key in keys if key in table), None) if isinstance(table, dict) else None
     if target is None:
@@ -106,7 +106,7 @@ def python_target(manifest: Manifest) -> str | None:
 
 
 def find_interpreter(root: Path, environ: Mapping[str, str]) -> Path:
-    """The Python that runs a provider's source: the first that exists of the ways in which one can be named.
+    """Find the Python that runs a provider's source: the first that exists of the ways in which one can be named.
 
     Raises:
         PackageInvalid: a variable names one that does not exist.
@@ -152,7 +152,7 @@ _probed: dict[Path, tuple[str, bool]] = {}
 
 
 async def _runtime_of(interpreter: Path) -> tuple[str, bool]:
-    """The runtime module that the interpreter has, and whether it knows ``-P``; asked once for each interpreter."""
+    """Return the interpreter's runtime module, and whether it knows ``-P``; asked once for each interpreter."""
     if interpreter == Path(sys.executable):
         return RUNTIMES[0], True
     if interpreter not in _probed:
@@ -181,11 +181,11 @@ async def _probe(interpreter: Path) -> tuple[str, bool]:
 
 
 def host_os() -> str:
-    """``linux``, ``darwin`` or ``windows``."""
+    """Return ``linux``, ``darwin`` or ``windows``."""
     return {"win32": "windows"}.get(sys.platform, sys.platform)
 
 
 def host_arch() -> str:
-    """``amd64``, ``arm64`` or the machine's own word."""
+    """Return ``amd64``, ``arm64`` or the machine's own word."""
     machine = platform.machine().lower()
     return _ARCHITECTURES.get(machine, machine)

@@ -18,7 +18,7 @@ from gestalt_host.config.errors import Faults
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
 from gestalt_host.packages.manifest import Manifest, read_document
 
-# Their messages name properties; those of all others would show the value, which may be a secret.
+# Messages of these keywords name properties only; those of all others show the value, which may be a secret.
 _NAMING_PROPERTIES = frozenset({"required", "additionalProperties", "unevaluatedProperties", "dependentRequired"})
 
 

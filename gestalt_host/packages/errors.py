@@ -1,4 +1,4 @@
-"""What can be wrong with a provider package."""
+"""The error of a provider package that cannot be used."""
 
 from __future__ import annotations
 

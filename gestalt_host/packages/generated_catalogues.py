@@ -33,7 +33,7 @@ log = structlog.get_logger()
 async def catalogue_of(
     manifest: Manifest, command: LaunchCommand, name: str, cache_dir: Path, environ: Mapping[str, str]
 ) -> PluginCatalogue:
-    """The catalogue of a plugin: the file in its package, else the one that the plugin writes.
+    """Return a plugin's catalogue: the file in its package, else the one that the plugin writes.
 
     Raises:
         PackageInvalid: the plugin writes none, or what it writes cannot be used.
@@ -65,7 +65,7 @@ class _Kept:
         self._path = self._directory / f"{name}@{digest}.yaml"
 
     def find(self) -> PluginCatalogue | None:
-        """The kept catalogue; one that cannot be read any more counts as absent."""
+        """Read the kept catalogue; one that cannot be read any more counts as absent."""
         try:
             return read_catalogue(self._path) if self._path.is_file() else None
         except PackageInvalid:
@@ -80,25 +80,25 @@ class _Kept:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for old in self._directory.glob(f"{glob.escape(self._name)}@*.yaml"):
                 old.unlink(missing_ok=True)
-            # Two hosts that start at once write the same; a rename keeps readers from half a file.
+            # Two hosts that start at once write the same content; renaming keeps a reader from seeing half of it.
             temporary = self._path.with_suffix(f".{os.getpid()}")
             shutil.copyfile(written, temporary)
             temporary.replace(self._path)
         except OSError as error:
-            # For example a configuration directory that is read-only: every start then asks anew.
+            # For example in a read-only configuration directory. The plugin then writes it again at every start.
             log.info("catalogue is not kept", event_name="catalogue.not_kept", provider=self._name, error=str(error))
         return catalogue
 
 
 def source_digest(root: Path, command: LaunchCommand) -> str:
-    """A digest of what the catalogue depends on: the files of the source folder, the command, the SDK's own files."""
+    """Return a digest of what the catalogue depends on: the source folder's files, the command, the SDK's files."""
     digest = hashlib.sha256(repr(command).encode())
     sdk = Path(__file__).resolve().parent.parent.parent / "gestalt_sdk"
     for folder in (root, sdk):
         for path in _files(folder):
             status = path.stat()
             digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
-            # Size and time are enough for the SDK, which does not change between two starts of a host.
+            # The SDK's files are many and rarely change: size and time stand for their content.
             digest.update(path.read_bytes() if folder == root else str(status.st_mtime_ns).encode())
     return digest.hexdigest()[:32]
 
@@ -112,7 +112,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
-    # This run has the full environment of the host (contract.md 1.3).
+    # The contract gives this run the host's full environment, unlike a provider that serves.
     env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
     process = await asyncio.create_subprocess_exec(
         *command.args,

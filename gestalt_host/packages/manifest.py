@@ -74,10 +74,11 @@ class ManifestConnection:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a package says of itself.
+    """The content of a manifest.
 
     Attributes:
         path: The manifest file; ``root`` is its directory.
+        icon_file: Accepted and not used yet: icons come from the catalogue.
         surfaces: Names of the declarative surfaces (``rest``, ``openapi``, ``graphql``, ``mcp``) with their content.
     """
 
@@ -104,7 +105,7 @@ class Manifest:
 
 
 def find_manifest(directory: Path) -> Path:
-    """The directory's manifest file, by the first name that exists.
+    """Find the directory's manifest file, by the first name that exists.
 
     Raises:
         PackageInvalid: there is none.
@@ -131,7 +132,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_document(path: Path, faults: Faults) -> Node | None:
-    """A YAML or JSON file of a package, by its suffix.
+    """Read a YAML or JSON file of a package, by its suffix.
 
     Raises:
         PackageInvalid: it cannot be read.
@@ -267,7 +268,7 @@ def _allowed_operations(spec: Block) -> dict[str, AllowedOperation] | None:
 
 
 def _known_only(spec: Block, kind: str) -> None:
-    """Keys of other subsystems: known, so that they are no fault, and left to those who need them."""
+    """Accept the keys of other subsystems: they are no fault, and are left to those who need them."""
     for key in (
         *("headers", "managedParameters", "responseMapping", "pagination", "mcp", "auth", "securitySchemes", "http"),
         *("ui", "requires", "assetRoot", "routes"),

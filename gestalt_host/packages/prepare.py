@@ -66,12 +66,12 @@ def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
 
 
 def wanted_word(entry: ProviderEntry) -> str:
-    """The entry's kind as messages name it."""
+    """Return the entry's kind as messages name it."""
     return _MANIFEST_KINDS.get(entry.kind, entry.kind)
 
 
 def manifest_path(entry: ProviderEntry) -> Path:
-    """The manifest file that the entry's source names.
+    """Return the manifest file that the entry's source names.
 
     Raises:
         PackageInvalid: the source is remote, unknown, missing or a directory without a manifest.

@@ -46,7 +46,7 @@ class Child:
                     start_new_session=True,
                 )
             except OSError as error:
-                # A file that somebody still writes, for example a fresh copy of an executable.
+                # ETXTBSY: another process still writes the file, for example while it copies an executable.
                 if error.errno != errno.ETXTBSY or attempt == SPAWN_ATTEMPTS:
                     raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
                 await asyncio.sleep(BUSY_WAIT_S * attempt)
@@ -63,11 +63,11 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The exit status; negative for a signal."""
+        """Await the end; return the exit status, negative for a signal."""
         return await self._process.wait()
 
     def describe_exit(self) -> str:
-        """How it ended, for messages: ``exit status 3``, ``signal SIGKILL``."""
+        """Describe how it ended, for messages: ``exit status 3``, ``signal SIGKILL``."""
         code = self._process.returncode
         if code is None:
             return "running"
@@ -79,7 +79,7 @@ class Child:
             return f"signal {-code}"
 
     async def stop(self, grace_s: float) -> int:
-        """SIGTERM, up to ``grace_s`` of patience, SIGKILL; returns the exit status when the process has been reaped."""
+        """Send SIGTERM, wait up to ``grace_s``, send SIGKILL; return the exit status once the process is reaped."""
         if self.running:
             self._signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
@@ -89,7 +89,7 @@ class Child:
         return await self._process.wait()
 
     def kill(self) -> None:
-        """SIGKILL to the process and to whatever else is in its group."""
+        """Send SIGKILL to the process and to whatever else is in its group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.running:
@@ -101,10 +101,9 @@ class Child:
 
 
 def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:
-    """The command behind ``setpriv``, which asks Linux for SIGTERM at the host's death and then becomes the command.
+    """Put ``setpriv`` before the command: it asks Linux for SIGTERM at the host's death, then becomes the command.
 
-    Not every SDK watches its parent (contract.md 2.4). Doing it between fork and exec in Python would not be safe in a
-    process with threads.
+    Not every SDK watches its parent. Asking between fork and exec in Python is not safe in a process with threads.
     """
     wrapper = _setpriv()
     if wrapper is None or not os.access(args[0], os.X_OK) or _is_fresh(args[0]):
@@ -113,7 +112,7 @@ def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:
 
 
 def _is_fresh(path: str) -> bool:
-    # Only without a wrapper does the kernel tell us that somebody still writes the file.
+    # Behind a wrapper ETXTBSY would be the wrapper's failure, which cannot be told from others and tried again.
     return time.time() - Path(path).stat().st_mtime < FRESH_S
 
 

@@ -1,4 +1,4 @@
-"""Temporary directories of provider sockets: private, short paths, and none left behind by a host that was killed."""
+"""Temporary directories of provider sockets: private, with short paths, and swept when their host was killed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ log = structlog.get_logger()
 
 
 def base_directories() -> list[Path]:
-    """Where socket directories may be, best first: short paths, because a socket's is limited to about 100 bytes."""
+    """Return where socket directories may be, shortest first: the path of a socket is limited to about 100 bytes."""
     names = ("/tmp", tempfile.gettempdir(), "/var/tmp", "/dev/shm", ".")
     return [Path(name) for name in dict.fromkeys(names)]
 
 
 def make_directory() -> Path:
-    """A fresh ``gstp-*`` directory, mode 0700, that names this process as its owner.
+    """Make a fresh ``gstp-*`` directory, mode 0700, that names this process as the one it belongs to.
 
     Raises:
         HostError: none of the base directories can be written to.

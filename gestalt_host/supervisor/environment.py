@@ -30,7 +30,7 @@ def provider_environment(
     name: str,
     services: Mapping[str, str],
 ) -> dict[str, str]:
-    """The variables of the child; later layers win.
+    """Return the variables of the child; later layers win.
 
     Args:
         inherited: The host's own environment, of which only ``INHERITED`` is taken.

@@ -1,4 +1,4 @@
-"""What can go wrong between the host and a provider's process."""
+"""Errors between the host and a provider's process."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class _Answer:
 
 
 async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> ProviderIdentity:
-    """The first identity: kind and protocol bounds must fit.
+    """Ask for the first identity; kind and protocol bounds must fit.
 
     Raises:
         ProviderStartFailed: they do not, or the call failed.
@@ -96,7 +96,7 @@ async def start_provider(channel: grpc.aio.Channel) -> None:
 
 
 async def start_plugin(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> None:
-    """The sequence of a plugin: metadata, asked until it is served, then StartProvider.
+    """Start a plugin: ask for its metadata until it is served, then send StartProvider.
 
     Raises:
         ProviderStartFailed: it refused.
@@ -136,7 +136,7 @@ async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> No
 
 
 async def is_healthy(channel: grpc.aio.Channel) -> bool:
-    """Whether the provider answers its health check with ready, within two seconds."""
+    """Return whether the provider answers its health check with ready, within two seconds."""
     stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
     try:
         response = await stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT_S)
@@ -170,6 +170,6 @@ def _require_version(version: int) -> None:
 
 
 def _prefixed(step: str, error: grpc.aio.AioRpcError) -> str:
-    """The provider's own text behind the step; SDKs put the same prefix in front already."""
+    """Put the step in front of the provider's own text, where the SDK has not put it there already."""
     text = error.details() or error.code().name
     return text if text.startswith(f"{step}: ") else f"{step}: {text}"

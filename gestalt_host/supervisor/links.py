@@ -1,4 +1,4 @@
-"""What the rest of the host needs of a provider's process, as an interface: its channel, and when it may be called."""
+"""The interface of a provider's process to the rest of the host: its channel, and when it may be called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import grpc
 
 
 class ProviderLink(Protocol):
-    """A ``ProviderProcess``, or in tests any server."""
+    """Interface of ``ProviderProcess``; tests put any server behind it."""
 
     @property
     def name(self) -> str: ...

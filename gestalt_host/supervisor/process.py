@@ -1,4 +1,4 @@
-"""A configured provider as the host sees it for the daemon's whole life: one name, one channel, restarts in between."""
+"""A configured provider's process: started, watched, started again when it ends, with one name and one channel."""
 
 from __future__ import annotations
 
@@ -199,13 +199,13 @@ class ProviderProcess:
             raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
 
     async def is_healthy(self) -> bool:
-        """Whether the provider is ready and answers its health check; plugins have none."""
+        """Return whether the provider is ready and answers its health check; plugins have none."""
         if self.state is not State.READY or self.kind is ProviderKind.INTEGRATION:
             return self.state is State.READY
         return await lifecycle.is_healthy(self._channel)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """SIGTERM, wait, SIGKILL, then close its host services, channel and directory. May be called in any state."""
+        """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""
         self._stopping = True
         if self._child is not None and self._child.running:
             grace_s = self._timings.stop_grace_s if grace_s is None else grace_s
@@ -226,7 +226,7 @@ class ProviderProcess:
         await self._release()
 
     def kill(self) -> None:
-        """SIGKILL at once; for a host that is told to stop a second time."""
+        """Send SIGKILL at once; for a host that is told to stop a second time."""
         self._stopping = True
         if self._child is not None:
             self._child.kill()
@@ -238,7 +238,7 @@ class ProviderProcess:
             await child.wait()
             if self._stopping:
                 return
-            # What the process started must not outlive it and meet its successor.
+            # Children that the process has started are ended too, before its successor is launched.
             child.kill()
             self._lost(f"process ended ({child.describe_exit()})")
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
@@ -302,7 +302,7 @@ class ProviderProcess:
         return child
 
     def _runtime_session(self) -> dict[str, str]:
-        """The local runtime's id of this launch, which every plugin is given (contract.md 2.5)."""
+        """Return the local runtime's id of this launch, which every plugin is given (contract.md 2.5)."""
         return {RUNTIME_SESSION_ID: str(uuid.uuid4())} if self.kind is ProviderKind.INTEGRATION else {}
 
     async def _connected(self) -> None:

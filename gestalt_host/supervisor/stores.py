@@ -1,6 +1,6 @@
-"""IndexedDB entries and what their consumers get of them: a scope of one process, or a process each.
+"""IndexedDB entries of the configuration: each consumer is bound to a scope of one process, or to a process of its own.
 
-Sources: contract.md 5.8, config.md 12, decision 12.
+The rules are in contract.md 5.8 and config.md 12.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Relay = Callable[[grpc.aio.Channel, Sequence[str]], Callable[[grpc.aio.Server], 
 
 @dataclass(frozen=True, slots=True)
 class BoundStore:
-    """What a consumer's process needs for its binding: the path of a socket, or a host service in front of one."""
+    """The binding of a consumer's process: the path of a store's socket, or a host service in front of one."""
 
     socket: str = ""
     service: HostService | None = None
@@ -53,7 +53,7 @@ class _Scope:
 
 
 class _WithoutScopes(ProviderStartFailed):
-    """The store has to run once for each binding; found out before it is configured."""
+    """The store offers no scopes, so it has to run once for each binding; raised before it is configured."""
 
 
 class Store:
@@ -71,7 +71,7 @@ class Store:
         environ: Mapping[str, str] | None = None,
         timings: Timings | None = None,
     ) -> None:
-        """``package`` is the address in the store's manifest, which tells how its config is rewritten."""
+        """Take what to run; ``package``, the address in the store's manifest, tells how its config is rewritten."""
         self.name = spec.name
         self._spec = spec
         self._package = package
@@ -96,7 +96,7 @@ class Store:
         return "; ".join(process.last_error for process in self.processes if process.last_error)
 
     async def is_healthy(self) -> bool:
-        """Whether every process of the store is ready and healthy."""
+        """Return whether every process of the store is ready and healthy."""
         for process in self.processes:
             if not await process.is_healthy():
                 return False
@@ -126,7 +126,7 @@ class Store:
             )
 
     async def bind(self, db: str, object_stores: Sequence[str] = ()) -> BoundStore:
-        """The consumer's part of the store. The same binding again is the same part.
+        """Return the consumer's part of the store; the same binding again is the same part.
 
         Raises:
             ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
@@ -135,7 +135,7 @@ class Store:
         if self._scoped is not None:
             if key not in self._scopes:
                 path = str(self._scoped.directory / f"scope-{len(self._scopes)}.sock")
-                # Noted first: a store that restarts during the call opens it with the others.
+                # Noted before the call: a store that restarts during it opens all noted scopes.
                 self._scopes[key] = scope = _Scope(db, key[1], path)
                 try:
                     await self._open(scope)
@@ -183,7 +183,7 @@ def _require_scopes(identity: ProviderIdentity) -> None:
 
 
 def scoped_config(package: str, config: Mapping[str, Any], db: str) -> dict[str, Any]:
-    """The store's config for one binding (config.md 12.3).
+    """Return the store's config for one binding (config.md 12.3).
 
     Raises:
         ProviderStartFailed: this store has no namespace that a config can choose.

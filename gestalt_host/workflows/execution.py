@@ -1,7 +1,7 @@
-"""Executing a run on behalf of a workflow provider: who may, then the plugin operation or agent turn (semantics.md 12).
+"""Executing a run for a workflow provider: check its reference, then invoke its operation or agent (semantics.md 12).
 
-A signed reference that travels with the call is believed without asking (decision 18); otherwise the reference
-is fetched back from the provider that quotes it. Roles and catalogues are checked anew for every run.
+A reference that travels with the call and has this host's signature is believed; any other is fetched back from the
+provider that quotes it. Roles and catalogues are checked anew for every run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ReferenceLookupFailed(HostError):
 
 
 class RunExecution(Protocol):
-    """One InvokeOperation call. Big members stay in the form that they arrived in."""
+    """One InvokeOperation request: the execution of a run. Big members stay in the form that they arrived in."""
 
     @property
     def run_id(self) -> str: ...
@@ -45,29 +45,29 @@ class RunExecution(Protocol):
     def execution_ref(self) -> str: ...
 
     def trigger_kind(self) -> str:
-        """``manual``, ``schedule``, ``event``, or blank."""
+        """Return ``manual``, ``schedule``, ``event``, or blank."""
         ...
 
     def carried(self) -> bytes:
-        """The execution reference that came along, serialised; blank when none did."""
+        """Return the execution reference that came along, serialised; blank when none did."""
         ...
 
     def carried_reference(self) -> ExecutionReference: ...
 
     def target_label(self) -> str:
-        """``plugin.operation``, or ``agent:`` and the provider's name."""
+        """Return ``plugin.operation``, or ``agent:`` and the provider's name."""
         ...
 
     def same_target(self, reference: ExecutionReference, *, carried: bool) -> bool:
-        """Whether the call is for the reference's target; ``carried``: the reference is the one that came along."""
+        """Return whether it is for the reference's target; ``carried``: the reference is the one that came along."""
         ...
 
     def params(self) -> bytes:
-        """The plugin target's input overlaid with the input of the call, as a serialised struct."""
+        """Return the plugin target's input overlaid with the input of the call, as a serialised struct."""
         ...
 
     def workflow(self, provider: str) -> bytes:
-        """The ``workflow`` struct (semantics.md 12.4), serialised."""
+        """Return the ``workflow`` struct (semantics.md 12.4), serialised."""
         ...
 
     def signals(self) -> Sequence[Signal]: ...
@@ -75,7 +75,7 @@ class RunExecution(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One finished execution, for whoever watches. ``status`` is the operation's, None when there is none."""
+    """One finished execution, for the observer. ``status`` is the operation's, None when there is none."""
 
     provider: str
     run_id: str
@@ -89,7 +89,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class _Authorized:
-    """What a reference allows. The input of a plugin target is not kept: the call brings it."""
+    """What a reference allows. The input of a plugin target is not kept, because each request brings it."""
 
     reference: ExecutionReference
     principal: Principal
@@ -106,7 +106,7 @@ class RunExecutor:
         observer: Callable[[RunReport], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``observer`` is told of every execution after it ended; it must not block."""
+        """Take what runs execute with; ``observer`` is told of every execution after it ended and must not block."""
         self._invoker = invoker
         self._references = references
         self._agents = agents
@@ -179,7 +179,7 @@ class RunExecutor:
     def _from_carried(
         self, client: WorkflowProviderClient, execution: RunExecution, carried: bytes
     ) -> _Authorized | None:
-        """What the reference that came along allows; None when it is not signed with this host's key."""
+        """Return what the reference that came along allows; None when it is not signed with this host's key."""
         digest = hashlib.sha256(carried).digest()
         known = self._known.get(digest)
         if known is not None:

@@ -1,7 +1,7 @@
 """Schedules and event triggers of the configuration, brought into the workflow providers at start (config.md 17).
 
-What is there and as it should be is left alone: its reference, its next run. An object belongs to the configuration by
-its id and its creator alone, so a changed target is an ordinary update.
+An object that is there as configured is not written, so it keeps its reference and its next run. Id and creator alone
+tell that an object belongs to the configuration, so a changed target is an ordinary update.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Reconciliation:
         except HostError as error:
             if not (same_object and existing is not None and existing.execution_ref):
                 raise
-            # What the provider has is what is wanted: an outage of its store must not keep the host from starting.
+            # The provider has the object as it is wanted, so the host starts although its store is not available.
             log.warning(
                 "a configured object keeps its old execution reference",
                 event_name="reconcile.reference_kept",
@@ -164,7 +164,7 @@ class Reconciliation:
     async def _old_reference(
         self, client: WorkflowProviderClient, existing: Schedule | EventTrigger | None
     ) -> tuple[ExecutionReference | None, bool]:
-        """The object's present reference, and whether it could be read."""
+        """Return the object's present reference, and whether it could be read."""
         if existing is None:
             return None, True
         try:
@@ -173,7 +173,7 @@ class Reconciliation:
             return None, False
 
     def _reusable(self, old: ExecutionReference, wanted: ExecutionReference) -> bool:
-        """Whether the old reference says what is wanted; one signed with another key is signed when it is next used."""
+        """Return whether the old reference says what is wanted; one that another key signed is signed on use."""
         if old.revoked_at is not None or old.retired_at is not None:
             return False
         same_identity = (

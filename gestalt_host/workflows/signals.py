@@ -30,7 +30,7 @@ _DROPPED = ("payload", "_gestalt_payload_preview_json")
 
 
 def compacted(signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """The first ten signals with camelCase keys; absent members are left out."""
+    """Return the first ten signals with camelCase keys; absent members are left out."""
     return [compact_signal(signal) for signal in signals[:MAX_SIGNALS]]
 
 
@@ -49,7 +49,7 @@ def compact_signal(signal: Signal) -> dict[str, Any]:
 
 
 def actor_members(actor: Actor) -> dict[str, str] | None:
-    """The actor with camelCase keys, absent ones left out; None for nobody."""
+    """Return the actor with camelCase keys, absent ones left out; None for nobody."""
     if actor == NOBODY:
         return None
     members = {
@@ -62,7 +62,7 @@ def actor_members(actor: Actor) -> dict[str, str] | None:
 
 
 def compact_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Known keys in compact form, the first other scalars under ``fields``; says that the rest was left out."""
+    """Return known keys in compact form, the first other scalars under ``fields``, and a mark for what is left out."""
     result: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     for key in sorted(payload):
@@ -80,7 +80,7 @@ def compact_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compact(value: Any, depth: int = 0) -> Any:
-    """The value cut to depth 4, 20 entries and 4096 bytes of text."""
+    """Return the value cut to depth 4, 20 entries and 4096 bytes of text."""
     if isinstance(value, str):
         return _cut(value)
     if isinstance(value, Mapping):
@@ -106,14 +106,14 @@ def _cut(text: str) -> str:
 
 
 def batch_id(signals: Sequence[Signal]) -> str:
-    """Id of a batch of signals; blank for none."""
+    """Return id of a batch of signals; blank for none."""
     if not signals:
         return ""
     return signal_batch_id([_signal_key(signal) for signal in signals])
 
 
 def signal_batch_id(parts: Sequence[str]) -> str:
-    """Id of a batch of signals, from each signal's idempotency key, id, ``seq-<n>`` or name."""
+    """Return id of a batch of signals, from each signal's idempotency key, id, ``seq-<n>`` or name."""
     # Compact JSON with Go's escapes of <, > and &, as the vector of semantics.md 3 has it.
     text = orjson.dumps(list(parts))
     for char, escape in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):

@@ -18,7 +18,7 @@ PLUGIN_CONNECTION = "_plugin"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a plugin reaches what is behind it (config.md 15).
+    """How a plugin reaches the service behind it (config.md 15).
 
     Attributes:
         mode: ``none``, ``platform`` (one credential of the deployment) or ``user`` (the subject's own).
@@ -35,7 +35,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class InvocationCredential:
-    """What an invocation uses of a connection; ``connection`` is the internal name."""
+    """The credential that an invocation sends along; ``connection`` is the internal name."""
 
     mode: str = "none"
     subject_id: str = ""
@@ -46,14 +46,14 @@ class InvocationCredential:
 
 
 def internal_name(connection: str) -> str:
-    """The connection's internal name: ``plugin`` is the public alias of ``_plugin``."""
+    """Return the connection's internal name: ``plugin`` is the public alias of ``_plugin``."""
     return PLUGIN_CONNECTION if connection == "plugin" else connection
 
 
 def credential_for(
     plugin: str, connection: Connection, instance: str = "", credential_mode: str = ""
 ) -> InvocationCredential:
-    """The credential of an invocation; ``credential_mode`` overrides the connection's mode.
+    """Return the credential of an invocation; ``credential_mode`` overrides the connection's mode.
 
     Raises:
         InvalidInvocation: an unknown credential mode.

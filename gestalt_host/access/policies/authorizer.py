@@ -48,7 +48,7 @@ class Authorizer:
         self._admin_roles = frozenset(admin_roles)
 
     def access(self, who: Principal, plugin: str) -> PluginAccess | None:
-        """The caller's access to a plugin, or None when its policy gives the caller no role."""
+        """Return the caller's access to a plugin, or None when its policy gives the caller no role."""
         name = self._plugin_policies.get(plugin)
         if name is None or who.subject_id.startswith("system:"):
             return UNRESTRICTED
@@ -57,7 +57,7 @@ class Authorizer:
         return PluginAccess(name, role) if role else None
 
     def allows_operation(self, access: PluginAccess, allowed_roles: Iterable[str]) -> bool:
-        """Whether that access is enough for an operation with these ``allowedRoles``."""
+        """Return whether ``access`` is enough for an operation with these ``allowedRoles``."""
         if not access.policy:
             return True
         roles = {role.strip() for role in allowed_roles} - {""}
@@ -66,7 +66,7 @@ class Authorizer:
         return access.role in roles
 
     def reads_configured(self, who: Principal) -> bool:
-        """Whether the caller may read config-managed objects: the no-auth user and administrators."""
+        """Return whether the caller may read config-managed objects: the no-auth user and administrators."""
         if self._no_auth and who.actor.auth_source == "env":
             return True
         policy = self._policies.get(self._admin_policy)

@@ -27,7 +27,7 @@ class Users:
         await self._db.create_object_store(USERS_STORE, _SCHEMA)
 
     async def anonymous(self) -> Principal:
-        """The one user of a server without authentication; created when first asked for.
+        """Return the one user of a server without authentication; created when first asked for.
 
         Any number of callers, and of hosts on one database, get the same one.
         """

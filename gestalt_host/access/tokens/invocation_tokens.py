@@ -28,7 +28,7 @@ _HEADER = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=") 
 
 
 class InvocationTokenInvalid(HostError):
-    """No token, or one that does not hold: bad signature, expired, another plugin's, grants beyond its parent's."""
+    """The token is missing, badly signed, expired or another plugin's, or asks for grants beyond its parent's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,17 @@ class Delegation:
 
 class InvocationTokens:
     def __init__(self, key: bytes | None = None, *, clock: Callable[[], float] = time.time) -> None:
-        """``key``: at least 32 bytes, derived from the server's; random for this process when None."""
+        """Sign with ``key``: at least 32 bytes, derived from the server's; random for this process when None."""
         self._key = key or secrets.token_bytes(32)
         self._clock = clock
 
     def mint(self, plugin: str, delegation: Delegation) -> str:
-        """A root token for ``plugin``, to be sent with the request that it is about to serve."""
+        """Make a root token for ``plugin``, to be sent with the request that it is about to serve."""
         now = self._clock()
         return self._encode(plugin, delegation, now, now + ROOT_LIFETIME_S, now + ROOT_LIFETIME_S)
 
     def resolve(self, token: str, plugin: str) -> Delegation:
-        """The content of a token that ``plugin`` shows.
+        """Return the content of a token that ``plugin`` shows.
 
         Raises:
             InvocationTokenInvalid: with the texts of contract.md 4.3.
@@ -97,7 +97,7 @@ class InvocationTokens:
             raise InvocationTokenInvalid("invocation token is required")
         required = ["exp", "iat", "sub", "caller_plugin"]
         try:
-            # Times are checked against our own clock, below.
+            # The times are checked below, against the clock that was given.
             claims = jwt.decode(
                 token,
                 self._key,
@@ -115,7 +115,7 @@ class InvocationTokens:
         return _delegation(claims)
 
     def exchange(self, token: str, plugin: str, grants: Sequence[InvocationGrant], ttl_s: float = 0) -> str:
-        """A child token with narrower grants; without any it inherits its parent's.
+        """Make a child token with narrower grants; without any it inherits its parent's.
 
         Raises:
             InvocationTokenInvalid: the parent does not hold, or a grant goes beyond it.
@@ -169,7 +169,7 @@ class InvocationTokens:
             claims["token_permissions"] = {name: None if held is None else sorted(held) for name, held in plugins}
         if delegation.grants is not None:
             claims["grants"] = [[g.plugin, g.operations, g.surfaces, g.all_operations] for g in delegation.grants]
-        # One is minted for every operation: this is a seventh of the library's time.
+        # Every operation gets a token, and encoding it here takes a seventh of the library's time.
         signed = _HEADER + base64.urlsafe_b64encode(orjson.dumps(claims)).rstrip(b"=")
         mac = base64.urlsafe_b64encode(hmac.digest(self._key, signed, "sha256")).rstrip(b"=")
         return (signed + b"." + mac).decode()

@@ -189,7 +189,7 @@ def _check_name(name: str) -> None:
 
 
 def _resolved(name: str, catalogue: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
-    """The operation with that id, or a list: all without a name, else those whose id starts with it and a dot."""
+    """Return the operation with that id, or a list: all without a name, else those whose id starts with "name."."""
     if not name:
         return catalogue
     _check_name(name)
@@ -225,7 +225,7 @@ def _list_operations(
 
 
 def _reduced(entry: dict[str, Any]) -> dict[str, Any]:
-    """The members of a catalogue entry that the command line shows."""
+    """Return the members of a catalogue entry that the command line shows."""
     schema = entry.get("inputSchema")
     return {
         **{name: _text(entry.get(name)) for name in ("description", "id", "method", "title", "transport")},
@@ -246,7 +246,7 @@ def _text(value: Any) -> str:
 
 
 def selected(value: Any, path: str) -> Any:
-    """The part of a response that a dotted path of member names and array indexes leads to."""
+    """Return the part of a response that a dotted path of member names and array indexes leads to."""
     for key in filter(None, path.split(".")):
         if isinstance(value, dict):
             if key not in value:
@@ -276,7 +276,7 @@ _BY_TEXT = (
 
 
 def _kind_of(error: ApiError) -> str:
-    """The error's code; where the server sent none, the one that its text stands for."""
+    """Return the error's code; where the server sent none, the one that its text stands for."""
     return error.code or next((code for text, code in _BY_TEXT if text in error.text), "")
 
 

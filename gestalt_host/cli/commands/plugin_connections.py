@@ -14,7 +14,7 @@ _FLOWS = {"oauth": "OAuth", "manual": "manual"}
 
 
 def on_the_wire(connection: str) -> str:
-    """``plugin`` is the public name of the connection ``_plugin``."""
+    """Return the connection's name in requests: ``_plugin`` for the public name ``plugin``."""
     return "_plugin" if connection == "plugin" else connection
 
 
@@ -56,7 +56,7 @@ def _named(plugin: str, connections: list[Any], wanted: str) -> Any:
 
 
 def _chosen(plugin: Any, connections: list[Any]) -> Any:
-    """The only connection that can be connected, or the one that the user picks."""
+    """Return the only connection that can be connected, or the one that the user picks."""
     name = plugin["name"]
     possible = [connection for connection in connections if _flows(connection) and not _refusal(name, connection)]
     if not possible and len(connections) == 1:
@@ -88,7 +88,7 @@ def _check(plugin: str, connection: Any) -> None:
 
 
 def _refusal(plugin: str, connection: Any) -> str:
-    """Why a user cannot connect it; empty when nothing is against it."""
+    """Return why a user cannot connect it; empty when nothing is against it."""
     place = f"plugin '{plugin}' connection '{_public(connection)}'"
     modes = {member(connection, "credentialMode"), member(connection, "mode")}
     if "none" in modes:

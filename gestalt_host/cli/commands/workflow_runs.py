@@ -40,7 +40,7 @@ def _row(run: Any) -> list[str]:
 
 
 def _trigger(trigger: Any) -> str:
-    """What fired the run: ``schedule:<id>``, ``event:<id>``, the bare kind, or ``-``."""
+    """Return what fired the run: ``schedule:<id>``, ``event:<id>``, the bare kind, or ``-``."""
     kind = member(trigger, "kind")
     if not isinstance(kind, str) or not kind:
         return "-"

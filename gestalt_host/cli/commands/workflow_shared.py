@@ -32,11 +32,11 @@ class TargetOptions:
     clear_input: bool = False
 
     def new(self) -> dict[str, Any]:
-        """The target of a create request: what was given, and the input unless it is empty."""
+        """Return the target of a create request: what was given, and the input unless it is empty."""
         return {"plugin": self._given() | _unless_empty("input", parameters.input_of(self.param, self.input_file))}
 
     def over(self, existing: Any, kind: str) -> dict[str, Any]:
-        """The target of an update request: what was given, the rest as in the ``existing`` object.
+        """Return the target of an update request: what was given, the rest as in the ``existing`` object.
 
         An empty connection or instance removes it. Any input flag or file replaces the whole input.
 
@@ -74,14 +74,14 @@ def _unless_empty(name: str, value: Any) -> dict[str, Any]:
 
 
 def required(value: Any, kind: str, path: str, option_name: str) -> str:
-    """A text that an update needs, from an option or from the existing object."""
+    """Return a text that an update needs, from an option or from the existing object."""
     if not isinstance(value, str):
         raise CliError(f"existing {kind} is missing {path}; pass --{option_name}")
     return value
 
 
 def optional_member(name: str, given: str | None, existing: Any) -> dict[str, str]:
-    """The member ``name`` of an update request: the given text, else the existing one; left out when empty."""
+    """Return the member ``name`` of an update request: the given text, else the existing one; left out when empty."""
     value = existing if given is None else given
     return {name: value} if isinstance(value, str) and value else {}
 
@@ -100,7 +100,7 @@ def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 def target_options(*, required: bool) -> Callable[[F], F]:
-    """``--plugin``, ``--operation``, ``--connection``, ``--instance``."""
+    """Add ``--plugin``, ``--operation``, ``--connection`` and ``--instance`` to a command."""
     removes = "" if required else "; an empty one removes it"
     return _all(
         option("--plugin", metavar="PLUGIN", required=required, help="Plugin to invoke"),
@@ -179,5 +179,5 @@ class Resource:
 
 
 def matching(value: Any, path: Sequence[str], wanted: str | None) -> bool:
-    """Whether the text at ``path`` is the wanted one; anything goes when none is wanted."""
+    """Return whether the text at ``path`` is the wanted one; anything goes when none is wanted."""
     return wanted is None or member(value, *path) == wanted

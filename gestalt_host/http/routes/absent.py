@@ -1,4 +1,4 @@
-"""Routes of subsystems that this host does not have: what http-api.md 9 and 10 let such a host answer."""
+"""Routes of subsystems that this host does not have, with the answers that http-api.md 9 and 10 allow."""
 
 from __future__ import annotations
 

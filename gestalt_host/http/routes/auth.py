@@ -45,7 +45,7 @@ async def logout(call: Call) -> Answer:
 
 
 def _is_local(path: str) -> bool:
-    """Whether a browser sent to this path stays on this server."""
+    """Return whether a browser sent to this path stays on this server."""
     if not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
         return False
     try:

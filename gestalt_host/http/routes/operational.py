@@ -53,7 +53,7 @@ class HttpMetrics:
         series = self._series.get((method, route, status))
         if series is None:
             series = self._open(method if method in _COUNTED_METHODS else "other", route, status)
-            # Methods come from clients; the ones that are not counted by name are not kept by name either.
+            # A client may send any method: only the counted ones get a series of their own.
             if method in _COUNTED_METHODS:
                 self._series[method, route, status] = series
         series[0].inc()

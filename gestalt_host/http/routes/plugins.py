@@ -33,7 +33,7 @@ async def list_plugins(call: Call) -> Answer:
 
 
 async def disconnect(call: Call) -> Answer:
-    """No plugin has stored credentials on this host, so there is never a connection to remove."""
+    """Answer DELETE of a connection: this host stores no credentials, so there is never one to remove."""
     call.failure = "failed to disconnect integration"
     plugin = _plugin(call)
     for name in call.query:
@@ -97,7 +97,7 @@ async def _invoke(
 
 
 def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answer:
-    """The operation's own answer, as it is."""
+    """Answer with the operation's own result, as it is."""
     status = result.status or 200
     if not 200 <= status <= 599:
         _log_failure(plugin, operation, f"result status {status} is not an HTTP status", "")
@@ -109,7 +109,7 @@ def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answ
 
 
 def _plugin(call: Call) -> ConfiguredPlugin:
-    """The plugin of the path. Raises ``PluginNotFound``, ``OperationAccessDenied``."""
+    """Return the plugin of the path. Raises ``PluginNotFound``, ``OperationAccessDenied``."""
     return call.services.invoker.require_access(call.who, call.values[0])
 
 

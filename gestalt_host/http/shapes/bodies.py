@@ -85,7 +85,7 @@ class Shape:
 
 
 def text(value: Any, before: Any, strict: bool) -> Any:
-    """A string; null changes nothing."""
+    """Decode a string; null changes nothing."""
     if value is None:
         return before
     if not isinstance(value, str):
@@ -94,7 +94,7 @@ def text(value: Any, before: Any, strict: bool) -> Any:
 
 
 def boolean(value: Any, before: Any, strict: bool) -> Any:
-    """true or false; null changes nothing."""
+    """Decode true or false; null changes nothing."""
     if value is None:
         return before
     if not isinstance(value, bool):
@@ -103,7 +103,7 @@ def boolean(value: Any, before: Any, strict: bool) -> Any:
 
 
 def integer(value: Any, before: Any, strict: bool) -> Any:
-    """A whole number of 32 bits, written without fraction and exponent; null changes nothing."""
+    """Decode a whole number of 32 bits, written without fraction and exponent; null changes nothing."""
     if value is None:
         return before
     if type(value) is not int or not -(1 << 31) <= value < 1 << 31:
@@ -112,7 +112,7 @@ def integer(value: Any, before: Any, strict: bool) -> Any:
 
 
 def moment(value: Any, before: Any, strict: bool) -> Any:
-    """An RFC 3339 time as aware UTC ``datetime``, cut to microseconds; null and the zero time are absent."""
+    """Decode an RFC 3339 time to aware UTC ``datetime``, cut to microseconds; null and the zero time are absent."""
     if value is None:
         return ABSENT
     if not isinstance(value, str):
@@ -122,7 +122,7 @@ def moment(value: Any, before: Any, strict: bool) -> Any:
 
 
 def free_object(value: Any, before: Any, strict: bool) -> Any:
-    """A free-form object; null is absent; a repeated one adds its keys."""
+    """Decode a free-form object; null is absent; a repeated one adds its keys."""
     if value is None:
         return ABSENT
     if not isinstance(value, dict):
@@ -132,7 +132,7 @@ def free_object(value: Any, before: Any, strict: bool) -> Any:
 
 
 def anything(value: Any, before: Any, strict: bool) -> Any:
-    """Any JSON value; null is absent."""
+    """Decode any JSON value; null is absent."""
     if value is None:
         return ABSENT
     _check_nesting(value)
@@ -140,7 +140,7 @@ def anything(value: Any, before: Any, strict: bool) -> Any:
 
 
 def nested(shape: Shape) -> FieldKind:
-    """An object of that shape; null changes nothing, a repeated one is merged."""
+    """Decode an object of that shape; null changes nothing, a repeated one is merged."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:
         if value is None:
@@ -151,7 +151,7 @@ def nested(shape: Shape) -> FieldKind:
 
 
 def optional(shape: Shape) -> FieldKind:
-    """An object of that shape whose presence matters: ``{}`` is present, null absent, a repeated one merged."""
+    """Decode an object of that shape whose presence matters: ``{}`` is present, null absent, a repeated one merged."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:
         if value is None:
@@ -162,7 +162,7 @@ def optional(shape: Shape) -> FieldKind:
 
 
 def list_of(shape: Shape) -> FieldKind:
-    """A list of objects of that shape; null is absent, null in the list an empty object."""
+    """Decode a list of objects of that shape; null is absent, null in the list an empty object."""
 
     def decode(value: Any, before: Any, strict: bool) -> Any:
         if value is None:
@@ -175,17 +175,17 @@ def list_of(shape: Shape) -> FieldKind:
 
 
 def decode_strict(body: bytes, shape: Shape) -> dict[str, Any]:
-    """The fields of a body that must be one JSON object of known fields, and nothing after it."""
+    """Decode a body that must be one JSON object of known fields, and nothing after it."""
     return shape.decode(parse(body, strict=True), {}, strict=True)
 
 
 def decode_lenient(body: bytes, shape: Shape) -> dict[str, Any]:
-    """The fields of a body whose first JSON value counts; unknown fields and text after it are ignored."""
+    """Decode a body whose first JSON value counts; unknown fields and text after it are ignored."""
     return shape.decode(parse(body, strict=False), {}, strict=False)
 
 
 def decode_parameters(body: bytes) -> dict[str, Any]:
-    """A free-form object, lenient: the parameters of an operation. ``null`` is an empty one."""
+    """Decode an operation's parameters: a free-form object, lenient; ``null`` is an empty one."""
     value = parse(body, strict=False)
     if value is None:
         return {}
@@ -196,7 +196,7 @@ def decode_parameters(body: bytes) -> dict[str, Any]:
 
 
 def parse(body: bytes, *, strict: bool) -> Any:
-    """The first JSON value of a body that may be longer than the limit; strict: the only one, within the limit.
+    """Parse the first JSON value of a body that may be longer than the limit; strict: the only one, within the limit.
 
     Numbers are ``int`` where a double holds them exactly, else ``float``. Invalid UTF-8 and lone surrogates become
     U+FFFD.
@@ -221,7 +221,7 @@ def parse(body: bytes, *, strict: bool) -> Any:
 
 
 def parse_moment(value: str) -> datetime:
-    """An RFC 3339 time with upper-case ``T`` and ``Z`` or an offset. Raises ``InvalidBody``."""
+    """Parse an RFC 3339 time with upper-case ``T`` and ``Z`` or an offset. Raises ``InvalidBody``."""
     match = _RFC3339.fullmatch(value)
     if match is None:
         raise InvalidBody
@@ -243,7 +243,7 @@ def parse_moment(value: str) -> datetime:
 def _folded(key: str) -> str:
     if key.isascii():
         return key.lower()
-    # The two letters outside ASCII whose simple case folding is inside it.
+    # Two letters outside ASCII fold to ASCII ones: the long s and the Kelvin sign.
     return key.replace("\u017f", "s").replace("\u212a", "k").lower()
 
 

@@ -22,7 +22,7 @@ _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
 
 def is_listed(plugin: ConfiguredPlugin) -> bool:
-    """Whether the plugin has something a person can use."""
+    """Return whether the plugin has something a person can use."""
     return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin))
 
 
@@ -43,18 +43,18 @@ def plugin_shape(plugin: ConfiguredPlugin) -> Json:
 
 
 def operation_shapes(plugin: ConfiguredPlugin) -> list[Json]:
-    """The operations that the plugin offers over HTTP, sorted by id."""
+    """Return the operations that the plugin offers over HTTP, sorted by id."""
     return [_operation_shape(name, operation) for name, operation in sorted(_offered(plugin), key=lambda row: row[0])]
 
 
 def internal_parameters(plugin: ConfiguredPlugin, operation: str) -> frozenset[str]:
-    """Names of the operation's parameters that are not for public requests; none for an unknown operation."""
+    """Return the names of parameters that public requests may not set; none for an unknown operation."""
     found = plugin.operations.get(operation)
     return frozenset(item.name for item in found.parameters if item.internal) if found is not None else frozenset()
 
 
 def _offered(plugin: ConfiguredPlugin) -> Iterator[tuple[str, CatalogueOperation]]:
-    """The visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
+    """Yield the visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
     for name, operation in plugin.operations.items():
         bound = plugin.connections.get(plugin.operation_connections.get(name, ""))
         if operation.visible is not False and operation.transport not in _MCP_ONLY and not (bound and bound.internal):
@@ -95,7 +95,7 @@ def _icon(plugin: ConfiguredPlugin) -> str:
 
 
 def _public_connections(plugin: ConfiguredPlugin) -> list[Connection]:
-    """The declared connections; the implicit one only when it has a credential."""
+    """Return the declared connections; the implicit one only when it has a credential."""
     found = (
         item
         for item in plugin.connections.values()
@@ -144,7 +144,7 @@ def _parameter_shape(parameter: CatalogueParameter) -> Json:
 
 
 def _schema_of(parameters: Sequence[Json]) -> Json:
-    """An object schema with one property for each parameter."""
+    """Return an object schema with one property for each parameter."""
     properties = {
         item["name"]: {key: item[key] for key in ("type", "description", "default") if key in item}
         for item in parameters
@@ -157,7 +157,7 @@ def _schema_of(parameters: Sequence[Json]) -> Json:
 
 
 def _parameters_of(schema: Mapping[str, Any]) -> list[Json]:
-    """One parameter for each property of an object schema, sorted by name."""
+    """Return one parameter for each property of an object schema, sorted by name."""
     properties = schema.get("properties")
     if not isinstance(properties, Mapping):
         return []
@@ -178,7 +178,7 @@ def _parameters_of(schema: Mapping[str, Any]) -> list[Json]:
 
 
 def _reduced_type(declared: Mapping[str, Any]) -> str:
-    """One of the six JSON types a parameter can have; of a union the first that is not null."""
+    """Return one of the six JSON types a parameter can have; of a union the first that is not null."""
     kind = declared.get("type")
     options = kind if isinstance(kind, list) else [kind]
     for option in options:
@@ -190,7 +190,7 @@ def _reduced_type(declared: Mapping[str, Any]) -> str:
 
 
 def _without(schema: Mapping[str, Any] | None, names: set[str]) -> Json | None:
-    """The schema without these properties."""
+    """Return the schema without these properties."""
     if not schema:
         return None
     found = dict(schema)

@@ -1,4 +1,4 @@
-"""JSON as the API writes it (http-api.md 1.2, 1.3): one document and a newline, fixed keys in their documented order.
+"""Writing JSON as the API does (http-api.md 1.2, 1.3): one document and a newline, keys in their documented order.
 
 Fixed-shape objects are built by the callers in key order; ``free_form`` readies values that users own: keys sorted by
 byte order, numbers written as doubles are.
@@ -17,12 +17,12 @@ from gestalt_sdk.transport.values import rfc3339
 
 
 def document(value: Any) -> bytes:
-    """A response body: the value as JSON and a newline."""
+    """Write a response body: the value as JSON and a newline."""
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def error_document(text: str, code: str = "", plugin: str = "") -> bytes:
-    """The error envelope; ``code`` and ``plugin`` only for the typed errors of http-api.md 7.4."""
+    """Write the error envelope; ``code`` and ``plugin`` only for the typed errors of http-api.md 7.4."""
     shape = {"error": text}
     if code:
         shape["code"] = code
@@ -32,7 +32,7 @@ def error_document(text: str, code: str = "", plugin: str = "") -> bytes:
 
 
 def free_form(value: Any) -> Any:
-    """A JSON-like value with sorted keys, ready for ``document``."""
+    """Return a JSON-like value with sorted keys, ready for ``document``."""
     if isinstance(value, dict):
         return {key: free_form(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
@@ -45,7 +45,7 @@ def free_form(value: Any) -> Any:
 
 
 def number(value: float) -> Any:
-    """A double: whole ones without ``.0``, an exponent only below 1e-6 and from 1e21 on."""
+    """Return a double as JSON writes it: whole ones without ``.0``, an exponent only below 1e-6 and from 1e21 on."""
     size = abs(value)
     if size <= _EXACT_INTEGER and value.is_integer():
         return int(value)

@@ -1,7 +1,7 @@
 """Targets in JSON, both ways (http-api.md 8.2).
 
 Decoding trims the texts that the contract trims and makes the checks that only a request body can fail: exactly one
-kind of target, no credential modes on public requests. What a target means is the manager's.
+kind of target, no credential modes on public requests. Whether a target can be used is not judged here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ TARGET = Shape.of(plugin=optional(PLUGIN_TARGET), agent=optional(AGENT_TARGET))
 
 
 def target_request(body: Json) -> Target:
-    """A decoded ``TARGET``. Raises ``InvalidArgument``."""
+    """Make the target of a decoded ``TARGET``. Raises ``InvalidArgument``."""
     plugin, agent = body.get("plugin"), body.get("agent")
     if (plugin is None) == (agent is None):
         raise InvalidArgument("workflow target must set exactly one of plugin or agent")
@@ -95,7 +95,7 @@ def target_request(body: Json) -> Target:
 
 
 def target_shape(target: Target | None) -> Json:
-    """A target as it is shown; empty for an object without one."""
+    """Return a target as it is shown; empty for an object without one."""
     if target is None:
         return {}
     if isinstance(target, PluginTarget):
@@ -104,18 +104,18 @@ def target_shape(target: Target | None) -> Json:
 
 
 def public_connection(name: str) -> str:
-    """How a connection is called outside: the implicit one ``plugin``."""
+    """Return how a connection is called outside: the implicit one ``plugin``."""
     return "plugin" if name == PLUGIN_CONNECTION else name
 
 
 def trimmed(body: Json, name: str) -> str:
-    """A text of a decoded body without blanks around it; empty when it is not set."""
+    """Return a text of a decoded body without blanks around it; empty when it is not set."""
     found: str = body.get(name, "")
     return found.strip()
 
 
 def present(**members: Any) -> Json:
-    """The members that are not empty."""
+    """Return the members that are not empty."""
     return {name: value for name, value in members.items() if value}
 
 
@@ -211,7 +211,7 @@ _BINDING_TEXTS = {
 
 
 def _binding(body: Json) -> OutputBinding:
-    """A binding; with no source or several, ``source`` is empty, which the manager refuses."""
+    """Make a binding; with no source or several, ``source`` is empty, which the manager refuses."""
     value = body.get("value", {})
     sources = [(source, trimmed(value, name)) for name, source in _BINDING_TEXTS.items() if trimmed(value, name)]
     if "literal" in value:

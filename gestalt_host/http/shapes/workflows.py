@@ -1,6 +1,6 @@
-"""Schedules, event triggers, events and runs in JSON (http-api.md 8.3-8.7); their targets are in ``target_shapes``.
+"""Schedules, event triggers, events and runs in JSON (http-api.md 8.3-8.7); targets are in ``targets``.
 
-Decoding trims the texts that the contract trims and requires an event type; what the rest means is the manager's.
+Decoding trims the texts that the contract trims and requires an event type; the rest is not judged here.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CANCEL = Shape.of(reason=bodies.text)
 
 
 def schedule_request(body: Json) -> ScheduleSpec:
-    """A decoded ``SCHEDULE``. Raises ``InvalidArgument``."""
+    """Make the request of a decoded ``SCHEDULE``. Raises ``InvalidArgument``."""
     return ScheduleSpec(
         cron=trimmed(body, "cron"),
         target=target_request(body.get("target", {})),
@@ -60,7 +60,7 @@ def schedule_request(body: Json) -> ScheduleSpec:
 
 
 def event_trigger_request(body: Json) -> EventTriggerSpec:
-    """A decoded ``EVENT_TRIGGER``. Raises ``InvalidArgument``."""
+    """Make the request of a decoded ``EVENT_TRIGGER``. Raises ``InvalidArgument``."""
     target = target_request(body.get("target", {}))
     match = body.get("match", {})
     event_type = trimmed(match, "type")
@@ -75,7 +75,7 @@ def event_trigger_request(body: Json) -> EventTriggerSpec:
 
 
 def event_request(body: Json) -> Event:
-    """A decoded ``EVENT``; what it lacks is the manager's to fill in. Raises ``InvalidArgument``."""
+    """Make the event of a decoded ``EVENT``; what it lacks is filled in when published. Raises ``InvalidArgument``."""
     event_type = trimmed(body, "type")
     if not event_type:
         raise InvalidArgument("workflow event type is required")

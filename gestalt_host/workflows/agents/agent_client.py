@@ -55,7 +55,7 @@ class TurnRequest:
 
 
 class AgentProviderClient:
-    """Deadlines are the caller's: each method takes the seconds that are left of the run's own."""
+    """Client of one agent provider; each method takes the seconds that are left of the run's deadline."""
 
     def __init__(self, link: ProviderLink) -> None:
         self.name = link.name
@@ -63,7 +63,7 @@ class AgentProviderClient:
         self._stub = agent_pb2_grpc.AgentProviderStub(link.channel)
 
     async def supports_catalogue(self, timeout_s: float) -> bool:
-        """Whether tools can be offered from the MCP catalogue."""
+        """Return whether tools can be offered from the MCP catalogue."""
         try:
             request = pb.GetAgentProviderCapabilitiesRequest()
             answer = await self._call(self._stub.GetCapabilities, request, timeout_s)

@@ -232,7 +232,7 @@ def _messages(target: AgentTarget, signals: Sequence[Signal]) -> tuple[AgentMess
 
 
 def signal_text(signals: Sequence[Signal]) -> str:
-    """The signals as an agent reads them: a heading and indented JSON, at most 64 KiB in all."""
+    """Write the signals as an agent reads them: a heading and indented JSON, at most 64 KiB in all."""
     batch = {"omittedSignals": max(len(signals) - MAX_SIGNALS, 0), "signals": compacted(signals)}
     text = json.dumps(batch, indent=2, sort_keys=True, ensure_ascii=False)
     for char, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
@@ -283,7 +283,7 @@ def _agent_output(binding: OutputBinding, path: str, turn: AgentTurn) -> Any:
 
 
 def _at(held: Any, path: str, binding: OutputBinding) -> Any:
-    """The value at a path: the exact key first, then part by part; lists cannot be entered."""
+    """Return the value at a path: the exact key first, then part by part; lists cannot be entered."""
     if isinstance(held, Mapping) and path in held:
         return held[path]
     for part in path.split("."):

@@ -1,6 +1,6 @@
-"""Schedules and event triggers: one life for both (semantics.md 8).
+"""Creating, reading, changing and deleting schedules and event triggers alike (semantics.md 8).
 
-What differs between them is in ``schedules`` and ``triggers``.
+What differs between the two is an ``ObjectKind``, in ``schedules`` and ``triggers``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Upsert(Generic[Request]):
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind(Generic[Managed, Request]):
-    """What makes schedules schedules and triggers triggers.
+    """The differences between schedules and event triggers.
 
     Attributes:
         word: The word of messages, ``schedule`` or ``trigger``.
@@ -125,7 +125,7 @@ class ManagedObjects(Generic[Managed, Request]):
         return (await self._find(who, object_id, created_by=created_by)).object
 
     async def list(self, who: Principal, *, created_by: str = "") -> list[Managed]:
-        """The caller's objects, oldest first."""
+        """Return the caller's objects, oldest first."""
         found = await self._visibility.list(who, self._kind.of_subjects, created_by)
         return sorted(found, key=lambda item: (item.created_at or _EPOCH, item.id))
 
@@ -205,7 +205,7 @@ class ManagedObjects(Generic[Managed, Request]):
         return reference_for(who, client.name, target, reference_id, extra)
 
     async def _own(self, who: Principal, object_id: str) -> Managed | None:
-        """The object with a derived id that an earlier request of this caller made, in whichever provider it is."""
+        """Find the object with a derived id that an earlier request of this caller made, in any provider."""
 
         async def find(client: WorkflowProviderClient) -> Managed | None:
             try:
@@ -225,8 +225,8 @@ class ManagedObjects(Generic[Managed, Request]):
     async def _upsert(self, client: WorkflowProviderClient, write: Upsert[Request]) -> Managed:
         """Write the object; when that fails its new reference is revoked.
 
-        After a failure that leaves the outcome open the object is read back: if it quotes the new reference, the
-        write has happened, and revoking would hide the object from its creator.
+        After a failure that does not tell whether the object was written it is read back. With the new reference it was
+        written, and revoking that reference would hide the object from its creator.
         """
         try:
             return await self._kind.upsert(client, write)
@@ -248,7 +248,7 @@ class ManagedObjects(Generic[Managed, Request]):
     async def _delete_moved(
         self, found: FoundObject[Managed], client: WorkflowProviderClient, reference: ExecutionReference
     ) -> None:
-        """The second half of a move: delete in the old provider, or undo the first half."""
+        """Finish a move: delete in the old provider, or undo the first half."""
         retire = found.reference.id if found.client.has(RETIRE) else ""
         try:
             await self._kind.delete(found.client, found.object.id, retire)
@@ -263,7 +263,7 @@ class ManagedObjects(Generic[Managed, Request]):
 
 
 class _not_found:  # noqa: N801 - reads as a statement
-    """A provider's NOT_FOUND as the host's own."""
+    """Turns a provider's NOT_FOUND into ``WorkflowObjectNotFound``."""
 
     def __init__(self, word: str, object_id: str) -> None:
         self._word = word

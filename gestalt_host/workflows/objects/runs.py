@@ -50,7 +50,7 @@ class ManagedRuns:
         self._now = now
 
     async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> list[Run]:
-        """The caller's runs, newest first, those of deleted schedules and triggers too."""
+        """Return the caller's runs, newest first, those of deleted schedules and triggers too."""
 
         async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Referenced[Run]]:
             return await client.runs_of(subjects, plugin=run_filter.plugin, status=run_filter.status)
@@ -98,12 +98,12 @@ class ManagedRuns:
                 workflow_key=workflow_key,
             )
         except ProviderRefused as error:
-            # Where the outcome is open the run may exist, and it executes with this reference.
+            # After these codes the run may exist all the same, and it executes with this reference.
             if error.code not in AMBIGUOUS:
                 await self._references.revoke(client, reference)
             raise
         if run.execution_ref != reference.id:
-            # An earlier run: the new reference serves nothing.
+            # The key has started an earlier run: no run uses the new reference.
             await self._references.revoke(client, reference)
             earlier = await self._references.find(client, run.execution_ref)
             if earlier is None or earlier.subject_id != who.subject_id:
@@ -179,7 +179,7 @@ class ManagedRuns:
         )
 
     async def _require_own(self, who: Principal, client: WorkflowProviderClient, run: Run) -> None:
-        """The answer may be a run of an older reference: it must be the caller's and still active."""
+        """Require that the run of an answer, which may have an older reference, is the caller's and still active."""
         reference = await self._references.find(client, run.execution_ref)
         if reference is None or reference.subject_id != who.subject_id or reference.revoked_at is not None:
             raise WorkflowObjectNotFound("run", run.id)

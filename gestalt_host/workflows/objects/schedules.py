@@ -1,4 +1,4 @@
-"""What is particular to schedules; their life is in ``objects``."""
+"""The ``ObjectKind`` of schedules."""
 
 from __future__ import annotations
 

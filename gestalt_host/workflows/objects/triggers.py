@@ -1,4 +1,4 @@
-"""What is particular to event triggers; their life is in ``objects``."""
+"""The ``ObjectKind`` of event triggers."""
 
 from __future__ import annotations
 

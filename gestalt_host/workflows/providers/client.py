@@ -100,7 +100,7 @@ class WorkflowProviderClient:
         return convert.run_from_proto(answer, self.name)
 
     async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Referenced[Run]]:
-        """Every run whose execution reference belongs to one of the subjects, revoked ones too.
+        """Return every run whose execution reference belongs to one of the subjects, revoked ones too.
 
         ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all. A provider with
         queries is asked for the subjects' runs alone, by page; from any other come all runs.
@@ -145,7 +145,7 @@ class WorkflowProviderClient:
             request.page_token = page.next_page_token
 
     async def _query_named(self, query: Any, id_prefix: str) -> AsyncIterator[Any]:
-        """Pages of the objects whose id begins so."""
+        """Yield the pages of the objects whose id begins with the prefix."""
         request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix)
         while True:
             page = await self._call(query, request)
@@ -227,7 +227,7 @@ class WorkflowProviderClient:
         return workflow_convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
 
     async def schedules_named(self, id_prefix: str) -> list[Schedule]:
-        """Those whose id begins so. A provider without queries is asked for all of them."""
+        """Return the schedules whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
             pages = self._query_named(self._queries.QuerySchedules, id_prefix)
             found = [item async for page in pages for item in page.schedules]
@@ -238,7 +238,7 @@ class WorkflowProviderClient:
         return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Referenced[Schedule]]:
-        """Every schedule whose active execution reference belongs to one of the subjects."""
+        """Return every schedule whose active execution reference belongs to one of the subjects."""
 
         async def fetch() -> Iterable[Any]:
             request = pb.ListWorkflowProviderSchedulesRequest()
@@ -293,7 +293,7 @@ class WorkflowProviderClient:
         return workflow_convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
 
     async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
-        """Those whose id begins so. A provider without queries is asked for all of them."""
+        """Return the triggers whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
             pages = self._query_named(self._queries.QueryEventTriggers, id_prefix)
             found = [item async for page in pages for item in page.triggers]
@@ -304,7 +304,7 @@ class WorkflowProviderClient:
         return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Referenced[EventTrigger]]:
-        """Every event trigger whose active execution reference belongs to one of the subjects."""
+        """Return every event trigger whose active execution reference belongs to one of the subjects."""
 
         async def fetch() -> Iterable[Any]:
             request = pb.ListWorkflowProviderEventTriggersRequest()
@@ -341,7 +341,7 @@ class WorkflowProviderClient:
         return convert.reference_from_proto(answer)
 
     async def get_execution_reference(self, reference_id: str, *, wait: bool = True) -> ExecutionReference:
-        """The reference; ``wait=False`` while the provider itself is waiting for our answer."""
+        """Fetch the reference; ``wait=False`` while the provider itself is waiting for our answer."""
         request = pb.GetWorkflowExecutionReferenceRequest(id=reference_id)
         with self._reference_calls():
             answer = await self._call(self._stub.GetExecutionReference, request, wait=wait)
@@ -365,7 +365,7 @@ class WorkflowProviderClient:
         *,
         active_only: bool,
     ) -> list[Referenced[Object]]:
-        """Objects joined with the subjects' references: one list call, and one for each subject, at the same time.
+        """Join objects with the subjects' references: one list call, and one for each subject, at the same time.
 
         Only objects of the subjects are converted. When the list of objects fails and the subjects have no reference
         here that could belong to one, the answer is empty (http-api.md 8.9).
@@ -396,11 +396,11 @@ class WorkflowProviderClient:
             reference = known.get(found.id)
             if reference is None:
                 reference = known[found.id] = convert.reference_from_proto(found)
-            # Equal messages are equal targets; only others need their normalised forms compared.
+            # Messages that are equal have equal targets; others are compared in their normalised forms.
             same = message.target == found.target or same_target(item.target, reference.target)
             found_objects.append(Referenced(item, reference, same))
             if len(found_objects) % YIELD_EVERY == 0:
-                # A long list must not hold up the runs that are being invoked.
+                # Let runs be executed between the parts of a long list.
                 await asyncio.sleep(0)
         return found_objects
 
@@ -446,12 +446,12 @@ async def wait_ready(kind: str, link: ProviderLink, timeout_s: float) -> None:
 
 
 def provider_error(kind: str, name: str, error: grpc.aio.AioRpcError) -> ProviderRefused | ProviderUnavailable:
-    """The domain error of a failed call: UNAVAILABLE means that the provider could not be asked."""
+    """Return the domain error of a failed call; UNAVAILABLE means that the provider could not be asked."""
     code: grpc.StatusCode = error.code()
     text = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
         if reason_of(error) is not None:
-            # The provider itself says that something it needs is away; anything else is the channel's noise.
+            # With a reason the text is the provider's own: something that it needs is away. Without one it is gRPC's.
             return ProviderUnavailable(text)
         return ProviderUnavailable(f"{kind} provider {quoted(name)} is not available; try again later")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -1,4 +1,4 @@
-"""What only the host converts: execution references, and runs, whose status it must know.
+"""Conversions that only the host makes: execution references, and runs with a status that the contract has.
 
 Everything else: ``gestalt_sdk.workflow.convert`` and ``gestalt_sdk.workflow.targets``.
 """
@@ -23,7 +23,7 @@ class UnknownRunStatus(InvalidArgument):
 
 
 def run_from_proto(message: pb.BoundWorkflowRun, provider: str) -> Run:
-    """The run as ``provider`` holds it.
+    """Convert the run as ``provider`` holds it.
 
     Raises:
         UnknownRunStatus: for a status number that the contract does not have.
@@ -33,7 +33,7 @@ def run_from_proto(message: pb.BoundWorkflowRun, provider: str) -> Run:
 
 
 def status_from_proto(number: int) -> str:
-    """See ``run_from_proto``."""
+    """Convert a status. Raises ``UnknownRunStatus``."""
     status = workflow_convert.status_from_proto(number)
     if number and not status:
         raise UnknownRunStatus(number)

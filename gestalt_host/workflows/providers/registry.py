@@ -14,11 +14,11 @@ class WorkflowProviders:
         self._default = default
 
     def all(self) -> list[WorkflowProviderClient]:
-        """Every provider, by ascending name."""
+        """Return every provider, by ascending name."""
         return list(self._clients.values())
 
     def select(self, name: str = "") -> WorkflowProviderClient:
-        """The named provider, or the default one for a blank name.
+        """Return the named provider, or the default one for a blank name.
 
         Raises:
             ProviderUnknown, ProviderRequired: the texts list the configured names.

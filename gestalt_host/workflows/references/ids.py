@@ -24,7 +24,7 @@ def _uuid5(text: str) -> str:
 
 
 def schedule_id(scope: str = "") -> str:
-    """A new schedule's id: random, or derived from the idempotency scope."""
+    """Make a new schedule's id: random, or derived from the idempotency scope."""
     return _uuid5(f"gestalt.workflow.schedule:{scope}") if scope else str(uuid.uuid4())
 
 
@@ -47,7 +47,7 @@ def run_reference_id() -> str:
 
 
 def signal_or_start_reference_id(reference: ExecutionReference, workflow_key: str) -> str:
-    """The one id for all signals that this caller sends under the key: deterministic, so references stay bounded."""
+    """Return the one id for all signals that this caller sends under the key; a derived id keeps references bounded."""
     parts = (
         "gestalt.workflow.run.signal_or_start.ref.v2",
         reference.provider,

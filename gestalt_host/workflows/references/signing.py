@@ -1,7 +1,7 @@
 """The host's signature over execution references (decision 18).
 
-A reference that travels with InvokeOperation is believed only when this host signed it. Times are not covered, so
-that the provider may fill them in; everything that decides what a run may do is.
+A reference that travels with InvokeOperation is believed only when this host signed it. The signature covers everything
+that decides what a run may do. It does not cover times, so that the provider may fill them in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReferenceSigner:
         return replace(reference, signature=self._mac(reference), signature_key_id=self.key_id)
 
     def knows(self, reference: ExecutionReference) -> bool:
-        """Whether the reference carries a signature made with this key (valid or not)."""
+        """Return whether the reference carries a signature made with this key (valid or not)."""
         return bool(reference.signature) and reference.signature_key_id == self.key_id
 
     def valid(self, reference: ExecutionReference) -> bool:
@@ -39,7 +39,7 @@ class ReferenceSigner:
 
 
 def canonical(reference: ExecutionReference) -> bytes:
-    """The signed bytes: a JSON array, in which no two different references look alike."""
+    """Return the signed bytes: a JSON array, in which no two different references look alike."""
     return orjson.dumps(
         [
             "gestalt.execution-reference.v1",

@@ -1,4 +1,4 @@
-"""Execution references in their provider: written signed, revoked, read back (semantics.md 7.2, decision 18)."""
+"""Execution references in their workflow provider: written signed, revoked, read back (semantics.md 7.2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def utc_now() -> datetime:
 
 
 class ReferenceStore:
-    """Writes of one reference are made one after the other: a put without ``revoked_at`` takes a revocation back."""
+    """Reads and writes execution references.
+
+    Writes of one reference are made one after the other, because a put without ``revoked_at`` takes a revocation back.
+    """
 
     def __init__(self, signer: ReferenceSigner, *, now: Callable[[], datetime] = utc_now) -> None:
         self.signer = signer
@@ -31,7 +34,7 @@ class ReferenceStore:
         self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     def lock(self, provider: str, reference_id: str) -> asyncio.Lock:
-        """Held while anything that changes the reference is under way."""
+        """Return the lock that is held while anything that changes the reference is under way."""
         key = (provider, reference_id)
         lock = self._locks.get(key)
         if lock is None:
@@ -45,7 +48,7 @@ class ReferenceStore:
 
     async def revoke(self, client: WorkflowProviderClient, reference: ExecutionReference) -> None:
         """End the reference at once. A failure is logged and swallowed: run-time checks remain."""
-        # Whole seconds, as other implementations write them.
+        # Revocation times have whole seconds in the contract's other implementation, whose records we may share.
         moment = self._now().replace(microsecond=0)
         try:
             async with self.lock(client.name, reference.id):

@@ -1,4 +1,4 @@
-"""Who sees which workflow object (semantics.md 4, http-api.md 8.8, decisions 8 and 20).
+"""Deciding who sees which workflow object (semantics.md 4, http-api.md 8.8).
 
 An object is created by the subject of its own execution reference. What fails a check is not found, never forbidden.
 """
@@ -37,7 +37,7 @@ class FoundObject(Generic[Object]):
 
 
 def is_configured(object_id: str, reference: ExecutionReference) -> bool:
-    """Whether the object belongs to the configuration, and so is written by reconciliation alone."""
+    """Return whether the object belongs to the configuration, and so is written by reconciliation alone."""
     return object_id.startswith(CONFIG_ID_PREFIX) and reference.subject_id == CONFIG_SUBJECT_ID
 
 
@@ -79,7 +79,7 @@ class Visibility:
         writing: bool = False,
         could_be: Callable[[ExecutionReference], bool],
     ) -> FoundObject[Object]:
-        """The object that the caller created (or, by ``created_by``, may read), asked of every provider at once.
+        """Find the object that the caller created (or, by ``created_by``, may read); every provider is asked at once.
 
         Args:
             active_only: Revoked and retired references do not count (schedules and triggers).
@@ -119,7 +119,7 @@ class Visibility:
         fetch: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[Sequence[Referenced[Object]]]],
         created_by: str = "",
     ) -> list[Object]:
-        """Every object that the caller sees, unordered; all providers are asked at once."""
+        """Return every object that the caller sees, unordered; all providers are asked at once."""
         subjects = self.subjects(who, created_by)
         answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
         return [item.object for answer in answers for item in answer if self._shown(who, item)]
@@ -146,7 +146,7 @@ class Visibility:
     async def _holds(
         self, client: WorkflowProviderClient, subjects: Sequence[str], could_be: Callable[[ExecutionReference], bool]
     ) -> bool:
-        """Whether a failing provider may have the object: it has such a reference, or cannot even tell."""
+        """Return whether a failing provider may have the object: it has such a reference, or cannot even tell."""
         try:
             for subject in subjects:
                 if any(could_be(reference) for reference in await client.references_of(subject)):

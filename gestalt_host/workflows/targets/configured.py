@@ -23,7 +23,7 @@ class UserCredentialNeeded(HostError):
 
 
 def internal_target(target: Target) -> Target:
-    """The configured target with the internal names of its connections."""
+    """Return the configured target with the internal names of its connections."""
     if isinstance(target, PluginTarget):
         return replace(target, connection=internal_name(target.connection))
     delivery = target.output_delivery
@@ -35,7 +35,7 @@ def internal_target(target: Target) -> Target:
 
 
 def permissions_from(target: Target, extra: Iterable[config.PermissionConfig]) -> tuple[Permission, ...]:
-    """The target's own operations, then the explicit ones; nothing at all means unrestricted.
+    """Return the target's own operations, then the explicit ones; nothing at all means unrestricted.
 
     An agent target's list always names the agent provider: without it the run could not open a session.
     """

@@ -1,4 +1,4 @@
-"""Targets compared: normalised JSON, equality and fingerprint (semantics.md 2.1).
+"""Comparing targets: normalised JSON, equality and fingerprint (semantics.md 2.1).
 
 Equality decides about authorization. Two targets are equal when their normalised forms are: key order does not matter,
 an empty map or list equals an absent one where the contract says so, and every number is the double it travels as.
@@ -18,7 +18,7 @@ _EXACT_INTEGER = 2**53
 
 
 def normalised(target: Target) -> bytes:
-    """The target as JSON with sorted keys; equal targets have equal bytes."""
+    """Return the target as JSON with sorted keys; equal targets have equal bytes."""
     kind = "plugin" if isinstance(target, PluginTarget) else "agent"
     members = _plugin(target) if isinstance(target, PluginTarget) else _agent(target)
     return orjson.dumps({kind: members}, option=orjson.OPT_SORT_KEYS)
@@ -27,12 +27,12 @@ def normalised(target: Target) -> bytes:
 def same_target(left: Target | None, right: Target | None) -> bool:
     if left is None or right is None:
         return left is right
-    # Not ``left == right``: to Python 1 equals True.
+    # Not ``left == right``: in Python 1 equals True.
     return left is right or normalised(left) == normalised(right)
 
 
 def fingerprint(target: Target) -> str:
-    """Hex SHA-256 of the normalised form."""
+    """Return the hex SHA-256 of the normalised form."""
     return hashlib.sha256(normalised(target)).hexdigest()
 
 
@@ -110,7 +110,7 @@ def _present(**members: Any) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """The value with every number in one form: an int when the double is integral and exact, else a float."""
+    """Return the value with every number in one form: an int when the double is integral and exact, else a float."""
     if isinstance(value, Mapping):
         return {key: _json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

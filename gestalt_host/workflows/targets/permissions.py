@@ -15,7 +15,7 @@ NO_PERMISSIONS_PLUGIN = "__gestalt.workflow.no_provider_permissions__"
 
 
 def permission_scope(permissions: Sequence[Permission]) -> str:
-    """Canonical text of a permission list (semantics.md 3)."""
+    """Return the canonical text of a permission list (semantics.md 3)."""
     if not permissions:
         return "nil"
     entries = {item.plugin: item.operations for item in permissions if item.plugin != NO_PERMISSIONS_PLUGIN}
@@ -30,7 +30,7 @@ def permission_scope(permissions: Sequence[Permission]) -> str:
 
 
 def permissions_of(ceiling: Ceiling | None, extra: Iterable[Permission] = ()) -> tuple[Permission, ...]:
-    """A ceiling as the permission list of a reference; ``extra`` widens a ceiling, never "unrestricted"."""
+    """Return a ceiling as the permission list of a reference; ``extra`` widens a ceiling, never "unrestricted"."""
     if ceiling is None:
         return ()
     entries: dict[str, frozenset[str] | None] = dict(ceiling.plugins)
@@ -44,13 +44,13 @@ def permissions_of(ceiling: Ceiling | None, extra: Iterable[Permission] = ()) ->
         if operations is None:
             permissions.append(Permission(plugin))
         elif operations:
-            # An entry with an empty set allows nothing; written out it would read back as "every operation".
+            # An empty set allows nothing, but a stored entry without operations allows every one: it is left out.
             permissions.append(Permission(plugin, tuple(sorted(operations))))
     return tuple(permissions) or (Permission(NO_PERMISSIONS_PLUGIN),)
 
 
 def ceiling_of(permissions: Sequence[Permission]) -> Ceiling | None:
-    """The ceiling that a stored permission list means: None (unrestricted) for an empty one."""
+    """Return the ceiling that a stored permission list means: None (unrestricted) for an empty one."""
     if not permissions:
         return None
     plugins: dict[str, frozenset[str] | None] = {}
@@ -69,7 +69,7 @@ def ceiling_of(permissions: Sequence[Permission]) -> Ceiling | None:
 
 
 def target_permissions(target: Target) -> tuple[Permission, ...]:
-    """A target's own operations, merged in first-seen order: what its runs must be allowed to call.
+    """Return a target's own operations, merged in first-seen order: what its runs must be allowed to call.
 
     For an agent target: the agent provider itself (every operation: sessions and turns are not operations), each
     plugin tool, and the output delivery.
@@ -90,7 +90,7 @@ def target_permissions(target: Target) -> tuple[Permission, ...]:
 
 
 def merge_permissions(entries: Iterable[Permission]) -> tuple[Permission, ...]:
-    """One entry for each plugin in first-seen order, operations without duplicates; "all operations" wins."""
+    """Return one entry for each plugin in first-seen order, operations without duplicates; "all operations" wins."""
     merged: dict[str, list[str] | None] = {}
     for item in entries:
         present = merged.setdefault(item.plugin, [] if item.operations else None)

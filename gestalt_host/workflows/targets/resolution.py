@@ -1,6 +1,6 @@
-"""From the target that a caller asks for to the one that is stored, and whether a caller may use a target.
+"""Resolving the target that a caller asks for to the one that is stored, and deciding whether a caller may use one.
 
-Creation-time checks in the order of semantics.md 6.3 (plugin) and 6.5 (agent), and the visibility check of 6.4.
+A new target is checked in the order of semantics.md 6.3 (plugin) or 6.5 (agent); 6.4 says who sees a stored one.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class TargetResolver:
     def __init__(
         self, plugins: PluginRegistry, authorizer: Authorizer, agents: Sequence[str] | None, default_agent: str = ""
     ) -> None:
-        """``agents``: names of the configured agent providers; None when the host has no agent support."""
+        """Take what a target may name; ``agents``: agent providers, None when the host has no agent support."""
         self._plugins = plugins
         self._authorizer = authorizer
         self._agents = None if agents is None else sorted(agents)
         self._default_agent = default_agent
 
     def resolve(self, who: Principal, target: Target) -> Target:
-        """The target to store: names trimmed, connection and instance pinned. The first failed check decides.
+        """Return the target to store, connection and instance pinned. The first failed check decides.
 
         Raises:
             HostError: see http-api.md 8.5.
@@ -53,8 +53,10 @@ class TargetResolver:
         return self._agent(who, target)
 
     def declared_permissions(self, who: Principal, target: Target) -> tuple[Permission, ...]:
-        """What an agent target's reference may call beyond the caller's ceiling: its tool and delivery operations
-        that the calling plugin declares in its ``invokes`` (semantics.md 7.1)."""
+        """Return what an agent target's reference may call beyond the caller's ceiling (semantics.md 7.1).
+
+        Those are its tool and delivery operations that the calling plugin declares in its ``invokes``.
+        """
         if not isinstance(target, AgentTarget):
             return ()
         wanted = [(ref.plugin, ref.operation) for ref in target.tool_refs if ref.plugin and ref.operation]
@@ -65,7 +67,7 @@ class TargetResolver:
         return merge_permissions(declared)
 
     def allows(self, who: Principal, target: Target | None) -> bool:
-        """Whether the caller may use the target now (semantics.md 6.4); decides what a caller sees."""
+        """Return whether the caller may use the target now (semantics.md 6.4); decides what a caller sees."""
         if isinstance(target, PluginTarget):
             return self._allows_operation(who, target.plugin, target.operation)
         if isinstance(target, AgentTarget):

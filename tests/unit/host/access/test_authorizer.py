@@ -67,12 +67,18 @@ def test_who_reads_configured_objects() -> None:
     assert not no_auth.reads_configured(user("user:1", "user", "api_token"))
     assert not Authorizer().reads_configured(user("user:1", "user", "env"))
     admins = Authorizer(POLICIES, admin_policy="open")
-    assert admins.reads_configured(user("user:ann")) and not admins.reads_configured(user("user:x"))
+    assert admins.reads_configured(user("user:ann"))
+    assert not admins.reads_configured(user("user:x"))
     editors = Authorizer(POLICIES, admin_policy="closed", admin_roles=["editor"])
-    assert editors.reads_configured(user("user:ann")) and not editors.reads_configured(user("service_account:ci"))
+    assert editors.reads_configured(user("user:ann"))
+    assert not editors.reads_configured(user("service_account:ci"))
 
 
 def test_ceilings() -> None:
     ceiling = Ceiling({"a": None, "b": frozenset({"x"})})
-    assert ceiling.allows("a", "anything") and ceiling.allows("b", "x") and ceiling.allows_plugin("b")
-    assert not ceiling.allows("b", "y") and not ceiling.allows("c", "x") and not ceiling.allows_plugin("c")
+    assert ceiling.allows("a", "anything")
+    assert ceiling.allows("b", "x")
+    assert ceiling.allows_plugin("b")
+    assert not ceiling.allows("b", "y")
+    assert not ceiling.allows("c", "x")
+    assert not ceiling.allows_plugin("c")

@@ -27,8 +27,10 @@ async def test_one_user_whoever_asks_first(tmp_path: Path) -> None:
         assert len({person.subject_id for person in found}) == 1
         (who, *_) = found
         actor = who.actor
-        assert actor.subject_id.startswith("user:") and len(actor.subject_id) == len("user:") + 36
+        assert actor.subject_id.startswith("user:")
+        assert len(actor.subject_id) == len("user:") + 36
         assert (actor.subject_kind, actor.display_name, actor.auth_source) == ("user", "", "env")
-        assert who.ceiling is None and who.credential_subject_id == actor.subject_id
+        assert who.ceiling is None
+        assert who.credential_subject_id == actor.subject_id
         assert await Users(IndexedDB.over(link.channel)).anonymous() == who
         assert list(store.stores[USERS_STORE]) == [ANONYMOUS_EMAIL]

@@ -14,7 +14,8 @@ from tests.unit.host.config.conftest import MINIMAL, Loader
 def plain(text: str) -> Any:
     faults = Faults()
     node = parse_yaml(text, "f.yaml", faults)
-    assert not faults.problems and node is not None
+    assert not faults.problems
+    assert node is not None
     return node.plain()
 
 

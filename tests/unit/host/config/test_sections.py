@@ -294,3 +294,43 @@ def test_plain_durations_have_a_sign_and_no_days() -> None:
     assert parse_duration("0") == timedelta()
     with pytest.raises(DurationInvalid):
         parse_duration("1d")
+
+
+UNUSED = """
+providerRepositories: {main: {url: https://packages.example}}
+server: {apiTokenTtl: 1d, agent: {defaultToolNarrowingThreshold: 10}}
+providers:
+  telemetry: {default: {source: stdout}}
+  audit: {default: {source: noop}}
+connections:
+  crm: {auth: {type: oauth2, clientId: x, scopes: [a]}, params: {tenant: {required: true}}}
+plugins:
+  p:
+    source: m.yaml
+    iconFile: icon.svg
+    allowedOperations: {list: {paginate: true}}
+    connections: {crm: {ref: crm, credentialRefresh: {refreshInterval: 1h}}}
+"""
+
+
+def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: Loader) -> None:
+    unused = loaded(UNUSED).unused
+    assert {problem.path for problem in unused} == {
+        "providerRepositories",
+        "server.apiTokenTtl",
+        "server.agent.defaultToolNarrowingThreshold",
+        "providers.telemetry.default",
+        "providers.audit.default",
+        "connections.crm.auth.clientId",
+        "connections.crm.auth.scopes",
+        "connections.crm.params",
+        "plugins.p.iconFile",
+        "plugins.p.allowedOperations.list.paginate",
+        "plugins.p.connections.crm.credentialRefresh",
+    }
+    assert all("is accepted and not used yet" in problem.reason for problem in unused)
+    assert all(problem.place.line for problem in unused)
+
+
+def test_a_configuration_that_sets_none_of_them_has_no_notice(loaded: Loader) -> None:
+    assert loaded(MINIMAL).unused == ()

@@ -206,7 +206,8 @@ def test_an_agent_target_needs_an_agent_provider(faults: Faults) -> None:
 
 def test_a_negative_timeout_means_the_default(loaded: Loader) -> None:
     target = loaded(agent("prompt: p, timeout: -5s")).schedules[0].target
-    assert isinstance(target, AgentTarget) and target.timeout_seconds == 0
+    assert isinstance(target, AgentTarget)
+    assert target.timeout_seconds == 0
 
 
 def test_inputs_keep_their_values(loaded: Loader) -> None:

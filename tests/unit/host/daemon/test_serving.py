@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -218,6 +219,16 @@ def test_validate_says_what_it_found_and_writes_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_validate_names_a_key_that_is_not_used_yet(tmp_path: Path) -> None:
+    text = CONFIG.format(port=1, state=tmp_path, rig=RIG) + "    iconFile: icon.svg\n"
+    (tmp_path / "gestalt.yaml").write_text(text.replace(f"roadmap: {{source: {RIG}}}", f"roadmap:\n    source: {RIG}"))
+    done = run_gestaltd(tmp_path, "validate", "--config", "gestalt.yaml")
+    assert done.returncode == 0, done.stderr
+    (notice,) = [json.loads(line) for line in done.stderr.splitlines() if '"config.unused"' in line]
+    assert notice["path"] == "plugins.roadmap.iconFile"
+    assert "config ok" in done.stdout
+
+
 def test_validate_checks_the_packages(tmp_path: Path) -> None:
     text = CONFIG.format(port=1, state=tmp_path, rig=RIG) + "  gone: {source: ./gone.yaml}\n"
     text = text.replace(f"{{source: {RIG}}}", f"{{source: {RIG}, allowedOperations: {{fly: {{}}}}}}")
@@ -234,7 +245,9 @@ def test_the_generated_configuration_is_served(tmp_path: Path) -> None:
     home.mkdir()
     path = home / ".gestaltd" / "config.yaml"
     done = run_gestaltd(tmp_path, "serve", HOME=str(home))
-    assert done.returncode == 1 and "no such file or directory" in done.stderr and not path.exists()
+    assert done.returncode == 1
+    assert "no such file or directory" in done.stderr
+    assert not path.exists()
 
     from gestalt_host.daemon.default_config import write_default_config
 

@@ -90,7 +90,8 @@ async def test_the_life_of_a_schedule(rig: Rig, slack: Dialled) -> None:
             cron="0 3 * * *", target=SYNC, invocation_token=token, idempotency_key="k"
         )
     )
-    assert made.provider_name == "local" and made.schedule.target == SYNC
+    assert made.provider_name == "local"
+    assert made.schedule.target == SYNC
     assert rig.local.references[made.schedule.execution_ref].caller_plugin_name == "slack"
     assert rig.local.references[made.schedule.execution_ref].subject_id == "user:ann"
     again = await slack.manager.CreateSchedule(
@@ -136,7 +137,8 @@ async def test_the_life_of_a_trigger(rig: Rig, slack: Dialled) -> None:
 async def test_runs_signals_and_events(rig: Rig, slack: Dialled) -> None:
     token = slack.token
     run = await slack.manager.StartRun(pb.WorkflowManagerStartRunRequest(target=SYNC, invocation_token=token))
-    assert run.provider_name == "local" and run.run.status == pb.WORKFLOW_RUN_STATUS_PENDING
+    assert run.provider_name == "local"
+    assert run.run.status == pb.WORKFLOW_RUN_STATUS_PENDING
     signal = pb.WorkflowSignal(name="go")
     signal.payload.update({"a": 1})
     sent = await slack.manager.SignalRun(
@@ -148,14 +150,19 @@ async def test_runs_signals_and_events(rig: Rig, slack: Dialled) -> None:
             workflow_key="order-42", target=SYNC, signal=signal, invocation_token=token
         )
     )
-    assert started.started_run and started.workflow_key == "order-42" and started.signal.name == "go"
+    assert started.started_run
+    assert started.workflow_key == "order-42"
+    assert started.signal.name == "go"
     event = await slack.manager.PublishEvent(
         pb.WorkflowManagerPublishEventRequest(
             event=pb.WorkflowEvent(type=" a.b ", source="slack"), invocation_token=token
         )
     )
-    assert (event.type, event.spec_version) == ("a.b", "1.0") and event.id and event.HasField("time")
-    assert rig.local.events[0].event == event and rig.local.events[0].published_by.subject_id == "user:ann"
+    assert (event.type, event.spec_version) == ("a.b", "1.0")
+    assert event.id
+    assert event.HasField("time")
+    assert rig.local.events[0].event == event
+    assert rig.local.events[0].published_by.subject_id == "user:ann"
 
 
 async def test_texts_are_trimmed_before_the_manager_sees_them(rig: Rig, slack: Dialled) -> None:
@@ -231,7 +238,8 @@ async def test_blank_texts_are_refused(
 ) -> None:
     request = getattr(pb, f"WorkflowManager{method}Request")(**members, invocation_token=slack.token)
     assert await refusal(getattr(slack.manager, method)(request)) == (code, text)
-    assert rig.local.taken("UpsertEventTrigger") == 0 and rig.local.events == []
+    assert rig.local.taken("UpsertEventTrigger") == 0
+    assert rig.local.events == []
 
 
 @pytest.mark.parametrize(
@@ -259,7 +267,8 @@ async def test_the_token_comes_first_everywhere(rig: Rig, slack: Dialled, method
         'plugin invocation token is not valid for "slack"',
     )
     code, text = await refusal(call(kind(invocation_token=slack.token)))
-    assert code is Code.INVALID_ARGUMENT and text.endswith("is required")
+    assert code is Code.INVALID_ARGUMENT
+    assert text.endswith("is required")
     assert rig.local.calls == []
 
 
@@ -324,7 +333,8 @@ async def test_the_token_comes_first_everywhere(rig: Rig, slack: Dialled, method
 )
 async def test_refused_creations(slack: Dialled, request_of: Any, code: Code, text: str) -> None:
     found, details = await refusal(slack.manager.CreateSchedule(request_of(slack.token)))
-    assert found is code and text in details
+    assert found is code
+    assert text in details
 
 
 async def test_a_plugin_acts_as_its_requests_subject(rig: Rig, slack: Dialled) -> None:
@@ -356,7 +366,8 @@ async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: D
     answer = await slack.invoker.Invoke(request)
     assert (answer.status, answer.body) == (503, "body")
     (seen,) = rig.plugin.requests
-    assert MessageToDict(seen.params) == {"n": 1.0} and seen.idempotency_key == "k"
+    assert MessageToDict(seen.params) == {"n": 1.0}
+    assert seen.idempotency_key == "k"
     assert seen.context.subject.id == "user:ann"
     credential = seen.context.credential
     assert (credential.mode, credential.connection, credential.instance) == ("none", "alerts", "i")
@@ -385,7 +396,8 @@ async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: D
 async def test_refused_invocations(slack: Dialled, changes: dict[str, str], code: Code, text: str) -> None:
     arguments = {"token": slack.token, **changes}
     found, details = await refusal(slack.invoker.Invoke(invocation(**arguments)))
-    assert found is code and text in details
+    assert found is code
+    assert text in details
 
 
 async def test_nesting_is_bounded(rig: Rig, slack: Dialled) -> None:
@@ -468,7 +480,8 @@ async def test_surfaces(slack: Dialled) -> None:
         'plugin "slack" may not invoke x surface "graphql"',
     )
     code, text = await refusal(graphql(plugin="graph", document="{a}", invocation_token=slack.token))
-    assert code is Code.INVALID_ARGUMENT and 'integration "graph" has no graphql surface' in text
+    assert code is Code.INVALID_ARGUMENT
+    assert 'integration "graph" has no graphql surface' in text
 
 
 # Fault tables ---------------------------------------------------------------------------------------------------------

@@ -52,12 +52,14 @@ def test_names_fall_back_to_manifest_and_catalogue() -> None:
 def test_allowed_operations_rename_and_restrict() -> None:
     allowed = {"sync": AllowedOperation("sync", "pull", "Pulls", ("admin",), ("b",))}
     plugin = make_plugin(entry(allowed_operations=allowed), manifest(), CATALOGUE, Runner())
-    assert list(plugin.operations) == ["pull"] and plugin.provider_operations == {"pull": "sync"}
+    assert list(plugin.operations) == ["pull"]
+    assert plugin.provider_operations == {"pull": "sync"}
     operation = plugin.operations["pull"]
     assert (operation.description, operation.allowed_roles, operation.tags) == ("Pulls", ("admin",), ("b",))
     kept = {"sync": AllowedOperation("sync")}
     plugin = make_plugin(entry(), manifest(allowed_operations=kept), CATALOGUE, Runner())
-    assert list(plugin.operations) == ["sync"] and plugin.operations["sync"].tags == ("a",)
+    assert list(plugin.operations) == ["sync"]
+    assert plugin.operations["sync"].tags == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,18 @@ def test_the_configuration_speaks_last_and_never_opens_what_is_internal() -> Non
     }
     found, _ = connections_of(entry(connections=configured), manifest(connections=declared))
     assert (found["a"].mode, found["a"].token, found["a"].display_name) == ("platform", "t", "A")
-    assert found["b"].internal and found["c"].internal and found["c"].mode == "none"
-    assert found["_plugin"].token == "x" and "plugin" not in found
+    assert found["b"].internal
+    assert found["c"].internal
+    assert found["c"].mode == "none"
+    assert found["_plugin"].token == "x"
+    assert "plugin" not in found
 
 
 def test_declared_invokes() -> None:
     invokes = (InvokeConfig("slack", "post", credential_mode="none"), InvokeConfig("graph", surface="graphql"))
     plugin = make_plugin(entry(invokes=invokes), manifest(), CATALOGUE, Runner())
     declared = plugin.declared_invoke("slack", "post")
-    assert declared is not None and declared.credential_mode == "none"
-    assert plugin.declared_invoke("graph", "") is None and plugin.declared_invoke("slack", "search") is None
+    assert declared is not None
+    assert declared.credential_mode == "none"
+    assert plugin.declared_invoke("graph", "") is None
+    assert plugin.declared_invoke("slack", "search") is None

@@ -52,7 +52,8 @@ async def test_params_travel_as_they_are(rig: Rig) -> None:
         result = await rig.invoker.invoke(ANN, "roadmap", "sync", params, idempotency_key="k", public=True)
         assert (result.status, result.body, result.content_type) == (200, '{"ok":true}', "application/json")
         seen = rig.plugin.requests[-1]
-        assert MessageToDict(seen.params) == {"a": [1.0, {"b": None}]} and seen.idempotency_key == "k"
+        assert MessageToDict(seen.params) == {"a": [1.0, {"b": None}]}
+        assert seen.idempotency_key == "k"
         assert not seen.context.HasField("workflow")
     await rig.invoker.invoke(ANN, "roadmap", "sync", {})
     assert not rig.plugin.requests[-1].HasField("params")
@@ -63,14 +64,16 @@ async def test_public_checks_in_their_order(rig: Rig) -> None:
     assert isinstance(await failing(rig, BOB, "nope", "x", public=True), PluginNotFound)
     for operation in ("read", "nope"):
         error = await failing(rig, BOB, "vault", operation, public=True)
-        assert isinstance(error, OperationAccessDenied) and str(error) == "operation access denied"
+        assert isinstance(error, OperationAccessDenied)
+        assert str(error) == "operation access denied"
     assert isinstance(await failing(rig, ANN, "vault", "nope", public=True), OperationNotFound)
     assert isinstance(await failing(rig, ANN, "vault", "write", public=True), OperationAccessDenied)
     hidden = await failing(rig, ANN, "roadmap", "hidden", public=True)
     assert str(hidden) == 'operation "hidden" not found on integration "roadmap"'
     assert (await rig.invoker.invoke(ANN, "roadmap", "hidden", {})).status == 200
     scoped = await failing(rig, limited(ANN, roadmap=["noop"]), "roadmap", "sync", public=True)
-    assert isinstance(scoped, TokenScopeDenied) and str(scoped) == "token scope denied: roadmap.sync"
+    assert isinstance(scoped, TokenScopeDenied)
+    assert str(scoped) == "token scope denied: roadmap.sync"
     assert str(await failing(rig, limited(ANN), "roadmap", "sync", public=True)) == "token scope denied: roadmap"
     with pytest.raises(OperationAccessDenied):
         rig.invoker.require_access(BOB, "vault")
@@ -159,7 +162,8 @@ async def test_chains_end(rig: Rig) -> None:
 async def test_failures_of_the_process(rig: Rig) -> None:
     rig.plugin.failure = (Code.INTERNAL, "boom")
     error = await failing(rig, ANN, "roadmap", "sync")
-    assert isinstance(error, ProviderRefused) and (error.code, str(error)) == ("INTERNAL", "boom")
+    assert isinstance(error, ProviderRefused)
+    assert (error.code, str(error)) == ("INTERNAL", "boom")
     rig.plugin.failure = (Code.UNAVAILABLE, "socket closed")
     assert isinstance(await failing(rig, ANN, "roadmap", "sync"), PluginUnavailable)
     rig.plugin_link.down = HostError("provider roadmap is failed")
@@ -171,7 +175,8 @@ async def test_a_plugin_that_is_being_restarted_is_waited_for(rig: Rig) -> None:
     rig.plugin_link.ready.clear()
     waiting = asyncio.create_task(rig.invoker.invoke(ANN, "roadmap", "sync", {}))
     await asyncio.sleep(0)
-    assert not waiting.done() and rig.plugin.requests == []
+    assert not waiting.done()
+    assert rig.plugin.requests == []
     rig.plugin_link.ready.set()
     assert (await waiting).status == 200
 

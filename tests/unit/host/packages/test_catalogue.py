@@ -76,12 +76,14 @@ async def test_a_plugin_from_source_writes_its_catalogue_once(package: Write, tm
     # Kept: the plugin is not run again, so that what is in the file is what is read.
     kept.write_text(kept.read_text().replace("title: Say", "title: Kept"))
     prepared = await prepare(entry_of(manifest), artifacts, os.environ)
-    assert prepared.catalogue is not None and prepared.catalogue.operations["say"].title == "Kept"
+    assert prepared.catalogue is not None
+    assert prepared.catalogue.operations["say"].title == "Kept"
 
     # Another state of the sources is another catalogue, and the old one goes.
     (manifest.parent / "echo_plugin.py").write_text(PLUGIN.replace('title="Say"', 'title="Speak"'))
     prepared = await prepare(entry_of(manifest), artifacts, os.environ)
-    assert prepared.catalogue is not None and prepared.catalogue.operations["say"].title == "Speak"
+    assert prepared.catalogue is not None
+    assert prepared.catalogue.operations["say"].title == "Speak"
     assert len(list((artifacts / ".gestaltd" / "catalogues").iterdir())) == 1
 
 
@@ -91,7 +93,8 @@ async def test_a_kept_catalogue_that_is_damaged_is_made_again(package: Write, tm
     (kept,) = (tmp_path / ".gestaltd" / "catalogues").iterdir()
     kept.write_text("operations: [{")
     prepared = await prepare(entry_of(manifest), tmp_path, os.environ)
-    assert prepared.catalogue is not None and "say" in prepared.catalogue.operations
+    assert prepared.catalogue is not None
+    assert "say" in prepared.catalogue.operations
 
 
 async def test_a_catalogue_that_cannot_be_kept_is_no_failure(package: Write, tmp_path: Path) -> None:
@@ -105,7 +108,8 @@ async def test_a_catalogue_that_cannot_be_kept_is_no_failure(package: Write, tmp
 async def test_a_catalogue_in_the_package_is_taken_as_it_is(package: Write, tmp_path: Path) -> None:
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py="raise SystemExit(1)", catalog__yaml=CATALOGUE)
     prepared = await prepare(entry_of(manifest), tmp_path, os.environ)
-    assert prepared.catalogue is not None and set(prepared.catalogue.operations) == {"chat.say", "ping"}
+    assert prepared.catalogue is not None
+    assert set(prepared.catalogue.operations) == {"chat.say", "ping"}
 
 
 @pytest.mark.parametrize(

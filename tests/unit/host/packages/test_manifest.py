@@ -39,7 +39,8 @@ def test_a_manifest_is_read_whole(package: Write) -> None:
     assert manifest.icon_file == path.parent / "icon.svg"
     assert manifest.config_schema == path.parent / "schema.yaml"
     assert [artifact.path for artifact in manifest.artifacts] == ["bin/echo", "bin/echo-mac"]
-    assert manifest.entrypoint is not None and manifest.entrypoint.args == ("--fast",)
+    assert manifest.entrypoint is not None
+    assert manifest.entrypoint.args == ("--fast",)
     assert manifest.release_command == ("make", "all")
     modes = {name: (item.mode, item.exposure) for name, item in manifest.connections.items()}
     assert modes == {"main": ("user", "user"), "open": ("none", "user"), "secret": ("platform", "internal")}

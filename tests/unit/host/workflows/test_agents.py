@@ -148,12 +148,17 @@ async def test_a_turn_that_is_finished_at_once_is_not_polled(turns: AgentTurns, 
     result = await turns.run(work(replace(HELPER, metadata={"a": 1, "workflow": "mine"})))
     assert (result.status, result.body) == (200, "done")
     (session,), (turn,) = agent.of(pb.CreateAgentProviderSessionRequest), agent.of(pb.CreateAgentProviderTurnRequest)
-    assert session.idempotency_key == "workflow:local:r1:session" and session.model == "large"
+    assert session.idempotency_key == "workflow:local:r1:session"
+    assert session.model == "large"
     assert MessageToDict(session.metadata) == {"a": 1.0, "workflow": {"runId": "r1"}}
     assert (session.created_by.subject_id, session.subject.credential_subject_id) == ("user:ann", "user:ann")
-    assert turn.idempotency_key == "workflow:local:r1:turn" and turn.metadata == session.metadata
-    assert turn.execution_ref == turn.turn_id and [m.text for m in turn.messages] == ["do it"]
-    assert not turn.tool_refs and turn.tool_source == 0 and not agent.of(pb.GetAgentProviderTurnRequest)
+    assert turn.idempotency_key == "workflow:local:r1:turn"
+    assert turn.metadata == session.metadata
+    assert turn.execution_ref == turn.turn_id
+    assert [m.text for m in turn.messages] == ["do it"]
+    assert not turn.tool_refs
+    assert turn.tool_source == 0
+    assert not agent.of(pb.GetAgentProviderTurnRequest)
 
 
 async def test_a_running_turn_is_asked_until_it_ends(turns: AgentTurns, agent: FakeAgent) -> None:
@@ -173,7 +178,8 @@ async def test_another_session_of_the_same_run_is_found_again(turns: AgentTurns,
     await turns.run(work())
     await turns.run(work(signals=(signal,)))
     first, second = agent.of(pb.CreateAgentProviderTurnRequest)
-    assert first.session_id == second.session_id and first.turn_id != second.turn_id
+    assert first.session_id == second.session_id
+    assert first.turn_id != second.turn_id
     assert second.idempotency_key.startswith("workflow:local:r1:turn:signal-batch-")
     assert MessageToDict(second.messages[-1].metadata) == {"gestalt.workflow.signal_batch": True}
     assert second.messages[-1].text.startswith('Workflow signal batch:\n{\n  "omittedSignals": 0,\n  "signals": [')
@@ -315,7 +321,8 @@ async def test_output_is_delivered(rig: Rig, turns: AgentTurns, agent: FakeAgent
 async def test_unresolved_bindings_fail_the_run(rig: Rig, turns: AgentTurns, binding: OutputBinding, text: str) -> None:
     with pytest.raises(InvalidInvocation) as failed:
         await turns.run(work(delivering(binding)))
-    assert text in str(failed.value) and rig.plugin.requests == []
+    assert text in str(failed.value)
+    assert rig.plugin.requests == []
 
 
 async def test_paths_do_not_enter_lists_and_have_no_empty_parts(turns: AgentTurns) -> None:
@@ -450,7 +457,8 @@ async def test_tools_are_not_looked_up_at_creation_and_decide_visibility(rig: Ri
     assert resolver.resolve(ANN, replace(HELPER, tool_refs=(ToolRef("nope", "x"), ToolRef()))) is not None
     assert resolver.allows(ANN, target)
     bob = Principal(replace(ANN.actor, subject_id="user:bob"))
-    assert resolver.resolve(bob, target) is not None and not resolver.allows(bob, target)
+    assert resolver.resolve(bob, target) is not None
+    assert not resolver.allows(bob, target)
 
 
 async def test_a_delivery_inherits_the_declared_mode(rig: Rig) -> None:
@@ -479,10 +487,14 @@ def test_payloads_are_compacted() -> None:
         **{f"z{n:02}": n for n in range(30)},
     }
     made = compact_payload(payload)
-    assert made["event"] == "push" and made["payloadOmitted"] is True and "other" not in made
-    assert len(made["user_prompt"].encode()) == 4096 + 3 and made["user_prompt"].endswith("é...")
+    assert made["event"] == "push"
+    assert made["payloadOmitted"] is True
+    assert "other" not in made
+    assert len(made["user_prompt"].encode()) == 4096 + 3
+    assert made["user_prompt"].endswith("é...")
     assert made["repository"] == {"owner": {"a": {"b": {"c": {"omitted": True}}}}}
-    assert made["sender"]["omittedFields"] == 5 and len(made["sender"]) == 21
+    assert made["sender"]["omittedFields"] == 5
+    assert len(made["sender"]) == 21
     assert list(made["fields"]) == [f"z{n:02}" for n in range(20)]
 
 
@@ -498,7 +510,9 @@ def test_absent_members_are_left_out() -> None:
 def test_the_text_for_agents_is_bounded_and_escaped() -> None:
     signals = [Signal(name="<go>&", metadata={"a": "x" * 4000}) for _ in range(12)]
     text = signal_text(signals)
-    assert '"omittedSignals": 2' in text and "\\u003cgo\\u003e\\u0026" in text and "<" not in text
+    assert '"omittedSignals": 2' in text
+    assert "\\u003cgo\\u003e\\u0026" in text
+    assert "<" not in text
     many = [Signal(name="n", metadata={f"k{n}": "x" * 4096 for n in range(20)}) for _ in range(10)]
     assert len(signal_text(many).encode()) <= 64 * 1024
 

@@ -68,7 +68,8 @@ async def test_a_signed_reference_costs_no_call_to_the_provider(rig: Rig) -> Non
     for _ in range(3):
         answer = await rig.workflow_host.InvokeOperation(request(reference))
         assert (answer.status, answer.body) == (200, '{"ok":true}')
-    assert rig.local.calls == [] and len(rig.plugin.requests) == 3
+    assert rig.local.calls == []
+    assert len(rig.plugin.requests) == 3
 
 
 async def test_without_a_reference_it_is_fetched_back(rig: Rig) -> None:
@@ -142,8 +143,10 @@ def tampered(reference: pb.WorkflowExecutionReference, **changes: Any) -> pb.Wor
 async def test_a_wrong_signature_is_denied(rig: Rig, changes: dict[str, Any]) -> None:
     reference = tampered(await stored(rig), **changes)
     code, text = await refusal(rig.workflow_host.InvokeOperation(request(reference)))
-    assert code is Code.PERMISSION_DENIED and text.endswith("has a wrong signature")
-    assert rig.plugin.requests == [] and rig.local.calls == []
+    assert code is Code.PERMISSION_DENIED
+    assert text.endswith("has a wrong signature")
+    assert rig.plugin.requests == []
+    assert rig.local.calls == []
 
 
 async def test_wider_permissions_are_a_wrong_signature(rig: Rig) -> None:
@@ -157,7 +160,8 @@ async def test_a_stored_reference_with_a_wrong_signature_is_denied_too(rig: Rig)
     reference = await stored(rig)
     reference.subject_id = "user:bob"
     code, text = await refusal(rig.workflow_host.InvokeOperation(request(reference, carried=False)))
-    assert code is Code.PERMISSION_DENIED and "wrong signature" in text
+    assert code is Code.PERMISSION_DENIED
+    assert "wrong signature" in text
 
 
 async def test_a_signed_reference_is_good_for_its_own_target_and_id_only(rig: Rig) -> None:
@@ -166,11 +170,13 @@ async def test_a_signed_reference_is_good_for_its_own_target_and_id_only(rig: Ri
     made = request(reference)
     made.target.plugin.operation = "noop"
     code, text = await refusal(rig.workflow_host.InvokeOperation(made))
-    assert code is Code.PERMISSION_DENIED and text.endswith("is for another target")
+    assert code is Code.PERMISSION_DENIED
+    assert text.endswith("is for another target")
     made = request(reference)
     made.execution_ref = "workflow_run:2"
     code, text = await refusal(rig.workflow_host.InvokeOperation(made))
-    assert code is Code.PERMISSION_DENIED and text.endswith("belongs to something else")
+    assert code is Code.PERMISSION_DENIED
+    assert text.endswith("belongs to something else")
     assert len(rig.plugin.requests) == 1
 
 
@@ -182,7 +188,8 @@ async def test_a_reference_of_another_provider_is_denied(rig: Rig) -> None:
     blank = reference_to_proto(replace(made, provider=""))
     rig.local.references[blank.id] = blank
     code, _ = await refusal(rig.workflow_host.InvokeOperation(request(blank, carried=False)))
-    assert code is Code.PERMISSION_DENIED and rig.plugin.requests == []
+    assert code is Code.PERMISSION_DENIED
+    assert rig.plugin.requests == []
 
 
 async def test_a_revoked_reference_is_denied_and_a_retired_one_works(rig: Rig) -> None:
@@ -196,7 +203,8 @@ async def test_a_revoked_reference_is_denied_and_a_retired_one_works(rig: Rig) -
         revoked.revoked_at.CopyFrom(Timestamp(seconds=1))
         rig.local.references[reference.id] = revoked
         code, text = await refusal(rig.workflow_host.InvokeOperation(request(revoked, carried=carried)))
-        assert code is Code.PERMISSION_DENIED and text.endswith("is revoked")
+        assert code is Code.PERMISSION_DENIED
+        assert text.endswith("is revoked")
 
 
 async def test_missing_and_unreadable_references(rig: Rig) -> None:
@@ -204,7 +212,8 @@ async def test_missing_and_unreadable_references(rig: Rig) -> None:
     made = request(reference, carried=False)
     rig.local.references.clear()
     code, text = await refusal(rig.workflow_host.InvokeOperation(made))
-    assert code is Code.PERMISSION_DENIED and text.endswith("was not found")
+    assert code is Code.PERMISSION_DENIED
+    assert text.endswith("was not found")
     rig.local.failures["GetExecutionReference"] = (Code.INTERNAL, "disk")
     code, text = await refusal(rig.workflow_host.InvokeOperation(made))
     assert (code, text) == (
@@ -283,7 +292,9 @@ async def test_incomplete_requests(rig: Rig, made: Any, text: str) -> None:
 async def test_invocations_that_cannot_be(rig: Rig, target: PluginTarget, code: Code, text: str) -> None:
     reference = await stored(rig, target=target)
     found, details = await refusal(rig.workflow_host.InvokeOperation(request(reference)))
-    assert found is code and details.startswith("workflow invoke operation: ") and text in details
+    assert found is code
+    assert details.startswith("workflow invoke operation: ")
+    assert text in details
 
 
 async def test_results_and_plugin_failures(rig: Rig) -> None:
@@ -335,7 +346,8 @@ async def test_observers_are_told_of_every_end(rig: Rig) -> None:
     await refusal(rig.workflow_host.InvokeOperation(request(reference)))
     good, bad = rig.reports
     assert (good.provider, good.run_id, good.trigger, good.target) == ("local", "run-1", "manual", "roadmap.sync")
-    assert (good.status, good.error) == (200, "") and good.duration_s >= 0
+    assert (good.status, good.error) == (200, "")
+    assert good.duration_s >= 0
     assert (bad.status, bad.error) == (None, "boom")
 
 
@@ -348,7 +360,8 @@ async def test_the_execute_request(rig: Rig) -> None:
     made.input.update({"n": 2, "extra": [1]})
     await rig.workflow_host.InvokeOperation(made)
     (seen,) = rig.plugin.requests
-    assert seen.operation == "sync" and seen.invocation_id == ""
+    assert seen.operation == "sync"
+    assert seen.invocation_id == ""
     assert MessageToDict(seen.params) == {"mode": "incremental", "n": 2.0, "extra": [1.0]}
     assert seen.idempotency_key == "workflow:local:run-1"
     context = seen.context
@@ -359,8 +372,10 @@ async def test_the_execute_request(rig: Rig) -> None:
     assert not context.HasField("access")
     assert context.host.public_base_url == "https://host.example"
     delegation = rig.tokens.resolve(seen.invocation_token, "roadmap")
-    assert delegation.principal.actor == ANN.actor and delegation.principal.caller_plugin == "roadmap"
-    assert delegation.call.chain == ("roadmap/i 1/sync",) and delegation.call.depth == 0
+    assert delegation.principal.actor == ANN.actor
+    assert delegation.principal.caller_plugin == "roadmap"
+    assert delegation.call.chain == ("roadmap/i 1/sync",)
+    assert delegation.call.depth == 0
 
 
 async def test_access_is_shown_where_there_is_a_policy(rig: Rig) -> None:
@@ -470,7 +485,8 @@ async def test_runs_of_the_configuration_reach_internal_connections(rig: Rig) ->
     rig.registry.get("roadmap").connections["default"] = Connection("default", internal=True)  # type: ignore[index]
     reference = await stored(rig)
     code, text = await refusal(rig.workflow_host.InvokeOperation(request(reference)))
-    assert code is Code.PERMISSION_DENIED and 'connection "default" is internal' in text
+    assert code is Code.PERMISSION_DENIED
+    assert 'connection "default" is internal' in text
     config = Principal(Actor("system:config", "system", "Gestalt config", "config"), "system:config")
     await rig.workflow_host.InvokeOperation(request(await stored(rig, config)))
     delegation = rig.tokens.resolve(rig.plugin.requests[-1].invocation_token, "roadmap")
@@ -482,4 +498,5 @@ async def test_known_references_are_bounded(rig: Rig, monkeypatch: pytest.Monkey
     for number in range(4):
         made = reference_for(BOB, "local", SYNC, f"workflow_run:{number}")
         await rig.workflow_host.InvokeOperation(request(reference_to_proto(rig.references.signer.sign(made))))
-    assert len(rig.executor._known) == 2 and rig.local.calls == []
+    assert len(rig.executor._known) == 2
+    assert rig.local.calls == []

@@ -113,11 +113,14 @@ async def test_create_puts_a_signed_reference_and_then_the_object(rig: Rig, thin
     assert rig.local.calls == ["PutExecutionReference", things.upsert]
     (reference,) = rig.local.references.values()
     prefix = {"schedule": "workflow_schedule", "trigger": "workflow_event_trigger"}[things.word]
-    assert reference.id.startswith(f"{prefix}:{made.id}:") and made.execution_ref == reference.id
-    assert reference.signature and reference.signature_key_id == rig.references.signer.key_id
+    assert reference.id.startswith(f"{prefix}:{made.id}:")
+    assert made.execution_ref == reference.id
+    assert reference.signature
+    assert reference.signature_key_id == rig.references.signer.key_id
     assert (reference.subject_id, reference.credential_subject_id) == ("user:ann", "user:ann")
     assert (reference.subject_kind, reference.display_name, reference.auth_source) == ("user", "Ann", "session")
-    assert reference.provider_name == made.provider == "local" and not reference.permissions
+    assert reference.provider_name == made.provider == "local"
+    assert not reference.permissions
     assert made.created_by == ANN.actor
 
 
@@ -127,7 +130,8 @@ async def test_reading_is_two_calls_and_listing_is_two_calls_however_long(rig: R
     rig.local.calls.clear()
     rig.other.calls.clear()
     assert await things.get(ANN, f" {made[0].id} ") == made[0]
-    assert rig.local.calls == [things.read, "GetExecutionReference"] and rig.other.calls == [things.read]
+    assert rig.local.calls == [things.read, "GetExecutionReference"]
+    assert rig.other.calls == [things.read]
     rig.local.calls.clear()
     assert await things.list(ANN) == made
     assert sorted(rig.local.calls) == sorted(["ListExecutionReferences", things.all])
@@ -135,7 +139,8 @@ async def test_reading_is_two_calls_and_listing_is_two_calls_however_long(rig: R
 
 async def test_pause_and_resume_leave_the_reference_alone(rig: Rig, things: Any) -> None:
     made = await things.create(ANN, things.request())
-    assert (await things.pause(ANN, made.id)).paused and (await things.pause(ANN, made.id)).paused
+    assert (await things.pause(ANN, made.id)).paused
+    assert (await things.pause(ANN, made.id)).paused
     assert not (await things.resume(ANN, made.id)).paused
     assert [active(item) for item in rig.local.references.values()] == [True]
 
@@ -143,10 +148,14 @@ async def test_pause_and_resume_leave_the_reference_alone(rig: Rig, things: Any)
 async def test_update_replaces_whole_and_retires_the_old_reference(rig: Rig, things: Any) -> None:
     made = await things.create(ANN, things.request(paused=True))
     updated = await things.update(ANN, made.id, things.request(PluginTarget("roadmap", "noop", input={"a": 1})))
-    assert updated.id == made.id and not updated.paused and updated.created_at == made.created_at
+    assert updated.id == made.id
+    assert not updated.paused
+    assert updated.created_at == made.created_at
     assert updated.target == PluginTarget("roadmap", "noop", input={"a": 1})
     old, new = rig.local.references[made.execution_ref], rig.local.references[updated.execution_ref]
-    assert active(new) and old.HasField("retired_at") and not old.HasField("revoked_at")
+    assert active(new)
+    assert old.HasField("retired_at")
+    assert not old.HasField("revoked_at")
     assert await things.get(ANN, made.id) == updated
 
 
@@ -155,7 +164,8 @@ async def test_update_changes_the_plugin_where_the_provider_can(rig: Rig, things
     updated = await things.update(ANN, made.id, things.request(POST))
     assert updated.target == POST
     name, request = rig.local.requests[-1]
-    assert name == things.upsert and request.retarget
+    assert name == things.upsert
+    assert request.retarget
     elsewhere = await things.create(ANN, things.request(provider="other"))
     with pytest.raises(ProviderRefused) as refused:
         await things.update(ANN, elsewhere.id, things.request(POST))
@@ -168,9 +178,11 @@ async def test_without_the_capability_the_old_reference_is_revoked(rig: Rig, thi
     updated = await things.update(ANN, made.id, things.request())
     assert updated.provider == "other", "an update without a provider stays where the object is"
     (upsert,) = [request for name, request in rig.other.requests if name == things.upsert][1:]
-    assert not upsert.retire_execution_ref and not upsert.retarget
+    assert not upsert.retire_execution_ref
+    assert not upsert.retarget
     revoked = rig.other.references[made.execution_ref]
-    assert revoked.HasField("revoked_at") and revoked.revoked_at.nanos == 0
+    assert revoked.HasField("revoked_at")
+    assert revoked.revoked_at.nanos == 0
     await things.delete(ANN, made.id)
     assert [active(item) for item in rig.other.references.values()] == [False, False]
 
@@ -179,7 +191,8 @@ async def test_a_move_keeps_the_id_and_the_creation_time(rig: Rig, things: Any) 
     made = await things.create(ANN, things.request())
     moved = await things.update(ANN, made.id, things.request(provider="other"))
     assert (moved.id, moved.provider, moved.created_at) == (made.id, "other", made.created_at)
-    assert not things.stored(rig.local) and [item.id for item in await things.list(ANN)] == [made.id]
+    assert not things.stored(rig.local)
+    assert [item.id for item in await things.list(ANN)] == [made.id]
     assert [active(item) for item in rig.local.references.values()] == [False]
 
 
@@ -188,7 +201,8 @@ async def test_a_move_that_cannot_delete_the_old_copy_is_undone(rig: Rig, things
     rig.local.failures[things.remove] = (Code.INTERNAL, "disk full")
     with pytest.raises(ProviderRefused, match="disk full"):
         await things.update(ANN, made.id, things.request(provider="other"))
-    assert not things.stored(rig.other) and [active(item) for item in rig.other.references.values()] == [False]
+    assert not things.stored(rig.other)
+    assert [active(item) for item in rig.other.references.values()] == [False]
     assert await things.get(ANN, made.id) == made
 
 
@@ -342,7 +356,8 @@ async def test_a_refused_update_leaves_everything_as_it_was(rig: Rig, things: An
 async def test_an_upsert_that_failed_after_writing_keeps_its_reference(rig: Rig, things: Any, code: Code) -> None:
     rig.local.failures_after[things.upsert] = (code, "lost the answer")
     made = await things.create(ANN, things.request())
-    assert rig.local.references[made.execution_ref] and await things.get(ANN, made.id) == made
+    assert rig.local.references[made.execution_ref]
+    assert await things.get(ANN, made.id) == made
 
 
 async def test_an_upsert_that_failed_before_writing_revokes(rig: Rig, things: Any) -> None:
@@ -514,7 +529,8 @@ async def test_bad_cron_comes_back_in_the_providers_words(rig: Rig) -> None:
 async def test_a_repeated_key_is_the_first_object(rig: Rig, things: Any) -> None:
     made = await things.create(ANN, things.request(), idempotency_key="k1")
     again = await things.create(ANN, things.request(), idempotency_key="k1")
-    assert again == made and rig.local.taken(things.upsert) == 1
+    assert again == made
+    assert rig.local.taken(things.upsert) == 1
     with pytest.raises(InvalidInvocation, match="idempotency key reused with different request"):
         await things.create(ANN, things.request(POST), idempotency_key="k1")
     with pytest.raises(InvalidInvocation):
@@ -539,7 +555,8 @@ async def test_a_blank_time_zone_repeats_as_utc(rig: Rig) -> None:
 
 async def test_concurrent_creates_with_one_key_are_one_object(rig: Rig, things: Any) -> None:
     made = await asyncio.gather(*(things.create(ANN, things.request(), idempotency_key="k") for _ in range(5)))
-    assert len({item.id for item in made}) == 1 and len(things.stored(rig.local)) == 1
+    assert len({item.id for item in made}) == 1
+    assert len(things.stored(rig.local)) == 1
     assert len(rig.local.references) == 1
 
 
@@ -625,7 +642,8 @@ async def test_signals_reach_only_the_callers_active_runs(rig: Rig) -> None:
     run = await rig.manager.runs.start(ANN, SYNC)
     result = await rig.manager.runs.signal(ANN, run.id, Signal(name="go", payload={"a": 1}))
     assert (result.signal.name, result.signal.sequence, result.signal.created_by) == ("go", 1, ANN.actor)
-    assert result.signal.created_at is not None and not result.started_run
+    assert result.signal.created_at is not None
+    assert not result.started_run
     with pytest.raises(InvalidArgument, match="workflow signal name is required"):
         await rig.manager.runs.signal(ANN, run.id, Signal(name=""))
     with pytest.raises(WorkflowObjectNotFound):
@@ -640,13 +658,15 @@ async def test_signal_or_start_reuses_one_reference(rig: Rig) -> None:
     first = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="a"))
     second = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="b"))
     assert (first.started_run, second.started_run, second.run.id) == (True, False, first.run.id)
-    assert first.workflow_key == "order-42" and second.signal.sequence == 2
+    assert first.workflow_key == "order-42"
+    assert second.signal.sequence == 2
     assert len(rig.local.references) == 1
     rig.local.references[first.run.execution_ref].revoked_at.CopyFrom(rig.local.now())
     await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="c"))
     assert active(rig.local.references[first.run.execution_ref])
     other = await rig.manager.runs.signal_or_start(ANN, "order-42", POST, Signal(name="d"))
-    assert other.run.id == first.run.id and len(rig.local.references) == 2
+    assert other.run.id == first.run.id
+    assert len(rig.local.references) == 2
     with pytest.raises(WorkflowObjectNotFound):
         await rig.manager.runs.signal_or_start(BOB, "order-42", SYNC, Signal(name="e"))
     with pytest.raises(InvalidArgument, match="workflow key is required"):
@@ -666,9 +686,13 @@ async def test_a_foreign_reference_under_the_derived_id_is_refused(rig: Rig) -> 
 async def test_publish_completes_and_reaches_every_provider_in_order(rig: Rig) -> None:
     event = await rig.manager.events.publish(ANN, Event(type="a.b", source="s", data={"n": 1}))
     assert (event.type, event.source, event.spec_version, event.data) == ("a.b", "s", "1.0", {"n": 1})
-    assert len(event.id) == 36 and event.time is not None and event.time.tzinfo is UTC
+    assert len(event.id) == 36
+    assert event.time is not None
+    assert event.time.tzinfo is UTC
     (here,), (there,) = rig.local.events, rig.other.events
-    assert here.event == there.event and here.published_by.subject_id == "user:ann" and here.plugin_name == ""
+    assert here.event == there.event
+    assert here.published_by.subject_id == "user:ann"
+    assert here.plugin_name == ""
     given = await rig.manager.events.publish(
         ANN,
         Event(id="e1", type="x", time=datetime(2026, 5, 8, tzinfo=UTC), data_content_type="json"),

@@ -193,8 +193,10 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     assert await system.users.anonymous() == who
     made = await manager.schedules.create(who, ScheduleSpec("0 3 * * *", SYNC, "Europe/Paris"))
     assert (made.timezone, made.target, made.created_by) == ("Europe/Paris", SYNC, who.actor)
-    assert made.next_run_at is not None and await manager.schedules.get(who, made.id) == made
-    assert await manager.schedules.list(who) == [made] and await manager.schedules.list(ANN) == []
+    assert made.next_run_at is not None
+    assert await manager.schedules.get(who, made.id) == made
+    assert await manager.schedules.list(who) == [made]
+    assert await manager.schedules.list(ANN) == []
     assert (await manager.schedules.pause(who, made.id)).paused
     assert not (await manager.schedules.resume(who, made.id)).paused
 
@@ -207,7 +209,8 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     assert back.provider == "local"
     with pytest.raises(ProviderRefused) as refused:
         await manager.schedules.update(who, made.id, ScheduleSpec("61 * * * *", SYNC))
-    assert refused.value.code == "INVALID_ARGUMENT" and "minute" in str(refused.value)
+    assert refused.value.code == "INVALID_ARGUMENT"
+    assert "minute" in str(refused.value)
     assert await manager.schedules.get(who, made.id) == back
     await manager.schedules.delete(who, made.id)
     with pytest.raises(WorkflowObjectNotFound):
@@ -228,7 +231,8 @@ async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System)
     assert (await system.manager.schedules.create(ANN, request, idempotency_key="k")) == made
     await system.manager.schedules.delete(ANN, made.id)
     again = await system.manager.schedules.create(ANN, request, idempotency_key="k")
-    assert again.id == made.id and await system.manager.schedules.list(ANN) == [again]
+    assert again.id == made.id
+    assert await system.manager.schedules.list(ANN) == [again]
     assert await system.manager.schedules.get(ANN, again.id) == again
 
 
@@ -248,7 +252,8 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     await eventually(all_called)
     assert system.references.fetched == 0
     runs = await system.runs(ANN, 10)
-    assert len(runs) == 10 and {run.status for run in runs} == {"succeeded"}
+    assert len(runs) == 10
+    assert {run.status for run in runs} == {"succeeded"}
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
     assert await manager.runs.list(BOB, RunQuery()) == []
@@ -332,7 +337,8 @@ async def test_start_cancel_and_signal(system: System) -> None:
     system.plugin.started = None
 
     result = await manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="go", payload={"action": "x"}))
-    assert result.started_run and (await system.finished(ANN, result.run.id)).status == "succeeded"
+    assert result.started_run
+    assert (await system.finished(ANN, result.run.id)).status == "succeeded"
     request = system.plugin.requests[-1]
     assert from_struct(request.context.workflow)["signals"][0]["payload"]["action"] == "x"
     assert request.idempotency_key.startswith(f"workflow:local:{result.run.id}:signal-batch-")

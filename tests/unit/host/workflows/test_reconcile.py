@@ -69,7 +69,8 @@ async def test_the_first_start_creates(rig: Rig) -> None:
         reference = rig.local.references[item.execution_ref]
         assert (reference.subject_id, reference.credential_subject_id) == ("system:config", "system:config")
         assert (reference.subject_kind, reference.auth_source) == ("system", "config")
-        assert reference.display_name == "Gestalt config" and reference.signature
+        assert reference.display_name == "Gestalt config"
+        assert reference.signature
     assert [(p.plugin, list(p.operations)) for p in rig.local.references[schedule.execution_ref].permissions] == [
         ("roadmap", ["sync"])
     ]
@@ -79,7 +80,8 @@ async def test_a_start_that_changes_nothing_writes_nothing(rig: Rig) -> None:
     await reconcile(rig)
     before = pb.BoundWorkflowSchedule.FromString(rig.local.schedules[NIGHTLY_ID].SerializeToString())
     await reconcile(rig)
-    assert writes(rig) == [] and rig.local.schedules[NIGHTLY_ID] == before
+    assert writes(rig) == []
+    assert rig.local.schedules[NIGHTLY_ID] == before
 
 
 @pytest.mark.parametrize(
@@ -118,16 +120,19 @@ async def test_without_retarget_the_object_is_replaced(rig: Rig) -> None:
 async def test_a_removed_key_is_deleted_and_its_reference_ended(rig: Rig) -> None:
     await reconcile(rig)
     await reconcile(rig, [replace(NIGHTLY, key="weekly")], [])
-    assert list(rig.local.schedules) == [config_schedule_id("weekly")] and not rig.local.triggers
+    assert list(rig.local.schedules) == [config_schedule_id("weekly")]
+    assert not rig.local.triggers
     assert sum(active(item) for item in rig.local.references.values()) == 1
 
 
 async def test_a_key_that_moves_leaves_its_old_provider(rig: Rig) -> None:
     await reconcile(rig)
     await reconcile(rig, [replace(NIGHTLY, provider="other")])
-    assert list(rig.other.schedules) == [NIGHTLY_ID] and not rig.local.schedules
+    assert list(rig.other.schedules) == [NIGHTLY_ID]
+    assert not rig.local.schedules
     await reconcile(rig, [NIGHTLY])
-    assert list(rig.local.schedules) == [NIGHTLY_ID] and not rig.other.schedules
+    assert list(rig.local.schedules) == [NIGHTLY_ID]
+    assert not rig.other.schedules
     assert not any(active(item) for item in rig.other.references.values())
 
 
@@ -163,7 +168,8 @@ async def test_an_ended_reference_is_replaced(rig: Rig, ended: str) -> None:
     getattr(rig.local.references[old], ended).CopyFrom(rig.local.now())
     await reconcile(rig)
     new = rig.local.schedules[NIGHTLY_ID].execution_ref
-    assert new != old and active(rig.local.references[new])
+    assert new != old
+    assert active(rig.local.references[new])
 
 
 async def test_another_key_keeps_the_references_and_a_forged_one_is_replaced(rig: Rig) -> None:
@@ -183,7 +189,8 @@ async def test_an_unreadable_reference_is_replaced_and_not_ended(rig: Rig) -> No
     old = rig.local.schedules[NIGHTLY_ID].execution_ref
     rig.local.failures["GetExecutionReference"] = (Code.INTERNAL, "unreadable")
     await reconcile(rig)
-    assert rig.local.schedules[NIGHTLY_ID].execution_ref != old and active(rig.local.references[old])
+    assert rig.local.schedules[NIGHTLY_ID].execution_ref != old
+    assert active(rig.local.references[old])
 
 
 async def test_an_unchanged_object_survives_an_outage_of_reference_writes(rig: Rig) -> None:
@@ -206,10 +213,12 @@ async def test_cleaning_up_is_best_effort(rig: Rig) -> None:
     rig.local.failures["ListSchedules"] = (Code.INTERNAL, "outage")
     rig.local.failures["DeleteEventTrigger"] = (Code.INTERNAL, "outage")
     await reconcile(rig, [], [])
-    assert NIGHTLY_ID in rig.local.schedules and NOTIFY_ID in rig.local.triggers
+    assert NIGHTLY_ID in rig.local.schedules
+    assert NOTIFY_ID in rig.local.triggers
     rig.local.failures.clear()
     await reconcile(rig, [], [])
-    assert not rig.local.schedules and not rig.local.triggers
+    assert not rig.local.schedules
+    assert not rig.local.triggers
 
 
 # Credentials and permissions ------------------------------------------------------------------------------------------
@@ -235,7 +244,8 @@ async def test_configured_targets_never_use_a_users_credential(rig: Rig, target:
         return
     with pytest.raises(ReconciliationFailed) as failed:
         await reconcile(rig, [replace(NIGHTLY, target=target)], [])
-    assert str(failed.value).startswith('workflow schedule "nightly" for plugin "') and text in str(failed.value)
+    assert str(failed.value).startswith('workflow schedule "nightly" for plugin "')
+    assert text in str(failed.value)
     assert rig.local.calls == []
 
 

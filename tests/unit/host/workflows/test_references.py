@@ -71,7 +71,8 @@ def test_permission_scope() -> None:
 def test_signal_or_start_references_are_told_apart() -> None:
     base = refs.reference_for(ANN, "local", TARGET, "")
     made = ids.signal_or_start_reference_id(base, "order-42")
-    assert made.startswith("workflow_run:") and made == ids.signal_or_start_reference_id(base, "order-42")
+    assert made.startswith("workflow_run:")
+    assert made == ids.signal_or_start_reference_id(base, "order-42")
     others = [
         ids.signal_or_start_reference_id(base, "order-43"),
         ids.signal_or_start_reference_id(replace(base, provider="other"), "order-42"),
@@ -81,7 +82,8 @@ def test_signal_or_start_references_are_told_apart() -> None:
         ids.signal_or_start_reference_id(replace(base, permissions=(Permission("a"),)), "order-42"),
         ids.signal_or_start_reference_id(replace(base, target=replace(TARGET, input={})), "order-42"),
     ]
-    assert made not in others and len(set(others)) == len(others)
+    assert made not in others
+    assert len(set(others)) == len(others)
 
 
 # Equality of targets --------------------------------------------------------------------------------------------------
@@ -98,7 +100,8 @@ def test_signal_or_start_references_are_told_apart() -> None:
     ],
 )
 def test_equal_targets(left: PluginTarget, right: PluginTarget) -> None:
-    assert same_target(left, right) and fingerprint(left) == fingerprint(right)
+    assert same_target(left, right)
+    assert fingerprint(left) == fingerprint(right)
 
 
 def delivery(*bindings: OutputBinding, mode: str = "") -> AgentTarget:
@@ -132,7 +135,8 @@ def delivery(*bindings: OutputBinding, mode: str = "") -> AgentTarget:
     ],
 )
 def test_different_targets(left: PluginTarget, right: PluginTarget) -> None:
-    assert not same_target(left, right) and fingerprint(left) != fingerprint(right)
+    assert not same_target(left, right)
+    assert fingerprint(left) != fingerprint(right)
 
 
 def test_a_target_equals_itself_after_the_wire() -> None:
@@ -141,7 +145,8 @@ def test_a_target_equals_itself_after_the_wire() -> None:
 
 
 def test_nothing_equals_no_target() -> None:
-    assert same_target(None, None) and not same_target(TARGET, None)
+    assert same_target(None, None)
+    assert not same_target(TARGET, None)
 
 
 # Permissions ----------------------------------------------------------------------------------------------------------
@@ -152,7 +157,8 @@ def test_an_empty_ceiling_never_becomes_unrestricted() -> None:
         written = permissions.permissions_of(ceiling)
         assert written == (Permission(permissions.NO_PERMISSIONS_PLUGIN),)
         read = permissions.ceiling_of(written)
-        assert read is not None and not read.allows_plugin("a")
+        assert read is not None
+        assert not read.allows_plugin("a")
         assert not read.allows_plugin(permissions.NO_PERMISSIONS_PLUGIN)
     assert permissions.ceiling_of(permissions.permissions_of(None)) is None
 
@@ -173,7 +179,8 @@ def test_the_principal_of_a_reference() -> None:
     reference = replace(refs.reference_for(ANN, "local", TARGET, "r"), permissions=(Permission("roadmap", ("sync",)),))
     who = refs.principal_of(reference)
     assert (who.actor, who.credential_subject_id) == (ANN.actor, "user:ann")
-    assert who.ceiling == Ceiling({"roadmap": frozenset({"sync"})}) and not who.internal_connections
+    assert who.ceiling == Ceiling({"roadmap": frozenset({"sync"})})
+    assert not who.internal_connections
     system = refs.principal_of(ExecutionReference("r", "local", TARGET, "system:x"))
     assert (system.credential_subject_id, system.actor.subject_kind) == ("system:x", "system")
 
@@ -219,7 +226,8 @@ REFERENCE = replace(
 def test_a_signature_holds_whatever_the_times_are() -> None:
     signed = SIGNER.sign(REFERENCE)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert SIGNER.valid(signed) and SIGNER.valid(replace(signed, created_at=now, retired_at=now))
+    assert SIGNER.valid(signed)
+    assert SIGNER.valid(replace(signed, created_at=now, retired_at=now))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +257,9 @@ def test_a_signature_covers_everything_that_decides(field: str, value: object) -
 def test_another_key_is_another_key_id() -> None:
     other = ReferenceSigner(bytes(32))
     signed = other.sign(REFERENCE)
-    assert other.key_id != SIGNER.key_id and not SIGNER.knows(signed) and not SIGNER.valid(signed)
+    assert other.key_id != SIGNER.key_id
+    assert not SIGNER.knows(signed)
+    assert not SIGNER.valid(signed)
 
 
 def test_no_two_references_share_their_signed_bytes() -> None:

@@ -53,19 +53,19 @@ def rows(before: list[Figures], after: list[Figures]) -> list[str]:
     """Return a line for each figure that every run of both sides printed."""
     values: dict[tuple[str, int], list[tuple[list[float], list[float]]]] = defaultdict(list)
     for old, new in zip(before, after, strict=True):
-        for label in old.keys() & new.keys():
-            values[label].append((old[label], new[label]))
+        for label in old:
+            if label in new:
+                values[label].append((old[label], new[label]))
     lines = []
-    for label in before[0]:
-        pairs = values[label]
+    for label, pairs in values.items():
         if len(pairs) != len(before):
             continue
         lines.append(label[0])
         for column in range(min(len(side) for pair in pairs for side in pair)):
-            old, new = [pair[0][column] for pair in pairs], [pair[1][column] for pair in pairs]
-            if all(old) and (ratios := sorted(b / a for a, b in zip(old, new, strict=True))):
+            olds, news = [pair[0][column] for pair in pairs], [pair[1][column] for pair in pairs]
+            if all(olds) and (ratios := sorted(b / a for a, b in zip(olds, news, strict=True))):
                 lines.append(
-                    f"    {statistics.median(old):12g} {statistics.median(new):12g}   "
+                    f"    {statistics.median(olds):12g} {statistics.median(news):12g}   "
                     f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} - {ratios[-1]:.3f})"
                 )
     return lines
@@ -85,9 +85,7 @@ def main() -> None:
         before.append(measured(options.before.resolve(), command))
         after.append(measured(HERE, command))
         print(f"# pair {number + 1} of {options.pairs}", file=sys.stderr, flush=True)
-    print(
-        f"# python -m {' '.join(command)}: {options.pairs} pairs, each figure before, after, after/before (least - most)"
-    )
+    print(f"# python -m {' '.join(command)}: {options.pairs} pairs; before, after, after/before (least - most)")
     print("\n".join(rows(before, after)))
 
 

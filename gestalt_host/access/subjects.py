@@ -12,7 +12,7 @@ __all__ = ["CONFIG_ACTOR", "CONFIG_SUBJECT_ID", "NOBODY", "Actor", "Ceiling", "P
 CONFIG_SUBJECT_ID = "system:config"
 
 CONFIG_ACTOR = Actor(CONFIG_SUBJECT_ID, "system", "Workflow Config", "config")
-"""Creator of config-managed objects (semantics.md 11)."""
+"""Creator of config-managed objects."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """YAML and JSON text as a tree whose every node knows its file and line.
 
 Scalars follow the YAML 1.2 core schema: ``yes`` and ``on`` are text, dates are text. Anchors, aliases and merge keys
-are expanded, within a bound. Duplicate keys, keys that are not text and recursive aliases are faults (config.md 1.4).
+are expanded, within a bound. Duplicate keys, keys that are not text and recursive aliases are faults.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = Fa
 
 
 def require_serveable(config: HostConfig) -> None:
-    """Refuse a configuration that lacks what `serve` needs beyond a valid one (config.md 8.3).
+    """Refuse a configuration that lacks what `serve` needs beyond a valid one.
 
     Raises:
         ConfigurationInvalid: listing what is missing and what this version cannot do.
@@ -189,7 +189,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
 
 
 def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
-    """Return ``providers`` with the secrets entry that is there when none is configured (config.md 3.4)."""
+    """Return ``providers`` with the secrets entry that is there when none is configured."""
     node = top.node("providers")
     values = node.value if node is not None and isinstance(node.value, dict) else {}
     if node is not None and not isinstance(node.value, dict):

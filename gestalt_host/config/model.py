@@ -16,7 +16,7 @@ SUPPORTED_API_VERSION = "gestaltd.config/v5"
 
 
 class SourceMode(Enum):
-    """How a provider's source is named (config.md 11)."""
+    """How a provider's source is named."""
 
     BUILTIN = "builtin"
     MANIFEST = "path"
@@ -62,7 +62,7 @@ ConnectionMode = Literal["none", "platform", "user"]
 class ConnectionConfig:
     """A connection of the configuration, with the members that invoking operations needs.
 
-    ``mode`` is effective (config.md 15.1), ``None`` when the configuration says nothing about it and the manifest's
+    ``mode`` is effective, ``None`` when the configuration says nothing about it and the manifest's
     counts. ``token`` is a platform connection's static token.
     """
 
@@ -152,7 +152,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A static authorization policy (config.md 9). ``members`` maps subject ids to roles."""
+    """A static authorization policy. ``members`` maps subject ids to roles."""
 
     name: str
     default: Literal["", "allow", "deny"] = ""

@@ -19,7 +19,7 @@ from gestalt_host.config.errors import Faults, Place
 from gestalt_sdk.timing.durations import MAX_NS, DurationInvalid, nanoseconds
 
 T = TypeVar("T")
-# Words of YAML 1.1 that a field of type boolean takes beside true and false (config.md 1.4).
+# Words of YAML 1.1 that a field of type boolean takes beside true and false.
 _TRUE = ("y", "Y", "yes", "on")
 _FALSE = ("n", "N", "no", "off")
 _DAYS = re.compile(r"([0-9]+)d")

@@ -104,7 +104,7 @@ class Host:
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     def readiness(self) -> str | None:
-        """Return why the host is not ready, None when it is (http-api.md 3)."""
+        """Return why the host is not ready, None when it is."""
         if not self._plugins_loaded:
             return "providers loading"
         assert self._wiring is not None
@@ -207,7 +207,7 @@ class Host:
             raise CommandFailed(f"public http server: {error}") from error
 
     async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Return the one user: without an authentication provider every request is that user's (http-api.md 2.1)."""
+        """Return the one user: without an authentication provider every request is that user's."""
         assert self._user is not None
         return self._user
 

@@ -50,7 +50,7 @@ class Call:
         values: Decoded values of the route's placeholders, in order.
         who: The caller; ``ANONYMOUS`` on public routes.
         failure: What the answer says when something fails that the caller must not read about. Handlers set it to
-            the generic text of their route (http-api.md 8.9).
+            the generic text of their route.
     """
 
     __slots__ = (

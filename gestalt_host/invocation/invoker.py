@@ -20,7 +20,7 @@ from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, Operatio
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 
 MAX_DEPTH = 5
-"""Nested invocations, plugin calling plugin (contract.md 4.4)."""
+"""Nested invocations, plugin calling plugin."""
 
 
 class Invoker:

@@ -302,7 +302,7 @@ class ProviderProcess:
         return child
 
     def _runtime_session(self) -> dict[str, str]:
-        """Return the local runtime's id of this launch, which every plugin is given (contract.md 2.5)."""
+        """Return the local runtime's id of this launch, which every plugin is given."""
         return {RUNTIME_SESSION_ID: str(uuid.uuid4())} if self.kind is ProviderKind.INTEGRATION else {}
 
     async def _connected(self) -> None:

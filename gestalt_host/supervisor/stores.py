@@ -183,7 +183,7 @@ def _require_scopes(identity: ProviderIdentity) -> None:
 
 
 def scoped_config(package: str, config: Mapping[str, Any], db: str) -> dict[str, Any]:
-    """Return the store's config for one binding (config.md 12.3).
+    """Return the store's config for one binding.
 
     Raises:
         ProviderStartFailed: this store has no namespace that a config can choose.

@@ -1,6 +1,6 @@
 """Workflow objects of the host: those of the contract, which the SDK defines, and those that only the host has.
 
-No generated types, no JSON shapes (semantics.md 2). Times are aware UTC ``datetime``; an absent text is ``""``.
+No generated types, no JSON shapes. Times are aware UTC ``datetime``; an absent text is ``""``.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ExecutionReference:
     auth_source: str = ""
     credential_subject_id: str = ""
     permissions: tuple[Permission, ...] = ()
-    """Empty means unrestricted; "nothing at all" is one entry with the sentinel plugin (semantics.md 7.1)."""
+    """Empty means unrestricted; "nothing at all" is one entry with the sentinel plugin."""
     caller_plugin: str = ""
     created_at: datetime | None = None
     revoked_at: datetime | None = None

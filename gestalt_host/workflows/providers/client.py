@@ -46,7 +46,6 @@ YIELD_EVERY = 128
 RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
-PUBLISHED_BY = "workflow.published_by"
 QUERIES = "workflow.queries"
 
 QUERY_PAGE = 1000
@@ -368,7 +367,7 @@ class WorkflowProviderClient:
         """Join objects with the subjects' references: one list call, and one for each subject, at the same time.
 
         Only objects of the subjects are converted. When the list of objects fails and the subjects have no reference
-        here that could belong to one, the answer is empty (http-api.md 8.9).
+        here that could belong to one, the answer is empty.
         """
         wanted = tuple(dict.fromkeys(subjects))
         answers = await asyncio.gather(fetch(), *map(self._list_references, wanted), return_exceptions=True)
@@ -417,7 +416,7 @@ class WorkflowProviderClient:
 
 
 class _ReferenceCalls:
-    """Turns UNIMPLEMENTED of the execution-reference RPCs into the error that names the gap (contract.md 6)."""
+    """Turns UNIMPLEMENTED of the execution-reference RPCs into the error that names the gap."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider

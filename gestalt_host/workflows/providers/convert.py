@@ -16,7 +16,7 @@ from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 
 
 class UnknownRunStatus(InvalidArgument):
-    """A provider sent a status number that the contract does not have; the whole call fails (contract.md 4.1.1)."""
+    """A provider sent a status number that the contract does not have; the whole call fails."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"unknown workflow run status {number}")

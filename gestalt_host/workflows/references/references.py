@@ -15,7 +15,7 @@ from gestalt_host.workflows.targets.permissions import ceiling_of, permissions_o
 def reference_for(
     who: Principal, provider: str, target: Target, reference_id: str, extra: Iterable[Permission] = ()
 ) -> ExecutionReference:
-    """Make the reference that a caller's object executes with (semantics.md 7.1).
+    """Make the reference that a caller's object executes with.
 
     Args:
         who: Caller; its permission ceiling is copied whole.
@@ -37,7 +37,7 @@ def reference_for(
 
 
 def principal_of(reference: ExecutionReference) -> Principal:
-    """Return the identity that a run executes as (semantics.md 7.3, 12.2)."""
+    """Return the identity that a run executes as."""
     credential_subject = reference.credential_subject_id
     if not credential_subject and reference.subject_id.startswith("system:"):
         credential_subject = reference.subject_id

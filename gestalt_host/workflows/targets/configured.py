@@ -19,7 +19,7 @@ from gestalt_host.workflows.targets.permissions import merge_permissions, target
 
 
 class UserCredentialNeeded(HostError):
-    """A configured target needs a user's own credential, which the configuration does not have (config.md 17.4)."""
+    """A configured target needs a user's own credential, which the configuration does not have."""
 
 
 def internal_target(target: Target) -> Target:

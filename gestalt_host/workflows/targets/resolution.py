@@ -53,7 +53,7 @@ class TargetResolver:
         return self._agent(who, target)
 
     def declared_permissions(self, who: Principal, target: Target) -> tuple[Permission, ...]:
-        """Return what an agent target's reference may call beyond the caller's ceiling (semantics.md 7.1).
+        """Return what an agent target's reference may call beyond the caller's ceiling.
 
         Those are its tool and delivery operations that the calling plugin declares in its ``invokes``.
         """
@@ -67,7 +67,7 @@ class TargetResolver:
         return merge_permissions(declared)
 
     def allows(self, who: Principal, target: Target | None) -> bool:
-        """Return whether the caller may use the target now (semantics.md 6.4); decides what a caller sees."""
+        """Return whether the caller may use the target now; decides what a caller sees."""
         if isinstance(target, PluginTarget):
             return self._allows_operation(who, target.plugin, target.operation)
         if isinstance(target, AgentTarget):

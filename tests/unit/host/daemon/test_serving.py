@@ -41,13 +41,15 @@ plugins:
 BROKEN = "  broken: {{source: {broken}}}\n"
 SLOW = """
 import asyncio
+from pathlib import Path
 from gestalt_sdk.plugin import Plugin, operation
 
 class SlowPlugin(Plugin):
     async def configure(self, name, config):
         if config.get("fail"):
             raise ValueError("told to fail")
-        await asyncio.sleep(config.get("sleep", 0))
+        while "until" in config and not Path(config["until"]).exists():
+            await asyncio.sleep(0.02)
 
     @operation("noop")
     async def noop(self, request) -> dict:
@@ -129,13 +131,14 @@ def test_without_a_host_setting_only_this_machine_can_connect(host: Gestaltd) ->
 
 
 def test_readiness_tells_what_is_waited_for(tmp_path: Path) -> None:
-    more = f"  slow: {{source: {slow_plugin(tmp_path)}, config: {{sleep: 2}}}}\n"
+    more = f"  slow: {{source: {slow_plugin(tmp_path)}, config: {{until: {tmp_path / 'go'}}}}}\n"
     host = host_with(tmp_path, more)
     try:
         host.launch()
         until(lambda: ready_reason(host) == "providers loading", within_s=30, what=lambda: ready_reason(host))
         assert httpx.get(f"{host.url}/health").status_code == 200
         assert httpx.get(f"{host.url}/ready").status_code == 503
+        (tmp_path / "go").touch()
         until(lambda: ready_reason(host) == "ok", within_s=30, what=lambda: ready_reason(host))
     finally:
         host.stop()
@@ -347,7 +350,7 @@ def test_a_second_signal_ends_everything_at_once(host: Gestaltd) -> None:
 
 
 def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    more = f"  slow: {{source: {slow_plugin(tmp_path)}, config: {{sleep: 60}}}}\n"
+    more = f"  slow: {{source: {slow_plugin(tmp_path)}, config: {{until: {tmp_path / 'never'}}}}}\n"
     host = host_with(tmp_path, more)
     try:
         host.launch()

@@ -46,7 +46,6 @@ YIELD_EVERY = 128
 RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
-PUBLISHED_BY = "workflow.published_by"
 QUERIES = "workflow.queries"
 
 QUERY_PAGE = 1000

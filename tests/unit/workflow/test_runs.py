@@ -9,7 +9,7 @@ from gestalt_workflow.model.errors import StateConflict
 from gestalt_workflow.model.objects import InvocationResult, RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 
-from gestalt_sdk.indexeddb import Entry, Outcome, StoreRefused
+from gestalt_sdk.indexeddb import StoreRefused, Write, WriteResult
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
 
@@ -142,7 +142,7 @@ async def test_a_result_is_given_up_only_when_the_store_refuses_the_content(
     client = client_of(engine)
     apply, refusals = client.apply, 0
 
-    async def refusing(entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+    async def refusing(entries: Sequence[Write], *, return_current: bool = False) -> list[WriteResult]:
         nonlocal refusals
         if refusals < 3 and any((entry.record or {}).get("result_body") for entry in entries):
             refusals += 1

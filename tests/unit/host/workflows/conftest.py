@@ -24,7 +24,7 @@ from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
-from gestalt_host.workflows.providers.client import PUBLISHED_BY, REFERENCE, RETARGET, RETIRE, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import REFERENCE, RETARGET, RETIRE, WorkflowProviderClient
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_host.workflows.references.store import ReferenceStore
@@ -33,7 +33,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from tests.support.links import Link, serving
 from tests.unit.host.workflows.fakes import FakePlugin, FakeWorkflowProvider
 
-OURS = frozenset({RETARGET, RETIRE, REFERENCE, PUBLISHED_BY})
+OURS = frozenset({RETARGET, RETIRE, REFERENCE, "workflow.published_by"})
 ANN = Principal(Actor("user:ann", "user", "Ann", "session"))
 BOB = Principal(Actor("user:bob", "user", "Bob", "session"))
 OPERATOR = Principal(Actor("user:op", "user", "", "env"), "user:op")

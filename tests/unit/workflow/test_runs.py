@@ -20,7 +20,9 @@ async def test_a_started_run_is_invoked_once_and_its_result_kept(world: World) -
     assert run.status is RunStatus.PENDING
     done = await world.finished(engine, run.id)
     assert (done.status, done.result_body, done.status_message) == (RunStatus.SUCCEEDED, "ok", "")
-    assert done.started_at and done.completed_at and done.created_by == ALICE
+    assert done.started_at
+    assert done.completed_at
+    assert done.created_by == ALICE
     assert world.host.runs() == [run.id]
 
 
@@ -65,7 +67,8 @@ async def test_an_idempotency_key_gives_the_earlier_run_whatever_else_is_asked(w
     first = await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k", created_by=ALICE))
     await world.finished(engine, first.id)
     again = await engine.runs.start(StartRequest(plugin_target("other"), idempotency_key="k", created_by=ALICE))
-    assert again.id == first.id and again.status is RunStatus.SUCCEEDED
+    assert again.id == first.id
+    assert again.status is RunStatus.SUCCEEDED
 
 
 async def test_idempotency_keys_are_scoped_by_subject(world: World) -> None:

@@ -27,7 +27,7 @@ from benchmarks.disk import fsync_s
 from benchmarks.load import post_all
 from benchmarks.workflow.system import WITHIN_S, System
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.indexeddb import Entry, IndexedDB, Record
+from gestalt_sdk.indexeddb import IndexedDB, Record, Write
 from tests.support.gestaltd import Gestaltd
 
 RUNS, SCHEDULES, TRIGGERS = "wf_runs", "wf_schedules", "wf_triggers"
@@ -222,7 +222,7 @@ async def put_all(db: IndexedDB, store: str, records: Iterable[Record]) -> None:
     rest = iter(records)
 
     async def write() -> None:
-        while batch := [Entry(store, "put", record) for record in islice(rest, BATCH)]:
+        while batch := [Write(store, "put", record) for record in islice(rest, BATCH)]:
             outcomes = await db.apply(batch)
             if not all(outcome.ok for outcome in outcomes):
                 raise SystemExit(f"a record could not be written to {store}")

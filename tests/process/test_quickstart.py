@@ -147,7 +147,8 @@ def test_health_and_reflection_answer_on_every_socket(host: Gestaltd) -> None:
             listed = services(path)
             assert {service, "grpc.health.v1.Health"} <= listed, f"{child.name} {path.name}: {listed}"
             assert described(path, service)
-            assert serving(path) and serving(path, service), f"{child.name}: {service} is not serving"
+            assert serving(path), f"{child.name}: {service} is not serving"
+            assert serving(path, service), f"{child.name}: {service} is not serving"
             asked.add(service)
     assert asked >= set(SERVICE_OF.values()) | set(PROVIDER_SERVICE.values())
 

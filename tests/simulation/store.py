@@ -17,15 +17,15 @@ from typing import Any, Protocol, TypeVar, cast
 from gestalt_sdk.indexeddb import (
     Condition,
     CursorEntry,
-    Entry,
     KeyRange,
     NotFound,
     ObjectStoreSchema,
-    Outcome,
     Page,
     Record,
     StoreUnavailable,
     TransactionFailed,
+    Write,
+    WriteResult,
 )
 from tests.simulation.loop import NOWHERE
 
@@ -83,40 +83,40 @@ class Database:
             last += 1
         return entries[first:last]
 
-    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
+    def apply(self, entries: Sequence[Write]) -> list[WriteResult]:
         changes: list[Change] = []
-        outcomes: list[Outcome] = []
+        outcomes: list[WriteResult] = []
         for place, entry in enumerate(entries):
             outcome = self._apply(entry, changes)
             outcomes.append(outcome)
             if entry.required and not outcome.ok:
                 for change in reversed(changes):
                     self._set(change.store, change.id, change.before)
-                nothing = Outcome("aborted", f"nothing was written: required entry {place} failed")
+                nothing = WriteResult("aborted", f"nothing was written: required entry {place} failed")
                 return [outcome if other == place else nothing for other in range(len(entries))]
         if changes:
             self._committed(changes)
         return outcomes
 
-    def _apply(self, entry: Entry, changes: list[Change]) -> Outcome:
+    def _apply(self, entry: Write, changes: list[Change]) -> WriteResult:
         rows = self.store(entry.store)
         id = entry.id or str((entry.record or {}).get("id"))
         current = rows.get(id)
         for condition in entry.conditions:
             if not self._holds(condition, entry.store, id):
                 own = not condition.store or (condition.store, condition.id) == (entry.store, id)
-                return Outcome("aborted", "condition", dict(current) if own and current is not None else None)
+                return WriteResult("aborted", "condition", dict(current) if own and current is not None else None)
         if entry.op == "check":
-            return Outcome("ok")
+            return WriteResult("ok")
         if entry.op == "add" and current is not None:
-            return Outcome("already_exists", "already exists", dict(current))
+            return WriteResult("already_exists", "already exists", dict(current))
         if entry.record is not None and self._conflicts(entry.store, id, entry.record):
-            return Outcome("already_exists", "unique index conflict")
+            return WriteResult("already_exists", "unique index conflict")
         after = None if entry.op == "delete" else dict(entry.record or {})
         if current is not None or after is not None:
             changes.append(Change(entry.store, id, current, after))
             self._set(entry.store, id, after)
-        return Outcome("ok")
+        return WriteResult("ok")
 
     def _holds(self, condition: Condition, store: str, id: str) -> bool:
         record = self.store(condition.store or store).get(condition.id or id)
@@ -215,7 +215,7 @@ class StoreClient:
 
         return await self.request("get_many", found)
 
-    async def apply(self, entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+    async def apply(self, entries: Sequence[Write], *, return_current: bool = False) -> list[WriteResult]:
         sent = list(entries)
         return await self.request("apply", lambda: self._database.apply(sent))
 

@@ -82,6 +82,7 @@ def test_a_seed_gives_the_same_trace_in_every_process() -> None:
             cwd=Path(__file__).parents[2],
         )
         trace, _, summary = done.stdout.strip().rpartition("\n")
-        assert summary.startswith("1 seeds, 0 failed") and len(trace) > 10_000
+        assert summary.startswith("1 seeds, 0 failed")
+        assert len(trace) > 10_000
         traces.add(trace)
     assert len(traces) == 1

@@ -12,12 +12,12 @@ import pytest
 from gestalt_sdk.indexeddb import (
     Condition,
     CursorEntry,
-    Entry,
     IndexedDB,
     IndexSchema,
     KeyRange,
     ObjectStoreSchema,
     Record,
+    Write,
 )
 from gestalt_sdk.transport.environment import Address
 from tests.contract.indexeddb.rig import StoreProcess, short_folder
@@ -109,7 +109,7 @@ async def _pages(
             return entries
 
 
-def _entry(random: Random) -> Entry:
+def _entry(random: Random) -> Write:
     store, id = random.choice(STORES), random.choice(IDS)
     op = random.choice(("put", "put", "add", "delete", "check"))
     conditions = [_condition(random) for _ in range(random.choice((0, 0, 1, 2)))]
@@ -120,8 +120,8 @@ def _entry(random: Random) -> Entry:
             record["kind"] = random.choice("abc")
         if random.random() < 0.3:
             record["once"] = random.randrange(8)
-        return Entry(store, op, record, conditions=conditions, required=required)  # type: ignore[arg-type]
-    return Entry(store, op, id=id, conditions=conditions, required=required)  # type: ignore[arg-type]
+        return Write(store, op, record, conditions=conditions, required=required)  # type: ignore[arg-type]
+    return Write(store, op, id=id, conditions=conditions, required=required)  # type: ignore[arg-type]
 
 
 def _condition(random: Random) -> Condition:

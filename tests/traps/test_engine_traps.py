@@ -36,7 +36,8 @@ async def test_trap_a_a_schedule_without_a_further_slot_is_never_due_again(world
     assert (await engine.schedules.get("leap")).next_run_at is None
     world.clock.now = datetime(2097, 1, 1, 13, tzinfo=UTC)
     await fire_due(engine)
-    assert len(await scheduled(engine, "leap")) == 1 and len(await scheduled(engine, "daily")) == 2
+    assert len(await scheduled(engine, "leap")) == 1
+    assert len(await scheduled(engine, "daily")) == 2
 
 
 async def test_trap_i_busy_workers_do_not_stop_recovery(world: World) -> None:

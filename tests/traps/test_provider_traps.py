@@ -131,7 +131,8 @@ async def test_trap_03_time_zones_need_no_database_of_the_machine(rig: Rig) -> N
     rig.environ["PYTHONTZPATH"] = ""
     workflow = await rig.provider(start=False)
     made = await workflow.upsert_schedule("s", "0 9 * * *", timezone="Australia/Lord_Howe")
-    assert made.timezone == "Australia/Lord_Howe" and made.next_run_at.ToDatetime().hour in (22, 23)
+    assert made.timezone == "Australia/Lord_Howe"
+    assert made.next_run_at.ToDatetime().hour in (22, 23)
 
 
 @pytest.mark.ours("workflow")
@@ -145,7 +146,8 @@ async def test_trap_07_nothing_is_invoked_between_configure_and_start(rig: Rig) 
     before = counting.count
     await asyncio.sleep(1.5)  # longer than any of its rounds
     assert counting.count == before, "it looks for work"
-    assert rig.host.requests == [] and (await workflow.get_run(run.id)).status == PENDING
+    assert rig.host.requests == []
+    assert (await workflow.get_run(run.id)).status == PENDING
     await workflow.process.start()
     await rig.host.invoked(2)
 
@@ -224,7 +226,8 @@ async def test_trap_11_a_list_holds_up_no_other_call_and_no_renewal(rig: Rig) ->
         return True if counting.messages["Apply"] >= before + 12 else None
 
     await eventually(renewed)  # longer than the lease
-    assert (await workflow.get_run(keyed.id)).status == RUNNING and not listing.done()
+    assert (await workflow.get_run(keyed.id)).status == RUNNING
+    assert not listing.done()
     release.set()
     gate.set()
     await listing
@@ -369,7 +372,8 @@ async def test_trap_b_a_zone_inside_a_cron_is_refused_and_crashes_nothing(rig: R
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await workflow.upsert_schedule("s", cron)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (await workflow.start_run()).id and workflow.process.pid == pid
+    assert (await workflow.start_run()).id
+    assert workflow.process.pid == pid
 
 
 async def test_trap_m_a_signal_for_a_key_of_somebody_else_reaches_neither_run_nor_owner(
@@ -380,7 +384,9 @@ async def test_trap_m_a_signal_for_a_key_of_somebody_else_reaches_neither_run_no
     alice, bob = (pb.WorkflowActor(subject_id=f"user:{name}") for name in ("alice", "bob"))
     hers = await workflow.signal_or_start("order-42", "hers", created_by=alice)
     his = await workflow.signal_or_start("order-42", "his", created_by=bob)
-    assert his.started_run and his.run.id != hers.run.id and his.signal.sequence == 1
+    assert his.started_run
+    assert his.run.id != hers.run.id
+    assert his.signal.sequence == 1
     await rig.host.invoked(2)
     by_run = {request.run_id: [signal.name for signal in request.signals] for request in rig.host.requests}
     assert by_run == {hers.run.id: ["hers"], his.run.id: ["his"]}

@@ -350,7 +350,8 @@ class Service:
         cursor = Cursor(self.stub.OpenCursor())
         self._streams.append(cursor)
         answer = await cursor.ask(pb.CursorClientMessage(open=pb.OpenCursorRequest(store=store, **opening)))
-        assert answer.WhichOneof("result") == "done" and not answer.done
+        assert answer.WhichOneof("result") == "done"
+        assert not answer.done
         return cursor
 
     def stream(self, method: str) -> Stream:

@@ -69,7 +69,8 @@ async def test_entries_run_in_order_each_with_its_outcome(service: Service) -> N
         batch_pb2.ApplyEntry(store=store, check="b"),
     )
     assert [outcome.code for outcome in outcomes] == [OK, ALREADY_EXISTS, ALREADY_EXISTS, OK, OK, OK, OK, OK]
-    assert outcomes[1].message == "already exists" and outcomes[2].message == "unique index conflict"
+    assert outcomes[1].message == "already exists"
+    assert outcomes[2].message == "unique index conflict"
     assert await service.index_keys(store, "u") == ["b", "c"]
 
 
@@ -100,7 +101,8 @@ async def test_conditions(service: Service) -> None:
     (outcome,) = await apply(service, when(put(store, id="a"), equals("n", 1), equals("n", 2)))
     assert outcome.code == ABORTED
     (outcome,) = await apply(service, when(batch_pb2.ApplyEntry(store=store, delete="a"), equals("n", 1)))
-    assert outcome.code == OK and await service.keys(store) == []
+    assert outcome.code == OK
+    assert await service.keys(store) == []
 
 
 async def test_the_record_that_stood_in_the_way_is_returned_when_asked_for(service: Service) -> None:
@@ -129,8 +131,10 @@ async def test_a_required_entry_that_fails_undoes_everything(service: Service) -
         put(store, id="c", n=3),
     )
     assert [outcome.code for outcome in outcomes] == [ABORTED] * 4
-    assert "another value" in outcomes[2].message and "required entry 2" in outcomes[0].message
-    assert await service.index_keys(store, "n") == ["a"] and await service.get(store, "a") == {"id": "a", "n": 1}
+    assert "another value" in outcomes[2].message
+    assert "required entry 2" in outcomes[0].message
+    assert await service.index_keys(store, "n") == ["a"]
+    assert await service.get(store, "a") == {"id": "a", "n": 1}
     outcomes = await apply(
         service,
         when(batch_pb2.ApplyEntry(store=store, check="a"), equals("n", 1), required=True),
@@ -155,7 +159,8 @@ async def test_nothing_is_written_when_an_entry_cannot_be_understood(service: Se
     for entry, code, text in cases:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await apply(service, put(store, id="a"), entry)
-        assert caught.value.code() is code and text in (caught.value.details() or "")
+        assert caught.value.code() is code
+        assert text in (caught.value.details() or "")
     assert await service.keys(store) == []
     assert await apply(service) == []
 
@@ -232,7 +237,8 @@ async def test_a_page_is_cut_where_it_would_grow_large(service: Service) -> None
         await service.put(store, id=f"k{number}", v=b"x" * 1_000_000)
     found = await pages(service, store=store)
     assert [entry.primary_key for page in found for entry in page] == [f"k{number}" for number in range(8)]
-    assert len(found) >= 2 and all(len(page) <= 4 for page in found)
+    assert len(found) >= 2
+    assert all(len(page) <= 4 for page in found)
 
 
 async def test_pages_go_on_behind_deleted_and_inserted_records(service: Service) -> None:

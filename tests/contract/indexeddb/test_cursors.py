@@ -59,12 +59,15 @@ async def test_directions(service: Service, store: str, index_name: str, directi
 
 async def test_entries_carry_key_parts_primary_key_and_record(service: Service, store: str) -> None:
     entry = (await (await service.cursor(store)).next()).entry
-    assert key_of(entry) == ["k0"] and entry.primary_key == "k0"
+    assert key_of(entry) == ["k0"]
+    assert entry.primary_key == "k0"
     assert fields(entry.record) == {"id": "k0", "g": "x", "n": 1}
     entry = (await (await service.cursor(store, index="g")).next()).entry
-    assert key_of(entry) == ["x"] and entry.primary_key == "k0"
+    assert key_of(entry) == ["x"]
+    assert entry.primary_key == "k0"
     entry = (await (await service.cursor(store, index="gn", keys_only=True)).next()).entry
-    assert key_of(entry) == ["x", 1] and not entry.HasField("record")
+    assert key_of(entry) == ["x", 1]
+    assert not entry.HasField("record")
 
 
 async def test_typed_keys_keep_their_types(service: Service) -> None:
@@ -73,10 +76,12 @@ async def test_typed_keys_keep_their_types(service: Service) -> None:
     await service.put(store, k=["a", 1.0], v={"m": [None]})
     cursor = await service.cursor(store, index="v")
     entry = (await cursor.next()).entry
-    assert entry.key[0].WhichOneof("kind") == "scalar" and key_of(entry) == [{"m": [None]}]
+    assert entry.key[0].WhichOneof("kind") == "scalar"
+    assert key_of(entry) == [{"m": [None]}]
     assert entry.primary_key == "[a 1]"
     entry = (await (await service.cursor(store)).next()).entry
-    assert entry.key[0].WhichOneof("kind") == "array" and key_of(entry) == [["a", 1.0]]
+    assert entry.key[0].WhichOneof("kind") == "array"
+    assert key_of(entry) == [["a", 1.0]]
 
 
 async def test_advance_skips_and_lands_behind(service: Service, store: str) -> None:
@@ -154,7 +159,8 @@ async def test_an_integer_and_the_double_equal_to_it_are_one_key(
 
 async def test_continue_needs_a_key_whose_parts_have_kinds(service: Service, store: str) -> None:
     code, text = await refused(await service.cursor(store), continue_to_key=pb.CursorKeyTarget())
-    assert code is Code.INVALID_ARGUMENT and "continue key is required" in text
+    assert code is Code.INVALID_ARGUMENT
+    assert "continue key is required" in text
     code, _ = await refused(await service.cursor(store), continue_to_key=pb.CursorKeyTarget(key=[pb.KeyValue()]))
     assert code is Code.INVALID_ARGUMENT
 
@@ -173,7 +179,8 @@ async def test_update_keeps_position_and_key_and_forces_the_primary_key(service:
     cursor = await service.cursor(store, index="g")
     await cursor.next()
     entry = (await cursor.move(update=record(id="other", g="zz", n=7))).entry
-    assert key_of(entry) == ["x"] and fields(entry.record) == {"id": "k0", "g": "zz", "n": 7}
+    assert key_of(entry) == ["x"]
+    assert fields(entry.record) == {"id": "k0", "g": "zz", "n": 7}
     assert (await cursor.next()).entry.primary_key == "k1"
     assert await service.get(store, "k0") == {"id": "k0", "g": "zz", "n": 7}
     assert await service.index_keys(store, "g") == ["k1", "k2", "k3", "k4", "k5", "k0"]
@@ -184,10 +191,12 @@ async def test_delete_keeps_the_position_and_update_recreates(service: Service, 
     await cursor.next()
     for _ in range(2):
         answer = await cursor.move(delete=False)  # only its presence counts
-        assert answer.WhichOneof("result") == "done" and not answer.done
+        assert answer.WhichOneof("result") == "done"
+        assert not answer.done
     assert (await service.keys(store))[0] == "k1"
     answer = await cursor.move(update=record(g="re"))
-    assert answer.entry.primary_key == "k0" and not answer.entry.HasField("record")
+    assert answer.entry.primary_key == "k0"
+    assert not answer.entry.HasField("record")
     assert (await cursor.next()).entry.primary_key == "k1"
     assert await service.get(store, "k0") == {"id": "k0", "g": "re"}
 

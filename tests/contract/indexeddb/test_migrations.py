@@ -110,7 +110,8 @@ async def test_an_added_index_is_filled_and_then_in_force(service: Service, own_
     assert (await look(service, store)).state == 0
     await change(service, store, BY_N)
     migration = await ended(service, store)
-    assert migration.state == DONE and migration.records == 501 == migration.records_read
+    assert migration.state == DONE
+    assert migration.records == 501 == migration.records_read
     assert [item.name for item in migration.schema.indexes] == ["by_group", "by_n"]
     assert await service.index_keys(store, "by_n", key_range=bounds(10, 12)) == ["k00010", "k00011", "k00012"]
     assert len(await service.index_keys(store, "by_n")) == 500
@@ -191,9 +192,11 @@ async def test_records_with_one_key_forbid_a_unique_index(service: Service, own_
     await service.put(store, id="float", n=8.0)
     await change(service, store, UNIQUE_N, BY_N)
     migration = await ended(service, store)
-    assert migration.state == FAILED and "unique_n" in migration.problem
+    assert migration.state == FAILED
+    assert "unique_n" in migration.problem
     (conflict,) = migration.conflicts
-    assert conflict.index == "unique_n" and conflict.key[0].scalar.int_value == 7
+    assert conflict.index == "unique_n"
+    assert conflict.key[0].scalar.int_value == 7
     assert sorted(conflict.primary_keys) == ["double", "k00007"]
     assert await matches(service, store)
     await service.put(store, id="double too", n=7)  # nothing is enforced
@@ -254,7 +257,8 @@ async def test_it_goes_on_after_a_kill(own_process: StoreProcess) -> None:
         await service.put(store, id=f"after kill {goal}", n=10_000 + goal, group=0)
     assert kills
     migration = await ended(service, store)
-    assert migration.state == DONE and migration.records_read == migration.records == 3000
+    assert migration.state == DONE
+    assert migration.records_read == migration.records == 3000
     assert len(await service.index_keys(store, "by_n")) == 3000 + kills
     assert await matches(service, store, BY_N, index("by_group", "group", "n"))
     await service.close()
@@ -304,7 +308,8 @@ async def test_the_client_waits_for_the_end_and_says_what_went_wrong(service: Se
     with pytest.raises(StoreRefused, match="schema does not match"):
         await db.create_object_store("s", schema)
     migration = await db.change_indexes("s", schema.indexes)
-    assert migration.state == "done" and migration.schema == schema
+    assert migration.state == "done"
+    assert migration.schema == schema
     await db.create_object_store("s", schema)
     assert await db.store("s").index("by_n").get_key(7) == "k7"
     with pytest.raises(MigrationFailed, match="unique"):

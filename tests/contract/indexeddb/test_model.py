@@ -288,7 +288,8 @@ class Comparison(RuleBasedStateMachine):
     @precondition(lambda self: self.transaction is not None)
     @rule(commit=st.booleans())
     def end(self, commit: bool) -> None:
-        assert self.transaction is not None and self.before is not None
+        assert self.transaction is not None
+        assert self.before is not None
         self.transaction.end(commit=commit)
         if not commit:
             self.model = self.before

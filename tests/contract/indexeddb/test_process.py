@@ -50,9 +50,11 @@ async def test_before_configure_everything_says_so(own_process: StoreProcess) ->
     service = Service(own_process.socket)
     life = runtime_pb2_grpc.ProviderLifecycleStub(service.channel)
     health = await life.HealthCheck(Empty())
-    assert not health.ready and "not configured" in health.message
+    assert not health.ready
+    assert "not configured" in health.message
     code, text = await service.refused("Get", pb.ObjectStoreRequest(store="a", id="b"))
-    assert code is Code.FAILED_PRECONDITION and "not configured" in text
+    assert code is Code.FAILED_PRECONDITION
+    assert "not configured" in text
     for method in ("OpenCursor", "Transaction"):
         assert (await service.stream(method).ended())[0] is Code.FAILED_PRECONDITION
     with pytest.raises(grpc.RpcError, match="not configured"):
@@ -181,7 +183,8 @@ async def test_a_second_process_on_the_same_file_is_refused(own_process: StorePr
         with pytest.raises(grpc.RpcError) as caught:
             second.configure(own_process.config)
         text = caught.value.details()
-        assert str(own_process.process.pid) in text and "store.db" in text
+        assert str(own_process.process.pid) in text
+        assert "store.db" in text
         own_process.stop(signal.SIGKILL)
         second.configure(own_process.config)  # the lock ends with its process
         second.stop()
@@ -225,13 +228,16 @@ async def test_when_the_disk_takes_no_more_writes_fail_and_space_brings_recovery
             written.append(f"k{number:02}")
         except grpc.aio.AioRpcError as error:
             refusals.append(error)
-    assert written and len(refusals) > 30
+    assert written
+    assert len(refusals) > 30
     for refusal in refusals:
-        assert refusal.code() is Code.UNAVAILABLE and "store.db" in (refusal.details() or ""), refusal.details()
+        assert refusal.code() is Code.UNAVAILABLE, refusal.details()
+        assert "store.db" in (refusal.details() or ""), refusal.details()
     transaction = await service.transaction(store)
     await transaction.put(store, id="t", v=b"x" * 400_000)
     assert (await transaction.commit()).code == Code.UNAVAILABLE.value[0]
-    assert await transaction.receive() is None and (await transaction.ended())[0] is Code.OK
+    assert await transaction.receive() is None
+    assert (await transaction.ended())[0] is Code.OK
     assert await service.keys(store) == written
     assert await service.index_keys(store, "n") == written
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
@@ -257,7 +263,8 @@ async def test_memory_has_a_database_for_each_name_and_leaves_nothing(own_proces
     assert await one.keys("s") == []
     cursor = await one.cursor("s")
     assert not (await transaction.commit()).code
-    assert await cursor.keys() == [] and await one.keys("s") == ["k"]
+    assert await cursor.keys() == []
+    assert await one.keys("s") == ["k"]
     assert (await other.refused("Get", pb.ObjectStoreRequest(store="s", id="k")))[0] is Code.NOT_FOUND
     await one.close()
     await other.close()
@@ -280,7 +287,8 @@ async def test_idle_transactions_and_cursors_are_ended(own_process: StoreProcess
     await service.put("s", id="late")  # waited until the idle writer was ended
     for stream in (writer, cursor, reader):
         code, text = await stream.ended()
-        assert code is Code.ABORTED and "idle" in text
+        assert code is Code.ABORTED
+        assert "idle" in text
     assert await count(service, "s") == 51
     await service.call("DeleteObjectStore", pb.DeleteObjectStoreRequest(name="s"))
     await service.close()
@@ -324,13 +332,16 @@ async def test_backup_restore_and_check(own_process: StoreProcess) -> None:
     folder = own_process.folder
     dsn = f"sqlite://{folder}/store.db"
     done = await asyncio.to_thread(command, "backup", dsn, str(folder / "b.tar"))
-    assert done.returncode == 0 and "database w" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "database w" in done.stdout, done.stderr
     assert mode_of(folder / "b.tar") == 0o600
     assert (await asyncio.to_thread(command, "check", dsn)).returncode == 0
     done = await asyncio.to_thread(command, "backup", dsn, str(folder / "b.tar"))
-    assert done.returncode == 2 and "exists" in done.stderr
+    assert done.returncode == 2
+    assert "exists" in done.stderr
     done = await asyncio.to_thread(command, "restore", dsn, str(folder / "b.tar"))
-    assert done.returncode == 2 and "exists" in done.stderr
+    assert done.returncode == 2
+    assert "exists" in done.stderr
     await service.put("s", id="after the backup", n=1)
     await service.close()
     await scope.close()
@@ -348,7 +359,8 @@ async def test_backup_restore_and_check(own_process: StoreProcess) -> None:
     connection.commit()
     connection.close()
     done = await asyncio.to_thread(command, "check", other)
-    assert done.returncode == 1 and "index 'n'" in done.stdout
+    assert done.returncode == 1
+    assert "index 'n'" in done.stdout
     done = await asyncio.to_thread(command, "check", f"sqlite://{folder}/none.db")
     assert done.returncode == 2
 

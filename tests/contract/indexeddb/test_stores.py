@@ -38,7 +38,8 @@ async def test_the_same_schema_in_another_order_is_accepted_and_another_schema_i
     ]
     for other in others:
         code, text = await service.refused("CreateObjectStore", other)
-        assert code is Code.FAILED_PRECONDITION and "schema does not match" in text
+        assert code is Code.FAILED_PRECONDITION
+        assert "schema does not match" in text
     assert await service.index_keys(store, "a", 1) == ["k"]
 
 
@@ -70,7 +71,8 @@ async def test_a_deleted_store_is_gone_and_starts_empty_with_any_schema(service:
     for _ in range(2):
         await service.call("DeleteObjectStore", pb.DeleteObjectStoreRequest(name=store))
     code, text = await service.refused("Get", pb.ObjectStoreRequest(store=store, id="k"))
-    assert code is Code.NOT_FOUND and text == f"object store not found: {store}"
+    assert code is Code.NOT_FOUND
+    assert text == f"object store not found: {store}"
     await service.create(store, index("other", "y"))
     assert await service.keys(store) == []
     assert await service.index_keys(store, "other") == []

@@ -18,7 +18,8 @@ NOT_FOUND, ALREADY_EXISTS, INVALID, PRECONDITION, ABORTED = 5, 6, 3, 9, 10
 async def aborted(transaction: Transaction) -> None:
     """The server aborts by itself, discards what follows, and ends OK when the client closes."""
     answer = await transaction.receive()
-    assert answer.WhichOneof("msg") == "abort" and not answer.abort.HasField("error")
+    assert answer.WhichOneof("msg") == "abort"
+    assert not answer.abort.HasField("error")
     await transaction.send(pb.TransactionClientMessage(commit=pb.TransactionCommitRequest()))
     await transaction.half_close()
     assert await transaction.receive() is None
@@ -101,7 +102,9 @@ async def test_a_failed_operation_rolls_everything_back(
     request.CopyFrom(request_)
     request.store = store
     answer = await transaction.do(**{kind: request})
-    assert answer.error.code == code and text in answer.error.message and not answer.error.details
+    assert answer.error.code == code
+    assert text in answer.error.message
+    assert not answer.error.details
     await aborted(transaction)
     assert await service.keys(store) == ["a"]
 
@@ -159,7 +162,8 @@ async def test_scope_and_empty_operations(service: Service) -> None:
         await aborted(transaction)
     transaction = await service.transaction(store)
     answer = await transaction.do()
-    assert answer.error.code == INVALID and "unknown transaction operation" in answer.error.message
+    assert answer.error.code == INVALID
+    assert "unknown transaction operation" in answer.error.message
     await aborted(transaction)
 
 
@@ -386,6 +390,7 @@ async def test_the_second_writer_gives_up_after_a_while(service: Service) -> Non
     await holder.put(store, id="a")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.put(store, id="b")
-    assert caught.value.code() is Code.ABORTED and "waited" in (caught.value.details() or "")
+    assert caught.value.code() is Code.ABORTED
+    assert "waited" in (caught.value.details() or "")
     assert not (await holder.commit()).code
     assert await service.keys(store) == ["a"]

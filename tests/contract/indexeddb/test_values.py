@@ -104,11 +104,13 @@ async def test_an_invalid_time_is_refused_wherever_it_is(service: Service, broke
     store = await service.new_store(index("by_v", "v"))
     await service.put(store, id="a", v=1)
     code, text = await service.refused("Put", pb.RecordRequest(store=store, record=record(id="b", v=broken)))
-    assert code is Code.INVALID_ARGUMENT and "unmarshal record" in text
+    assert code is Code.INVALID_ARGUMENT
+    assert "unmarshal record" in text
     code, text = await service.refused(
         "IndexCount", pb.IndexQueryRequest(store=store, index="by_v", values=[value(broken)])
     )
-    assert code is Code.INVALID_ARGUMENT and "unmarshal index values" in text
+    assert code is Code.INVALID_ARGUMENT
+    assert "unmarshal index values" in text
     for which in (bounds(lower=broken), bounds(upper=broken)):
         code, _ = await service.refused("Count", pb.ObjectStoreRangeRequest(store=store, range=which))
         assert code is Code.INVALID_ARGUMENT, "an invalid bound is never taken for no bound"
@@ -234,7 +236,8 @@ async def test_the_last_flagged_column_is_the_key_and_without_one_it_is_id(servi
     await service.put(store, a=1, b=2)
     assert await service.keys(store) == ["2"]
     code, text = await service.refused("Put", pb.RecordRequest(store=store, record=record(a=1)))
-    assert code is Code.INVALID_ARGUMENT and '"b"' in text
+    assert code is Code.INVALID_ARGUMENT
+    assert '"b"' in text
     store = await service.new_store(columns=[pb.ColumnDef(name="id", type=INT)])
     await service.put(store, id=7)
     assert await service.get(store, "007") == {"id": 7}
@@ -296,13 +299,16 @@ async def test_a_request_up_to_64_mib_is_served_and_larger_lists_name_the_paged_
     answer = await service.call("GetAll", pb.ObjectStoreRangeRequest(store=store, range=bounds(upper="k2")))
     assert len(answer.records) == 3
     code, text = await service.refused("GetAll", pb.ObjectStoreRangeRequest(store=store))
-    assert code is Code.RESOURCE_EXHAUSTED and "GetPage" in text
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert "GetPage" in text
     query = pb.IndexQueryRequest(store=store, index="n")
     code, text = await service.refused("IndexGetAll", query)
-    assert code is Code.RESOURCE_EXHAUSTED and "GetPage" in text
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert "GetPage" in text
     for operation in ({"get_all": pb.ObjectStoreRangeRequest(store=store)}, {"index_get_all": query}):
         answer = await (await service.transaction(store, mode=0)).do(**operation)
-        assert answer.error.code == Code.RESOURCE_EXHAUSTED.value[0] and "GetPage" in answer.error.message
+        assert answer.error.code == Code.RESOURCE_EXHAUSTED.value[0]
+        assert "GetPage" in answer.error.message
     large = record(id="large", v=b"x" * (65 << 20))
     assert (await service.refused("Put", pb.RecordRequest(store=store, record=large)))[0] is Code.RESOURCE_EXHAUSTED
     cursor = await service.cursor(store)

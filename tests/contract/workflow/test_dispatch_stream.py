@@ -141,7 +141,8 @@ async def test_a_stream_that_breaks_fails_what_it_carried_once_and_is_opened_aga
         assert (await workflow.run_in(waiting.id)).status == SUCCEEDED
         assert (await workflow.run_in((await workflow.start_run("next")).id)).status == SUCCEEDED
     assert host.unary == 0
-    assert sorted(host.run_ids()) == sorted(set(host.run_ids())) and len(host.run_ids()) == 5
+    assert sorted(host.run_ids()) == sorted(set(host.run_ids()))
+    assert len(host.run_ids()) == 5
 
 
 async def test_a_run_that_waits_for_its_host_can_be_canceled_and_is_never_invoked(rig: Rig) -> None:
@@ -162,7 +163,8 @@ async def test_a_host_without_the_stream_gets_unary_calls(rig: Rig) -> None:
         workflow = await rig.provider()
         for _ in range(3):
             assert (await workflow.run_in((await workflow.start_run()).id)).status == SUCCEEDED
-    assert host.unary == 3 and host.messages == []
+    assert host.unary == 3
+    assert host.messages == []
 
 
 async def test_a_host_that_lost_the_stream_gets_unary_calls_from_then_on(rig: Rig) -> None:

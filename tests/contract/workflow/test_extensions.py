@@ -15,7 +15,8 @@ pytestmark = pytest.mark.ours("workflow")
 async def test_identity_names_capabilities_and_unknown_configuration(rig: Rig) -> None:
     workflow = await rig.provider(colour="blue")
     identity = workflow.process.identity
-    assert identity is not None and identity.kind == runtime_pb2.PROVIDER_KIND_WORKFLOW
+    assert identity is not None
+    assert identity.kind == runtime_pb2.PROVIDER_KIND_WORKFLOW
     assert {"workflow.retarget", "workflow.retire", "workflow.reference", "workflow.published_by"} <= set(
         identity.capabilities
     )
@@ -65,10 +66,12 @@ async def test_the_publisher_is_named_when_it_is_not_the_owner(rig: Rig, workflo
     await workflow.publish("e2", published_by=actor("user:alice"))
     await rig.host.invoked(2)
     by_event = {request.trigger.event.event.id: request for request in rig.host.requests}
-    assert by_event["e1"].published_by == actor("user:bob") and by_event["e1"].created_by == actor("user:alice")
+    assert by_event["e1"].published_by == actor("user:bob")
+    assert by_event["e1"].created_by == actor("user:alice")
     assert not by_event["e2"].HasField("published_by")
     runs = {run.trigger.event.event.id: run for run in await workflow.list_runs()}
-    assert runs["e1"].published_by == actor("user:bob") and not runs["e2"].HasField("published_by")
+    assert runs["e1"].published_by == actor("user:bob")
+    assert not runs["e2"].HasField("published_by")
     assert {run.execution_ref for run in runs.values()} == {"ref"}
 
 
@@ -88,7 +91,8 @@ async def test_retired_references_stay_usable(rig: Rig, workflow: Workflow) -> N
     await workflow.upsert_schedule("s", execution_ref="old")
     await workflow.upsert_schedule("s", execution_ref="new", retire_execution_ref="old")
     retired = await workflow.get_reference("old")
-    assert retired.HasField("retired_at") and not retired.HasField("revoked_at")
+    assert retired.HasField("retired_at")
+    assert not retired.HasField("revoked_at")
     await workflow.run_in((await workflow.start_run(execution_ref="old")).id)
     assert rig.host.requests[-1].reference.HasField("retired_at")
     request = workflow_pb2.DeleteWorkflowProviderScheduleRequest(schedule_id="s", retire_execution_ref="new")
@@ -110,6 +114,7 @@ async def test_without_a_store_calls_say_unavailable_and_health_says_why(rig: Ri
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert (refused.value.details() or "").startswith("get run: ")
     health = await workflow.process.lifecycle.HealthCheck(empty_pb2.Empty())
-    assert not health.ready and health.message.startswith("health: ")
+    assert not health.ready
+    assert health.message.startswith("health: ")
     await rig.store.boot(start=False)
     assert (await workflow.run_in((await workflow.start_run()).id)).status == SUCCEEDED

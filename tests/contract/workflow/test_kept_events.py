@@ -65,7 +65,8 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
 @STORES
 async def test_a_published_event_says_what_became_of_it(rig: Rig, extensions: bool) -> None:
     workflow = await opened(rig, extensions)
-    assert workflow.process.identity is not None and "workflow.events" in workflow.process.identity.capabilities
+    assert workflow.process.identity is not None
+    assert "workflow.events" in workflow.process.identity.capabilities
     await workflow.upsert_trigger("a")
     await workflow.upsert_trigger("b", match=workflow_pb2.WorkflowEventMatch(type="t", source="other"))
     await workflow.upsert_trigger("c", match=workflow_pb2.WorkflowEventMatch(type="t", subject="8"))
@@ -91,9 +92,11 @@ async def test_a_published_event_says_what_became_of_it(rig: Rig, extensions: bo
     assert (kept.publications, kept.HasField("last_published_at"), kept.verdicts_left_out) == (1, False, 0)
     event.spec_version = "1.0"
     event.time.CopyFrom(kept.event.time)
-    assert kept.event == event and kept.HasField("published_at")
+    assert kept.event == event
+    assert kept.HasField("published_at")
     run = await workflow.run_in(kept.verdicts[0].run_id)
-    assert run.status == SUCCEEDED and run.trigger.event.event == event
+    assert run.status == SUCCEEDED
+    assert run.trigger.event.event == event
     assert await events(workflow).GetEvent(pb.GetEventRequest(id=kept.id)) == kept
 
 
@@ -106,7 +109,8 @@ async def test_an_event_again_is_noted_and_makes_no_run_twice(rig: Rig, extensio
     await other.publish("e1")
     kept = await get(workflow, "e1")
     assert (kept.publications, kept.conflicting_publications) == (11, 0)
-    assert kept.HasField("last_published_at") and kinds(kept) == {"a": DUPLICATE, "b": MATCHED}
+    assert kept.HasField("last_published_at")
+    assert kinds(kept) == {"a": DUPLICATE, "b": MATCHED}
     assert sorted(run.id for run in await workflow.list_runs()) == sorted(v.run_id for v in kept.verdicts)
     await other.publish("e1", type="another")
     kept = await get(workflow, "e1")
@@ -134,7 +138,8 @@ async def test_events_by_page_and_filter(rig: Rig, extensions: bool) -> None:
     assert await every(workflow, type="t1", published_from=third, published_before=sixth) == ["e5", "e3"]
     for summary in (True, False):
         page = await events(workflow).ListEvents(pb.ListEventsRequest(summary=summary))
-        assert len(page.events) == 11 and all(kept.event.HasField("data") is not summary for kept in page.events)
+        assert len(page.events) == 11
+        assert all(kept.event.HasField("data") is not summary for kept in page.events)
 
 
 @STORES
@@ -144,7 +149,8 @@ async def test_a_replay_runs_as_the_owner_of_the_trigger(rig: Rig, extensions: b
     await workflow.publish("e1", published_by=actor("user:bob"))
     await workflow.upsert_trigger("a", requested_by=actor("user:alice"), execution_ref="ref")
     answer = await replay(workflow, "e1", replay_id="r1", replayed_by=actor("user:carol"))
-    assert kinds(answer) == {"a": MATCHED} and not answer.repeated_request
+    assert kinds(answer) == {"a": MATCHED}
+    assert not answer.repeated_request
     assert (answer.replay.runs, answer.replay.mode) == (1, pb.REPLAY_MODE_MISSING)
     (run_id,) = answer.replay.run_ids
     run = await workflow.run_in(run_id)
@@ -156,7 +162,8 @@ async def test_a_replay_runs_as_the_owner_of_the_trigger(rig: Rig, extensions: b
     (asked,) = [m for m in timeline.moments if m.kind == queries_pb2.RUN_MOMENT_KIND_REPLAYED]
     assert (asked.subject_id, asked.detail) == ("user:carol", "r1")
     kept = await get(workflow, "e1")
-    assert list(kept.replays) == [answer.replay] and answer.replay.replayed_by.subject_id == "user:carol"
+    assert list(kept.replays) == [answer.replay]
+    assert answer.replay.replayed_by.subject_id == "user:carol"
     await workflow.publish("e1")
     assert len(await workflow.list_runs()) == 1
 
@@ -174,7 +181,8 @@ async def test_a_replay_is_done_once_for_its_id(rig: Rig, extensions: bool) -> N
     await replay(workflow, "e1", replay_id="r2", mode=pb.REPLAY_MODE_FORCED, trigger_ids=["a"])
     assert len(await workflow.list_runs()) == 3
     code, text = await refused(replay(workflow, "e1", replay_id="r1", mode=pb.REPLAY_MODE_MISSING))
-    assert code is grpc.StatusCode.FAILED_PRECONDITION and 'replay "r1"' in text
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert 'replay "r1"' in text
     assert [kept.replay_id for kept in (await get(workflow, "e1")).replays] == ["r1", "r2"]
 
 
@@ -188,9 +196,11 @@ async def test_a_dry_run_answers_and_writes_nothing(rig: Rig, extensions: bool) 
     assert rig.counting is not None
     written = rig.counting.writes.total()
     answer = await replay(workflow, "e1", mode=pb.REPLAY_MODE_DRY_RUN)
-    assert kinds(answer) == {"a": DUPLICATE, "b": MATCHED} and answer.replay.runs == 1
+    assert kinds(answer) == {"a": DUPLICATE, "b": MATCHED}
+    assert answer.replay.runs == 1
     assert rig.counting.writes.total() == written
-    assert await get(workflow, "e1") == before and len(await workflow.list_runs()) == 1
+    assert await get(workflow, "e1") == before
+    assert len(await workflow.list_runs()) == 1
 
 
 async def test_what_cannot_be_asked_is_refused_by_name(rig: Rig, workflow: Workflow) -> None:
@@ -203,20 +213,26 @@ async def test_what_cannot_be_asked_is_refused_by_name(rig: Rig, workflow: Workf
     )
     assert (await refused(service.GetEvent(pb.GetEventRequest(id="x", source="s"))))[0] is invalid
     code, text = await refused(replay(workflow, "e1", mode=9))
-    assert code is invalid and text == "mode is 9; accepted are the numbers 1 to 3 of ReplayMode"
+    assert code is invalid
+    assert text == "mode is 9; accepted are the numbers 1 to 3 of ReplayMode"
     code, text = await refused(replay(workflow, "e1", replay_id="x" * 201))
-    assert code is invalid and "201 bytes" in text
+    assert code is invalid
+    assert "201 bytes" in text
     code, text = await refused(replay(workflow, "e1", trigger_ids=[f"t{n}" for n in range(101)]))
-    assert code is invalid and "101 ids" in text
+    assert code is invalid
+    assert "101 ids" in text
     assert (await refused(replay(workflow, "e1", trigger_ids=[" "])))[0] is invalid
     code, text = await refused(replay(workflow, "e1", trigger_ids=["none"]))
     assert (code, text) == (grpc.StatusCode.NOT_FOUND, 'workflow event trigger "none" not found')
     code, text = await refused(replay(workflow, "none"))
-    assert code is grpc.StatusCode.NOT_FOUND and text.startswith('workflow event "published:')
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert text.startswith('workflow event "published:')
     code, text = await refused(service.ListEvents(pb.ListEventsRequest(page_size=1001)))
-    assert code is invalid and "page_size is 1001" in text
+    assert code is invalid
+    assert "page_size is 1001" in text
     code, text = await refused(service.ListEvents(pb.ListEventsRequest(page_token="x")))
-    assert code is invalid and "page_token" in text
+    assert code is invalid
+    assert "page_token" in text
 
 
 @STORES

@@ -53,7 +53,8 @@ async def test_processes_on_one_database_never_exceed_a_limit_together(rig: Rig,
     await eventually(lambda: _answer(rig.host.active["send"] == 2))  # it is reached
     gate.set()
     await all_ended(processes[0], runs)
-    assert watch.most == 2 and len(rig.host.run_ids()) == len(set(rig.host.run_ids())) == runs
+    assert watch.most == 2
+    assert len(rig.host.run_ids()) == len(set(rig.host.run_ids())) == runs
 
 
 async def test_a_killed_process_frees_what_it_held(rig: Rig) -> None:

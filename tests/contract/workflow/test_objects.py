@@ -61,15 +61,19 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
 async def test_the_life_of_an_object(kind: Kind) -> None:
     made = await kind.upsert("a", requested_by=actor("user:alice"), execution_ref="ref-1")
     assert (made.id, made.paused, made.created_by, made.execution_ref) == ("a", False, actor("user:alice"), "ref-1")
-    assert made.created_at == made.updated_at and await kind.of("Get", "a") == made
+    assert made.created_at == made.updated_at
+    assert await kind.of("Get", "a") == made
     changed = await kind.upsert("a", target=target("other"), requested_by=actor("user:bob"), execution_ref="ref-2")
     assert (changed.created_at, changed.created_by) == (made.created_at, made.created_by)
-    assert changed.target.plugin.operation == "other" and changed.execution_ref == "ref-2"
+    assert changed.target.plugin.operation == "other"
+    assert changed.execution_ref == "ref-2"
     assert from_timestamp(changed.updated_at) > from_timestamp(made.updated_at)
     for verb, paused in (("Pause", True), ("Pause", True), ("Resume", False), ("Resume", False)):
-        assert (await kind.of(verb, "a")).paused is paused and (await kind.of("Get", "a")).paused is paused
+        assert (await kind.of(verb, "a")).paused is paused
+        assert (await kind.of("Get", "a")).paused is paused
     blank = await kind.upsert("")
-    assert len(blank.id) == 36 and blank.id != "a"
+    assert len(blank.id) == 36
+    assert blank.id != "a"
     assert [item.id for item in await kind.list()] == ["a", blank.id]
     await kind.of("Delete", "a")
     for verb in ("Get", "Pause", "Resume", "Delete"):
@@ -83,7 +87,8 @@ async def test_the_life_of_an_object(kind: Kind) -> None:
 async def test_an_id_belongs_to_the_owner_of_its_target_until_it_is_deleted(kind: Kind) -> None:
     await kind.upsert("a")
     code, text = await refusal(kind.upsert("a", target=target(plugin="other")))
-    assert code is grpc.StatusCode.ALREADY_EXISTS and text.endswith('"a" is already owned by target owner "svc"')
+    assert code is grpc.StatusCode.ALREADY_EXISTS
+    assert text.endswith('"a" is already owned by target owner "svc"')
     await kind.of("Delete", "a")
     assert (await kind.upsert("a", target=target(plugin="other"))).target.plugin.plugin_name == "other"
 

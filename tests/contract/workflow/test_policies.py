@@ -41,7 +41,8 @@ async def list_slots(workflow: Workflow, **fields: Any) -> slots_pb2.ListSlotsRe
 
 async def test_the_capabilities_are_named(workflow: Workflow) -> None:
     identity = workflow.process.identity
-    assert identity is not None and {"workflow.policies", "workflow.slots"} <= set(identity.capabilities)
+    assert identity is not None
+    assert {"workflow.policies", "workflow.slots"} <= set(identity.capabilities)
 
 
 async def test_policies_and_pauses_come_back_as_they_were_sent(rig: Rig) -> None:
@@ -65,18 +66,23 @@ async def test_policies_and_pauses_come_back_as_they_were_sent(rig: Rig) -> None
     pause = policies_pb2.Pause(note="n", subject_id="user:a", display_name="A", until=timestamp(until))
     stored = await workflow.upsert_schedule("s", policy=policy, pause=pause, paused=True)
     assert stored.policy == policy
-    assert (
-        stored.pause.note == "n" and from_timestamp(stored.pause.until) == until and stored.pause.HasField("paused_at")
-    )
+    assert stored.pause.note == "n"
+    assert from_timestamp(stored.pause.until) == until
+    assert stored.pause.HasField("paused_at")
     assert (await workflow.get_schedule("s")) == stored
     trigger = await workflow.upsert_trigger("t", policy=run)
     request = workflow_pb2.PauseWorkflowProviderEventTriggerRequest(trigger_id="t", pause=pause)
     paused = await workflow.rpc.PauseEventTrigger(request, timeout=DEADLINE_S)
-    assert trigger.policy == run and paused.policy == run and paused.paused and paused.pause.note == "n"
+    assert trigger.policy == run
+    assert paused.policy == run
+    assert paused.paused
+    assert paused.pause.note == "n"
     started = await workflow.start_run(policy=run)
-    assert (await workflow.get_run(started.id)).policy == run and started.attempt == 0
+    assert (await workflow.get_run(started.id)).policy == run
+    assert started.attempt == 0
     plain = await workflow.upsert_schedule("s")
-    assert not plain.HasField("policy") and not plain.HasField("pause")
+    assert not plain.HasField("policy")
+    assert not plain.HasField("pause")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,9 @@ async def test_a_preview_of_a_schedule_begins_with_its_next_slot(workflow: Workf
     policy = policies_pb2.SchedulePolicy(jitter=seconds(600))
     stored = await workflow.upsert_schedule("s", cron="0 0 1 1 *", timezone="Asia/Kolkata", policy=policy)
     answer = await preview(workflow, schedule_id="s", count=2)
-    assert answer.slots[0].slot == stored.next_run_at and answer.timezone == "Asia/Kolkata" and not answer.paused
+    assert answer.slots[0].slot == stored.next_run_at
+    assert answer.timezone == "Asia/Kolkata"
+    assert not answer.paused
     for slot in answer.slots:
         assert timedelta() <= from_timestamp(slot.fires_at) - from_timestamp(slot.slot) < timedelta(minutes=10)
 
@@ -185,7 +193,8 @@ async def test_a_preview_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await preview(workflow, **request_fields)
-    assert refused.value.code() is code and text in (refused.value.details() or "")
+    assert refused.value.code() is code
+    assert text in (refused.value.details() or "")
 
 
 async def test_the_ledger_of_an_outage_over_the_wire(rig: Rig) -> None:
@@ -196,7 +205,9 @@ async def test_the_ledger_of_an_outage_over_the_wire(rig: Rig) -> None:
         record = await db.store("wf_schedules").get("s")
         await db.store("wf_schedules").put({**record, "next_run_at": missed, "due_at": missed})
     (due,) = (await list_slots(workflow, schedule_id="s")).slots
-    assert due.state == slots_pb2.SLOT_STATE_DUE and due.count in (121, 122) and not due.HasField("recorded_at")
+    assert due.state == slots_pb2.SLOT_STATE_DUE
+    assert due.count in (121, 122)
+    assert not due.HasField("recorded_at")
     await workflow.process.start()
 
     async def fired() -> slots_pb2.ListSlotsResponse | None:
@@ -205,11 +216,15 @@ async def test_the_ledger_of_an_outage_over_the_wire(rig: Rig) -> None:
 
     answer = await eventually(fired, within_s=15)
     newest = answer.slots[0]
-    assert newest.state == slots_pb2.SLOT_STATE_FIRED and newest.count == 1 and newest.lateness.seconds < 120
+    assert newest.state == slots_pb2.SLOT_STATE_FIRED
+    assert newest.count == 1
+    assert newest.lateness.seconds < 120
     assert newest.run_id in rig.host.run_ids() or (await workflow.run_in(newest.run_id)).status == SUCCEEDED
     collapsed = answer.slots[1]
-    assert collapsed.state == slots_pb2.SLOT_STATE_COLLAPSED and collapsed.collapsed_into == newest.first
-    assert collapsed.count in (120, 121) and collapsed.HasField("recorded_at")
+    assert collapsed.state == slots_pb2.SLOT_STATE_COLLAPSED
+    assert collapsed.collapsed_into == newest.first
+    assert collapsed.count in (120, 121)
+    assert collapsed.HasField("recorded_at")
     first = await list_slots(workflow, schedule_id="s", page_size=1)
     second = await list_slots(workflow, schedule_id="s", page_size=1, page_token=first.next_page_token)
     assert [*first.slots, *second.slots] == [newest, collapsed]
@@ -236,7 +251,8 @@ async def test_a_slot_whose_run_the_host_refused_is_denied(rig: Rig) -> None:
         run = await workflow.run_in(request.run_id)
         name = request.target.plugin.operation
         slots = {slot.run_id: slot for slot in (await list_slots(workflow, schedule_id=name)).slots}
-        assert run.status == FAILED and slots[run.id].lateness.seconds < 120
+        assert run.status == FAILED
+        assert slots[run.id].lateness.seconds < 120
         states[name] = slots[run.id].state
     assert states == {"forbidden": slots_pb2.SLOT_STATE_DENIED, "broken": slots_pb2.SLOT_STATE_FIRED}
 

@@ -65,7 +65,8 @@ async def test_an_attempt_more_costs_three_messages(rig: Rig) -> None:
         await quiet(counting)
         costs.append(counting.count - before)
         assert (await workflow.get_run(run.id)).attempt == attempts
-    assert costs[0] <= 4 and costs[1] - costs[0] <= 3  # released, claimed, recorded
+    assert costs[0] <= 4
+    assert costs[1] - costs[0] <= 3
 
 
 async def all_succeeded(workflow: Workflow) -> None:

@@ -82,7 +82,8 @@ async def test_a_summary_leaves_out_what_is_large(rig: Rig, workflow: Workflow) 
     for summary in (False, True):
         page = await queries(workflow).QueryRuns(queries_pb2.QueryRunsRequest(summary=summary))
         (run,) = page.runs
-        assert run.target.plugin.operation == "run" and run.trigger.event.event.id == "e"
+        assert run.target.plugin.operation == "run"
+        assert run.trigger.event.event.id == "e"
         assert bool(run.result_body) is not summary
         assert run.trigger.event.event.HasField("data") is not summary
         assert run.target.plugin.HasField("input") is not summary
@@ -99,7 +100,9 @@ async def test_a_long_result_is_cut(rig: Rig) -> None:
     workflow = await rig.provider(maxResultBytes=1000)
     rig.host.answers["run"] = (200, "ä" * 5000)
     done = await workflow.run_in((await workflow.start_run()).id)
-    assert done.status == SUCCEEDED and done.result_body == "ä" * 500 and done.result_truncated == 10_000
+    assert done.status == SUCCEEDED
+    assert done.result_body == "ä" * 500
+    assert done.result_truncated == 10_000
     assert done.status_message == "result cut to 1000 of 10000 bytes"
 
 
@@ -152,7 +155,9 @@ async def test_lists_beyond_the_limit_name_the_paged_way(rig: Rig) -> None:
             asked.page_token = page.next_page_token
             if not page.next_page_token:
                 break
-        assert len(seen) == 20 and seen[0].endswith("0") and seen[-1].endswith("19")
+        assert len(seen) == 20
+        assert seen[0].endswith("0")
+        assert seen[-1].endswith("19")
 
 
 async def test_objects_by_the_beginning_of_their_id_cost_nothing_for_the_others(rig: Rig) -> None:
@@ -174,7 +179,8 @@ async def test_objects_by_the_beginning_of_their_id_cost_nothing_for_the_others(
             await query(other)
         before = counting.count
         second = await query(queries_pb2.QueryObjectsRequest(id_prefix="cfg_", page_token=first.next_page_token))
-        assert counting.count - before == 1 and not second.next_page_token
+        assert counting.count - before == 1
+        assert not second.next_page_token
         assert ids_of(first) + ids_of(second) == [f"cfg_{number}" for number in (4, 3, 2, 1, 0)]
     theirs = queries_pb2.QueryObjectsRequest(id_prefix="cfg_", subject_id="nobody")
     assert not ids_of(await queries(workflow).QuerySchedules(theirs))
@@ -193,4 +199,5 @@ async def test_a_page_costs_one_message(rig: Rig) -> None:
     assert (len(page.runs), counting.count - before) == (256, 1)
     before = counting.count
     counted = await queries(workflow).CountRuns(queries_pb2.CountRunsRequest())
-    assert counted.counts[0].count == 300 and counting.count - before == 5
+    assert counted.counts[0].count == 300
+    assert counting.count - before == 5

@@ -65,7 +65,9 @@ async def test_a_killed_keyed_run_frees_its_key_at_once_and_its_signal_keys(rig:
     gate.set()
     await workflow.process.boot()
     second = await workflow.signal_or_start("k", idempotency_key="i", id="sig")
-    assert second.started_run and second.run.id != first.run.id and second.signal.id != "sig"
+    assert second.started_run
+    assert second.run.id != first.run.id
+    assert second.signal.id != "sig"
     assert (await workflow.get_run(first.run.id)).status_message == INTERRUPTED
     assert (await workflow.run_in(second.run.id)).status == SUCCEEDED
 

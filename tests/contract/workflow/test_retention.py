@@ -89,7 +89,8 @@ async def test_what_is_old_or_too_much_goes_from_a_real_store(
         await sweep(engine)
         assert (await engine.queries.events(EventFilter(), 0, "")).items == []
         runs = (await engine.queries.runs(RunFilter(), 0, "")).items
-        assert len(runs) == 15 and not any(run.status.terminal for run in runs)
+        assert len(runs) == 15
+        assert not any(run.status.terminal for run in runs)
         assert (await engine.storage.page_by_id(CLAIMANTS, KeyRange(), "leases")).entries == []
 
         clock.now += timedelta(days=100)
@@ -109,6 +110,7 @@ async def test_a_database_of_the_second_format_is_opened(rig: Rig, extensions: b
     await rig.database_store.DeleteObjectStore(datastore_pb2.DeleteObjectStoreRequest(name=EVENTS), timeout=10)
     async with engine_on(rig, extensions, clock) as engine:
         found = await engine.storage.find_record(FORMAT, "format", "format")
-        assert found is not None and found["version"] == VERSION
+        assert found is not None
+        assert found["version"] == VERSION
         assert len(await engine.events.publish(Event("e", "s", "t", "", b""), NOBODY)) == 1
         assert len((await engine.queries.events(EventFilter(type="t"), 0, "")).items) == 1

@@ -22,14 +22,19 @@ from tests.support.waiting import eventually
 
 async def test_a_run_carries_what_it_was_started_with_to_the_host_and_back(rig: Rig, workflow: Workflow) -> None:
     run = await workflow.start_run(created_by=actor("user:alice"), execution_ref="workflow_run:1")
-    assert run.status == PENDING and run.trigger.HasField("manual")
+    assert run.status == PENDING
+    assert run.trigger.HasField("manual")
     done = await workflow.run_in(run.id)
     assert (done.status, done.result_body, done.status_message) == (SUCCEEDED, "ok", "")
     (request,) = rig.host.requests
-    assert request.run_id == run.id and request.execution_ref == "workflow_run:1"
-    assert request.target == target(input=struct()) and request.created_by == actor("user:alice")
+    assert request.run_id == run.id
+    assert request.execution_ref == "workflow_run:1"
+    assert request.target == target(input=struct())
+    assert request.created_by == actor("user:alice")
     assert request.trigger.HasField("manual")
-    assert not request.HasField("input") and not request.HasField("metadata") and not request.HasField("published_by")
+    assert not request.HasField("input")
+    assert not request.HasField("metadata")
+    assert not request.HasField("published_by")
 
 
 async def test_a_failing_status_keeps_the_body_and_an_error_its_text(rig: Rig, workflow: Workflow) -> None:
@@ -62,7 +67,9 @@ async def test_idempotency_is_scoped_by_owner_and_subject(workflow: Workflow) ->
     alice, bob = actor("user:alice"), actor("user:bob")
     first = await workflow.start_run(idempotency_key="k", created_by=alice)
     again = await workflow.start_run("other", idempotency_key="k", created_by=alice, execution_ref="x")
-    assert again.id == first.id and again.target.plugin.operation == "run" and again.execution_ref == ""
+    assert again.id == first.id
+    assert again.target.plugin.operation == "run"
+    assert again.execution_ref == ""
     assert (await workflow.start_run(idempotency_key="k", created_by=bob)).id != first.id
 
 

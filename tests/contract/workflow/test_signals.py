@@ -13,7 +13,9 @@ from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig
 async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_result_stays(rig: Rig) -> None:
     workflow = await rig.provider(start=False)
     first = await workflow.signal_or_start("k", "s1")
-    assert first.started_run and first.workflow_key == "k" and first.signal.sequence == 1
+    assert first.started_run
+    assert first.workflow_key == "k"
+    assert first.signal.sequence == 1
     for number in range(2, 31):
         delivery = await workflow.signal_or_start("k", f"s{number}")
         assert (delivery.started_run, delivery.run.id, delivery.signal.sequence) == (False, first.run.id, number)
@@ -30,7 +32,9 @@ async def test_a_signal_during_the_run_brings_it_back_and_none_is_lost(rig: Rig,
     run = await workflow.start_run(workflow_key="k")
     await workflow.run_in(run.id, RUNNING)
     delivery = await workflow.signal(run.id, "later")
-    assert delivery.run.status == RUNNING and delivery.signal.sequence == 1 and not delivery.started_run
+    assert delivery.run.status == RUNNING
+    assert delivery.signal.sequence == 1
+    assert not delivery.started_run
     gate.set()
     assert (await workflow.run_in(run.id)).status == SUCCEEDED
     assert [[s.name for s in request.signals] for request in rig.host.requests] == [[], ["later"]]
@@ -66,26 +70,32 @@ async def test_a_repeated_idempotency_key_gives_the_stored_signal(rig: Rig, work
     rig.host.hold("run")
     first = await workflow.signal_or_start("k", idempotency_key="i", created_by=actor("user:alice"))
     again = await workflow.signal_or_start("k", "other", idempotency_key="i", created_by=actor("user:alice"))
-    assert again.signal == first.signal and again.started_run
+    assert again.signal == first.signal
+    assert again.started_run
     direct = await workflow.signal(first.run.id, idempotency_key="i")
     assert direct.signal.id == first.signal.id
     # Another signaller with the same key makes a signal of its own.
     other = await workflow.signal(first.run.id, idempotency_key="i", created_by=actor("user:bob"))
-    assert other.signal.id != first.signal.id and other.signal.sequence == 2
+    assert other.signal.id != first.signal.id
+    assert other.signal.sequence == 2
 
 
 async def test_a_finished_runs_signal_key_still_answers_with_that_run(workflow: Workflow) -> None:
     first = await workflow.signal_or_start("k", idempotency_key="i")
     await workflow.run_in(first.run.id)
     again = await workflow.signal_or_start("k", idempotency_key="i")
-    assert again.run.id == first.run.id and again.run.status == SUCCEEDED and again.signal.id == first.signal.id
+    assert again.run.id == first.run.id
+    assert again.run.status == SUCCEEDED
+    assert again.signal.id == first.signal.id
 
 
 async def test_a_signal_id_belongs_to_one_run(rig: Rig, workflow: Workflow) -> None:
     rig.host.hold("run")
     first = await workflow.signal_or_start("k", id="sig")
     again = await workflow.signal(first.run.id, "other", id="sig")
-    assert again.signal.name == "go" and again.signal.sequence == 1 and again.started_run
+    assert again.signal.name == "go"
+    assert again.signal.sequence == 1
+    assert again.started_run
     other = await workflow.start_run(workflow_key="k2")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await workflow.signal(other.id, id="sig")
@@ -112,7 +122,8 @@ async def test_workflow_keys_are_separate_for_each_subject(rig: Rig, workflow: W
     rig.host.hold("run")
     mine = await workflow.signal_or_start("k", created_by=actor("user:alice"))
     theirs = await workflow.signal_or_start("k", created_by=actor("user:bob"))
-    assert theirs.started_run and theirs.run.id != mine.run.id
+    assert theirs.started_run
+    assert theirs.run.id != mine.run.id
 
 
 async def test_a_failed_run_frees_its_key_and_fails_its_waiting_signals(rig: Rig, workflow: Workflow) -> None:
@@ -124,7 +135,9 @@ async def test_a_failed_run_frees_its_key_and_fails_its_waiting_signals(rig: Rig
     gate.set()
     assert (await workflow.run_in(first.run.id)).status == FAILED
     second = await workflow.signal_or_start("k", "three", operation="bad")
-    assert second.started_run and second.run.id != first.run.id and second.signal.sequence == 1
+    assert second.started_run
+    assert second.run.id != first.run.id
+    assert second.signal.sequence == 1
     await workflow.run_in(second.run.id)
     assert [s.name for s in rig.host.requests[-1].signals] == ["three"]
 

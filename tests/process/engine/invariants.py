@@ -122,7 +122,8 @@ def _interrupted(evidence: Evidence, run: Run) -> Iterator[Violation]:
     deaths = evidence.expected.deaths
     if deaths is None:
         return
-    assert run.started_at is not None and run.completed_at is not None
+    assert run.started_at is not None
+    assert run.completed_at is not None
     if not any(run.started_at <= death <= run.completed_at for death in deaths):
         yield "only a death interrupts a run", f"{run.id}, claimed at {run.started_at}, given up at {run.completed_at}"
 

@@ -206,7 +206,7 @@ PLANTS: list[tuple[str, str, Plant]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("rule, plant", [pytest.param(rule, plant, id=name) for name, rule, plant in PLANTS])
+@pytest.mark.parametrize(("rule", "plant"), [pytest.param(rule, plant, id=name) for name, rule, plant in PLANTS])
 def test_a_planted_wrong_is_found(rule: str, plant: Plant) -> None:
     evidence = sound()
     plant(evidence)
@@ -222,5 +222,8 @@ def test_the_journal_comes_back_as_it_was_written(tmp_path: Path) -> None:
     journal.close()
     first, second = read_journal(tmp_path / "journal")
     assert (first.run_id, first.attempt, first.signals, first.status) == ("a", 2, (("x", 1),), 200)
-    assert first.body == "answer 1" and first.ended is not None and first.began < second.began < first.ended
-    assert second.status is None and second.ended is not None
+    assert first.body == "answer 1"
+    assert first.ended is not None
+    assert first.began < second.began < first.ended
+    assert second.status is None
+    assert second.ended is not None

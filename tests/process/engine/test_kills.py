@@ -23,7 +23,7 @@ KILLS = [
 ]
 
 
-@pytest.mark.parametrize("kills, most_s, stream", KILLS)
+@pytest.mark.parametrize(("kills", "most_s", "stream"), KILLS)
 @pytest.mark.timeout(1800)
 async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
     kills: int, most_s: float, stream: bool

@@ -73,7 +73,8 @@ async def test_writes_that_come_together_share_commits_and_one_refusal_fails_alo
         return_exceptions=True,
     )
     assert results[:100] == [None] * 100
-    assert isinstance(results[100], AlreadyExists) and isinstance(results[101], UniqueConflict)
+    assert isinstance(results[100], AlreadyExists)
+    assert isinstance(results[101], UniqueConflict)
     assert database.core.writer.commits - before <= 3
     assert await database.count(Walk(store, EVERYTHING)) == 101
 
@@ -91,7 +92,8 @@ async def test_when_the_disk_is_full_only_what_does_not_fit_fails_and_space_brin
         return_exceptions=True,
     )
     assert results[:10] == [None] * 10
-    assert isinstance(results[10], StorageUnavailable) and "disk is full" in str(results[10])
+    assert isinstance(results[10], StorageUnavailable)
+    assert "disk is full" in str(results[10])
     connection.execute("PRAGMA max_page_count = 1000000")
     await put(database, store, id="large", n=1, v=b"x" * 1_000_000)
     assert await database.count(Walk(store, EVERYTHING)) == 11
@@ -137,7 +139,9 @@ async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fail
     await third.write(write_of(store, record(id="c", u=2)))
     await third.commit()
     assert await database.keys(Walk(store, EVERYTHING)) == [encode("c").whole]
-    assert not store.unconfirmed.rows and not store.unconfirmed.commits and not store.unconfirmed.unique
+    assert not store.unconfirmed.rows
+    assert not store.unconfirmed.commits
+    assert not store.unconfirmed.unique
 
 
 async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_share_its_writes(
@@ -162,7 +166,9 @@ async def test_on_a_slow_disk_transactions_that_follow_each_other_on_one_store_s
     await asyncio.gather(*(append(number) for number in range(60)))
     assert database.core.writer.commits - before < 40
     assert len(await database.keys(Walk(store, EVERYTHING))) == 60
-    assert not store.unconfirmed.rows and not store.unconfirmed.commits and not store.unconfirmed.unique
+    assert not store.unconfirmed.rows
+    assert not store.unconfirmed.commits
+    assert not store.unconfirmed.unique
     assert check(database.core.path) == []
 
 

@@ -27,7 +27,9 @@ async def test_claims_are_granted_in_the_order_in_which_they_came() -> None:
     assert granted(requests) == [False, False, True, True]
     for request in requests:
         table.release(request)  # type: ignore[arg-type]
-    assert table.free("a") and table.free("b") and table.free("c")
+    assert table.free("a")
+    assert table.free("b")
+    assert table.free("c")
 
 
 async def test_shared_claims_go_together_and_wait_behind_an_exclusive_one() -> None:

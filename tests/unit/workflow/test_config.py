@@ -54,4 +54,5 @@ def test_a_renewal_that_would_come_too_late_is_a_third_of_the_lease() -> None:
 
 def test_unknown_keys_are_warnings() -> None:
     (warning,) = read_config({"colour": "blue"}).warnings
-    assert "'colour'" in warning and "pollInterval" in warning
+    assert "'colour'" in warning
+    assert "pollInterval" in warning

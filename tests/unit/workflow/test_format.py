@@ -76,7 +76,8 @@ async def test_a_database_of_the_second_format_gets_the_events_and_keeps_what_it
     newer = await world.engine(start=False)
     assert world.database.stores[FORMAT]["format"]["version"] == 3
     event = Event("e", "s", "t", "", b"")
-    assert len(await newer.events.publish(event, NOBODY)) == 1 and len(world.database.stores[EVENTS]) == 1
+    assert len(await newer.events.publish(event, NOBODY)) == 1
+    assert len(world.database.stores[EVENTS]) == 1
 
 
 async def test_a_format_that_is_no_number_is_refused(world: World) -> None:

@@ -79,7 +79,8 @@ async def test_event_and_runs_are_one_commit(world: World) -> None:
     client_of(engine).before = unavailable
     with pytest.raises(StorageUnavailable):
         await publish(engine, event("e2"))
-    assert len(world.database.stores[RUNS]) == 4 and len(world.database.stores[EVENTS]) == 2
+    assert len(world.database.stores[RUNS]) == 4
+    assert len(world.database.stores[EVENTS]) == 2
 
 
 async def test_a_repeat_is_noted_and_makes_runs_only_for_triggers_without(world: World) -> None:
@@ -92,7 +93,8 @@ async def test_a_repeat_is_noted_and_makes_runs_only_for_triggers_without(world:
     assert await publish(engine, event()) == []
     found = await kept(engine)
     assert (found.publications, found.published_by, found.conflicts) == (3, ALICE, 0)
-    assert found.last_published_at is not None and found.last_published_at > found.published_at
+    assert found.last_published_at is not None
+    assert found.last_published_at > found.published_at
     assert found.verdicts.runs == {"a": first.id, "b": second.id}
     assert set(kinds(found).values()) == {DUPLICATE}
 
@@ -211,13 +213,15 @@ async def test_a_replay_makes_runs_for_triggers_that_have_none(world: World) -> 
     await trigger(engine, "c", paused=True)
     done = await replay(engine, by=Actor("user:carol"))
     assert kinds(done) == {"a": DUPLICATE, "b": MATCHED, "c": PAUSED}
-    assert done.runs == 1 and done.run_ids == [event_run("b", "s", "e1")]
+    assert done.runs == 1
+    assert done.run_ids == [event_run("b", "s", "e1")]
     run = await engine.runs.get(done.run_ids[0])
     assert (run.created_by, run.execution_ref, run.published_by) == (ALICE, "ref-b", BOB)
     (_, asked) = timeline.read(run).moments
     assert (asked.kind, asked.detail, asked.subject_id) == (timeline.REPLAYED, "r1", "user:carol")
     found = await kept(engine)
-    assert found.replays == (done,) and set(found.verdicts.runs) == {"a", "b"}
+    assert found.replays == (done,)
+    assert set(found.verdicts.runs) == {"a", "b"}
     assert await publish(engine, event()) == []
 
 
@@ -228,7 +232,8 @@ async def test_a_repeated_replay_answers_the_first_and_makes_nothing(world: Worl
     first = await replay(engine, ReplayMode.FORCED)
     await trigger(engine, "b")
     again, repeated = await other.events.replay(ReplayRequest(kept_event("s", "e1"), "r1", ReplayMode.FORCED))
-    assert repeated and again == first
+    assert repeated
+    assert again == first
     assert len(world.database.stores[RUNS]) == 2
     for changed in (
         ReplayRequest(kept_event("s", "e1"), "r1", ReplayMode.MISSING),
@@ -282,8 +287,10 @@ async def test_a_dry_run_says_what_would_happen_and_writes_nothing(world: World)
     for _ in range(2):  # never a repeated request
         would = await replay(engine, ReplayMode.DRY_RUN)
         assert kinds(would) == {"a": DUPLICATE, "b": MATCHED, "c": SOURCE_DIFFERS}
-        assert would.runs == 1 and would.run_ids == []
-    assert len(world.database.stores[RUNS]) == 1 and (await kept(engine)).replays == ()
+        assert would.runs == 1
+        assert would.run_ids == []
+    assert len(world.database.stores[RUNS]) == 1
+    assert (await kept(engine)).replays == ()
 
 
 async def test_a_run_that_the_record_does_not_know_is_found(world: World) -> None:
@@ -293,7 +300,8 @@ async def test_a_run_that_the_record_does_not_know_is_found(world: World) -> Non
     del world.database.stores[EVENTS][kept_event("s", "e1")]["verdicts"]
     assert kinds(await replay(engine, ReplayMode.DRY_RUN)) == {"a": DUPLICATE}
     done = await replay(engine)
-    assert kinds(done) == {"a": DUPLICATE} and done.runs == 0
+    assert kinds(done) == {"a": DUPLICATE}
+    assert done.runs == 0
 
 
 async def test_a_replay_can_be_restricted_to_triggers(world: World) -> None:

@@ -33,8 +33,10 @@ async def test_a_months_outage_is_one_row(world: World) -> None:
     world.clock.advance(days=30)
     await fire_due(engine)
     outage, run = await ledger(engine)
-    assert isinstance(outage, SlotRange) and isinstance(run, Run)
-    assert outage.state is SlotState.COLLAPSED and outage.into == run.trigger.slot
+    assert isinstance(outage, SlotRange)
+    assert isinstance(run, Run)
+    assert outage.state is SlotState.COLLAPSED
+    assert outage.into == run.trigger.slot
     assert outage.count == 30 * 24 * 60 - 1
     assert outage.into is not None
     assert (outage.first, outage.last) == (START.replace(minute=1, second=0), outage.into - timedelta(minutes=1))
@@ -93,7 +95,8 @@ async def test_slots_missed_while_paused_are_noted_on_resume_and_seen_before(wor
     assert (seen.state, seen.count, seen.id) == (SlotState.PAUSED, 5, "")
     await engine.schedules.resume("s")
     noted = only_range(await ledger(engine))
-    assert (noted.state, noted.count) == (SlotState.PAUSED, 5) and noted.id
+    assert (noted.state, noted.count) == (SlotState.PAUSED, 5)
+    assert noted.id
     await engine.schedules.pause("s")
     world.clock.advance(minutes=5)
     await engine.schedules.resume("s")
@@ -114,7 +117,8 @@ async def test_slots_that_nothing_looked_at_are_noted_when_the_schedule_changes(
     else:
         await engine.schedules.delete("s")
     noted = only_range(await ledger(engine))
-    assert (noted.state, noted.count) == (SlotState.NEVER_LOADED, 4) and noted.id
+    assert (noted.state, noted.count) == (SlotState.NEVER_LOADED, 4)
+    assert noted.id
 
 
 async def test_an_upsert_that_keeps_the_timing_notes_nothing(world: World) -> None:
@@ -179,7 +183,9 @@ async def test_a_clock_set_forward_or_a_suspended_machine_is_an_outage(world: Wo
 
     (run,) = await eventually(noticed)
     outage, fired = await ledger(engine)
-    assert isinstance(outage, SlotRange) and isinstance(fired, Run) and fired.id == run.id
+    assert isinstance(outage, SlotRange)
+    assert isinstance(fired, Run)
+    assert fired.id == run.id
     assert (outage.state, outage.count, outage.into) == (SlotState.COLLAPSED, hours * 60 - 1, run.trigger.slot)
     await world.finished(engine, run.id)
     assert world.host.runs() == [run.id]
@@ -191,7 +197,8 @@ async def test_firing_after_half_a_century_is_one_run_and_one_row(world: World) 
     world.clock.advance(days=50 * 365)
     await fire_due(engine)
     outage, run = await ledger(engine)
-    assert isinstance(outage, SlotRange) and isinstance(run, Run)
+    assert isinstance(outage, SlotRange)
+    assert isinstance(run, Run)
     assert outage.count == 50 * 365 * 24 * 60 - 1
 
 
@@ -244,7 +251,8 @@ async def test_pages_meet_and_time_ranges_cut(world: World) -> None:
     since = first.last if isinstance(first, SlotRange) else first.trigger.slot
     until = last.first if isinstance(last, SlotRange) else last.trigger.slot
     page = await engine.ledger.page("s", since, until, 100)
-    assert list(page.slots)[::-1] == whole[5:12] and page.following is None
+    assert list(page.slots)[::-1] == whole[5:12]
+    assert page.following is None
     assert (await engine.ledger.page("unknown", None, None, 10)).slots == []
 
 
@@ -256,7 +264,8 @@ async def test_the_ledger_is_bounded_by_count_and_age(world: World, monkeypatch:
         world.clock.advance(minutes=2)
         await fire_due(engine)
     ranges = [entry for entry in await ledger(engine) if isinstance(entry, SlotRange)]
-    assert len(ranges) == 5 and ranges[-1].last.minute == 17
+    assert len(ranges) == 5
+    assert ranges[-1].last.minute == 17
     world.clock.advance(days=89)
     assert await engine.ledger.trim() == 0
     world.clock.advance(days=2)
@@ -335,7 +344,9 @@ async def test_every_slot_has_exactly_one_outcome(world: World, seed: int) -> No
             found.append(entry.trigger.slot)
         else:
             inside = [slot for slot in expected if entry.first <= slot <= entry.last]
-            assert len(inside) == entry.count and inside[0] == entry.first and inside[-1] == entry.last
+            assert len(inside) == entry.count
+            assert inside[0] == entry.first
+            assert inside[-1] == entry.last
             found += inside
     assert found == expected
 

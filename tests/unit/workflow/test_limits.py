@@ -64,7 +64,9 @@ def test_an_operation_counts_within_its_plugin_too_and_zero_lifts_the_default() 
     assert limits.of(plugin_target("run", "free")) == ()
     assert limits.of(plugin_target("run", "other")) == (Limit("other", 5),)
     assert limits.of(describe_target(agent)) == (Limit("agent:writer", 3),)
-    assert limits and not Limits({"free": 0}) and Limits({}).of(plugin_target()) == ()
+    assert limits
+    assert not Limits({"free": 0})
+    assert Limits({}).of(plugin_target()) == ()
 
 
 def test_the_configuration_of_limits() -> None:
@@ -99,12 +101,14 @@ async def test_runs_over_the_limit_stay_pending_and_keep_their_order(world: Worl
     runs = [await start(engine) for _ in range(6)]
     engine.start()
     await set_aside(engine, *runs[2:])
-    assert world.host.active == 2 and len(permits(world)) == 2
+    assert world.host.active == 2
+    assert len(permits(world)) == 2
     assert [(await engine.runs.get(run.id)).epoch for run in runs] == [1, 1, 0, 0, 0, 0]
     gate.set()
     for run in runs:
         await world.finished(engine, run.id)
-    assert world.host.runs() == [run.id for run in runs] and world.host.most_active == 2
+    assert world.host.runs() == [run.id for run in runs]
+    assert world.host.most_active == 2
     assert permits(world) == []
 
 
@@ -116,7 +120,8 @@ async def test_a_limited_target_holds_nobody_up_however_much_of_it_waits(world: 
     other = await start(engine, "other", "mail")
     engine.start()
     await world.finished(engine, other.id)
-    assert world.host.active == 1 and (await engine.runs.get(limited[-1].id)).lane == "slack"
+    assert world.host.active == 1
+    assert (await engine.runs.get(limited[-1].id)).lane == "slack"
     gate.set()
     calls = await invoked(world, 200)
     assert [run_id for run_id in calls if run_id != other.id] == [run.id for run in limited[: len(calls) - 1]]
@@ -144,14 +149,16 @@ async def test_an_operation_over_its_own_limit_leaves_room_for_others_of_the_plu
     engine.start()
     await set_aside(engine, *sends[1:], lane="slack.send")
     await set_aside(engine, *reads[1:], lane="slack")
-    assert permits(world)[0].startswith("slack#") and len(permits(world)) == 3  # two of slack, one of slack.send
+    assert permits(world)[0].startswith("slack#")
+    assert len(permits(world)) == 3
     gates[0].set()
     for run in sends:  # one place of slack is held by a read all the time
         await world.finished(engine, run.id)
     gates[1].set()
     for run in reads:
         await world.finished(engine, run.id)
-    assert world.host.most_active == 2 and permits(world) == []
+    assert world.host.most_active == 2
+    assert permits(world) == []
 
 
 async def test_every_target_has_the_default_limit_of_its_own(world: World) -> None:
@@ -205,7 +212,8 @@ async def test_a_run_that_waits_for_its_next_attempt_holds_no_place(world: World
     retried = await start(engine, "flaky", policy=RunPolicy(retry=Retry(2, timedelta(hours=1))))
     other = await start(engine)
     assert (await world.finished(engine, other.id)).status is RunStatus.SUCCEEDED
-    assert (await engine.runs.get(retried.id)).not_before is not None and permits(world) == []
+    assert (await engine.runs.get(retried.id)).not_before is not None
+    assert permits(world) == []
 
 
 async def test_higher_priority_goes_first_among_those_set_aside(world: World) -> None:
@@ -254,7 +262,8 @@ async def test_what_was_set_aside_goes_on_under_another_configuration(world: Wor
     after = await world.engine(target_limits=limits, worker_count=8)
     for run_id in left:
         await world.finished(after, run_id)
-    assert len(left) >= 2 and permits(world) == []
+    assert len(left) >= 2
+    assert permits(world) == []
 
 
 async def test_a_lower_limit_counts_what_runs_already(world: World) -> None:
@@ -288,7 +297,8 @@ async def test_several_engines_never_exceed_a_limit_together(world: World) -> No
     await eventually(all_done, within_s=30)
     for run in others:
         await world.finished(engines[0], run.id)
-    assert most <= 2 and permits(world) == []
+    assert most <= 2
+    assert permits(world) == []
     assert sorted(set(world.host.runs())) == sorted(run.id for run in (*runs, *others))
     assert len(world.host.calls) == 90
 
@@ -307,7 +317,8 @@ async def test_a_claim_whose_answer_was_lost_keeps_no_place(world: World) -> Non
     client.after = lose_the_claim
     engine.start()
     assert (await world.finished(engine, run.id)).status is RunStatus.SUCCEEDED
-    assert lost == ["apply"] and permits(world) == []
+    assert lost == ["apply"]
+    assert permits(world) == []
 
 
 async def test_a_place_of_a_process_that_has_gone_is_free_when_its_claim_is_settled(world: World) -> None:

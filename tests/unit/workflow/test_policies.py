@@ -91,10 +91,12 @@ async def test_a_window_splits_what_collapses_from_what_is_too_late(world: World
     world.clock.advance(minutes=10)
     await fire_due(engine)
     late, collapsed, run = await ledger(engine)
-    assert isinstance(late, SlotRange) and isinstance(collapsed, SlotRange)
+    assert isinstance(late, SlotRange)
+    assert isinstance(collapsed, SlotRange)
     assert (late.state, late.count, collapsed.state, collapsed.count) == (SlotState.CATCH_UP, 7, SlotState.COLLAPSED, 2)
     assert collapsed.into == datetime(2026, 5, 4, 12, 10, tzinfo=UTC)
-    assert not isinstance(run, SlotRange) and run.trigger.slot == collapsed.into
+    assert not isinstance(run, SlotRange)
+    assert run.trigger.slot == collapsed.into
 
 
 # Overlap
@@ -154,7 +156,8 @@ async def test_queue_one_holds_one_run_back_until_the_other_has_ended(world: Wor
     gate.set()
     await ended(engine, first)
     assert (await ended(engine, second)).blocked_by == ""
-    assert world.host.runs() == [first.id, second.id] and world.host.most_active == 1
+    assert world.host.runs() == [first.id, second.id]
+    assert world.host.most_active == 1
     await step(world, engine)
     assert minutes(await scheduled(engine)) == [1, 2, 5]
 
@@ -169,7 +172,8 @@ async def test_canceling_the_queued_run_does_not_let_the_next_overlap(world: Wor
     await step(world, engine)
     runs = await scheduled(engine)
     assert [run.status for run in runs] == [RunStatus.RUNNING, RunStatus.CANCELED, RunStatus.PENDING]
-    assert runs[2].blocked_by == runs[0].id and world.host.active == 1
+    assert runs[2].blocked_by == runs[0].id
+    assert world.host.active == 1
 
 
 async def test_a_queued_run_is_released_by_another_process_when_its_own_is_gone(world: World) -> None:
@@ -220,7 +224,8 @@ async def test_catch_up_of_all_keeps_to_the_overlap_policy(
     world.clock.advance(minutes=5)
     await fire_due(engine)
     runs = await scheduled(engine)
-    assert minutes(runs) == fired and [bool(run.blocked_by) for run in runs] == blocked
+    assert minutes(runs) == fired
+    assert [bool(run.blocked_by) for run in runs] == blocked
     (entry,) = [entry for entry in await ledger(engine) if isinstance(entry, SlotRange)]
     assert (entry.state, entry.count) == skipped
 
@@ -274,7 +279,9 @@ def test_jitter_is_the_same_every_time_spread_out_and_before_the_next_slot() -> 
     delays = [slot_delay(f"s{number}", START, hour, START + minute) for number in range(500)]
     assert delays == [slot_delay(f"s{number}", START, hour, START + minute) for number in range(500)]
     assert all(timedelta() <= delay < minute for delay in delays)
-    assert len(set(delays)) > 450 and max(delays) > minute * 0.9 and min(delays) < minute * 0.1
+    assert len(set(delays)) > 450
+    assert max(delays) > minute * 0.9
+    assert min(delays) < minute * 0.1
     assert slot_delay("s", START, timedelta(), None) == timedelta()
 
 
@@ -282,7 +289,8 @@ async def test_a_schedule_with_jitter_fires_later_by_its_delay_and_keeps_its_slo
     engine = await world.engine(start=False)
     schedule = await upsert(world, engine, cron="*/10 * * * *", policy=SchedulePolicy(jitter=timedelta(minutes=5)))
     slot = datetime(2026, 5, 4, 12, 10, tzinfo=UTC)
-    assert schedule.next_run_at == slot and schedule.due_at is not None
+    assert schedule.next_run_at == slot
+    assert schedule.due_at is not None
     assert timedelta() < schedule.due_at - slot < timedelta(minutes=5)
     world.clock.now = schedule.due_at - timedelta(seconds=1)
     await fire_due(engine)
@@ -290,7 +298,8 @@ async def test_a_schedule_with_jitter_fires_later_by_its_delay_and_keeps_its_slo
     world.clock.now = schedule.due_at
     await fire_due(engine)
     (run,) = await scheduled(engine)
-    assert run.trigger.slot == slot and run.created_at >= schedule.due_at
+    assert run.trigger.slot == slot
+    assert run.created_at >= schedule.due_at
     assert (await engine.schedules.get("s")).next_run_at == slot + timedelta(minutes=10)
 
 
@@ -312,7 +321,9 @@ async def test_a_pause_keeps_note_and_actor_and_ends_by_itself(world: World) -> 
     await upsert(world, engine)
     until = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
     paused = await engine.schedules.pause("s", Pause("holiday", "user:alice", "Alice", until))
-    assert paused.pause is not None and paused.pause.note == "holiday" and paused.pause.paused_at is not None
+    assert paused.pause is not None
+    assert paused.pause.note == "holiday"
+    assert paused.pause.paused_at is not None
     assert (await engine.schedules.pause("s")).pause == paused.pause
     world.clock.advance(minutes=20)
     await fire_due(engine)
@@ -320,7 +331,8 @@ async def test_a_pause_keeps_note_and_actor_and_ends_by_itself(world: World) -> 
     world.clock.now = until + timedelta(seconds=1)
     await fire_due(engine)
     resumed = await engine.schedules.get("s")
-    assert not resumed.paused and resumed.pause is None
+    assert not resumed.paused
+    assert resumed.pause is None
     assert minutes(await scheduled(engine)) == [30]  # the moment of its end belongs to the time after it
     skipped = (await ledger(engine))[0]
     assert isinstance(skipped, SlotRange)
@@ -340,7 +352,9 @@ async def test_an_upsert_without_policies_removes_them(world: World) -> None:
     engine = await world.engine(start=False)
     await upsert(world, engine, policy=overlapping(Overlap.SKIP), paused=True, pause=Pause("n"))
     again = await upsert(world, engine, paused=True)
-    assert again.policy == SchedulePolicy() and again.pause is not None and again.pause.note == ""
+    assert again.policy == SchedulePolicy()
+    assert again.pause is not None
+    assert again.pause.note == ""
     assert (await upsert(world, engine)).pause is None
 
 

@@ -113,7 +113,8 @@ async def test_runs_created_while_paging_are_on_no_later_page(world: World) -> N
     late = await engine.runs.start(StartRequest(plugin_target("sync")))
     second = await engine.queries.runs(RunFilter(operation="sync"), 1000, first.next_token)
     ids = [run.id for run in (*first.items, *second.items)]
-    assert late.id not in ids and len(ids) == len(set(ids))
+    assert late.id not in ids
+    assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("token", ["x", "e30=", "WzEsMl0="])
@@ -151,7 +152,8 @@ async def test_counts_by_status_read_no_record(world: World) -> None:
     counts = await engine.queries.count(RunFilter(created_from=START + timedelta(seconds=5)))
     recent = [run for run in runs if run.created_at >= START + timedelta(seconds=5)]
     assert counts.by_status == {s: sum(run.status is s for run in recent) for s in RunStatus}
-    assert dict(client.messages) == {"index_count": 5} and not counts.incomplete
+    assert dict(client.messages) == {"index_count": 5}
+    assert not counts.incomplete
     mail = await engine.queries.count(RunFilter(frozenset({RunStatus.FAILED}), target_owner="mail"))
     failed = [run for run in runs if run.target.plugin == "mail" and run.status is RunStatus.FAILED]
     assert mail.by_status == {RunStatus.FAILED: len(failed)}
@@ -164,7 +166,8 @@ async def test_a_count_that_has_to_look_at_runs_says_when_it_stopped(
     engine = await world.engine(start=False)
     await history(engine, 1500)
     counts = await engine.queries.count(RunFilter(operation="run"))
-    assert counts.incomplete and 0 < sum(counts.by_status.values()) < 1000
+    assert counts.incomplete
+    assert 0 < sum(counts.by_status.values()) < 1000
 
 
 async def test_a_list_that_does_not_fit_is_refused_after_its_first_page(world: World) -> None:
@@ -225,7 +228,8 @@ async def test_a_run_tells_its_story(world: World) -> None:
         (timeline.ENDED, 2, RunStatus.SUCCEEDED, ""),
     ]
     moments = timeline.read(done).moments
-    assert moments[2].detail == delivery.signal.id and moments[1].detail == engine.claimant
+    assert moments[2].detail == delivery.signal.id
+    assert moments[1].detail == engine.claimant
     assert [m.at for m in moments] == sorted(m.at for m in moments)
     assert (moments[0].at, moments[-1].at) == (done.created_at, done.completed_at)
 
@@ -247,7 +251,9 @@ def test_a_long_story_keeps_its_beginning_and_its_end() -> None:
     run = new_run("r", plugin_target(), manual_trigger(), START, created_by=ALICE, execution_ref="")
     read = timeline.read(replace(run, timeline=story))
     numbers = [int(moment.detail.rstrip("ä")) for moment in read.moments[1:]]
-    assert len(read.moments) <= 64 and numbers[:8] == list(range(8)) and numbers[-1] == 499
+    assert len(read.moments) <= 64
+    assert numbers[:8] == list(range(8))
+    assert numbers[-1] == 499
     assert numbers[8:] == list(range(500 - len(numbers[8:]), 500))
     assert read.left_out + len(numbers) == 500
     assert all(len(moment.detail.encode()) <= timeline.DETAIL_BYTES for moment in read.moments)

@@ -20,7 +20,7 @@ from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.stored.records import RUNS, SIGNALS
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.indexeddb import Entry, IndexedDB, Outcome, StoreUnavailable
+from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write, WriteResult
 from tests.simulation.loop import VirtualLoop
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, START, ScriptedHost, World, client_of, plugin_target
@@ -141,9 +141,9 @@ async def test_a_signal_that_was_sent_again_does_not_start_a_second_run_when_the
     engine = await world.engine(start=False)
     client = client_of(engine)
     apply = client.apply
-    delayed: list[Sequence[Entry]] = []
+    delayed: list[Sequence[Write]] = []
 
-    async def on_its_way(entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+    async def on_its_way(entries: Sequence[Write], *, return_current: bool = False) -> list[WriteResult]:
         delayed.append(entries)
         raise StoreUnavailable("no answer")
 

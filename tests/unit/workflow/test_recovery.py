@@ -95,7 +95,8 @@ async def test_a_stale_holder_of_a_key_is_settled_by_whoever_wants_the_key(world
     run = await claimed_elsewhere(world, engine, timedelta(minutes=10), workflow_key="k")
     world.clock.advance(minutes=11)
     next_run = await engine.runs.start(StartRequest(plugin_target(), workflow_key="k"))
-    assert next_run.id != run.id and stored(world, run).stale
+    assert next_run.id != run.id
+    assert stored(world, run).stale
     third = await engine.signals.signal_or_start(SignalOrStartRequest("k", plugin_target(), signal("s")))
     assert third.run.id == next_run.id
 

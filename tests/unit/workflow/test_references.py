@@ -120,7 +120,8 @@ async def test_update_and_delete_retire_in_their_own_commit(world: World) -> Non
     await engine.triggers.delete("t", "four")
     for name in ("one", "two", "three", "four"):
         retired = await engine.references.get(name)
-        assert retired.retired_at is not None and retired.revoked_at is None
+        assert retired.retired_at is not None
+        assert retired.revoked_at is None
 
 
 async def test_retiring_what_is_not_there_is_no_error(world: World) -> None:

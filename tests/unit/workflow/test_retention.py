@@ -65,7 +65,8 @@ async def test_runs_go_when_their_end_is_long_ago(world: World, monkeypatch: pyt
     assert len(world.database.stores[RUNS]) == 11
     world.clock.advance(days=2)
     await sweep(engine)
-    assert waiting is not None and canceled.id not in world.database.stores[RUNS]
+    assert waiting is not None
+    assert canceled.id not in world.database.stores[RUNS]
     assert set(world.database.stores[RUNS]) == {waiting.id, *(run.id for run in recent)}
 
 
@@ -103,7 +104,8 @@ async def test_an_idempotency_key_holds_at_least_for_its_window(world: World) ->
     world.clock.advance(days=6.9)
     await sweep(engine)
     again = await engine.runs.start(StartRequest(plugin_target(), created_by=ALICE, idempotency_key="once"))
-    assert again.id == run.id and again.created_at == run.created_at
+    assert again.id == run.id
+    assert again.created_at == run.created_at
 
 
 async def test_looking_costs_one_message_at_most(world: World) -> None:
@@ -318,7 +320,8 @@ async def test_a_reference_that_is_put_anew_while_others_are_looked_at_stays(wor
 
     client_of(engine).before = looked
     await sweep(engine)
-    assert old.id in world.database.stores[REFERENCES] and "gone" not in world.database.stores[REFERENCES]
+    assert old.id in world.database.stores[REFERENCES]
+    assert "gone" not in world.database.stores[REFERENCES]
     assert client_of(engine).before is None
 
 
@@ -407,7 +410,8 @@ def test_what_else_stays_is_configured() -> None:
     )
     assert (config.keep_runs, config.keep_events, config.keep_slots_for) == (5, None, None)
     assert (config.keep_events_for, config.keep_references_for) == (timedelta(hours=1), timedelta(hours=200))
-    assert config.keep_idle_for == timedelta(days=30) and not config.warnings
+    assert config.keep_idle_for == timedelta(days=30)
+    assert not config.warnings
     assert read_config({"keepEvents": 0, "keepEventsFor": "0s", "keepRuns": -1}) == default
     for key, wrong, accepted in (
         ("keepEvents", "many", "a whole number such as 100000, or unlimited"),

@@ -107,7 +107,8 @@ async def test_a_run_that_waits_can_be_canceled(world: World) -> None:
     world.host.answers["run"] = InvocationResult(500, "")
     run = await held_back(engine, await start(engine, retrying(backoff=timedelta(minutes=1))))
     canceled = await engine.runs.cancel(run.id, "enough")
-    assert canceled.status is RunStatus.CANCELED and canceled.not_before is None
+    assert canceled.status is RunStatus.CANCELED
+    assert canceled.not_before is None
     world.clock.advance(minutes=2)
     await engine.waiting_room.look_for_later()
     assert len(world.host.calls) == 1

@@ -9,7 +9,7 @@ from gestalt_workflow.model.errors import StateConflict
 from gestalt_workflow.model.objects import InvocationResult, RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 
-from gestalt_sdk.indexeddb import Entry, Outcome, StoreRefused
+from gestalt_sdk.indexeddb import StoreRefused, Write, WriteResult
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
 
@@ -20,7 +20,9 @@ async def test_a_started_run_is_invoked_once_and_its_result_kept(world: World) -
     assert run.status is RunStatus.PENDING
     done = await world.finished(engine, run.id)
     assert (done.status, done.result_body, done.status_message) == (RunStatus.SUCCEEDED, "ok", "")
-    assert done.started_at and done.completed_at and done.created_by == ALICE
+    assert done.started_at
+    assert done.completed_at
+    assert done.created_by == ALICE
     assert world.host.runs() == [run.id]
 
 
@@ -65,7 +67,8 @@ async def test_an_idempotency_key_gives_the_earlier_run_whatever_else_is_asked(w
     first = await engine.runs.start(StartRequest(plugin_target(), idempotency_key="k", created_by=ALICE))
     await world.finished(engine, first.id)
     again = await engine.runs.start(StartRequest(plugin_target("other"), idempotency_key="k", created_by=ALICE))
-    assert again.id == first.id and again.status is RunStatus.SUCCEEDED
+    assert again.id == first.id
+    assert again.status is RunStatus.SUCCEEDED
 
 
 async def test_idempotency_keys_are_scoped_by_subject(world: World) -> None:
@@ -142,7 +145,7 @@ async def test_a_result_is_given_up_only_when_the_store_refuses_the_content(
     client = client_of(engine)
     apply, refusals = client.apply, 0
 
-    async def refusing(entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
+    async def refusing(entries: Sequence[Write], *, return_current: bool = False) -> list[WriteResult]:
         nonlocal refusals
         if refusals < 3 and any((entry.record or {}).get("result_body") for entry in entries):
             refusals += 1

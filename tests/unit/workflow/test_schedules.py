@@ -50,10 +50,12 @@ async def test_a_due_schedule_makes_one_run_that_carries_its_owner_and_reference
     assert slot == datetime(2026, 5, 4, 12, 1, tzinfo=UTC)
     world.clock.advance(seconds=31)
     (run,) = await fired(world, engine, 1)
-    assert run.id == "schedule:s:2026-05-04T12:01:00Z" and run.trigger.slot == slot
+    assert run.id == "schedule:s:2026-05-04T12:01:00Z"
+    assert run.trigger.slot == slot
     assert (run.created_by, run.execution_ref) == (ALICE, "ref")
     moved = await engine.schedules.get("s")
-    assert moved.next_run_at == slot + timedelta(minutes=1) and moved.updated_at > schedule.updated_at
+    assert moved.next_run_at == slot + timedelta(minutes=1)
+    assert moved.updated_at > schedule.updated_at
     await world.finished(engine, run.id)
 
 
@@ -85,7 +87,8 @@ async def test_an_upsert_that_changes_the_timing_counts_from_now(world: World, c
     schedule = await upsert(world, engine)
     world.clock.advance(hours=3)
     again = await upsert(world, engine, **change)
-    assert schedule.next_run_at is not None and again.next_run_at is not None
+    assert schedule.next_run_at is not None
+    assert again.next_run_at is not None
     assert again.next_run_at > world.clock.now
 
 
@@ -100,7 +103,8 @@ async def test_paused_schedules_do_not_fire_and_resume_counts_from_now(world: Wo
     runs = await fired(world, engine, 1)
     assert [run.trigger.schedule_id for run in runs] == ["other"]
     resumed = await engine.schedules.resume("s")
-    assert resumed.next_run_at is not None and resumed.next_run_at > world.clock.now
+    assert resumed.next_run_at is not None
+    assert resumed.next_run_at > world.clock.now
 
 
 async def test_resuming_one_that_is_not_paused_loses_no_slot(world: World) -> None:

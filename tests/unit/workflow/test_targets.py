@@ -262,11 +262,14 @@ def test_a_reference_keeps_every_field_and_normalises_its_permissions() -> None:
     message.retired_at.FromDatetime(NOW + timedelta(seconds=1))
     stored = payloads.named_reference(messages.reference_from_proto(message, NOW), "local")
     answer = messages.reference_to_proto(stored)
-    assert answer.id == "f" and answer.provider_name == "local" and answer.created_at.ToDatetime(UTC) == NOW
+    assert answer.id == "f"
+    assert answer.provider_name == "local"
+    assert answer.created_at.ToDatetime(UTC) == NOW
     assert [(p.plugin, list(p.operations)) for p in answer.permissions] == [("p", ["b", "", "a", "a"])]
     for name in ("target", "credential_subject_id", "display_name", "caller_plugin_name", "signature", "revoked_at"):
         assert getattr(answer, name) == getattr(message, name), name
-    assert stored.signed and stored.retired_at == NOW + timedelta(seconds=1)
+    assert stored.signed
+    assert stored.retired_at == NOW + timedelta(seconds=1)
     again = payloads.named_reference(messages.reference_from_proto(answer, NOW + timedelta(days=1)), "local")
     assert again == stored
 

@@ -94,7 +94,8 @@ async def test_a_run_that_is_claimed(world: World) -> None:
     other = await world.engine(start=False)
     world.clock.advance(minutes=5)
     assert await other.recovery.sweep(other.dispatcher.busy) == 1
-    assert (await other.runs.get(good.id)).stale and other.storage.counters.undecodable
+    assert (await other.runs.get(good.id)).stale
+    assert other.storage.counters.undecodable
 
 
 async def test_runs_that_are_held_back(world: World) -> None:
@@ -135,7 +136,8 @@ async def test_a_schedule(world: World) -> None:
     damage(world, SCHEDULES, "broken", "cron", None)
     world.clock.advance(minutes=1)
     await fire_due(engine)
-    assert len(await scheduled(engine, "good")) == 1 and not await scheduled(engine, "broken")
+    assert len(await scheduled(engine, "good")) == 1
+    assert not await scheduled(engine, "broken")
 
 
 async def test_a_trigger(world: World) -> None:
@@ -144,7 +146,8 @@ async def test_a_trigger(world: World) -> None:
         await engine.triggers.upsert(TriggerRequest(name, EventMatch("t"), plugin_target(), False, NOBODY, ""))
     damage(world, TRIGGERS, "broken")
     runs = await other.events.publish(Event("e", "s", "t", "", b""), NOBODY)
-    assert [run.trigger.trigger_id for run in runs] == ["good"] and other.storage.counters.undecodable == 1
+    assert [run.trigger.trigger_id for run in runs] == ["good"]
+    assert other.storage.counters.undecodable == 1
 
 
 @pytest.mark.parametrize("how", ["data is missing", "no sequence", "removed"])

@@ -85,7 +85,8 @@ def test_triggers_with_a_run_stay_known_also_when_they_are_not_near_any_more() -
     near = known(trigger("a"), trigger("b"))
     met, found = judged(near.triggers, near.fitting(EVENT), EVENT, "", START, {"a": "run-a", "gone": "run-g"})
     assert [t.id for t in met] == ["b"]
-    assert found.runs == {"a": "run-a", "gone": "run-g", "b": ""} and found.left_out == 0
+    assert found.runs == {"a": "run-a", "gone": "run-g", "b": ""}
+    assert found.left_out == 0
 
 
 def test_a_record_gives_back_what_was_kept() -> None:
@@ -125,4 +126,5 @@ def test_of_many_replays_the_last_are_kept_and_of_each_some_runs() -> None:
         replay = Replay(f"r{number}", ReplayMode.MISSING, START, BOB, (), 150, many)
         kept, left_out = replays.noted(kept, left_out, replay)
     assert [kept[0].id, kept[-1].id, len(kept), left_out] == ["r5", "r24", 20, 5]
-    assert len(kept[0].run_ids) == replays.RUNS_KEPT and kept[0].verdicts.left_out == 51
+    assert len(kept[0].run_ids) == replays.RUNS_KEPT
+    assert kept[0].verdicts.left_out == 51

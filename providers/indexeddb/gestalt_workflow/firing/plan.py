@@ -80,7 +80,8 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
     """
     unchanged = at_revision(schedule.revision, store=SCHEDULES, id=schedule.id)
     if schedule.paused:
-        assert schedule.pause is not None and schedule.pause.until is not None
+        assert schedule.pause is not None
+        assert schedule.pause.until is not None
         # Slots before the one that was noted when it was paused were decided then.
         since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
         following, ranges = resumed(schedule, since, now)

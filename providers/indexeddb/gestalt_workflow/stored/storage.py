@@ -29,12 +29,8 @@ from gestalt_sdk.indexeddb import (
     StoreRefused,
     StoreUnavailable,
     TransactionFailed,
-)
-from gestalt_sdk.indexeddb import (
-    Entry as Write,
-)
-from gestalt_sdk.indexeddb import (
-    Outcome as WriteResult,
+    Write,
+    WriteResult,
 )
 from gestalt_workflow.model.clock import to_micros
 from gestalt_workflow.model.errors import ContentRefused, StorageFailed, StorageUnavailable, Undecodable

@@ -141,7 +141,8 @@ async def test_groups_of_equal_keys_are_found_one_search_each(database: Postgres
     for reverse in (False, True):
         walk = Walk(store, EVERYTHING, index, reverse=reverse, unique=True)
         entries, more = await database.page(walk, None, 100, 1 << 20)
-        assert len(entries) == 7 and not more
+        assert len(entries) == 7
+        assert not more
         numbers = [int(wire.Record.FromString(entry.record or b"").fields["id"].string_value[1:]) for entry in entries]
         tops = {n % 7: n for n in (range(200) if reverse else reversed(range(200)))}
         assert numbers == [tops[group] for group in sorted(tops, reverse=reverse)]
@@ -500,4 +501,5 @@ async def test_check_finds_what_does_not_agree(postgres_server: PostgresServer, 
     last = f"(SELECT key FROM {name}.records_1 ORDER BY key DESC LIMIT 1)"
     postgres_server.execute(f"UPDATE {name}.records_1 SET value = '\\x00' WHERE key = {last}")
     problems = "\n".join((await check_server(postgres_server.dsn))[name])
-    assert "index 'a' has no right row" in problems and "cannot be read" in problems
+    assert "index 'a' has no right row" in problems
+    assert "cannot be read" in problems

@@ -139,7 +139,8 @@ async def test_writes_of_a_process_that_knows_nothing_of_it_are_in_the_index(eng
     await reading.commit()
     with pytest.raises(IndexNotFound):
         other.store("s").index("n")
-    assert other.version == version and other.store("s") is known, "its clients have the old schema"
+    assert other.version == version, "its clients have the old schema"
+    assert other.store("s") is known, "its clients have the old schema"
     gate.opened.set()
     assert await ended(one) == "done"
     assert await ids(one, "n") == await expected(one, "n")
@@ -147,7 +148,8 @@ async def test_writes_of_a_process_that_knows_nothing_of_it_are_in_the_index(eng
         await other.get(known, encode("k0000").order)  # the service looks the store up again then
     assert other.version == version
     await put(other, known, id="k0000", n=-2)
-    assert other.store("s") is not known and other.version > version
+    assert other.store("s") is not known
+    assert other.version > version
     assert (await ids(other, "n"))[0] == "k0000"
 
 
@@ -317,7 +319,8 @@ async def test_a_record_that_cannot_be_read_ends_it(engines: Engines, postgres_s
     await one.change_indexes("s", [field_index("n")], ["m"])
     assert await ended(other) == "failed"
     migration = await other.migration("s")
-    assert "cannot be indexed" in migration.problem and migration.scanned < migration.total
+    assert "cannot be indexed" in migration.problem
+    assert migration.scanned < migration.total
     assert len(await ids(other, "m")) == 500, "the old schema stays"
     for table, column in ((f"records_{store.data}", "key"), (f"index_{store.data}_0", "pk")):
         postgres_server.execute(f"DELETE FROM {one.core.db}.{table} WHERE {column} = %s", key)
@@ -421,7 +424,8 @@ async def test_an_index_that_another_process_added_is_there_at_once(pair: Pair, 
         transaction = await other.transaction("s")
         answer = await transaction.do(index_get_all_keys=request)
         if answer.error.code:  # it began with the old indexes: the next one has the new ones
-            assert answer.error.code == ABORTED and "try again" in answer.error.message
+            assert answer.error.code == ABORTED
+            assert "try again" in answer.error.message
             transaction = await other.transaction("s")
             answer = await transaction.do(index_get_all_keys=request)
         assert list(answer.keys.keys) == ["a"]
@@ -463,7 +467,8 @@ async def test_one_process_begins_is_killed_and_another_completes(
                             break
                         # The server may see a conflict where one transaction began just as the other had ended; the
                         # client tries again then, and must get through soon.
-                        assert error.code == ABORTED and attempt < 5, error
+                        assert error.code == ABORTED, error
+                        assert attempt < 5, error
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError, AttributeError):
                 if target is not service:
                     raise
@@ -489,7 +494,8 @@ async def test_one_process_begins_is_killed_and_another_completes(
     await eventually(midway, within_s=30)
     doomed.stop(signal.SIGKILL)
     left = await other.schemas.GetMigration(look)
-    assert left.state == RUNNING and left.records_read < total
+    assert left.state == RUNNING
+    assert left.records_read < total
     assert await one.refused("IndexCount", pb.IndexQueryRequest(store="s", index="by_n")) == (
         Code.NOT_FOUND,
         "index not found: by_n",

@@ -37,11 +37,13 @@ async def test_calls_fail_while_the_server_is_away_and_work_when_it_is_back(
     postgres_server.stop("immediate")
     try:
         code, text = await service.refused("Get", pb.ObjectStoreRequest(store="s", id="a"))
-        assert code == Code.UNAVAILABLE and "PostgreSQL" in text
+        assert code == Code.UNAVAILABLE
+        assert "PostgreSQL" in text
         code, _ = await service.refused("Put", pb.RecordRequest(store="other", record=record(id="b")))
         assert code == Code.UNAVAILABLE
         answer = await transaction.do(get_all=pb.ObjectStoreRangeRequest(store="s"))
-        assert answer.error.code == Code.UNAVAILABLE.value[0] and "nothing was written" in answer.error.message
+        assert answer.error.code == Code.UNAVAILABLE.value[0]
+        assert "nothing was written" in answer.error.message
     finally:
         postgres_server.start()
 
@@ -137,7 +139,8 @@ async def test_too_many_open_transactions_leave_single_calls_their_connections(
         await held[-1].all(f"s{number}")
     third = await service.transaction("s2")
     answer = await third.do(get_all=pb.ObjectStoreRangeRequest(store="s2"))
-    assert answer.error.code == Code.UNAVAILABLE.value[0] and "limits.connections" in answer.error.message
+    assert answer.error.code == Code.UNAVAILABLE.value[0]
+    assert "limits.connections" in answer.error.message
     await service.put("s2", id="a")
     assert await service.keys("s2") == ["a"]
     await held[0].abort()
@@ -152,7 +155,9 @@ async def test_a_wrong_password_is_refused_and_never_shown(postgres_server: Post
     with pytest.raises(grpc.RpcError) as refused:
         process.configure(process.config)
     text = refused.value.details()
-    assert "authentication failed" in text and "127.0.0.1" in text and secret not in text
+    assert "authentication failed" in text
+    assert "127.0.0.1" in text
+    assert secret not in text
     process.configure({"dsn": postgres_server.tcp_dsn(), "schema": postgres_server.new_schema()})
     service = Service(process.socket)
     await service.create("s")
@@ -161,11 +166,13 @@ async def test_a_wrong_password_is_refused_and_never_shown(postgres_server: Post
         with pytest.raises(grpc.RpcError) as refused:
             process.configure({"dsn": bad})
         text = refused.value.details()
-        assert "postgresql://[USER[:PASSWORD]@]" in text and secret not in text
+        assert "postgresql://[USER[:PASSWORD]@]" in text
+        assert secret not in text
         assert await service.keys("s") == ["a"], "the earlier configuration stays in force"
     await service.close()
     process.stop()
-    assert secret not in process.log() and PASSWORD not in process.log()
+    assert secret not in process.log()
+    assert PASSWORD not in process.log()
 
 
 async def test_a_refused_configuration_leaves_the_earlier_one_in_force(
@@ -197,13 +204,15 @@ async def test_an_unknown_database_and_an_absent_server_are_told_apart(postgres_
     server = PgServer("postgresql://u:secret@127.0.0.1:1/x", LIMITS)
     with pytest.raises(StorageUnavailable) as refused:
         await server.open("x")
-    assert "127.0.0.1:1" in str(refused.value) and "secret" not in str(refused.value)
+    assert "127.0.0.1:1" in str(refused.value)
+    assert "secret" not in str(refused.value)
     await server.close()
 
 
 def test_a_configuration_keeps_its_dsn_out_of_its_text() -> None:
     config, _ = read_config({"dsn": "postgresql://me:hidden@db.example:5433/state", "limits": {"connections": 20}})
-    assert config.conninfo is not None and "hidden" not in repr(config)
+    assert config.conninfo is not None
+    assert "hidden" not in repr(config)
     assert config.limits == StoreLimits(connections=20)
     assert describe(config.conninfo) == "PostgreSQL database 'state' on db.example:5433"
     for connections in (5, 2000, 7.5, True, "10"):

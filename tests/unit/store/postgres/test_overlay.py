@@ -22,7 +22,8 @@ def test_a_store_that_moves_on_in_the_middle_of_a_transaction_stays_one_until_th
     wanted = Wanted(overlay)
     overlay.want_bases(wanted)
     assert overlay.maintained(first) is overlay.maintained(second) is second
-    assert overlay.of(second) is overlay.of(first) and len(wanted.statements()) == 1
+    assert overlay.of(second) is overlay.of(first)
+    assert len(wanted.statements()) == 1
 
 
 def test_a_transaction_that_follows_takes_its_writes_along_by_whatever_name_it_knew_the_store() -> None:

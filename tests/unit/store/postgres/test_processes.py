@@ -33,7 +33,8 @@ async def test_stores_made_elsewhere_are_there_at_once(pair: Pair) -> None:
     assert await one.index_keys("made", "n", 1) == ["a"]
     await other.create("made", index("n", "n"))
     code, text = await other.refused("CreateObjectStore", pb.CreateObjectStoreRequest(name="made"))
-    assert code == Code.FAILED_PRECONDITION and "schema does not match" in text
+    assert code == Code.FAILED_PRECONDITION
+    assert "schema does not match" in text
     await one.create("walked")
     await one.put("walked", id="x")
     assert await (await other.cursor("walked")).keys() == ["x"]
@@ -67,7 +68,8 @@ async def test_stores_deleted_elsewhere_are_gone_at_once(pair: Pair, method: str
             "Count": pb.ObjectStoreRangeRequest(store="s"),
         }
         code, text = await other.refused(method, requests.get(method, pb.ObjectStoreRequest(store="s", id="a")))
-    assert code == Code.NOT_FOUND and "object store not found: s" in text
+    assert code == Code.NOT_FOUND
+    assert "object store not found: s" in text
 
 
 async def test_a_store_made_again_elsewhere_is_the_new_one(pair: Pair) -> None:
@@ -137,7 +139,8 @@ async def test_waiting_for_another_process_ends_with_aborted(pair: Pair) -> None
     await transaction.put("s", id="a")
     await transaction.all("s")
     code, text = await other.refused("Put", pb.RecordRequest(store="s", record=record(id="b")))
-    assert code == Code.ABORTED and "try again" in text
+    assert code == Code.ABORTED
+    assert "try again" in text
     second = await other.transaction("s")
     answer = await second.do(get_all=pb.ObjectStoreRangeRequest(store="s"))
     assert answer.error.code == ABORTED

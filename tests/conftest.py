@@ -10,6 +10,7 @@ import pytest
 from tests.support.commands import STORE, WORKFLOW
 from tests.support.nightly import NIGHTLY
 from tests.support.postgres import postgres_server as postgres_server
+from tests.support.traps import TRAPS
 
 # A deadline for each example would fail a test for what else the machine is doing.
 hypothesis.settings.register_profile("gestalt", deadline=None)
@@ -25,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ours", action="store_true", help="with one of these: run what relies on our extensions and budgets too"
     )
+    parser.addoption("--trap", choices=sorted(TRAPS), help="run the tests of this trap of semantics.md 22 alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     skip_foreign(config, items)
     if not NIGHTLY and "nightly" not in config.option.markexpr:
         deselect(config, items, [item for item in items if item.get_closest_marker("nightly")])
+    if trap := config.getoption("--trap"):
+        deselect(config, items, [item for item in items if trap not in traps_of(item)])
 
 
 def skip_foreign(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,6 +54,10 @@ def skip_foreign(config: pytest.Config, items: list[pytest.Item]) -> None:
         kinds = {mark.args[0] for mark in item.iter_markers("ours")}
         if not config.getoption("--ours") and any(foreign[kind] for kind in kinds):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def traps_of(item: pytest.Item) -> set[str]:
+    return {str(trap) for mark in item.iter_markers("trap") for trap in mark.args}
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], those: list[pytest.Item]) -> None:

@@ -149,9 +149,9 @@ class StoreProcess:
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(STORE.words(), env=environment, stderr=log, stdin=subprocess.DEVNULL)
+        until(lambda: self._running() and self.socket.exists(), within_s=45, what=self.log)
         with self.connect() as channel:
-            ready = grpc.channel_ready_future(channel)
-            until(lambda: self._running() and ready.done(), within_s=45, what=self.log)
+            grpc.channel_ready_future(channel).result(timeout=45)
             if configure:
                 self.configure(self.config, channel)
 

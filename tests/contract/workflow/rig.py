@@ -16,10 +16,14 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from gestalt_sdk.indexeddb import IndexedDB
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
@@ -35,6 +39,8 @@ from tests.support.waiting import eventually
 
 PENDING, RUNNING, SUCCEEDED, FAILED, CANCELED = range(1, 6)
 DEADLINE_S = 20.0
+QUIET: dict[str, Any] = {"pollInterval": "1h"}
+"""No idle rounds, so that what is counted belongs to what is measured."""
 
 
 class ProviderProcess:
@@ -386,8 +392,56 @@ def struct(**fields: Any) -> struct_pb2.Struct:
     return to_struct(fields)
 
 
+def seconds(value: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=value))
+    return duration
+
+
 def timestamp(moment: datetime) -> Any:
     return to_timestamp(moment)
+
+
+async def quiet(counting: CountingStore, *, less: str = "") -> None:
+    """Wait until nothing goes by any more, but for calls of the method ``less``."""
+
+    def seen() -> int:
+        return counting.count - counting.messages[less]
+
+    async def probe() -> bool | None:
+        before = seen()
+        await asyncio.sleep(0.15)
+        return True if seen() == before else None
+
+    await eventually(probe)
+
+
+async def looked_again(counting: CountingStore, times: int) -> None:
+    """Wait until a provider has asked its store that often again."""
+    before = counting.count
+
+    async def looked() -> bool | None:
+        return True if counting.count >= before + times else None
+
+    await eventually(looked)
+
+
+async def all_ended(workflow: Workflow, count: int) -> list[workflow_pb2.BoundWorkflowRun]:
+    async def probe() -> list[workflow_pb2.BoundWorkflowRun] | None:
+        runs = await workflow.list_runs()
+        return runs if len(runs) >= count and all(run.status > RUNNING for run in runs) else None
+
+    return await eventually(probe, within_s=30)
+
+
+async def make_due(rig: Rig, *schedule_ids: str, missed: timedelta = timedelta(minutes=2)) -> None:
+    """Set back our own record of when each of these fires next; ours."""
+    slot = datetime.now(UTC).replace(second=0, microsecond=0) - missed
+    async with IndexedDB.over(rig.store.channel) as db:
+        schedules = db.store("wf_schedules")
+        for schedule_id in schedule_ids:
+            record = await schedules.get(schedule_id)
+            await schedules.put({**record, "next_run_at": slot, "due_at": slot})
 
 
 @asynccontextmanager

@@ -18,32 +18,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
-from tests.contract.workflow.rig import SUCCEEDED, CountingStore, Rig, Workflow
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.contract.workflow.rig import QUIET, SUCCEEDED, CountingStore, Rig, Workflow, quiet
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")
-
-QUIET: dict[str, Any] = {"pollInterval": "1h"}
-"""No idle rounds, so that what is counted belongs to what is measured."""
-
-
-async def quiet(counting: CountingStore, *, less: str = "") -> None:
-    """Wait until nothing goes by any more, but for calls of the method ``less``."""
-
-    def seen() -> int:
-        return counting.count - counting.messages[less]
-
-    async def probe() -> bool | None:
-        before = seen()
-        await asyncio.sleep(0.15)
-        return True if seen() == before else None
-
-    await eventually(probe)
 
 
 @pytest.mark.parametrize("schedules", [0, 200])
@@ -178,6 +161,7 @@ async def lone_run(rig: Rig, workflow: Workflow, counting: CountingStore) -> int
     return counting.count - before
 
 
+@pytest.mark.trap("r")
 async def test_a_run_costs_the_same_whatever_the_history(rig: Rig) -> None:
     counting = await rig.count_messages()
     workflow = await rig.provider(workerCount=16, **QUIET)
@@ -239,3 +223,18 @@ async def test_a_signal_batch_costs_ten_messages_at_most(rig: Rig) -> None:
     assert len(rig.host.requests[1].signals) == 25
     assert (await workflow.get_run(run.id)).status == SUCCEEDED
     assert counting.count - before - 1 <= 10
+
+
+@pytest.mark.trap(20)
+async def test_a_list_is_not_one_query_a_run(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False)
+    await asyncio.gather(*(workflow.start_run(execution_ref=f"r{n}") for n in range(500)))
+    await asyncio.gather(*(workflow.put_reference(f"r{n}") for n in range(500)))
+    before = counting.count
+    assert len(await workflow.list_runs()) == 500
+    listed = await workflow.rpc.ListExecutionReferences(
+        pb.ListWorkflowExecutionReferencesRequest(subject_id="user:alice")
+    )
+    assert len(listed.references) == 500
+    assert counting.count - before <= 2 * (1 + 500 // 256)

@@ -12,7 +12,7 @@ import pytest
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.timing.zones import load_zone
 from gestalt_sdk.transport.values import from_timestamp
-from tests.contract.workflow.rig import DEADLINE_S, Rig, Workflow, actor, target
+from tests.contract.workflow.rig import DEADLINE_S, SUCCEEDED, Rig, Workflow, actor, target
 from tests.support import cron_oracle
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS
 
@@ -165,3 +165,35 @@ async def test_a_slot_that_came_while_nothing_ran_fires_once_for_the_latest(rig:
     runs = [run for run in await started[0].list_runs() if from_timestamp(run.trigger.schedule.scheduled_for) <= due]
     assert [from_timestamp(run.trigger.schedule.scheduled_for) for run in runs] == [due]
     assert rig.host.run_ids().count(runs[0].id) == 1
+
+
+@pytest.mark.trap(3)
+async def test_time_zones_need_no_database_of_the_machine(rig: Rig) -> None:
+    rig.environ["PYTHONTZPATH"] = ""
+    workflow = await rig.provider(start=False)
+    made = await workflow.upsert_schedule("s", "0 9 * * *", timezone="Australia/Lord_Howe")
+    assert made.timezone == "Australia/Lord_Howe"
+    assert made.next_run_at.ToDatetime().hour in (22, 23)
+
+
+@pytest.mark.trap("a")
+@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 30 2 *", ", * * * *", "* * , * *"])
+async def test_an_impossible_cron_is_refused_and_nothing_loops(rig: Rig, cron: str) -> None:
+    workflow = await rig.provider()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.upsert_schedule("s", cron)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (refused.value.details() or "").startswith("invalid cron: ")
+    assert (await workflow.run_in((await workflow.start_run()).id)).status == SUCCEEDED
+
+
+@pytest.mark.trap("b")
+@pytest.mark.parametrize("cron", ["TZ=UTC", "CRON_TZ=UTC", "TZ=", "TZ=UTC 0 0 * * *", "@", "@every", ""])
+async def test_a_zone_inside_a_cron_is_refused_and_crashes_nothing(rig: Rig, cron: str) -> None:
+    workflow = await rig.provider(start=False)
+    pid = workflow.process.pid
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.upsert_schedule("s", cron)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (await workflow.start_run()).id
+    assert workflow.process.pid == pid

@@ -7,24 +7,17 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2, slots_pb2, slots_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.values import from_timestamp
-from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, target, timestamp
+from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, seconds, target, timestamp
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")
 
 DEADLINE_S = 10
-
-
-def seconds(value: float) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(timedelta(seconds=value))
-    return duration
 
 
 def slots_of(workflow: Workflow) -> slots_pb2_grpc.WorkflowSlotsStub:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import signal
 from collections import Counter
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.contract.workflow.rig import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, looked_again
 from tests.support.waiting import eventually
 
 INTERRUPTED = "workflow provider restarted while run was in progress"
@@ -116,6 +118,7 @@ async def test_leases_are_renewed_while_an_operation_takes_longer_than_one(rig: 
     assert (await other.run_in(run.id)).status == SUCCEEDED
 
 
+@pytest.mark.trap(22)
 async def test_sigterm_lets_running_invocations_finish_and_records_them(rig: Rig) -> None:
     workflow = await rig.provider()
     gate = rig.host.hold("run")
@@ -271,3 +274,73 @@ async def test_killed_at_random_under_load(rig: Rig, kills: int) -> None:
     assert all(run.status_message == INTERRUPTED for run in failed)
     if not failed:
         assert signalled <= delivered.keys()
+
+
+@pytest.mark.trap(14)
+@pytest.mark.ours("workflow")
+async def test_a_new_replica_leaves_what_a_healthy_one_is_running(rig: Rig) -> None:
+    first = await rig.provider()
+    gate = rig.host.hold("run")
+    run = await first.start_run()
+    await rig.host.invoked(1)
+    counting = await rig.count_messages()
+    second = await rig.provider()
+    await looked_again(counting, 4)
+    assert (await second.get_run(run.id)).status == RUNNING
+    gate.set()
+    assert (await second.run_in(run.id)).status == SUCCEEDED
+    assert rig.host.run_ids() == [run.id]
+
+
+@pytest.mark.trap("o")
+@pytest.mark.ours("workflow")
+async def test_no_signal_is_stranded_by_a_kill_behind_the_claim(rig: Rig) -> None:
+    """Killed when the claim with its batch is committed and the invocation has not begun."""
+    counting = await rig.count_messages()
+    workflow = await rig.provider(start=False, **QUIET)
+    first = await workflow.signal_or_start("k", "lost?", idempotency_key="g")
+    claimed = asyncio.Event()
+
+    async def stop_at_the_claim(method: str) -> None:
+        if method == "Apply" and not claimed.is_set():
+            claimed.set()
+            await asyncio.Event().wait()
+
+    counting.answered = stop_at_the_claim
+    await workflow.process.start()
+    await claimed.wait()
+    counting.answered = None
+    await workflow.process.kill()
+    await workflow.process.boot()
+    # Whether it was invoked is not known to the next process: it ends, and its key and the signal's are free again.
+    ended = await workflow.run_in(first.run.id)
+    assert ended.status in (FAILED, SUCCEEDED)
+    again = await workflow.signal_or_start("k", "lost?", idempotency_key="g")
+    assert again.started_run == (ended.status == FAILED)
+    await workflow.run_in(again.run.id)
+    assert [signal.name for request in rig.host.requests for signal in request.signals] == ["lost?"]
+
+
+@pytest.mark.trap("p")
+@pytest.mark.ours("workflow")
+async def test_an_outage_of_the_store_is_met_with_patience_by_all_workers_together(rig: Rig) -> None:
+    counting = await rig.count_messages()
+    workflow = await rig.provider(workerCount=64)
+    await workflow.run_in((await workflow.start_run()).id)
+    logged = len(workflow.process.log.read_text())
+    await rig.store.kill()
+    before = counting.count
+    await asyncio.sleep(6)
+    lines = workflow.process.log.read_text()[logged:].splitlines()
+    failures = [line for line in lines if re.search(r"failed|not renewed", line)]
+    assert counting.count - before <= 120, "it hammers the store"
+    assert len(failures) <= 20, "\n".join(failures)
+    await rig.store.boot(start=False)
+
+    async def accepted() -> pb.BoundWorkflowRun | None:
+        try:
+            return await workflow.start_run()
+        except grpc.aio.AioRpcError:
+            return None
+
+    assert (await workflow.run_in((await eventually(accepted)).id)).status == SUCCEEDED

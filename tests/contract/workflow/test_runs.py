@@ -63,6 +63,7 @@ async def test_a_status_from_400_on_is_a_failure_that_keeps_its_body(rig: Rig, w
     assert run.status_message == f"workflow operation returned status {status}"
 
 
+@pytest.mark.trap("f")
 async def test_idempotency_is_scoped_by_owner_and_subject(workflow: Workflow) -> None:
     alice, bob = actor("user:alice"), actor("user:bob")
     first = await workflow.start_run(idempotency_key="k", created_by=alice)
@@ -73,6 +74,7 @@ async def test_idempotency_is_scoped_by_owner_and_subject(workflow: Workflow) ->
     assert (await workflow.start_run(idempotency_key="k", created_by=bob)).id != first.id
 
 
+@pytest.mark.trap("n")
 async def test_a_keyed_run_needs_no_signal_and_frees_its_key(rig: Rig, workflow: Workflow) -> None:
     gate = rig.host.hold("run")
     run = await workflow.start_run(workflow_key="k")
@@ -113,6 +115,7 @@ async def test_cancel_before_start_keeps_the_run_from_being_invoked(rig: Rig) ->
     assert rig.host.run_ids() == [other.id]
 
 
+@pytest.mark.trap(18)
 async def test_priorities_are_kept_when_one_worker_has_the_choice(rig: Rig) -> None:
     workflow = await rig.provider(start=False, workerCount=1)
     await workflow.upsert_trigger("e", operation="event")

@@ -7,7 +7,8 @@ import asyncio
 import grpc
 import pytest
 
-from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
 
 
 async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_result_stays(rig: Rig) -> None:
@@ -49,6 +50,7 @@ async def test_a_signal_right_after_a_keyed_start_is_never_lost_or_refused(rig: 
         await workflow.cancel_run(run.id)
 
 
+@pytest.mark.trap("n")
 async def test_a_signal_to_an_unkeyed_run_is_refused(rig: Rig, workflow: Workflow) -> None:
     rig.host.hold("run")
     run = await workflow.start_run()
@@ -118,6 +120,7 @@ async def test_explicit_sequences_are_kept_and_may_not_repeat(rig: Rig) -> None:
     assert [signal.name for signal in rig.host.requests[0].signals] == ["c", "a", "b"]
 
 
+@pytest.mark.trap("f")
 async def test_workflow_keys_are_separate_for_each_subject(rig: Rig, workflow: Workflow) -> None:
     rig.host.hold("run")
     mine = await workflow.signal_or_start("k", created_by=actor("user:alice"))
@@ -211,3 +214,69 @@ async def test_signals_race_starts_and_ends_over_processes_and_none_is_lost(rig:
     for run_id in {run_id for run_id, _ in accepted}:
         numbers = [number for run, number, _ in delivered if run == run_id]
         assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.trap(12)
+async def test_two_processes_give_a_run_one_row_of_sequences(rig: Rig) -> None:
+    first, second = await rig.provider(), await rig.provider()
+    rig.host.hold("run")
+    run = await first.start_run(workflow_key="k")
+    sent = await asyncio.gather(*((first, second)[n % 2].signal(run.id, f"s{n}") for n in range(40)))
+    assert sorted(delivery.signal.sequence for delivery in sent) == list(range(1, 41))
+
+
+@pytest.mark.trap(13)
+async def test_the_counter_of_sequences_never_goes_back(rig: Rig, workflow: Workflow) -> None:
+    """Signals keep coming while the run is claimed, completed and claimed again, and explicit sequences among them."""
+    run = (await workflow.signal_or_start("k", "s1")).run
+    sequences = [1]
+    for number in range(60):
+        delivery = await workflow.signal_or_start("k", f"n{number}", sequence=1000 if number == 30 else 0)
+        if delivery.run.id != run.id:
+            run, sequences = delivery.run, []
+        sequences.append(delivery.signal.sequence)
+        assert sequences == sorted(set(sequences)), "a sequence was given out twice, or the counter went back"
+    await all_ended(workflow, 1)
+    delivered = [signal.name for request in rig.host.requests for signal in request.signals]
+    assert len(delivered) == 61 == len(set(delivered))
+
+
+@pytest.mark.trap("m")
+async def test_a_signal_for_a_key_of_somebody_else_reaches_neither_run_nor_owner(
+    rig: Rig,
+    workflow: Workflow,
+) -> None:
+    rig.host.hold("run")
+    alice, bob = (pb.WorkflowActor(subject_id=f"user:{name}") for name in ("alice", "bob"))
+    hers = await workflow.signal_or_start("order-42", "hers", created_by=alice)
+    his = await workflow.signal_or_start("order-42", "his", created_by=bob)
+    assert his.started_run
+    assert his.run.id != hers.run.id
+    assert his.signal.sequence == 1
+    await rig.host.invoked(2)
+    by_run = {request.run_id: [signal.name for signal in request.signals] for request in rig.host.requests}
+    assert by_run == {hers.run.id: ["hers"], his.run.id: ["his"]}
+
+
+@pytest.mark.trap(6, "q")
+async def test_a_signal_is_never_stored_on_a_run_that_just_ended(
+    rig: Rig,
+    workflow: Workflow,
+) -> None:
+    """Signals sent while their run completes: each is delivered, or refused because the run had ended."""
+    accepted: list[str] = []
+    for number in range(40):
+        gate = rig.host.gates["run"] = asyncio.Event()
+        run = await workflow.start_run(workflow_key=f"k{number}")
+        await workflow.run_in(run.id, RUNNING)
+        sending = [asyncio.ensure_future(workflow.signal(run.id, f"s{number}.{n}")) for n in range(4)]
+        gate.set()
+        for n, answer in enumerate(await asyncio.gather(*sending, return_exceptions=True)):
+            if isinstance(answer, grpc.aio.AioRpcError):
+                assert answer.code() is grpc.StatusCode.FAILED_PRECONDITION, answer
+            else:
+                assert not isinstance(answer, BaseException)
+                accepted.append(f"s{number}.{n}")
+        assert (await workflow.run_in(run.id)).status == SUCCEEDED, "an enqueue undid the completion"
+    delivered = [signal.name for request in rig.host.requests for signal in request.signals]
+    assert sorted(delivered) == sorted(accepted)

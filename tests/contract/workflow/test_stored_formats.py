@@ -154,11 +154,14 @@ async def test_schedules_triggers_references_and_events_read_as_they_were(engine
     schedules = {s.id: s for s in (await engine.queries.schedules(ObjectFilter(), 0, "")).items}
     assert schedules.keys() == {"minutely", "queue", "skip", "berlin"}
     pause = schedules["berlin"].pause
-    assert pause is not None and (pause.note, pause.until) == ("moving house", datetime(2027, 1, 1, tzinfo=UTC))
+    assert pause is not None
+    assert (pause.note, pause.until) == ("moving house", datetime(2027, 1, 1, tzinfo=UTC))
     page = await engine.ledger.page("skip", None, None, 10)
     skipped, fired = page.slots
-    assert isinstance(skipped, SlotRange) and (skipped.state, skipped.count) == (SlotState.OVERLAP, 2)
-    assert isinstance(fired, Run) and fired.policy.retry is not None
+    assert isinstance(skipped, SlotRange)
+    assert (skipped.state, skipped.count) == (SlotState.OVERLAP, 2)
+    assert isinstance(fired, Run)
+    assert fired.policy.retry is not None
     triggers = (await engine.queries.triggers(ObjectFilter(), 0, "")).items
     assert [(t.id, t.match.source, t.paused) for t in triggers] == [
         ("met", "shop", False),
@@ -209,7 +212,8 @@ async def test_what_was_under_way_goes_on(engine: Engine) -> None:
         else:
             assert (after.status, after.result_body) == (RunStatus.SUCCEEDED, "now")
     (latest, collapsed, *_) = await _ledger_of(engine, "minutely")
-    assert isinstance(latest, Run) and (await ended(engine, latest.id)).status is RunStatus.SUCCEEDED
+    assert isinstance(latest, Run)
+    assert (await ended(engine, latest.id)).status is RunStatus.SUCCEEDED
     assert isinstance(collapsed, SlotRange)
     assert (collapsed.state, collapsed.count, collapsed.into) == (SlotState.COLLAPSED, 119, latest.trigger.slot)
     host = cast(Host, engine._host)

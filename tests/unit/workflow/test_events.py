@@ -92,6 +92,7 @@ async def test_triggers_of_other_types_cost_a_publish_nothing(world: World) -> N
     assert client_of(engine).count - before == 1
 
 
+@pytest.mark.trap("j")
 async def test_a_broken_trigger_hides_no_other(world: World) -> None:
     engine = await world.engine(start=False)
     await trigger(engine, "a")

@@ -378,3 +378,16 @@ async def test_a_pause_until_a_moment_that_has_gone_by_makes_no_old_slot_due(wor
     await fire_due(engine)
     assert minutes(await scheduled(engine)) == [1, 2]
     assert not any(isinstance(entry, SlotRange) for entry in await ledger(engine))
+
+
+@pytest.mark.trap(17)
+@pytest.mark.parametrize("mode", list(CatchUpMode))
+async def test_catching_up_makes_no_slot_twice(world: World, mode: CatchUpMode) -> None:
+    engine, other = await world.engine(start=False), await world.engine(start=False)
+    await upsert(world, engine, policy=SchedulePolicy(CatchUp(mode)))
+    world.clock.advance(minutes=7)
+    await other.scheduler._load(world.clock())
+    await fire_due(engine)
+    await other.scheduler._fire(other.scheduler._pop_due(world.clock()))
+    runs = await scheduled(engine)
+    assert len({run.id for run in runs}) == len(runs) == {1: 1, 2: 7, 3: 1}[mode]

@@ -19,7 +19,7 @@ from gestalt_workflow.stored.records import CLAIMANTS, RUN_KEYS, RUNS, run_from_
 
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ScriptedHost, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs
+from tests.unit.workflow.driving import all_runs, scheduled, upsert
 from tests.unit.workflow.memory import unavailable
 from tests.unit.workflow.test_signals import signal
 
@@ -64,6 +64,7 @@ async def test_a_renewed_lease_counts_for_all_claims_of_its_process(world: World
     assert stored(world, run).status is RunStatus.FAILED
 
 
+@pytest.mark.trap(11)
 async def test_a_renewal_that_comes_between_judging_and_settling_wins(world: World) -> None:
     engine = await world.engine(start=False)
     run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
@@ -75,6 +76,7 @@ async def test_a_renewal_that_comes_between_judging_and_settling_wins(world: Wor
     assert stored(world, run).status is RunStatus.RUNNING
 
 
+@pytest.mark.trap("h")
 async def test_a_completion_that_comes_between_judging_and_settling_wins(world: World) -> None:
     """Trap h: recovery must not overwrite a result that was just committed."""
     engine = await world.engine(start=False)
@@ -101,6 +103,7 @@ async def test_a_stale_holder_of_a_key_is_settled_by_whoever_wants_the_key(world
     assert third.run.id == next_run.id
 
 
+@pytest.mark.trap(6)
 async def test_an_old_runs_end_does_not_release_a_key_that_is_no_longer_its_own(world: World) -> None:
     """Trap 6: the row is deleted only while it names the run."""
     engine = await world.engine(start=False)
@@ -110,6 +113,7 @@ async def test_an_old_runs_end_does_not_release_a_key_that_is_no_longer_its_own(
     assert world.database.stores[RUN_KEYS][run.key_row]["run_id"] == "newer"
 
 
+@pytest.mark.trap(19)
 async def test_an_agent_turn_that_never_ends_is_given_up_although_its_claim_holds(world: World) -> None:
     """Trap 19."""
     engine = await world.engine()
@@ -137,6 +141,7 @@ async def test_an_agent_turn_that_never_ends_is_given_up_although_its_claim_hold
     await eventually(call_ended)
 
 
+@pytest.mark.trap("h")
 async def test_a_late_outcome_of_a_settled_run_is_dropped(world: World) -> None:
     engine = await world.engine()
     gate = world.host.hold("run")
@@ -157,6 +162,7 @@ async def test_a_late_outcome_of_a_settled_run_is_dropped(world: World) -> None:
     assert stored(world, run) == settled
 
 
+@pytest.mark.trap(15)
 async def test_a_claim_whose_answer_was_lost_is_found_and_the_run_executed_once(world: World) -> None:
     engine = await world.engine(start=False)
     run = await engine.runs.start(StartRequest(plugin_target()))
@@ -208,6 +214,7 @@ async def test_a_store_that_fails_for_a_while_loses_no_result(world: World) -> N
     assert world.host.runs() == [run.id]
 
 
+@pytest.mark.trap("j")
 async def test_a_broken_run_stops_no_other(world: World) -> None:
     """Trap j."""
     engine = await world.engine(start=False)
@@ -290,3 +297,30 @@ def test_only_the_kernel_proves_a_death() -> None:
     assert not claimants.provably_dead(f"{boot}/pid:[1]/4194303/{started}/x")
     assert not claimants.provably_dead("-/-/1/-/x")
     assert not claimants.provably_dead("nonsense")
+
+
+@pytest.mark.trap("i")
+async def test_busy_workers_do_not_stop_recovery(world: World) -> None:
+    """With every worker of this process busy, the run of one whose lease has ended is settled all the same."""
+    gone = await world.engine(worker_count=1)
+    world.host.hold("run")
+    await upsert(world, gone, "s")
+    world.clock.advance(minutes=1)
+
+    async def running() -> str | None:
+        runs = [run.id for run in await scheduled(gone) if run.status is RunStatus.RUNNING]
+        return runs[0] if runs else None
+
+    lost = await eventually(running)
+    await gone._stop_loops()
+    other = await world.engine(worker_count=1)
+    await upsert(world, other, "busy")
+    world.clock.advance(minutes=1)
+
+    async def busy() -> bool | None:
+        return True if other.dispatcher.busy() else None
+
+    await eventually(busy)
+    world.clock.advance(hours=1)
+    await other.recovery.sweep(other.dispatcher.busy)
+    assert (await other.runs.get(lost)).status is RunStatus.FAILED

@@ -53,6 +53,7 @@ async def daily(world: World, engine: Engine) -> None:
     await sweep(engine)
 
 
+@pytest.mark.trap("r")
 async def test_runs_go_when_their_end_is_long_ago(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gestalt_workflow.retention.runs.BATCH", 2)
     engine = await world.engine(keep_runs_for=timedelta(days=30))

@@ -113,6 +113,7 @@ async def test_cancel_of_a_pending_run_keeps_it_from_running(world: World) -> No
     assert world.host.runs() == [other.id]
 
 
+@pytest.mark.trap("h")
 async def test_cancel_of_a_running_run_ends_it_at_once_and_cancels_the_call(world: World) -> None:
     engine = await world.engine()
     world.host.hold("run")

@@ -18,7 +18,7 @@ from gestalt_workflow.wire.messages import schedule_to_proto
 from gestalt_sdk.timing.cron import CronInvalid
 from tests.support.waiting import eventually
 from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs
+from tests.unit.workflow.driving import all_runs, fire_due, scheduled
 from tests.unit.workflow.memory import unavailable
 
 CONFIG = Actor(CONFIG_SUBJECT, "system", "Workflow Config", "config")
@@ -69,6 +69,7 @@ async def test_the_slots_of_an_outage_collapse_into_one_run_for_the_latest(world
     assert (await engine.schedules.get("s")).next_run_at == run.trigger.slot + timedelta(minutes=1)
 
 
+@pytest.mark.trap("c")
 async def test_an_upsert_that_changes_no_timing_keeps_a_slot_that_is_due(world: World) -> None:
     """Trap c: a boot that upserts its configuration must not lose what was due while it was down."""
     down = await world.engine(start=False)
@@ -114,6 +115,7 @@ async def test_resuming_one_that_is_not_paused_loses_no_slot(world: World) -> No
     assert (await engine.schedules.resume("s")).next_run_at == schedule.next_run_at
 
 
+@pytest.mark.trap("h")
 async def test_firing_does_not_undo_a_change_made_elsewhere(world: World) -> None:
     """Trap h: the advance must not resurrect, resume or move back what another process has changed."""
     engine, other = await world.engine(start=False), await world.engine(start=False)
@@ -160,6 +162,7 @@ async def test_a_clock_set_back_fires_nothing_twice(world: World) -> None:
     assert len({run.id for run in runs}) == len(runs) == 3
 
 
+@pytest.mark.trap("j")
 async def test_a_broken_schedule_stops_no_other(world: World) -> None:
     """Trap j: a record that cannot be read, and one whose expression is none, are skipped and counted."""
     engine = await world.engine(start=False)
@@ -177,6 +180,7 @@ async def test_a_broken_schedule_stops_no_other(world: World) -> None:
     assert [schedule.id for schedule in listed] == ["good", "bad-cron"]
 
 
+@pytest.mark.trap("i")
 async def test_busy_executors_do_not_delay_firing(world: World) -> None:
     """Trap i: with every worker busy schedules still fire, and their runs wait."""
     engine = await world.engine(worker_count=1)
@@ -255,3 +259,20 @@ async def test_of_many_that_are_due_at_once_the_first_are_invoked_before_the_oth
     assert len(await fired(world, engine, 3 * FIRED_FIRST)) == 3 * FIRED_FIRST
     assert made[-1] == FIRED_FIRST
     gate.set()
+
+
+@pytest.mark.trap("a")
+async def test_a_schedule_without_a_further_slot_is_never_due_again(world: World) -> None:
+    """29 February 2096 is the last one for eight years, further than anybody looks."""
+    world.clock.now = datetime(2096, 2, 1, tzinfo=UTC)
+    engine = await world.engine(start=False)
+    await upsert(world, engine, "leap", "0 0 29 2 *")
+    await upsert(world, engine, "daily", "0 12 * * *")
+    world.clock.now = datetime(2096, 3, 1, 13, tzinfo=UTC)
+    await fire_due(engine)
+    assert len(await scheduled(engine, "leap")) == len(await scheduled(engine, "daily")) == 1
+    assert (await engine.schedules.get("leap")).next_run_at is None
+    world.clock.now = datetime(2097, 1, 1, 13, tzinfo=UTC)
+    await fire_due(engine)
+    assert len(await scheduled(engine, "leap")) == 1
+    assert len(await scheduled(engine, "daily")) == 2

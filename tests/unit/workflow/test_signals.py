@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from gestalt_workflow.model.objects import NewSignal, RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
@@ -60,6 +61,7 @@ async def test_a_signal_that_meets_the_end_of_its_run_is_delivered_or_starts_ano
     await eventually(none_left)
 
 
+@pytest.mark.trap(4)
 async def test_signals_of_other_runs_cost_nothing(world: World) -> None:
     """Trap 4: reading a run's signals is independent of how many there are."""
     engine = await world.engine(start=False)
@@ -75,6 +77,7 @@ async def test_signals_of_other_runs_cost_nothing(world: World) -> None:
     assert client_of(engine).count - before == alone <= 3
 
 
+@pytest.mark.trap(5)
 async def test_a_busy_key_does_not_keep_others_waiting(world: World) -> None:
     """Trap 5: a keyed run that comes back queues behind what waited before."""
     engine = await world.engine(start=False, worker_count=1)

@@ -68,6 +68,7 @@ def test_it_is_a_standard_token_with_the_contracts_claims(tokens: InvocationToke
     assert claims(tokens.mint("roadmap", FULL))["jti"] != found["jti"]
 
 
+@pytest.mark.trap("k")
 @pytest.mark.parametrize("ceiling", [None, Ceiling({}), Ceiling({"a": frozenset()}), Ceiling({"a": None})])
 def test_an_empty_ceiling_stays_empty(tokens: InvocationTokens, ceiling: Ceiling | None) -> None:
     who = Principal(ANN.actor, ceiling=ceiling)

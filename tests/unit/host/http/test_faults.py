@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+import structlog.testing
 
 import gestalt_host
 from gestalt_host import errors
@@ -150,3 +152,14 @@ def test_cancelling_a_finished_run_is_a_conflict_and_other_preconditions_are_not
     error = errors.ProviderRefused("FAILED_PRECONDITION", "x")
     assert answer_to(error, failure="f", finished_run=True).status == 409
     assert answer_to(error, failure="f").status == 412
+
+
+@pytest.mark.trap(27)
+async def test_what_the_caller_is_not_told_is_in_the_log(host: Any, api: Any) -> None:
+    host.manager.state.failure = ValueError("the secret reason")
+    with structlog.testing.capture_logs() as logged:
+        answer = await api.get("/api/v1/workflow/schedules")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    (line,) = [line for line in logged if line.get("event_name") == "http.failed"]
+    assert line["exc_info"]

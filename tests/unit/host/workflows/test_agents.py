@@ -144,6 +144,7 @@ def work(target: AgentTarget = HELPER, who: Principal = ANN, **members: Any) -> 
     return AgentWork(**{**base, **members})
 
 
+@pytest.mark.trap(29)
 async def test_a_turn_that_is_finished_at_once_is_not_polled(turns: AgentTurns, agent: FakeAgent) -> None:
     result = await turns.run(work(replace(HELPER, metadata={"a": 1, "workflow": "mine"})))
     assert (result.status, result.body) == (200, "done")
@@ -173,6 +174,7 @@ async def test_a_provider_that_is_away_for_a_moment_is_asked_again(turns: AgentT
     assert (await turns.run(work())).body == "done"
 
 
+@pytest.mark.trap(29)
 async def test_another_session_of_the_same_run_is_found_again(turns: AgentTurns, agent: FakeAgent) -> None:
     signal = Signal(id="s1", name="go", sequence=1)
     await turns.run(work())
@@ -219,6 +221,7 @@ async def test_turns_that_do_not_succeed(
     assert reasons == ([canceled] if canceled else [])
 
 
+@pytest.mark.trap(19)
 async def test_a_turn_that_never_ends_is_canceled(turns: AgentTurns, agent: FakeAgent) -> None:
     agent.statuses = [RUNNING]
     with pytest.raises(AgentTurnFailed, match="context deadline exceeded"):

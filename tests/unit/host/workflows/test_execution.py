@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Actor, Principal
-from gestalt_host.workflows.model import Event, Permission, PluginTarget
+from gestalt_host.workflows.model import Event, Permission, PluginTarget, ScheduleSpec, Signal
 from gestalt_host.workflows.providers.convert import reference_to_proto
 from gestalt_host.workflows.references.references import reference_for
 from gestalt_host.workflows.references.signing import ReferenceSigner
@@ -500,3 +500,44 @@ async def test_known_references_are_bounded(rig: Rig, monkeypatch: pytest.Monkey
         await rig.workflow_host.InvokeOperation(request(reference_to_proto(rig.references.signer.sign(made))))
     assert len(rig.executor._known) == 2
     assert rig.local.calls == []
+
+
+@pytest.mark.trap(2)
+async def test_connection_and_instance_reach_the_plugin_as_they_were_stored(rig: Rig) -> None:
+    pinned = PluginTarget("roadmap", "sync", "alerts", "second one", "", {"n": 1})
+    schedule = await rig.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", pinned))
+    assert (schedule.target.connection, schedule.target.instance) == ("alerts", "second one")  # type: ignore[union-attr]
+    reference = rig.local.references[schedule.execution_ref]
+    assert reference.target == rig.local.schedules[schedule.id].target
+    await rig.workflow_host.InvokeOperation(request(reference))
+    assert len(rig.plugin.requests) == 1
+
+
+@pytest.mark.trap(28)
+async def test_a_plugin_is_called_without_a_deadline(rig: Rig) -> None:
+    await rig.workflow_host.InvokeOperation(request(await stored(rig)))
+    assert rig.plugin.deadlines == [None]
+
+
+@pytest.mark.trap(30)
+async def test_a_run_executes_as_its_reference_says_whatever_actor_is_named(rig: Rig) -> None:
+    reference = await stored(rig)
+    forged = request(reference)
+    forged.created_by.CopyFrom(
+        pb.WorkflowActor(subject_id="system:config", subject_kind="system", auth_source="config")
+    )
+    await rig.workflow_host.InvokeOperation(forged)
+    subject = rig.plugin.requests[0].context.subject
+    assert (subject.id, subject.kind) == ("user:ann", "user")
+
+
+@pytest.mark.trap(25)
+async def test_a_batch_that_runs_keeps_its_authorization_when_more_signals_come(rig: Rig) -> None:
+    result = await rig.manager.runs.signal_or_start(ANN, "k", PluginTarget("roadmap", "sync"), Signal(name="a"))
+    reference = pb.WorkflowExecutionReference()
+    reference.CopyFrom(rig.local.references[result.run.execution_ref])
+    for number in range(3):
+        target = PluginTarget("roadmap", "sync")
+        await rig.manager.runs.signal_or_start(ANN, "k", target, Signal(name=f"b{number}"))
+    assert list(rig.local.references.values()) == [reference]
+    await rig.workflow_host.InvokeOperation(request(reference))

@@ -124,6 +124,7 @@ async def test_create_puts_a_signed_reference_and_then_the_object(rig: Rig, thin
     assert made.created_by == ANN.actor
 
 
+@pytest.mark.trap(20)
 async def test_reading_is_two_calls_and_listing_is_two_calls_however_long(rig: Rig, things: Any) -> None:
     made = [await things.create(ANN, things.request()) for _ in range(5)]
     await things.create(BOB, things.request())
@@ -516,6 +517,7 @@ async def test_agent_targets_without_agents(rig: Rig) -> None:
         await rig.manager.schedules.create(ANN, schedule(AgentTarget("helper", prompt="x")))
 
 
+@pytest.mark.trap(27)
 async def test_bad_cron_comes_back_in_the_providers_words(rig: Rig) -> None:
     with pytest.raises(ProviderRefused) as refused:
         await rig.manager.schedules.create(ANN, schedule(cron="bad"))
@@ -545,6 +547,7 @@ async def test_a_repeated_key_is_the_first_object(rig: Rig, things: Any) -> None
     assert len({made.id, *(item.id for item in others)}) == 4
 
 
+@pytest.mark.trap("l")
 async def test_a_blank_time_zone_repeats_as_utc(rig: Rig) -> None:
     made = await rig.manager.schedules.create(ANN, schedule(), idempotency_key="k")
     for zone in ("", "UTC"):
@@ -590,6 +593,7 @@ async def test_a_repeated_start_is_the_callers_earlier_run_and_never_anothers(ri
     assert [item.id for item in kept] == [run.execution_ref]
 
 
+@pytest.mark.trap(20)
 async def test_runs_newest_first_filtered_and_joined_in_two_calls(rig: Rig) -> None:
     first = await rig.manager.runs.start(ANN, SYNC)
     second = await rig.manager.runs.start(ANN, POST)
@@ -638,6 +642,7 @@ async def test_an_unknown_status_fails_the_call(rig: Rig) -> None:
         await rig.manager.runs.get(ANN, run.id)
 
 
+@pytest.mark.trap("m")
 async def test_signals_reach_only_the_callers_active_runs(rig: Rig) -> None:
     run = await rig.manager.runs.start(ANN, SYNC)
     result = await rig.manager.runs.signal(ANN, run.id, Signal(name="go", payload={"a": 1}))
@@ -654,6 +659,7 @@ async def test_signals_reach_only_the_callers_active_runs(rig: Rig) -> None:
     assert len(rig.local.signals) == 1, "a signal that is answered 'not found' was not stored"
 
 
+@pytest.mark.trap(25)
 async def test_signal_or_start_reuses_one_reference(rig: Rig) -> None:
     first = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="a"))
     second = await rig.manager.runs.signal_or_start(ANN, "order-42", SYNC, Signal(name="b"))
@@ -715,3 +721,20 @@ async def test_publish_refuses(rig: Rig) -> None:
     with pytest.raises(NotAuthenticated):
         await rig.manager.events.publish(Principal(Actor()), Event(type="x"))
     assert rig.local.events == []
+
+
+@pytest.mark.trap("e")
+async def test_a_reference_left_behind_makes_no_object_unmanageable(rig: Rig, things: Any) -> None:
+    """A crash between the upsert and the end of the old reference leaves two active ones for one object."""
+    made = await things.create(ANN, things.request())
+    (reference,) = rig.local.references.values()
+    left = pb.WorkflowExecutionReference()
+    left.CopyFrom(reference)
+    left.id = reference.id.rpartition(":")[0] + ":left-behind"
+    rig.local.references[left.id] = left
+    assert (await things.get(ANN, made.id)).id == made.id
+    assert [item.id for item in await things.list(ANN)] == [made.id]
+    assert (await things.update(ANN, made.id, things.request())).id == made.id
+    await things.delete(ANN, made.id)
+    with pytest.raises(WorkflowObjectNotFound):
+        await things.get(ANN, made.id)

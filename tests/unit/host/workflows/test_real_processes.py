@@ -286,6 +286,7 @@ async def test_budget_a_run_costs_two_calls(system: System) -> None:
     assert system.calls == {"PublishEvent": 20}  # each of the two providers is told of each event, and asked nothing
 
 
+@pytest.mark.trap("d")
 async def test_runs_of_an_object_that_was_replaced_or_deleted_still_execute(system: System) -> None:
     manager = system.manager
     release = asyncio.Event()
@@ -364,3 +365,12 @@ async def test_configured_triggers_run_as_the_configuration(system: System) -> N
     assert (after.id, after.next_run_at, after.created_at) == (before.id, before.next_run_at, before.created_at)
     assert after.target == PluginTarget("slack", "post")
     assert await system.manager.triggers.list(operator, created_by="all") == []
+
+
+@pytest.mark.trap(24)
+async def test_references_work_through_every_wrapper_around_a_provider(system: System) -> None:
+    """The manager reaches the real provider through the supervisor's link, as in the daemon."""
+    made = await system.manager.schedules.create(ANN, ScheduleSpec("0 3 * * *", PluginTarget("roadmap", "sync")))
+    assert await system.manager.schedules.get(ANN, made.id) == made
+    run = await system.manager.runs.start(ANN, PluginTarget("roadmap", "sync"))
+    assert (await system.finished(ANN, run.id)).status == "succeeded"

@@ -76,6 +76,7 @@ async def test_the_first_start_creates(rig: Rig) -> None:
     ]
 
 
+@pytest.mark.trap("c")
 async def test_a_start_that_changes_nothing_writes_nothing(rig: Rig) -> None:
     await reconcile(rig)
     before = pb.BoundWorkflowSchedule.FromString(rig.local.schedules[NIGHTLY_ID].SerializeToString())
@@ -136,6 +137,7 @@ async def test_a_key_that_moves_leaves_its_old_provider(rig: Rig) -> None:
     assert not any(active(item) for item in rig.other.references.values())
 
 
+@pytest.mark.trap("g")
 async def test_what_others_made_is_never_touched(rig: Rig) -> None:
     """A plugin that runs as the configuration makes objects whose creator looks like the configuration's."""
     own = await rig.manager.schedules.create(OPERATOR, ScheduleSpec("0 4 * * *", PluginTarget("roadmap", "noop")))
@@ -148,6 +150,7 @@ async def test_what_others_made_is_never_touched(rig: Rig) -> None:
     assert set(rig.local.schedules) == {own.id, by_plugin.id}
 
 
+@pytest.mark.trap(26)
 async def test_an_id_that_somebody_else_holds_stops_the_start(rig: Rig) -> None:
     made = await rig.manager.schedules.create(ANN, ScheduleSpec("0 4 * * *", PluginTarget("roadmap", "noop")))
     foreign = rig.local.schedules.pop(made.id)
@@ -193,6 +196,7 @@ async def test_an_unreadable_reference_is_replaced_and_not_ended(rig: Rig) -> No
     assert active(rig.local.references[old])
 
 
+@pytest.mark.trap(23)
 async def test_an_unchanged_object_survives_an_outage_of_reference_writes(rig: Rig) -> None:
     await reconcile(rig)
     rig.local.failures["GetExecutionReference"] = (Code.INTERNAL, "outage")
@@ -208,6 +212,7 @@ async def test_a_refused_object_stops_the_start_and_its_reference_ends(rig: Rig)
     assert [active(item) for item in rig.local.references.values()] == [False]
 
 
+@pytest.mark.trap(23)
 async def test_cleaning_up_is_best_effort(rig: Rig) -> None:
     await reconcile(rig)
     rig.local.failures["ListSchedules"] = (Code.INTERNAL, "outage")
@@ -282,3 +287,12 @@ def test_an_agent_with_explicit_permissions_may_reach_its_own_provider() -> None
     target = AgentTarget("helper", prompt="p")
     assert permissions_from(target, []) == ()
     assert Permission("helper") in permissions_from(target, [PermissionConfig("vault", ("read",))])
+
+
+@pytest.mark.trap(23)
+async def test_the_hosts_start_needs_no_list_of_references(rig: Rig) -> None:
+    await reconcile(rig)
+    for name in ("ListExecutionReferences", "ListSchedules", "ListEventTriggers"):
+        rig.local.failures[name] = (Code.UNAVAILABLE, "the store is down")
+    await reconcile(rig)
+    assert len(rig.local.schedules) == 1

@@ -152,6 +152,7 @@ def test_nothing_equals_no_target() -> None:
 # Permissions ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.trap("k")
 def test_an_empty_ceiling_never_becomes_unrestricted() -> None:
     for ceiling in (Ceiling({}), Ceiling({"a": frozenset()})):
         written = permissions.permissions_of(ceiling)
@@ -194,6 +195,7 @@ def test_only_the_whole_identity_of_the_configuration_opens_internal_connections
     assert not refs.principal_of(with_field(reference, field, "user:ann")).internal_connections
 
 
+@pytest.mark.trap("k")
 def test_permissions_of_agent_targets_name_the_provider() -> None:
     target = AgentTarget(
         "helper",

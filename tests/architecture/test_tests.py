@@ -1,0 +1,60 @@
+"""The suite itself: who imports whom, what waits how, and that each known trap has a test."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.commands import ROOT
+from tests.support.traps import TRAPS, numbers_of
+
+TESTS = ROOT / "tests"
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(TESTS.rglob("*.py")):
+        yield path, ast.parse(path.read_text(), str(path))
+
+
+# Traps: what went wrong in other implementations, semantics.md 22 -----------------------------------------------------
+
+
+def traps_marked(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """Names of tests with a mark ``trap``, and the numbers it gives."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.trap":
+                    for argument in mark.args:
+                        assert isinstance(argument, ast.Constant), f"{node.name}: a trap is a number or a letter"
+                        yield node.name, str(argument.value)
+
+
+def wrong_traps(known: frozenset[str], marked: list[tuple[str, str]]) -> list[str]:
+    found = {trap for _, trap in marked}
+    wrong = [f"{name} is marked as trap {trap}, which is none" for name, trap in marked if trap not in known]
+    return wrong + [f"trap {trap} has no test" for trap in sorted(known - found)]
+
+
+def test_every_trap_of_the_specification_has_a_test_and_no_other_is_marked() -> None:
+    marked = [found for _, module in modules() for found in traps_marked(module)]
+    assert not (wrong := wrong_traps(TRAPS, marked)), "\n".join(wrong)
+
+
+def test_a_trap_without_a_test_and_a_mark_without_a_trap_are_found() -> None:
+    text = "@pytest.mark.trap(1, 31)\nasync def test_a(): ...\n\n@pytest.mark.trap('s')\ndef test_b(): ...\n"
+    assert wrong_traps(frozenset({"1", "a"}), list(traps_marked(ast.parse(text)))) == [
+        "test_a is marked as trap 31, which is none",
+        "test_b is marked as trap s, which is none",
+        "trap a has no test",
+    ]
+
+
+def test_the_specification_lists_thirty_fixed_and_eighteen_latent_traps() -> None:
+    assert numbers_of("## 22. T\n### 22.1 A\n 1. x\n10. z\n### 22.2 B\n a. b\n## 23. C\n 3. d\n") == {
+        "1",
+        "10",
+        "a",
+    }
+    assert {str(number) for number in range(1, 31)} | set("abcdefghijklmnopqr") == TRAPS

@@ -1,0 +1,118 @@
+"""What a target says reaches the host as it was stored, on every way into the queue (semantics.md 22)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import json_format
+
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.contract.workflow.rig import FAILED, Rig, Workflow, make_due, target
+
+WHOLE_PLUGIN: dict[str, Any] = {
+    "plugin": {
+        "pluginName": "svc",
+        "operation": "run",
+        "connection": "_plugin",
+        "instance": "second one",
+        "credentialMode": "none",
+        "input": {"n": 1.5, "deep": {"list": [1, None, "x", {"y": True}]}},
+    }
+}
+WHOLE_AGENT: dict[str, Any] = {
+    "agent": {
+        "providerName": "helper",
+        "model": "large",
+        "prompt": "do it",
+        "messages": [{"role": "user", "text": " as it is ", "metadata": {"a": 1}}],
+        "toolRefs": [
+            {"plugin": "svc", "operation": "run", "connection": "c", "instance": "i", "title": "t", "description": "d"},
+            {"system": "workflow", "operation": "schedules.list"},
+        ],
+        "responseSchema": {"type": "object"},
+        "metadata": {"m": [1, 2]},
+        "modelOptions": {"temperature": 0.5},
+        "timeoutSeconds": 7,
+        "outputDelivery": {
+            "target": {"pluginName": "svc", "operation": "post", "connection": "c", "instance": "i", "input": {"k": 1}},
+            "inputBindings": [
+                {"inputField": "a", "value": {"agentOutput": "text"}},
+                {"inputField": "b", "value": {"signalPayload": "x.y"}},
+                {"inputField": "c", "value": {"signalMetadata": "z"}},
+                {"inputField": "d", "value": {"literal": {"l": [1]}}},
+            ],
+            "credentialMode": "user",
+        },
+    }
+}
+
+
+def whole(fields: dict[str, Any]) -> pb.BoundWorkflowTarget:
+    return json_format.ParseDict(fields, pb.BoundWorkflowTarget())
+
+
+@pytest.mark.trap(1)
+@pytest.mark.ours("workflow")
+async def test_every_way_into_the_queue_keeps_the_execution_reference(rig: Rig) -> None:
+    workflow = await rig.provider(start=False)
+    await workflow.upsert_schedule("s", execution_ref="by-schedule")
+    await make_due(rig, "s")
+    await workflow.upsert_trigger("t", execution_ref="by-event")
+    await workflow.publish("e")
+    await workflow.start_run(execution_ref="by-start")
+    request = pb.SignalOrStartWorkflowProviderRunRequest(
+        workflow_key="k", target=target(), signal=pb.WorkflowSignal(name="go"), execution_ref="by-signal"
+    )
+    await workflow.rpc.SignalOrStartRun(request)
+    await workflow.process.start()
+    await rig.host.invoked(4)
+    sent = {request.execution_ref for request in rig.host.requests}
+    assert sent == {"by-schedule", "by-event", "by-start", "by-signal"}
+    assert {run.execution_ref for run in await workflow.list_runs()} == sent
+
+
+@pytest.mark.trap(2)
+@pytest.mark.ours("workflow")
+@pytest.mark.parametrize("fields", [WHOLE_PLUGIN, WHOLE_AGENT], ids=["plugin", "agent"])
+async def test_no_field_of_a_target_is_lost_on_any_way(rig: Rig, fields: dict[str, Any]) -> None:
+    wanted = whole(fields)
+    workflow = await rig.provider(start=False)
+    await workflow.upsert_schedule("s", target=wanted)
+    await workflow.upsert_trigger("t", target=wanted)
+    await workflow.put_reference("ref", target=wanted)
+    await make_due(rig, "s")
+    await workflow.publish("e")
+    start = pb.StartWorkflowProviderRunRequest(target=wanted)
+    await workflow.rpc.StartRun(start)
+    signalled = pb.SignalOrStartWorkflowProviderRunRequest(
+        workflow_key="k", target=wanted, signal=pb.WorkflowSignal(name="go")
+    )
+    await workflow.rpc.SignalOrStartRun(signalled)
+    assert (await workflow.get_schedule("s")).target == wanted
+    assert (await workflow.get_reference("ref")).target == wanted
+    trigger = await workflow.rpc.GetEventTrigger(pb.GetWorkflowProviderEventTriggerRequest(trigger_id="t"))
+    assert trigger.target == wanted
+    await workflow.process.start()
+    await rig.host.invoked(4)
+    assert all(request.target == wanted for request in rig.host.requests)
+    assert all(run.target == wanted for run in await workflow.list_runs())
+
+
+@pytest.mark.trap(17)
+async def test_a_failed_agent_run_is_not_tried_again(rig: Rig, workflow: Workflow) -> None:
+    rig.host.errors["helper"] = (grpc.StatusCode.UNAVAILABLE, "the agent provider went away")
+    request = pb.StartWorkflowProviderRunRequest(target=whole(WHOLE_AGENT))
+    run = await workflow.run_in((await workflow.rpc.StartRun(request)).id)
+    assert run.status == FAILED
+    other = await workflow.run_in((await workflow.start_run("other")).id)
+    assert rig.host.run_ids() == [run.id, other.id]
+
+
+@pytest.mark.trap(28)
+async def test_an_invocation_has_no_deadline(rig: Rig, workflow: Workflow) -> None:
+    await workflow.run_in((await workflow.start_run()).id)
+    request = pb.StartWorkflowProviderRunRequest(target=whole(WHOLE_AGENT))
+    await workflow.run_in((await workflow.rpc.StartRun(request)).id)
+    assert rig.host.deadlines == [None, None]

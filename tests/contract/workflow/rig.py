@@ -11,10 +11,11 @@ import os
 import shlex
 import shutil
 import signal
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -390,9 +391,13 @@ def timestamp(moment: datetime) -> Any:
 
 
 @asynccontextmanager
-async def open_rig() -> AsyncIterator[Rig]:
+async def open_rig(dump: Path | None = None) -> AsyncIterator[Rig]:
+    """A rig whose store begins empty, or from an SQLite dump of our own store's file."""
     directory = Path(tempfile.mkdtemp(prefix="gwf-", dir="/tmp"))
     try:
+        if dump is not None:
+            with closing(sqlite3.connect(directory / "state.db")) as database:
+                database.executescript(dump.read_text())
         async with AsyncExitStack() as stack:
             rig = Rig(directory, stack)
             server = grpc.aio.server(options=SERVER_OPTIONS)

@@ -35,7 +35,7 @@ class OwnedByAnother(WorkflowError):
     """The id belongs to an object whose target is of another plugin, and the request does not retarget."""
 
     def __init__(self, kind: str, object_id: str, plugin: str) -> None:
-        super().__init__(f'{kind} "{object_id}" is already owned by target plugin "{plugin}"')
+        super().__init__(f'{kind} "{object_id}" is already owned by target owner "{plugin}"')
 
 
 class SignalExists(WorkflowError):

@@ -313,7 +313,7 @@ async def test_results_and_plugin_failures(rig: Rig) -> None:
 
 async def test_a_bug_is_not_told_to_the_provider(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = await stored(rig)
-    monkeypatch.setattr(rig.executor, "invoke", lambda *_: 1 / 0)
+    monkeypatch.setattr(rig.executor, "execute", lambda *_: 1 / 0)
     refused = await refusal(rig.workflow_host.InvokeOperation(request(reference)))
     assert refused == (Code.INTERNAL, "workflow invoke operation: internal error")
 

@@ -5,12 +5,13 @@ The judge sees every version of every record with the time of its commit, every 
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gestalt_workflow.dispatch.limits import Limits
 from gestalt_workflow.events.kept_events import KeptEvent, event_from_record
@@ -48,12 +49,10 @@ from gestalt_workflow.stored.records import (
 
 from gestalt_sdk.indexeddb import Record
 from gestalt_sdk.timing.cron import parse_cron
-from tests.simulation.host import Invocation
-from tests.simulation.loop import Process
-from tests.simulation.store import Change
-
-if TYPE_CHECKING:
-    from tests.simulation.world import World
+from tests.simulation.host import Invocation, SimulatedHost
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.plan import Plan
+from tests.simulation.store import Change, Database
 
 PROMPT_S = 5.0
 """Within so long a schedule fires, and a run begins when a worker is free, while everything is healthy."""
@@ -108,8 +107,34 @@ class Told:
         return self.publications.setdefault(event.id, Publication(event))
 
 
+class Claimant(Protocol):
+    """A provider process, alive or not: ``world.Instance``."""
+
+    name: str
+    owner: str
+    dead: bool
+    draining: asyncio.Event
+
+
+class Watched(Protocol):
+    """The installation that is judged; ``world.World`` implements it."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def loop(self) -> VirtualLoop: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def host(self) -> SimulatedHost: ...
+    @property
+    def instances(self) -> Sequence[Claimant]: ...
+    def clock(self) -> datetime: ...
+    def note(self, text: str) -> None: ...
+
+
 class Invariants:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Watched) -> None:
         self._world = world
         self.violations: list[tuple[str, str]] = []
         self.told = Told()

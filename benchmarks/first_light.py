@@ -24,7 +24,8 @@ import orjson
 from benchmarks.echo import calls_per_second
 from benchmarks.load import post_all
 from benchmarks.processes import cpu_s, processes
-from tests.support.gestaltd import ROOT, Gestaltd, free_port
+from tests.support.commands import ROOT
+from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.waiting import until
 
 CLIENTS = 8

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.support.gestaltd import Gestaltd
+from tests.support.rigs.gestaltd import Gestaltd
 
 
 def processes(host: Gestaltd) -> list[tuple[str, int]]:

@@ -33,7 +33,7 @@ from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.transport.values import to_struct
-from tests.support.postgres import NotInstalled, PostgresServer
+from tests.support.rigs.postgres import NotInstalled, PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")

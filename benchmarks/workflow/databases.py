@@ -28,7 +28,7 @@ from benchmarks.load import post_all
 from benchmarks.workflow.system import WITHIN_S, System
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB, Record, Write
-from tests.support.gestaltd import Gestaltd
+from tests.support.rigs.gestaltd import Gestaltd
 
 RUNS, SCHEDULES, TRIGGERS = "wf_runs", "wf_schedules", "wf_triggers"
 SAMPLES = "benchmark_samples"

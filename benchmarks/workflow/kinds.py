@@ -13,7 +13,7 @@ from benchmarks.workflow.databases import EVENT_TYPE, SCHEDULES, Databases, Samp
 from benchmarks.workflow.sizes import Sizes
 from benchmarks.workflow.system import WORKERS, Alone, System
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import target
+from tests.support.rigs.workflow import target
 from tests.support.waiting import eventually
 
 IN_FLIGHT = 16

@@ -18,9 +18,9 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
-from tests.contract.workflow.rig import CountingStore, ProviderProcess, Workflow
-from tests.support.commands import STORE, WORKFLOW
-from tests.support.gestaltd import ROOT, Gestaltd, free_port
+from tests.support.commands import ROOT, STORE, WORKFLOW
+from tests.support.rigs.gestaltd import Gestaltd, free_port
+from tests.support.rigs.workflow import CountingStore, ProviderProcess, Workflow
 from tests.support.waiting import eventually
 
 WORKERS = 64

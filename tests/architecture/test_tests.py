@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.commands import ROOT
+from tests.support.imports import imports_of
 from tests.support.traps import TRAPS, numbers_of
 
 TESTS = ROOT / "tests"
@@ -15,6 +17,35 @@ TESTS = ROOT / "tests"
 def modules() -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted(TESTS.rglob("*.py")):
         yield path, ast.parse(path.read_text(), str(path))
+
+
+# Imports --------------------------------------------------------------------------------------------------------------
+
+
+def shared_by_tests(path: Path, above: Path = ROOT) -> list[str]:
+    """Return what a module imports from a conftest or from a module of tests."""
+    return [
+        f"{path.relative_to(above)}:{found.line} imports {found.name}: what tests share is in tests/support"
+        for found in imports_of(path, above)
+        if re.search(r"^tests\..*\.(conftest|test_\w+)(\.|$)", found.name)
+    ]
+
+
+def test_nothing_is_imported_from_a_conftest_or_a_module_of_tests() -> None:
+    assert not (wrong := [line for path, _ in modules() for line in shared_by_tests(path)]), "\n".join(wrong)
+
+
+def test_an_import_from_a_conftest_or_a_module_of_tests_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text(
+        "from tests.unit.host.http.conftest import api\n"
+        "from tests.contract.workflow import test_runs\n"
+        "from tests.support.rigs.host import rig\n"
+    )
+    assert [line.partition(" ")[2].partition(":")[0] for line in shared_by_tests(planted, tmp_path)] == [
+        "imports tests.unit.host.http.conftest.api",
+        "imports tests.contract.workflow.test_runs",
+    ]
 
 
 # Traps: what went wrong in other implementations, semantics.md 22 -----------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.workflow.__main__ import SECTIONS
-from tests.support.gestaltd import ROOT
+from tests.support.commands import ROOT
 
 
 @pytest.fixture(scope="module")

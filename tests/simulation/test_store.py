@@ -20,8 +20,8 @@ from gestalt_sdk.indexeddb import (
     Write,
 )
 from gestalt_sdk.transport.environment import Address
-from tests.contract.indexeddb.rig import StoreProcess, short_folder
 from tests.simulation.store import Change, Database, Fate, StoreClient
+from tests.support.rigs.store import StoreProcess, short_folder
 
 SCHEMA = ObjectStoreSchema(
     [IndexSchema("pair", ["n", "kind"]), IndexSchema("only", ["once"], unique=True), IndexSchema("kind", ["kind"])]

@@ -14,11 +14,9 @@ import pytest
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
-from tests.contract.indexeddb.rig import ANY_NAMES, Service, StoreProcess, new_name, short_folder
 from tests.support.commands import STORE
-from tests.support.postgres import PostgresServer
-
-LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.store import ANY_NAMES, LIMITS, Service, StoreProcess, new_name, short_folder
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Service, bounds, fields, index, record, value
+from tests.support.rigs.store import Code, Service, bounds, fields, index, record, value
 
 pytestmark = pytest.mark.ours("store")
 OK, ALREADY_EXISTS, ABORTED = 0, 6, 10

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Cursor, Service, bounds, fields, index, key_of, record, scalar, value
+from tests.support.rigs.store import Code, Cursor, Service, bounds, fields, index, key_of, record, scalar, value
 
 NEXT, NEXT_UNIQUE, PREV, PREV_UNIQUE = pb.CURSOR_NEXT, pb.CURSOR_NEXT_UNIQUE, pb.CURSOR_PREV, pb.CURSOR_PREV_UNIQUE
 

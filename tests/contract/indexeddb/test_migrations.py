@@ -23,10 +23,8 @@ from gestalt_sdk.indexeddb import (
     ObjectStoreSchema,
     StoreRefused,
 )
-from tests.contract.indexeddb.conftest import LIMITS
-from tests.contract.indexeddb.rig import Code, Service, StoreProcess, bounds, index, short_folder
-from tests.contract.indexeddb.test_process import command
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.store import LIMITS, Code, Service, StoreProcess, bounds, command, index, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
-from tests.contract.indexeddb.rig import Code, StoreProcess, Time, bounds, fields, index, record, short_folder, value
 from tests.support.nightly import at_night
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.store import Code, StoreProcess, Time, bounds, fields, index, record, short_folder, value
 
 ANSWER_S = 20
 INDEXES = (

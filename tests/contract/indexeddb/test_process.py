@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import resource
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,8 @@ from google.protobuf.empty_pb2 import Empty
 from gestalt_sdk.gen.extension.v1 import batch_pb2, scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from tests.contract.indexeddb.rig import Code, Service, StoreProcess, index, record, short_folder
-from tests.support.commands import ROOT
-from tests.support.grpc_calls import described, services, serving
+from tests.support.rigs.grpc_calls import described, services, serving
+from tests.support.rigs.store import Code, Service, StoreProcess, command, index, record, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")
@@ -36,13 +32,6 @@ async def count(service: Service, store: str) -> int:
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'providers/indexeddb_store'}"}
-    return subprocess.run(
-        [sys.executable, "-m", "gestalt_store", *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
 
 
 async def test_before_configure_everything_says_so(own_process: StoreProcess) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import ANY_NAMES, Code, Service, bounds, index, record, value
+from tests.support.rigs.store import ANY_NAMES, Code, Service, bounds, index, record, value
 
 
 def create(

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Service, Transaction, bounds, fields, index, record, value
+from tests.support.rigs.store import Code, Service, Transaction, bounds, fields, index, record, value
 
 READONLY, READWRITE = pb.TRANSACTION_READONLY, pb.TRANSACTION_READWRITE
 NOT_FOUND, ALREADY_EXISTS, INVALID, PRECONDITION, ABORTED = 5, 6, 3, 9, 10

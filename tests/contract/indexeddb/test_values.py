@@ -11,7 +11,7 @@ import pytest
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Json, Service, Time, bounds, fields, index, native, record, value
+from tests.support.rigs.store import Code, Json, Service, Time, bounds, fields, index, native, record, value
 
 YEAR_1, YEAR_9999 = -62_135_596_800, 253_402_300_799
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.workflow.rig import Rig, Workflow, open_rig
+from tests.support.rigs.workflow import Rig, Workflow, open_rig
 
 
 @pytest.fixture

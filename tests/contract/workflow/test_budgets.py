@@ -12,7 +12,7 @@
 | reading one object | `test_reading_one_object_is_at_most_two_messages` |
 | listing a page | `test_a_page_of_256_is_at_most_two_messages` |
 | calls of a run | `test_budget_a_run_costs_two_calls` in `tests/unit/host/workflows/test_real_processes.py` |
-| processes | `test_budget_of_processes_...` in `tests/process/test_quickstart.py` |
+| processes | `test_budget_of_processes_...` in `tests/process/quickstart/test_quickstart.py` |
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pytest
 
 from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import QUIET, SUCCEEDED, CountingStore, Rig, Workflow, quiet
+from tests.support.rigs.workflow import QUIET, SUCCEEDED, CountingStore, Rig, Workflow, quiet
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")

@@ -14,7 +14,7 @@ from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
-from tests.contract.workflow.rig import CANCELED, FAILED, RUNNING, SUCCEEDED, Rig, ScriptedHost, struct, target
+from tests.support.rigs.workflow import CANCELED, FAILED, RUNNING, SUCCEEDED, Rig, ScriptedHost, struct, target
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")

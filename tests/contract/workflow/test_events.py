@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import Rig, Workflow, actor, struct, target
+from tests.support.rigs.workflow import Rig, Workflow, actor, struct, target
 
 TRIGGERS: dict[str, dict[str, str]] = {
     "type": {"type": "a.b"},

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import empty_pb2
 
 from gestalt_sdk.gen.v1 import runtime_pb2, workflow_pb2
-from tests.contract.workflow.rig import SUCCEEDED, Rig, Workflow, actor, target
+from tests.support.rigs.workflow import SUCCEEDED, Rig, Workflow, actor, target
 
 pytestmark = pytest.mark.ours("workflow")
 

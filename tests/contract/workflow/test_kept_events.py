@@ -11,7 +11,7 @@ import pytest
 from gestalt_sdk.gen.extension.v1 import events_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import events_pb2_grpc, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
-from tests.contract.workflow.rig import SUCCEEDED, Rig, Workflow, actor, struct, target
+from tests.support.rigs.workflow import SUCCEEDED, Rig, Workflow, actor, struct, target
 
 pytestmark = pytest.mark.ours("workflow")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2
-from tests.contract.workflow.rig import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, quiet, target
+from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, quiet, target
 from tests.support.waiting import eventually
 
 

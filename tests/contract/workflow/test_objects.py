@@ -12,9 +12,9 @@ import pytest
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.timing.zones import load_zone
 from gestalt_sdk.transport.values import from_timestamp
-from tests.contract.workflow.rig import DEADLINE_S, SUCCEEDED, Rig, Workflow, actor, target
 from tests.support import cron_oracle
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS
+from tests.support.rigs.workflow import DEADLINE_S, SUCCEEDED, Rig, Workflow, actor, target
 
 CONFIG = pb.WorkflowActor(subject_id="system:config", subject_kind="system", auth_source="config")
 REFUSED = sorted({vector["cron"] for vector in VECTORS + OWN_VECTORS if "refused" in vector})

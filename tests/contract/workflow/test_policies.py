@@ -12,7 +12,7 @@ from gestalt_sdk.gen.extension.v1 import policies_pb2, slots_pb2, slots_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.values import from_timestamp
-from tests.contract.workflow.rig import FAILED, SUCCEEDED, Rig, Workflow, seconds, target, timestamp
+from tests.support.rigs.workflow import FAILED, SUCCEEDED, Rig, Workflow, seconds, target, timestamp
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")

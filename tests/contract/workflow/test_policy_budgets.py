@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.indexeddb import IndexedDB
-from tests.contract.workflow.rig import QUIET, SUCCEEDED, Rig, Workflow, quiet, seconds
+from tests.support.rigs.workflow import QUIET, SUCCEEDED, Rig, Workflow, quiet, seconds
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")

@@ -12,7 +12,7 @@ import pytest
 from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.transport.values import from_timestamp
-from tests.contract.workflow.rig import CANCELED, FAILED, PENDING, SUCCEEDED, Rig, Workflow, actor, struct, timestamp
+from tests.support.rigs.workflow import CANCELED, FAILED, PENDING, SUCCEEDED, Rig, Workflow, actor, struct, timestamp
 
 pytestmark = pytest.mark.ours("workflow")
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.contract.workflow.rig import RUNNING, SUCCEEDED, Rig
+from tests.support.rigs.workflow import RUNNING, SUCCEEDED, Rig
 from tests.support.waiting import eventually
 
 

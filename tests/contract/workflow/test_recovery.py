@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, looked_again
+from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, looked_again
 from tests.support.waiting import eventually
 
 INTERRUPTED = "workflow provider restarted while run was in progress"

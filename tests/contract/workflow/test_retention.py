@@ -23,7 +23,7 @@ from gestalt_workflow.wire.targets import describe_target
 from gestalt_sdk.gen.v1 import datastore_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import Address
-from tests.contract.workflow.rig import Rig, target
+from tests.support.rigs.workflow import Rig, target
 
 pytestmark = pytest.mark.ours("workflow")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.contract.workflow.rig import (
+from tests.support.rigs.workflow import (
     CANCELED,
     FAILED,
     PENDING,

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
+from tests.support.rigs.workflow import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
 
 
 async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_result_stays(rig: Rig) -> None:

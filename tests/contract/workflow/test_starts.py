@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import PENDING, SUCCEEDED, Rig, make_due, quiet, target
+from tests.support.rigs.workflow import PENDING, SUCCEEDED, Rig, make_due, quiet, target
 
 
 @pytest.mark.trap(7)

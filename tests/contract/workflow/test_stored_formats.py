@@ -42,7 +42,7 @@ from gestalt_workflow.wire.targets import describe_target
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import Address
-from tests.contract.workflow.rig import open_rig, target
+from tests.support.rigs.workflow import open_rig, target
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.ours("workflow"), pytest.mark.ours("store")]

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.contract.workflow.rig import FAILED, Rig, Workflow, make_due, target
+from tests.support.rigs.workflow import FAILED, Rig, Workflow, make_due, target
 
 WHOLE_PLUGIN: dict[str, Any] = {
     "plugin": {

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import grpc
 
-from tests.contract.workflow.rig import CountingStore
+from tests.support.rigs.workflow import CountingStore
 
 Place: TypeAlias = Literal["before", "after"]
 

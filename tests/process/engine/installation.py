@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import grpc
 
-from tests.contract.workflow.rig import ProviderProcess, Workflow
 from tests.process.engine.clock import VARIABLE, SharedClock
 from tests.process.engine.journal import Journal, JournalHost
 from tests.support.commands import STORE, serving
+from tests.support.rigs.workflow import ProviderProcess, Workflow
 from tests.support.waiting import eventually
 
 T = TypeVar("T")

@@ -16,9 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2
-from tests.contract.workflow.rig import Workflow, target
 from tests.process.engine.evidence import Expected, Told, schedule_seen, trigger_seen
 from tests.process.engine.installation import Installation, Unanswered
+from tests.support.rigs.workflow import Workflow, target
 
 MINUTELY = "* * * * *"
 STEP_S = (2.0, 25.0)

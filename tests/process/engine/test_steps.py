@@ -24,12 +24,12 @@ from google.protobuf.duration_pb2 import Duration
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
-from tests.contract.workflow.rig import Workflow
 from tests.process.engine.cuts import CutStore, Place, Trap
 from tests.process.engine.evidence import Expected, ObjectSeen, Told, schedule_seen, trigger_seen
 from tests.process.engine.installation import LONG_LEASE, Installation, Member, open_installation
 from tests.process.engine.load import MINUTELY
 from tests.process.engine.proof import judge, report
+from tests.support.rigs.workflow import Workflow
 from tests.support.waiting import eventually
 
 T = TypeVar("T")

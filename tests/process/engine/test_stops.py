@@ -12,7 +12,7 @@ from tests.process.engine.evidence import all_runs
 from tests.process.engine.installation import Installation, open_installation
 from tests.process.engine.load import Load
 from tests.process.engine.proof import chosen_seed, judge, report
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
 
 PROVIDERS = 3
 SHORT_LEASE = {"runClaimTTL": "90s", "runClaimRenewEvery": "300ms", "pollInterval": "500ms", "workerCount": 4}

@@ -12,7 +12,7 @@ from roadmap_plugin.sync import FILES, ITEMS, prepare, sync
 
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import Address
-from tests.support.memory_store import MemoryStore, serve_memory_store
+from tests.support.fakes.indexeddb import MemoryStore, serve_memory_store
 
 
 @pytest.fixture

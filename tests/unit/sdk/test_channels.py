@@ -18,7 +18,7 @@ from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import Address, EnvironmentUnusable, parse_address
-from tests.support.memory_store import MemoryStore
+from tests.support.fakes.indexeddb import MemoryStore
 
 
 class Guard(grpc.aio.ServerInterceptor):

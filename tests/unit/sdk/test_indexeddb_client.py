@@ -39,7 +39,7 @@ from gestalt_sdk.indexeddb.convert import error_of_call
 from gestalt_sdk.indexeddb.schema import Direction
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
-from tests.support.memory_store import MemoryStore, serve_memory_store
+from tests.support.fakes.indexeddb import MemoryStore, serve_memory_store
 from tests.support.waiting import eventually
 
 

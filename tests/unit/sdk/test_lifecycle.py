@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.values import to_struct
-from tests.support.provider_process import ProviderProcess, provider_environment, provider_process
+from tests.support.rigs.provider_process import ProviderProcess, provider_environment, provider_process
 from tests.support.waiting import eventually
 
 WORKFLOW = """

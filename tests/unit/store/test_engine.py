@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from gestalt_store.engines.interface import Position, Walk
-from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import (
     AlreadyExists,
     DatabaseUnusable,
@@ -21,14 +20,11 @@ from gestalt_store.errors import (
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.check import check
 from gestalt_store.sqlite.database import SqliteDatabase
-from gestalt_store.values import wire
 from gestalt_store.values.keys import encode
 from gestalt_store.values.ranges import EVERYTHING, Span
-from gestalt_store.values.schema import StoreSchema
-from gestalt_store.values.values import typed_value
 from gestalt_store.work.operations import write_of
 
-LIMITS = StoreLimits(lock_wait_s=5, transaction_idle_s=10, snapshot_idle_s=10)
+from tests.support.rigs.store_engine import LIMITS, make, put, record
 
 
 @pytest.fixture
@@ -36,30 +32,6 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     opened = await SqliteDatabase.open(tmp_path / "s.db", "", LIMITS)
     yield opened
     await opened.close()
-
-
-def schema(*indexes: tuple[str, bool]) -> StoreSchema:
-    message = wire.ObjectStoreSchema()
-    for field, unique in indexes:
-        message.indexes.add(name=field, key_path=[field], unique=unique)
-    return StoreSchema.of(message)
-
-
-def record(**values: Any) -> bytes:
-    made = wire.Record()
-    for name, value in values.items():
-        made.fields[name].CopyFrom(typed_value(value))
-    data: bytes = made.SerializeToString()
-    return data
-
-
-async def put(database: SqliteDatabase, store: Any, *, add: bool = False, **values: Any) -> None:
-    await database.write(write_of(store, record(**values), add=add))
-
-
-async def make(database: SqliteDatabase, *indexes: tuple[str, bool]) -> Any:
-    await database.create_store("s", schema(*indexes))
-    return database.store("s")
 
 
 async def test_writes_that_come_together_share_commits_and_one_refusal_fails_alone(database: SqliteDatabase) -> None:

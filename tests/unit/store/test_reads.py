@@ -13,7 +13,7 @@ from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.values.keys import encode
 from gestalt_store.values.ranges import EVERYTHING
 
-from tests.unit.store.test_engine import LIMITS, make, put, record
+from tests.support.rigs.store_engine import LIMITS, make, put, record
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from gestalt_store.values.ranges import EVERYTHING, values_span
 from gestalt_store.values.values import from_typed
 from gestalt_store.work.operations import key_text
 
+from tests.support.rigs.store_engine import LIMITS, put
 from tests.support.waiting import eventually
-from tests.unit.store.test_engine import LIMITS, put
 
 DUMP = Path(__file__).parent.parent.parent / "support" / "data" / "store-format-2.sql"
 VALUES: dict[str, Any] = {

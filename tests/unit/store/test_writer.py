@@ -14,7 +14,7 @@ from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.writer import CHECKPOINT_ROWS, FAST_COMMIT_S, Pace
 from gestalt_store.values.keys import encode
 
-from tests.unit.store.test_engine import LIMITS, make, put, record
+from tests.support.rigs.store_engine import LIMITS, make, put, record
 
 
 @pytest.fixture

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
-from gestalt_workflow.engine import Engine
 from gestalt_workflow.model.errors import StorageUnavailable
-from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventMatch, EventTrigger, Run
-from gestalt_workflow.objects.triggers import TriggerRequest
+from gestalt_workflow.model.objects import NOBODY, Actor
 from gestalt_workflow.reading.lists import ALL_TRIGGERS
 from gestalt_workflow.stored.records import RUNS, TRIGGERS
 from gestalt_workflow.wire.messages import trigger_to_proto
 
-from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs
-from tests.unit.workflow.memory import unavailable
-
-
-async def trigger(engine: Engine, trigger_id: str, type: str = "t", **more: Any) -> EventTrigger:
-    match = EventMatch(type, more.pop("source", ""), more.pop("subject", ""))
-    fields = {"target": plugin_target(), "requested_by": ALICE, "execution_ref": f"ref-{trigger_id}", **more}
-    return await engine.triggers.upsert(TriggerRequest(trigger_id, match, **fields))
-
-
-def event(event_id: str = "e1", type: str = "t", source: str = "s", subject: str = "") -> Event:
-    message = pb.WorkflowEvent(id=event_id, type=type, source=source, subject=subject)
-    return Event(event_id, source, type, subject, message.SerializeToString())
-
-
-async def publish(engine: Engine, published: Event, publisher: Actor = NOBODY, owner: str = "") -> list[Run]:
-    return await engine.events.publish(published, publisher, owner)
+from tests.support.fakes.indexeddb_client import unavailable
+from tests.support.rigs.driving import all_runs, event, publish, trigger
+from tests.support.rigs.engine import ALICE, BOB, World, client_of
 
 
 async def test_a_run_belongs_to_the_trigger_and_names_a_publisher_who_is_somebody_else(world: World) -> None:

@@ -14,7 +14,7 @@ from gestalt_workflow.stored import format
 from gestalt_workflow.stored.records import EVENTS, FORMAT, SCHEMAS, SLOTS
 
 from gestalt_sdk.transport.faults import fault_of
-from tests.unit.workflow.conftest import World, client_of, plugin_target
+from tests.support.rigs.engine import World, client_of, plugin_target
 
 
 async def test_an_empty_database_is_made_ready_and_marked(world: World) -> None:

@@ -18,10 +18,9 @@ from gestalt_workflow.model.objects import NOBODY, Actor
 from gestalt_workflow.reading.queries import EventFilter
 from gestalt_workflow.stored.records import EVENTS, RUNS
 
-from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs
-from tests.unit.workflow.memory import unavailable
-from tests.unit.workflow.test_events import event, publish, trigger
+from tests.support.fakes.indexeddb_client import unavailable
+from tests.support.rigs.driving import all_runs, event, publish, trigger
+from tests.support.rigs.engine import ALICE, BOB, World, client_of, plugin_target
 
 MATCHED, DUPLICATE, PAUSED, SOURCE_DIFFERS = (VerdictKind(number) for number in range(1, 5))
 

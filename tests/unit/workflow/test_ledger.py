@@ -17,9 +17,9 @@ from gestalt_workflow.stored.records import SCHEDULES, SLOTS
 from gestalt_sdk.gen.extension.v1 import slots_pb2
 from gestalt_sdk.timing.cron import parse_cron
 from gestalt_sdk.transport.values import from_timestamp
+from tests.support.rigs.driving import fire_due, ledger, minutes, scheduled, upsert
+from tests.support.rigs.engine import START, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import START, World, client_of, plugin_target
-from tests.unit.workflow.driving import fire_due, ledger, minutes, scheduled, upsert
 
 
 def only_range(entries: list[Run | SlotRange]) -> SlotRange:

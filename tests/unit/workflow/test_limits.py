@@ -19,9 +19,9 @@ from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import StoreUnavailable
+from tests.support.rigs.driving import all_runs, fire_due, scheduled, upsert
+from tests.support.rigs.engine import World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs, fire_due, scheduled, upsert
 
 
 async def start(engine: Engine, operation: str = "run", plugin: str = "slack", **fields: Any) -> Run:

@@ -12,9 +12,9 @@ from gestalt_workflow.model.objects import NOBODY, Event, EventMatch, RunStatus,
 from gestalt_workflow.model.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy, slot_delay
 from gestalt_workflow.objects.triggers import TriggerRequest
 
+from tests.support.rigs.driving import all_runs, ended, fire_due, ledger, minutes, scheduled, upsert
+from tests.support.rigs.engine import START, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import START, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs, ended, fire_due, ledger, minutes, scheduled, upsert
 
 ALL = CatchUp(CatchUpMode.ALL)
 

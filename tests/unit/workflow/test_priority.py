@@ -25,7 +25,7 @@ from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.unit.workflow.conftest import START, ScriptedHost, World, plugin_target
+from tests.support.rigs.engine import START, ScriptedHost, World, plugin_target
 
 STEP_S = 5.0
 LONGEST = 300

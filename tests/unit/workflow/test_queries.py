@@ -21,8 +21,8 @@ from gestalt_workflow.stored.storage import Write
 from gestalt_workflow.wire.payloads import event_trigger, manual_trigger, schedule_trigger
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.support.rigs.engine import ALICE, BOB, START, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, BOB, START, World, client_of, plugin_target
 
 EVENT = Event("e", "s", "t", "", pb.WorkflowEvent(id="e", source="s", type="t").SerializeToString())
 

@@ -22,9 +22,9 @@ from gestalt_workflow.stored.records import RUNS, SIGNALS
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write, WriteResult
 from tests.simulation.loop import VirtualLoop
+from tests.support.fakes.indexeddb_client import MemoryClient, MemoryDatabase
+from tests.support.rigs.engine import ALICE, START, ScriptedHost, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, START, ScriptedHost, World, client_of, plugin_target
-from tests.unit.workflow.memory import MemoryClient, MemoryDatabase
 
 
 def _signal(key: str = "") -> NewSignal:

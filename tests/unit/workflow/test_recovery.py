@@ -17,11 +17,10 @@ from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
 from gestalt_workflow.stored.records import CLAIMANTS, RUN_KEYS, RUNS, run_from_record, run_to_record
 
+from tests.support.fakes.indexeddb_client import unavailable
+from tests.support.rigs.driving import all_runs, scheduled, signal, upsert
+from tests.support.rigs.engine import ScriptedHost, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ScriptedHost, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs, scheduled, upsert
-from tests.unit.workflow.memory import unavailable
-from tests.unit.workflow.test_signals import signal
 
 ELSEWHERE = "another-boot/pid:[1]/7/100/aaaa"
 

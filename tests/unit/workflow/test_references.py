@@ -17,7 +17,7 @@ from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.queries import ObjectFilter
 
-from tests.unit.workflow.conftest import ALICE, START, World, client_of, plugin_target
+from tests.support.rigs.engine import ALICE, START, World, client_of, plugin_target
 
 
 def reference(reference_id: str = "ref", **more: Any) -> Reference:

@@ -30,9 +30,8 @@ from gestalt_workflow.stored.records import (
 from gestalt_workflow.wire.messages import signal_from_proto
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.unit.workflow.conftest import ALICE, World, client_of, plugin_target
-from tests.unit.workflow.driving import upsert
-from tests.unit.workflow.test_events import event, publish, trigger
+from tests.support.rigs.driving import event, publish, trigger, upsert
+from tests.support.rigs.engine import ALICE, World, client_of, plugin_target
 
 
 async def ended(world: World, engine: Engine, count: int, **fields: Any) -> list[Run]:

@@ -21,8 +21,8 @@ from gestalt_workflow.model.policies import Retry, RetryOn, RunPolicy
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.wire.payloads import manual_trigger
 
+from tests.support.rigs.engine import START, World, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import START, World, plugin_target
 
 EVERY = frozenset(RetryOn)
 NO_WAIT = timedelta()

@@ -10,8 +10,8 @@ from gestalt_workflow.model.objects import InvocationResult, RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 
 from gestalt_sdk.indexeddb import StoreRefused, Write, WriteResult
+from tests.support.rigs.engine import ALICE, BOB, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
 
 
 async def test_a_started_run_is_invoked_once_and_its_result_kept(world: World) -> None:

@@ -16,10 +16,10 @@ from gestalt_workflow.stored.records import RUNS, SCHEDULES
 from gestalt_workflow.wire.messages import schedule_to_proto
 
 from gestalt_sdk.timing.cron import CronInvalid
+from tests.support.fakes.indexeddb_client import unavailable
+from tests.support.rigs.driving import all_runs, fire_due, scheduled
+from tests.support.rigs.engine import ALICE, BOB, World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, BOB, World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs, fire_due, scheduled
-from tests.unit.workflow.memory import unavailable
 
 CONFIG = Actor(CONFIG_SUBJECT, "system", "Workflow Config", "config")
 

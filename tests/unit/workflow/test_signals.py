@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gestalt_workflow.model.objects import NewSignal, RunStatus
+from gestalt_workflow.model.objects import RunStatus
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.support.rigs.driving import all_runs, signal
+from tests.support.rigs.engine import World, client_of, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import World, client_of, plugin_target
-from tests.unit.workflow.driving import all_runs
-
-
-def signal(name: str, **fields: str) -> NewSignal:
-    return NewSignal(pb.WorkflowSignal(name=name).SerializeToString(), **fields)  # type: ignore[arg-type]
 
 
 async def test_two_processes_give_a_run_one_row_of_sequences(world: World) -> None:

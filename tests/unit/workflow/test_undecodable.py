@@ -28,9 +28,9 @@ from gestalt_workflow.stored.records import REFERENCES, RUNS, SCHEDULES, SIGNALS
 from gestalt_workflow.wire import messages
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.support.rigs.driving import ended, fire_due, scheduled, upsert
+from tests.support.rigs.engine import ALICE, World, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, World, plugin_target
-from tests.unit.workflow.driving import ended, fire_due, scheduled, upsert
 
 UNREADABLE: list[tuple[str, Any]] = [("target", 7), ("target", None), ("target", b"\xff\xff\xff")]
 """A field of the wrong kind, one that is missing, and contents that are no message."""

@@ -17,7 +17,7 @@ from gestalt_workflow.model.policies import Pause
 from gestalt_workflow.objects.triggers import KnownType
 from gestalt_workflow.stored.storage import Condition
 
-from tests.unit.workflow.conftest import ALICE, BOB, START, plugin_target
+from tests.support.rigs.engine import ALICE, BOB, START, plugin_target
 
 EVENT = Event("e1", "shop", "order", "7", b"data")
 

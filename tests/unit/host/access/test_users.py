@@ -10,8 +10,8 @@ import grpc
 from gestalt_host.access.sign_in.users import ANONYMOUS_EMAIL, USERS_STORE, Users
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
-from tests.support.links import serving
-from tests.support.memory_store import MemoryStore
+from tests.support.fakes.indexeddb import MemoryStore
+from tests.support.rigs.links import serving
 
 
 async def test_one_user_whoever_asks_first(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from gestalt_host.cli.api import Api, path_of
 from gestalt_host.cli.errors import ApiError, CliError, Unreachable
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 RUNS = "/api/v1/workflow/runs"
 

@@ -14,7 +14,7 @@ import pytest
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.login import through_browser
 from gestalt_host.cli.output import Output
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 LOGIN = "/api/v1/auth/login"
 INFO = "/api/v1/auth/info"

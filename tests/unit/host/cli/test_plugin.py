@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 CATALOGUE = [
     {"id": "echo", "method": "POST", "title": "Echo", "description": "Says it again",

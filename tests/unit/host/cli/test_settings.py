@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.settings import config_directory, normalise_url
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from gestalt_host.cli.root import root
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.host.cli.conftest import Gestalt, Server
+from tests.support.rigs.cli import Gestalt, Server
 
 SCHEDULES = "/api/v1/workflow/schedules"
 TRIGGERS = "/api/v1/workflow/event-triggers"
@@ -245,7 +245,7 @@ def test_every_command_says_what_failed_and_the_servers_reason(
 ) -> None:
     class Refusing(dict[Any, Any]):
         def get(self, key: Any, default: Any = None) -> Any:
-            from tests.unit.host.cli.conftest import Answer
+            from tests.support.rigs.cli import Answer
 
             return Answer({"error": 'workflow run "x" not found'}, status=404)
 

@@ -8,7 +8,7 @@ import pytest
 
 from gestalt_host.config.document import parse_json, parse_yaml
 from gestalt_host.config.errors import Faults
-from tests.unit.host.config.conftest import MINIMAL, Loader
+from tests.support.rigs.config import MINIMAL, Loader
 
 
 def plain(text: str) -> Any:

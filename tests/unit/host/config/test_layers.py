@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.config import ConfigurationUnreadable, find_config, load
-from tests.unit.host.config.conftest import MINIMAL, Loader
+from tests.support.rigs.config import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.host.config.conftest import Loader
+from tests.support.rigs.config import Loader
 
 Faults = Callable[..., list[str]]
 ENTRY = "plugins: {p: {source: ./m.yaml, config: {token: %s}}}"

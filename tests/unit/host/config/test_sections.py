@@ -11,7 +11,7 @@ from gestalt_host.config import ConfigurationInvalid, require_serveable
 from gestalt_host.config.model import IndexedDBBinding, SourceMode
 from gestalt_host.config.reader import parse_config_duration
 from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
-from tests.unit.host.config.conftest import MINIMAL, Loader
+from tests.support.rigs.config import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]
 

@@ -7,7 +7,7 @@ import pytest
 
 from gestalt_host.config.model import PermissionConfig
 from gestalt_sdk.workflow.types import AgentTarget, EventMatch, PluginTarget
-from tests.unit.host.config.conftest import MINIMAL, Loader
+from tests.support.rigs.config import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]
 TARGET = "target: {plugin: {name: echo, operation: say}}"

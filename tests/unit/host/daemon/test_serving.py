@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.gestaltd import INHERITED, ROOT, Gestaltd, alive, free_port
+from tests.support.commands import ROOT
+from tests.support.rigs.gestaltd import INHERITED, Gestaltd, alive, free_port
 from tests.support.waiting import until
 
 RIG = ROOT / "tests" / "support" / "plugins" / "rig" / "manifest.yaml"

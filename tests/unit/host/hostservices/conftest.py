@@ -1,3 +1,3 @@
-from tests.unit.host.workflows.conftest import rig
+"""A host without its edges."""
 
-__all__ = ["rig"]
+from tests.support.rigs.host import rig as rig

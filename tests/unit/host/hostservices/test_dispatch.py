@@ -15,11 +15,10 @@ from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.support import grpc_calls
-from tests.support.links import serving
+from tests.support.rigs import grpc_calls
+from tests.support.rigs.host import Rig, request, stored
+from tests.support.rigs.links import serving
 from tests.support.waiting import eventually
-from tests.unit.host.workflows.conftest import Rig
-from tests.unit.host.workflows.test_execution import request, stored
 
 
 class Stream:

@@ -26,8 +26,8 @@ from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.faults import fault_of
 from gestalt_sdk.workflow.targets import target_to_proto
-from tests.support.links import serving
-from tests.unit.host.workflows.conftest import ANN, BOB, Rig
+from tests.support.rigs.host import ANN, BOB, Rig
+from tests.support.rigs.links import serving
 
 SYNC = target_to_proto(PluginTarget("roadmap", "sync", input={"n": 1}))
 INVOKES = (

@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener
-from tests.unit.host.http.fakes import FakeHost, fake_host
+from tests.support.fakes.host import FakeHost, fake_host
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import gestalt_host
 from gestalt_host import errors
 from gestalt_host.errors import HostError
 from gestalt_host.http.faults import HTTP_FAULTS, PROVIDER_STATUS, answer_to, fault_of
-from tests.unit.host.http.fakes import FakeHost
+from tests.support.fakes.host import FakeHost
 
 SCHEDULE = {"cron": "0 3 * * *", "target": {"plugin": {"name": "roadmap", "operation": "noop"}}}
 

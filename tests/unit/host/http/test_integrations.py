@@ -12,7 +12,7 @@ from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.http.app import create_app
 from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
-from tests.unit.host.http.fakes import FakeHost, FakeRunner, fake_host
+from tests.support.fakes.host import FakeHost, FakeRunner, fake_host
 
 LEDGER = ConfiguredPlugin(
     name="ledger",

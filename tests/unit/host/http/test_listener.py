@@ -13,8 +13,8 @@ import pytest
 from gestalt_host.http import listener as listening
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import HEADER_LIMIT_BYTES, Listener, ListenFailed
+from tests.support.fakes.host import FakeHost
 from tests.support.waiting import eventually
-from tests.unit.host.http.fakes import FakeHost
 
 
 async def exchange(port: int, *parts: bytes) -> bytes:

@@ -15,7 +15,7 @@ from gestalt_host.access.subjects import NOBODY, Principal
 from gestalt_host.errors import NotAuthenticated
 from gestalt_host.http.app import create_app
 from gestalt_host.workflows.model import PluginTarget
-from tests.unit.host.http.fakes import FakeHost, FakeManager
+from tests.support.fakes.host import FakeHost, FakeManager
 
 SCHEDULES = "/api/v1/workflow/schedules"
 TRIGGERS = "/api/v1/workflow/event-triggers"

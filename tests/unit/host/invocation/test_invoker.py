@@ -30,7 +30,7 @@ from gestalt_host.errors import (
 )
 from gestalt_host.invocation.model import ConfiguredPlugin, Payload
 from gestalt_host.packages.catalogue import CatalogueOperation
-from tests.unit.host.workflows.conftest import ANN, BOB, Rig, limited
+from tests.support.rigs.host import ANN, BOB, Rig, limited
 
 
 def with_operation(rig: Rig, plugin: str, operation: CatalogueOperation) -> None:

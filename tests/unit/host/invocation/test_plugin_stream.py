@@ -19,9 +19,9 @@ from gestalt_host.errors import PluginUnavailable
 from gestalt_host.invocation.model import Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
-from tests.support import grpc_calls
-from tests.support.links import Link, serving
-from tests.support.provider_process import ProviderProcess, provider_process
+from tests.support.rigs import grpc_calls
+from tests.support.rigs.links import Link, serving
+from tests.support.rigs.provider_process import ProviderProcess, provider_process
 from tests.support.waiting import eventually
 
 PLUGIN = """

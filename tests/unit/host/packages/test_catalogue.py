@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.packages import LaunchCommand, PackageInvalid, prepare, read_catalogue
-from tests.unit.host.packages.conftest import PLUGIN, PROJECT, Write, entry_of
+from tests.support.rigs.package import PLUGIN, PROJECT, Write, entry_of
 
 CATALOGUE = """
 name: echo

@@ -10,7 +10,7 @@ from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.packages import PackageInvalid, prepare, read_manifest
 from gestalt_host.packages.commands import find_interpreter, host_arch, host_os, launch_command, python_target
-from tests.unit.host.packages.conftest import MANIFEST, PROJECT, Write, entry_of
+from tests.support.rigs.package import MANIFEST, PROJECT, Write, entry_of
 
 WORKFLOW = MANIFEST.replace("kind: plugin", "kind: workflow")
 

@@ -8,7 +8,7 @@ import pytest
 
 from gestalt_host.packages import PackageInvalid, prepare, read_manifest
 from gestalt_host.packages.config_schema import check_config
-from tests.unit.host.packages.conftest import MANIFEST, Write, entry_of
+from tests.support.rigs.package import MANIFEST, Write, entry_of
 
 WITH_SCHEMA = MANIFEST.replace("spec: {}", "spec: {configSchemaPath: schema.yaml}")
 SCHEMA = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.packages import PackageInvalid, bundled, bundled_names, find_manifest, read_manifest
-from tests.unit.host.packages.conftest import MANIFEST, Write
+from tests.support.rigs.package import MANIFEST, Write
 
 FULL = """
 kind: Plugin

@@ -31,8 +31,8 @@ from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
+from tests.support.rigs.supervisor import QUICK, WORKFLOW, new_process, own_directories
 from tests.support.waiting import eventually
-from tests.unit.host.supervisor.conftest import QUICK, WORKFLOW, new_process, own_directories
 
 Launch = Callable[..., Awaitable[ProviderProcess]]
 Script = Callable[..., LaunchCommand]

@@ -16,8 +16,8 @@ from gestalt_host.supervisor.stores import scoped_config
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import AlreadyExists, IndexedDB, IndexSchema, NotFound, ObjectStoreSchema, StoreRefused
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, Address
+from tests.support.rigs.supervisor import QUICK
 from tests.support.waiting import eventually
-from tests.unit.host.supervisor.conftest import QUICK
 
 SOURCE = Path(__file__).parents[4] / "providers" / "indexeddb_store"
 RELATIONAL = "example.org/owner/providers/indexeddb/relationaldb"

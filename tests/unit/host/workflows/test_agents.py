@@ -45,9 +45,9 @@ from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.values import to_struct
-from tests.support.links import Link, serving
+from tests.support.rigs.host import ANN, Rig
+from tests.support.rigs.links import Link, serving
 from tests.support.waiting import eventually
-from tests.unit.host.workflows.conftest import ANN, Rig
 
 RUNNING, SUCCEEDED, FAILED, CANCELED, WAITING = 2, 3, 4, 5, 6
 HELPER = AgentTarget("helper", "large", "do it", timeout_seconds=5)

@@ -21,37 +21,8 @@ from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.workflow.convert import event_to_proto
 from gestalt_sdk.workflow.targets import target_to_proto
+from tests.support.rigs.host import ANN, BOB, SYNC, Rig, limited, request, stored
 from tests.support.waiting import eventually
-from tests.unit.host.workflows.conftest import ANN, BOB, Rig, limited
-
-SYNC = PluginTarget("roadmap", "sync", "default", "", "", {"mode": "incremental", "n": 1})
-ACTOR = pb.WorkflowActor(subject_id="user:ann", subject_kind="user", display_name="Ann", auth_source="session")
-
-
-async def stored(
-    rig: Rig, who: Principal = ANN, target: PluginTarget = SYNC, provider: str = "local", **changes: Any
-) -> pb.WorkflowExecutionReference:
-    """A reference in the provider, as the manager would have put it there."""
-    reference = replace(reference_for(who, provider, target, "workflow_run:1"), **changes)
-    await rig.references.put(rig.clients[provider], reference)
-    rig.providers[provider].calls.clear()
-    return rig.providers[provider].references[reference.id]
-
-
-def request(
-    reference: pb.WorkflowExecutionReference, *, carried: bool = True, **members: Any
-) -> pb.InvokeWorkflowOperationRequest:
-    made = pb.InvokeWorkflowOperationRequest(
-        target=reference.target,
-        run_id="run-1",
-        trigger=pb.WorkflowRunTrigger(manual=pb.WorkflowManualTrigger()),
-        created_by=ACTOR,
-        execution_ref=reference.id,
-        **members,
-    )
-    if carried:
-        made.reference.CopyFrom(reference)
-    return made
 
 
 async def refusal(call: Any) -> tuple[Code, str]:

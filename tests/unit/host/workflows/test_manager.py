@@ -40,7 +40,7 @@ from gestalt_host.workflows.model import (
 )
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.unit.host.workflows.conftest import ANN, BOB, OPERATOR, Rig, limited
+from tests.support.rigs.host import ANN, BOB, OPERATOR, Rig, limited
 
 SYNC = PluginTarget("roadmap", "sync")
 POST = PluginTarget("slack", "post")

@@ -49,10 +49,10 @@ from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import parse_address
 from gestalt_sdk.transport.values import from_struct
-from tests.support.links import serving
+from tests.support.fakes.workflow_provider import FakePlugin
+from tests.support.rigs.host import ANN, BOB, KEY, operations
+from tests.support.rigs.links import serving
 from tests.support.waiting import eventually
-from tests.unit.host.workflows.conftest import ANN, BOB, KEY, operations
-from tests.unit.host.workflows.fakes import FakePlugin
 
 SYNC = PluginTarget("roadmap", "sync", input={"mode": "incremental", "n": 1})
 POST = PluginTarget("slack", "post")

@@ -31,7 +31,7 @@ from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.configured import internal_target, permissions_from
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.unit.host.workflows.conftest import ANN, OPERATOR, Rig
+from tests.support.rigs.host import ANN, OPERATOR, Rig
 
 NIGHTLY = ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("roadmap", "sync", "default"))
 NOTIFY = EventTriggerConfig("notify", "local", EventMatch("a.b", "src"), PluginTarget("slack", "post"))

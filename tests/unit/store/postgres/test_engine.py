@@ -29,39 +29,14 @@ from gestalt_store.postgres.tables import LONGEST, PgStore, PgWalk
 from gestalt_store.values import wire
 from gestalt_store.values.keys import decode, encode, encode_parts
 from gestalt_store.values.ranges import EVERYTHING, Span, values_span
-from gestalt_store.values.schema import StoreSchema
-from gestalt_store.values.values import typed_value
 from gestalt_store.work.operations import write_of
 
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.postgres_store import LIMITS
+from tests.support.rigs.store_engine import make, put, record
 from tests.support.waiting import eventually
-from tests.unit.store.postgres.conftest import LIMITS
 
 T = TypeVar("T")
-
-
-def schema(*indexes: tuple[str, bool]) -> StoreSchema:
-    message = wire.ObjectStoreSchema()
-    for field, unique in indexes:
-        message.indexes.add(name=field, key_path=[field], unique=unique)
-    return StoreSchema.of(message)
-
-
-def record(**values: Any) -> bytes:
-    made = wire.Record()
-    for name, value in values.items():
-        made.fields[name].CopyFrom(typed_value(value))
-    data: bytes = made.SerializeToString()
-    return data
-
-
-async def make(database: PostgresDatabase, *indexes: tuple[str, bool]) -> PgStore:
-    await database.create_store("s", schema(*indexes))
-    return database.store("s")
-
-
-async def put(database: PostgresDatabase, store: PgStore, *, add: bool = False, **values: Any) -> None:
-    await database.write(write_of(store, record(**values), add=add))
 
 
 def keys_of(rows: list[WalkRow]) -> list[Any]:

@@ -26,12 +26,12 @@ from gestalt_store.work.operations import key_text, write_of
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Service, index, record
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.postgres_store import LIMITS, Start
+from tests.support.rigs.store import Code, Service, index, record
+from tests.support.rigs.store_engine import make, put
+from tests.support.rigs.store_engine import record as record_bytes
 from tests.support.waiting import eventually
-from tests.unit.store.postgres.conftest import LIMITS, Start
-from tests.unit.store.postgres.test_engine import make, put
-from tests.unit.store.postgres.test_engine import record as record_bytes
 
 Pair = tuple[Service, Service]
 Engines = tuple[PostgresDatabase, PostgresDatabase]

@@ -14,10 +14,10 @@ from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import PgServer
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Service, record
-from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.rigs.postgres import PASSWORD, PostgresServer
+from tests.support.rigs.postgres_store import LIMITS, Start
+from tests.support.rigs.store import Code, Service, record
 from tests.support.waiting import eventually
-from tests.unit.store.postgres.conftest import LIMITS, Start
 
 
 async def test_calls_fail_while_the_server_is_away_and_work_when_it_is_back(

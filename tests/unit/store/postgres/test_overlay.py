@@ -6,7 +6,7 @@ from gestalt_store.postgres.overlay import PgOverlay, Wanted
 from gestalt_store.postgres.tables import PgStore
 from gestalt_store.work.operations import write_of
 
-from tests.unit.store.test_engine import record, schema
+from tests.support.rigs.store_engine import record, schema
 
 
 def pg_store(number: int) -> PgStore:

@@ -14,12 +14,12 @@ from gestalt_store.postgres.check import check_server
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import Code, Service, fields, index, record
-from tests.contract.indexeddb.test_serialisable import Committed, serial_order
 from tests.support.nightly import at_night
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.postgres_store import Start
+from tests.support.rigs.store import Code, Service, fields, index, record
+from tests.support.serial_order import Committed, serial_order
 from tests.support.waiting import eventually
-from tests.unit.store.postgres.conftest import Start
 
 Pair = tuple[Service, Service]
 ABORTED = Code.ABORTED.value[0]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.test_recordings import recordings, replay
 from tests.support.commands import ROOT, STORE
-from tests.support.postgres import PostgresServer
+from tests.support.recordings import recordings, replay
+from tests.support.rigs.postgres import PostgresServer
 
 
 @pytest.mark.parametrize("path", recordings("store"))

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.gestaltd import Gestaltd, alive, quickstart, quickstart_host
-from tests.support.grpc_calls import described, services, serving
+from tests.support.rigs.gestaltd import Gestaltd, alive, quickstart, quickstart_host
+from tests.support.rigs.grpc_calls import described, services, serving
 from tests.support.waiting import until
 
 TERMINAL = {"succeeded", "failed", "canceled"}

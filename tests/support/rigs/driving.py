@@ -7,12 +7,25 @@ from datetime import datetime
 from typing import Any
 
 from gestalt_workflow.engine import Engine
-from gestalt_workflow.model.objects import Run, RunStatus, Schedule, SlotRange
+from gestalt_workflow.model.objects import (
+    NOBODY,
+    Actor,
+    Event,
+    EventMatch,
+    EventTrigger,
+    NewSignal,
+    Run,
+    RunStatus,
+    Schedule,
+    SlotRange,
+)
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
+from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.queries import RunFilter
 
+from gestalt_sdk.gen.v1 import workflow_pb2 as pb
+from tests.support.rigs.engine import ALICE, World, plugin_target
 from tests.support.waiting import eventually
-from tests.unit.workflow.conftest import ALICE, World, plugin_target
 
 
 async def upsert(
@@ -67,3 +80,22 @@ async def ended(engine: Engine, run: Run, status: RunStatus = RunStatus.SUCCEEDE
         return found if found.status is status else None
 
     return await eventually(probe)
+
+
+async def trigger(engine: Engine, trigger_id: str, type: str = "t", **more: Any) -> EventTrigger:
+    match = EventMatch(type, more.pop("source", ""), more.pop("subject", ""))
+    fields = {"target": plugin_target(), "requested_by": ALICE, "execution_ref": f"ref-{trigger_id}", **more}
+    return await engine.triggers.upsert(TriggerRequest(trigger_id, match, **fields))
+
+
+def event(event_id: str = "e1", type: str = "t", source: str = "s", subject: str = "") -> Event:
+    message = pb.WorkflowEvent(id=event_id, type=type, source=source, subject=subject)
+    return Event(event_id, source, type, subject, message.SerializeToString())
+
+
+async def publish(engine: Engine, published: Event, publisher: Actor = NOBODY, owner: str = "") -> list[Run]:
+    return await engine.events.publish(published, publisher, owner)
+
+
+def signal(name: str, **fields: str) -> NewSignal:
+    return NewSignal(pb.WorkflowSignal(name=name).SerializeToString(), **fields)  # type: ignore[arg-type]

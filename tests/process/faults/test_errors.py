@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.gestaltd import INHERITED, QUICKSTART, Gestaltd, free_port, rig
+from tests.support.rigs.gestaltd import INHERITED, QUICKSTART, Gestaltd, free_port, rig
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 TARGET = {"plugin": {"name": "roadmap", "operation": "noop"}}

@@ -17,9 +17,8 @@ import grpc
 
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
+from tests.support.commands import ROOT
 from tests.support.waiting import eventually
-
-REPOSITORY = Path(__file__).parent.parent.parent
 
 
 @dataclass
@@ -44,7 +43,7 @@ class ProviderProcess:
 def provider_environment(**variables: str) -> dict[str, str]:
     """A provider's environment, built from scratch as a host does."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return {**inherited, "PYTHONPATH": str(REPOSITORY), **variables}
+    return {**inherited, "PYTHONPATH": str(ROOT), **variables}
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -367,3 +368,13 @@ class Service:
         answer = await transaction.ask(pb.TransactionClientMessage(begin=begin))
         assert answer.WhichOneof("msg") == "begin"
         return transaction
+
+
+LIMITS = {"lock_wait_s": 3, "transaction_idle_s": 20, "snapshot_idle_s": 20}
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'providers/indexeddb_store'}"}
+    return subprocess.run(
+        [sys.executable, "-m", "gestalt_store", *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )

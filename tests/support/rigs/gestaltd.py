@@ -20,9 +20,9 @@ from typing import Any
 
 import httpx
 
+from tests.support.commands import ROOT
 from tests.support.waiting import until
 
-ROOT = Path(__file__).parent.parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart"
 READY_WITHIN_S = 60.0
 INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ")

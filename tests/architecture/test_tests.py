@@ -48,6 +48,42 @@ def test_an_import_from_a_conftest_or_a_module_of_tests_is_found(tmp_path: Path)
     ]
 
 
+# Waiting --------------------------------------------------------------------------------------------------------------
+
+MAY_SLEEP = {
+    "tests/support/waiting.py": "what the others call",
+    "tests/support/plugins": "a plugin that takes its time",
+    "tests/simulation": "on a loop whose clock jumps to the next timer: nothing waits",
+    "tests/conformance/tools": "programs that know nothing of the suite",
+}
+
+
+def sleeps(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of every call of a ``sleep``, however it was imported."""
+    names = {"asyncio.sleep", "time.sleep"}
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and node.module in ("asyncio", "time"):
+            names |= {alias.asname or alias.name for alias in node.names if alias.name == "sleep"}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
+            yield node.lineno, ast.unparse(node)
+
+
+def test_only_named_reasons_let_time_pass() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {text}: await a condition, or use a name of tests/support/waiting.py"
+        for path, module in modules()
+        if not any(path.is_relative_to(ROOT / place) for place in MAY_SLEEP)
+        for line, text in sleeps(module)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_sleep_is_found_however_it_is_called() -> None:
+    text = "import time\nfrom asyncio import sleep as doze\ntime.sleep(1)\nasync def f():\n    await doze(0)\n"
+    assert list(sleeps(ast.parse(text))) == [(3, "time.sleep(1)"), (5, "doze(0)")]
+
+
 # Traps: what went wrong in other implementations, semantics.md 22 -----------------------------------------------------
 
 

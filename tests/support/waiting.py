@@ -1,4 +1,7 @@
-"""Waiting for a condition: the only place in the suite that sleeps."""
+"""Waiting for a condition; and the few reasons to let time pass, each with a name of its own.
+
+The only place in the suite that sleeps: ``tests/architecture/test_tests.py`` refuses it elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,18 @@ def until(probe: Callable[[], T], *, within_s: float = 10, what: Callable[[], st
             raise TimeoutError(f"not within {within_s:g} s: {what()}")
         time.sleep(0.05)
     return value
+
+
+async def observed_for(seconds: float) -> None:
+    """Let time pass in which something must not happen, or that is itself what is tested: a lease that runs out."""
+    await asyncio.sleep(seconds)
+
+
+async def taking(seconds: float) -> None:
+    """Take as long as a client, an operation or a failure of the tested installation takes; never to wait for it."""
+    await asyncio.sleep(seconds)
+
+
+async def one_turn() -> None:
+    """Let every task that can run now have its turn once."""
+    await asyncio.sleep(0)

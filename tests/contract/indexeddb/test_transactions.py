@@ -10,6 +10,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.rigs.store import Code, Service, Transaction, bounds, fields, index, record, value
+from tests.support.waiting import observed_for
 
 READONLY, READWRITE = pb.TRANSACTION_READONLY, pb.TRANSACTION_READWRITE
 NOT_FOUND, ALREADY_EXISTS, INVALID, PRECONDITION, ABORTED = 5, 6, 3, 9, 10
@@ -338,8 +339,8 @@ async def test_the_creation_of_a_store_waits_for_open_transactions_of_any_kind(s
     await reader.all(store)
     creation = asyncio.ensure_future(service.new_store())
     await service.put(store, id="a")  # single calls go on
-    done, _ = await asyncio.wait([creation], timeout=0.2)
-    assert not done
+    await observed_for(0.2)
+    assert not creation.done()
     assert not (await reader.commit()).code
     assert await service.keys(await creation) == []
 

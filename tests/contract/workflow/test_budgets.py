@@ -24,7 +24,7 @@ import pytest
 from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import QUIET, SUCCEEDED, CountingStore, Rig, Workflow, quiet
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for
 
 pytestmark = pytest.mark.ours("workflow")
 
@@ -44,9 +44,9 @@ async def test_an_idle_second_costs_one_message_whatever_is_stored(rig: Rig, sch
             return True if all(run.status == SUCCEEDED for run in await workflow.list_runs()) else None
 
         await eventually(all_done, within_s=20)
-    await asyncio.sleep(1)
+    await quiet(counting)
     before = counting.count
-    await asyncio.sleep(5)
+    await observed_for(5)
     assert counting.count - before <= 5 + 1  # one more: where the window begins
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, quiet, target
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for, taking
 
 
 async def all_ended(workflow: Workflow, count: int) -> None:
@@ -38,7 +38,7 @@ class Watch:
 
     async def _look(self, request: Any) -> None:
         self.most = max(self.most, self._rig.host.active[self._operation])
-        await asyncio.sleep(0.002)
+        await taking(0.002)
 
 
 @pytest.mark.parametrize("extensions", [True, False])
@@ -82,9 +82,9 @@ async def test_a_place_that_another_process_freed_is_found_without_polling_often
     second = await rig.provider(**config)
     waiting = await second.start_run("next")
     await waits_for(second, waiting.id, "svc")
-    await asyncio.sleep(1)
+    await quiet(counting)
     before = counting.count
-    await asyncio.sleep(5)
+    await observed_for(5)
     assert counting.count - before <= 5 + 1
     gate.set()
     assert (await first.run_in(held.id)).status == SUCCEEDED
@@ -147,9 +147,9 @@ async def test_an_idle_second_with_limits_costs_one_message(rig: Rig) -> None:
     for _ in range(5):
         await workflow.start_run()
     await all_ended(workflow, 5)
-    await asyncio.sleep(1)
+    await quiet(counting)
     before = counting.count
-    await asyncio.sleep(8)
+    await observed_for(8)
     assert counting.count - before <= 8 + 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from gestalt_sdk.transport.values import from_timestamp
 from tests.support import cron_oracle
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS
 from tests.support.rigs.workflow import DEADLINE_S, SUCCEEDED, Rig, Workflow, actor, target
+from tests.support.waiting import observed_for
 
 CONFIG = pb.WorkflowActor(subject_id="system:config", subject_kind="system", auth_source="config")
 REFUSED = sorted({vector["cron"] for vector in VECTORS + OWN_VECTORS if "refused" in vector})
@@ -159,7 +159,7 @@ async def test_a_slot_that_came_while_nothing_ran_fires_once_for_the_latest(rig:
     made = await first.upsert_schedule("s")
     await first.process.kill()
     due = from_timestamp(made.next_run_at) + timedelta(minutes=1)
-    await asyncio.sleep((due - datetime.now(UTC)).total_seconds() + 1)
+    await observed_for((due - datetime.now(UTC)).total_seconds() + 1)
     started = [await rig.provider(), await rig.provider()]
     await rig.host.invoked(1, within_s=20)
     runs = [run for run in await started[0].list_runs() if from_timestamp(run.trigger.schedule.scheduled_for) <= due]

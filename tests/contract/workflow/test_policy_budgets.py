@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.support.rigs.workflow import QUIET, SUCCEEDED, Rig, Workflow, quiet, seconds
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for
 
 pytestmark = pytest.mark.ours("workflow")
 
@@ -45,9 +44,9 @@ async def test_runs_that_are_held_back_cost_an_idle_second_nothing(rig: Rig) -> 
         return True if all(run.HasField("not_before") for run in await workflow.list_runs()) else None
 
     await eventually(all_wait)
-    await asyncio.sleep(1)
+    await quiet(counting)
     before = counting.count
-    await asyncio.sleep(10)
+    await observed_for(10)
     assert counting.count - before <= 10 + 1
 
 

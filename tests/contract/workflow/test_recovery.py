@@ -14,7 +14,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, looked_again
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for, taking
 
 INTERRUPTED = "workflow provider restarted while run was in progress"
 
@@ -86,7 +86,7 @@ async def test_a_lease_that_is_not_renewed_ends_for_another_process(rig: Rig) ->
     # The process lives, so its death cannot be proven; it cannot renew either.
     stopped.process.send_signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(1.6)  # the lease itself is what is awaited
+        await observed_for(1.6)  # the lease itself is what is awaited
         await other.process.end(signal.SIGTERM)
         await other.process.boot()  # its first sweep
         done = await other.run_in(run.id, within_s=10)
@@ -109,7 +109,7 @@ async def test_leases_are_renewed_while_an_operation_takes_longer_than_one(rig: 
     gate = rig.host.hold("run")
     run = await workflow.start_run()
     await rig.host.invoked(1)
-    await asyncio.sleep(2)  # two leases long
+    await observed_for(2)  # two leases long
     other = await rig.provider(**short)  # its first sweep finds a renewed claim
     finished = await other.run_in((await other.start_run("other")).id)
     assert finished.status == SUCCEEDED
@@ -240,13 +240,13 @@ async def test_killed_at_random_under_load(rig: Rig, kills: int) -> None:
             except (grpc.aio.AioRpcError, grpc.aio.UsageError, AttributeError, asyncio.CancelledError):
                 if asyncio.current_task() in ending:
                     raise
-                await asyncio.sleep(0.02)
+                await taking(0.02)
 
     ending: set[asyncio.Task[None]] = set()
     loading = asyncio.create_task(load())
     try:
         for _ in range(kills):
-            await asyncio.sleep(chance.uniform(0.05, 0.6))
+            await taking(chance.uniform(0.05, 0.6))
             await workflow.process.kill()
             await workflow.process.boot()
     finally:
@@ -330,7 +330,7 @@ async def test_an_outage_of_the_store_is_met_with_patience_by_all_workers_togeth
     logged = len(workflow.process.log.read_text())
     await rig.store.kill()
     before = counting.count
-    await asyncio.sleep(6)
+    await observed_for(6)
     lines = workflow.process.log.read_text()[logged:].splitlines()
     failures = [line for line in lines if re.search(r"failed|not renewed", line)]
     assert counting.count - before <= 120, "it hammers the store"

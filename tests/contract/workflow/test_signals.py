@@ -9,6 +9,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
+from tests.support.waiting import taking
 
 
 async def test_thirty_signals_are_delivered_as_25_and_5_in_order_and_the_last_result_stays(rig: Rig) -> None:
@@ -152,7 +153,7 @@ async def test_one_keyed_run_is_never_invoked_twice_at_once(rig: Rig) -> None:
     async def watch(request: object) -> None:
         nonlocal overlapping
         overlapping = max(overlapping, rig.host.active["run"])
-        await asyncio.sleep(0.005)
+        await taking(0.005)
 
     rig.host.during = watch
     run = (await workflow.signal_or_start("k", "s0")).run

@@ -8,6 +8,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import PENDING, SUCCEEDED, Rig, make_due, quiet, target
+from tests.support.waiting import observed_for
 
 
 @pytest.mark.trap(7)
@@ -20,7 +21,7 @@ async def test_nothing_is_invoked_between_configure_and_start(rig: Rig) -> None:
     run = await workflow.start_run()
     await quiet(counting)
     before = counting.count
-    await asyncio.sleep(1.5)  # longer than any of its rounds
+    await observed_for(1.5)  # longer than any of its rounds
     assert counting.count == before, "it looks for work"
     assert rig.host.requests == []
     assert (await workflow.get_run(run.id)).status == PENDING

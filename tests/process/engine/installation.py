@@ -164,12 +164,14 @@ class Installation:
 
     async def insist(self, request: Callable[[Workflow], Awaitable[T]]) -> T:
         """Ask until there is an answer: only for what may be repeated."""
-        async with asyncio.timeout(120):
-            while True:
-                try:
-                    return await self.call(request)
-                except Unanswered:
-                    await asyncio.sleep(0.02)
+
+        async def answered() -> tuple[T] | None:
+            try:
+                return (await self.call(request),)
+            except Unanswered:
+                return None
+
+        return (await eventually(answered, within_s=120))[0]
 
     def logs(self) -> str:
         return "".join(member.process.log.read_text() for member in self.members)

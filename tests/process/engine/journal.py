@@ -20,6 +20,7 @@ from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatc
 from gestalt_sdk.gen.v1 import workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.streamed import answer_calls
+from tests.support.waiting import taking
 
 Request: TypeAlias = workflow_pb2.InvokeWorkflowOperationRequest
 
@@ -117,9 +118,9 @@ class JournalHost(workflow_pb2_grpc.WorkflowHostServicer, workflow_dispatch_pb2_
             if operation in self.gates:
                 await self.gates[operation].wait()
             elif operation == "slow":
-                await asyncio.sleep(self._chance.uniform(0.1, 1.0))
+                await taking(self._chance.uniform(0.1, 1.0))
             elif self._chance.random() < 0.5:
-                await asyncio.sleep(self._chance.uniform(0, 0.03))
+                await taking(self._chance.uniform(0, 0.03))
         except asyncio.CancelledError:
             self._journal.note(number=number)
             raise

@@ -19,6 +19,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.process.engine.evidence import Expected, Told, schedule_seen, trigger_seen
 from tests.process.engine.installation import Installation, Unanswered
 from tests.support.rigs.workflow import Workflow, target
+from tests.support.waiting import taking
 
 MINUTELY = "* * * * *"
 STEP_S = (2.0, 25.0)
@@ -94,12 +95,12 @@ class Load:
 
     async def _keep_on(self, act: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while not self.stopping.is_set():
-            await asyncio.sleep(self._random.expovariate(1 / pause_s))
+            await taking(self._random.expovariate(1 / pause_s))
             await act()
 
     async def _pass_time(self) -> None:
         while not self.stopping.is_set():
-            await asyncio.sleep(self._random.uniform(0.1, 0.5))
+            await taking(self._random.uniform(0.1, 0.5))
             self._installation.clock.advance(self._random.uniform(*STEP_S))
 
     def _next(self, prefix: str) -> str:

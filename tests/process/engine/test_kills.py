@@ -11,6 +11,7 @@ from tests.process.engine.evidence import all_runs
 from tests.process.engine.installation import LONG_LEASE, Installation, Member, open_installation
 from tests.process.engine.load import OUTAGE_S, Load
 from tests.process.engine.proof import chosen_seed, judge, report
+from tests.support.waiting import taking
 
 MOST_S, NIGHTLY_S = 0.6, 5.0
 """Longest time between a start and the next kill."""
@@ -41,7 +42,7 @@ async def test_whatever_is_killed_nothing_is_lost_repeated_or_forgotten(
             for number in range(kills):
                 if number % LOOK_EVERY == 0:
                     load.told.look_at(await all_runs(member.store_channel))
-                await asyncio.sleep(chance.uniform(0, most_s) * chance.choice((0, 1, 1, 1)))
+                await taking(chance.uniform(0, most_s) * chance.choice((0, 1, 1, 1)))
                 await kill_one(chance, installation, member)
             load.stopping.set()
         load.expected.deaths = member.deaths

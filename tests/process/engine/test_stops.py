@@ -13,6 +13,7 @@ from tests.process.engine.installation import Installation, open_installation
 from tests.process.engine.load import Load
 from tests.process.engine.proof import chosen_seed, judge, report
 from tests.support.rigs.postgres import PostgresServer
+from tests.support.waiting import taking
 
 PROVIDERS = 3
 SHORT_LEASE = {"runClaimTTL": "90s", "runClaimRenewEvery": "300ms", "pollInterval": "500ms", "workerCount": 4}
@@ -39,7 +40,7 @@ async def test_a_process_that_comes_back_repeats_nothing_and_settles_nothing_ane
             load.begin(tasks, pause_s=0.15)
             chance = Random(f"{seed}/stops")
             for _ in range(rounds):
-                await asyncio.sleep(chance.uniform(0, 0.5))
+                await taking(chance.uniform(0, 0.5))
                 await disturb(chance, installation, load)
             load.stopping.set()
         evidence = await judge(installation, load.told, load.expected)
@@ -59,6 +60,6 @@ async def disturb(chance: Random, installation: Installation, load: Load) -> Non
         return
     stopped = member.store if what == "stop the store" else member.process
     stopped.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(length_s)
+    await taking(length_s)
     load.told.look_at(await all_runs(other.store_channel))
     stopped.send_signal(signal.SIGCONT)

@@ -49,6 +49,7 @@ from gestalt_host.workflows.objects.runs import ManagedRuns
 from gestalt_host.workflows.providers.client import Object
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.transport.values import rfc3339
+from tests.support.waiting import taking
 
 USER = Principal(Actor("user:0b6c2f4e-5a51-4c3e-9f0f-3f7a4be7d1aa", "user", "", "env"))
 CONFIG = Principal(CONFIG_ACTOR)
@@ -79,7 +80,7 @@ class FakeRunner:
         if invocation.operation == "fail":
             return OperationResult(500, '{"error":"internal error"}')
         params: Any = invocation.params
-        await asyncio.sleep(params.get("sleep", 0) / 1000)
+        await taking(params.get("sleep", 0) / 1000)
         at = rfc3339(datetime.now(UTC))
         return OperationResult(
             200, orjson.dumps({"name": self.name, "subject": invocation.subject.subject_id, "at": at}).decode()

@@ -5,7 +5,6 @@ It keeps to what the store's own tests establish for the real one: sparse indexe
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
@@ -23,6 +22,7 @@ from gestalt_sdk.indexeddb import (
     Record,
     StoreUnavailable,
 )
+from tests.support.waiting import one_turn
 
 
 class MemoryDatabase:
@@ -65,7 +65,7 @@ class MemoryClient:
         return self.messages.total()
 
     async def _message(self, name: str) -> None:
-        await asyncio.sleep(0)
+        await one_turn()
         self.messages[name] += 1
         if self.before is not None:
             self.before(name)

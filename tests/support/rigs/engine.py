@@ -27,7 +27,7 @@ from gestalt_workflow.wire.targets import describe_target
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.support.fakes.indexeddb_client import MemoryClient, MemoryDatabase
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, one_turn
 
 START = datetime(2026, 5, 4, 12, 0, 30, tzinfo=UTC)
 ALICE = Actor("user:alice", "user", "Alice", "session")
@@ -72,7 +72,7 @@ class ScriptedHost:
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
-            await asyncio.sleep(0)
+            await one_turn()
             if operation in self.gates:
                 await self.gates[operation].wait()
             return self.answers.get(operation, InvocationResult(200, "ok"))

@@ -24,6 +24,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from gestalt_sdk.indexeddb import IndexedDB
+from tests.support.waiting import observed_for
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
@@ -410,7 +411,7 @@ async def quiet(counting: CountingStore, *, less: str = "") -> None:
 
     async def probe() -> bool | None:
         before = seen()
-        await asyncio.sleep(0.15)
+        await observed_for(0.15)
         return True if seen() == before else None
 
     await eventually(probe)

@@ -37,6 +37,7 @@ from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.host_channels import HostChannels
 from gestalt_sdk.transport.values import from_struct, to_struct
 from gestalt_sdk.workflow import Grant, PluginInvokerClient
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -261,9 +262,11 @@ async def test_a_canceled_call_cancels_the_operation(tmp_path: Path) -> None:
     async with served(plugin, tmp_path) as stub:
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.Execute(pb.ExecuteRequest(operation="hang"), timeout=0.2)
-        async with asyncio.timeout(5):
-            while not plugin.host_was_gone:
-                await asyncio.sleep(0.01)
+
+        async def gone() -> bool | None:
+            return plugin.host_was_gone or None
+
+        await eventually(gone, within_s=5)
 
 
 class Host(workflow_pb2_grpc.WorkflowManagerHostServicer, plugin_pb2_grpc.PluginInvokerServicer):

@@ -25,6 +25,7 @@ from gestalt_store.values.ranges import EVERYTHING, Span
 from gestalt_store.work.operations import write_of
 
 from tests.support.rigs.store_engine import LIMITS, make, put, record
+from tests.support.waiting import one_turn
 
 
 @pytest.fixture
@@ -95,14 +96,14 @@ async def test_a_transaction_that_read_from_one_that_could_not_be_committed_fail
     first = await database.begin(["s"], readonly=False, relaxed=False)
     await first.write(write_of(store, record(id="a", u=1, v=b"x" * 1_000_000)))
     committing = asyncio.ensure_future(first.commit())
-    await asyncio.sleep(0)
+    await one_turn()
     second = await database.begin(["s"], readonly=False, relaxed=False)
     assert await second.count(Walk(store, EVERYTHING)) == 1, "it need not wait for the first one's disk write"
     with pytest.raises(UniqueConflict):
         await second.write(write_of(store, record(id="b", u=1)))
     await second.write(write_of(store, record(id="b", u=2)))
     committing_second = asyncio.ensure_future(second.commit())
-    await asyncio.sleep(0)
+    await one_turn()
     with pytest.raises(StorageUnavailable, match="disk is full"):
         await committing
     with pytest.raises(TransactionAborted, match="had read from"):
@@ -227,7 +228,7 @@ async def test_relaxed_commits_do_not_wait_for_the_disk_and_are_kept(database: S
 async def test_a_canceled_write_does_not_harm_its_group(database: SqliteDatabase) -> None:
     store = await make(database)
     tasks = [asyncio.ensure_future(put(database, store, id=f"k{number}")) for number in range(20)]
-    await asyncio.sleep(0)
+    await one_turn()
     tasks[3].cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert sum(result is None for result in results) == 19
@@ -253,7 +254,7 @@ async def test_closing_ends_what_is_open_and_refuses_what_comes_later(tmp_path: 
     transaction = await database.begin(["s"], readonly=False, relaxed=False)
     snapshot = await database.snapshot()
     writes = [asyncio.ensure_future(put(database, store, id="queued")) for _ in range(1)]
-    await asyncio.sleep(0)
+    await one_turn()
     await database.close()
     with pytest.raises(TransactionAborted):
         await transaction.commit()

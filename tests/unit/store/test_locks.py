@@ -8,6 +8,8 @@ import pytest
 from gestalt_store.engines.locks import LockTable
 from gestalt_store.errors import TransactionAborted
 
+from tests.support.waiting import one_turn
+
 
 def table_of(*requests: tuple[str, bool]) -> tuple[LockTable, list[object]]:
     table = LockTable()
@@ -64,7 +66,7 @@ async def test_a_canceled_wait_leaves_the_queue() -> None:
     second = table.request(["a"], exclusive=True, holder="second")
     third = table.request(["a"], exclusive=True, holder="third")
     waiting = asyncio.ensure_future(table.granted(second, 10))
-    await asyncio.sleep(0)
+    await one_turn()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -21,7 +21,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import StoreUnavailable
 from tests.support.rigs.driving import all_runs, fire_due, scheduled, upsert
 from tests.support.rigs.engine import World, client_of, plugin_target
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, one_turn
 
 
 async def start(engine: Engine, operation: str = "run", plugin: str = "slack", **fields: Any) -> Run:
@@ -134,7 +134,7 @@ async def test_what_waits_goes_on_as_soon_as_a_run_ends_without_looking_at_the_s
     engine.start()
     await set_aside(engine, second)
     before = client_of(engine).count
-    await asyncio.sleep(0)
+    await one_turn()
     assert client_of(engine).count == before  # nobody asks while it waits for a run of this process
     gate.set()
     await world.finished(engine, first.id)

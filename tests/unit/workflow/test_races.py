@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
@@ -24,7 +23,7 @@ from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write, WriteResul
 from tests.simulation.loop import VirtualLoop
 from tests.support.fakes.indexeddb_client import MemoryClient, MemoryDatabase
 from tests.support.rigs.engine import ALICE, START, ScriptedHost, World, client_of, plugin_target
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for, one_turn
 
 
 def _signal(key: str = "") -> NewSignal:
@@ -50,9 +49,9 @@ def test_runs_that_another_process_left_are_found_however_seldom_it_is_looked(po
 
         working, other = await engine().open(), await engine().open()
         working.start()
-        await asyncio.sleep(5)
+        await observed_for(5)
         run = await other.runs.start(StartRequest(plugin_target()))
-        await asyncio.sleep(2 * poll_s + 10)
+        await observed_for(2 * poll_s + 10)
         assert host.runs() == [run.id]
         await working.close()
         await other.close()
@@ -103,13 +102,13 @@ async def test_what_is_known_of_a_deleted_schedule_does_not_fire_its_successor(w
     knows_old = await world.engine()
     messages = client_of(knows_old).messages
     await eventually(lambda: _when(messages["page"] >= 3))
-    await asyncio.sleep(0)
+    await one_turn()
     await other.schedules.delete("s")
     await other.schedules.upsert(_every_minute("s", world, "0 3 * * *"))
     before = messages["apply"]
     world.clock.advance(minutes=1)
     await eventually(lambda: _when(messages["apply"] > before))
-    await asyncio.sleep(0)
+    await one_turn()
     assert not world.database.stores[RUNS]
     assert (await other.schedules.get("s")).cron == "0 3 * * *"
 

@@ -12,7 +12,7 @@ from gestalt_workflow.objects.signals import SignalOrStartRequest
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.driving import all_runs, signal
 from tests.support.rigs.engine import World, client_of, plugin_target
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, one_turn
 
 
 async def test_two_processes_give_a_run_one_row_of_sequences(world: World) -> None:
@@ -42,7 +42,7 @@ async def test_a_signal_that_meets_the_end_of_its_run_is_delivered_or_starts_ano
     delivered: set[str] = set()
     for number in range(40):
         await engine.signals.signal_or_start(SignalOrStartRequest("k", plugin_target(), signal(f"s{number}")))
-        await asyncio.sleep(0)
+        await one_turn()
 
     async def all_delivered() -> bool | None:
         for _, signals, _ in world.host.calls:

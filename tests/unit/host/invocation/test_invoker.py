@@ -31,6 +31,7 @@ from gestalt_host.errors import (
 from gestalt_host.invocation.model import ConfiguredPlugin, Payload
 from gestalt_host.packages.catalogue import CatalogueOperation
 from tests.support.rigs.host import ANN, BOB, Rig, limited
+from tests.support.waiting import one_turn
 
 
 def with_operation(rig: Rig, plugin: str, operation: CatalogueOperation) -> None:
@@ -174,7 +175,7 @@ async def test_failures_of_the_process(rig: Rig) -> None:
 async def test_a_plugin_that_is_being_restarted_is_waited_for(rig: Rig) -> None:
     rig.plugin_link.ready.clear()
     waiting = asyncio.create_task(rig.invoker.invoke(ANN, "roadmap", "sync", {}))
-    await asyncio.sleep(0)
+    await one_turn()
     assert not waiting.done()
     assert rig.plugin.requests == []
     rig.plugin_link.ready.set()

@@ -41,6 +41,7 @@ from gestalt_host.workflows.model import (
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.host import ANN, BOB, OPERATOR, Rig, limited
+from tests.support.waiting import one_turn
 
 SYNC = PluginTarget("roadmap", "sync")
 POST = PluginTarget("slack", "post")
@@ -425,7 +426,7 @@ async def test_the_provider_is_chosen_before_the_target_is_looked_at(rig: Rig, t
 async def test_a_provider_that_starts_is_waited_for_and_one_that_is_down_is_not(rig: Rig, things: Any) -> None:
     rig.links["local"].ready.clear()
     creating = asyncio.create_task(things.create(ANN, things.request()))
-    await asyncio.sleep(0)
+    await one_turn()
     assert rig.local.calls == []
     rig.links["local"].ready.set()
     made = await creating

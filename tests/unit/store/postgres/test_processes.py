@@ -19,7 +19,7 @@ from tests.support.rigs.postgres import PostgresServer
 from tests.support.rigs.postgres_store import Start
 from tests.support.rigs.store import Code, Service, fields, index, record
 from tests.support.serial_order import Committed, serial_order
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for
 
 Pair = tuple[Service, Service]
 ABORTED = Code.ABORTED.value[0]
@@ -123,8 +123,9 @@ async def test_an_open_writer_keeps_others_of_its_stores_waiting_and_nobody_else
     waiting = asyncio.ensure_future(other.put("busy", id="a", n=2))
     behind = await other.transaction("busy")
     reading = asyncio.ensure_future(behind.do(get=pb.ObjectStoreRequest(store="busy", id="a")))
-    done, _ = await asyncio.wait([waiting, reading], timeout=0.3)
-    assert not done
+    await observed_for(0.3)
+    assert not waiting.done()
+    assert not reading.done()
     assert not (await transaction.commit()).code
     assert fields((await reading).record.record)["n"] in (1, 2)
     await behind.abort()

@@ -21,9 +21,10 @@ from gestalt_store.edge import batch
 from gestalt_store.edge.cursor_stream import cursor_stream
 from gestalt_store.edge.streams import Frames, Handler, PipelinedFrames
 from gestalt_store.edge.transaction_stream import transaction_stream
-from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound
+from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.values.values import read_record
 from gestalt_store.values.wire import Message, MessageClass
 from gestalt_store.work.entries import migration_message
 from gestalt_store.work.operations import OPERATIONS, Operation, Result
@@ -181,8 +182,19 @@ async def _apply(view: View, request: Message) -> bytes:
     answer = wire.ApplyResponse()
     outcomes = answer.outcomes
     for result in await batch.apply(view, request):
-        outcomes.add(code=result.code, message=result.message, current=result.current or b"")
+        outcomes.add(code=result.code, message=result.message, current=_readable(result.current))
     return answer.SerializeToString()
+
+
+def _readable(record: bytes | None) -> bytes:
+    """Return the record, blank for none and for a damaged one, with which no client could read the other outcomes."""
+    if record is None:
+        return b""
+    try:
+        read_record(record)
+    except Undecodable:
+        return b""
+    return record
 
 
 async def _get_many(view: View, request: Message) -> bytes:

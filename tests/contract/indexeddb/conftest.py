@@ -34,6 +34,7 @@ def shared_process(foreign_socket: Path | None) -> Iterator[StoreProcess | None]
         yield None
         return
     with short_folder() as folder:
+        (Path(folder) / "state").mkdir()
         dsn = f"sqlite://{folder}/state/store.db"
         store = StoreProcess(Path(folder), {"dsn": dsn} if STORE.replaced else {"dsn": dsn, "limits": LIMITS})
         store.start()

@@ -103,7 +103,7 @@ async def service(
                 await made.close()
             return
         socket = store.folder / "scope.sock" if request.param.endswith("scope") else store.socket
-    made = Service(socket)
+    made = Service(socket, scoped=foreign_socket is None and request.param.endswith("scope"))
     yield made
     await made.close()
 

@@ -27,7 +27,7 @@ from gestalt_store.values.schema import IndexSchema, StoreSchema
 from gestalt_store.values.values import read_record
 from gestalt_store.values.wire import Message, MessageClass
 from gestalt_store.work.entries import migration_message
-from gestalt_store.work.operations import OPERATIONS, Operation, Result
+from gestalt_store.work.operations import OPERATIONS, Result
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
@@ -71,7 +71,7 @@ Answer: TypeAlias = Callable[[View, Message], Awaitable[bytes]]
 def add_services(server: grpc.aio.Server, access: SocketAccess) -> list[str]:
     """Serve a database on a server; return the names of the services."""
     requests = wire.request_classes("IndexedDB")
-    calls: dict[str, Answer] = {name: _operation(OPERATIONS[member]) for name, member in _CALLS.items()}
+    calls: dict[str, Answer] = {name: _operation(member) for name, member in _CALLS.items()}
     calls["CreateObjectStore"] = _create_store
     calls["DeleteObjectStore"] = _delete_store
     streams: dict[str, tuple[Handler, type[Frames]]] = {
@@ -147,12 +147,11 @@ def _stream(
     return grpc.stream_stream_rpc_method_handler(call)
 
 
-def _operation(operation: Operation) -> Answer:
-    run = operation.run
-    encode = _ANSWERS[operation.result]
+def _operation(member: str) -> Answer:
+    encode = _ANSWERS[OPERATIONS[member].result]
 
     async def answer(view: View, request: Message) -> bytes:
-        return encode(await run(view.database, view.store, request))
+        return encode(await view.operations[member].run(view.database, view.store, request))
 
     return answer
 

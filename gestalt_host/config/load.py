@@ -16,7 +16,7 @@ from gestalt_host.config.reader import Block
 from gestalt_host.config.secret_providers import SecretResolver
 from gestalt_host.config.secret_references import check_references, replace_references
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
-from gestalt_host.config.selection import resolve_bindings, select_entries, unknown_entry
+from gestalt_host.config.selection import check_databases_apart, resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
 
@@ -164,6 +164,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         plugins = resolve_bindings(plugins, stores, store, faults)
         for kind in ("workflow", "agent"):
             providers[kind] = resolve_bindings(providers[kind], stores, store, faults)
+        check_databases_apart(providers["workflow"], faults)
         _check_invokes(plugins, faults)
         workflow_context = WorkflowContext(
             plugins, providers["workflow"], providers["agent"], selected.get("workflow", ""), selected.get("agent", "")

@@ -55,6 +55,23 @@ def resolve_bindings(
     return {name: _resolve(entry, stores, selected, faults) for name, entry in entries.items()}
 
 
+def check_databases_apart(workflows: Mapping[str, ProviderEntry], faults: Faults) -> None:
+    """Note each workflow provider whose database is that of another one, which would take its objects for its own."""
+    holders: dict[tuple[str, str], ProviderEntry] = {}
+    for entry in workflows.values():
+        binding = entry.indexeddb
+        if binding is None or not binding.provider:
+            continue
+        holder = holders.setdefault((binding.provider, binding.db), entry)
+        if holder is not entry:
+            faults.add(
+                entry.place,
+                f"{entry.path}.indexeddb",
+                f'database "{binding.db}" of indexeddb "{binding.provider}" is that of {holder.path} already; '
+                "a workflow provider needs a database of its own, so give one of them another db",
+            )
+
+
 def _resolve(entry: ProviderEntry, stores: Mapping[str, ProviderEntry], selected: str, faults: Faults) -> ProviderEntry:
     binding, is_plugin = entry.indexeddb, entry.kind == "plugins"
     if binding is None:

@@ -11,6 +11,7 @@ import structlog
 from gestalt_host.daemon import commands, help_texts
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
+from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
 from gestalt_host.errors import HostError
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.logs import configure_logging
@@ -27,10 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageWrong as error:
-        if error.notice:
-            _tell(error.notice)
-            _tell(error.help_text)
-        return _fail(error)
+        return _refuse(error)
     except (HostError, GestaltError) as error:
         return _fail(error)
     except KeyboardInterrupt:
@@ -54,6 +52,8 @@ def _run(words: list[str]) -> int:
             return _help(help_texts.VALIDATE)
         commands.validate(options, os.environ)
         return 0
+    if command == "store":
+        return _store(words[1:])
     is_serve = command == "serve"
     text = help_texts.SERVE if is_serve else help_texts.ROOT
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
@@ -63,9 +63,28 @@ def _run(words: list[str]) -> int:
     return 0
 
 
+def _store(words: list[str]) -> int:
+    try:
+        status = run_store_command(words, os.environ)
+    except UsageWrong as error:
+        _refuse(error)
+        return NOT_DONE
+    except HostError as error:
+        _fail(error)
+        return NOT_DONE
+    return _help(help_texts.STORE) if status is None else status
+
+
 def _help(text: str) -> int:
     _tell(text)
     return 0
+
+
+def _refuse(error: UsageWrong) -> int:
+    if error.notice:
+        _tell(error.notice)
+        _tell(error.help_text)
+    return _fail(error)
 
 
 def _fail(error: GestaltError) -> int:

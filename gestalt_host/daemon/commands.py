@@ -43,7 +43,7 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     paths = find_config(options.all("config"), environ)
     if generate and not options.all("config") and paths == [user_config_path(environ)] and not paths[0].exists():
         _generate(paths[0])
-    config = _load(options, paths, environ, static=False)
+    config = load_config(options, paths, environ, static=False)
     try:
         require_serveable(config)
     except ConfigurationInvalid as error:
@@ -53,7 +53,7 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
     """Check the configuration and every package that it names; nothing is written beside the configuration."""
-    config = _load(options, find_config(options.all("config"), environ), environ, static=True)
+    config = load_config(options, find_config(options.all("config"), environ), environ, static=True)
     if config.unprovided:
         raise CommandFailed(f"loading config: {ConfigurationInvalid(config.unprovided)}")
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
@@ -69,7 +69,14 @@ def version() -> str:
         return "dev"
 
 
-def _load(options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool) -> HostConfig:
+def load_config(options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool) -> HostConfig:
+    """Load the configuration and log what it sets and nothing reads.
+
+    Args:
+        static: As for ``load``.
+    Raises:
+        CommandFailed: it cannot be read or is invalid.
+    """
     try:
         config = load(paths, environ, static=static)
     except (ConfigurationInvalid, ConfigurationUnreadable) as error:

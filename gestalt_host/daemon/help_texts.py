@@ -14,6 +14,7 @@ Usage:
   gestaltd [--config PATH]... [--artifacts-dir PATH]
   gestaltd serve [--config PATH]... [--artifacts-dir PATH]
   gestaltd validate [--config PATH]... [--artifacts-dir PATH]
+  gestaltd store backup|restore|check ...
   gestaltd version
 
 Without a command it serves, and when no configuration exists anywhere it first writes one to
@@ -22,6 +23,7 @@ Without a command it serves, and when no configuration exists anywhere it first 
 Commands:
   serve     Start the providers and serve the API until SIGINT or SIGTERM.
   validate  Check the configuration and the packages that it names, without starting anything.
+  store     Back up, restore and check the databases of the bundled store.
   version   Print the version.
 
 Options:
@@ -53,4 +55,34 @@ Usage:
 Options:
 {_CONFIG}
   -h, --help            This text.
+"""
+
+STORE_USAGE = {
+    "backup": "gestaltd store backup [--config PATH]... [--db NAME]... [DSN|STORE] FILE",
+    "restore": "gestaltd store restore [--config PATH]... [DSN|STORE] FILE",
+    "check": "gestaltd store check [--config PATH]... [DSN|STORE]",
+}
+
+STORE = f"""\
+Back up, restore and check the databases of the bundled store.
+
+Usage:
+  {STORE_USAGE["backup"]}
+  {STORE_USAGE["restore"]}
+  {STORE_USAGE["check"]}
+
+Commands:
+  backup   Write databases to one archive, each as it was at one moment, while a store may be serving them.
+  restore  Put the databases of an archive in place; overwrites nothing.
+  check    Prove that files are sound and that indexes agree with records.
+
+The databases are those of a DSN, sqlite://PATH or (check only) postgresql://..., or those of a store that the
+configuration has under providers.indexeddb; without either, those of the store that it uses for everything.
+
+Options:
+  --config PATH         Configuration file, as for serve. Not together with a DSN.
+  --db NAME             This database only; may be repeated.
+  -h, --help            This text.
+
+Exit status: 0 done, 1 problems found by check, 2 the command could not be carried out.
 """

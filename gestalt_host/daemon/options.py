@@ -12,10 +12,11 @@ HELP_WORDS = ("h", "help")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was given: values by option name, in order; ``help`` when it was asked for."""
+    """What was given: values by option name, in order, and the arguments after them; ``help`` when it was asked for."""
 
     values: dict[str, list[str]] = field(default_factory=dict)
     help: bool = False
+    arguments: list[str] = field(default_factory=list)
 
     def all(self, name: str) -> list[str]:
         return self.values.get(name, [])
@@ -25,8 +26,8 @@ class Options:
         return (self.all(name) or [""])[-1]
 
 
-def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: str) -> Options:
-    """Read options that each take a value; nothing else may follow.
+def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: str, *, most: int = 0) -> Options:
+    """Read options that each take a value, and up to ``most`` arguments behind them.
 
     Raises:
         UsageWrong: an unknown option, a missing value, or arguments that are left over.
@@ -48,6 +49,7 @@ def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: 
         options.values.setdefault(name, []).append(value)
     if rest[:1] == ["--"]:
         rest.pop(0)
-    if rest:
-        raise UsageWrong(f"unexpected arguments: {' '.join(rest)}")
+    if len(rest) > most:
+        raise UsageWrong(f"unexpected arguments: {' '.join(rest[most:])}")
+    options.arguments.extend(rest)
     return options

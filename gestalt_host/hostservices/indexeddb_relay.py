@@ -1,7 +1,7 @@
 """IndexedDB in front of a store that has no scopes, for a binding that may use only some object stores.
 
-Frames pass as the bytes that they arrived in; only the store's name is read. Another store than the allowed ones is
-NOT_FOUND on every call (contract.md 5.5, 5.8).
+Frames pass as the bytes that they arrived in; only the store's name is read, and whether a DeleteRange has its range.
+Another store than the allowed ones is NOT_FOUND on every call (contract.md 5.5, 5.8).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 
 import grpc
 from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.transport.channels import ServerContext
 
 SERVICE = "gestalt.provider.v1.IndexedDB"
 NOT_FOUND = "datastore: not found"
+RANGE_REQUIRED = "key range is required for DeleteRange"
 DEADLINE_S = 30.0
 
 Stores = Callable[[bytes], list[str]]
@@ -56,6 +58,9 @@ class _Relay:
 
         async def handle(request: bytes, context: ServerContext) -> bytes:
             await self._check(request, _store_of_call, context)
+            if path.endswith("/DeleteRange") and not _has_range(request):
+                # A store takes it for every record (contract.md 5.5).
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, RANGE_REQUIRED)
             remaining = context.time_remaining()
             try:
                 answer: bytes = await call(request, timeout=min(remaining or DEADLINE_S, DEADLINE_S))
@@ -67,16 +72,22 @@ class _Relay:
 
     def stream(self, path: str, stores: Stores) -> StreamHandler:
         open_stream = self._channel.stream_stream(path)
+        is_transaction = path.endswith("/Transaction")
 
         async def handle(frames: AsyncIterator[bytes], context: ServerContext) -> AsyncIterator[bytes]:
             first = await anext(frames, None)
             if first is None:
                 return
             await self._check(first, stores, context)
+            begin = pb.TransactionClientMessage.FromString(first).begin if is_transaction else None
+            refused: list[bytes] = []
 
             async def outgoing() -> AsyncIterator[bytes]:
                 yield first
                 async for frame in frames:
+                    if begin is not None and (refusal := _refusal(begin, frame)):
+                        refused.extend(refusal)
+                        return  # the store answers what came before, and drops the transaction
                     yield frame
 
             call = open_stream(outgoing())
@@ -84,13 +95,19 @@ class _Relay:
                 async for frame in call:
                     yield frame
             except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "")
+                if not refused:
+                    await context.abort(error.code(), error.details() or "")
             except asyncio.CancelledError:
                 call.cancel()
                 raise
             finally:
                 if not call.done():
                     call.cancel()
+            for frame in refused:
+                yield frame
+            if refused:
+                async for _ in frames:  # until the client has read that it failed
+                    pass
 
         return handle
 
@@ -113,6 +130,34 @@ class _WrongFrame(Exception):
 def _store_of_call(data: bytes) -> list[str]:
     # Field 1 of every unary request names the object store; the rest of the message is not decoded.
     return [pb.ObjectStoreNameRequest.FromString(data).store]
+
+
+def _has_range(data: bytes) -> bool:
+    try:
+        return pb.ObjectStoreRangeRequest.FromString(data).HasField("range")
+    except DecodeError:
+        return True  # the store refuses it
+
+
+def _refusal(begin: pb.BeginTransactionRequest, data: bytes) -> list[bytes]:
+    """Return the frames that refuse a deletion without range as a store refuses an operation, none for other frames.
+
+    What the store refuses itself passes: a frame that cannot be decoded, a write that the transaction may not make.
+    """
+    try:
+        operation = pb.TransactionClientMessage.FromString(data).operation
+    except DecodeError:
+        return []
+    if operation.WhichOneof("operation") != "delete_range" or operation.delete_range.HasField("range"):
+        return []
+    if begin.mode != pb.TRANSACTION_READWRITE or operation.delete_range.store not in begin.stores:
+        return []
+    error = status_pb2.Status(code=grpc.StatusCode.INVALID_ARGUMENT.value[0], message=RANGE_REQUIRED)
+    answer = pb.TransactionOperationResponse(request_id=operation.request_id, error=error)
+    return [
+        pb.TransactionServerMessage(operation=answer).SerializeToString(),
+        pb.TransactionServerMessage(abort=pb.TransactionAbortResponse()).SerializeToString(),
+    ]
 
 
 def _stores_of_cursor(data: bytes) -> list[str]:

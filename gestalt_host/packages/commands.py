@@ -65,6 +65,20 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     return LaunchCommand(args, {"PYTHONPATH": _python_path(environ)})
 
 
+def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:
+    """Return the command that runs the package's Python source as a program (``python -m``), for more than serving it.
+
+    Raises:
+        PackageInvalid: it has no Python source, or a variable names an interpreter that does not exist.
+    """
+    target = python_target(manifest)
+    if target is None:
+        raise PackageInvalid(f"{manifest.root}: no Python source: pyproject.toml has no target in [tool.gestalt]")
+    module = target.partition(":")[0].partition(".")[0]
+    path = os.pathsep.join(part for part in (str(manifest.root), environ.get("PYTHONPATH", "")) if part)
+    return LaunchCommand((str(find_interpreter(manifest.root, environ)), "-P", "-m", module), {"PYTHONPATH": path})
+
+
 def _packaged(manifest: Manifest) -> LaunchCommand | None:
     if manifest.entrypoint is None:
         return None

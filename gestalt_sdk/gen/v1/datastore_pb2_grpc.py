@@ -235,8 +235,8 @@ class IndexedDBServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRange(self, request, context):
-        """Removes the records of a range and answers how many. Unset range: every record; a host that relays refuses it
-        with INVALID_ARGUMENT.
+        """Removes the records of a range and answers how many. Unset range: every record on the provider's own socket;
+        INVALID_ARGUMENT on the socket of a scope and from a host that relays. A range without bounds holds every record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

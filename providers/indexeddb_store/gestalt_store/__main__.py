@@ -29,13 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="serve on the socket that the host names in the environment (the default)")
     command = commands.add_parser("backup", help="write databases to one file while a store may be serving them")
     command.add_argument("--db", action="append", default=[], help="this database only; may be repeated")
-    command.add_argument("dsn", help="sqlite://PATH, as configured")
+    command.add_argument("dsn", help="sqlite://PATH, as configured; - reads it from standard input")
     command.add_argument("file", type=Path, help="archive to write")
     command = commands.add_parser("restore", help="put the databases of a backup in place; overwrites nothing")
-    command.add_argument("dsn", help="sqlite://PATH to restore to")
+    command.add_argument("dsn", help="sqlite://PATH to restore to; - reads it from standard input")
     command.add_argument("file", type=Path, help="archive to read")
     command = commands.add_parser("check", help="prove that files are sound and that indexes agree with records")
-    command.add_argument("dsn", help="sqlite://PATH or postgresql://…, as configured")
+    command.add_argument("dsn", help="sqlite://PATH or postgresql://…, as configured; - reads it from standard input")
     options = parser.parse_args(arguments)
     if options.command in (None, "serve"):
         from gestalt_sdk.serving.process import serve
@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _maintain(options: argparse.Namespace) -> int:
-    config, _ = read_config({"dsn": options.dsn})
+    # A DSN may hold a password, and what stands among the arguments can be read by every user of the machine.
+    dsn = sys.stdin.readline().rstrip("\n") if options.dsn == "-" else options.dsn
+    config, _ = read_config({"dsn": dsn})
     if config.conninfo is not None:
         return _maintain_postgres(options.command, config.conninfo)
     if config.path is None:

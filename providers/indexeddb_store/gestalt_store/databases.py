@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from gestalt_store.config import StoreConfig
@@ -13,6 +13,7 @@ from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.files import MemoryFolder, database_path
 from gestalt_store.sqlite.tables import SqliteIndex, SqliteStore
 from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.work.operations import CONSUMER_OPERATIONS, OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from gestalt_store.postgres.server import PgServer
@@ -103,6 +104,7 @@ class SocketAccess:
         self._configured = configured
         self._db = db
         self._allowed = frozenset(stores)
+        self._operations = OPERATIONS if db is None else CONSUMER_OPERATIONS
 
     async def view(self) -> View:
         """Return the database as this socket sees it.
@@ -117,7 +119,7 @@ class SocketAccess:
         database = databases.opened(db)
         if database is None:
             database = await databases.open(db)
-        return View(database, self._allowed)
+        return View(database, self._allowed, self._operations)
 
 
 class View:
@@ -126,10 +128,11 @@ class View:
     Every method about a store raises ``ObjectStoreNotFound`` when it is missing or hidden.
     """
 
-    __slots__ = ("_allowed", "database")
+    __slots__ = ("_allowed", "database", "operations")
 
-    def __init__(self, database: ServedDatabase, allowed: frozenset[str]) -> None:
+    def __init__(self, database: ServedDatabase, allowed: frozenset[str], operations: Mapping[str, Operation]) -> None:
         self.database = database
+        self.operations = operations
         self._allowed = allowed
 
     def store(self, name: str) -> Store:

@@ -32,6 +32,7 @@ def shared_process(foreign_socket: Path | None) -> Iterator[StoreProcess | None]
         yield None
         return
     with short_folder() as folder:
+        (Path(folder) / "state").mkdir()
         dsn = f"sqlite://{folder}/state/store.db"
         store = StoreProcess(Path(folder), {"dsn": dsn} if STORE.replaced else {"dsn": dsn, "limits": LIMITS})
         store.start()
@@ -100,7 +101,7 @@ async def service(
                 await made.close()
             return
         socket = store.folder / "scope.sock" if request.param.endswith("scope") else store.socket
-    made = Service(socket)
+    made = Service(socket, scoped=foreign_socket is None and request.param.endswith("scope"))
     yield made
     await made.close()
 

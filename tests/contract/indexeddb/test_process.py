@@ -81,14 +81,27 @@ async def test_a_refused_configuration_leaves_the_earlier_one_in_force(own_proce
     await service.close()
 
 
-async def test_files_are_private_and_the_directory_is_made(own_process: StoreProcess) -> None:
-    own_process.config = {"dsn": f"sqlite://{own_process.folder}/deep/state/s.db"}
+async def test_a_missing_directory_is_refused_and_not_made(own_process: StoreProcess) -> None:
+    """A mistyped path would otherwise be a new, empty database."""
+    own_process.start(configure=False)
+    missing = own_process.folder / "deep" / "state"
+    with pytest.raises(grpc.RpcError) as refused:
+        own_process.configure({"dsn": f"sqlite://{missing}/s.db"})
+    for part in (f"database {missing}/s.db", f"directory {missing} does not exist", f"mkdir -p {missing}"):
+        assert part in refused.value.details()
+    assert not missing.parent.exists()
+    missing.mkdir(parents=True)
+    own_process.configure({"dsn": f"sqlite://{missing}/s.db"})
+
+
+async def test_files_are_private(own_process: StoreProcess) -> None:
+    folder = own_process.folder / "state"
+    folder.mkdir(mode=0o755)
+    own_process.config = {"dsn": f"sqlite://{folder}/s.db"}
     own_process.start()
     own_process.open_scope("w", own_process.folder / "w.sock")
     service = Service(own_process.folder / "w.sock")
     await service.create("s")
-    folder = own_process.folder / "deep" / "state"
-    assert mode_of(folder) == mode_of(folder.parent) == 0o700
     assert {mode_of(path) for path in folder.iterdir()} == {0o600}
     assert mode_of(own_process.socket) == mode_of(own_process.folder / "w.sock") == 0o600
     assert {"s.db", "s.w.db"} <= {path.name for path in folder.iterdir()}
@@ -337,6 +350,7 @@ async def test_backup_restore_and_check(own_process: StoreProcess) -> None:
     other = f"sqlite://{folder}/restored/r.db"
     done = await asyncio.to_thread(command, "restore", other, str(folder / "b.tar"))
     assert done.returncode == 0, done.stderr
+    assert mode_of(folder / "restored") == 0o700
     assert (await asyncio.to_thread(command, "check", other)).returncode == 0
     own_process.configure({"dsn": other})
     service = Service(own_process.socket)

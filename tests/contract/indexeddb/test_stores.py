@@ -199,6 +199,11 @@ async def test_every_form_of_range(service: Service, key_range: pb.KeyRange | No
     else:
         assert await service.refused("IndexGetKey", query) == (Code.NOT_FOUND, "key not found")
         assert await service.refused("IndexGet", query) == (Code.NOT_FOUND, "record not found")
+    if key_range is None and service.needs_range:
+        refused = (Code.INVALID_ARGUMENT, "key range is required for DeleteRange")
+        assert await service.refused("DeleteRange", request) == refused
+        assert await service.keys(store) == list("abcdef")
+        request.range.SetInParent()  # one without bounds
     assert (await service.call("DeleteRange", request)).deleted == len(expected)
     assert await service.keys(store) == [key for key in "abcdef" if key not in expected]
     assert await service.index_keys(store, "v") == [key for key in "abcdef" if key not in expected]

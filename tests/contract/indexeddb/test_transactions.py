@@ -68,7 +68,8 @@ async def test_every_operation_answers_with_its_kind(service: Service) -> None:
     assert (await t.do(index_delete=query)).delete.deleted == 2
     assert (await t.do(index_count=query)).WhichOneof("result") == "count"
     assert (await t.do(delete=pb.ObjectStoreRequest(store=store, id="zz"))).WhichOneof("result") == "empty"
-    assert (await t.do(delete_range=pb.ObjectStoreRangeRequest(store=store))).delete.deleted == 1
+    every = pb.ObjectStoreRangeRequest(store=store, range=pb.KeyRange())
+    assert (await t.do(delete_range=every)).delete.deleted == 1
     assert (await t.put(store, id="d", g=3)).WhichOneof("result") == "empty"
     assert (await t.do(clear=pb.ObjectStoreNameRequest(store=store))).WhichOneof("result") == "empty"
     assert (await t.do(get_all=pb.ObjectStoreRangeRequest(store=store))).WhichOneof("result") == "records"
@@ -151,6 +152,26 @@ async def test_read_only_is_checked_before_the_scope(service: Service, kind: str
     answer = await transaction.do(**{kind: request_})
     assert (answer.error.code, answer.error.message) == (PRECONDITION, "transaction is readonly")
     await aborted(transaction)
+
+
+async def test_delete_range_without_a_range(service: Service) -> None:
+    """A consumer that forgot the range loses nothing: the operation fails, and with it the transaction."""
+    store = await service.new_store()
+    await service.put(store, id="a")
+    t = await service.transaction(store)
+    await t.put(store, id="b")
+    answer = await t.do(delete_range=pb.ObjectStoreRangeRequest(store=store))
+    if not service.needs_range:
+        assert answer.delete.deleted == 2
+        return
+    assert (answer.error.code, answer.error.message) == (3, "key range is required for DeleteRange")
+    assert (await t.receive()).WhichOneof("msg") == "abort"
+    await t.half_close()
+    assert await t.ended() == (Code.OK, "")
+    assert await service.keys(store) == ["a"]
+    t = await service.transaction(store)  # nothing is locked any more
+    await t.put(store, id="c")
+    assert not (await t.commit()).code
 
 
 async def test_scope_and_empty_operations(service: Service) -> None:

@@ -289,9 +289,11 @@ def new_name() -> str:
 class Service:
     """The service on one socket, and a new store name for whoever asks."""
 
-    def __init__(self, socket: Path, names: Iterable[str] = ()) -> None:
+    def __init__(self, socket: Path, names: Iterable[str] = (), *, scoped: bool = False) -> None:
         """``names``: of the stores that a relay lets through, for ``new_store`` to take from."""
         self.relayed = bool(names)
+        self.needs_range = self.relayed or scoped
+        """Whether DeleteRange must have a range, as for every consumer (contract.md 5.5)."""
         self._names = iter(list(names))
         self.channel = open_channel(Address(f"unix:{socket}"))
         self.stub = datastore_pb2_grpc.IndexedDBStub(self.channel)

@@ -21,12 +21,13 @@ from gestalt_store.edge import batch
 from gestalt_store.edge.cursor_stream import cursor_stream
 from gestalt_store.edge.streams import Frames, Handler, PipelinedFrames
 from gestalt_store.edge.transaction_stream import transaction_stream
-from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound
+from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.schema import IndexSchema, StoreSchema
+from gestalt_store.values.values import read_record
 from gestalt_store.values.wire import Message, MessageClass
 from gestalt_store.work.entries import migration_message
-from gestalt_store.work.operations import OPERATIONS, Operation, Result
+from gestalt_store.work.operations import OPERATIONS, Result
 
 INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
@@ -70,7 +71,7 @@ Answer: TypeAlias = Callable[[View, Message], Awaitable[bytes]]
 def add_services(server: grpc.aio.Server, access: SocketAccess) -> list[str]:
     """Serve a database on a server; return the names of the services."""
     requests = wire.request_classes("IndexedDB")
-    calls: dict[str, Answer] = {name: _operation(OPERATIONS[member]) for name, member in _CALLS.items()}
+    calls: dict[str, Answer] = {name: _operation(member) for name, member in _CALLS.items()}
     calls["CreateObjectStore"] = _create_store
     calls["DeleteObjectStore"] = _delete_store
     streams: dict[str, tuple[Handler, type[Frames]]] = {
@@ -146,12 +147,11 @@ def _stream(
     return grpc.stream_stream_rpc_method_handler(call)
 
 
-def _operation(operation: Operation) -> Answer:
-    run = operation.run
-    encode = _ANSWERS[operation.result]
+def _operation(member: str) -> Answer:
+    encode = _ANSWERS[OPERATIONS[member].result]
 
     async def answer(view: View, request: Message) -> bytes:
-        return encode(await run(view.database, view.store, request))
+        return encode(await view.operations[member].run(view.database, view.store, request))
 
     return answer
 
@@ -181,8 +181,19 @@ async def _apply(view: View, request: Message) -> bytes:
     answer = wire.ApplyResponse()
     outcomes = answer.outcomes
     for result in await batch.apply(view, request):
-        outcomes.add(code=result.code, message=result.message, current=result.current or b"")
+        outcomes.add(code=result.code, message=result.message, current=_readable(result.current))
     return answer.SerializeToString()
+
+
+def _readable(record: bytes | None) -> bytes:
+    """Return the record, blank for none and for a damaged one, with which no client could read the other outcomes."""
+    if record is None:
+        return b""
+    try:
+        read_record(record)
+    except Undecodable:
+        return b""
+    return record
 
 
 async def _get_many(view: View, request: Message) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -22,7 +22,7 @@ from gestalt_store.errors import (
 )
 from gestalt_store.values import wire
 from gestalt_store.values.wire import Message
-from gestalt_store.work.operations import OPERATIONS, Operation, Resolve, Result
+from gestalt_store.work.operations import Operation, Resolve, Result
 
 READWRITE = 1
 RELAXED = 2
@@ -62,7 +62,7 @@ async def transaction_stream(view: View, frames: Frames) -> None:
             kind = frame.WhichOneof("msg")
             if kind == "operation":
                 answer, failed = await _operate(
-                    transaction, resolve, frame.operation, readonly, lambda: view.changed(version)
+                    view.operations, transaction, resolve, frame.operation, readonly, lambda: view.changed(version)
                 )
                 await frames.write(answer)
                 if failed:
@@ -84,6 +84,7 @@ async def transaction_stream(view: View, frames: Frames) -> None:
 
 
 async def _operate(
+    operations: Mapping[str, Operation],
     transaction: ServedOperations,
     resolve: Resolve,
     request: Message,
@@ -102,7 +103,7 @@ async def _operate(
         kind = request.WhichOneof("operation")
         if kind is None:
             raise Invalid("unknown transaction operation")
-        operation = OPERATIONS[kind]
+        operation = operations[kind]
         if readonly and operation.writes:
             raise TransactionReadonly
         _fill(answer, operation, await operation.run(transaction, resolve, getattr(request, kind)))

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from google.protobuf.message import DecodeError
+
 from gestalt_store.engines.interface import Condition, ConditionalWrite, StoreT, WriteResult
+from gestalt_store.errors import Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.keys import encode
 from gestalt_store.values.values import from_typed
@@ -51,8 +54,11 @@ def _problem(condition: Condition[StoreT], current: bytes | None) -> str:
         return "the record exists" if condition.absent else "there is no such record"
     if current is None:
         return "there is no such record"
-    value = wire.Record.FromString(current).fields.get(condition.field)
-    found = None if value is None else from_typed(value)
+    try:
+        value = wire.Record.FromString(current).fields.get(condition.field)
+        found = None if value is None else from_typed(value)
+    except (DecodeError, Undecodable):
+        return "the record cannot be decoded"
     if found == condition.value and type(found) is type(condition.value):
         return ""
     if encode(found) == encode(condition.value):

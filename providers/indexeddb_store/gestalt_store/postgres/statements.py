@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gestalt_store.errors import Undecodable
 from gestalt_store.postgres.pool import Statement
 from gestalt_store.postgres.tables import PgIndex, PgStore, PgWrite, cut
 from gestalt_store.values.schema import IndexKeys
@@ -38,10 +39,11 @@ def write_statements(
     """
     statements = []
     if store.indexes:
-        before = {
-            key: (None,) * len(store.indexes) if (old := base[key]) is None else store.schema.index_keys_of(old)
-            for key in writes
-        }
+        before, damaged = _before(store, writes, base)
+        if damaged:
+            pieces = [cut(key) for key in damaged]
+            unknown = [[piece.head for piece in pieces], [piece.rest for piece in pieces]]
+            statements += [Statement(index.remove_records, unknown) for index in store.indexes]
         for index in store.indexes:
             statements += _index_statements(index, writes, before)
     put = [(cut(key), write.record) for key, write in writes.items() if write is not None]
@@ -53,6 +55,27 @@ def write_statements(
     if gone:
         statements.append(Statement(store.remove, [[piece.head for piece in gone], [piece.more for piece in gone]]))
     return statements
+
+
+def _before(
+    store: PgStore, keys: Iterable[bytes], base: Mapping[bytes, bytes | None]
+) -> tuple[dict[bytes, IndexKeys], list[bytes]]:
+    """Return the index keys of the records that the database has, and which of these records are damaged.
+
+    The keys of a damaged one cannot be told. It counts as being in no index, so its rows must be removed before.
+    """
+    none: IndexKeys = (None,) * len(store.indexes)
+    before: dict[bytes, IndexKeys] = {}
+    damaged: list[bytes] = []
+    for key in keys:
+        before[key] = none
+        old = base[key]
+        if old is not None:
+            try:
+                before[key] = store.schema.index_keys_of(old)
+            except Undecodable:
+                damaged.append(key)
+    return before, damaged
 
 
 def _index_statements(

@@ -83,6 +83,11 @@ class PgIndex:
             f"DELETE FROM {table} AS i USING unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS gone (key, pk, more) "
             "WHERE i.key = gone.key AND i.pk = gone.pk AND i.more = gone.more"
         )
+        self.remove_records = (
+            f"DELETE FROM {table} AS i USING unnest($1::bytea[], $2::bytea[]) AS gone (pk, pk_rest) "
+            "WHERE i.pk = gone.pk AND i.pk_rest = gone.pk_rest"
+        )
+        """Walks the whole index: only for records from which their index keys cannot be told."""
         self.remove_all = f"DELETE FROM {table}"
         self.unwatch = f"DROP TRIGGER doubles ON {table}"
         end = (

@@ -16,7 +16,7 @@ import orjson
 from gestalt_store.errors import DatabaseUnusable
 from gestalt_store.sqlite.check import check, databases_of, reading
 from gestalt_store.sqlite.failures import translated
-from gestalt_store.sqlite.files import FileLock, database_path, make_private
+from gestalt_store.sqlite.files import FileLock, database_path, make_directory, make_private
 from gestalt_store.sqlite.formats import FORMAT, database_name
 
 _CONTENTS = "backup.json"
@@ -105,6 +105,7 @@ def _contents(archive: tarfile.TarFile, source: Path) -> list[tuple[str, str]]:
 
 def _restore_one(archive: tarfile.TarFile, name: str, path: Path, db: str) -> None:
     partial = path.with_name(path.name + ".restoring")
+    make_directory(partial)
     make_private(partial)
     lock = FileLock(path)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,19 +28,20 @@ def database_path(base: Path, db: str) -> Path:
 
 
 def make_private(path: Path) -> None:
-    """Create the file, and the directories above it that are missing, for this user only.
+    """Create the file for this user only.
+
+    The directory must be there: in a path that was mistyped it is not, and a database made there would be empty.
 
     Raises:
         DatabaseUnusable: naming the path and the reason.
     """
+    folder = path.parent
     try:
-        missing = []
-        folder = path.parent
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.exists():
+            raise DatabaseUnusable(
+                f"cannot open database {path}: the directory {folder} does not exist; correct the dsn, "
+                f"or make the directory if the database is to be a new one: mkdir -p {shlex.quote(str(folder))}"
+            )
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(handle).st_mode & 0o077:
@@ -48,6 +50,21 @@ def make_private(path: Path) -> None:
             os.close(handle)
     except OSError as error:
         raise DatabaseUnusable(f"cannot open database {path}: {error.strerror or error}") from error
+
+
+def make_directory(path: Path) -> None:
+    """Create the directory of a file that is about to be restored, for this user only.
+
+    Raises:
+        OSError
+    """
+    missing = []
+    folder = path.parent
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 class FileLock:

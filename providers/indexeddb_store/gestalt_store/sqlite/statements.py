@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gestalt_store.engines.conditions import ALREADY_EXISTS, DONE, OK, nothing_written, refused_by_conditions
 from gestalt_store.engines.interface import ConditionalWrite, Walk, Write, WriteResult
-from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, UniqueConflict
+from gestalt_store.errors import AlreadyExists, ObjectStoreNotFound, Undecodable, UniqueConflict
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk, SqliteWrite, maintained
 from gestalt_store.values.schema import IndexKeys
@@ -52,13 +52,14 @@ def write(connection: sqlite3.Connection, item: SqliteWrite, *, checked: bool = 
     if row is not None and item.add and not checked:
         raise AlreadyExists
     keys = item.index_keys
-    before: IndexKeys = keys
+    none: IndexKeys = (None,) * len(keys)
+    before: IndexKeys | None = keys
     if row is None:
-        before = (None,) * len(keys)
+        before = none
     elif row[1] != item.record:
-        before = store.schema.index_keys_of(row[1])
+        before = _keys_of(store, row[1])
     if store.has_unique and not checked:
-        for index, key, old in zip(store.indexes, keys, before, strict=True):
+        for index, key, old in zip(store.indexes, keys, before or none, strict=True):
             if (
                 key is not None
                 and index.enforced
@@ -71,7 +72,9 @@ def write(connection: sqlite3.Connection, item: SqliteWrite, *, checked: bool = 
     else:
         record_id = row[0]
         execute(store.update, (item.record, record_id))
-    for index, key, old in zip(store.indexes, keys, before, strict=True):
+    if before is None:
+        _forget(connection, store, primary_key)
+    for index, key, old in zip(store.indexes, keys, before or none, strict=True):
         if key == old:
             continue
         if old is not None:
@@ -100,10 +103,27 @@ def delete(connection: sqlite3.Connection, store: SqliteStore, primary_key: byte
         row = execute(store.find, (primary_key,)).fetchone()
         if row is None:
             return
-        for index, key in zip(store.indexes, store.schema.index_keys_of(row[1]), strict=True):
+        keys = _keys_of(store, row[1])
+        if keys is None:
+            _forget(connection, store, primary_key)
+        for index, key in zip(store.indexes, keys or (), strict=keys is not None):
             if key is not None:
                 execute(index.remove, (key.order, primary_key))
     execute(store.remove, (row[0],))
+
+
+def _keys_of(store: SqliteStore, record: bytes) -> IndexKeys | None:
+    """Return the keys of a stored record, None when it is damaged: they cannot be told then."""
+    try:
+        return store.schema.index_keys_of(record)
+    except Undecodable:
+        return None
+
+
+def _forget(connection: sqlite3.Connection, store: SqliteStore, primary_key: bytes) -> None:
+    """Delete the record's rows from every index, whatever their keys are."""
+    for index in store.indexes:
+        connection.execute(index.remove_record, (primary_key,))
 
 
 def clear(connection: sqlite3.Connection, store: SqliteStore) -> None:

@@ -22,6 +22,8 @@ class SqliteIndex:
         table, records = self.table, f"records_{store_number}"
         self.insert = f"INSERT INTO {table} (key, pk, ties, record) VALUES (?, ?, ?, ?)"
         self.remove = f"DELETE FROM {table} WHERE key = ? AND pk = ?"
+        self.remove_record = f"DELETE FROM {table} WHERE pk = ?"
+        """Walks the whole index: only for a record from which its index keys cannot be told."""
         self.remove_all = f"DELETE FROM {table}"
         self.conflict = f"SELECT pk FROM {table} WHERE key = ? AND ties = ? AND pk <> ? LIMIT 1"
         self.holders = f"SELECT pk FROM {table} WHERE key = ? AND ties = ?"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gestalt_store.errors import IndexNotFound, Invalid
+from google.protobuf.message import DecodeError
+
+from gestalt_store.errors import IndexNotFound, Invalid, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.keys import (
     INTEGER_TIES,
@@ -190,8 +192,15 @@ class StoreSchema:
         return tuple([index.key_of(fields) for index in self.indexes])
 
     def index_keys_of(self, record: bytes) -> IndexKeys:
-        """Return the key that a stored record has in each index."""
-        return self.index_keys(wire.Record.FromString(record).fields)
+        """Return the key that a stored record has in each index.
+
+        Raises:
+            Undecodable: the record was damaged since it was stored.
+        """
+        try:
+            return self.index_keys(wire.Record.FromString(record).fields)
+        except DecodeError:
+            raise Undecodable("record cannot be decoded") from None
 
     def set_key(self, fields: Fields, key: PlainValue) -> None:
         """Set the primary key of a decoded record."""

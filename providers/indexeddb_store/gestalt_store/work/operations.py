@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from gestalt_store.engines.interface import ServedOperations, ServedWalk, Store, StoreT, Walk, Write
-from gestalt_store.errors import RecordNotFound, Undecodable
+from gestalt_store.errors import Invalid, RecordNotFound, Undecodable
 from gestalt_store.values.keys import TEXT, decode
 from gestalt_store.values.ranges import index_span, primary_span
 from gestalt_store.values.rendering import render
@@ -120,6 +120,13 @@ async def _delete_range(operations: ServedOperations, resolve: Resolve, request:
     return await operations.delete_walk(_store_walk(resolve, request, keys_only=True))
 
 
+async def _delete_given_range(operations: ServedOperations, resolve: Resolve, request: Message) -> int:
+    resolve(request.store)  # a store that is not there is told first
+    if not request.HasField("range"):
+        raise Invalid("key range is required for DeleteRange")
+    return await _delete_range(operations, resolve, request)
+
+
 async def _index_get(operations: ServedOperations, resolve: Resolve, request: Message) -> bytes:
     row = await operations.first(_index_walk(resolve, request))
     if row is None or row.record is None:
@@ -169,3 +176,5 @@ OPERATIONS: dict[str, Operation] = {
     "index_delete": Operation(_index_delete, "delete", writes=True),
 }
 """By member name of ``TransactionOperation``."""
+CONSUMER_OPERATIONS = OPERATIONS | {"delete_range": Operation(_delete_given_range, "delete", writes=True)}
+"""The same on the socket of a scope, where a forgotten range must not delete every record (contract.md 5.5)."""

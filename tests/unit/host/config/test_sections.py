@@ -161,6 +161,40 @@ def test_a_workflow_provider_without_a_block_has_no_store(loaded: Loader) -> Non
     assert config.workflow == ""  # two, and none of them the default
 
 
+ONE_DATABASE = """
+server: {encryptionKey: k}
+providers:
+  indexeddb:
+    main: {source: m.yaml, default: true}
+    other: {source: m.yaml}
+  workflow:
+    a:
+      source: m.yaml
+      indexeddb: {provider: main, db: b}
+    b:
+      source: m.yaml
+      indexeddb: main
+    c:
+      source: m.yaml
+      indexeddb: {provider: other, db: b}
+    d:
+      source: m.yaml
+      indexeddb: {provider: main, db: d}
+plugins:
+  p: {source: m.yaml, indexeddb: {provider: main, db: b}}
+  q: {source: m.yaml, indexeddb: {provider: main, db: b}}
+"""
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_two_workflow_providers_on_one_database_are_refused(faults: Callable[..., list[str]], static: bool) -> None:
+    """Each would delete the other's configured objects. Plugins may share one, also with a workflow provider."""
+    assert faults(ONE_DATABASE, static=static) == [
+        'a.yaml:10: providers.workflow.b.indexeddb: database "b" of indexeddb "main" is that of providers.workflow.a '
+        "already; a workflow provider needs a database of its own, so give one of them another db"
+    ]
+
+
 def test_the_forms_of_a_source(loaded: Loader) -> None:
     config = loaded(
         """

@@ -1,0 +1,88 @@
+"""`gestaltd store`: the bundled store's own commands on its databases, run as a process as the supervisor would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from gestalt_host.config import find_config
+from gestalt_host.config.model import HostConfig, ProviderEntry
+from gestalt_host.daemon import help_texts
+from gestalt_host.daemon.commands import load_config
+from gestalt_host.daemon.errors import CommandFailed, UsageWrong
+from gestalt_host.daemon.options import Options, parse_options
+from gestalt_host.packages.bundled import bundled
+from gestalt_host.packages.commands import program_command
+from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
+from gestalt_host.packages.prepare import manifest_path
+
+NOT_DONE = 2
+"""Exit status of a command that could not be carried out; 1 is for problems that ``check`` has found."""
+_STORE = "indexeddb_store"
+_OPTIONS: Mapping[str, Sequence[str]] = {"backup": ("config", "db"), "restore": ("config",), "check": ("config",)}
+_FROM_STDIN = "-"
+
+
+def run_store_command(words: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Run ``backup``, ``restore`` or ``check``, whose output goes to this process's own; return its exit status.
+
+    Returns:
+        None when the help text was asked for.
+    Raises:
+        HostError: nothing was run.
+    """
+    command = words[0] if words else "help"
+    if command.lstrip("-") in ("h", "help"):
+        return None
+    if command not in _OPTIONS:
+        raise UsageWrong(f'unknown store command "{command}"; there are {", ".join(_OPTIONS)}')
+    has_file = command != "check"
+    options = parse_options(words[1:], _OPTIONS[command], help_texts.STORE, most=2 if has_file else 1)
+    if options.help:
+        return None
+    arguments = options.arguments
+    if has_file and (not arguments or "://" in arguments[-1]):
+        raise UsageWrong(f"store {command}: FILE is missing; usage: {help_texts.STORE_USAGE[command]}")
+    files, named = (arguments[-1:], arguments[:-1]) if has_file else ([], arguments)
+    manifest, dsn = _store(options, named[0] if named else "", environ)
+    only = [word for db in options.all("db") for word in ("--db", db)]
+    program = program_command(manifest, environ)
+    done = subprocess.run(
+        [*program.args, command, *only, "--", _FROM_STDIN, *files],
+        env={**environ, **program.env},
+        # Not among the arguments, which every user of the machine can read: it may hold a password.
+        input=os.fsencode(f"{dsn}\n"),
+        check=False,
+    )
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def _store(options: Options, named: str, environ: Mapping[str, str]) -> tuple[Manifest, str]:
+    """Return the store's package and the DSN, which is given or that of a configured entry."""
+    own = read_manifest(find_manifest(bundled(_STORE)))
+    if "://" in named:
+        if options.all("config"):
+            raise UsageWrong("a DSN and --config exclude each other; give the DSN, or the name of a configured store")
+        return own, named
+    entry = _entry(load_config(options, find_config(options.all("config"), environ), environ, static=False), named)
+    manifest = read_manifest(manifest_path(entry))
+    if manifest.source != own.source:
+        raise CommandFailed(f"{entry.path} is {manifest.source}; `gestaltd store` works on databases of {own.source}")
+    dsn = entry.config.get("dsn")
+    if not isinstance(dsn, str) or not dsn.strip() or "\n" in dsn:
+        raise CommandFailed(f"{entry.place}: {entry.path}.config.dsn: the DSN of the store is required")
+    return manifest, dsn
+
+
+def _entry(config: HostConfig, name: str) -> ProviderEntry:
+    entries = config.providers["indexeddb"]
+    chosen = name or config.indexeddb
+    if chosen not in entries:
+        if not name:
+            raise CommandFailed(f"{os.fspath(config.files[0])}: providers.indexeddb: no store is configured")
+        known = ", ".join(sorted(entries)) or "none"
+        raise CommandFailed(
+            f'no store is named "{name}"; providers.indexeddb has {known}, and a DSN is sqlite://PATH or postgresql://…'
+        )
+    return entries[chosen]

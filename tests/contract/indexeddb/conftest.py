@@ -15,6 +15,7 @@ from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 from tests.support.commands import STORE
+from tests.support.fakes.store_engine import serving_memory_store
 from tests.support.rigs.postgres import PostgresServer
 from tests.support.rigs.store import ANY_NAMES, LIMITS, Service, StoreProcess, new_name, short_folder
 
@@ -78,7 +79,8 @@ class Relay:
         await self._channel.close()
 
 
-OURS = [pytest.param(way, marks=pytest.mark.ours("store")) for way in ("scope", "relay", "postgres", "postgres-scope")]
+WAYS = ("scope", "relay", "postgres", "postgres-scope", "memory")
+OURS = [pytest.param(way, marks=pytest.mark.ours("store")) for way in WAYS]
 
 
 @pytest.fixture(params=["provider", *OURS])
@@ -88,6 +90,13 @@ async def service(
     """The service on the provider's own socket, through a scope and through the host's relay; on both engines."""
     if foreign_socket is not None:
         socket = foreign_socket
+    elif request.param == "memory":
+        with short_folder() as folder:
+            async with serving_memory_store(Path(folder) / "p.sock"):
+                made = Service(Path(folder) / "p.sock")
+                yield made
+                await made.close()
+        return
     else:
         if request.param.startswith("postgres"):
             store: StoreProcess = request.getfixturevalue("postgres_process")

@@ -12,7 +12,7 @@ from roadmap_plugin.sync import FILES, ITEMS, prepare, sync
 
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import Address
-from tests.support.fakes.indexeddb import MemoryStore, serve_memory_store
+from tests.support.fakes.store_engine import serving_memory_store
 
 
 @pytest.fixture
@@ -27,11 +27,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[IndexedDB]:
-    server = await serve_memory_store(MemoryStore(), tmp_path / "s")
-    async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
+    async with (
+        serving_memory_store(tmp_path / "s"),
+        IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client,
+    ):
         await prepare(client)
         yield client
-    await server.stop(0)
 
 
 def change(path: Path, text: str) -> None:

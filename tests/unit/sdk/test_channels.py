@@ -14,11 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import Address, EnvironmentUnusable, parse_address
-from tests.support.fakes.indexeddb import MemoryStore
+from tests.support.fakes.store_engine import register_memory_store
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -37,7 +36,7 @@ class Guard(grpc.aio.ServerInterceptor):
 async def test_the_relay_token_travels_with_calls_and_streams(tmp_path: Path) -> None:
     guard = Guard()
     server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[guard])
-    datastore_pb2_grpc.add_IndexedDBServicer_to_server(MemoryStore(), server)
+    register_memory_store(server)
     server.add_insecure_port(f"unix:{tmp_path / 's'}")
     await server.start()
     async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}", token="secret")) as db:
@@ -57,8 +56,7 @@ async def test_the_relay_token_travels_with_calls_and_streams(tmp_path: Path) ->
 async def test_tls_trusts_the_hosts_own_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = certificate_for("localhost")
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    store = MemoryStore()
-    datastore_pb2_grpc.add_IndexedDBServicer_to_server(store, server)
+    register_memory_store(server)
     port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(key, certificate)]))
     await server.start()
     address = parse_address(f"tls://localhost:{port}", variable="X")

@@ -39,23 +39,24 @@ from gestalt_sdk.indexeddb.convert import error_of_call
 from gestalt_sdk.indexeddb.schema import Direction
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
-from tests.support.fakes.indexeddb import MemoryStore, serve_memory_store
+from tests.support.fakes.store import ScriptedStore
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def memory() -> MemoryStore:
-    return MemoryStore()
+def memory() -> ScriptedStore:
+    return ScriptedStore()
 
 
 @pytest.fixture
-async def db(memory: MemoryStore, tmp_path: Path) -> AsyncIterator[IndexedDB]:
-    server = await serve_memory_store(memory, tmp_path / "s")
-    async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
+async def db(memory: ScriptedStore, tmp_path: Path) -> AsyncIterator[IndexedDB]:
+    async with (
+        memory.serving(tmp_path / "s"),
+        IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client,
+    ):
         await create_stores(client)
         memory.calls.clear()
         yield client
-    await server.stop(0)
 
 
 SCHEMA = ObjectStoreSchema([IndexSchema("by_kind", ["kind"]), IndexSchema("by_mail", ["mail"], unique=True)])
@@ -79,11 +80,12 @@ async def sqlite_store(folder: Path, *, configured: bool = True) -> AsyncIterato
 @pytest.fixture(params=["memory", "sqlite", "sqlite without extensions"])
 async def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IndexedDB]:
     if request.param == "memory":
-        server = await serve_memory_store(MemoryStore(), tmp_path / "s")
-        async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
+        async with (
+            ScriptedStore().serving(tmp_path / "s"),
+            IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client,
+        ):
             await create_stores(client)
             yield client
-        await server.stop(0)
         return
     async with sqlite_store(tmp_path) as client:
         await create_stores(client)
@@ -262,7 +264,7 @@ def test_a_result_that_is_required_raises_what_became_of_it() -> None:
         WriteResult("aborted", "does not hold").require()
 
 
-async def test_a_transaction_sends_its_frames_without_waiting(db: IndexedDB, memory: MemoryStore) -> None:
+async def test_a_transaction_sends_its_frames_without_waiting(db: IndexedDB, memory: ScriptedStore) -> None:
     async with db.transaction(["items", "other"], "readwrite") as tx:
         items = tx.store("items")
         answers = [items.put({"id": str(n), "kind": "k"}) for n in range(3)]
@@ -304,7 +306,7 @@ async def test_an_unawaited_failure_surfaces_at_commit(any_db: IndexedDB) -> Non
     assert failed.value.code == "FAILED_PRECONDITION"
 
 
-async def test_a_block_that_raises_rolls_back(db: IndexedDB, memory: MemoryStore) -> None:
+async def test_a_block_that_raises_rolls_back(db: IndexedDB, memory: ScriptedStore) -> None:
     async def attempt() -> None:
         async with db.transaction(["items"], "readwrite") as tx:
             await tx.store("items").put({"id": "x"})
@@ -334,7 +336,7 @@ async def test_a_finished_transaction_refuses_calls(any_db: IndexedDB) -> None:
         any_db.transaction(["items"]).store("items").count()
 
 
-async def test_a_commit_error_is_transaction_failed(db: IndexedDB, memory: MemoryStore) -> None:
+async def test_a_commit_error_is_transaction_failed(db: IndexedDB, memory: ScriptedStore) -> None:
     memory.commit_error = (10, "conflict")
     with pytest.raises(TransactionFailed, match="conflict") as failed:
         async with db.transaction(["items"], "readwrite") as tx:
@@ -342,9 +344,11 @@ async def test_a_commit_error_is_transaction_failed(db: IndexedDB, memory: Memor
     assert failed.value.code == "ABORTED"
 
 
-async def test_a_silent_store_is_unavailable_after_the_deadline(memory: MemoryStore, tmp_path: Path) -> None:
-    server = await serve_memory_store(memory, tmp_path / "s")
-    async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=0.3) as client:
+async def test_a_silent_store_is_unavailable_after_the_deadline(memory: ScriptedStore, tmp_path: Path) -> None:
+    async with (
+        memory.serving(tmp_path / "s"),
+        IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=0.3) as client,
+    ):
         await client.create_object_store("items")
         memory.hang = True
         with pytest.raises(StoreUnavailable):
@@ -355,7 +359,6 @@ async def test_a_silent_store_is_unavailable_after_the_deadline(memory: MemorySt
         with pytest.raises(StoreUnavailable):
             async with client.transaction(["items"]) as tx:
                 tx.store("items").count()
-    await server.stop(0)
 
 
 async def test_no_store_is_unavailable_at_once(tmp_path: Path) -> None:
@@ -385,20 +388,20 @@ async def test_a_store_that_is_not_configured_yet_is_unavailable_not_refusing(tm
                 pass
 
 
-async def test_a_store_that_dies_fails_what_is_under_way(memory: MemoryStore, tmp_path: Path) -> None:
-    server = await serve_memory_store(memory, tmp_path / "s")
+async def test_a_store_that_dies_fails_what_is_under_way(memory: ScriptedStore, tmp_path: Path) -> None:
+    served = memory.serving(tmp_path / "s")
+    await served.__aenter__()
     async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=5) as client:
         await client.create_object_store("items")
 
         async def attempt() -> None:
             async with client.transaction(["items"], "readwrite") as tx:
                 await tx.store("items").put({"id": "x"})
-                await server.stop(0)
+                await served.__aexit__(None, None, None)
                 tx.store("items").put({"id": "y"})
 
         with pytest.raises(StoreUnavailable):
             await attempt()
-        server = await serve_memory_store(memory, tmp_path / "s")
 
         async def answered() -> bool | None:
             try:
@@ -406,11 +409,11 @@ async def test_a_store_that_dies_fails_what_is_under_way(memory: MemoryStore, tm
             except StoreUnavailable:
                 return None
 
-        assert await eventually(answered)
-    await server.stop(0)
+        async with memory.serving(tmp_path / "s"):
+            assert await eventually(answered)
 
 
-async def test_cancelling_the_caller_rolls_back(db: IndexedDB, memory: MemoryStore) -> None:
+async def test_cancelling_the_caller_rolls_back(db: IndexedDB, memory: ScriptedStore) -> None:
     wrote = asyncio.Event()
 
     async def write() -> None:
@@ -430,7 +433,7 @@ async def test_cancelling_the_caller_rolls_back(db: IndexedDB, memory: MemorySto
 
 
 @pytest.mark.parametrize("prefetch", [0, 1, 4, 100])
-async def test_a_cursor_gives_every_entry_in_order(db: IndexedDB, memory: MemoryStore, prefetch: int) -> None:
+async def test_a_cursor_gives_every_entry_in_order(db: IndexedDB, memory: ScriptedStore, prefetch: int) -> None:
     await fill(db, 10)
     memory.frames.clear()
     async with db.store("items").cursor(prefetch=prefetch) as cursor:
@@ -466,7 +469,7 @@ async def test_cursor_commands(any_db: IndexedDB) -> None:
             await cursor.advance(1)
 
 
-async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: MemoryStore) -> None:
+async def test_apply_on_a_plain_store_is_one_transaction(db: IndexedDB, memory: ScriptedStore) -> None:
     outcomes = await db.apply([Write("items", "add", {"id": str(n)}) for n in range(9)])
     assert {outcome.code for outcome in outcomes} == {"ok"}
     assert memory.calls == {"Transaction": 1}

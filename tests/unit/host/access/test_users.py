@@ -8,17 +8,14 @@ from pathlib import Path
 import grpc
 
 from gestalt_host.access.sign_in.users import ANONYMOUS_EMAIL, USERS_STORE, Users
-from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
-from tests.support.fakes.indexeddb import MemoryStore
+from tests.support.fakes.store_engine import register_memory_store
 from tests.support.rigs.links import serving
 
 
 async def test_one_user_whoever_asks_first(tmp_path: Path) -> None:
-    store = MemoryStore()
-
     def register(server: grpc.aio.Server) -> None:
-        datastore_pb2_grpc.add_IndexedDBServicer_to_server(store, server)
+        register_memory_store(server)
 
     async with serving(register, tmp_path, "store") as link:
         hosts = [Users(IndexedDB.over(link.channel)) for _ in range(4)]
@@ -33,4 +30,4 @@ async def test_one_user_whoever_asks_first(tmp_path: Path) -> None:
         assert who.ceiling is None
         assert who.credential_subject_id == actor.subject_id
         assert await Users(IndexedDB.over(link.channel)).anonymous() == who
-        assert list(store.stores[USERS_STORE]) == [ANONYMOUS_EMAIL]
+        assert await IndexedDB.over(link.channel).store(USERS_STORE).get_all_keys() == [ANONYMOUS_EMAIL]

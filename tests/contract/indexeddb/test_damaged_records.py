@@ -17,8 +17,8 @@ from gestalt_store.values.keys import encode
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
-from tests.contract.indexeddb.rig import DEADLINE_S, Service, bounds, index, record, value
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.store import DEADLINE_S, Service, bounds, index, record, value
 
 pytestmark = pytest.mark.ours("store")
 

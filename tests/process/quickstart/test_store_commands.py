@@ -12,9 +12,9 @@ import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
-from tests.contract.indexeddb.rig import DEADLINE_S, StoreProcess, index, record, short_folder
-from tests.support.gestaltd import INHERITED
-from tests.support.postgres import PostgresServer
+from tests.support.rigs.gestaltd import INHERITED
+from tests.support.rigs.postgres import PostgresServer
+from tests.support.rigs.store import DEADLINE_S, StoreProcess, index, record, short_folder
 
 CONFIG = """
 server: {{encryptionKey: "a key for tests only"}}

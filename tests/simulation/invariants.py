@@ -52,7 +52,8 @@ from gestalt_sdk.timing.cron import parse_cron
 from tests.simulation.host import Invocation, SimulatedHost
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.plan import Plan
-from tests.simulation.store import Change, Database
+from tests.support.fakes.database import Change
+from tests.support.fakes.indexeddb_client import RecordDatabase
 
 PROMPT_S = 5.0
 """Within so long a schedule fires, and a run begins when a worker is free, while everything is healthy."""
@@ -124,7 +125,7 @@ class Watched(Protocol):
     @property
     def loop(self) -> VirtualLoop: ...
     @property
-    def database(self) -> Database: ...
+    def database(self) -> RecordDatabase: ...
     @property
     def host(self) -> SimulatedHost: ...
     @property
@@ -168,7 +169,7 @@ class Invariants:
 
     # Commits
 
-    def committed(self, changes: list[Change]) -> None:
+    def committed(self, changes: list[Change[Record]]) -> None:
         now = self._world.loop.now
         for change in changes:
             decode = _DECODERS.get(change.store)
@@ -183,7 +184,7 @@ class Invariants:
             self._key_kept(change)
         self._limits_kept(changes)
 
-    def _limits_kept(self, changes: list[Change]) -> None:
+    def _limits_kept(self, changes: list[Change[Record]]) -> None:
         """Never more runs of a target than its limits let, and as many permits as runs."""
         touched = {}
         for change in changes:
@@ -202,7 +203,7 @@ class Invariants:
             if permits != len(running):
                 self.broken("a permit lasts as long as its claim", f"{limit}: {permits} permits of {sorted(running)}")
 
-    def _written(self, change: Change, before: Any, after: Any) -> None:
+    def _written(self, change: Change[Record], before: Any, after: Any) -> None:
         where = f"{change.store}/{change.id}"
         if after is None:
             if (change.store, change.id) not in self.told.deletions:
@@ -293,7 +294,7 @@ class Invariants:
         # The schedule of a firing moves in the same commit, behind the run.
         return versions[-1].value if versions else None
 
-    def _key_kept(self, change: Change) -> None:
+    def _key_kept(self, change: Change[Record]) -> None:
         """A keyed run that has not ended holds its key."""
         rows = self._world.database.rows
         run_id = change.id if change.store == RUNS else None

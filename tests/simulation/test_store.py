@@ -20,7 +20,9 @@ from gestalt_sdk.indexeddb import (
     Write,
 )
 from gestalt_sdk.transport.environment import Address
-from tests.simulation.store import Change, Database, Fate, StoreClient
+from tests.simulation.store import Fate, StoreClient
+from tests.support.fakes.database import Change
+from tests.support.fakes.indexeddb_client import RecordDatabase
 from tests.support.rigs.store import StoreProcess, short_folder
 
 SCHEMA = ObjectStoreSchema(
@@ -70,8 +72,8 @@ async def real() -> AsyncIterator[IndexedDB]:
 
 
 async def test_the_simulated_store_answers_as_the_real_one(real: IndexedDB) -> None:
-    changes: list[list[Change]] = []
-    simulated = StoreClient(Database(changes.append), Quiet())
+    changes: list[list[Change[Record]]] = []
+    simulated = StoreClient(RecordDatabase(changes.append), Quiet())
     for name in STORES:
         await real.create_object_store(name, SCHEMA)
         await simulated.create_object_store(name, SCHEMA)

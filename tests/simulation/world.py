@@ -28,12 +28,14 @@ from gestalt_workflow.model.errors import StorageFailed
 
 import gestalt_sdk.common.backoff
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.indexeddb import IndexedDB, Record
 from tests.simulation.host import Invocation, SimulatedHost
 from tests.simulation.invariants import Invariants
 from tests.simulation.loop import NOWHERE, PROCESS, Process, VirtualLoop
 from tests.simulation.plan import Plan
-from tests.simulation.store import Change, Database, Fate, StoreClient, aborted, no_answer
+from tests.simulation.store import Fate, StoreClient, aborted, no_answer
+from tests.support.fakes.database import Change
+from tests.support.fakes.indexeddb_client import RecordDatabase
 
 T = TypeVar("T")
 
@@ -105,7 +107,7 @@ class World:
         self.store_down_until = 0.0
         self.store_hangs = False
         self.invariants = Invariants(self)
-        self.database = Database(self._committed)
+        self.database = RecordDatabase(self._committed)
         self._random = Random(f"{seed}/world")
         self._ids = Random(f"{seed}/ids")
         self.host = SimulatedHost(
@@ -300,7 +302,7 @@ class World:
             draw -= probability
         return ""
 
-    def _committed(self, changes: list[Change]) -> None:
+    def _committed(self, changes: list[Change[Record]]) -> None:
         if not self.over:
             self.invariants.committed(changes)
 

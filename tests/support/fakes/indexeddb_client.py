@@ -1,78 +1,171 @@
-"""An IndexedDB client over dictionaries, for engine tests: same calls, counted, and able to fail on request.
+"""The SDK's IndexedDB client on a store in memory, without a socket: for engines in the test's own process.
 
-It keeps to what the store's own tests establish for the real one: sparse indexes, conditions, outcomes of ``apply``.
+``RecordDatabase`` is what is stored, shared by any number of clients; records are as the client has them. A message of
+``IndexedDBClient`` goes through its ``carry``: ``MemoryClient`` counts it and can fail it; the simulation's has it
+delayed, lost, or be the last that its sender does. That it answers as the real store does is tested in
+``tests/simulation/test_store.py``.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from gestalt_sdk.indexeddb import (
     Condition,
     CursorEntry,
-    Entry,
     KeyRange,
     NotFound,
     ObjectStoreSchema,
-    Outcome,
     Page,
     Record,
     StoreUnavailable,
+    Write,
+    WriteResult,
 )
+from tests.support.fakes.database import Batch, IndexRule, MemoryDatabase, Row, Table
 from tests.support.waiting import one_turn
 
-
-class MemoryDatabase:
-    """The data, shared by any number of clients."""
-
-    def __init__(self) -> None:
-        self.stores: dict[str, dict[str, Record]] = {}
-        self.schemas: dict[str, ObjectStoreSchema] = {}
-
-    def rows(self, store: str) -> dict[str, Record]:
-        if store not in self.stores:
-            raise NotFound(f"object store not found: {store}")
-        return self.stores[store]
-
-    def indexed(self, store: str, index: str) -> list[tuple[list[Any], str, Record]]:
-        """Entries of the index in its order."""
-        path = next(i.key_path for i in self.schemas[store].indexes if i.name == index)
-        rows = [
-            ([record[part] for part in path], id, record)
-            for id, record in self.rows(store).items()
-            if all(part in record for part in path)
-        ]
-        return sorted(rows, key=lambda row: (row[0], row[1]))
+T = TypeVar("T")
 
 
-class MemoryClient:
-    """Stands in for ``IndexedDB``. ``messages`` counts calls by name; ``before`` may raise or delay."""
+def place_of(path: Sequence[str], record: Record) -> tuple[Any, Any] | None:
+    """Return the record's place in an index over ``path``."""
+    if any(part not in record for part in path):
+        return None
+    key = tuple(record[part] for part in path)
+    return key, key
 
-    def __init__(self, database: MemoryDatabase) -> None:
+
+class RecordDatabase(MemoryDatabase[Record]):
+    """Object stores by the schemas of the SDK, and ``apply`` as the extension has it."""
+
+    def __init__(self, committed: Callable[[list[Any]], None] | None = None) -> None:
+        super().__init__(committed)
+        self._schemas: dict[str, ObjectStoreSchema] = {}
+
+    @property
+    def stores(self) -> Stores:
+        """Return the records by store and id, for a test to change behind everybody's back."""
+        return Stores(self)
+
+    def create_store(self, name: str, schema: ObjectStoreSchema) -> None:
+        self._schemas[name] = schema
+        self.create(name, self.rules_of(name))
+
+    def rules_of(self, name: str) -> list[IndexRule[Record]]:
+        return [IndexRule(partial(place_of, index.key_path), index.unique) for index in self._schemas[name].indexes]
+
+    def table(self, name: str) -> Table[Record]:
+        if name not in self.tables:
+            raise NotFound(f"object store not found: {name}")
+        return self.tables[name]
+
+    def find(self, store: str, id: str) -> Record | None:
+        record = self.table(store).records.get(id)
+        return None if record is None else dict(record)
+
+    def indexed(self, store: str, index: str, values: Sequence[Any]) -> list[Row]:
+        """Return the rows of the index whose first parts are these values, in order."""
+        table = self.table(store)
+        names = [schema.name for schema in self._schemas[store].indexes]
+        rows = table.rows(names.index(index))
+        if not values:
+            return rows
+        wanted = tuple(values)
+        first = bisect_left(rows, (wanted,))
+        last = first
+        while last < len(rows) and rows[last].sort[: len(wanted)] == wanted:
+            last += 1
+        return rows[first:last]
+
+    def apply(self, writes: Sequence[Write]) -> list[WriteResult]:
+        batch = self.batch()
+        results: list[WriteResult] = []
+        for place, write in enumerate(writes):
+            result = self._execute(write, batch)
+            results.append(result)
+            if write.required and not result.ok:
+                batch.undo()
+                nothing = WriteResult("aborted", f"nothing was written: required entry {place} failed")
+                return [result if other == place else nothing for other in range(len(writes))]
+        batch.commit()
+        return results
+
+    def _execute(self, write: Write, batch: Batch[Record]) -> WriteResult:
+        table = self.table(write.store)
+        id = write.id or str((write.record or {}).get("id"))
+        current = table.records.get(id)
+        for condition in write.conditions:
+            if not self._holds(condition, write.store, id):
+                own = not condition.store or (condition.store, condition.id) == (write.store, id)
+                return WriteResult("aborted", "condition", dict(current) if own and current is not None else None)
+        if write.op == "check":
+            return WriteResult("ok")
+        if write.op == "add" and current is not None:
+            return WriteResult("already_exists", "already exists", dict(current))
+        if write.record is not None and table.conflicts(id, write.record):
+            return WriteResult("already_exists", "unique index conflict")
+        batch.set(write.store, id, None if write.op == "delete" else dict(write.record or {}))
+        return WriteResult("ok")
+
+    def _holds(self, condition: Condition, store: str, id: str) -> bool:
+        record = self.table(condition.store or store).records.get(condition.id or id)
+        if condition.absent is not None:
+            return (record is None) == condition.absent
+        return record is not None and record.get(condition.field) == condition.value
+
+
+class Stores(MutableMapping[str, dict[str, Record]]):
+    """The records of every store, to look at or to change; indexes are built again before they are read."""
+
+    def __init__(self, database: RecordDatabase) -> None:
+        self._database = database
+
+    def __getitem__(self, name: str) -> dict[str, Record]:
+        table = self._database.tables[name]
+        table.touched()
+        return table.records
+
+    def __setitem__(self, name: str, records: dict[str, Record]) -> None:
+        table = self._database.tables[name] = Table(self._database.rules_of(name))
+        table.records = records
+        table.touched()
+
+    def __delitem__(self, name: str) -> None:
+        del self._database.tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._database.tables)
+
+    def __len__(self) -> int:
+        return len(self._database.tables)
+
+
+class IndexedDBClient:
+    """What one process holds of the database: the calls of ``gestalt_sdk.indexeddb.IndexedDB`` that our engine makes.
+
+    Attributes:
+        messages: Calls by name.
+    """
+
+    def __init__(self, database: RecordDatabase, *, batched: bool = True) -> None:
         self.database = database
+        self.batched = batched
         self.messages: Counter[str] = Counter()
-        self.before: Callable[[str], None] | None = None
-        self.after: Callable[[str], None] | None = None
-        self.batched = True
-        self._places: list[tuple[Any, str]] = []
-        """Where the pages that were handed out ended, by their tokens."""
+        self.places: dict[bytes, tuple[Any, str]] = {}
+        """Where the pages that were handed out ended, by their token."""
 
     @property
     def count(self) -> int:
         return self.messages.total()
 
-    async def _message(self, name: str) -> None:
-        await one_turn()
-        self.messages[name] += 1
-        if self.before is not None:
-            self.before(name)
-
-    def _answered(self, name: str) -> None:
-        if self.after is not None:
-            self.after(name)
+    async def carry(self, call: str, execute: Callable[[], T]) -> T:
+        """Carry one message to the store, have it executed there, and bring the answer back."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         return None
@@ -81,92 +174,56 @@ class MemoryClient:
         return True
 
     async def create_object_store(self, name: str, schema: ObjectStoreSchema) -> None:
-        await self._message("create_object_store")
-        self.database.schemas[name] = schema
-        self.database.stores.setdefault(name, {})
+        await self.carry("create", lambda: self.database.create_store(name, schema))
 
-    def store(self, name: str) -> MemoryStore:
-        return MemoryStore(self, name)
-
-    def page(
-        self,
-        rows: Sequence[tuple[Any, str, Record]],
-        limit: int,
-        token: bytes,
-        direction: str,
-        *,
-        keys_only: bool = False,
-    ) -> Page:
-        """One page of these rows; the next one begins behind its last row, whatever has been removed since."""
-        back = direction == "prev"
-        if token:
-            last = self._places[int(token)]
-            rows = [row for row in rows if ((row[0], row[1]) < last if back else (row[0], row[1]) > last)]
-        part = (rows[::-1] if back else rows)[: limit or 1000]
-        entries = [CursorEntry(key, id, None if keys_only else deepcopy(record)) for key, id, record in part]
-        if len(part) == len(rows):
-            return Page(entries)
-        self._places.append((part[-1][0], part[-1][1]))
-        return Page(entries, str(len(self._places) - 1).encode())
+    def store(self, name: str) -> StoreHandle:
+        return StoreHandle(self, name)
 
     async def get_many(self, store: str, ids: Iterable[str]) -> dict[str, Record]:
-        await self._message("get_many")
-        rows = self.database.rows(store)
-        return {id: deepcopy(rows[id]) for id in ids if id in rows}
+        wanted = list(ids)
 
-    async def apply(self, entries: Sequence[Entry], *, return_current: bool = False) -> list[Outcome]:
-        await self._message("apply")
-        before = {name: dict(rows) for name, rows in self.database.stores.items()}
-        outcomes = [self._apply(entry) for entry in entries]
-        failed = [place for place, entry in enumerate(entries) if entry.required and not outcomes[place].ok]
-        if failed:
-            self.database.stores = before
-            outcomes = [o if place in failed else Outcome("aborted", "required") for place, o in enumerate(outcomes)]
-        self._answered("apply")
-        return outcomes
+        def found() -> dict[str, Record]:
+            records = self.database.table(store).records
+            return {id: dict(records[id]) for id in wanted if id in records}
 
-    def _apply(self, entry: Entry) -> Outcome:
-        rows = self.database.rows(entry.store)
-        id = entry.id or str((entry.record or {}).get("id"))
-        current = rows.get(id)
-        for condition in entry.conditions:
-            if not self._holds(condition, entry.store, id):
-                own = not condition.store or (condition.store, condition.id) == (entry.store, id)
-                return Outcome("aborted", "condition", deepcopy(current) if own else None)
-        if entry.op == "add" and current is not None:
-            return Outcome("already_exists", "already exists", deepcopy(current))
-        if entry.op in ("put", "add"):
-            assert entry.record is not None
-            if self._conflicts(entry.store, id, entry.record):
-                return Outcome("already_exists", "unique index conflict")
-            rows[id] = deepcopy(entry.record)
-        elif entry.op == "delete":
-            rows.pop(id, None)
-        return Outcome("ok")
+        return await self.carry("get_many", found)
 
-    def _holds(self, condition: Condition, store: str, id: str) -> bool:
-        record = self.database.rows(condition.store or store).get(condition.id or id)
-        if condition.absent is not None:
-            return (record is None) == condition.absent
-        return record is not None and record.get(condition.field) == condition.value
-
-    def _conflicts(self, store: str, id: str, record: Record) -> bool:
-        for index in self.database.schemas[store].indexes:
-            if index.unique and all(part in record for part in index.key_path):
-                key = [record[part] for part in index.key_path]
-                if any(k == key and other != id for k, other, _ in self.database.indexed(store, index.name)):
-                    return True
-        return False
+    async def apply(self, writes: Sequence[Write], *, return_current: bool = False) -> list[WriteResult]:
+        sent = list(writes)
+        return await self.carry("apply", lambda: self.database.apply(sent))
 
 
-class MemoryStore:
-    def __init__(self, client: MemoryClient, name: str) -> None:
+class MemoryClient(IndexedDBClient):
+    """Has every message answered at once.
+
+    Attributes:
+        before: Called with each message's name before it is executed; may raise, and may change what is stored.
+        after: The same once an ``apply`` was executed: what it raises is an answer that was lost.
+    """
+
+    def __init__(self, database: RecordDatabase) -> None:
+        super().__init__(database)
+        self.before: Callable[[str], None] | None = None
+        self.after: Callable[[str], None] | None = None
+
+    async def carry(self, call: str, execute: Callable[[], T]) -> T:
+        await one_turn()
+        self.messages[call] += 1
+        if self.before is not None:
+            self.before(call)
+        answer = execute()
+        if call == "apply" and self.after is not None:
+            self.after(call)
+        return answer
+
+
+class StoreHandle:
+    def __init__(self, client: IndexedDBClient, name: str) -> None:
         self._client = client
         self._name = name
 
     async def find(self, id: str) -> Record | None:
-        await self._client._message("get")
-        return deepcopy(self._client.database.rows(self._name).get(id))
+        return await self._client.carry("get", lambda: self._client.database.find(self._name, id))
 
     async def get(self, id: str) -> Record:
         found = await self.find(id)
@@ -177,35 +234,41 @@ class MemoryStore:
     async def page(
         self, *, range: KeyRange | None = None, limit: int = 0, token: bytes = b"", direction: str = "next"
     ) -> Page:
-        await self._client._message("page")
-        rows = sorted(self._client.database.rows(self._name).items())
-        found = [(id, id, record) for id, record in rows if _within(range, id)]
-        return self._client.page(found, limit, token, direction)
+        def read() -> Page:
+            ids = self._client.database.table(self._name).ids
+            rows = [Row((id,), id, (id,)) for id in ids if _has(range, (id,))]
+            return _page(self._client, rows, limit, token, direction, self._entry)
 
-    def index(self, name: str) -> MemoryIndex:
-        return MemoryIndex(self._client, self._name, name)
+        return await self._client.carry("page", read)
+
+    def _entry(self, row: Row) -> CursorEntry:
+        return CursorEntry(row.id, row.id, self._client.database.find(self._name, row.id))
+
+    def index(self, name: str) -> IndexHandle:
+        return IndexHandle(self._client, self._name, name)
 
 
-class MemoryIndex:
-    def __init__(self, client: MemoryClient, store: str, name: str) -> None:
+class IndexHandle:
+    def __init__(self, client: IndexedDBClient, store: str, name: str) -> None:
         self._client = client
         self._store = store
         self._name = name
 
     async def get_all(self, *values: Any) -> list[Record]:
-        await self._client._message("index_get_all")
-        return [deepcopy(record) for _, _, record in self._rows(values, None)]
+        def found() -> list[Record]:
+            records = self._client.database.table(self._store).records
+            return [dict(records[row.id]) for row in self._rows(values, None)]
+
+        return await self._client.carry("index_get_all", found)
 
     async def get_key(self, *values: Any, range: KeyRange | None = None) -> str:
-        await self._client._message("index_get_key")
-        rows = self._rows(values, range)
-        if not rows:
-            raise NotFound("key not found")
-        return rows[0][1]
+        def first() -> str:
+            rows = self._rows(values, range)
+            if not rows:
+                raise NotFound("key not found")
+            return str(rows[0].id)
 
-    async def count(self, *values: Any, range: KeyRange | None = None) -> int:
-        await self._client._message("index_count")
-        return len(self._rows(values, range))
+        return await self._client.carry("index_get_key", first)
 
     async def page(
         self,
@@ -216,33 +279,56 @@ class MemoryIndex:
         direction: str = "next",
         keys_only: bool = False,
     ) -> Page:
-        await self._client._message("page")
-        return self._client.page(self._rows(values, range), limit, token, direction, keys_only=keys_only)
+        def entry(row: Row) -> CursorEntry:
+            record = None if keys_only else self._client.database.find(self._store, row.id)
+            return CursorEntry(list(row.key), row.id, record)
 
-    def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[tuple[list[Any], str, Record]]:
-        rows = self._client.database.indexed(self._store, self._name)
-        rows = [row for row in rows if row[0][: len(values)] == list(values)]
-        if range is None:
-            return rows
-        return [row for row in rows if _inside(range, row[0])]
+        def read() -> Page:
+            return _page(self._client, self._rows(values, range), limit, token, direction, entry)
+
+        return await self._client.carry("page", read)
+
+    async def count(self, *values: Any, range: KeyRange | None = None) -> int:
+        return await self._client.carry("index_count", lambda: len(self._rows(values, range)))
+
+    def _rows(self, values: Sequence[Any], range: KeyRange | None) -> list[Row]:
+        rows = self._client.database.indexed(self._store, self._name, values)
+        return rows if range is None else [row for row in rows if _has(range, row.key)]
 
 
-def _inside(range: KeyRange, key: list[Any]) -> bool:
+def _page(
+    client: IndexedDBClient,
+    rows: list[Row],
+    limit: int,
+    token: bytes,
+    direction: str,
+    entry: Callable[[Row], CursorEntry],
+) -> Page:
+    """Return one page; the token is the place behind which the next one begins, whatever has been written since."""
+    if direction == "prev":
+        rows = rows[::-1]
+    if token:
+        last = client.places[token]
+        rows = [row for row in rows if (row[:2] > last if direction == "next" else row[:2] < last)]
+    part = rows[: limit or 1000]
+    entries = [entry(row) for row in part]
+    if len(part) == len(rows):
+        return Page(entries)
+    mark = str(len(client.places) + 1).encode()
+    client.places[mark] = part[-1][:2]
+    return Page(entries, mark)
+
+
+def _has(range: KeyRange | None, key: tuple[Any, ...]) -> bool:
     """Whether the whole index key lies in the range; a scalar bound counts as a key of one part."""
+    if range is None:
+        return True
     lower, upper = (
-        bound if bound is None or isinstance(bound, list) else [bound] for bound in (range.lower, range.upper)
+        bound if bound is None else tuple(bound) if isinstance(bound, list) else (bound,)
+        for bound in (range.lower, range.upper)
     )
     above = lower is None or (key > lower if range.lower_open else key >= lower)
     below = upper is None or (key < upper if range.upper_open else key <= upper)
-    return above and below
-
-
-def _within(range: KeyRange | None, key: Any) -> bool:
-    """Whether the scalar key lies in the range."""
-    if range is None:
-        return True
-    above = range.lower is None or (key > range.lower if range.lower_open else key >= range.lower)
-    below = range.upper is None or (key < range.upper if range.upper_open else key <= range.upper)
     return above and below
 
 

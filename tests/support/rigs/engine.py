@@ -26,7 +26,7 @@ from gestalt_workflow.wire.targets import describe_target
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB
-from tests.support.fakes.indexeddb_client import MemoryClient, MemoryDatabase
+from tests.support.fakes.indexeddb_client import MemoryClient, RecordDatabase
 from tests.support.waiting import eventually, one_turn
 
 START = datetime(2026, 5, 4, 12, 0, 30, tzinfo=UTC)
@@ -90,7 +90,7 @@ class World:
     """One database and any number of engines on it."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
-        self.database = MemoryDatabase()
+        self.database = RecordDatabase()
         self.clock = FakeClock()
         self.host = ScriptedHost()
         self._stack = stack

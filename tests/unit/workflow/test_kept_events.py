@@ -161,7 +161,7 @@ async def test_a_write_that_comes_late_makes_no_run_beside_the_record(world: Wor
             unavailable("apply")
         return await apply(entries, **options)
 
-    client_of(engine).apply = lost  # type: ignore[method-assign]
+    client_of(engine).apply = lost  # type: ignore[method-assign, assignment]
     with pytest.raises(StorageUnavailable):
         await replay(engine, ReplayMode.FORCED)
     await replay(other, ReplayMode.MISSING, "r2")

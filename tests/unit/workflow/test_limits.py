@@ -49,7 +49,7 @@ async def set_aside(engine: Engine, *runs: Run, lane: str = "slack") -> None:
 
 
 def permits(world: World) -> list[str]:
-    return sorted(world.database.rows(PERMITS))
+    return sorted(world.database.stores[PERMITS])
 
 
 # Which limits hold
@@ -242,7 +242,7 @@ async def test_a_run_that_makes_way_for_the_next_slot_gives_up_its_place_to_it(w
         await invoked(world, number)
     first, second = await scheduled(engine)
     assert (first.status, second.status) == (RunStatus.CANCELED, RunStatus.RUNNING)
-    assert [record["run_id"] for record in world.database.rows(PERMITS).values()] == [second.id]
+    assert [record["run_id"] for record in world.database.stores[PERMITS].values()] == [second.id]
 
 
 # Configurations that change
@@ -290,7 +290,7 @@ async def test_several_engines_never_exceed_a_limit_together(world: World) -> No
 
     async def all_done() -> bool | None:
         nonlocal most
-        rows = [record for record in world.database.rows(RUNS).values() if record["target_owner"] == "slack"]
+        rows = [record for record in world.database.stores[RUNS].values() if record["target_owner"] == "slack"]
         most = max(most, sum(record["status"] == RunStatus.RUNNING for record in rows))
         return True if all(record["status"] >= RunStatus.SUCCEEDED for record in rows) else None
 
@@ -340,9 +340,9 @@ async def test_a_place_of_a_process_that_has_gone_is_free_when_its_claim_is_sett
 async def test_a_place_that_nobody_will_give_back_is_reclaimed(world: World, damage: str) -> None:
     engine = await world.engine(start=False, target_limits={"slack": 1})
     waiting = await start(engine)
-    rows = world.database.rows(RUNS)
+    rows = world.database.stores[RUNS]
     held = {"id": "slack#0", "run_id": "lost", "owner": "boot/1/2/3", "lease": world.clock()}
-    world.database.rows(PERMITS)["slack#0"] = held
+    world.database.stores[PERMITS]["slack#0"] = held
     if damage != "removed":
         rows["lost"] = {**rows[waiting.id], "id": "lost", "status": int(RunStatus.SUCCEEDED)}
         del rows["lost"]["queue"]
@@ -357,11 +357,11 @@ async def test_a_place_that_nobody_will_give_back_is_reclaimed(world: World, dam
 
 async def test_a_place_of_an_unreadable_run_stays_while_its_claim_may_hold(world: World) -> None:
     engine = await world.engine(start=False, target_limits={"slack": 1})
-    rows = world.database.rows(RUNS)
+    rows = world.database.stores[RUNS]
     waiting = await start(engine)
     rows["lost"] = {**rows[waiting.id], "id": "lost", "trigger": None}
     lease = world.clock() + timedelta(minutes=5)
-    world.database.rows(PERMITS)["slack#0"] = {"id": "slack#0", "run_id": "lost", "owner": "b/1/2/3", "lease": lease}
+    world.database.stores[PERMITS]["slack#0"] = {"id": "slack#0", "run_id": "lost", "owner": "b/1/2/3", "lease": lease}
     assert await engine.recovery.reclaim_permits() == 0
     world.clock.advance(minutes=6)
     assert await engine.recovery.reclaim_permits() == 1

@@ -21,7 +21,7 @@ from gestalt_workflow.stored.records import RUNS, SIGNALS
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write, WriteResult
 from tests.simulation.loop import VirtualLoop
-from tests.support.fakes.indexeddb_client import MemoryClient, MemoryDatabase
+from tests.support.fakes.indexeddb_client import MemoryClient, RecordDatabase
 from tests.support.rigs.engine import ALICE, START, ScriptedHost, World, client_of, plugin_target
 from tests.support.waiting import eventually, observed_for, one_turn
 
@@ -40,7 +40,7 @@ def test_runs_that_another_process_left_are_found_however_seldom_it_is_looked(po
     """Sweeps and reloads that were due at every round displaced the looking for runs."""
 
     async def scenario() -> None:
-        database, host = MemoryDatabase(), ScriptedHost()
+        database, host = RecordDatabase(), ScriptedHost()
 
         def engine() -> Engine:
             config = Config(poll_interval=timedelta(seconds=poll_s))

@@ -254,7 +254,7 @@ async def test_of_many_that_are_due_at_once_the_first_are_invoked_before_the_oth
     gate = world.host.hold("run")
     made: list[int] = []
     engine = await world.engine(start=False)
-    client_of(engine).after = lambda _: made.append(len(world.database.rows(RUNS))) if not world.host.calls else None
+    client_of(engine).after = lambda _: made.append(len(world.database.stores[RUNS])) if not world.host.calls else None
     engine.start()
     assert len(await fired(world, engine, 3 * FIRED_FIRST)) == 3 * FIRED_FIRST
     assert made[-1] == FIRED_FIRST

@@ -38,7 +38,7 @@ READY, HELD, LATER, BLOCKED = "ready", "held", "later", "blocked"
 
 
 def damage(world: World, store: str, id: str, field: str = "target", value: Any = 7) -> None:
-    row = world.database.rows(store)[id]
+    row = world.database.stores[store][id]
     if value is None:
         del row[field]
     else:
@@ -157,7 +157,7 @@ async def test_a_signal(world: World, how: str) -> None:
     run = await start(engine, workflow_key="k")
     stored = [(await engine.signals.signal(run.id, signal(f"s{number}"))).signal for number in range(3)]
     if how == "removed":
-        del world.database.rows(SIGNALS)[stored[1].id]
+        del world.database.stores[SIGNALS][stored[1].id]
     else:
         damage(world, SIGNALS, stored[1].id, "data" if how.startswith("data") else "sequence", None)
     engine.start()
@@ -174,7 +174,7 @@ async def test_more_unreadable_signals_than_a_batch_holds(world: World) -> None:
     engine.start()
     assert (await world.finished(engine, run.id)).status is RunStatus.SUCCEEDED
     assert [[s.sequence for s in signals] for _, signals, _ in world.host.calls] == [[], [31, 32]]
-    assert len(world.database.rows(SIGNALS)) == 32  # what cannot be read is left for people
+    assert len(world.database.stores[SIGNALS]) == 32  # what cannot be read is left for people
 
 
 async def test_a_reference(world: World) -> None:
@@ -202,7 +202,7 @@ async def test_retention_goes_past_it(world: World) -> None:
     world.clock.advance(days=11)
     for _ in range(3):
         await engine.retention.remove_some()
-    assert set(world.database.rows(RUNS)) == {broken.id}
+    assert set(world.database.stores[RUNS]) == {broken.id}
 
 
 async def _objects(world: World, engine: Engine) -> None:
@@ -234,7 +234,7 @@ async def test_lists_and_queries_leave_it_out_log_its_id_and_count_it(
 ) -> None:
     engine = await world.engine(start=False)
     await _objects(world, engine)
-    broken, *good = sorted(world.database.rows(store))
+    broken, *good = sorted(world.database.stores[store])
     damage(world, store, broken, "data" if store == REFERENCES else "target", value)
     with structlog.testing.capture_logs() as logs:
         listed = [message.id for message in await engine.lists.messages(listing, show)]

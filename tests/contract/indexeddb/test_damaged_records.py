@@ -204,6 +204,14 @@ async def test_a_cursor_that_reads_keys_passes_and_deletes_it(damageable: Damage
 
 
 @each_damage
+async def test_check_names_it_as_requests_do(damageable: Damageable, damage: bytes) -> None:
+    store = await damageable.store_with_damage(damage)
+    problems = [problem for problem in await damageable.problems() if store in problem and "cannot be read" in problem]
+    assert len(problems) == 1
+    assert f"object store {store!r}: record 'k1' cannot be read" in problems[0]
+
+
+@each_damage
 async def test_reads_of_keys_do_not_look_at_it(damageable: Damageable, damage: bytes) -> None:
     store = await damageable.store_with_damage(damage)
     service, every = damageable.service, pb.ObjectStoreRangeRequest(store=store)

@@ -23,6 +23,7 @@ from gestalt_store.postgres.snapshots import BEGIN
 from gestalt_store.postgres.tables import PgIndex, PgStore
 from gestalt_store.values import wire
 from gestalt_store.values.ranges import EVERYTHING
+from gestalt_store.values.rendering import key_name
 from gestalt_store.values.schema import IndexKeys
 
 BACKUP_HINT = "PostgreSQL is backed up with its own programs: pg_dump --schema=NAME, one schema for each database"
@@ -103,17 +104,17 @@ async def _check_store(run: reads.Run, store: PgStore) -> AsyncIterator[str]:
             try:
                 fields = wire.Record.FromString(row.record or b"").fields
                 if store.schema.primary_key(fields) != row.primary_key:
-                    yield f"record {row.primary_key!r} is stored under a key that is not its own"
+                    yield f"record {key_name(row.primary_key)} is stored under a key that is not its own"
                 read.append((row, store.schema.index_keys(fields)))
             except (DecodeError, StoreError) as error:
-                yield f"record {row.primary_key!r} cannot be read: {error}"
+                yield f"record {key_name(row.primary_key)} cannot be read: {error}"
         for index in store.indexes:
             index_rows = [
                 index.row(key, row.primary_key) for row, keys in read if (key := keys[index.position]) is not None
             ]
             expected[index.position] += len(index_rows)
             for missing in await _missing(run, index, index_rows):
-                yield f"index {index.schema.name!r} has no right row for record {missing[1] + missing[5]!r}"
+                yield f"index {index.schema.name!r} has no right row for record {key_name(missing[1] + missing[5])}"
     for index in store.indexes:
         (count,), (duplicates,) = (
             rows[0]

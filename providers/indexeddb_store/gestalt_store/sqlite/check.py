@@ -20,6 +20,7 @@ from gestalt_store.sqlite.formats import APPLICATION_ID, FORMAT, database_name
 from gestalt_store.sqlite.tables import SqliteStore
 from gestalt_store.values import wire
 from gestalt_store.values.keys import Encoded
+from gestalt_store.values.rendering import key_name
 
 _PROBLEM_LIMIT = 100
 
@@ -70,10 +71,10 @@ def _check_store(connection: sqlite3.Connection, store: SqliteStore) -> Iterator
         try:
             fields = wire.Record.FromString(value).fields
             if store.schema.primary_key(fields) != key:
-                yield f"record {number} is stored under a key that is not its own"
+                yield f"record {key_name(key)} is stored under a key that is not its own"
             index_keys = store.schema.index_keys(fields)
         except (DecodeError, StoreError) as error:
-            yield f"record {number} cannot be read: {error}"
+            yield f"record {key_name(key)} cannot be read: {error}"
             continue
         for position, (index, expected) in enumerate(zip(store.indexes, index_keys, strict=True)):
             if expected is None:
@@ -81,7 +82,7 @@ def _check_store(connection: sqlite3.Connection, store: SqliteStore) -> Iterator
             rows_of[position] += 1
             row = connection.execute(index.row, (expected.order, key)).fetchone()
             if row is None or Encoded(expected.order, row[0]) != expected or row[1] != number:
-                yield f"index {index.schema.name!r} has no right row for record {number}"
+                yield f"index {index.schema.name!r} has no right row for record {key_name(key)}"
     for index, expected_rows in zip(store.indexes, rows_of, strict=True):
         rows = connection.execute(index.count_rows).fetchone()[0]
         if rows != expected_rows:

@@ -9,11 +9,12 @@ import base64
 import binascii
 import math
 import re
+import struct
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from gestalt_store.errors import Invalid
-from gestalt_store.values.keys import Moment, PlainValue
+from gestalt_store.values.keys import Moment, PlainValue, decode
 
 STRING, INT, FLOAT, BOOL, TIME, BYTES, JSON = range(7)
 """Column types on the wire."""
@@ -48,6 +49,14 @@ def render(value: PlainValue) -> str:
         return f"[{' '.join(map(render, value))}]"
     entries = sorted(value.items(), key=lambda item: item[0].encode())
     return f"map[{' '.join(f'{name}:{render(item)}' for name, item in entries)}]"
+
+
+def key_name(primary_key: bytes) -> str:
+    """Return an encoded primary key for people: quoted, as requests name it; its bytes in hex when it is damaged."""
+    try:
+        return repr(render(decode(primary_key)))
+    except (ValueError, IndexError, struct.error):
+        return f"0x{primary_key.hex()}"
 
 
 def parse(text: str, column_type: int) -> PlainValue:

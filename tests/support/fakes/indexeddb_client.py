@@ -22,6 +22,7 @@ from gestalt_sdk.indexeddb import (
     Record,
     StoreUnavailable,
 )
+from gestalt_sdk.indexeddb.values import to_record
 from tests.support.waiting import one_turn
 
 
@@ -137,6 +138,7 @@ class MemoryClient:
             return Outcome("already_exists", "already exists", deepcopy(current))
         if entry.op in ("put", "add"):
             assert entry.record is not None
+            to_record(entry.record)  # raises for what no store could keep
             if self._conflicts(entry.store, id, entry.record):
                 return Outcome("already_exists", "unique index conflict")
             rows[id] = deepcopy(entry.record)

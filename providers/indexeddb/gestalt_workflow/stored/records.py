@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
 from gestalt_sdk.transport.values import rfc3339
-from gestalt_workflow.model.clock import to_micros
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.errors import Undecodable
 from gestalt_workflow.model.objects import (
     NOBODY,
@@ -233,7 +233,7 @@ def schedule_to_record(schedule: Schedule) -> Record:
             "recent": list(schedule.recent) or None,
             "ranges": schedule.ranges or None,
             **_tail_fields(schedule.tail),
-            "early": [moment for sequence in schedule.early for moment in sequence] or None,
+            "early": [to_micros(moment) for sequence in schedule.early for moment in sequence] or None,
         }
     )
 
@@ -241,7 +241,7 @@ def schedule_to_record(schedule: Schedule) -> Record:
 @decoding
 def schedule_from_record(record: Record) -> Schedule:
     """Return the schedule that the record keeps; raise ``Undecodable`` when it is not one."""
-    early = record.get("early") or []
+    early = [from_micros(int(micros)) for micros in record.get("early") or ()]
     return Schedule(
         id=record["id"],
         cron=record["cron"],

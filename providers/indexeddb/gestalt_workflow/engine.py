@@ -20,6 +20,7 @@ from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.dispatch.lanes import Lanes
 from gestalt_workflow.dispatch.limits import Limits
 from gestalt_workflow.dispatch.permits import Permits
+from gestalt_workflow.dispatch.ranks import rank_anew
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
 from gestalt_workflow.events.publishing import Events
 from gestalt_workflow.firing.ledger import Ledger
@@ -96,7 +97,13 @@ class Engine:
         )
         self.waiting_room = WaitingRoom(self.storage, clock, news)
         self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
-        self.scheduler = Scheduler(self.storage, clock, news, PlanningAnew(self.storage, self.ledger))
+        self.scheduler = Scheduler(
+            self.storage,
+            clock,
+            news,
+            PlanningAnew(self.storage, self.ledger),
+            lambda: rank_anew(self.storage, news, clock),
+        )
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
         self.runs = Runs(self.storage, self.recovery, news, clock)

@@ -12,10 +12,11 @@ from gestalt_workflow.firing import plan, scheduler
 from gestalt_workflow.model.clock import BELIEVED_AFTER, WatchedClock
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, Actor, Run, SlotRange
 from gestalt_workflow.model.policies import CatchUp, CatchUpMode, Overlap, Pause, SchedulePolicy
-from gestalt_workflow.stored.records import FORMAT, SCHEDULES
+from gestalt_workflow.objects.runs import StartRequest
+from gestalt_workflow.stored.records import FORMAT, LANE, RUNS, SCHEDULES
 
 from tests.support.rigs.driving import all_runs, fire_due, ledger, scheduled, upsert
-from tests.support.rigs.engine import START, FakeClock, World, client_of
+from tests.support.rigs.engine import START, FakeClock, World, client_of, plugin_target
 from tests.support.waiting import eventually
 
 HOURLY = "0 * * * *"
@@ -308,3 +309,21 @@ def test_corrections_within_the_slack_are_no_jumps() -> None:
         clock.jump(seconds=-2)
         assert watched.set_back() == timedelta()
     assert abs(watched() - watched.steady()) < timedelta(seconds=1)
+
+
+async def test_a_run_that_came_while_the_clock_was_ahead_has_its_turn(world: World) -> None:
+    engine = await world.engine(start=False, max_concurrent_per_target=1)
+    lane = "svc"
+    world.clock.jump(days=400)
+    early = await engine.runs.start(StartRequest(plugin_target()))
+    aside = await engine.runs.start(StartRequest(plugin_target()))
+    world.database.stores[RUNS][aside.id] |= {"queue": f"{LANE}{lane}"}
+    await fire_due(engine)
+    world.clock.jump(days=-400)
+    await fire_due(engine)
+    world.clock.advance(seconds=1)
+    late = await engine.runs.start(StartRequest(plugin_target()))
+    ranks = [(await engine.runs.get(run.id)).rank_at for run in (early, aside, late)]
+    assert None not in ranks
+    assert max(ranks[:2]) < ranks[2]  # type: ignore[type-var, operator]
+    assert (await engine.runs.get(aside.id)).lane == lane

@@ -8,7 +8,7 @@ schedule's revision, so a schedule that was paused, changed or deleted meanwhile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
@@ -53,11 +53,20 @@ log = structlog.get_logger()
 class Scheduler:
     """Fires what is due; ``run`` is its loop."""
 
-    def __init__(self, storage: Storage, clock: WatchedClock, news: RunNews, planning_anew: PlanningAnew) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: WatchedClock,
+        news: RunNews,
+        planning_anew: PlanningAnew,
+        set_back: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``set_back`` is called after the clock was set back, for what else was planned ahead of it."""
         self._storage = storage
         self._clock = clock
         self._news = news
         self._planning_anew = planning_anew
+        self._set_back = set_back
         self._latest = LatestPlanned(storage)
         self._latest_read = False
         self._set_back_by = timedelta()
@@ -146,6 +155,7 @@ class Scheduler:
         if self._set_back_by or ahead:
             self._horizon = None
             planned = await self._planning_anew.all(self._clock, self.changed)
+            await self._set_back()
             by = max(self._set_back_by, ahead)
             mine = bool(self._set_back_by)
             lowered = await self._latest.lower(self._clock()) if ahead else False

@@ -131,6 +131,11 @@ class Watched(Protocol):
     @property
     def instances(self) -> Sequence[Claimant]: ...
     def clock(self) -> datetime: ...
+    def right_time(self) -> datetime: ...
+    @property
+    def jumps(self) -> Sequence[tuple[float, timedelta]]: ...
+    @property
+    def healed_at(self) -> float: ...
     def note(self, text: str) -> None: ...
 
 
@@ -145,6 +150,7 @@ class Invariants:
         self._signals_sent: dict[str, Invocation] = {}
         self._last_sequence: dict[str, int] = {}
         self._claims: dict[tuple[str, int], float] = {}
+        self._renewed: dict[str, float] = {}
         self._limits = Limits(world.plan.limits, world.plan.limit or None)
         self._running: dict[str, set[str]] = defaultdict(set)
         self._counts: dict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -172,6 +178,8 @@ class Invariants:
     def committed(self, changes: list[Change[Record]]) -> None:
         now = self._world.loop.now
         for change in changes:
+            if change.store == CLAIMANTS:
+                self._renewed[change.id] = now
             decode = _DECODERS.get(change.store)
             if decode is None:
                 continue
@@ -243,19 +251,35 @@ class Invariants:
             self.broken("only a running run can be interrupted", move)
             return
         owner = next(i for i in self._world.instances if i.owner == run.claimant)
-        now = self._world.clock()
+        now = self._world.right_time()
         lapsed = self._lease(run) <= now
-        overdue = run.agent_deadline is not None and run.agent_deadline <= now
+        assert run.lease is not None
+        ahead = run.lease - self._right(run.lease, self._claims[run.id, run.epoch])
+        overdue = run.agent_deadline is not None and run.agent_deadline - ahead <= now
         if not (owner.dead or owner.draining.is_set() or lapsed or overdue):
             self.broken("leases are exclusive", f"{move} although {owner.name} lives and its claim holds")
         if self._world.plan.calm and not overdue:
             self.broken("nothing is given up while all is well", move)
 
     def _lease(self, run: Run) -> datetime:
-        """When the claim ends, as the store has it."""
+        """When the claim ends by the right time, as the store has it."""
+        assert run.lease is not None
+        ends = [self._right(run.lease, self._claims[run.id, run.epoch])]
         record = self._world.database.rows[CLAIMANTS].get(run.claimant)
-        moments = [moment for moment in (run.lease, record and record["lease"]) if isinstance(moment, datetime)]
-        return max(moments)
+        if record is not None and isinstance(record["lease"], datetime):
+            ends.append(self._right(record["lease"], self._renewed[run.claimant]))
+        return max(ends)
+
+    def _right(self, lease: datetime, committed: float) -> datetime:
+        """The lease by the right time, which the clock that set it may have been ahead of."""
+        jumps, plan = self._world.jumps, self._world.plan
+        for place in range(bisect_right(jumps, committed, key=lambda jump: jump[0]) - 1, -1, -1):
+            since, ahead = jumps[place]
+            until = jumps[place + 1][0] if place + 1 < len(jumps) else committed
+            issued_s = (lease - ahead - plan.beginning).total_seconds() - plan.ttl_s
+            if since - 0.001 <= issued_s <= until + 0.001:
+                return lease - ahead
+        return lease
 
     def _outcome_is_true(self, before: Run, after: Run) -> None:
         answer = next(
@@ -278,7 +302,7 @@ class Invariants:
                 self.broken("only an active schedule fires", run.id)
             elif next_slot(parse_cron(schedule.cron), schedule.timezone, slot - timedelta(seconds=1)) != slot:
                 self.broken("a schedule fires at its slots", f"{run.id} for {schedule.cron} {schedule.timezone}")
-            if slot > self._world.clock():
+            if slot > self._world.right_time() + max(ahead for _, ahead in self._world.jumps):
                 self.broken("no slot fires early", run.id)
         elif run.trigger.kind is TriggerKind.EVENT:
             trigger_id, event = self.told.event_runs[run.id]
@@ -337,7 +361,7 @@ class Invariants:
         stored = run_from_record(self._world.database.rows[RUNS][run.id])
         if stored.claimant == run.claimant and stored.epoch == run.epoch:
             run = stored
-        if self._lease(run) <= self._world.clock():
+        if self._lease(run) <= self._world.right_time():
             self.broken("leases are exclusive", f"{run.id} is invoked after its claim has ended")
         self._reference_sent(invocation)
 
@@ -392,7 +416,9 @@ class Invariants:
         for publication in self.told.publications.values():
             self._judge_publication(publication, runs)
         for store, id in sorted(self.versions):
-            if store == SCHEDULES:
+            if store == SCHEDULES and len(self._world.jumps) > 1:
+                self._judge_schedule_after_jumps(id)
+            elif store == SCHEDULES:
                 self._judge_schedule(id)
         for (event_id, replay_id), answers in self.told.replays.items():
             if len(answers) > 1:
@@ -459,11 +485,7 @@ class Invariants:
     def _judge_schedule(self, schedule_id: str) -> None:
         """Every slot of an active time was fired, or collapsed into a later one that was."""
         world = self._world
-        fired = {
-            versions[0].value.trigger.slot
-            for (store, _), versions in self.versions.items()
-            if store == RUNS and versions[0].value.trigger.schedule_id == schedule_id
-        }
+        fired = self._fired(schedule_id)
         rows = world.database.rows[SLOTS].values()
         ranges = [noted for noted in map(slot_range_from_record, rows) if noted.schedule_id == schedule_id]
         for versions, ended, following_version in self._active_times(schedule_id):
@@ -492,6 +514,41 @@ class Invariants:
                 self._judge_outcomes(schedule, due, until - timedelta(seconds=CHANGE_S), fired, ranges)
             if due is not None and due < until - timedelta(seconds=PROMPT_S) and (ended is None or world.plan.calm):
                 self.broken("no slot or event is forgotten", f"{schedule_id}: {due} is due still at {until}")
+
+    def _judge_schedule_after_jumps(self, schedule_id: str) -> None:
+        """The clock is right again, so the schedule is planned by it, and no slot has two outcomes."""
+        world = self._world
+        fired = self._fired(schedule_id)
+        rows = world.database.rows[SLOTS].values()
+        ranges = [noted for noted in map(slot_range_from_record, rows) if noted.schedule_id == schedule_id]
+        for versions, ended, _ in self._active_times(schedule_id):
+            schedule: Schedule = versions[-1].value
+            cron, zone, due = parse_cron(schedule.cron), schedule.timezone, schedule.next_run_at
+            if ended is not None or due is None:
+                continue
+            now = world.right_time()
+            following = next_slot(cron, zone, now)
+            while following is not None and following in fired:
+                following = next_slot(cron, zone, following)
+            if following is not None and due > following:
+                self.broken("a schedule is planned by the clock as it is", f"{schedule_id}: {due} at {now}")
+            if due < now - timedelta(seconds=PROMPT_S):
+                self.broken("no slot or event is forgotten", f"{schedule_id}: {due} is due still at {now}")
+            began = max(versions[0].at, world.healed_at) + CHANGE_S
+            first = next_slot(cron, zone, world.plan.beginning + timedelta(seconds=began))
+            if first is not None:
+                self._judge_outcomes(schedule, first, min(due, now), fired, ranges)
+            for noted in ranges:
+                if any(noted.first <= slot <= noted.last for slot in fired):
+                    self.broken("no slot has two outcomes", f"{schedule_id}: {noted} and its run")
+
+    def _fired(self, schedule_id: str) -> set[datetime]:
+        """The slots of the schedule that have a run."""
+        return {
+            versions[0].value.trigger.slot
+            for (store, _), versions in self.versions.items()
+            if store == RUNS and versions[0].value.trigger.schedule_id == schedule_id
+        }
 
     def _judge_outcomes(
         self, schedule: Schedule, due: datetime, until: datetime, fired: set[datetime], ranges: list[SlotRange]

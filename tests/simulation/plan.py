@@ -34,6 +34,7 @@ class Plan:
         slow: Share of messages that take up to seconds.
         deaths: Probability that a process dies at a message: before it is sent, once it is executed, or answered.
         blackout_s: For so long no process runs, once.
+        jump_every_s: The clock of all processes is set hours or days ahead, and right again up to minutes later.
         limits: Runs of a target at once, by name of the limit.
         limit: The same for every other target; 0 for any number.
     """
@@ -62,6 +63,7 @@ class Plan:
     drain_every_s: float = 0.0
     outage_every_s: float = 0.0
     blackout_s: float = 0.0
+    jump_every_s: float = 0.0
     limits: Mapping[str, int] = field(default_factory=dict)
     limit: int = 0
 
@@ -70,7 +72,7 @@ class Plan:
         """Nothing goes wrong: everything has to happen at once."""
         trouble = (
             self.slow, self.lost_requests, self.lost_answers, self.late, self.aborts, self.deaths, self.kill_every_s,
-            self.suspend_every_s, self.drain_every_s, self.outage_every_s, self.blackout_s,
+            self.suspend_every_s, self.drain_every_s, self.outage_every_s, self.blackout_s, self.jump_every_s,
         )  # fmt: skip
         return not any(trouble)
 
@@ -119,4 +121,5 @@ def draw_plan(seed: int) -> Plan:
         blackout_s=perhaps(0.2, 600.0, 5 * 3600.0, 3 * 86400.0),
         limits=random.choice(LIMITS) if random.random() < 0.6 else {},
         limit=random.choice((1, 2, 3)) if random.random() < 0.3 else 0,
+        jump_every_s=perhaps(0.25, 30.0, 100.0),
     )

@@ -110,7 +110,7 @@ async def _quiet(world: World) -> None:
     least = world.loop.now + world.plan.ttl_s + 130.0
     limit = world.loop.now + LONGEST_QUIET_S
     while world.loop.now < limit:
-        await asyncio.sleep(60.0 - world.clock().timestamp() % 60.0 + 50.0)
+        await asyncio.sleep(60.0 - world.right_time().timestamp() % 60.0 + 50.0)
         statuses = {record["status"] for record in world.database.rows[RUNS].values()}
         if world.loop.now >= least and all(RunStatus(status).terminal for status in statuses):
             return

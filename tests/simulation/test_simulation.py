@@ -38,7 +38,7 @@ def test_the_seeds_hold_every_kind_of_trouble() -> None:
     assert sum(plan.calm for plan in plans) >= 10
     for kind in (
         "slow", "lost_requests", "lost_answers", "late", "aborts", "deaths", "kill_every_s", "suspend_every_s",
-        "drain_every_s", "outage_every_s", "blackout_s", "hangs", "failures",
+        "drain_every_s", "outage_every_s", "blackout_s", "jump_every_s", "hangs", "failures",
     ):  # fmt: skip
         assert sum(bool(getattr(plan, kind)) for plan in plans) >= 10, kind
     assert {plan.processes for plan in plans} == {1, 2, 3}

@@ -42,7 +42,7 @@ T = TypeVar("T")
 DEADLINE_S = 30.0
 """Of every call to an engine and to the store."""
 TICK_S = 20.0
-"""Longest sleep of loops that know when to wake; outside they look each second, in case the clock was set."""
+"""Longest sleep of loops that know when to wake, where no clock is set; else they look each second."""
 BUGS = {"loop.failed", "run.crashed", "storage.batch_failed"}
 """Log events that say that an engine met something it did not expect."""
 
@@ -106,6 +106,9 @@ class World:
         self.allowed.set()
         self.store_down_until = 0.0
         self.store_hangs = False
+        self.jumps = [(0.0, timedelta())]
+        """How far the clock of all processes was ahead of the right time, from which moment on."""
+        self.healed_at = 0.0
         self.invariants = Invariants(self)
         self.database = RecordDatabase(self._committed)
         self._random = Random(f"{seed}/world")
@@ -126,6 +129,14 @@ class World:
     # Time and trace
 
     def clock(self) -> datetime:
+        """What every process takes for the present moment."""
+        return self.right_time() + self.ahead
+
+    @property
+    def ahead(self) -> timedelta:
+        return self.jumps[-1][1]
+
+    def right_time(self) -> datetime:
         return self.plan.beginning + timedelta(seconds=self.loop.now)
 
     def note(self, text: str) -> None:
@@ -139,6 +150,9 @@ class World:
         """Keep one process running: start it, and again some time after it has ended."""
         while True:
             await self.allowed.wait()
+            while self.ahead and self.plan.processes > 1:
+                # One that begins while the clock is ahead cannot know it, and takes claims of others for ended.
+                await asyncio.sleep(1.0)
             instance = self._start(slot)
             await instance.gone.wait()
             longest = 1.0 if self.healthy else self._random.choice((0.5, 5.0, 60.0))
@@ -163,6 +177,7 @@ class World:
             cast(WorkflowHost, self.host.client(instance)),
             self.clock,
             claimant=instance.owner,
+            monotonic=self.loop.time,
         )
         try:
             await engine.open()
@@ -333,6 +348,7 @@ class World:
             (plan.suspend_every_s, self._suspend_one),
             (plan.drain_every_s, self._drain_one),
             (plan.outage_every_s, self._store_fails),
+            (plan.jump_every_s, self._clock_jumps),
         )
         found: list[Callable[[], Awaitable[None]]] = [
             partial(self._again_and_again, mean, act) for mean, act in means if mean
@@ -375,6 +391,18 @@ class World:
         self.store_down_until = self.loop.now + lasts
         self.note(f"the store fails for {lasts:.3f} s, {'hanging' if self.store_hangs else 'refusing'}")
 
+    async def _clock_jumps(self) -> None:
+        ahead = timedelta(seconds=self._random.choice((90.0, 3 * 3600.0, 400 * 86400.0)) * self._random.random())
+        self.jumps.append((self.loop.now, ahead))
+        self.note(f"the clock is set {self.ahead} ahead")
+        await asyncio.sleep(self._random.choice((2.0, 60.0, 200.0)) * self._random.random())
+        self._set_right()
+
+    def _set_right(self) -> None:
+        if self.ahead:
+            self.note("the clock is set right")
+            self.jumps.append((self.loop.now, timedelta()))
+
     async def _blackout(self) -> None:
         await asyncio.sleep(self._random.uniform(0.2, 0.8) * self.plan.active_s)
         self.note(f"blackout for {self.plan.blackout_s} s")
@@ -388,7 +416,9 @@ class World:
         """From now on nothing goes wrong any more."""
         self.note("everything is healthy from here on")
         self.healthy = True
+        self.healed_at = self.loop.now
         self.store_down_until = 0.0
+        self._set_right()
         self.allowed.set()
         for instance in self.instances:
             if instance.paused:
@@ -411,7 +441,7 @@ class World:
             patch(gestalt_sdk.common.backoff, "random", self._ids)
             patch(gestalt_workflow.claims.recovery, "provably_dead", self.provably_dead)
             for part in (gestalt_workflow.firing.scheduler, gestalt_workflow.dispatch.waiting_room):
-                patch(part, "TICK_S", TICK_S)
+                patch(part, "TICK_S", 1.0 if self.plan.jump_every_s else TICK_S)
             structlog.configure(processors=[self._logged], cache_logger_on_first_use=False)
             stack.callback(lambda: structlog.configure(**before))
             yield

@@ -20,11 +20,13 @@ from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.dispatch.lanes import Lanes
 from gestalt_workflow.dispatch.limits import Limits
 from gestalt_workflow.dispatch.permits import Permits
+from gestalt_workflow.dispatch.ranks import rank_anew
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
 from gestalt_workflow.events.publishing import Events
 from gestalt_workflow.firing.ledger import Ledger
+from gestalt_workflow.firing.planning_anew import PlanningAnew
 from gestalt_workflow.firing.scheduler import Scheduler
-from gestalt_workflow.model.clock import Clock, utc_now
+from gestalt_workflow.model.clock import Clock, WatchedClock, utc_now
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.objects.references import References
@@ -58,16 +60,18 @@ class Engine:
         clock: Clock = utc_now,
         *,
         claimant: str = "",
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         """Wire the parts; nothing is connected before ``open``.
 
         Args:
             name: The provider's configured name; references that name no provider get it.
             claimant: Name that claims are held under; blank: a new one that names this process.
+            monotonic: Seconds by which jumps of the clock are noticed; None: see ``WatchedClock``.
         """
         self.name = name
         self.claimant = claimant or new_claimant()
-        self.clock = clock
+        self.clock = clock = WatchedClock(clock, monotonic)
         news = RunNews()
         self.storage = Storage(db, news.unclear.set)
         self._host = host
@@ -76,7 +80,7 @@ class Engine:
         self._begun = asyncio.Event()
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.references = References(self.storage)
-        self.recovery = Recovery(self.storage, self.claimant, news, clock)
+        self.recovery = Recovery(self.storage, self.claimant, news, config.claim_ttl, clock)
         limits = Limits(config.target_limits, config.max_concurrent_per_target)
         self.lanes = Lanes(self.storage, limits, Permits(self.storage, self.claimant))
         self.dispatcher = Dispatcher(
@@ -93,7 +97,13 @@ class Engine:
         )
         self.waiting_room = WaitingRoom(self.storage, clock, news)
         self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
-        self.scheduler = Scheduler(self.storage, clock, news)
+        self.scheduler = Scheduler(
+            self.storage,
+            clock,
+            news,
+            PlanningAnew(self.storage, self.ledger),
+            lambda: rank_anew(self.storage, news, clock),
+        )
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock)
         self.runs = Runs(self.storage, self.recovery, news, clock)
@@ -101,7 +111,7 @@ class Engine:
         self.signals = Signals(self.storage, self.runs, news, clock)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
-        self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock, config)
+        self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock.proven, config)
         self._watcher = Watcher(
             self.storage,
             self.lanes,

@@ -29,6 +29,7 @@ from gestalt_workflow.stored.storage import Storage
 
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
+CLOCK_EVERY = timedelta(seconds=60)
 LANES_EVERY = timedelta(seconds=30)
 """How often lanes are looked for where no limit is configured, and so nobody but another configuration made them."""
 RECLAIM_EVERY = timedelta(seconds=60)
@@ -73,7 +74,7 @@ class Watcher:
         await self._attempt(self._sweep)
         await self._attempt(self._look_for_lanes)
         self._dispatcher.wake()
-        swept = reloaded = trimmed = removed = looked = reclaimed = self._clock()
+        swept = reloaded = trimmed = removed = looked = reclaimed = compared = self._clock()
         resting = False  # after a round of removing comes one of another kind
         asked = False  # the same for looking whether permits are free
         runs = [self._look_for_runs] * 4
@@ -95,6 +96,9 @@ class Watcher:
             elif not timedelta() <= now - reloaded < RELOAD_EVERY:
                 reloaded = now
                 self._scheduler.reload()
+            elif not timedelta() <= now - compared < CLOCK_EVERY:
+                compared = now
+                await self._attempt(self._scheduler.look_at_clock)
             elif not timedelta() <= now - trimmed < TRIM_EVERY:
                 trimmed = now
                 await self._attempt(self._trim)

@@ -26,6 +26,7 @@ from gestalt_sdk.indexeddb import (
     Write,
     WriteResult,
 )
+from gestalt_sdk.indexeddb.values import to_record
 from tests.support.fakes.database import Batch, IndexRule, MemoryDatabase, Row, Table
 from tests.support.waiting import one_turn
 
@@ -107,6 +108,8 @@ class RecordDatabase(MemoryDatabase[Record]):
             return WriteResult("ok")
         if write.op == "add" and current is not None:
             return WriteResult("already_exists", "already exists", dict(current))
+        if write.record is not None:
+            to_record(write.record)  # raises for what no store could keep
         if write.record is not None and table.conflicts(id, write.record):
             return WriteResult("already_exists", "unique index conflict")
         batch.set(write.store, id, None if write.op == "delete" else dict(write.record or {}))

@@ -39,6 +39,7 @@ async def upsert(
 async def fire_due(engine: Engine) -> None:
     """Fire all that is due now, as often as it takes."""
     scheduler = engine.scheduler
+    await scheduler._check_clock()
     await scheduler._load(engine.clock())
     while due := scheduler._pop_due(engine.clock()):
         await scheduler._fire(due)

@@ -35,10 +35,14 @@ BOB = Actor("user:bob", "user", "Bob", "session")
 
 
 class FakeClock:
-    """Stands still but for a microsecond a reading, so that no two moments are equal."""
+    """Stands still but for a microsecond a reading, so that no two moments are equal.
+
+    ``advance`` lets time pass; ``jump`` sets the clock.
+    """
 
     def __init__(self) -> None:
         self.now = START
+        self.set_by = timedelta()
 
     def __call__(self) -> datetime:
         self.now += timedelta(microseconds=1)
@@ -46,6 +50,13 @@ class FakeClock:
 
     def advance(self, **delta: float) -> None:
         self.now += timedelta(**delta)
+
+    def jump(self, **delta: float) -> None:
+        self.set_by += timedelta(**delta)
+        self.now += timedelta(**delta)
+
+    def monotonic(self) -> float:
+        return (self.now - self.set_by).timestamp()
 
 
 class ScriptedHost:
@@ -99,7 +110,12 @@ class World:
         client = MemoryClient(self.database)
         settings = Config(**{"worker_count": 4, **config})
         engine = Engine(
-            "local", settings, cast(IndexedDB, client), cast(WorkflowHost, host or self.host), clock=self.clock
+            "local",
+            settings,
+            cast(IndexedDB, client),
+            cast(WorkflowHost, host or self.host),
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
         )
         await engine.open()
         self._stack.push_async_callback(engine.close)

@@ -323,3 +323,41 @@ async def test_busy_workers_do_not_stop_recovery(world: World) -> None:
     world.clock.advance(hours=1)
     await other.recovery.sweep(other.dispatcher.busy)
     assert (await other.runs.get(lost)).status is RunStatus.FAILED
+
+
+async def test_a_lease_that_was_set_by_a_clock_that_was_ahead_ends(world: World) -> None:
+    engine = await world.engine(start=False)
+    world.clock.jump(days=400)
+    run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
+    world.clock.jump(days=-400)
+    assert await sweep(engine) == 0
+    world.clock.advance(minutes=9)
+    assert await sweep(engine) == 0
+    world.clock.advance(minutes=2)
+    assert await sweep(engine) == 1
+    assert stored(world, run).status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=3), timedelta(days=400)], ids=str)
+async def test_a_clock_that_jumps_ahead_ends_no_claim(world: World, ahead: timedelta) -> None:
+    """Also a machine that wakes: the processes on it were asleep as well, and renew their claims soon."""
+    engine = await world.engine(start=False)
+    run = await claimed_elsewhere(world, engine, timedelta(minutes=10))
+    world.clock.jump(seconds=ahead.total_seconds())
+    assert await sweep(engine) == 0
+    world.clock.advance(minutes=11)
+    assert await sweep(engine) == 1
+    assert stored(world, run).status is RunStatus.FAILED
+
+
+async def test_an_agent_turn_is_not_given_up_because_the_clock_jumps(world: World) -> None:
+    engine = await world.engine(start=False)
+    run = await engine.runs.start(StartRequest(plugin_target()))
+    claimed = transitions.claimed(run, engine.claimant, world.clock(), world.clock() + timedelta(minutes=10), ())
+    record = run_to_record(claimed) | {"agent_timeout_s": 30}
+    world.database.stores[RUNS][run.id] = record
+    engine.dispatcher._crashed[run.id] = claimed  # it counts as invoked here
+    world.clock.jump(hours=3)
+    assert await sweep(engine) == 0
+    world.clock.advance(seconds=91)
+    assert await sweep(engine) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from gestalt_workflow.config import read_config
 from gestalt_workflow.engine import Engine
+from gestalt_workflow.model.clock import BELIEVED_AFTER
 from gestalt_workflow.model.errors import InvalidConfiguration, StorageFailed
 from gestalt_workflow.model.objects import Actor, Reference, Run
 from gestalt_workflow.model.policies import Pause
@@ -19,6 +20,7 @@ from gestalt_workflow.retention.references import OldReferences
 from gestalt_workflow.stored.records import (
     CLAIMANTS,
     EVENTS,
+    FORMAT,
     REFERENCES,
     RUN_KEYS,
     RUNS,
@@ -30,8 +32,9 @@ from gestalt_workflow.stored.records import (
 from gestalt_workflow.wire.messages import signal_from_proto
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.support.rigs.driving import event, publish, trigger, upsert
+from tests.support.rigs.driving import all_runs, event, fire_due, publish, trigger, upsert
 from tests.support.rigs.engine import ALICE, World, client_of, plugin_target
+from tests.support.waiting import eventually
 
 
 async def ended(world: World, engine: Engine, count: int, **fields: Any) -> list[Run]:
@@ -423,3 +426,29 @@ def test_what_else_stays_is_configured() -> None:
     ):
         with pytest.raises(InvalidConfiguration, match=f"{key} is {wrong!r}; expected {accepted}"):
             read_config({key: wrong})
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_nothing_is_removed_too_early_because_the_clock_was_ahead(world: World, restarted: bool) -> None:
+    engine = await world.engine(keep_runs_for=timedelta(days=30))
+    await upsert(world, engine)
+    await ended(world, engine, 3)
+    if restarted:
+
+        async def noted() -> bool | None:
+            return True if "clock" in world.database.stores[FORMAT] else None
+
+        await eventually(noted)
+        await engine.close()
+        world.clock.jump(days=400)
+        engine = await world.engine(start=False, keep_runs_for=timedelta(days=30))
+        await fire_due(engine)
+    else:
+        world.clock.jump(days=400)
+        await fire_due(engine)
+    before = len(await all_runs(engine))
+    await sweep(engine)
+    assert len(await all_runs(engine)) == before >= 3
+    world.clock.advance(seconds=BELIEVED_AFTER.total_seconds() + 1)
+    await sweep(engine)
+    assert len(await all_runs(engine)) < before

@@ -189,3 +189,18 @@ async def test_a_keyed_run_keeps_its_signals_for_the_next_attempt(world: World) 
     assert [[s.id for s in signals] for _, signals, _ in world.host.calls] == [["g"], ["g"]]
     assert finished.status is RunStatus.FAILED
     assert finished.created_by == NOBODY
+
+
+async def test_an_attempt_waits_no_longer_than_its_policy_says(world: World) -> None:
+    engine = await world.engine()
+    world.host.answers["run"] = InvocationResult(503, "busy")
+    world.clock.jump(days=400)
+    run = await held_back(engine, await start(engine, retrying(backoff=timedelta(seconds=30))))
+    world.clock.jump(days=-400)
+    world.host.answers.clear()
+    await engine.waiting_room.look_for_later()
+    waiting = await engine.runs.get(run.id)
+    assert waiting.not_before is not None
+    assert waiting.not_before - world.clock.now < timedelta(seconds=31)
+    world.clock.advance(seconds=31)
+    assert (await world.finished(engine, run.id)).status is RunStatus.SUCCEEDED

@@ -17,7 +17,7 @@ import structlog
 
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.claimants import provably_dead
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.clock import SLACK, WatchedClock
 from gestalt_workflow.model.objects import Run, RunStatus
 from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import CLAIMANTS, PERMITS, RUNS, run_from_record, run_to_record
@@ -39,12 +39,18 @@ class ClaimEnd:
 class Recovery:
     """Judges claims, renews those of this process, and settles those that were lost."""
 
-    def __init__(self, storage: Storage, claimant: str, news: RunNews, clock: Clock) -> None:
-        """Take the name that this process claims under; ``news`` is told of every run that is settled."""
+    def __init__(self, storage: Storage, claimant: str, news: RunNews, ttl: timedelta, clock: WatchedClock) -> None:
+        """Take the name that this process claims under, and for how long.
+
+        ``news`` is told of every run that is settled.
+        """
         self._storage = storage
         self._claimant = claimant
         self._clock = clock
         self._news = news
+        self._ttl = ttl
+        self._too_late: dict[tuple[str, datetime], timedelta] = {}
+        """Ends that lie further ahead than they can, because a clock was ahead, and when each was met first."""
 
     async def sweep(self, invoking: Callable[[], Collection[str]]) -> int:
         """Settle every claim that has ended, and return how many; one message when no other process holds a claim.
@@ -58,6 +64,8 @@ class Recovery:
             StorageFailed: the store failed; what was not settled is found by the next sweep.
         """
         step = "sweep claims"
+        steady = self._clock.steady()
+        self._too_late = {key: met for key, met in self._too_late.items() if key[1] > steady}
         token, settled = b"", 0
         while True:
             page = await self._storage.page(RUNS, "held", [], step, token=token)
@@ -118,7 +126,9 @@ class Recovery:
         conditions = [Condition.equals(name, record.get(name)) for name in ("run_id", "owner", "lease")]
         if run is not None:
             conditions.append(at_revision(run.revision, store=RUNS, id=run_id))
-        elif end := self._judge_claim(claimant, lease if isinstance(lease, datetime) else None, leases.get(claimant)):
+        elif end := self._judge_claim(
+            claimant, lease if isinstance(lease, datetime) else None, leases.get(claimant), self._ttl
+        ):
             conditions += end.conditions
         else:
             conditions.append(absent(store=RUNS, id=run_id))
@@ -142,21 +152,21 @@ class Recovery:
         }
 
     def _judge(self, run: Run, claimant_lease: datetime | None) -> ClaimEnd | None:
-        now = self._clock()
-        deadline = run.agent_deadline
-        if deadline is not None and deadline <= now:
+        deadline, started = run.agent_deadline, run.started_at
+        if deadline is not None and started is not None and self._is_over(run.id, deadline, deadline - started):
             return ClaimEnd("the agent turn did not end in time")
-        return self._judge_claim(run.claimant, run.lease, claimant_lease)
+        ttl = run.lease - started if run.lease is not None and started is not None else self._ttl
+        return self._judge_claim(run.claimant, run.lease, claimant_lease, ttl)
 
     def _judge_claim(
-        self, claimant: str, own_lease: datetime | None, claimant_lease: datetime | None
+        self, claimant: str, own_lease: datetime | None, claimant_lease: datetime | None, ttl: timedelta
     ) -> ClaimEnd | None:
         if claimant == self._claimant:
             return None
         if provably_dead(claimant):
             return ClaimEnd("its process has ended")
-        lease = max((moment for moment in (own_lease, claimant_lease) if moment is not None), default=None)
-        if lease is not None and lease > self._clock():
+        holding = [lease for lease in (own_lease, claimant_lease) if lease and not self._is_over(claimant, lease, ttl)]
+        if holding:
             return None
         unrenewed = (
             absent(store=CLAIMANTS, id=claimant)
@@ -164,6 +174,17 @@ class Recovery:
             else Condition.equals("lease", claimant_lease, store=CLAIMANTS, id=claimant)
         )
         return ClaimEnd("its lease has ended", (unrenewed,))
+
+    def _is_over(self, name: str, end: datetime, span: timedelta) -> bool:
+        """Return whether that end of a span of time has come; ``name`` is whose it is.
+
+        It goes by the steady clock, so that one that jumps ahead ends nothing early. An end that lies further ahead
+        than the span comes, at the latest, when the span has passed since it was met here first.
+        """
+        if end - self._clock.steady() <= span + SLACK:
+            return end <= self._clock.steady()
+        met = self._too_late.setdefault((name, end), self._clock.elapsed())
+        return self._clock.elapsed() >= met + span
 
     async def _settle(self, run: Run, end: ClaimEnd) -> bool:
         """Fail the run, or hold it back for its next attempt; False when it or its lease was changed meanwhile."""

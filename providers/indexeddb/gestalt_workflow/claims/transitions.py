@@ -155,6 +155,11 @@ def unblocked(run: Run, now: datetime) -> Run:
     )
 
 
+def held_back(run: Run, until: datetime) -> Run:
+    """Return the run, which waits for its next attempt, as it waits until another moment."""
+    return replace(run, not_before=until, revision=run.revision + 1)
+
+
 def moved(run: Run, lane: str) -> Run:
     """Return the run as it is set aside in that lane, or back in the queue when ``lane`` is blank; its rank stays."""
     return replace(run, lane=lane, revision=run.revision + 1)

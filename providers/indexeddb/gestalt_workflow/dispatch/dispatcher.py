@@ -22,7 +22,7 @@ from gestalt_workflow.dispatch.completion import Completions
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.dispatch.lanes import Lanes, Taken
 from gestalt_workflow.dispatch.permits import permit_conditions, permit_writes
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.clock import WatchedClock
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable, Undecodable
 from gestalt_workflow.model.objects import InvocationFailed, Outcome, Reference, Run, RunStatus, Signal
 from gestalt_workflow.model.run_news import RunNews
@@ -48,12 +48,14 @@ class Execution:
 
     Attributes:
         reference: The execution reference to send along; None when the host is to look it up.
+        lapses: When its claim ends unless it is renewed, by ``WatchedClock.elapsed``.
         invoking: The invocation has not ended: the execution occupies a worker.
     """
 
     run: Run
     signals: Sequence[Signal]
     reference: Reference | None
+    lapses: timedelta
     task: asyncio.Task[None] | None = None
     invoking: bool = True
 
@@ -72,7 +74,7 @@ class Dispatcher:
         claimant: str,
         news: RunNews,
         config: Config,
-        clock: Clock,
+        clock: WatchedClock,
     ) -> None:
         self._storage = storage
         self._lanes = lanes
@@ -176,6 +178,7 @@ class Dispatcher:
         await self._references.load(run.execution_ref for run, _ in taken.runs)
         now = self._clock()
         lease = now + self._config.claim_ttl
+        lapses = self._clock.elapsed() + self._config.claim_ttl
         executions: list[Execution] = []
         writes: list[Write] = []
         left_out: list[Write] = []
@@ -191,7 +194,7 @@ class Dispatcher:
             conditions += permit_conditions(permits)
             if reference is not None:
                 conditions.append(at_revision(reference.revision, store=REFERENCES, id=reference.id))
-            executions.append(Execution(claimed, signals, reference))
+            executions.append(Execution(claimed, signals, reference, lapses))
             writes.append(Write(RUNS, "put", run_to_record(claimed), conditions=conditions))
         writes += self._lanes.move_writes(taken)
         writes += left_out
@@ -277,7 +280,7 @@ class Dispatcher:
 
     async def _invoke(self, execution: Execution) -> None:
         run = execution.run
-        if run.lease is not None and run.lease <= self._clock():
+        if execution.lapses <= self._clock.elapsed():
             # The claim's answer came so late that others may have ended it: the sweep gives back what is left of it.
             self._news.unclear.set()
             return

@@ -16,7 +16,7 @@ import structlog
 
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_workflow.claims import transitions
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.clock import SLACK, Clock
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.objects import Run
 from gestalt_workflow.model.run_news import RunNews
@@ -101,7 +101,26 @@ class WaitingRoom:
         stored = await self._stored(LATER)
         due = [run for run in stored if run.not_before is not None and run.not_before <= now]
         await self._let_in([(run, []) for run in due])
+        await self._bring_forward(stored, now)
         return [run for run in stored if run.not_before is not None and run.not_before > now]
+
+    async def _bring_forward(self, runs: Sequence[Run], now: datetime) -> None:
+        """Let runs wait no longer than their policy says: the clock was ahead when their attempt failed."""
+        sooner = [
+            transitions.held_back(run, now + retry.delay(run.attempt))
+            for run in runs
+            if (retry := run.policy.retry) is not None
+            and run.not_before is not None
+            and run.not_before - now > retry.delay(run.attempt) + SLACK
+        ]
+        if not sooner:
+            return
+        writes = [Write(RUNS, "put", run_to_record(run), conditions=[at_revision(run.revision - 1)]) for run in sooner]
+        results = await self._storage.write(writes, "bring runs forward")
+        for run, result in zip(sooner, results, strict=True):
+            if result.ok:
+                log.warning("attempt brought forward: the clock was ahead", event_name="run.forward", run_id=run.id)
+                self._news.committed(run)
 
     async def look_for_blocked(self) -> None:
         """Find runs that are blocked by one that has ended; one message when none is blocked."""

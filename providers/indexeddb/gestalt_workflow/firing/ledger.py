@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from gestalt_sdk.timing.cron import CronInvalid, parse_cron
 from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.firing.slots import count_slots, next_slot, previous_slot
-from gestalt_workflow.model.clock import MICROSECOND, Clock, to_micros
+from gestalt_workflow.model.clock import MICROSECOND, WatchedClock, to_micros
 from gestalt_workflow.model.ids import scheduled_run, scheduled_runs
 from gestalt_workflow.model.objects import Run, Schedule, SlotRange, SlotState
 from gestalt_workflow.stored.records import (
@@ -32,14 +32,15 @@ from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write
 
 RANGES_KEPT = 10_000
 TRIMMED_AT_ONCE = 500
+RANGES_AT_ONCE = 100
 _MERGED = frozenset({SlotState.OVERLAP, SlotState.PAUSED, SlotState.CATCH_UP, SlotState.NEVER_LOADED})
 
 
 def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotState, now: datetime) -> list[SlotRange]:
     """Return the slots of the schedule between the two moments, both included, as a range; empty when there are none.
 
-    The slot that the schedule had noted counts even when its expression cannot be read any more, or when the zone's
-    rules have changed so that it is none now.
+    Slots that fired early are left out, so there may be several ranges. The slot that the schedule had noted counts
+    even when its expression cannot be read any more, or when the zone's rules have changed so that it is none now.
     """
     if first > last:
         return []
@@ -53,6 +54,10 @@ def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotStat
         count = count_slots(cron, schedule.timezone, oldest, newest)
     except (CronInvalid, ZoneInvalid):
         return noted
+    for begin, end in schedule.early:
+        if begin <= newest and end >= oldest:
+            before = unfired(schedule, oldest, begin - MICROSECOND, state, now)
+            return before + unfired(schedule, end + MICROSECOND, newest, state, now)
     return [SlotRange(schedule.id, oldest, newest, count, state, now)]
 
 
@@ -78,7 +83,7 @@ def with_ranges(
     written: dict[str, SlotRange] = {}
     forgotten: list[str] = []
     for slots in ranges:
-        if tail is not None and _continues(tail, slots):
+        if tail is not None and _continues(schedule, tail, slots):
             tail = replace(tail, last=slots.last, count=tail.count + slots.count, recorded_at=slots.recorded_at)
         else:
             tail = replace(slots, id=_range_id(schedule, number))
@@ -88,13 +93,17 @@ def with_ranges(
         written[tail.id] = tail
     writes = [Write(SLOTS, "put", slot_range_to_record(r), conditions=list(conditions)) for r in written.values()]
     writes += [Write(SLOTS, "delete", id=id, conditions=list(conditions)) for id in forgotten]
-    if fired or (tail is not None and tail.state not in _MERGED):
+    following = schedule.next_run_at
+    passed = tail is not None and any(following and tail.last < begin < following for begin, _ in schedule.early)
+    if fired or passed or (tail is not None and tail.state not in _MERGED):
         tail = None
     return replace(schedule, ranges=number, tail=tail), writes
 
 
-def _continues(tail: SlotRange, slots: SlotRange) -> bool:
-    return slots.state in _MERGED and tail.state is slots.state and tail.last < slots.first
+def _continues(schedule: Schedule, tail: SlotRange, slots: SlotRange) -> bool:
+    if slots.state not in _MERGED or tail.state is not slots.state or tail.last >= slots.first:
+        return False
+    return not any(tail.last < first < slots.first for first, _ in schedule.early)
 
 
 def _range_id(schedule: Schedule, number: int) -> str:
@@ -112,7 +121,7 @@ class LedgerPage:
 class Ledger:
     """Reads the ledger, and removes what is too old."""
 
-    def __init__(self, storage: Storage, clock: Clock, keep_for: timedelta | None) -> None:
+    def __init__(self, storage: Storage, clock: WatchedClock, keep_for: timedelta | None) -> None:
         """``keep_for``: how long a range stays after its last slot; None for ever."""
         self._storage = storage
         self._clock = clock
@@ -163,12 +172,27 @@ class Ledger:
         found += [((r.first, 1), r) for r in await self._ranges(schedule_id, since, upper, limit + 2)]
         return found
 
+    async def ranges_after(self, schedule_id: str, moment: datetime) -> list[SlotRange]:
+        """Return every range of the schedule that ends behind the moment, the newest first."""
+        found: list[SlotRange] = []
+        token = b""
+        within = KeyRange(f"{schedule_id}\0", f"{schedule_id}\0\U0010ffff")
+        while True:
+            page = await self._storage.page(
+                SLOTS, "place", [], "list slots", range=within, limit=RANGES_AT_ONCE, token=token, direction="prev"
+            )
+            ranges = [slots for _, slots in self._storage.decoded(SLOTS, page.records, slot_range_from_record)]
+            found += [slots for slots in ranges if slots.last > moment]
+            token = page.next_token
+            if not token or (ranges and ranges[-1].last <= moment):
+                return found
+
     async def trim(self) -> int:
         """Remove ranges that are too old, some hundred at most; return how many."""
         if self._keep_for is None:
             return 0
         step = "trim slot ledger"
-        until = self._clock() - self._keep_for
+        until = self._clock.proven() - self._keep_for
         page = await self._storage.page(
             SLOTS, "last", [], step, range=KeyRange(upper=until), limit=TRIMMED_AT_ONCE, keys_only=True
         )
@@ -215,6 +239,18 @@ class Ledger:
         page = await self._storage.page(SLOTS, "place", [], "list slots", range=within, limit=limit, direction="prev")
         ranges = [slots for _, slots in self._storage.decoded(SLOTS, page.records, slot_range_from_record)]
         return [slots for slots in ranges if since is None or slots.last >= since]
+
+
+def cut_before(schedule: Schedule, slots: SlotRange, moment: datetime) -> SlotRange | None:
+    """Return the part of the range that lies before the moment, None when nothing does."""
+    if slots.last < moment:
+        return slots
+    if slots.first >= moment:
+        return None
+    newest = previous_slot(parse_cron(schedule.cron), schedule.timezone, moment - MICROSECOND)
+    last = max(newest or slots.first, slots.first)
+    count = count_slots(parse_cron(schedule.cron), schedule.timezone, slots.first, last)
+    return replace(slots, last=last, count=max(count, 1))
 
 
 def _last(line: Run | SlotRange) -> datetime:

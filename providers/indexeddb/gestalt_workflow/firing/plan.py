@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gestalt_sdk.timing.cron import Cron, parse_cron
+from gestalt_sdk.timing.cron import parse_cron
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.firing.ledger import missed, unfired, with_ranges
 from gestalt_workflow.firing.slots import last_slots, next_slot, previous_slot
@@ -63,9 +63,27 @@ def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[S
     """Return the schedule as it fires again from that moment on, and the ranges that it missed while it was paused."""
     before = from_moment - MICROSECOND
     ranges = missed(schedule, min(before, now))
-    slot = next_slot(parse_cron(schedule.cron), schedule.timezone, before)
-    following = replace(schedule, paused=False, pause=None, updated_at=now, next_run_at=slot)
+    slot = following_slot(schedule, before)
+    following = replace(schedule, paused=False, pause=None, ended_pause=None, updated_at=now, next_run_at=slot)
     return with_due_time(following), ranges
+
+
+def following_slot(schedule: Schedule, after: datetime) -> datetime | None:
+    """Return the first slot of the schedule after that moment, passing over those that have fired early."""
+    cron = parse_cron(schedule.cron)
+    slot = next_slot(cron, schedule.timezone, after)
+    while slot is not None and (last := schedule.fired_early(slot)) is not None:
+        slot = next_slot(cron, schedule.timezone, last)
+    return slot
+
+
+def last_due(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return the last slot whose moment, later by its jitter, has come; None when there is none."""
+    cron = parse_cron(schedule.cron)
+    latest = previous_slot(cron, schedule.timezone, now)
+    while latest is not None and fires_at(schedule, latest) > now:
+        latest = previous_slot(cron, schedule.timezone, latest - MICROSECOND)
+    return latest
 
 
 def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> Firing:
@@ -85,9 +103,10 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         # Slots before the one that was noted when it was paused were decided then.
         since = max(schedule.pause.until, schedule.next_run_at or schedule.pause.until)
         following, ranges = resumed(schedule, since, now)
-        following = replace(following, revision=schedule.revision + 1)
+        following = replace(following, ended_pause=schedule.pause, revision=schedule.revision + 1)
         following, writes = with_ranges(following, ranges, [unchanged])
-        return _written(Firing(schedule, following, writes=writes), [])
+        return written(Firing(schedule, following, writes=writes), [])
+    assert schedule.next_run_at is not None
     decision = _decide(schedule, recent, now)
     relied = [Condition.equals("status", int(run.status), store=RUNS, id=run.id) for run in decision.active]
     following = replace(
@@ -96,6 +115,7 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
         updated_at=now,
         revision=schedule.revision + 1,
         recent=_still_recent(schedule, decision),
+        early=tuple((begin, end) for begin, end in schedule.early if end >= schedule.next_run_at),
     )
     following, noted = with_ranges(following, decision.ranges, [unchanged, *relied], fired=bool(decision.runs))
     writes = [
@@ -107,10 +127,11 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
     firing = Firing(
         schedule, with_due_time(following), decision.runs, decision.canceled, [*writes, *freed, *noted], bool(relied)
     )
-    return _written(firing, relied)
+    return written(firing, relied)
 
 
-def _written(firing: Firing, relied: Sequence[Condition]) -> Firing:
+def written(firing: Firing, relied: Sequence[Condition]) -> Firing:
+    """Return the move with the write of the schedule behind the others."""
     own = [at_revision(firing.schedule.revision), *relied]
     move = Write(SCHEDULES, "put", schedule_to_record(firing.following), conditions=own)
     return replace(firing, writes=[*firing.writes, move])
@@ -131,8 +152,8 @@ def _decide(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> _De
     cron, zone, catchup = parse_cron(schedule.cron), schedule.timezone, schedule.policy.catchup
     first = schedule.next_run_at
     assert first is not None
-    latest = _latest_due(schedule, cron, first, now)
-    decision = _Decision(next_slot(cron, zone, latest))
+    latest = max(first, last_due(schedule, now) or first)
+    decision = _Decision(following_slot(schedule, latest))
     oldest = first
     if catchup.reach is not None:
         # A slot of a schedule with jitter is late only from the moment at which it should have fired.
@@ -140,6 +161,12 @@ def _decide(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> _De
     chosen = last_slots(cron, zone, oldest, latest, catchup.cap) if catchup.mode is CatchUpMode.ALL else []
     if not chosen and latest >= oldest:
         chosen = [latest]
+    if catchup.mode is not CatchUpMode.ALL and chosen and schedule.fired_early(latest):
+        decision.ranges += unfired(schedule, first, oldest - MICROSECOND, SlotState.CATCH_UP, now)
+        collapsed = unfired(schedule, oldest, latest, SlotState.COLLAPSED, now)
+        decision.ranges += [replace(slots, into=latest) for slots in collapsed]
+        return decision
+    chosen = [slot for slot in chosen if not schedule.fired_early(slot)]
     if len(chosen) > RUNS_AT_ONCE and schedule.policy.overlap is Overlap.ALLOW:
         decision.next_slot = chosen[RUNS_AT_ONCE]
         del chosen[RUNS_AT_ONCE:]
@@ -193,8 +220,8 @@ def _overlap(
         decision.runs.append(run)
         before = run.id if overlap is Overlap.QUEUE_ONE else ""
     if skipped:
-        skips = SlotRange(schedule.id, skipped[0], skipped[-1], len(skipped), SlotState.OVERLAP, now, run_id=blocking)
-        decision.ranges.append(skips)
+        skips = unfired(schedule, skipped[0], skipped[-1], SlotState.OVERLAP, now)
+        decision.ranges += [replace(slots, run_id=blocking) for slots in skips]
 
 
 def _run(schedule: Schedule, slot: datetime, now: datetime) -> Run:
@@ -214,14 +241,6 @@ def _still_recent(schedule: Schedule, decision: _Decision) -> tuple[str, ...]:
     active = [run.id for run in decision.active if not run.status.terminal]
     new = [run.id for run in decision.runs]
     return tuple([*active, *new][-2:]) or schedule.recent
-
-
-def _latest_due(schedule: Schedule, cron: Cron, first: datetime, now: datetime) -> datetime:
-    """Return the last slot whose moment has come; ``first`` is one."""
-    latest = previous_slot(cron, schedule.timezone, now)
-    while latest is not None and latest > first and latest + _delay(schedule, latest) > now:
-        latest = previous_slot(cron, schedule.timezone, latest - MICROSECOND)
-    return latest if latest is not None and latest > first else first
 
 
 def _due_at(schedule: Schedule) -> datetime | None:

@@ -8,7 +8,7 @@ schedule's revision, so a schedule that was paused, changed or deleted meanwhile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
@@ -17,8 +17,10 @@ import structlog
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.timing.cron import CronInvalid
 from gestalt_sdk.timing.zones import ZoneInvalid
+from gestalt_workflow.firing.latest_planned import LatestPlanned
 from gestalt_workflow.firing.plan import Firing, plan_firing
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.firing.planning_anew import PlanningAnew
+from gestalt_workflow.model.clock import WatchedClock
 from gestalt_workflow.model.errors import StorageFailed, Undecodable
 from gestalt_workflow.model.objects import Run, Schedule
 from gestalt_workflow.model.policies import Overlap
@@ -51,10 +53,25 @@ log = structlog.get_logger()
 class Scheduler:
     """Fires what is due; ``run`` is its loop."""
 
-    def __init__(self, storage: Storage, clock: Clock, news: RunNews) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: WatchedClock,
+        news: RunNews,
+        planning_anew: PlanningAnew,
+        set_back: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``set_back`` is called after the clock was set back, for what else was planned ahead of it."""
         self._storage = storage
         self._clock = clock
         self._news = news
+        self._planning_anew = planning_anew
+        self._set_back = set_back
+        self._latest = LatestPlanned(storage)
+        self._latest_read = False
+        self._set_back_by = timedelta()
+        self._unnoted = False
+        """Somebody here planned a slot in a commit that does not say by which moment."""
         self._known: dict[str, Schedule] = {}
         self._due: list[tuple[datetime, str, int]] = []
         self._horizon: datetime | None = None
@@ -65,6 +82,7 @@ class Scheduler:
 
     def changed(self, schedule_id: str, schedule: Schedule | None) -> None:
         """Take note of a schedule that was committed, or deleted (None)."""
+        self._unnoted = self._unnoted or schedule is not None
         if self._changes is not None:
             self._changes[schedule_id] = schedule
         self._broken.discard(schedule_id)
@@ -75,11 +93,18 @@ class Scheduler:
         self._horizon = None
         self._wake.set()
 
+    async def look_at_clock(self) -> None:
+        """Look whether another process has planned by a clock that is ahead of this one; one message."""
+        await self._latest.read()
+        if self._latest.ahead_of(self._clock()):
+            self._wake.set()
+
     async def run(self) -> None:
         """Fire what is due, and read what will be; a store that fails is asked again."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         while True:
             try:
+                await self._check_clock()
                 now = self._clock()
                 due = self._pop_due(now)
                 if not due and (self._horizon is None or now >= self._horizon):
@@ -110,6 +135,42 @@ class Scheduler:
         except TimeoutError:
             return
         self._wake.clear()
+
+    async def _check_clock(self) -> None:
+        """Plan anew what a clock planned that was ahead: this process's own, or by what the store has, any other."""
+        if not self._latest_read:
+            latest = await self._latest.read()
+            if latest is not None:
+                self._clock.remember(latest)
+            self._latest_read = True
+        if forward := self._clock.set_forward():
+            log.warning(
+                "the clock was set forward, or the machine slept",
+                event_name="clock.set_forward",
+                by_s=round(forward.total_seconds(), 3),
+            )
+        self._set_back_by += self._clock.set_back()
+        now = self._clock()
+        ahead = self._latest.ahead_of(now)
+        if self._set_back_by or ahead:
+            self._horizon = None
+            planned = await self._planning_anew.all(self._clock, self.changed)
+            await self._set_back()
+            by = max(self._set_back_by, ahead)
+            mine = bool(self._set_back_by)
+            lowered = await self._latest.lower(self._clock()) if ahead else False
+            self._set_back_by = timedelta()
+            if mine or lowered:
+                log.warning(
+                    "the clock was set back: what was planned ahead of it has been planned anew",
+                    event_name="clock.set_back",
+                    by_s=round(by.total_seconds(), 3),
+                    schedules=planned,
+                )
+            self._news.unclear.set()
+        elif self._unnoted:
+            self._unnoted = False
+            await self._latest.raise_to(now)
 
     async def _load(self, now: datetime) -> None:
         """Read what is due until ``AHEAD`` from now, the earliest first."""
@@ -185,12 +246,15 @@ class Scheduler:
             writes += firing.writes
         if not writes:
             return
+        noted = self._latest.raising(now)
         try:
-            results = await self._storage.write(writes, "fire schedules")
+            results = await self._storage.write([*writes, *noted], "fire schedules")
         except StorageFailed:
             for firing in planned:
                 self._take(firing.schedule.id, firing.schedule)
             raise
+        if noted:
+            self._latest.raised(results[-1], now)
         start = 0
         for firing in planned:
             end = start + len(firing.writes)

@@ -93,6 +93,9 @@ class Schedule:
         recent: Its last runs, as far as one of them may be in the way of the next.
         ranges: How many ranges of slots it has in the ledger so far.
         tail: The last of them, while no slot has fired since.
+        ended_pause: A pause that ended by itself. If that was by a clock that was ahead it is in force again.
+        early: Slots behind ``next_run_at`` that have fired already, because the clock was ahead: first and last of each
+            unbroken sequence, in their order.
     """
 
     id: str
@@ -112,6 +115,12 @@ class Schedule:
     recent: tuple[str, ...] = ()
     ranges: int = 0
     tail: SlotRange | None = None
+    ended_pause: Pause | None = None
+    early: tuple[tuple[datetime, datetime], ...] = ()
+
+    def fired_early(self, slot: datetime) -> datetime | None:
+        """Return the end of the sequence in which that slot has fired early, None when it has not."""
+        return next((last for first, last in self.early if first <= slot <= last), None)
 
 
 @dataclass(frozen=True, slots=True)

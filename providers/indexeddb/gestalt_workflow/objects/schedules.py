@@ -12,7 +12,7 @@ from datetime import datetime
 from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.firing.ledger import missed, with_ranges
-from gestalt_workflow.firing.plan import resumed, with_due_time
+from gestalt_workflow.firing.plan import following_slot, resumed, with_due_time
 from gestalt_workflow.firing.slots import next_slot
 from gestalt_workflow.model.clock import MICROSECOND, Clock
 from gestalt_workflow.model.errors import InvalidRequest
@@ -159,18 +159,24 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
         target=wanted.target,
         paused=wanted.paused,
         updated_at=now,
-        next_run_at=existing.next_run_at if unchanged else wanted.first_slot,
+        next_run_at=existing.next_run_at,
+        early=existing.early if (existing.cron, existing.timezone) == (wanted.cron, wanted.timezone) else (),
         created_by=wanted.requested_by if by_config else existing.created_by,
         execution_ref=wanted.execution_ref,
         policy=wanted.policy,
         pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
+        ended_pause=None,
     )
-    return with_due_time(schedule), [] if unchanged else missed(existing, now)
+    if unchanged:
+        return with_due_time(schedule), []
+    schedule = replace(schedule, next_run_at=following_slot(schedule, wanted.first_slot - MICROSECOND))
+    return with_due_time(schedule), missed(existing, now)
 
 
 def _paused(schedule: Schedule, pause: Pause | None, now: datetime) -> Schedule:
     known = schedule.pause if schedule.paused else None
-    return with_due_time(replace(schedule, paused=True, updated_at=now, pause=noted_pause(pause, known, now)))
+    following = replace(schedule, paused=True, updated_at=now, pause=noted_pause(pause, known, now), ended_pause=None)
+    return with_due_time(following)
 
 
 def _resumed(schedule: Schedule, now: datetime) -> tuple[Schedule, list[SlotRange]]:

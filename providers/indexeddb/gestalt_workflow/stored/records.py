@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
 from gestalt_sdk.transport.values import rfc3339
-from gestalt_workflow.model.clock import to_micros
+from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.errors import Undecodable
 from gestalt_workflow.model.objects import (
     NOBODY,
@@ -229,10 +229,11 @@ def schedule_to_record(schedule: Schedule) -> Record:
             "execution_ref": schedule.execution_ref,
             "revision": schedule.revision,
             **schedule_policy_fields(schedule.policy),
-            **pause_fields(schedule.pause),
+            **pause_fields(schedule.pause if schedule.paused else schedule.ended_pause),
             "recent": list(schedule.recent) or None,
             "ranges": schedule.ranges or None,
             **_tail_fields(schedule.tail),
+            "early": [to_micros(moment) for sequence in schedule.early for moment in sequence] or None,
         }
     )
 
@@ -240,6 +241,7 @@ def schedule_to_record(schedule: Schedule) -> Record:
 @decoding
 def schedule_from_record(record: Record) -> Schedule:
     """Return the schedule that the record keeps; raise ``Undecodable`` when it is not one."""
+    early = [from_micros(int(micros)) for micros in record.get("early") or ()]
     return Schedule(
         id=record["id"],
         cron=record["cron"],
@@ -253,11 +255,13 @@ def schedule_from_record(record: Record) -> Schedule:
         execution_ref=record.get("execution_ref", ""),
         revision=record["revision"],
         policy=schedule_policy(record),
-        pause=pause(record),
+        pause=pause(record) if record["paused"] else None,
+        ended_pause=None if record["paused"] else pause(record),
         due_at=_time(record, "due_at"),
         recent=tuple(record.get("recent") or ()),
         ranges=record.get("ranges", 0),
         tail=_tail(record),
+        early=tuple(zip(early[::2], early[1::2], strict=True)),
     )
 
 

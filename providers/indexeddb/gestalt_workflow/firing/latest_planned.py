@@ -1,0 +1,72 @@
+"""Keep the latest moment by which a slot was planned, in one small record.
+
+It is raised in the commits that fire schedules, so it costs no message of its own. A clock that is behind it was set
+back, or those of two processes differ: that is how it is noticed after a restart, and by other processes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gestalt_workflow.model.clock import SLACK
+from gestalt_workflow.stored.records import FORMAT
+from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, absent
+
+_ROW = "clock"
+_FIELD = "latest"
+
+
+class LatestPlanned:
+    """The record as this process knows it. Every write names what was known, so it never goes down by mistake."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.moment: datetime | None = None
+        """None: nothing was planned yet, as far as is known."""
+
+    async def read(self) -> datetime | None:
+        """Read the record again and return its moment; one message."""
+        self._know(await self._storage.find_record(FORMAT, _ROW, "read latest planned moment"))
+        return self.moment
+
+    def ahead_of(self, now: datetime) -> timedelta:
+        """Return by how much the clock has fallen behind what was planned; zero where that is within the slack."""
+        ahead = self.moment - now if self.moment is not None else timedelta()
+        return ahead if ahead > SLACK else timedelta()
+
+    def raising(self, now: datetime) -> list[Write]:
+        """Return the write to put into a commit that plans by that moment; none when the record says it already."""
+        if self.moment is not None and now - self.moment < SLACK / 2:
+            return []
+        return [self._write(now)]
+
+    def raised(self, result: WriteResult, now: datetime) -> None:
+        """Take note of what became of such a write."""
+        if result.ok:
+            self.moment = now
+        elif result.current is not None:
+            self._know(result.current)
+
+    async def lower(self, now: datetime) -> bool:
+        """Bring the record down to that moment, because all that was planned behind it has been planned anew.
+
+        Returns:
+            False when another process has changed it meanwhile.
+        """
+        (result,) = await self._storage.write([self._write(now)], "note that the clock was set back")
+        self.raised(result, now)
+        return result.ok
+
+    async def raise_to(self, now: datetime) -> None:
+        """Raise the record in a commit of its own."""
+        for write in self.raising(now):
+            (result,) = await self._storage.write([write], "note latest planned moment")
+            self.raised(result, now)
+
+    def _write(self, moment: datetime) -> Write:
+        known = absent() if self.moment is None else Condition.equals(_FIELD, self.moment)
+        return Write(FORMAT, "put", {"id": _ROW, _FIELD: moment}, conditions=[known])
+
+    def _know(self, record: Record | None) -> None:
+        value = record.get(_FIELD) if record is not None else None
+        self.moment = value if isinstance(value, datetime) else None

@@ -23,7 +23,7 @@ from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, prepare_entries
-from gestalt_host.daemon.metrics import ProviderMetrics
+from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed
 from gestalt_host.errors import HostError
 from gestalt_host.http.app import create_app
@@ -31,6 +31,7 @@ from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.services import HttpServices
 from gestalt_host.supervisor import BoundStore, ProviderProcess, Store, sweep_stale
 from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.serving.logs import log_lines_dropped
 from gestalt_sdk.transport.environment import Address
 
 WORKFLOW_GRACE_S = 15.0
@@ -77,6 +78,7 @@ class Host:
         bindings = await self._bind_workflows(config)
         wiring = self._wiring = Wiring(config, key, self._environ, self._console.run, launchables.workflows, bindings)
         wiring.metrics.register(ProviderMetrics(self._processes))
+        wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         for name, error in launchables.failed_plugins.items():
             plugin_failed(name, error)
             wiring.add_unavailable_plugin(config.plugins[name])

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import stat
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from gestalt_sdk.bases.lifecycle import LifecycleServicer
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from gestalt_sdk.serving.logs import configure_logging
+from gestalt_sdk.serving.logs import configure_logging, tell
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import (
     PARENT_PID,
@@ -55,7 +54,7 @@ def serve(make_provider: Callable[[], Provider]) -> int:
         else:
             run_event_loop(serve_until_stopped(make_provider))
     except GestaltError as error:
-        print(f"cannot serve: {error}", file=sys.stderr)
+        tell(f"cannot serve: {error}")
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.common.beats import LONGEST_GLANCE_S, Beat, Beats, LoopSilent
 from gestalt_sdk.common.loops import keep_running
-from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
+from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.serving.watchdog import HUNG_STATUS
 from tests.support.rigs.provider_process import ProviderProcess, provider_process
 from tests.support.waiting import eventually
@@ -116,14 +116,13 @@ from gestalt_sdk.common.loops import keep_running
 
 class Looping(Provider):
     kind = ProviderKind.CACHE
-    event_loop_hung_after_s = 1
+    event_loop_hung_after_s = BLOCKED
 
     def register(self, server):
         self.task = asyncio.create_task(keep_running("the loop", self.loop, self.beats, silent_after_s=SILENT))
         return ["example.Service"]
 
     async def loop(self, beat):
-        await self.configured_event.wait()
         BLOCK
 
     async def configure(self, name, config):
@@ -134,8 +133,9 @@ def provider():
 """
 
 
-def looping(root: Path, block: str, silent_after_s: float) -> str:
-    return LOOPING.replace("BLOCK", block).replace("SILENT", str(silent_after_s))
+def looping(block: str, *, silent_after_s: float = 60, blocked_s: float = 60) -> str:
+    source = LOOPING.replace("BLOCKED", str(blocked_s)).replace("SILENT", str(silent_after_s))
+    return source.replace("BLOCK", block)
 
 
 def lifecycle(running: ProviderProcess) -> runtime_pb2_grpc.ProviderLifecycleStub:
@@ -143,7 +143,7 @@ def lifecycle(running: ProviderProcess) -> runtime_pb2_grpc.ProviderLifecycleStu
 
 
 async def test_health_names_the_loop_that_is_silent(tmp_path: Path) -> None:
-    async with provider_process(tmp_path, looping(tmp_path, "await asyncio.Future()", 0.5), "cache") as running:
+    async with provider_process(tmp_path, looping("await asyncio.Future()", silent_after_s=0.5), "cache") as running:
 
         async def named() -> bool | None:
             answer = await lifecycle(running).HealthCheck(Empty(), timeout=5, wait_for_ready=True)
@@ -153,16 +153,15 @@ async def test_health_names_the_loop_that_is_silent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "named"),
-    [("await asyncio.Future()", "the loop"), ("time.sleep(100)", "event loop")],
+    ("source", "named"),
+    [
+        (looping("await asyncio.Future()", silent_after_s=0.3), "the loop"),
+        (looping("time.sleep(100)", blocked_s=3), "event loop"),
+    ],
     ids=["a loop hangs", "the event loop is blocked"],
 )
-async def test_a_process_with_a_hung_loop_ends_with_one_line(tmp_path: Path, block: str, named: str) -> None:
-    silent_after_s = 0.3 if named == "the loop" else 60
-    async with provider_process(tmp_path, looping(tmp_path, block, silent_after_s), "cache") as running:
-        if named == "event loop":
-            request = runtime_pb2.ConfigureProviderRequest(name="x", protocol_version=3)
-            await lifecycle(running).ConfigureProvider(request, timeout=10, wait_for_ready=True)
+async def test_a_process_with_a_hung_loop_ends_with_one_line(tmp_path: Path, source: str, named: str) -> None:
+    async with provider_process(tmp_path, source, "cache") as running:
         assert await running.stopped(within_s=60) == HUNG_STATUS
 
         async def said() -> str | None:

@@ -1,4 +1,4 @@
-"""A host and its providers whose log and terminal cannot be written: everything else goes on as before."""
+"""A host and providers whose log cannot be written, or a loop of which hangs: everything else goes on as before."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.process.engine.clock import VARIABLE, SharedClock
-from tests.support.gestaltd import ROOT, Gestaltd, free_port
+from tests.support.rigs.gestaltd import ROOT, Gestaltd, free_port
 from tests.support.waiting import until
 
 CONFIG = """
@@ -39,6 +40,32 @@ import sys
 sys.path[:0] = [{root!r}, {provider!r}]
 from tests.process.engine.clock import provider
 """
+HANGING = (
+    CLOCKED
+    + """
+import asyncio
+from pathlib import Path
+
+clocked, marker = provider, Path(__file__).with_name("hung")
+
+def provider():
+    made = clocked()
+    add, start = made.beats.add, made.start
+    made.beats.add = lambda name, *_, **limits: add(name, 4, 8)
+
+    async def hang(*_):
+        await asyncio.Future()
+
+    async def start_once_with_a_hung_scheduler():
+        if not marker.exists():
+            marker.touch()
+            made.engine.scheduler._load = hang
+        await start()
+
+    made.start = start_once_with_a_hung_scheduler
+    return made
+"""
+)
 Broken = tuple[int, Callable[[], None]]
 RIG = ROOT / "tests" / "support" / "plugins" / "rig" / "manifest.yaml"
 
@@ -70,14 +97,14 @@ def full_disk() -> Iterator[Broken]:
     os.close(writer)
 
 
-def write_config(folder: Path, port: int) -> Path:
+def write_config(folder: Path, port: int, provider: str = CLOCKED) -> Path:
     package = folder / "clocked"
     package.mkdir()
     for line in ("manifest.yaml", "pyproject.toml"):
         text = (ROOT / "providers" / "indexeddb" / line).read_text()
         (package / line).write_text(text.replace("gestalt_workflow.provider:provider", "clocked:provider"))
     (package / "clocked.py").write_text(
-        CLOCKED.format(root=str(ROOT), provider=str(ROOT / "providers" / "indexeddb")).lstrip()
+        provider.format(root=str(ROOT), provider=str(ROOT / "providers" / "indexeddb")).lstrip()
     )
     config = folder / "gestalt.yaml"
     config.write_text(
@@ -88,6 +115,10 @@ def write_config(folder: Path, port: int) -> Path:
 
 def pid_of(host: Gestaltd, name: str) -> int:
     return next((child.pid for child in host.children() if child.name == name), 0)
+
+
+def has_runs(host: Gestaltd, count: int) -> bool:
+    return runs_of(host) >= count
 
 
 def runs_of(host: Gestaltd) -> int:
@@ -112,7 +143,7 @@ def test_nothing_stops_when_no_line_can_be_written(
             assert made.status_code == 201, made.text
             for fired in range(1, 4):
                 clock.advance(60)
-                until(lambda wanted=fired: runs_of(host) >= wanted, within_s=60, what=lambda: "the next run")
+                until(partial(has_runs, host, fired), within_s=60, what=lambda: "the next run")
             answer = host.post("/roadmap/fail", {})
             assert answer.status_code == 500, answer.text
             before = pid_of(host, "roadmap")
@@ -136,3 +167,24 @@ def dropped(metrics: str, output: str) -> float:
     start = f'gestalt_log_lines_dropped_total{{output="{output}"}} '
     (line,) = (line for line in metrics.splitlines() if line.startswith(start))
     return float(line.removeprefix(start))
+
+
+def test_a_provider_with_a_hung_loop_is_started_again_and_fires_on(tmp_path: Path) -> None:
+    clock = SharedClock(tmp_path / "clock")
+    port = free_port()
+    host = Gestaltd([write_config(tmp_path, port, HANGING)], {}, port, tmp_path)
+    try:
+        host.start()
+        made = host.post(
+            "/workflow/schedules", {"cron": "* * * * *", "target": {"plugin": {"name": "roadmap", "operation": "noop"}}}
+        )
+        assert made.status_code == 201, made.text
+        until(lambda: "exit status 70" in host.log, within_s=60, what=lambda: host.log[-2000:])
+        lines = [line for line in host.log.splitlines() if '"loop.hung"' in line]
+        assert len(lines) == 1
+        assert "'scheduler'" in lines[0]
+        until(host._is_ready, within_s=60, what=lambda: "ready again")
+        clock.advance(60)
+        until(lambda: runs_of(host) >= 1, within_s=60, what=lambda: "a run after the restart")
+    finally:
+        host.stop()

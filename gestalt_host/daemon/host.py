@@ -235,7 +235,7 @@ class Host:
 
     async def _watch_health(self, beat: Beat) -> None:
         assert self._wiring is not None
-        watched = [*self._wiring.processes.workflows.values(), *self._stores.values()]
+        watched: list[Store | ProviderProcess] = [*self._wiring.processes.workflows.values(), *self._stores.values()]
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             beat.beat()

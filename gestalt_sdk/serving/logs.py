@@ -12,15 +12,17 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import ParamSpec
 
 import orjson
 import structlog
+from structlog.typing import FilteringBoundLogger, Processor
 
 from gestalt_sdk.serving.sink import LineSink
 
 _STDERR = 2
 _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "exception", "log", "msg")
+P = ParamSpec("P")
 
 _sinks: list[LineSink] = []
 
@@ -31,7 +33,7 @@ def configure_logging(process: str, *, level: int = logging.INFO) -> None:
     Descriptors 0 to 2 are open afterwards, so that no file or socket is opened as one of them and written to.
     """
     sink = _sink(process)
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -103,24 +105,23 @@ def _sink(process: str) -> LineSink:
     return sink
 
 
-def _serialise(event: Any, **_: Any) -> str:
+def _serialise(event: object, **_: object) -> str:
     try:
         return orjson.dumps(event, default=str).decode()
     except orjson.JSONEncodeError:  # for example a lone surrogate, as a file name may have
         return json.dumps(event, default=repr)
 
 
-def _never_raising(logger: type[Any], sink: LineSink) -> type[Any]:
+def _never_raising(logger: type[FilteringBoundLogger], sink: LineSink) -> type[FilteringBoundLogger]:
     """Return the logger's class with methods that drop and count a line which cannot be made."""
 
-    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(method: Callable[P, object]) -> Callable[P, None]:
         @functools.wraps(method)
-        def call(*arguments: Any, **fields: Any) -> Any:
+        def call(*arguments: P.args, **fields: P.kwargs) -> None:
             try:
-                return method(*arguments, **fields)
+                method(*arguments, **fields)
             except Exception:
                 sink.drop()
-                return None
 
         return call
 

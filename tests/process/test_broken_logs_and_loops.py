@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.process.engine.clock import VARIABLE, SharedClock
-from tests.support.rigs.gestaltd import ROOT, Gestaltd, free_port
+from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.waiting import until
 
 CONFIG = """
@@ -66,6 +66,7 @@ def provider():
     return made
 """
 )
+ROOT = Path(__file__).parents[2]
 Broken = tuple[int, Callable[[], None]]
 RIG = ROOT / "tests" / "support" / "plugins" / "rig" / "manifest.yaml"
 

@@ -59,10 +59,11 @@ class InUse:
 class IdleWatch:
     """Ends what was left idle longer than its limit. One timer, and none while nothing is open."""
 
-    def __init__(self, interval_s: float, beats: Beats) -> None:
+    def __init__(self, interval_s: float, beats: Beats | None = None) -> None:
+        """Look every ``interval_s`` seconds while something is open, and give a beat to ``beats`` each time."""
         self._interval_s = interval_s
-        self._beats = beats
-        self._beat = beats.add("idle watch", SILENT_AFTER_S + interval_s)
+        self._beats = beats or Beats()
+        self._beat = self._beats.add("idle watch", SILENT_AFTER_S + interval_s)
         self._beat.rest()
         self._open: set[Expirable] = set()
         self._timer: asyncio.TimerHandle | None = None

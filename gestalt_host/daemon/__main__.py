@@ -14,7 +14,7 @@ from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
 from gestalt_host.errors import HostError
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.logs import configure_logging
+from gestalt_sdk.serving.logs import configure_logging, tell
 
 OPTIONS = ("config", "artifacts-dir")
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         log.exception("gestaltd failed", event_name="daemon.failed")
-        _tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
+        tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
         return 1
 
 
@@ -76,24 +76,20 @@ def _store(words: list[str]) -> int:
 
 
 def _help(text: str) -> int:
-    _tell(text)
+    tell(text)
     return 0
 
 
 def _refuse(error: UsageWrong) -> int:
     if error.notice:
-        _tell(error.notice)
-        _tell(error.help_text)
+        tell(error.notice)
+        tell(error.help_text)
     return _fail(error)
 
 
 def _fail(error: GestaltError) -> int:
-    _tell(f"gestaltd: {error}")
+    tell(f"gestaltd: {error}")
     return 1
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
-from typing import TextIO
 
 from gestalt_host.workflows.execution import RunReport
+from gestalt_sdk.serving.sink import LineSink
 
 _MAX_ERROR = 160
+_STDOUT = 1
 
 
 class Console:
-    """Writes whole lines and never fails: the host goes on serving when nobody reads them any more."""
+    """Writes whole lines and neither fails nor waits: the host goes on serving when nobody reads them any more."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = sys.stdout if out is None else out
+    def __init__(self, descriptor: int = _STDOUT) -> None:
+        self._sink = LineSink(descriptor, lambda dropped: f"({dropped} lines could not be shown)")
+
+    @property
+    def dropped(self) -> int:
+        """How many lines could not be written so far."""
+        return self._sink.dropped
+
+    def flush(self) -> None:
+        """Wait a moment until what was printed is written."""
+        self._sink.flush()
 
     def ready(self, url: str, plugins: int, config: str) -> None:
         noun = "plugin" if plugins == 1 else "plugins"
-        self._line(f"Gestalt API at {url}  ({plugins} {noun}, {config})")
+        self._sink.write(f"Gestalt API at {url}  ({plugins} {noun}, {config})")
 
     def run(self, report: RunReport) -> None:
         """Print ``HH:MM:SS  trigger  target  status  duration``, local time; a failure's reason follows."""
@@ -31,14 +40,7 @@ class Console:
             line += f"  {_shortened(report.error)}"
         elif failed:
             line += f"  status {report.status}"
-        self._line(line)
-
-    def _line(self, text: str) -> None:
-        try:
-            self._out.write(text + "\n")
-            self._out.flush()
-        except (OSError, ValueError):
-            pass
+        self._sink.write(line)
 
 
 def _duration(seconds: float) -> str:

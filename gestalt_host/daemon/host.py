@@ -23,14 +23,18 @@ from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, prepare_entries
-from gestalt_host.daemon.metrics import ProviderMetrics
+from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed
 from gestalt_host.errors import HostError
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.services import HttpServices
 from gestalt_host.supervisor import BoundStore, ProviderProcess, Store, sweep_stale
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.indexeddb import IndexedDB
+from gestalt_sdk.serving.logs import log_lines_dropped
+from gestalt_sdk.serving.watchdog import Watchdog
 from gestalt_sdk.transport.environment import Address
 
 WORKFLOW_GRACE_S = 15.0
@@ -59,7 +63,10 @@ class Host:
         self._tasks: list[asyncio.Task[None]] = []
         self._plugins_loaded = False
         self._workflows_begun = False
-        self._stores_healthy = True
+        self._unhealthy: dict[Store | ProviderProcess, str] = {}
+        """Why stores and workflow providers are not healthy; a reason may be blank."""
+        self._beats = Beats()
+        self._watchdog: Watchdog | None = None
 
     async def start(self) -> None:
         """Start everything; returns when the host is ready.
@@ -67,6 +74,7 @@ class Host:
         Raises:
             HostError: a store, a workflow provider, the configured workflows or the listener failed.
         """
+        self._watchdog = Watchdog(self._beats)
         await self._require_free_port()
         await sweep_stale()
         config = self._config
@@ -75,8 +83,11 @@ class Host:
         await self._start_stores(launchables)
         await self._open_own_records()
         bindings = await self._bind_workflows(config)
-        wiring = self._wiring = Wiring(config, key, self._environ, self._console.run, launchables.workflows, bindings)
+        wiring = self._wiring = Wiring(
+            config, key, self._environ, self._console.run, launchables.workflows, bindings, self._beats
+        )
         wiring.metrics.register(ProviderMetrics(self._processes))
+        wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         for name, error in launchables.failed_plugins.items():
             plugin_failed(name, error)
             wiring.add_unavailable_plugin(config.plugins[name])
@@ -92,7 +103,7 @@ class Host:
         await all_of(process.begin() for process in wiring.processes.workflows.values())
         self._workflows_begun = True
         log.info("workflow providers ready", event_name="host.workflows_ready", count=len(wiring.processes.workflows))
-        self._own(self._watch_stores())
+        self._own(keep_running("health of providers", self._watch_health, self._beats))
         self._console.ready(self.url, ready, str(config.files[0]))
 
     @property
@@ -111,12 +122,19 @@ class Host:
         workflows = self._wiring.processes.workflows.values()
         if not self._workflows_begun or not all(process.is_ready for process in workflows):
             return "workflow providers loading"
-        if not self._stores_healthy or not all(store.ready for store in self._stores.values()):
-            return "datastore unavailable"
-        return None
+        for name, store in self._stores.items():
+            if not store.ready or store in self._unhealthy:
+                reason = self._unhealthy.get(store, "")
+                return f"datastore unavailable: {name}: {reason}" if reason else "datastore unavailable"
+        for process in workflows:
+            if process in self._unhealthy:
+                return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"
+        return "; ".join(beat.describe() for beat in self._beats.look()) or None
 
     async def stop(self) -> None:
         """Stop in order; every process has ended and every socket is gone when this returns."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -150,7 +168,7 @@ class Host:
             await self._open_listener(stack, _answer_nothing)
 
     async def _start_stores(self, launchables: Launchables) -> None:
-        self._stores = {name: make_store(item, self._environ) for name, item in launchables.stores.items()}
+        self._stores = {name: make_store(item, self._environ, self._beats) for name, item in launchables.stores.items()}
         await all_of(store.start() for store in self._stores.values())
 
     async def _open_own_records(self) -> None:
@@ -215,11 +233,15 @@ class Host:
         # There is no authentication, so without a configured host the API is reachable from this machine only.
         return self._config.server.public.host or LOCAL_ONLY
 
-    async def _watch_stores(self) -> None:
+    async def _watch_health(self, beat: Beat) -> None:
+        assert self._wiring is not None
+        watched: list[Store | ProviderProcess] = [*self._wiring.processes.workflows.values(), *self._stores.values()]
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
-            checks = await asyncio.gather(*(store.is_healthy() for store in self._stores.values()))
-            self._stores_healthy = all(checks)
+            beat.beat()
+            problems = await asyncio.gather(*(item.health_problem() for item in watched))
+            found = zip(watched, problems, strict=True)
+            self._unhealthy = {item: problem for item, problem in found if problem is not None}
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

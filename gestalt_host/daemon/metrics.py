@@ -1,8 +1,8 @@
-"""Metrics of provider processes for `/metrics`, read from the processes when it is asked for."""
+"""Metrics of the daemon for `/metrics`, read when they are asked for: provider processes, lines not written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -28,3 +28,20 @@ class ProviderMetrics(Collector):
             up.add_metric(labels, float(process.is_ready))
             restarts.add_metric(labels, process.restarts)
         return (up, restarts)
+
+
+class LineMetrics(Collector):
+    """How many lines could not be written, by where they were to go."""
+
+    def __init__(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterable[Metric]:
+        lines = CounterMetricFamily(
+            "gestalt_log_lines_dropped",
+            "Lines of the host that could not be written: output log is stderr, console is stdout.",
+            labels=("output",),
+        )
+        for output, count in self._dropped().items():
+            lines.add_metric((output,), count)
+        return (lines,)

@@ -12,6 +12,7 @@ import structlog
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
+from gestalt_sdk.serving.logs import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KILLED = 130
@@ -30,6 +31,8 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
     def on_signal() -> None:
         if stop.is_set():
             host.kill()
+            console.flush()
+            flush_logs()
             os._exit(KILLED)
         stop.set()
 

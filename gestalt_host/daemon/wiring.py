@@ -35,6 +35,7 @@ from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.workflow.types import PluginTarget
 
 HOST_DATABASE = "_gestaltd"
@@ -62,14 +63,17 @@ class Wiring:
         observer: Callable[[RunReport], None],
         workflows: Mapping[str, Launchable],
         bindings: Mapping[str, BoundStore],
+        beats: Beats,
     ) -> None:
         """
         Args:
             observer: Told of every run that this host has executed.
             workflows: The prepared workflow providers by name; ``bindings`` has their parts of a store.
+            beats: What the supervision of each process gives its beat to.
         """
         self._config = config
         self._environ = environ
+        self._beats = beats
         self.processes = Processes()
         self.plugins = PluginRegistry()
         self.metrics = CollectorRegistry()
@@ -91,7 +95,7 @@ class Wiring:
 
         for name, item in workflows.items():
             spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()))
-            self.processes.workflows[name] = ProviderProcess(spec, environ, services=dialled_by)
+            self.processes.workflows[name] = ProviderProcess(spec, environ, services=dialled_by, beats=beats)
         self._providers = WorkflowProviders(clients, config.workflow)
         resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
         self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
@@ -111,7 +115,7 @@ class Wiring:
         if plugin.invokes:
             services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
         spec = _spec(launchable, ProviderKind.INTEGRATION, binding, services)
-        process = self.processes.plugins[name] = ProviderProcess(spec, self._environ)
+        process = self.processes.plugins[name] = ProviderProcess(spec, self._environ, beats=self._beats)
         plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
         self.plugins.add(plugin)
 
@@ -144,10 +148,10 @@ class _Unavailable:
         raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
 
 
-def make_store(launchable: Launchable, environ: Mapping[str, str]) -> Store:
+def make_store(launchable: Launchable, environ: Mapping[str, str], beats: Beats) -> Store:
     """Return the store of an IndexedDB entry, not started."""
     spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore())
-    return Store(spec, launchable.manifest.source, indexeddb_relay, environ)
+    return Store(spec, launchable.manifest.source, indexeddb_relay, environ, beats=beats)
 
 
 def _spec(

@@ -135,14 +135,17 @@ async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> No
             await asyncio.sleep(POLL_S)
 
 
-async def is_healthy(channel: grpc.aio.Channel) -> bool:
-    """Return whether the provider answers its health check with ready, within two seconds."""
+async def health_problem(channel: grpc.aio.Channel) -> str | None:
+    """Return None when the provider says that it is ready, else why not; blank when it does not answer in two seconds.
+
+    A provider without this call is ready as long as it runs.
+    """
     stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
     try:
         response = await stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT_S)
-    except grpc.aio.AioRpcError:
-        return False
-    return bool(response.ready)
+    except grpc.aio.AioRpcError as error:
+        return None if error.code() is grpc.StatusCode.UNIMPLEMENTED else ""
+    return None if response.ready else response.message or "it is not ready"
 
 
 async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:

@@ -26,9 +26,13 @@ from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
 
+RELAUNCH_LIMIT_S = 300.0
+"""Longer than one attempt to start a provider takes with all its calls, each of which has a deadline."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 
 log = structlog.get_logger()
@@ -91,6 +95,7 @@ class ProviderProcess:
         services: Callable[[ProviderProcess], Sequence[HostService]] | None = None,
         check_identity: Callable[[ProviderIdentity], None] | None = None,
         before_ready: Hook | None = None,
+        beats: Beats | None = None,
     ) -> None:
         """Make the directory of its sockets and open its channel; nothing is started.
 
@@ -98,6 +103,7 @@ class ProviderProcess:
             services: Makes host services, beside those of ``spec``, that need this process's channel.
             check_identity: Runs at every start between the first identity and configure; raising ends the start.
             before_ready: Work to be done at every start after configure, before the provider counts as ready.
+            beats: What the loop that watches the process gives its beat to; without it nobody looks.
         """
         self.spec = spec
         self.identity = ProviderIdentity()
@@ -115,6 +121,7 @@ class ProviderProcess:
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
         self._check_identity = check_identity
         self._before_ready = before_ready
+        self._beats = beats or Beats()
         self._settled = asyncio.Event()
         self._child: Child | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -172,7 +179,11 @@ class ProviderProcess:
             await self._release()
             raise
         self._ready(child)
-        self._watcher = asyncio.create_task(self._watch(child), name=f"provider {self.name}")
+        name = f"provider {self.name}"
+        watching = keep_running(
+            name, self._watch, self._beats, silent_after_s=RELAUNCH_LIMIT_S, may_end=lambda: self._stopping
+        )
+        self._watcher = asyncio.create_task(watching, name=name)
 
     async def begin(self) -> None:
         """Send StartProvider, now and after every later restart. For workflow providers.
@@ -198,11 +209,16 @@ class ProviderProcess:
             reason = f": {self.last_error}" if self.last_error else ""
             raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
 
-    async def is_healthy(self) -> bool:
-        """Return whether the provider is ready and answers its health check; plugins have none."""
-        if self.state is not State.READY or self.kind is ProviderKind.INTEGRATION:
-            return self.state is State.READY
-        return await lifecycle.is_healthy(self._channel)
+    async def health_problem(self) -> str | None:
+        """Return None when the provider is ready and healthy, else why not, blank when it does not answer.
+
+        Plugins have no health check.
+        """
+        if self.state is not State.READY:
+            return self.last_error
+        if self.kind is ProviderKind.INTEGRATION:
+            return None
+        return await lifecycle.health_problem(self._channel)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""
@@ -232,10 +248,14 @@ class ProviderProcess:
             self._child.kill()
         remove_directory(self._directory)
 
-    async def _watch(self, child: Child) -> None:
+    async def _watch(self, beat: Beat) -> None:
         ready_at = time.monotonic()
         while True:
+            child = self._child
+            assert child is not None
+            beat.rest()
             await child.wait()
+            beat.beat()
             if self._stopping:
                 return
             # Children that the process has started are ended too, before its successor is launched.
@@ -243,12 +263,12 @@ class ProviderProcess:
             self._lost(f"process ended ({child.describe_exit()})")
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
-            child = await self._relaunch()
-            self._ready(child)
+            self._ready(await self._relaunch(beat))
             ready_at = time.monotonic()
 
-    async def _relaunch(self) -> Child:
+    async def _relaunch(self, beat: Beat) -> Child:
         while True:
+            beat.beat()
             wait_s = self._backoff.next_wait_s()
             log.info(
                 "provider is started again soon",
@@ -261,7 +281,7 @@ class ProviderProcess:
             self.restarts += 1
             try:
                 return await self._launch()
-            except ProviderStartFailed as error:
+            except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
                 self._lost(str(error))
 
     async def _launch(self) -> Child:

@@ -16,6 +16,7 @@ from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
+from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
 
@@ -70,6 +71,7 @@ class Store:
         relay: Relay,
         environ: Mapping[str, str] | None = None,
         timings: Timings | None = None,
+        beats: Beats | None = None,
     ) -> None:
         """Take what to run; ``package``, the address in the store's manifest, tells how its config is rewritten."""
         self.name = spec.name
@@ -78,6 +80,7 @@ class Store:
         self._relay = relay
         self._environ = environ
         self._timings = timings
+        self._beats = beats
         self._scoped: ProviderProcess | None = None
         self._dedicated: dict[tuple[str, tuple[str, ...]], ProviderProcess] = {}
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
@@ -95,12 +98,13 @@ class Store:
         """Why the store is not ready."""
         return "; ".join(process.last_error for process in self.processes if process.last_error)
 
-    async def is_healthy(self) -> bool:
-        """Return whether every process of the store is ready and healthy."""
+    async def health_problem(self) -> str | None:
+        """Return None when every process of the store is ready and healthy, else why one is not."""
         for process in self.processes:
-            if not await process.is_healthy():
-                return False
-        return True
+            problem = await process.health_problem()
+            if problem is not None:
+                return problem
+        return None
 
     async def start(self) -> None:
         """Start the store's process, if one serves all its bindings.
@@ -114,6 +118,7 @@ class Store:
             self._timings,
             check_identity=_require_scopes,
             before_ready=self._open_scopes,
+            beats=self._beats,
         )
         try:
             await process.start()
@@ -157,7 +162,8 @@ class Store:
         key = (db, ())
         if key not in self._dedicated:
             config = scoped_config(self._package, self._spec.config, db)
-            process = ProviderProcess(replace(self._spec, config=config), self._environ, self._timings)
+            spec = replace(self._spec, config=config)
+            process = ProviderProcess(spec, self._environ, self._timings, beats=self._beats)
             await process.start()
             self._dedicated[key] = process
         return self._dedicated[key]

@@ -59,6 +59,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
     async def HealthCheck(self, request: Empty, context: ServerContext) -> runtime_pb2.HealthCheckResponse:
         """Return whether the provider is ready, with its reason when it is not."""
         try:
+            self._provider.beats.require()
             await self._provider.health()
         except Exception as error:
             return runtime_pb2.HealthCheckResponse(ready=False, message=str(error) or type(error).__name__)

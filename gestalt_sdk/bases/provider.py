@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, binding_variable
 from gestalt_sdk.transport.host_channels import HostChannels
 
@@ -45,6 +47,8 @@ class Provider:
     version: str = ""
     capabilities: Sequence[str] = ()
     """Extensions this provider serves, for example ``indexeddb.scopes``."""
+    event_loop_hung_after_s: float = math.inf
+    """Seconds after which the runtime ends a process whose event loop does nothing but one thing; by default never."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -53,6 +57,8 @@ class Provider:
         """Shown by the host after ``configure``; for example unknown configuration keys."""
         self.host_channels = HostChannels()
         """Channels to the services that the host gives this process; closed after ``close``."""
+        self.beats = Beats()
+        """Of the loops of this provider. The health check names those that are silent; a hung one ends the process."""
         self.configured_event = asyncio.Event()
         """Set by the runtime when ``configure`` has succeeded; gRPC health reports SERVING from then on."""
         self.ending_event = asyncio.Event()

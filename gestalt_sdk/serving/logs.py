@@ -1,38 +1,150 @@
-"""Log as every Gestalt process does: one JSON object a line on stderr; stdout is for what a program prints."""
+"""Log as every Gestalt process does: one JSON object a line on stderr; stdout is for what a program prints.
+
+Logging never raises into what logs and never delays it: a line that cannot be written is dropped (``LineSink``).
+"""
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
+import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import ParamSpec
 
 import orjson
 import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from gestalt_sdk.serving.sink import LineSink
+
+_STDERR = 2
+_METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "exception", "log", "msg")
+P = ParamSpec("P")
+
+_sinks: list[LineSink] = []
 
 
 def configure_logging(process: str, *, level: int = logging.INFO) -> None:
-    """Send structlog and standard logging to stderr as JSON lines that carry ``process``."""
+    """Send structlog and standard logging to stderr as JSON lines that carry ``process``.
 
-    def serialise(event: Any, **_: Any) -> str:
-        return orjson.dumps(event, default=str).decode()
-
-    shared: list[Any] = [
+    Descriptors 0 to 2 are open afterwards, so that no file or socket is opened as one of them and written to.
+    """
+    sink = _sink(process)
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(serializer=serialise)],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_serialise)],
+        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level), sink),
+        logger_factory=lambda *_: _SinkLogger(sink),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _SinkHandler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processor=structlog.processors.JSONRenderer(serializer=serialise), foreign_pre_chain=shared
+            processor=structlog.processors.JSONRenderer(serializer=_serialise), foreign_pre_chain=shared
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def log_lines_dropped() -> int:
+    """Return how many lines of the log of this process could not be written so far."""
+    return sum(sink.dropped for sink in _sinks)
+
+
+def flush_logs() -> None:
+    """Wait a moment until what was logged is written; for a process that is about to end by ``os._exit``."""
+    for sink in _sinks:
+        sink.flush()
+
+
+def tell(text: str) -> None:
+    """Print a line for people on stderr, behind what was logged; nothing happens when nobody can read it."""
+    flush_logs()
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # closed, broken, or there is none
+        return
+
+
+def standard_descriptor(number: int) -> int:
+    """Return ``number``, or -1 when that descriptor was closed: the null device takes its place then."""
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number, inheritable=True)
+            os.close(opened)
+        else:
+            os.set_inheritable(number, True)
+        return -1
+    return number
+
+
+def _sink(process: str) -> LineSink:
+    def notice(dropped: int) -> str:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        text = "lines of the log could not be written and were dropped"
+        fields = {"event": text, "event_name": "log.dropped", "dropped": dropped}
+        return _serialise({**fields, "process": process, "level": "warning", "timestamp": now})
+
+    standard_descriptor(0)
+    standard_descriptor(1)
+    sink = LineSink(standard_descriptor(_STDERR), notice)
+    _sinks.append(sink)
+    return sink
+
+
+def _serialise(event: object, **_: object) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except orjson.JSONEncodeError:  # for example a lone surrogate, as a file name may have
+        return json.dumps(event, default=repr)
+
+
+def _never_raising(logger: type[FilteringBoundLogger], sink: LineSink) -> type[FilteringBoundLogger]:
+    """Return the logger's class with methods that drop and count a line which cannot be made."""
+
+    def guarded(method: Callable[P, object]) -> Callable[P, None]:
+        @functools.wraps(method)
+        def call(*arguments: P.args, **fields: P.kwargs) -> None:
+            try:
+                method(*arguments, **fields)
+            except Exception:
+                sink.drop()
+
+        return call
+
+    return type(
+        "Logger", (logger,), {name: guarded(getattr(logger, name)) for name in _METHODS if hasattr(logger, name)}
+    )
+
+
+class _SinkLogger:
+    """Passes rendered lines on, whatever their level."""
+
+    def __init__(self, sink: LineSink) -> None:
+        self.msg = self.log = self.debug = self.info = self.warning = self.warn = sink.write
+        self.error = self.critical = self.fatal = self.exception = self.failure = self.err = sink.write
+
+
+class _SinkHandler(logging.Handler):
+    def __init__(self, sink: LineSink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._sink.write(self.format(record))
+        except Exception:
+            self._sink.drop()

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import stat
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,8 @@ from gestalt_sdk.bases.lifecycle import LifecycleServicer
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from gestalt_sdk.serving.logs import configure_logging
+from gestalt_sdk.serving.logs import configure_logging, tell
+from gestalt_sdk.serving.watchdog import Watchdog, end_process
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import (
     PARENT_PID,
@@ -55,7 +55,7 @@ def serve(make_provider: Callable[[], Provider]) -> int:
         else:
             run_event_loop(serve_until_stopped(make_provider))
     except GestaltError as error:
-        print(f"cannot serve: {error}", file=sys.stderr)
+        tell(f"cannot serve: {error}")
         return 1
     return 0
 
@@ -112,6 +112,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
         bind(server, address.target)
     except (RuntimeError, OSError) as error:
         raise EnvironmentUnusable(f"{PLUGIN_SOCKET} is {text!r}, which cannot be bound: {error}") from error
+    watchdog = Watchdog(provider.beats, end_process, event_loop_hung_after_s=provider.event_loop_hung_after_s)
     try:
         await server.start()
         readiness = asyncio.create_task(_report_ready(provider, checks, services), name="readiness")
@@ -119,6 +120,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
             await stopping.asked.wait()
         finally:
             readiness.cancel()
+            watchdog.stop()
         await checks.enter_graceful_shutdown()
         await _drain(provider, stopping)
     finally:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Self
 
 import structlog
 
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_workflow.claims.claimants import new_claimant
 from gestalt_workflow.claims.recovery import Recovery
@@ -43,7 +45,8 @@ from gestalt_workflow.stored.storage import Storage
 from gestalt_workflow.watcher import Watcher
 
 DRAIN = timedelta(seconds=15)
-RESTART_LIMIT_S = 10.0
+WATCHER_SILENT_AFTER_S = 180.0
+"""One of its rounds reads all claims, or removes what is old, page by page."""
 
 log = structlog.get_logger()
 
@@ -61,6 +64,7 @@ class Engine:
         *,
         claimant: str = "",
         monotonic: Callable[[], float] | None = None,
+        beats: Beats | None = None,
     ) -> None:
         """Wire the parts; nothing is connected before ``open``.
 
@@ -68,16 +72,19 @@ class Engine:
             name: The provider's configured name; references that name no provider get it.
             claimant: Name that claims are held under; blank: a new one that names this process.
             monotonic: Seconds by which jumps of the clock are noticed; None: see ``WatchedClock``.
+            beats: What the loops give their beats to; without it nobody looks.
         """
         self.name = name
         self.claimant = claimant or new_claimant()
         self.clock = clock = WatchedClock(clock, monotonic)
         news = RunNews()
-        self.storage = Storage(db, news.unclear.set)
+        self._beats = beats or Beats()
+        self.storage = Storage(db, news.unclear.set, self._beats)
         self._host = host
         self._stack = AsyncExitStack()
         self._life: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
+        self._draining = False
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.references = References(self.storage)
         self.recovery = Recovery(self.storage, self.claimant, news, config.claim_ttl, clock)
@@ -145,21 +152,27 @@ class Engine:
     def start(self) -> None:
         """Begin firing and dispatching; calling it again changes nothing."""
         if self._life is None:
-            self._life = asyncio.create_task(self._live(), name="engine")
+            life = keep_running("engine", self._live, self._beats, may_end=lambda: self._draining)
+            self._life = asyncio.create_task(life, name="engine")
 
-    async def _live(self) -> None:
+    async def _live(self, beat: Beat) -> None:
         """Run the loops, and the executions that the dispatcher starts beside them, until ``close`` cancels all."""
+        beat.rest()
+        beats = self._beats
         async with asyncio.TaskGroup() as tasks:
             loops = {
-                "scheduler": self.scheduler.run,
-                "waiting room": self.waiting_room.run,
-                "dispatcher": lambda: self.dispatcher.run(tasks),
-                "claims": self.dispatcher.renew_claims,
-                "watcher": self._watcher.run,
+                "scheduler": keep_running("scheduler", self.scheduler.run, beats),
+                "waiting room": keep_running("waiting room", self.waiting_room.run, beats),
+                "dispatcher": keep_running(
+                    "dispatcher",
+                    lambda beat: self.dispatcher.run(tasks, beat),
+                    beats,
+                    may_end=lambda: self.dispatcher.stopping,
+                ),
+                "claims": keep_running("claims", self.dispatcher.renew_claims, beats),
+                "watcher": keep_running("watcher", self._watcher.run, beats, silent_after_s=WATCHER_SILENT_AFTER_S),
             }
-            self._loops = {
-                name: tasks.create_task(_kept_running(name, loop), name=name) for name, loop in loops.items()
-            }
+            self._loops = {name: tasks.create_task(loop, name=name) for name, loop in loops.items()}
             self._begun.set()
 
     async def health(self) -> None:
@@ -170,6 +183,7 @@ class Engine:
         """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""
         if self._life is None:
             return
+        self._draining = True
         await self._stop_loops(keep={"claims", "dispatcher"})
         await self.dispatcher.finish(within)
         await self._stop_loops()
@@ -193,17 +207,3 @@ class Engine:
         for loop in ending:
             loop.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-
-
-async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
-    """Run the loop, and begin it anew, ever more slowly, when it meets a bug; it must not end without a trace."""
-    delay_s = 0.1
-    while True:
-        try:
-            await part()
-        except Exception:
-            log.exception("loop failed", event_name="loop.failed", loop=name)
-        else:
-            return
-        await asyncio.sleep(delay_s)
-        delay_s = min(delay_s * 2, RESTART_LIMIT_S)

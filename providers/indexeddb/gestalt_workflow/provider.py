@@ -35,6 +35,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         "workflow.events",
         "workflow.limits",
     )
+    event_loop_hung_after_s = 300.0
 
     def __init__(self, clock: Clock = utc_now) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         settings = read_config(config)
         service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
         host = WorkflowHost(self.workflow_host())
-        engine = await Engine(name, settings, IndexedDB.connect(), host, self._clock).open()
+        engine = await Engine(name, settings, IndexedDB.connect(), host, self._clock, beats=self.beats).open()
         earlier, self._engine = self._engine, engine
         self.warnings = list(settings.warnings)
         if earlier is not None:

@@ -14,6 +14,7 @@ from itertools import cycle
 
 import structlog
 
+from gestalt_sdk.common.beats import Beat
 from gestalt_workflow.claims.recovery import SWEEP_EVERY, Recovery
 from gestalt_workflow.dispatch.dispatcher import Dispatcher
 from gestalt_workflow.dispatch.lanes import Lanes
@@ -66,10 +67,11 @@ class Watcher:
         self._retention = retention
         self._unclear = news.unclear
         self._overdue = False
+        self._bugs: set[str] = set()
         self._every_s = max(every, SHORTEST).total_seconds()
         self._clock = clock
 
-    async def run(self) -> None:
+    async def run(self, beat: Beat) -> None:
         """Take one round after the other; a round that fails is logged, and its turn comes again."""
         await self._attempt(self._sweep)
         await self._attempt(self._look_for_lanes)
@@ -83,7 +85,9 @@ class Watcher:
         rounds = cycle([*runs, self._waiting_room.look_for_later, *runs, self._waiting_room.look_for_blocked])
         pause_s = self._every_s
         while True:
+            beat.rest()
             await self._sleep(pause_s)
+            beat.beat()
             pause_s = SHORTEST.total_seconds()  # what else is due follows soon, however seldom this looks at all
             now = self._clock()
             if self._unclear.is_set():
@@ -184,5 +188,10 @@ class Watcher:
             await action()
         except StorageFailed as error:
             log.warning("looking for work failed", event_name="watcher.failed", error=str(error))
+            return False
+        except Exception as error:  # a bug in one round must not keep the others from having their turn
+            if repr(error) not in self._bugs:
+                self._bugs.add(repr(error))
+                log.exception("looking for work failed", event_name="watcher.crashed", round=action.__name__)
             return False
         return True

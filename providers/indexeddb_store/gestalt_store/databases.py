@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.config import StoreConfig
 from gestalt_store.engines.interface import Database, Migration, ServedDatabase, ServedTransaction, Store
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
@@ -26,15 +27,17 @@ class Databases:
     For SQLite each is a file of its own beside the DSN's path, for PostgreSQL a schema.
     """
 
-    def __init__(self, config: StoreConfig) -> None:
+    def __init__(self, config: StoreConfig, beats: Beats | None = None) -> None:
+        """Open nothing yet; the loops of what is opened give their beats to ``beats``."""
         self.config = config
+        self._beats = beats or Beats()
         self._server: PgServer | None = None
         self._memory: MemoryFolder | None = None
         if config.conninfo is not None:
             # Imported only here, so that a store on SQLite needs no PostgreSQL client.
             from gestalt_store.postgres.server import PgServer
 
-            self._server = PgServer(config.conninfo, config.limits)
+            self._server = PgServer(config.conninfo, config.limits, self._beats)
         elif config.path is None:
             self._memory = MemoryFolder()
         self._open: dict[str, ServedDatabase] = {}
@@ -81,7 +84,7 @@ class Databases:
             else:
                 base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
                 assert base is not None
-                opened = await SqliteDatabase.open(database_path(base, db), db, self.config.limits)
+                opened = await SqliteDatabase.open(database_path(base, db), db, self.config.limits, self._beats)
             # The service hands an engine's stores back to the database that they came from (``engines.interface``).
             database = self._open[db] = cast(ServedDatabase, opened)
             return database

@@ -29,6 +29,7 @@ class StoreProvider(Provider):
     description = "Object stores, indexes, cursors and transactions on SQLite or PostgreSQL."
     version = __version__
     capabilities: Sequence[str] = ("indexeddb.scopes", "indexeddb.batch", "indexeddb.prefetch", "indexeddb.migrations")
+    event_loop_hung_after_s = 300.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,9 +48,9 @@ class StoreProvider(Provider):
             self.warnings = warnings
             return
         if current is not None and current.config.path == accepted.path and accepted.path is not None:
-            await self._replace_in_place(current, Databases(accepted))
+            await self._replace_in_place(current, Databases(accepted, self.beats))
         else:
-            databases = Databases(accepted)
+            databases = Databases(accepted, self.beats)
             try:
                 await databases.open(accepted.db)
             except BaseException:
@@ -68,7 +69,7 @@ class StoreProvider(Provider):
         except BaseException:
             await databases.close()
             # The earlier configuration stays in force; its files open again with the next call.
-            self._configured.databases = Databases(current.config)
+            self._configured.databases = Databases(current.config, self.beats)
             raise
         self._configured.databases = databases
 

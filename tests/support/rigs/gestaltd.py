@@ -67,6 +67,8 @@ class Gestaltd:
     environment: Mapping[str, str]
     port: int
     folder: Path
+    outputs: int | None = None
+    """Descriptor that stdout and stderr go to, instead of the two files in ``folder``."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -102,8 +104,8 @@ class Gestaltd:
                 cwd=self.folder,
                 env={**inherited, **self.environment},
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
+                stdout=out if self.outputs is None else self.outputs,
+                stderr=log if self.outputs is None else self.outputs,
                 start_new_session=True,
             )
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 import structlog
 
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.beats import Beat
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.config import Config
@@ -142,15 +143,22 @@ class Dispatcher:
 
     # Claiming
 
-    async def run(self, tasks: asyncio.TaskGroup) -> None:
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to claim no more."""
+        return self._stopping
+
+    async def run(self, tasks: asyncio.TaskGroup, beat: Beat) -> None:
         """Claim runs and execute them in ``tasks``, until ``finish`` is called."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         while not self._stopping:
+            beat.rest()
             await self._wake.wait()
             self._wake.clear()
+            beat.beat()
             try:
                 while self._free > 0 and not self._stopping and await self._claim_some(tasks):
-                    pass
+                    beat.beat()
                 backoff.reset()
             except StorageFailed as error:
                 log.warning("claiming failed", event_name="dispatch.failed", error=str(error))
@@ -320,11 +328,13 @@ class Dispatcher:
 
     # Keeping claims
 
-    async def renew_claims(self) -> None:
+    async def renew_claims(self, beat: Beat) -> None:
         """Renew every claim of this process at once, and stop work whose claim somebody took away."""
         every_s = self._config.claim_renew_every.total_seconds()
         while True:
+            beat.rest()
             await asyncio.sleep(every_s)
+            beat.beat()
             held = [execution for execution in self._executions.values() if execution.invoking]
             if held:
                 await self._renew(held, every_s)

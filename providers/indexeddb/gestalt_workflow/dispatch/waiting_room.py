@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 import structlog
 
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.beats import Beat
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.model.clock import SLACK, Clock
 from gestalt_workflow.model.errors import StorageFailed
@@ -67,11 +68,12 @@ class WaitingRoom:
         """Look whether the run has ended: whoever took the claim away may have ended it."""
         self.ended(run_id)
 
-    async def run(self) -> None:
+    async def run(self, beat: Beat) -> None:
         """Let runs into the queue when their time has come."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         looked = False
         while True:
+            beat.beat()
             try:
                 if not looked:
                     await self.look()

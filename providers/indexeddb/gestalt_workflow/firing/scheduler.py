@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 import structlog
 
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.beats import Beat
 from gestalt_sdk.timing.cron import CronInvalid
 from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.firing.latest_planned import LatestPlanned
@@ -99,10 +100,11 @@ class Scheduler:
         if self._latest.ahead_of(self._clock()):
             self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, beat: Beat) -> None:
         """Fire what is due, and read what will be; a store that fails is asked again."""
         backoff = Backoff(first_s=0.05, limit_s=10)
         while True:
+            beat.beat()
             try:
                 await self._check_clock()
                 now = self._clock()

@@ -17,6 +17,8 @@ from typing import Literal, TypeAlias, TypeVar
 import structlog
 
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.indexeddb import (
     Condition,
     IndexedDB,
@@ -105,17 +107,26 @@ class Counters:
 class Storage:
     """One database; ``async with`` connects the writer to it."""
 
-    def __init__(self, db: IndexedDB, unanswered: Callable[[], None] = lambda: None) -> None:
-        """``unanswered`` is called when the answer of a write was lost: nobody was told of what it may have written."""
+    def __init__(
+        self, db: IndexedDB, unanswered: Callable[[], None] = lambda: None, beats: Beats | None = None
+    ) -> None:
+        """Take the client; nothing is connected before ``async with``.
+
+        Args:
+            unanswered: Called when the answer of a write was lost: nobody was told of what it may have written.
+            beats: What the writer gives its beat to.
+        """
         self._db = db
         self._unanswered = unanswered
+        self._beats = beats or Beats()
         self._queue: list[_QueuedWrites] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self.counters = Counters()
 
     async def __aenter__(self) -> Storage:
-        self._writer = asyncio.create_task(self._write_batches(), name="storage writer")
+        writing = keep_running("storage writer", self._write_batches, self._beats)
+        self._writer = asyncio.create_task(writing, name="storage writer")
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -293,11 +304,10 @@ class Storage:
             except NotFound:
                 return None
 
-    async def _write_batches(self) -> None:
+    async def _write_batches(self, beat: Beat) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             while self._queue:
+                beat.beat()
                 batch = self._take_batch()
                 try:
                     await self._write_batch(batch)
@@ -307,12 +317,15 @@ class Storage:
                             queued.answer.set_exception(StorageUnavailable(f"{queued.step}: the provider is stopping"))
                     raise
                 except Exception as error:
-                    log.exception("batch failed", event_name="storage.batch_failed")
                     for queued in batch:
                         if not queued.answer.done():
                             queued.answer.set_exception(StorageFailed(f"{queued.step}: {error}"))
+                    log.exception("batch failed", event_name="storage.batch_failed")
                 # Whoever was answered may have the next writes ready at once: they go with this batch, not behind it.
                 await asyncio.sleep(0)
+            beat.rest()
+            await self._wake.wait()
+            self._wake.clear()
 
     def _take_batch(self) -> list[_QueuedWrites]:
         writes = size = taken = 0

@@ -5,6 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from gestalt_sdk.common.beats import SILENT_AFTER_S, Beats
+
+log = structlog.get_logger()
 
 
 class Expirable:
@@ -52,8 +59,12 @@ class InUse:
 class IdleWatch:
     """Ends what was left idle longer than its limit. One timer, and none while nothing is open."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, beats: Beats | None = None) -> None:
+        """Look every ``interval_s`` seconds while something is open, and give a beat to ``beats`` each time."""
         self._interval_s = interval_s
+        self._beats = beats or Beats()
+        self._beat = self._beats.add("idle watch", SILENT_AFTER_S + interval_s)
+        self._beat.rest()
         self._open: set[Expirable] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -61,6 +72,7 @@ class IdleWatch:
         """Watch the item until it is removed or has expired."""
         self._open.add(item)
         if self._timer is None:
+            self._beat.beat()
             self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
 
     def remove(self, item: Expirable) -> None:
@@ -71,21 +83,29 @@ class IdleWatch:
         """End everything that is still open."""
         if self._timer is not None:
             self._timer.cancel()
+        self._beats.remove(self._beat)
         for item in list(self._open):
             self._end(item)
 
     def _look(self) -> None:
         self._timer = None
+        self._beat.beat()
         now = time.monotonic()
         for item in list(self._open):
             if not item.busy and now - item.last_used > item.idle_limit_s:
                 self._end(item)
         if self._open:
             self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._look)
+        else:
+            self._beat.rest()
 
     def _end(self, item: Expirable) -> None:
         self._open.discard(item)
         item.expired = True
-        item.expire()
-        if item.on_expiry is not None:
-            item.on_expiry(item.reason)
+        try:
+            item.expire()
+            if item.on_expiry is not None:
+                item.on_expiry(item.reason)
+        except Exception:  # the others must still be ended, and the watch must go on
+            with suppress(Exception):
+                log.exception("an idle client could not be ended", event_name="store.expiry_failed")

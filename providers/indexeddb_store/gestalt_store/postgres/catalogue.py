@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
 from gestalt_store.engines.index_changes import RUNNING, conflicts_from_bytes
 from gestalt_store.engines.interface import Migration
 from gestalt_store.errors import SchemaMismatch
@@ -98,7 +100,8 @@ class PgCatalogue:
         version: Counts the times that a store was created or deleted or got another schema.
     """
 
-    def __init__(self, pool: Pool, schema: Schema) -> None:
+    def __init__(self, pool: Pool, schema: Schema, beats: Beats) -> None:
+        self._beats = beats
         self._pool = pool
         self._schema = schema
         self._sweeper: asyncio.Task[None] | None = None
@@ -211,7 +214,9 @@ class PgCatalogue:
     def sweep(self) -> None:
         """Remove the tables of deleted stores in the background, as soon as no snapshot uses them."""
         if self._sweeper is None or self._sweeper.done():
-            self._sweeper = asyncio.create_task(self._sweep(), name="sweep deleted stores")
+            name = "sweep of deleted stores"
+            work = keep_running(name, self._sweep, self._beats, may_end=lambda: True)
+            self._sweeper = asyncio.create_task(work, name=name)
 
     async def close(self) -> None:
         """Stop removing tables; the next start goes on with it."""
@@ -220,13 +225,15 @@ class PgCatalogue:
             with suppress(asyncio.CancelledError):
                 await self._sweeper
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, beat: Beat) -> None:
         while True:
+            beat.beat()
             try:
                 if not await self._sweep_once():
                     return
             except Exception as error:
                 log.warning("deleted stores stay for now", event_name="store.sweep_failed", reason=str(error))
+            beat.rest()
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _sweep_once(self) -> bool:

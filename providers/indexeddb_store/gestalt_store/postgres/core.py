@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
@@ -18,15 +19,16 @@ from gestalt_store.postgres.tables import PgStore
 class PgCore:
     """Used by transactions, the writer, migrations and the database itself. For the event loop."""
 
-    def __init__(self, pool: Pool, db: str, schema: Schema, limits: StoreLimits) -> None:
-        """``db`` is the name of the database."""
+    def __init__(self, pool: Pool, db: str, schema: Schema, limits: StoreLimits, beats: Beats) -> None:
+        """``db`` is the name of the database; loops give their beats to ``beats``."""
+        self.beats = beats
         self.db = db
         self.pool = pool
         self.schema = schema
         self.limits = limits
         self.locks = LockTable()
-        self.catalogue = PgCatalogue(pool, schema)
-        self.watch = IdleWatch(limits.idle_check_s)
+        self.catalogue = PgCatalogue(pool, schema, beats)
+        self.watch = IdleWatch(limits.idle_check_s, beats)
 
     def store(self, name: str) -> PgStore:
         """Return the store as this process knows it.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.interface import (
     ConditionalWrite,
     Migration,
@@ -54,14 +55,14 @@ class PostgresDatabase:
         self._closed = False
 
     @classmethod
-    async def open(cls, pool: Pool, db: str, limits: StoreLimits) -> PostgresDatabase:
-        """Open or create the schema.
+    async def open(cls, pool: Pool, db: str, limits: StoreLimits, beats: Beats) -> PostgresDatabase:
+        """Open or create the schema; its loops give their beats to ``beats``.
 
         Raises:
             DatabaseUnusable: of another program, of a newer version, missing privileges, refused by the server.
             StorageUnavailable: the server cannot be reached.
         """
-        database = cls(PgCore(pool, db, Schema(await ensure_layout(pool, db)), limits))
+        database = cls(PgCore(pool, db, Schema(await ensure_layout(pool, db)), limits, beats))
         await database._catalogue.refresh()
         database._catalogue.sweep()
         database._migrations.begin_watching()
@@ -280,13 +281,13 @@ class _Gets:
                 self._waiting = {}
             try:
                 (rows,) = await self._pool.run([reads.get_statement(self._store, list(batch))], store=self._store.name)
+                found = reads.got(rows)
             except Exception as error:
                 for futures in batch.values():
                     for future in futures:
                         if not future.done():
                             future.set_exception(error)
                 continue
-            found = reads.got(rows)
             for key, futures in batch.items():
                 for future in futures:
                     if not future.done():

@@ -17,6 +17,8 @@ from functools import partial
 import psycopg
 import structlog
 
+from gestalt_sdk.common.beats import Beat
+from gestalt_sdk.common.loops import keep_running
 from gestalt_store.engines.index_changes import (
     DONE,
     LONGEST_RETRY_S,
@@ -66,7 +68,8 @@ class PgMigrations:
         """Take part in the migrations that run, and in those that begin later."""
         self._catalogue.on_look = self._looked
         self._looked()
-        self._watcher = asyncio.create_task(self._watch(), name="watch for migrations")
+        name = "watch for migrations"
+        self._watcher = asyncio.create_task(keep_running(name, self._watch, self._core.beats), name=name)
 
     async def close(self) -> None:
         """Stop building; another process, or the next start, goes on."""
@@ -131,7 +134,11 @@ class PgMigrations:
     def _looked(self) -> None:
         for store in self._catalogue.stores.values():
             if self._runs(store.data) and store.data not in self._tasks:
-                task = asyncio.create_task(self._take_part(store.data, store.name), name=f"migration of {store.name!r}")
+                name = f"migration of {store.name!r}"
+                work = keep_running(
+                    name, partial(self._take_part, store.data, store.name), self._core.beats, may_end=lambda: True
+                )
+                task = asyncio.create_task(work, name=name)
                 self._tasks[store.data] = task
                 task.add_done_callback(partial(self._over, store.data))
 
@@ -142,14 +149,19 @@ class PgMigrations:
         report = self._catalogue.reports.get(data)
         return report is not None and report.state == RUNNING
 
-    async def _watch(self) -> None:
+    async def _watch(self, beat: Beat) -> None:
         while True:
+            beat.beat()
             await asyncio.sleep(WATCH_S)
             with contextlib.suppress(StoreError):
                 await self._catalogue.refresh()
 
-    async def _take_part(self, data: int, name: str) -> None:
-        """Build the migration, or stand by while another process does, until it has ended."""
+    async def _take_part(self, data: int, name: str, beat: Beat) -> None:
+        """Build the migration, or stand by while another process does, until it has ended.
+
+        It may wait for another one to be built, and then for the server, for hours: no beat is asked of it.
+        """
+        beat.rest()
         pause = RETRY_S
         while self._runs(data):
             try:

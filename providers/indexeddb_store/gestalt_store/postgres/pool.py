@@ -320,6 +320,8 @@ class Pool:
                     await connection.run([connection.ending])
         except (psycopg.Error, TimeoutError):
             pass
+        except Exception:  # whatever it was: the place must become free, or there are ever fewer
+            connection.unusable = True
         if not self._closed and connection.alive and connection.clean:
             self._keep(connection)
             return
@@ -355,7 +357,7 @@ class Pool:
 
 
 async def _close(connection: PgConnection) -> None:
-    with suppress(psycopg.Error):
+    with suppress(Exception):
         await connection.raw.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.postgres.database import PostgresDatabase
 from gestalt_store.postgres.pool import Pool
@@ -10,8 +11,10 @@ from gestalt_store.postgres.pool import Pool
 class PgServer:
     """One server; it is closed after its databases."""
 
-    def __init__(self, conninfo: str, limits: StoreLimits) -> None:
+    def __init__(self, conninfo: str, limits: StoreLimits, beats: Beats | None = None) -> None:
+        """Connect to nothing yet; the loops of the databases give their beats to ``beats``."""
         self._limits = limits
+        self._beats = beats or Beats()
         self._pool = Pool(
             conninfo,
             limit=limits.connections,
@@ -26,7 +29,7 @@ class PgServer:
         Raises:
             DatabaseUnusable, StorageUnavailable
         """
-        return await PostgresDatabase.open(self._pool, db, self._limits)
+        return await PostgresDatabase.open(self._pool, db, self._limits, self._beats)
 
     async def close(self) -> None:
         """Close every connection."""

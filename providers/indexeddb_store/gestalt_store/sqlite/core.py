@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
@@ -25,17 +26,23 @@ class SqliteCore:
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, stores: dict[str, SqliteStore], limits: StoreLimits
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        stores: dict[str, SqliteStore],
+        limits: StoreLimits,
+        beats: Beats,
     ) -> None:
-        """``connection`` is the one that writes."""
+        """``connection`` is the one that writes; loops give their beats to ``beats``."""
+        self.beats = beats
         self.path = path
         self.limits = limits
         self.stores = stores
         self.version = 0
         self.locks = LockTable()
         self.readers = Readers(path)
-        self.writer = SqliteWriter(connection, path)
-        self.watch = IdleWatch(limits.idle_check_s)
+        self.writer = SqliteWriter(connection, path, beats)
+        self.watch = IdleWatch(limits.idle_check_s, beats)
 
     def store(self, name: str) -> SqliteStore:
         """Return the store.

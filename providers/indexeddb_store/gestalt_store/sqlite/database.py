@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.interface import (
     ConditionalWrite,
     Migration,
@@ -52,8 +53,8 @@ class SqliteDatabase:
         self._migrations = SqliteMigrations(core, found)
 
     @classmethod
-    async def open(cls, path: Path, db: str, limits: StoreLimits) -> SqliteDatabase:
-        """Open or create the file.
+    async def open(cls, path: Path, db: str, limits: StoreLimits, beats: Beats | None = None) -> SqliteDatabase:
+        """Open or create the file; its loops give their beats to ``beats``.
 
         Raises:
             DatabaseUnusable: in use by another process, of another program, of a newer version, not accessible.
@@ -63,7 +64,7 @@ class SqliteDatabase:
         lock, connection, stores, found = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(SqliteCore(path, connection, stores, limits), lock, connection, found)
+                return cls(SqliteCore(path, connection, stores, limits, beats or Beats()), lock, connection, found)
         except BaseException:
             connection.close()
             lock.release()

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from gestalt_sdk.common.beats import Beat
+from gestalt_sdk.common.loops import keep_running
 from gestalt_store.engines.index_changes import (
     DONE,
     FAILED,
@@ -40,6 +42,9 @@ from gestalt_store.sqlite.writer import HEAVY
 from gestalt_store.values.schema import IndexSchema, StoreSchema, changed_indexes
 
 _LOAD = "SELECT store, schema, state, position, last, scanned, total, problem, conflicts FROM migrations"
+
+STEP_LIMIT_S = 600.0
+"""Longer than any step takes: a count of a large store, a batch behind heavy writes."""
 
 log = structlog.get_logger()
 
@@ -135,21 +140,29 @@ class SqliteMigrations:
 
     def _start(self, build: SqliteIndexBuild) -> None:
         name = build.store.name
-        task = asyncio.create_task(self._run(build), name=f"migration of {name!r}")
+        work = keep_running(
+            f"migration of {name}",
+            lambda beat: self._run(build, beat),
+            self._core.beats,
+            silent_after_s=STEP_LIMIT_S,
+            may_end=lambda: True,
+        )
+        task = asyncio.create_task(work, name=f"migration of {name!r}")
         self._running[name], self._tasks[name] = build, task
         task.add_done_callback(lambda _: self._over(name))
 
     def _over(self, name: str) -> None:
         del self._running[name], self._tasks[name]
 
-    async def _run(self, build: SqliteIndexBuild) -> None:
+    async def _run(self, build: SqliteIndexBuild, beat: Beat) -> None:
         name = build.store.name
         pause = RETRY_S
         while True:
+            beat.beat()
             try:
-                await self._fill(build)
+                await self._fill(build, beat)
                 while not await self._finish(build):
-                    pass
+                    beat.beat()
                 return
             except ObjectStoreNotFound:
                 return
@@ -164,9 +177,10 @@ class SqliteMigrations:
                 await self._abandon(build, unreadable_problem(error))
                 return
 
-    async def _fill(self, build: SqliteIndexBuild) -> None:
+    async def _fill(self, build: SqliteIndexBuild, beat: Beat) -> None:
         report = self._reports[build.store.name]
         while build.position < build.last:
+            beat.beat()
             start = time.monotonic()
             position, number = await self._core.writer.submit(build.batch, weight=HEAVY).future
             build.position = position
@@ -215,17 +229,17 @@ class SqliteMigrations:
         self._sweep_soon()
 
     def _sweep_soon(self) -> None:
-        if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep(), name="removal of indexes")
+        if self._sweeper is None or self._sweeper.done():
+            name = "removal of indexes"
+            work = keep_running(name, self._sweep, self._core.beats, silent_after_s=STEP_LIMIT_S, may_end=lambda: True)
+            self._sweeper = asyncio.create_task(work, name=name)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, beat: Beat) -> None:
         """Remove the tables of indexes that are no longer used, some rows at a time."""
-        try:
-            more = True
-            while more:
-                start = time.monotonic()
-                with contextlib.suppress(StorageUnavailable):  # the next start, or the next migration, goes on
-                    more = await self._core.writer.submit(index_changes.sweep, weight=HEAVY).future
-                await asyncio.sleep((time.monotonic() - start) * SHARE)
-        finally:
-            self._sweeper = None
+        more = True
+        while more:
+            beat.beat()
+            start = time.monotonic()
+            with contextlib.suppress(StorageUnavailable):  # the next start, or the next migration, goes on
+                more = await self._core.writer.submit(index_changes.sweep, weight=HEAVY).future
+            await asyncio.sleep((time.monotonic() - start) * SHARE)

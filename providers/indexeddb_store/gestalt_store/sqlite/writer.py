@@ -20,12 +20,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import structlog
 
+from gestalt_sdk.common.beats import Beats
 from gestalt_store.errors import StorageUnavailable, StoreError
 from gestalt_store.sqlite.failures import translate
 from gestalt_store.sqlite.tables import SqliteStore
@@ -39,6 +41,8 @@ FAST_COMMIT_S = 0.0001
 GATHER_TURNS = 3
 """Turns of the event loop that a group waits for more jobs: calls that come in together are read in different turns.
 They cost nothing when nothing else is to be done."""
+HUNG_AFTER_S = 900.0
+"""No group takes as long: a statement that removes everything from a large store, on a slow disk, takes minutes."""
 CHECKPOINT_ROWS = 4000
 """Rows written, at most a page of the log or two each, after which the log is copied into the file."""
 
@@ -113,7 +117,10 @@ class _LeftTraces(Exception):
 class SqliteWriter:
     """Owns the writing connection. Its methods are for the event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, beats: Beats) -> None:
+        self._beats = beats
+        self._beat = beats.add(f"writer of {path.name}", hung_after_s=HUNG_AFTER_S)
+        self._beat.rest()
         self._connection = connection
         self._path = path
         self._loop = asyncio.get_running_loop()
@@ -174,6 +181,7 @@ class SqliteWriter:
         await self._idle.wait()
         self._work.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
+        self._beats.remove(self._beat)
 
     def _schedule(self) -> None:
         if not self._busy and not self._scheduled:
@@ -191,6 +199,7 @@ class SqliteWriter:
     def _start(self) -> None:
         self._scheduled = False
         self._busy = True
+        self._beat.beat()
         jobs, light = self._next_group()
         if not light:
             self._work.put(partial(self._in_thread, jobs))
@@ -202,7 +211,7 @@ class SqliteWriter:
                 return
             start = time.perf_counter()
             self._connection.execute("COMMIT")
-        except (sqlite3.Error, _LeftTraces) as error:
+        except Exception as error:
             self._work.put(partial(self._again, jobs, error))
             return
         if changed:
@@ -250,7 +259,7 @@ class SqliteWriter:
     def _commit(self, jobs: list[WriteJob[Any]]) -> None:
         try:
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             self._again(jobs, error)
             return
         self._loop.call_soon_threadsafe(self._resolve, jobs)
@@ -258,28 +267,43 @@ class SqliteWriter:
     def _in_thread(self, jobs: list[WriteJob[Any]]) -> None:
         try:
             self._execute(jobs)
-        except (sqlite3.Error, _LeftTraces) as error:
+        except Exception as error:
             self._again(jobs, error)
             return
         self._commit(jobs)
 
     def _again(self, jobs: list[WriteJob[Any]], cause: Exception) -> None:
-        log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
+        left = deque(jobs)
+        try:
+            self._each_alone(left, cause)
+        except Exception as error:  # a bug: who waits must learn of it, and the next group must have its turn
+            for job in left:
+                job.error = StorageUnavailable(f"the write failed in an unforeseen way: {error!r}")
+            raise
+        finally:
+            self._loop.call_soon_threadsafe(self._resolve, jobs)
+
+    def _each_alone(self, left: deque[WriteJob[Any]], cause: Exception) -> None:
+        """Undo the group and write its jobs in a commit each; what has ended leaves ``left``."""
         self._roll_back()
-        for job in reversed(jobs):
+        for job in reversed(left):
             if job.undo is not None:
                 job.undo()
-        for job in jobs:
+        while left:
+            job = left[0]
             try:
                 self._execute([job])
                 self._connection.execute("COMMIT")
-            except (sqlite3.Error, _LeftTraces) as error:
+            except Exception as error:
                 if isinstance(error, sqlite3.Error):
                     job.error = translate(error, self._path)
+                elif not isinstance(error, _LeftTraces):
+                    job.error = StorageUnavailable(f"the write failed in an unforeseen way: {error!r}")
                 self._roll_back()
                 if job.undo is not None:
                     job.undo()
-        self._loop.call_soon_threadsafe(self._resolve, jobs)
+            left.popleft()
+        log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
 
     def _roll_back(self) -> None:
         try:
@@ -294,7 +318,10 @@ class SqliteWriter:
             for store in job.stores:
                 store.unconfirmed.unfinished -= 1
             if job.on_end is not None:
-                job.on_end()
+                try:
+                    job.on_end()
+                except Exception as error:  # the others of the group, and the next group, must not wait for ever
+                    job.error = StorageUnavailable(f"what follows the write failed in an unforeseen way: {error!r}")
             if job.future.done():
                 continue
             if job.error is None:
@@ -313,12 +340,14 @@ class SqliteWriter:
         """Copy the log into the file as far as no reader needs it, so that it can begin anew. In the thread."""
         self._checkpointed = self._connection.total_changes
         try:
+            self._beat.beat()
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:  # nothing is lost: the log still has it all
             log.warning(
                 "checkpoint failed", event_name="store.checkpoint_failed", database=str(self._path), error=repr(error)
             )
-        self._loop.call_soon_threadsafe(self._free)
+        finally:
+            self._loop.call_soon_threadsafe(self._free)
 
     def _free(self) -> None:
         """Get ready for the next group."""
@@ -326,8 +355,13 @@ class SqliteWriter:
         if self._queue:
             self._schedule()
         else:
+            self._beat.rest()
             self._idle.set()
 
     def _serve(self) -> None:
         while (work := self._work.get()) is not None:
-            work()
+            try:
+                work()
+            except Exception:  # each work has told those who wait for it
+                with suppress(Exception):
+                    log.exception("writer failed", event_name="store.writer_failed", database=str(self._path))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import io
+import os
 import re
 
 from gestalt_host.daemon.console import Console
@@ -8,11 +8,14 @@ from gestalt_host.workflows.execution import RunReport
 
 
 def lines(*reports: RunReport) -> list[str]:
-    out = io.StringIO()
-    console = Console(out)
+    reader, writer = os.pipe()
+    console = Console(writer)
     for report in reports:
         console.run(report)
-    return out.getvalue().splitlines()
+    console.flush()
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as read:
+        return read.read().splitlines()
 
 
 def report(
@@ -37,6 +40,21 @@ def test_failures_say_why() -> None:
 
 
 def test_a_reader_that_has_gone_is_no_failure() -> None:
-    out = io.StringIO()
-    out.close()
-    Console(out).run(report())
+    reader, writer = os.pipe()
+    os.close(reader)
+    console = Console(writer)
+    console.run(report())
+    console.flush()
+    assert console.dropped == 1
+    os.close(writer)
+
+
+def test_a_terminal_that_stands_still_delays_no_run() -> None:
+    reader, writer = os.pipe()
+    console = Console(writer)
+    for _ in range(3000):  # far more than a pipe holds
+        console.run(report())
+    with os.fdopen(reader, encoding="utf-8") as read:
+        assert sum(1 for _, line in zip(range(3000), read, strict=False) if "roadmap.sync" in line) == 3000
+    console.flush()
+    os.close(writer)

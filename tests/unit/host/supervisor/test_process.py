@@ -493,7 +493,7 @@ async def test_health_of_the_provider_is_reported(launched: Launch, script: Scri
             )
         )
     )
-    assert not await process.is_healthy()
+    assert await process.health_problem() == "x"
 
 
 async def test_health_service_of_a_host_socket_answers(launched: Launch, script: Script) -> None:

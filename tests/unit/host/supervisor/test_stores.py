@@ -102,7 +102,7 @@ async def test_one_process_serves_every_binding_apart(store: MakeStore, connect:
     assert (await one.store("items").get("a"))["of"] == "one"
     assert (await two.store("items").get("a"))["of"] == "two"
     assert len(main.processes) == 1
-    assert await main.is_healthy()
+    assert await main.health_problem() is None
 
 
 async def test_the_same_binding_is_the_same_socket(store: MakeStore) -> None:

@@ -1,0 +1,83 @@
+"""Look at the beats of a process from a thread of its own, which nothing that the event loop does can hold up."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.serving.logs import flush_logs
+
+EVENT_LOOP = "event loop"
+EVENT_LOOP_SILENT_AFTER_S = 20.0
+LOOK_EVERY_S = 1.0
+HUNG_STATUS = 70
+"""Exit status of a process that ended itself because one of its loops was hung."""
+
+log = structlog.get_logger()
+
+
+class Watchdog:
+    """Logs once when a loop falls silent and once when it moves again, and tells of one that is hung."""
+
+    def __init__(
+        self,
+        beats: Beats,
+        on_hung: Callable[[Beat], None] | None = None,
+        *,
+        event_loop_hung_after_s: float = math.inf,
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        """Begin to look. To be called on the event loop, which beats from now on like the loops that it runs.
+
+        Args:
+            on_hung: Called in the thread, for each look that finds a loop hung.
+            event_loop_hung_after_s: How long the event loop may do nothing but one thing.
+        """
+        self._beats = beats
+        self._on_hung = on_hung
+        self._every_s = every_s
+        self._silent: set[Beat] = set()
+        self._loop = asyncio.get_running_loop()
+        self._event_loop = beats.add(
+            EVENT_LOOP, min(EVENT_LOOP_SILENT_AFTER_S, event_loop_hung_after_s), event_loop_hung_after_s
+        )
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; loops may end now."""
+        self._stopped.set()
+        self._beats.remove(self._event_loop)
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            with suppress(Exception):  # this is what watches the others: nothing may end it
+                self._look()
+
+    def _look(self) -> None:
+        self._loop.call_soon_threadsafe(self._event_loop.beat)
+        silent = set(self._beats.look())
+        for beat in silent - self._silent:
+            log.error(beat.describe(), event_name="loop.silent", loop=beat.name)
+        for beat in self._silent - silent:
+            log.warning("loop moves again", event_name="loop.moves", loop=beat.name)
+        self._silent = silent
+        hung = next((beat for beat in silent if beat.hung), None)
+        if hung is not None and self._on_hung is not None and not self._stopped.is_set():
+            self._on_hung(hung)
+
+
+def end_process(beat: Beat) -> None:
+    """End this process at once, with one line that says why; whoever started it starts another one."""
+    with suppress(Exception):
+        log.critical("the process ends: %s", beat.describe(), event_name="loop.hung", loop=beat.name)
+        flush_logs()
+    os._exit(HUNG_STATUS)

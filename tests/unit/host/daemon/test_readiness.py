@@ -1,0 +1,117 @@
+"""Readiness asks for the health of stores and workflow providers and of the host's loops, and names what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gestalt_host.daemon import host as module
+from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.host import Host
+from gestalt_sdk.common.loops import keep_running
+from tests.support.waiting import eventually
+
+
+class Watched:
+    """A store or a workflow provider whose health the test decides."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ready = self.is_ready = True
+        self.check: Callable[[], Awaitable[str | None]] = self.healthy
+
+    async def healthy(self) -> str | None:
+        return None
+
+    async def health_problem(self) -> str | None:
+        return await self.check()
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.store, self.workflow = Watched("main"), Watched("local")
+        self.host = Host(cast(Any, None), {}, Console(-1))
+        self.host._stores = cast(Any, {"main": self.store})
+        self.host._wiring = cast(Any, SimpleNamespace(processes=SimpleNamespace(workflows={"local": self.workflow})))
+        self.host._plugins_loaded = self.host._workflows_begun = True
+
+    async def reason_becomes(self, wanted: str | None) -> None:
+        async def found() -> bool | None:
+            return True if self.host.readiness() == wanted else None
+
+        await eventually(found)
+
+
+@pytest.fixture
+async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    monkeypatch.setattr(module, "HEALTH_EVERY_S", 0.01)
+    made = Rig()
+    host = made.host
+    task = asyncio.create_task(keep_running("health of providers", host._watch_health, host._beats))
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("who", "problem", "reason"),
+    [
+        ("store", "", "datastore unavailable"),
+        (
+            "store",
+            "loop 'writer' has not moved for 61 s",
+            "datastore unavailable: main: loop 'writer' has not moved for 61 s",
+        ),
+        ("workflow", "", "workflow provider local: no answer"),
+        (
+            "workflow",
+            "loop 'scheduler' has not moved for 61 s",
+            "workflow provider local: loop 'scheduler' has not moved for 61 s",
+        ),
+    ],
+)
+async def test_who_is_not_healthy_is_named_until_it_is(rig: Rig, who: str, problem: str, reason: str) -> None:
+    async def unhealthy() -> str | None:
+        return problem
+
+    watched: Watched = getattr(rig, who)
+    watched.check = unhealthy
+    await rig.reason_becomes(reason)
+    watched.check = watched.healthy
+    await rig.reason_becomes(None)
+
+
+async def test_a_check_that_raises_is_followed_by_others(rig: Rig) -> None:
+    async def failing() -> str | None:
+        rig.store.check = unhealthy
+        raise RuntimeError("a bug")
+
+    async def unhealthy() -> str | None:
+        return "the disk is full"
+
+    rig.store.check = failing
+    await rig.reason_becomes("datastore unavailable: main: the disk is full")
+
+
+async def test_a_check_that_hangs_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung, now = asyncio.Event(), 0.0
+
+    async def hanging() -> str | None:
+        hung.set()
+        await asyncio.Future()
+        return None
+
+    monkeypatch.setattr(rig.host._beats, "_clock", lambda: now)
+    rig.store.check = hanging
+    async with asyncio.timeout(10):
+        await hung.wait()
+    reason = None
+    for _ in range(20):
+        now += 5
+        reason = rig.host.readiness()
+    assert reason is not None
+    assert reason.startswith("loop 'health of providers' has not moved for ")

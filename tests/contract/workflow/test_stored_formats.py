@@ -86,12 +86,17 @@ class Host:
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def engine(clock: Clock) -> AsyncIterator[Engine]:
     """An engine on the database, not started."""
     async with open_rig(DUMP) as rig:
         db = IndexedDB.connect(Address(f"unix:{rig.store.socket}"))
         config = read_config({"targetLimits": {"slack": 1}})
-        opened = await Engine("local", config, db, cast(WorkflowHost, Host()), Clock()).open()
+        opened = await Engine("local", config, db, cast(WorkflowHost, Host()), clock).open()
         yield opened
         await opened.close()
 
@@ -196,9 +201,8 @@ async def test_repeats_are_recognised(engine: Engine) -> None:
     assert len(await all_runs(engine)) == 19
 
 
-async def test_what_was_under_way_goes_on(engine: Engine) -> None:
+async def test_what_was_under_way_goes_on(engine: Engine, clock: Clock) -> None:
     before = {run.id: run for run in await all_runs(engine)}
-    clock = cast(Clock, engine.clock)
     clock.now += timedelta(hours=2)  # the lease has ended, the next attempt is due, a hundred slots were missed
     engine.start()
     for run_id, run in before.items():

@@ -20,8 +20,9 @@ from gestalt_sdk.transport.channels import ServerContext, open_channel
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.faults import Fault, FaultTable, fault_of, reason_of, reporting_faults
 
-LOCAL = {"ParameterInvalid", "OperationError", "SubjectRejected", "DeclarationInvalid", "TargetUnusable"}
-"""Never leave the process as a gRPC status: operations answer with their result, the others end a start."""
+LOCAL = {"ParameterInvalid", "OperationError", "SubjectRejected", "DeclarationInvalid", "TargetUnusable", "LoopSilent"}
+"""Never leave the process as a gRPC status: operations answer with their result, health with its status, the others end
+a start."""
 
 
 def subclasses(cls: type[GestaltError]) -> list[type[GestaltError]]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -18,20 +17,14 @@ def run(
     source: str, *, closed: tuple[int, ...] = (), stderr: int | None = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     """Run the source in a process; ``closed`` descriptors are not there when it begins."""
-
-    def close() -> None:
-        for number in closed:
-            os.close(number)
-
-    prepare: Callable[[], Any] | None = close if closed else None
+    closing = " ".join(f"{number}>&-" for number in closed)
     return subprocess.run(
-        [sys.executable, "-c", dedent(source)],
+        ["sh", "-c", f'exec "$0" -c "$1" {closing}', sys.executable, dedent(source)],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
         timeout=60,
-        preexec_fn=prepare,
         check=False,
     )
 
@@ -103,8 +96,7 @@ def test_without_stderr_no_file_takes_its_place() -> None:
         """,
         closed=(2,),
     )
-    assert ended.stdout.split() == ["True", "1"]
-    assert ended.returncode == 0
+    assert (ended.returncode, ended.stdout.split()) == (0, ["True", "1"])
 
 
 def test_a_process_whose_log_nobody_reads_ends_by_itself() -> None:

@@ -14,7 +14,7 @@ PARALLEL ?= -n 2 --dist loadfile
 help:
 	@echo 'make run          set up, then serve the quickstart on http://127.0.0.1:8080 (Ctrl-C ends it)'
 	@echo 'make test         set up, then run all tests'
-	@echo 'make test-packages  the tests of packages and contracts alone'
+	@echo 'make test-packages  the tests of each package by itself'
 	@echo 'make fix          format, and mend what the linter can'
 	@echo 'make hooks        check each commit before it is made (pre-commit)'
 	@echo 'make check        what CI runs: generated code, format, lint, types, contract, all tests'
@@ -41,9 +41,9 @@ run: setup
 test: setup
 	$(PYTEST) $(PARALLEL)
 
-# What depends on the interpreter: the packages and the contracts, without the whole system's proofs.
+# What depends on the interpreter: each package by itself, without the proofs of whole processes.
 test-packages: setup
-	$(PYTEST) $(PARALLEL) tests/unit tests/contract
+	$(PYTEST) $(PARALLEL) tests/unit
 
 lint: setup proto-check
 	$(BIN)/python tools/generate_protos.py --check

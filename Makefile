@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
-PARALLEL ?= -n 2 --dist loadfile
+# Whichever worker is done takes over from the other, within a file too: the longest files have few tests.
+PARALLEL ?= -n 2 --dist worksteal
 
 .PHONY: help setup run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
 .DEFAULT_GOAL := help

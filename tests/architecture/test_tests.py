@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.support.commands import ROOT
@@ -14,9 +15,10 @@ from tests.support.traps import TRAPS, numbers_of
 TESTS = ROOT / "tests"
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(TESTS.rglob("*.py")):
-        yield path, ast.parse(path.read_text(), str(path))
+@cache
+def modules() -> list[tuple[Path, ast.Module]]:
+    """Every module of the suite, read once for all tests here."""
+    return [(path, ast.parse(path.read_text(), str(path))) for path in sorted(TESTS.rglob("*.py"))]
 
 
 # Imports --------------------------------------------------------------------------------------------------------------
@@ -60,13 +62,17 @@ MAY_SLEEP = {
 
 def sleeps(module: ast.Module) -> Iterator[tuple[int, str]]:
     """Line and text of every call of a ``sleep``, however it was imported."""
-    names = {"asyncio.sleep", "time.sleep"}
+    names = set()
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and node.module in ("asyncio", "time"):
             names |= {alias.asname or alias.name for alias in node.names if alias.name == "sleep"}
     for node in ast.walk(module):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
-            yield node.lineno, ast.unparse(node)
+        if isinstance(node, ast.Call):
+            called = node.func
+            if (isinstance(called, ast.Name) and called.id in names) or (
+                isinstance(called, ast.Attribute) and called.attr == "sleep"
+            ):
+                yield node.lineno, ast.unparse(node)
 
 
 def test_only_named_reasons_let_time_pass() -> None:

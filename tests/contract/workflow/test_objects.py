@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import grpc
 import pytest
@@ -12,50 +11,16 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.timing.zones import load_zone
 from gestalt_sdk.transport.values import from_timestamp
 from tests.support import cron_oracle
-from tests.support.cron_vectors import OWN_VECTORS, VECTORS
-from tests.support.rigs.workflow import DEADLINE_S, SUCCEEDED, Rig, Workflow, actor, target
+from tests.support.rigs.objects import Kind, refusal
+from tests.support.rigs.workflow import Rig, actor, target
 from tests.support.waiting import observed_for
 
 CONFIG = pb.WorkflowActor(subject_id="system:config", subject_kind="system", auth_source="config")
-REFUSED = sorted({vector["cron"] for vector in VECTORS + OWN_VECTORS if "refused" in vector})
-
-
-class Kind:
-    """One of the two kinds of object behind one set of names."""
-
-    def __init__(self, workflow: Workflow, word: str) -> None:
-        self.rpc, self.word = workflow.rpc, word
-        self.name = {"schedule": "Schedule", "trigger": "EventTrigger"}[word]
-        self.required: dict[str, Any] = (
-            {"cron": "0 3 * * *"} if word == "schedule" else {"match": pb.WorkflowEventMatch(type="a.b")}
-        )
-
-    async def call(self, verb: str, **fields: Any) -> Any:
-        plural = "s" if verb == "List" else ""
-        request = getattr(pb, f"{verb}WorkflowProvider{self.name}{plural}Request")(**fields)
-        return await getattr(self.rpc, f"{verb}{self.name}{plural}")(request, timeout=DEADLINE_S)
-
-    async def upsert(self, object_id: str, **fields: Any) -> Any:
-        fields = {"target": target(), **self.required, **fields}
-        return await self.call("Upsert", **{f"{self.word}_id": object_id}, **fields)
-
-    async def of(self, verb: str, object_id: str) -> Any:
-        return await self.call(verb, **{f"{self.word}_id": object_id})
-
-    async def list(self) -> list[Any]:
-        answer = await self.call("List")
-        return list(answer.schedules if self.word == "schedule" else answer.triggers)
 
 
 @pytest.fixture(params=["schedule", "trigger"])
 async def kind(rig: Rig, request: pytest.FixtureRequest) -> Kind:
     return Kind(await rig.provider(start=False), request.param)
-
-
-async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await call
-    return refused.value.code(), refused.value.details() or ""
 
 
 async def test_the_life_of_an_object(kind: Kind) -> None:
@@ -105,40 +70,6 @@ async def test_the_two_kinds_have_separate_ids(rig: Rig) -> None:
         assert (await Kind(workflow, word).upsert("same", target=target(plugin=word))).id == "same"
 
 
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"target": pb.BoundWorkflowTarget()}, "target.plugin.plugin_name is required"),
-        ({"target": target(operation="")}, "target.plugin.operation is required"),
-        ({"target": target(credential_mode="all")}, 'target.plugin.credential_mode "all" is not supported'),
-    ],
-)
-async def test_a_target_is_checked_first(kind: Kind, fields: dict[str, Any], text: str) -> None:
-    empty = {"cron": ""} if kind.word == "schedule" else {"match": pb.WorkflowEventMatch()}
-    assert await refusal(kind.upsert("a", **fields, **empty)) == (grpc.StatusCode.INVALID_ARGUMENT, text)
-    assert await kind.list() == []
-
-
-async def test_what_a_schedule_needs(rig: Rig) -> None:
-    workflow = await rig.provider(start=False)
-    schedules = Kind(workflow, "schedule")
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
-    assert await refusal(schedules.upsert("s", cron=" ")) == (invalid, "cron is required")
-    for zone in ("Mars/Olympus", "Local", "UTC+1"):  # before the cron's form
-        assert await refusal(schedules.upsert("s", cron="x", timezone=zone)) == (invalid, f'invalid timezone "{zone}"')
-    triggers = Kind(workflow, "trigger")
-    assert await refusal(triggers.upsert("t", match=pb.WorkflowEventMatch())) == (invalid, "match.type is required")
-
-
-async def test_every_cron_of_the_rejection_list_is_refused(rig: Rig) -> None:
-    schedules = Kind(await rig.provider(start=False), "schedule")
-    for cron in REFUSED:
-        code, text = await refusal(schedules.upsert("s", cron=cron))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT, cron
-        assert text.startswith("invalid cron: ") or not cron.strip(), (cron, text)
-    assert await schedules.list() == []
-
-
 @pytest.mark.parametrize("zone", ["", " ", "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 async def test_the_next_slot_is_that_of_the_cron_table(rig: Rig, zone: str) -> None:
     workflow = await rig.provider(start=False)
@@ -174,26 +105,3 @@ async def test_time_zones_need_no_database_of_the_machine(rig: Rig) -> None:
     made = await workflow.upsert_schedule("s", "0 9 * * *", timezone="Australia/Lord_Howe")
     assert made.timezone == "Australia/Lord_Howe"
     assert made.next_run_at.ToDatetime().hour in (22, 23)
-
-
-@pytest.mark.trap("a")
-@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 30 2 *", ", * * * *", "* * , * *"])
-async def test_an_impossible_cron_is_refused_and_nothing_loops(rig: Rig, cron: str) -> None:
-    workflow = await rig.provider()
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.upsert_schedule("s", cron)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (refused.value.details() or "").startswith("invalid cron: ")
-    assert (await workflow.run_in((await workflow.start_run()).id)).status == SUCCEEDED
-
-
-@pytest.mark.trap("b")
-@pytest.mark.parametrize("cron", ["TZ=UTC", "CRON_TZ=UTC", "TZ=", "TZ=UTC 0 0 * * *", "@", "@every", ""])
-async def test_a_zone_inside_a_cron_is_refused_and_crashes_nothing(rig: Rig, cron: str) -> None:
-    workflow = await rig.provider(start=False)
-    pid = workflow.process.pid
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.upsert_schedule("s", cron)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (await workflow.start_run()).id
-    assert workflow.process.pid == pid

@@ -8,24 +8,16 @@ from typing import Any
 import grpc
 import pytest
 
-from gestalt_sdk.gen.extension.v1 import policies_pb2, slots_pb2, slots_pb2_grpc
+from gestalt_sdk.gen.extension.v1 import policies_pb2, slots_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.values import from_timestamp
-from tests.support.rigs.workflow import FAILED, SUCCEEDED, Rig, Workflow, seconds, target, timestamp
+from tests.support.rigs.workflow import FAILED, SUCCEEDED, Rig, Workflow, preview, seconds, slots_of, target, timestamp
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("workflow")
 
 DEADLINE_S = 10
-
-
-def slots_of(workflow: Workflow) -> slots_pb2_grpc.WorkflowSlotsStub:
-    return slots_pb2_grpc.WorkflowSlotsStub(workflow.process.channel)
-
-
-async def preview(workflow: Workflow, **fields: Any) -> slots_pb2.PreviewSlotsResponse:
-    return await slots_of(workflow).PreviewSlots(slots_pb2.PreviewSlotsRequest(**fields), timeout=DEADLINE_S)
 
 
 async def list_slots(workflow: Workflow, **fields: Any) -> slots_pb2.ListSlotsResponse:
@@ -76,26 +68,6 @@ async def test_policies_and_pauses_come_back_as_they_were_sent(rig: Rig) -> None
     plain = await workflow.upsert_schedule("s")
     assert not plain.HasField("policy")
     assert not plain.HasField("pause")
-
-
-@pytest.mark.parametrize(
-    ("policy", "text"),
-    [
-        ({"retry": {"max_attempts": 0}}, "policy.retry.max_attempts is 0; accepted are 1 to 100"),
-        ({"retry": {"max_attempts": 2, "retry_on": [0]}}, "name the failures to retry on"),
-        ({"retry": {"max_attempts": 2, "retry_on": [99]}}, "policy.retry.retry_on is 99; accepted are 0 to 5"),
-        ({"timeout": seconds(0)}, "policy.timeout is 0 s; accepted are 0.001 s to 604800 s"),
-        (
-            {"retry": {"max_attempts": 2, "initial_backoff": seconds(9), "max_backoff": seconds(1)}},
-            "must not be less than initial_backoff",
-        ),
-    ],
-)
-async def test_a_policy_that_cannot_be_is_refused(workflow: Workflow, policy: dict[str, Any], text: str) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.start_run(policy=policies_pb2.RunPolicy(**policy))
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert text in (refused.value.details() or "")
 
 
 async def test_retries_reach_the_host_with_their_attempt(rig: Rig, workflow: Workflow) -> None:
@@ -164,30 +136,6 @@ async def test_a_preview_of_a_schedule_begins_with_its_next_slot(workflow: Workf
     assert not answer.paused
     for slot in answer.slots:
         assert timedelta() <= from_timestamp(slot.fires_at) - from_timestamp(slot.slot) < timedelta(minutes=10)
-
-
-@pytest.mark.parametrize(
-    ("request_fields", "code", "text"),
-    [
-        ({}, grpc.StatusCode.INVALID_ARGUMENT, "cron is required"),
-        ({"cron": "x"}, grpc.StatusCode.INVALID_ARGUMENT, "invalid cron"),
-        ({"cron": "* * * * *", "timezone": "Mars"}, grpc.StatusCode.INVALID_ARGUMENT, 'invalid timezone "Mars"'),
-        (
-            {"cron": "* * * * *", "count": 1001},
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "count is 1001; accepted are 1 to 1000",
-        ),
-        ({"cron": "* * * * *", "schedule_id": "s"}, grpc.StatusCode.INVALID_ARGUMENT, "exclude each other"),
-        ({"schedule_id": "none"}, grpc.StatusCode.NOT_FOUND, 'workflow schedule "none" not found'),
-    ],
-)
-async def test_a_preview_that_cannot_be_is_refused(
-    workflow: Workflow, request_fields: dict[str, Any], code: grpc.StatusCode, text: str
-) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await preview(workflow, **request_fields)
-    assert refused.value.code() is code
-    assert text in (refused.value.details() or "")
 
 
 async def test_the_ledger_of_an_outage_over_the_wire(rig: Rig) -> None:

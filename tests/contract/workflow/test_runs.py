@@ -132,15 +132,3 @@ async def test_priorities_are_kept_when_one_worker_has_the_choice(rig: Rig) -> N
 async def test_runs_are_listed_by_creation(workflow: Workflow) -> None:
     started = [(await workflow.start_run()).id for _ in range(5)]
     assert [run.id for run in await workflow.list_runs()] == started
-
-
-@pytest.mark.parametrize("rpc", ["GetRun", "CancelRun"])
-async def test_unknown_and_missing_run_ids(workflow: Workflow, rpc: str) -> None:
-    call = workflow.get_run if rpc == "GetRun" else workflow.cancel_run
-    with pytest.raises(grpc.aio.AioRpcError) as unknown:
-        await call("nope")
-    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
-    assert unknown.value.details() == 'workflow run "nope" not found'
-    with pytest.raises(grpc.aio.AioRpcError) as missing:
-        await call(" ")
-    assert missing.value.details() == "run_id is required"

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.support.rigs.workflow import FAILED, PENDING, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
+from tests.support.rigs.workflow import FAILED, RUNNING, SUCCEEDED, Rig, Workflow, actor, all_ended
 from tests.support.waiting import taking
 
 
@@ -165,20 +165,6 @@ async def test_one_keyed_run_is_never_invoked_twice_at_once(rig: Rig) -> None:
     delivered = [signal.name for request in rig.host.requests for signal in request.signals]
     assert delivered == [f"s{number}" for number in range(40)]
     assert overlapping == 1
-
-
-@pytest.mark.parametrize("name", ["", "  "])
-async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.signal_or_start("k", name)
-    assert (refused.value.code(), refused.value.details()) == (
-        grpc.StatusCode.INVALID_ARGUMENT,
-        "signal.name is required",
-    )
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.signal_or_start(name, "go")
-    assert refused.value.details() == "workflow_key is required"
-    assert not [run for run in await workflow.list_runs() if run.status == PENDING]
 
 
 async def test_signals_race_starts_and_ends_over_processes_and_none_is_lost(rig: Rig) -> None:

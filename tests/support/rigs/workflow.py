@@ -23,6 +23,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
+from gestalt_sdk.gen.extension.v1 import slots_pb2, slots_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.support.waiting import observed_for
 
@@ -465,3 +466,11 @@ async def open_rig(dump: Path | None = None) -> AsyncIterator[Rig]:
             yield rig
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def slots_of(workflow: Workflow) -> slots_pb2_grpc.WorkflowSlotsStub:
+    return slots_pb2_grpc.WorkflowSlotsStub(workflow.process.channel)
+
+
+async def preview(workflow: Workflow, **fields: Any) -> slots_pb2.PreviewSlotsResponse:
+    return await slots_of(workflow).PreviewSlots(slots_pb2.PreviewSlotsRequest(**fields), timeout=DEADLINE_S)

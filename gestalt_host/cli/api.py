@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from gestalt_host.cli.errors import ApiError, CliError, Unreachable
+from gestalt_host.cli.json_lists import JsonValue, NotAList, items_of
 from gestalt_host.cli.settings import is_loopback_url
 
 if TYPE_CHECKING:
@@ -77,6 +80,37 @@ class Api:
             Unreachable: no connection, or no answer within 30 s.
             CliError: any other failure, or an answer that is not JSON.
         """
+        with self._sent(method, path, query, body) as (status, chunks):
+            answer = b"".join(chunks)
+        if status == 204:
+            return {"status": "ok"}
+        if not answer:
+            return {}
+        try:
+            return orjson.loads(answer)
+        except ValueError as error:
+            raise _not_json(error) from error
+
+    def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[JsonValue]:
+        """Ask for a list and yield its items as they come; the server may be silent for 30 s within it.
+
+        Raises:
+            NotAList: the answer is something else.
+            ApiError, Unreachable, CliError: as ``request`` does, here also after items.
+        """
+        with self._sent("GET", path, query, None, whole=False) as (_, chunks):
+            try:
+                yield from items_of(chunks)
+            except NotAList:
+                raise
+            except ValueError as error:
+                raise _not_json(error) from error
+
+    @contextmanager
+    def _sent(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: JsonValue, *, whole: bool = True
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Send one request; yield its status, below 400, and the parts of its answer."""
         headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -86,24 +120,23 @@ class Api:
             content = _encoded(body)
         url = self._url(path, query)
         try:
-            status, answer = fetch(
-                method, url, headers=headers, content=content, timeout_s=REQUEST_TIMEOUT_S, transport=self._transport
-            )
+            with exchange(
+                method,
+                url,
+                headers=headers,
+                content=content,
+                timeout_s=REQUEST_TIMEOUT_S,
+                transport=self._transport,
+                whole=whole,
+            ) as (status, chunks):
+                if status >= 400:
+                    raise self._refused(status, b"".join(chunks))
+                yield status, chunks
         except Unreachable as error:
             raise Unreachable(
                 f"could not reach server at {self.base_url}\n  Run 'gestalt auth status' for diagnostics."
                 + url_hint(self._url_source)
             ) from error
-        if status >= 400:
-            raise self._refused(status, answer)
-        if status == 204:
-            return {"status": "ok"}
-        if not answer:
-            return {}
-        try:
-            return orjson.loads(answer)
-        except ValueError as error:
-            raise CliError(f"failed to parse response JSON: {error}") from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         return f"{self.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -183,7 +216,29 @@ def fetch(
     transport: httpx.BaseTransport | None = None,
     client: httpx.Client | None = None,
 ) -> tuple[int, bytes]:
-    """Exchange one request and its answer within ``timeout_s``, redirects followed; return status and body.
+    """Exchange one request and its answer within ``timeout_s``; return status and body, and raise as ``exchange``."""
+    with exchange(
+        method, url, headers=headers, timeout_s=timeout_s, content=content, transport=transport, client=client
+    ) as (status, chunks):
+        return status, b"".join(chunks)
+
+
+@contextmanager
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    content: bytes | None = None,
+    transport: httpx.BaseTransport | None = None,
+    client: httpx.Client | None = None,
+    whole: bool = True,
+) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """Send one request, redirects followed; yield the status and the parts of the body.
+
+    Args:
+        timeout_s: How long the other side may be silent; with ``whole``, how long all of it may take.
 
     Raises:
         Unreachable: no connection or no answer in time; the message is the transport's.
@@ -193,12 +248,12 @@ def fetch(
 
     owned = client is None
     client = client or new_client(url, transport)
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s if whole else math.inf
     try:
         request = client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout_s)
         response = client.send(request, stream=True)
         try:
-            return response.status_code, _read(response, deadline)
+            yield response.status_code, _parts(response, deadline)
         finally:
             response.close()
     except (httpx.ConnectError, httpx.TimeoutException) as error:
@@ -234,15 +289,17 @@ def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.
         raise CliError(f"the proxy settings of the environment cannot be used: {error}") from error
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
+def _parts(response: httpx.Response, deadline: float) -> Iterator[bytes]:
     import httpx
 
-    chunks: list[bytes] = []
     for chunk in response.iter_bytes():
-        chunks.append(chunk)
+        yield chunk
         if time.monotonic() > deadline:
             raise httpx.ReadTimeout("the answer took too long", request=response.request)
-    return b"".join(chunks)
+
+
+def _not_json(error: ValueError) -> CliError:
+    return CliError(f"failed to parse response JSON: {error}")
 
 
 def _transport_text(error: Exception, timeout_s: float) -> str:

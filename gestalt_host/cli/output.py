@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import orjson
 
 from gestalt_host.cli import tables
 from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.tables import TableColumn
 
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "done": "\x1b[32m"}
@@ -26,6 +27,14 @@ class Output:
     def json(self, value: Any) -> None:
         """Print the document with sorted keys, indented by two blanks."""
         self.line(json_text(value))
+
+    def json_list(self, items: Iterable[JsonValue]) -> None:
+        """Print the items as ``json`` prints their list, each as it comes."""
+        before = "[\n"
+        for item in items:
+            sys.stdout.write(before + "  " + json_text(item).replace("\n", "\n  "))
+            before = ",\n"
+        self.line("[]" if before == "[\n" else "\n]")
 
     def line(self, text: str) -> None:
         sys.stdout.write(f"{text}\n")

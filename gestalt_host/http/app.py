@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import structlog
@@ -19,6 +20,7 @@ from gestalt_host.errors import HostError, NotAuthenticated, quoted
 from gestalt_host.http.call import Answer, Call, ClientGone, error_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.headers import security_headers
+from gestalt_host.http.listener import ABORT
 from gestalt_host.http.routes import absent as absent_routes
 from gestalt_host.http.routes import auth as auth_routes
 from gestalt_host.http.routes import operational
@@ -86,9 +88,37 @@ class Application:
         headers = answer.raw_headers(self._fixed_headers)
         body = b"" if answer.status in (204, 304) else answer.body
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": answer.rest is not None})
+        if answer.rest is not None:
+            await self._send_rest(call, answer.rest, receive, send)
         if self._metrics is not None:
             self._metrics.observe(call.method, route, answer.status, time.perf_counter() - began)
+
+    async def _send_rest(self, call: Call, rest: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
+        """Send the further parts of an answer as the client takes them.
+
+        One that cannot be completed ends with its connection, and so the client knows that it lacks something.
+        """
+        gone = asyncio.create_task(_disconnected(receive))
+        part: bytes | None = b""
+        try:
+            while part is not None and not gone.done():
+                async with asyncio.timeout(self._timeout_s):
+                    part = await anext(rest, None)
+                    await send({"type": "http.response.body", "body": part or b"", "more_body": part is not None})
+        except Exception as error:
+            log.warning(
+                "an answer was broken off",
+                event_name="http.broken_off",
+                method=call.method,
+                path=call.scope["path"],
+                error=str(error) or f"no progress within {self._timeout_s:g} s",
+                error_type=type(error).__name__,
+            )
+            call.scope["extensions"][ABORT]["call"]()
+            await gone
+        finally:
+            gone.cancel()
 
     async def _api(self, call: Call, raw_path: bytes) -> tuple[str, Answer]:
         """Answer a request under ``/api/v1``, with the pattern of its route."""
@@ -115,6 +145,11 @@ class Application:
                 raise
             log.warning("request took too long", event_name="http.timeout", method=call.method, route=route.pattern)
             return route.pattern, Answer(504, b"", content_type="")
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _authenticated(call: Call) -> Principal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,7 +14,7 @@ from gestalt_host.access.subjects import NOBODY, Principal
 from gestalt_host.http.headers import RawHeaders
 from gestalt_host.http.services import HttpServices
 from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES
-from gestalt_host.http.shapes.rendering import document, error_document
+from gestalt_host.http.shapes.rendering import document, document_parts, error_document
 
 JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"
@@ -27,18 +28,23 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body; an empty ``content_type`` sends no such header."""
+    """Status and body; an empty ``content_type`` sends no such header.
+
+    Attributes:
+        rest: What follows ``body``, made as the client takes it; the answer then has no length.
+    """
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    rest: AsyncIterator[bytes] | None = None
 
     def raw_headers(self, fixed: RawHeaders) -> RawHeaders:
         found = [*fixed, *self.headers]
         if self.content_type:
             found.append((b"content-type", self.content_type.encode("latin-1", "replace")))
-        if self.status not in (204, 304):
+        if self.status not in (204, 304) and self.rest is None:
             found.append((b"content-length", str(len(self.body)).encode()))
         return found
 
@@ -104,6 +110,16 @@ class Call:
 
 def json_answer(value: Any, status: int = 200) -> Answer:
     return Answer(status, document(value))
+
+
+async def list_answer(items: AsyncIterator[object]) -> Answer:
+    """Return the list as an answer; what is beyond its first part is read when the client takes it."""
+    parts = document_parts(items)
+    first = await anext(parts)
+    second = await anext(parts, None)
+    if second is None:
+        return Answer(200, first)
+    return Answer(200, first + second, rest=parts)
 
 
 def error_answer(status: int, text: str, *, code: str = "", plugin: str = "") -> Answer:

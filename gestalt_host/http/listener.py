@@ -33,6 +33,9 @@ before the connection breaks."""
 IDLE_TIMEOUT_S = 120
 BACKLOG = 2048
 
+ABORT = "gestalt.abort"
+"""Extension of a request's scope; its member ``call`` ends the connection at once, within an answer."""
+
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} [^ \r\n]+ HTTP/1\.[01]\r?\n")
 
 log = structlog.get_logger()
@@ -136,6 +139,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
         self._header_bytes = 0
         self._discarded_bytes = 0
         if self._header_timer is None:

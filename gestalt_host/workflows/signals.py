@@ -10,6 +10,7 @@ import orjson
 
 from gestalt_host.access.subjects import NOBODY, Actor
 from gestalt_host.workflows.model import Signal
+from gestalt_sdk.common.texts import cut
 from gestalt_sdk.transport.values import rfc3339
 
 MAX_SIGNALS = 10
@@ -99,10 +100,8 @@ def compact(value: Any, depth: int = 0) -> Any:
 
 
 def _cut(text: str) -> str:
-    raw = text.encode()
-    if len(raw) <= _MAX_TEXT_BYTES:
-        return text
-    return raw[:_MAX_TEXT_BYTES].decode(errors="ignore") + "..."
+    kept = cut(text, _MAX_TEXT_BYTES)
+    return text if kept == text else f"{kept}..."
 
 
 def batch_id(signals: Sequence[Signal]) -> str:

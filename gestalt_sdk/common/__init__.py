@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gestalt_sdk.common.beats import Beats as Beats
     from gestalt_sdk.common.loops import keep_running as keep_running
     from gestalt_sdk.common.process_identity import ProcessIdentity as ProcessIdentity
+    from gestalt_sdk.common.texts import cut as cut
 else:
     __getattr__, __all__ = lazy_names(
         __name__,
@@ -18,5 +19,6 @@ else:
             "beats": "Beat Beats",
             "loops": "keep_running",
             "process_identity": "ProcessIdentity",
+            "texts": "cut",
         },
     )

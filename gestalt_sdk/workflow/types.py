@@ -219,6 +219,8 @@ class Run:
     completed_at: datetime | None = None
     status_message: str = ""
     result_body: str = ""
+    result_truncated: int = 0
+    """Size in bytes of the whole result, where ``result_body`` is only its beginning; 0 when it is whole."""
     created_by: Actor = NOBODY
     published_by: Actor | None = None
     """Publisher of the event, when somebody other than who created the trigger (decision 3)."""

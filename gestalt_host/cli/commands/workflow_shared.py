@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from gestalt_host.cli import parameters
 from gestalt_host.cli.api import Api
 from gestalt_host.cli.errors import CliError, failing_to
 from gestalt_host.cli.grammar import OneOf, flag, option, pairs
+from gestalt_host.cli.json_lists import JsonValue, NotAList
 from gestalt_host.cli.output import member
 from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
@@ -141,36 +142,50 @@ class Resource:
     singular: str
     plural: str
     columns: Sequence[TableColumn]
-    row: Callable[[Any], list[str]]
+    row: Callable[[JsonValue], list[str]]
 
-    def print_one(self, session: CommandSession, value: Any) -> None:
+    def print_one(self, session: CommandSession, value: JsonValue) -> None:
         if session.output.as_json:
             session.output.json(value)
         else:
             session.output.table(self.columns, [self.row(value)])
 
-    def print_list(self, session: CommandSession, api: Api, owner: str | None, keep: Callable[[Any], bool]) -> None:
+    def print_list(
+        self, session: CommandSession, api: Api, owner: str | None, keep: Callable[[JsonValue], bool]
+    ) -> None:
         """Ask for the list and print what passes ``keep``.
 
         Where nothing is left and a person is looking, a remark tells of config-managed ones that would be: they are
         listed only when asked for.
         """
+        shown = 0
+
+        def kept() -> Iterator[JsonValue]:
+            nonlocal shown
+            for item in api.items(self.path, owner_query(owner)):
+                if keep(item):
+                    shown += 1
+                    yield item
+
         with failing_to(f"list workflow {self.plural}"):
-            answer = api.get(self.path, owner_query(owner))
-        found = [item for item in answer if keep(item)] if isinstance(answer, list) else []
-        if session.output.as_json:
-            session.output.json(found if isinstance(answer, list) else answer)
-        else:
-            session.output.table(self.columns, [self.row(item) for item in found])
-        if not found and owner is None and session.output.has_reader:
+            try:
+                if session.output.as_json:
+                    session.output.json_list(kept())
+                else:
+                    session.output.table(self.columns, [self.row(item) for item in kept()])
+            except NotAList as answer:
+                if session.output.as_json:
+                    session.output.json(answer.value)
+                else:
+                    session.output.table(self.columns, [])
+        if not shown and owner is None and session.output.has_reader:
             self._remark_on_managed(session, api, keep)
 
-    def _remark_on_managed(self, session: CommandSession, api: Api, keep: Callable[[Any], bool]) -> None:
+    def _remark_on_managed(self, session: CommandSession, api: Api, keep: Callable[[JsonValue], bool]) -> None:
         try:
-            answer = api.get(self.path, owner_query("config"))
-        except CliError:
+            count = sum(keep(item) for item in api.items(self.path, owner_query("config")))
+        except (CliError, NotAList):
             return  # a server without the owner query, or a caller who may not see them
-        count = sum(map(keep, answer)) if isinstance(answer, list) else 0
         if count:
             noun = self.singular if count == 1 else self.plural
             session.output.remark(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from gestalt_host.errors import InvalidArgument, ProviderRefused, quoted
-from gestalt_host.http.call import Answer, Call, error_answer, json_answer
+from gestalt_host.http.call import Answer, Call, error_answer, json_answer, list_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes import workflows as shapes
@@ -127,12 +127,12 @@ async def publish_event(call: Call) -> Answer:
 
 
 async def list_runs(call: Call) -> Answer:
-    """Answer GET of the runs, newest first, with the filters ``plugin`` and ``status``."""
+    """Answer GET of the runs, newest first, with the filters ``plugin`` and ``status``; long results are cut."""
     call.failure = RUN_FAILURE
     query = call.query
     wanted = RunQuery(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
-    found = await call.services.manager.runs.list(call.who, wanted, created_by=_created_by(call))
-    return json_answer([shapes.run_shape(item) for item in found])
+    found = call.services.manager.runs.list(call.who, wanted, created_by=_created_by(call))
+    return await list_answer(shapes.run_shape(item) async for item in found)
 
 
 async def get_run(call: Call) -> Answer:

@@ -6,7 +6,7 @@ byte order, numbers written as doubles are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,10 +15,24 @@ import orjson
 
 from gestalt_sdk.transport.values import rfc3339
 
+PART_BYTES = 64 * 1024
+
 
 def document(value: Any) -> bytes:
     """Write a response body: the value as JSON and a newline."""
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def document_parts(items: AsyncIterator[object]) -> AsyncIterator[bytes]:
+    """Yield the parts of a response body that is a list, each of ``PART_BYTES`` and one item at most."""
+    part, separator = bytearray(b"["), b""
+    async for item in items:
+        part += separator + orjson.dumps(item)
+        separator = b","
+        if len(part) >= PART_BYTES:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part + b"]\n")
 
 
 def error_document(text: str, code: str = "", plugin: str = "") -> bytes:

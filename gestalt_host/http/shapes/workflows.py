@@ -147,6 +147,8 @@ def run_shape(run: Run) -> Json:
     put_time(shape, "completedAt", run.completed_at)
     put_text(shape, "statusMessage", run.status_message)
     put_text(shape, "resultBody", run.result_body)
+    if run.result_truncated:
+        shape["resultTruncated"] = True
     return shape
 
 

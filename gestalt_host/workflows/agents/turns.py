@@ -29,6 +29,7 @@ from gestalt_host.invocation.model import OperationResult
 from gestalt_host.workflows.agents.agent_client import AgentProviderClient, AgentTurn, TurnRequest
 from gestalt_host.workflows.model import AgentMessage, AgentTarget, OutputBinding, OutputDelivery, Signal, ToolRef
 from gestalt_host.workflows.signals import MAX_SIGNALS, batch_id, compacted
+from gestalt_sdk.common.texts import cut
 from gestalt_sdk.transport.values import to_struct
 
 DEFAULT_TIMEOUT_S = 300
@@ -237,7 +238,7 @@ def signal_text(signals: Sequence[Signal]) -> str:
     text = json.dumps(batch, indent=2, sort_keys=True, ensure_ascii=False)
     for char, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(char, escape)
-    return f"Workflow signal batch:\n{text}".encode()[:SIGNAL_TEXT_BYTES].decode(errors="ignore")
+    return cut(f"Workflow signal batch:\n{text}", SIGNAL_TEXT_BYTES)
 
 
 def _failure(turn: AgentTurn) -> str:

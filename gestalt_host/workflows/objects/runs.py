@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gestalt_host.access.subjects import NOBODY, Principal
 from gestalt_host.errors import InvalidArgument, InvalidInvocation, ProviderRefused, WorkflowObjectNotFound
@@ -17,7 +17,8 @@ from gestalt_host.workflows.model import (
     Target,
 )
 from gestalt_host.workflows.objects.managed import AMBIGUOUS
-from gestalt_host.workflows.providers.client import Referenced, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.providers.ordering import merged, place_of
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import (
     effective_credential_subject,
@@ -31,7 +32,8 @@ from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.permissions import permission_scope
 from gestalt_host.workflows.targets.resolution import TargetResolver
 
-_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+LISTED_RESULT_BYTES = 64 * 1024
+"""So much of a result is in a list."""
 
 
 class ManagedRuns:
@@ -49,16 +51,22 @@ class ManagedRuns:
         self._visibility = visibility
         self._now = now
 
-    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> list[Run]:
-        """Return the caller's runs, newest first, those of deleted schedules and triggers too."""
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> AsyncIterator[Run]:
+        """Yield the caller's runs, newest first, those of deleted schedules and triggers too.
 
-        async def fetch(client: WorkflowProviderClient, subjects: Sequence[str]) -> Sequence[Referenced[Run]]:
-            return await client.runs_of(subjects, plugin=run_filter.plugin, status=run_filter.status)
-
-        runs = await self._visibility.list(who, fetch, created_by)
-        runs.sort(key=lambda run: run.id)
-        runs.sort(key=lambda run: run.created_at or _EPOCH, reverse=True)
-        return runs
+        They are read as they are taken (``WorkflowProviderClient.runs_of``). A result over ``LISTED_RESULT_BYTES`` is
+        cut, and ``result_truncated`` is the size of the whole, which ``get`` returns.
+        """
+        subjects = self._visibility.subjects(who, created_by)
+        lists = [
+            client.runs_of(
+                subjects, plugin=run_filter.plugin, status=run_filter.status, result_bytes=LISTED_RESULT_BYTES
+            )
+            for client in self._providers.all()
+        ]
+        async for found in merged(lists, lambda item: place_of(item.object)):
+            if self._visibility.shown(who, found):
+                yield found.object
 
     async def get(self, who: Principal, run_id: str, *, created_by: str = "") -> Run:
         return (await self._find(who, run_id, created_by=created_by)).object

@@ -7,8 +7,8 @@ Every call has a deadline and waits for a provider that is still starting. A pro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -29,7 +29,9 @@ from gestalt_host.workflows.model import (
     Target,
 )
 from gestalt_host.workflows.providers import convert
+from gestalt_host.workflows.providers.ordering import by_id_within_a_moment, merged
 from gestalt_host.workflows.targets.equality import same_target
+from gestalt_sdk.common.texts import cut
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -98,41 +100,75 @@ class WorkflowProviderClient:
         answer = await self._call(self._stub.GetRun, pb.GetWorkflowProviderRunRequest(run_id=run_id))
         return convert.run_from_proto(answer, self.name)
 
-    async def runs_of(self, subjects: Iterable[str], *, plugin: str = "", status: str = "") -> list[Referenced[Run]]:
-        """Return every run whose execution reference belongs to one of the subjects, revoked ones too.
+    async def runs_of(
+        self, subjects: Iterable[str], *, plugin: str = "", status: str = "", result_bytes: int
+    ) -> AsyncIterator[Referenced[Run]]:
+        """Yield every run whose execution reference belongs to one of the subjects, newest first, revoked ones too.
 
-        ``plugin`` and ``status`` keep the runs of that plugin and in that status; blank keeps all. A provider with
-        queries is asked for the subjects' runs alone, by page; from any other come all runs.
+        A provider with queries is asked for the subjects' runs alone, and for a page when the earlier one has been
+        taken, so a list of any length needs the memory of a page. Any other gives all runs at once.
+
+        Args:
+            plugin, status: Only runs of that plugin, or in that status; blank takes all.
+            result_bytes: Longer results are cut.
         """
-        wanted_subjects = tuple(dict.fromkeys(subjects))
+        wanted = tuple(dict.fromkeys(subjects))
+        join = _Join(self.name, await self._references_by_id(wanted, active_only=False))
+        if not join.references:
+            return
+        if self.has(QUERIES):
+            queries = [self._query_runs(subject, plugin, status, result_bytes) for subject in wanted]
+            streams = [
+                by_id_within_a_moment(query, convert.place_of_run, pb.BoundWorkflowRun.ByteSize) for query in queries
+            ]
+        else:
+            streams = [self._all_runs()]
+        asked: set[str] = set()
+        taken = 0
+        async for message in merged(streams, convert.place_of_run):
+            if plugin and message.target.plugin.plugin_name.strip() != plugin:
+                continue
+            if status and convert.status_from_proto(int(message.status)) != status:
+                continue
+            named = message.execution_ref.strip()
+            unknown = named not in join.references and named not in asked
+            if unknown and message.created_by.subject_id.strip() in wanted:
+                # The run may have come after the references were read, and its reference with it.
+                await self._add_reference(join, named, wanted)
+                asked.add(named)
+            item = join.item(message, convert.run_from_proto)
+            if item is not None:
+                yield replace(item, object=_with_result_cut(item.object, result_bytes))
+            taken += 1
+            if taken % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
-        def wanted(run: pb.BoundWorkflowRun) -> bool:
-            if plugin and run.target.plugin.plugin_name.strip() != plugin:
-                return False
-            return not status or convert.status_from_proto(int(run.status)) == status
+    async def _add_reference(self, join: _Join, reference_id: str, subjects: Sequence[str]) -> None:
+        """Read one reference more, if it is there and one of the subjects'."""
+        request = pb.GetWorkflowExecutionReferenceRequest(id=reference_id)
+        try:
+            with self._reference_calls():
+                found = await self._call(self._stub.GetExecutionReference, request)
+        except ProviderRefused as error:
+            if error.code != "NOT_FOUND":
+                raise
+        else:
+            join.references.update(self._owned([found], subjects, active_only=False))
 
-        async def fetch() -> Iterable[Any]:
-            runs = (await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())).runs
-            return filter(wanted, runs) if plugin or status else runs
+    async def _all_runs(self) -> AsyncIterator[pb.BoundWorkflowRun]:
+        answer = await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())
+        for message in sorted(answer.runs, key=convert.place_of_run):
+            yield message
 
-        async def query() -> Iterable[Any]:
-            found: list[pb.BoundWorkflowRun] = []
-            for subject in wanted_subjects:
-                async for run in self._query_runs(subject, plugin, status):
-                    if wanted(run):
-                        found.append(run)
-            return found
-
-        read = query if self.has(QUERIES) else fetch
-        return await self._referenced(read, wanted_subjects, convert.run_from_proto, active_only=False)
-
-    async def _query_runs(self, subject: str, plugin: str, status: str) -> AsyncIterator[pb.BoundWorkflowRun]:
+    async def _query_runs(
+        self, subject: str, plugin: str, status: str, result_bytes: int
+    ) -> AsyncIterator[pb.BoundWorkflowRun]:
         """Yield the runs created by the subject, newest first, asked for by page."""
         numbers = pb.WorkflowRunStatus.values() if status else []
         statuses: list[Any] = [number for number in numbers if convert.status_from_proto(number) == status]
         if status and not statuses:
             return
-        request = queries_pb2.QueryRunsRequest(page_size=QUERY_PAGE)
+        request = queries_pb2.QueryRunsRequest(page_size=QUERY_PAGE, result_bytes=result_bytes)
         request.filter.owner_subject_id, request.filter.target_owner = subject, plugin
         request.filter.statuses.extend(statuses)
         while True:
@@ -370,38 +406,50 @@ class WorkflowProviderClient:
         here that could belong to one, the answer is empty.
         """
         wanted = tuple(dict.fromkeys(subjects))
-        answers = await asyncio.gather(fetch(), *map(self._list_references, wanted), return_exceptions=True)
-        references: dict[str, pb.WorkflowExecutionReference] = {}
-        for subject, answer in zip(wanted, answers[1:], strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            for item in answer:
-                ended = item.HasField("revoked_at") or item.HasField("retired_at")
-                same_provider = item.provider_name.strip() in ("", self.name)
-                if same_provider and item.subject_id.strip() == subject and not (active_only and ended):
-                    references[item.id.strip()] = item
-        messages = answers[0]
+        messages: Iterable[Any] | BaseException
+        references: dict[str, pb.WorkflowExecutionReference] | BaseException
+        messages, references = await asyncio.gather(
+            fetch(), self._references_by_id(wanted, active_only=active_only), return_exceptions=True
+        )
+        if isinstance(references, BaseException):
+            raise references
         if isinstance(messages, BaseException):
             if references or not isinstance(messages, (ProviderRefused, ProviderUnavailable)):
                 raise messages
             return []
+        join = _Join(self.name, references)
         found_objects = []
-        known: dict[str, ExecutionReference] = {}
         for message in messages:
-            found = references.get(message.execution_ref.strip())
-            if found is None:
+            item = join.item(message, read)
+            if item is None:
                 continue
-            item = read(message, self.name)
-            reference = known.get(found.id)
-            if reference is None:
-                reference = known[found.id] = convert.reference_from_proto(found)
-            # Messages that are equal have equal targets; others are compared in their normalised forms.
-            same = message.target == found.target or same_target(item.target, reference.target)
-            found_objects.append(Referenced(item, reference, same))
+            found_objects.append(item)
             if len(found_objects) % YIELD_EVERY == 0:
                 # Let runs be executed between the parts of a long list.
                 await asyncio.sleep(0)
         return found_objects
+
+    async def _references_by_id(
+        self, subjects: Sequence[str], *, active_only: bool
+    ) -> dict[str, pb.WorkflowExecutionReference]:
+        """Return the subjects' references in this provider by id: one call for each subject, at the same time."""
+        answers = await asyncio.gather(*map(self._list_references, subjects))
+        return {
+            reference_id: item
+            for subject, answer in zip(subjects, answers, strict=True)
+            for reference_id, item in self._owned(answer, (subject,), active_only=active_only).items()
+        }
+
+    def _owned(
+        self, references: Iterable[pb.WorkflowExecutionReference], subjects: Sequence[str], *, active_only: bool
+    ) -> dict[str, pb.WorkflowExecutionReference]:
+        found = {}
+        for item in references:
+            ended = item.HasField("revoked_at") or item.HasField("retired_at")
+            same_provider = item.provider_name.strip() in ("", self.name)
+            if same_provider and item.subject_id.strip() in subjects and not (active_only and ended):
+                found[item.id.strip()] = item
+        return found
 
     async def _call(self, method: Any, request: Any, *, wait: bool = True) -> Any:
         if wait:
@@ -413,6 +461,36 @@ class WorkflowProviderClient:
 
     def _reference_calls(self) -> _ReferenceCalls:
         return _ReferenceCalls(self.name)
+
+
+class _Join:
+    """Finds the references of objects, each converted once."""
+
+    def __init__(self, provider: str, references: dict[str, pb.WorkflowExecutionReference]) -> None:
+        self.references = references
+        self._provider = provider
+        self._converted: dict[str, ExecutionReference] = {}
+
+    def item(self, message: Any, read: Callable[[Any, str], Object]) -> Referenced[Object] | None:
+        """Return the object with its reference; None when it has none of these."""
+        found = self.references.get(message.execution_ref.strip())
+        if found is None:
+            return None
+        item = read(message, self._provider)
+        reference = self._converted.get(found.id)
+        if reference is None:
+            reference = self._converted[found.id] = convert.reference_from_proto(found)
+        # Messages that are equal have equal targets; others are compared in their normalised forms.
+        same = message.target == found.target or same_target(item.target, reference.target)
+        return Referenced(item, reference, same)
+
+
+def _with_result_cut(run: Run, limit_bytes: int) -> Run:
+    """Return the run with a result of at most ``limit_bytes``, also where the provider does not cut."""
+    kept = cut(run.result_body, limit_bytes)
+    if len(kept) == len(run.result_body):
+        return run
+    return replace(run, result_body=kept, result_truncated=run.result_truncated or len(run.result_body.encode()))
 
 
 class _ReferenceCalls:

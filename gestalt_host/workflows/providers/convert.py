@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.workflows.model import ExecutionReference, Permission, PluginTarget, Run
+from gestalt_host.workflows.providers.ordering import Place, place_at
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.values import optional_time, optional_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
@@ -38,6 +39,11 @@ def status_from_proto(number: int) -> str:
     if number and not status:
         raise UnknownRunStatus(number)
     return status
+
+
+def place_of_run(message: pb.BoundWorkflowRun) -> Place:
+    """Return the run's place in the order of all."""
+    return place_at(optional_time(message, "created_at"), message.id.strip())
 
 
 def reference_to_proto(reference: ExecutionReference) -> pb.WorkflowExecutionReference:

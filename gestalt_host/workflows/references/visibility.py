@@ -106,7 +106,7 @@ class Visibility:
                 continue
             if writing and is_configured(wanted, reference):
                 continue
-            if self._shown(who, Referenced(answer, reference, same_target(answer.target, reference.target))):
+            if self.shown(who, Referenced(answer, reference, same_target(answer.target, reference.target))):
                 return FoundObject(client, answer, reference)
         for client, error in failures:
             if await self._holds(client, subjects, could_be):
@@ -122,7 +122,7 @@ class Visibility:
         """Return every object that the caller sees, unordered; all providers are asked at once."""
         subjects = self.subjects(who, created_by)
         answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
-        return [item.object for answer in answers for item in answer if self._shown(who, item)]
+        return [item.object for answer in answers for item in answer if self.shown(who, item)]
 
     def _counts(
         self,
@@ -136,7 +136,8 @@ class Visibility:
             return False
         return not (active_only and (reference.revoked_at is not None or reference.retired_at is not None))
 
-    def _shown(self, who: Principal, found: Referenced[Object]) -> bool:
+    def shown(self, who: Principal, found: Referenced[Object]) -> bool:
+        """Return whether the caller sees an object of the subjects that were asked for."""
         if not found.same_target:
             return False
         if found.reference.subject_id != who.subject_id:

@@ -106,6 +106,20 @@ async def test_a_long_result_is_cut(rig: Rig) -> None:
     assert done.status_message == "result cut to 1000 of 10000 bytes"
 
 
+async def test_results_of_a_page_are_cut_when_asked(rig: Rig) -> None:
+    workflow = await rig.provider(maxResultBytes=8000)
+    rig.host.answers |= {"run": (200, "ä" * 5000), "sync": (200, "ok")}
+    for operation in ("run", "sync"):
+        await workflow.run_in((await workflow.start_run(operation)).id)
+    for limit, body, size in ((0, 8000, 10_000), (8001, 8000, 10_000), (301, 300, 10_000), (1, 0, 10_000)):
+        page = await queries(workflow).QueryRuns(queries_pb2.QueryRunsRequest(result_bytes=limit), timeout=10)
+        short, cut = page.runs
+        assert (len(cut.result_body.encode()), cut.result_truncated) == (body, size)
+        assert short.result_body == "ok"[: limit or None]
+    with pytest.raises(grpc.aio.AioRpcError, match="result_bytes is -1; accepted are 1 and more, and 0"):
+        await queries(workflow).QueryRuns(queries_pb2.QueryRunsRequest(result_bytes=-1), timeout=10)
+
+
 async def test_a_timeline_names_attempts_and_who_canceled(rig: Rig, workflow: Workflow) -> None:
     rig.host.hold("run")
     run = await workflow.start_run()

@@ -10,7 +10,7 @@ import asyncio
 import builtins
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic
@@ -273,7 +273,7 @@ class FakeRuns(ManagedRuns):
         )
         self.stored[run.id] = (self.stored[run.id][0], ended)
 
-    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> builtins.list[Run]:
+    async def list(self, who: Principal, run_filter: RunQuery, *, created_by: str = "") -> AsyncIterator[Run]:
         self.state.begin((run_filter, created_by))
         found = [
             run
@@ -281,7 +281,8 @@ class FakeRuns(ManagedRuns):
             if run_filter.status in ("", run.status)
             and (not run_filter.plugin or getattr(run.target, "plugin", None) == run_filter.plugin)
         ]
-        return sorted(found, key=lambda run: run.created_at or datetime.min, reverse=True)
+        for run in sorted(found, key=lambda run: run.created_at or datetime.min, reverse=True):
+            yield run
 
     async def get(self, who: Principal, run_id: str, *, created_by: str = "") -> Run:
         return self.table.visible(who, run_id, created_by)

@@ -95,6 +95,7 @@ def run(**members: Any) -> Run:
         "completed_at": T[2],
         "status_message": "why",
         "result_body": "{}",
+        "result_truncated": 70_000,
         "created_by": ACTOR,
         "published_by": OTHER,
         "execution_ref": "ref",

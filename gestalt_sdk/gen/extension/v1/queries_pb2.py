@@ -26,41 +26,41 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from gestalt_sdk.gen.v1 import workflow_pb2 as v1_dot_workflow__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtension/v1/queries.proto\x12\x14gestalt.extension.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11v1/workflow.proto\"\xf7\x02\n\tRunFilter\x12\x38\n\x08statuses\x18\x01 \x03(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\x14\n\x0ctarget_owner\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x13\n\x0bschedule_id\x18\x04 \x01(\t\x12\x12\n\ntrigger_id\x18\x05 \x01(\t\x12\x18\n\x10owner_subject_id\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tslot_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bslot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"{\n\x10QueryRunsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.gestalt.extension.v1.RunFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\x08\"a\n\x11QueryRunsResponse\x12\x33\n\x04runs\x18\x01 \x03(\x0b\x32%.gestalt.provider.v1.BoundWorkflowRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x10\x43ountRunsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.gestalt.extension.v1.RunFilter\"Z\n\x11\x43ountRunsResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32!.gestalt.extension.v1.StatusCount\x12\x12\n\nincomplete\x18\x02 \x01(\x08\"T\n\x0bStatusCount\x12\x36\n\x06status\x18\x01 \x01(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\'\n\x15GetRunTimelineRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\\\n\x16GetRunTimelineResponse\x12\x30\n\x07moments\x18\x01 \x03(\x0b\x32\x1f.gestalt.extension.v1.RunMoment\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"\xd3\x01\n\tRunMoment\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.gestalt.extension.v1.RunMomentKind\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x36\n\x06status\x18\x04 \x01(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x12\n\nsubject_id\x18\x06 \x01(\t\"c\n\x13QueryObjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x11\n\tid_prefix\x18\x04 \x01(\t\"p\n\x16QuerySchedulesResponse\x12=\n\tschedules\x18\x01 \x03(\x0b\x32*.gestalt.provider.v1.BoundWorkflowSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x1aQueryEventTriggersResponse\x12@\n\x08triggers\x18\x01 \x03(\x0b\x32..gestalt.provider.v1.BoundWorkflowEventTrigger\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n QueryExecutionReferencesResponse\x12\x43\n\nreferences\x18\x01 \x03(\x0b\x32/.gestalt.provider.v1.WorkflowExecutionReference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xfd\x01\n\rRunMomentKind\x12\x1f\n\x1bRUN_MOMENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17RUN_MOMENT_KIND_CREATED\x10\x01\x12\x1b\n\x17RUN_MOMENT_KIND_CLAIMED\x10\x02\x12\x19\n\x15RUN_MOMENT_KIND_ENDED\x10\x03\x12\x1c\n\x18RUN_MOMENT_KIND_SIGNALED\x10\x04\x12\x1c\n\x18RUN_MOMENT_KIND_CANCELED\x10\x05\x12\x1c\n\x18RUN_MOMENT_KIND_RETURNED\x10\x06\x12\x1c\n\x18RUN_MOMENT_KIND_REPLAYED\x10\x07\x32\x97\x05\n\x0fWorkflowQueries\x12\\\n\tQueryRuns\x12&.gestalt.extension.v1.QueryRunsRequest\x1a\'.gestalt.extension.v1.QueryRunsResponse\x12\\\n\tCountRuns\x12&.gestalt.extension.v1.CountRunsRequest\x1a\'.gestalt.extension.v1.CountRunsResponse\x12k\n\x0eGetRunTimeline\x12+.gestalt.extension.v1.GetRunTimelineRequest\x1a,.gestalt.extension.v1.GetRunTimelineResponse\x12i\n\x0eQuerySchedules\x12).gestalt.extension.v1.QueryObjectsRequest\x1a,.gestalt.extension.v1.QuerySchedulesResponse\x12q\n\x12QueryEventTriggers\x12).gestalt.extension.v1.QueryObjectsRequest\x1a\x30.gestalt.extension.v1.QueryEventTriggersResponse\x12}\n\x18QueryExecutionReferences\x12).gestalt.extension.v1.QueryObjectsRequest\x1a\x36.gestalt.extension.v1.QueryExecutionReferencesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtension/v1/queries.proto\x12\x14gestalt.extension.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11v1/workflow.proto\"\xf7\x02\n\tRunFilter\x12\x38\n\x08statuses\x18\x01 \x03(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\x14\n\x0ctarget_owner\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x13\n\x0bschedule_id\x18\x04 \x01(\t\x12\x12\n\ntrigger_id\x18\x05 \x01(\t\x12\x18\n\x10owner_subject_id\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tslot_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bslot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x01\n\x10QueryRunsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.gestalt.extension.v1.RunFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\x08\x12\x14\n\x0cresult_bytes\x18\x05 \x01(\x05\"a\n\x11QueryRunsResponse\x12\x33\n\x04runs\x18\x01 \x03(\x0b\x32%.gestalt.provider.v1.BoundWorkflowRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x10\x43ountRunsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.gestalt.extension.v1.RunFilter\"Z\n\x11\x43ountRunsResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32!.gestalt.extension.v1.StatusCount\x12\x12\n\nincomplete\x18\x02 \x01(\x08\"T\n\x0bStatusCount\x12\x36\n\x06status\x18\x01 \x01(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\'\n\x15GetRunTimelineRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\\\n\x16GetRunTimelineResponse\x12\x30\n\x07moments\x18\x01 \x03(\x0b\x32\x1f.gestalt.extension.v1.RunMoment\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"\xd3\x01\n\tRunMoment\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.gestalt.extension.v1.RunMomentKind\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x36\n\x06status\x18\x04 \x01(\x0e\x32&.gestalt.provider.v1.WorkflowRunStatus\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x12\n\nsubject_id\x18\x06 \x01(\t\"c\n\x13QueryObjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x11\n\tid_prefix\x18\x04 \x01(\t\"p\n\x16QuerySchedulesResponse\x12=\n\tschedules\x18\x01 \x03(\x0b\x32*.gestalt.provider.v1.BoundWorkflowSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x1aQueryEventTriggersResponse\x12@\n\x08triggers\x18\x01 \x03(\x0b\x32..gestalt.provider.v1.BoundWorkflowEventTrigger\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n QueryExecutionReferencesResponse\x12\x43\n\nreferences\x18\x01 \x03(\x0b\x32/.gestalt.provider.v1.WorkflowExecutionReference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xfd\x01\n\rRunMomentKind\x12\x1f\n\x1bRUN_MOMENT_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17RUN_MOMENT_KIND_CREATED\x10\x01\x12\x1b\n\x17RUN_MOMENT_KIND_CLAIMED\x10\x02\x12\x19\n\x15RUN_MOMENT_KIND_ENDED\x10\x03\x12\x1c\n\x18RUN_MOMENT_KIND_SIGNALED\x10\x04\x12\x1c\n\x18RUN_MOMENT_KIND_CANCELED\x10\x05\x12\x1c\n\x18RUN_MOMENT_KIND_RETURNED\x10\x06\x12\x1c\n\x18RUN_MOMENT_KIND_REPLAYED\x10\x07\x32\x97\x05\n\x0fWorkflowQueries\x12\\\n\tQueryRuns\x12&.gestalt.extension.v1.QueryRunsRequest\x1a\'.gestalt.extension.v1.QueryRunsResponse\x12\\\n\tCountRuns\x12&.gestalt.extension.v1.CountRunsRequest\x1a\'.gestalt.extension.v1.CountRunsResponse\x12k\n\x0eGetRunTimeline\x12+.gestalt.extension.v1.GetRunTimelineRequest\x1a,.gestalt.extension.v1.GetRunTimelineResponse\x12i\n\x0eQuerySchedules\x12).gestalt.extension.v1.QueryObjectsRequest\x1a,.gestalt.extension.v1.QuerySchedulesResponse\x12q\n\x12QueryEventTriggers\x12).gestalt.extension.v1.QueryObjectsRequest\x1a\x30.gestalt.extension.v1.QueryEventTriggersResponse\x12}\n\x18QueryExecutionReferences\x12).gestalt.extension.v1.QueryObjectsRequest\x1a\x36.gestalt.extension.v1.QueryExecutionReferencesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'extension.v1.queries_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNMOMENTKIND']._serialized_start=1770
-  _globals['_RUNMOMENTKIND']._serialized_end=2023
+  _globals['_RUNMOMENTKIND']._serialized_start=1793
+  _globals['_RUNMOMENTKIND']._serialized_end=2046
   _globals['_RUNFILTER']._serialized_start=105
   _globals['_RUNFILTER']._serialized_end=480
-  _globals['_QUERYRUNSREQUEST']._serialized_start=482
-  _globals['_QUERYRUNSREQUEST']._serialized_end=605
-  _globals['_QUERYRUNSRESPONSE']._serialized_start=607
-  _globals['_QUERYRUNSRESPONSE']._serialized_end=704
-  _globals['_COUNTRUNSREQUEST']._serialized_start=706
-  _globals['_COUNTRUNSREQUEST']._serialized_end=773
-  _globals['_COUNTRUNSRESPONSE']._serialized_start=775
-  _globals['_COUNTRUNSRESPONSE']._serialized_end=865
-  _globals['_STATUSCOUNT']._serialized_start=867
-  _globals['_STATUSCOUNT']._serialized_end=951
-  _globals['_GETRUNTIMELINEREQUEST']._serialized_start=953
-  _globals['_GETRUNTIMELINEREQUEST']._serialized_end=992
-  _globals['_GETRUNTIMELINERESPONSE']._serialized_start=994
-  _globals['_GETRUNTIMELINERESPONSE']._serialized_end=1086
-  _globals['_RUNMOMENT']._serialized_start=1089
-  _globals['_RUNMOMENT']._serialized_end=1300
-  _globals['_QUERYOBJECTSREQUEST']._serialized_start=1302
-  _globals['_QUERYOBJECTSREQUEST']._serialized_end=1401
-  _globals['_QUERYSCHEDULESRESPONSE']._serialized_start=1403
-  _globals['_QUERYSCHEDULESRESPONSE']._serialized_end=1515
-  _globals['_QUERYEVENTTRIGGERSRESPONSE']._serialized_start=1517
-  _globals['_QUERYEVENTTRIGGERSRESPONSE']._serialized_end=1636
-  _globals['_QUERYEXECUTIONREFERENCESRESPONSE']._serialized_start=1639
-  _globals['_QUERYEXECUTIONREFERENCESRESPONSE']._serialized_end=1767
-  _globals['_WORKFLOWQUERIES']._serialized_start=2026
-  _globals['_WORKFLOWQUERIES']._serialized_end=2689
+  _globals['_QUERYRUNSREQUEST']._serialized_start=483
+  _globals['_QUERYRUNSREQUEST']._serialized_end=628
+  _globals['_QUERYRUNSRESPONSE']._serialized_start=630
+  _globals['_QUERYRUNSRESPONSE']._serialized_end=727
+  _globals['_COUNTRUNSREQUEST']._serialized_start=729
+  _globals['_COUNTRUNSREQUEST']._serialized_end=796
+  _globals['_COUNTRUNSRESPONSE']._serialized_start=798
+  _globals['_COUNTRUNSRESPONSE']._serialized_end=888
+  _globals['_STATUSCOUNT']._serialized_start=890
+  _globals['_STATUSCOUNT']._serialized_end=974
+  _globals['_GETRUNTIMELINEREQUEST']._serialized_start=976
+  _globals['_GETRUNTIMELINEREQUEST']._serialized_end=1015
+  _globals['_GETRUNTIMELINERESPONSE']._serialized_start=1017
+  _globals['_GETRUNTIMELINERESPONSE']._serialized_end=1109
+  _globals['_RUNMOMENT']._serialized_start=1112
+  _globals['_RUNMOMENT']._serialized_end=1323
+  _globals['_QUERYOBJECTSREQUEST']._serialized_start=1325
+  _globals['_QUERYOBJECTSREQUEST']._serialized_end=1424
+  _globals['_QUERYSCHEDULESRESPONSE']._serialized_start=1426
+  _globals['_QUERYSCHEDULESRESPONSE']._serialized_end=1538
+  _globals['_QUERYEVENTTRIGGERSRESPONSE']._serialized_start=1540
+  _globals['_QUERYEVENTTRIGGERSRESPONSE']._serialized_end=1659
+  _globals['_QUERYEXECUTIONREFERENCESRESPONSE']._serialized_start=1662
+  _globals['_QUERYEXECUTIONREFERENCESRESPONSE']._serialized_end=1790
+  _globals['_WORKFLOWQUERIES']._serialized_start=2049
+  _globals['_WORKFLOWQUERIES']._serialized_end=2712
 # @@protoc_insertion_point(module_scope)

@@ -55,16 +55,18 @@ class RunFilter(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowRunStatus, str]]] = ..., target_owner: _Optional[str] = ..., operation: _Optional[str] = ..., schedule_id: _Optional[str] = ..., trigger_id: _Optional[str] = ..., owner_subject_id: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slot_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slot_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class QueryRunsRequest(_message.Message):
-    __slots__ = ("filter", "page_size", "page_token", "summary")
+    __slots__ = ("filter", "page_size", "page_token", "summary", "result_bytes")
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    RESULT_BYTES_FIELD_NUMBER: _ClassVar[int]
     filter: RunFilter
     page_size: int
     page_token: str
     summary: bool
-    def __init__(self, filter: _Optional[_Union[RunFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., summary: _Optional[bool] = ...) -> None: ...
+    result_bytes: int
+    def __init__(self, filter: _Optional[_Union[RunFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., summary: _Optional[bool] = ..., result_bytes: _Optional[int] = ...) -> None: ...
 
 class QueryRunsResponse(_message.Message):
     __slots__ = ("runs", "next_page_token")

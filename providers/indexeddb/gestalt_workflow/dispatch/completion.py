@@ -14,11 +14,11 @@ from dataclasses import replace
 import structlog
 
 from gestalt_sdk.common.backoff import Backoff
+from gestalt_sdk.common.texts import cut
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ContentRefused, StorageFailed, StorageUnavailable
 from gestalt_workflow.model.objects import InvocationResult, Outcome, Run, RunStatus, Signal
-from gestalt_workflow.model.timeline import cut
 from gestalt_workflow.stored.records import RUNS, SIGNALS, run_from_record, run_to_record, signal_to_record
 from gestalt_workflow.stored.storage import Condition, Storage, Write, at_revision
 

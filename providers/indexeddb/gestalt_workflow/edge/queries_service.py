@@ -39,7 +39,9 @@ class QueryServicer(queries_pb2_grpc.WorkflowQueriesServicer):
     async def QueryRuns(self, request: pb.QueryRunsRequest, context: ServerContext) -> pb.QueryRunsResponse:
         async with reporting_faults(context, FAULTS):
             wanted = _filter(request.filter)
-            found = await self._engine().queries.runs(wanted, request.page_size, request.page_token)
+            found = await self._engine().queries.runs(
+                wanted, request.page_size, request.page_token, request.result_bytes
+            )
             to_proto = _summary if request.summary else messages.run_to_proto
             return pb.QueryRunsResponse(runs=self._shown(RUNS, found.items, to_proto), next_page_token=found.next_token)
 

@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
+from gestalt_sdk.common.texts import cut
 from gestalt_workflow.model import ids
 from gestalt_workflow.model.objects import Event, EventTrigger
-from gestalt_workflow.model.timeline import cut
 
 WITH_RUN_LISTED = 1000
 OTHERS_LISTED = 20

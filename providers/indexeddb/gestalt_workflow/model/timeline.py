@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from gestalt_sdk.common.texts import cut
 from gestalt_workflow.model.clock import from_micros, to_micros
 from gestalt_workflow.model.objects import Run, RunStatus
 
@@ -73,14 +74,6 @@ def read(run: Run) -> Timeline:
         moment = from_micros(int(at))
         moments.append(Moment(moment, int(kind), int(attempt), int(status), detail, subject_id))
     return Timeline(tuple(moments), left_out)
-
-
-def cut(text: str, limit_bytes: int) -> str:
-    """Return the longest beginning of the text that takes no more bytes as UTF-8."""
-    if len(text) * 4 <= limit_bytes:
-        return text
-    encoded = text.encode()
-    return text if len(encoded) <= limit_bytes else encoded[:limit_bytes].decode(errors="ignore")
 
 
 def _shortened(text: str) -> str:

@@ -31,6 +31,7 @@ from gestalt_workflow.stored.records import (
     run_from_record,
     schedule_from_record,
     trigger_from_record,
+    with_result_cut,
 )
 from gestalt_workflow.stored.storage import KeyRange, Record, Storage
 from gestalt_workflow.wire.payloads import operation_of
@@ -41,7 +42,7 @@ EXAMINED = 5000
 """Records that one call looks at, a page more at most."""
 EXAMINED_PAGE = 500
 COUNTED = 20_000
-ANSWER_BYTES = 2 * 1024 * 1024
+ANSWER_BYTES = 1024 * 1024
 """An answer that holds this much takes no further page of the store; such a page has 3 MiB at most."""
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -167,14 +168,27 @@ class Queries:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def runs(self, wanted: RunFilter, page_size: int, page_token: str) -> FoundPage[Run]:
-        """Return a page of runs, newest first.
+    async def runs(self, wanted: RunFilter, page_size: int, page_token: str, result_bytes: int = 0) -> FoundPage[Run]:
+        """Return a page of runs, newest first; ``result_bytes``: longer results are cut, 0: none is.
 
         Raises:
-            InvalidRequest: the page token is of another filter or malformed, or the page size out of range.
+            InvalidRequest: the page token is of another filter or malformed, or a number is out of range.
         """
+        if result_bytes < 0:
+            raise InvalidRequest(f"result_bytes is {result_bytes}; accepted are 1 and more, and 0 for whole results")
+
+        def in_brief(record: Record) -> Record:
+            return with_result_cut(record, result_bytes)
+
         return await self._page(
-            _run_plan(wanted), run_from_record, wanted.meets, page_size, page_token, repr(wanted), "query runs"
+            _run_plan(wanted),
+            run_from_record,
+            wanted.meets,
+            page_size,
+            page_token,
+            repr(wanted),
+            "query runs",
+            in_brief=in_brief if result_bytes else None,
         )
 
     async def count(self, wanted: RunFilter) -> Counts:
@@ -276,7 +290,10 @@ class Queries:
         page_token: str,
         asked: str,
         step: str,
+        *,
+        in_brief: Callable[[Record], Record] | None = None,
     ) -> FoundPage[T]:
+        """Return a page; ``in_brief`` makes records smaller before they are gathered."""
         size = _page_size(page_size)
         fingerprint = _query_fingerprint(plan.store, asked)
         position = _position(page_token, fingerprint)
@@ -293,7 +310,8 @@ class Queries:
                 token=position.store_token,
                 direction=plan.direction,
             )
-            for record, item in self._storage.decoded(plan.store, page.records, decode):
+            records = page.records if in_brief is None else list(map(in_brief, page.records))
+            for record, item in self._storage.decoded(plan.store, records, decode):
                 if _behind(plan, record, position):
                     continue
                 if plan.over is not None and plan.over(record):
@@ -302,8 +320,7 @@ class Queries:
                     items.append(item)
                     size_bytes += _size(record)
                 if len(items) == size:
-                    last = page.records[-1]
-                    if record is last:
+                    if record is records[-1]:
                         break
                     stop = _Position(position.store_token, plan.key_of(record), record["id"])
                     return FoundPage(items, _token(stop, fingerprint))

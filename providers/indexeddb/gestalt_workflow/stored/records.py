@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
+from gestalt_sdk.common.texts import cut
 from gestalt_sdk.indexeddb import IndexSchema, ObjectStoreSchema, Record
 from gestalt_sdk.transport.values import rfc3339
 from gestalt_workflow.model.clock import from_micros, to_micros
@@ -399,6 +400,18 @@ def run_from_record(record: Record) -> Run:
         lane=lane,
         permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
     )
+
+
+def with_result_cut(record: Record, limit_bytes: int) -> Record:
+    """Return the record of a run with a result of at most ``limit_bytes`` bytes as UTF-8, and the whole one's size."""
+    result = record.get("result_body", "")
+    if not isinstance(result, str):
+        return record  # It is damaged, and told as such when it is decoded.
+    kept = cut(result, limit_bytes)
+    if len(kept) == len(result):
+        return record
+    whole_bytes = record.get("result_truncated") or len(result.encode())
+    return {**record, "result_body": kept, "result_truncated": whole_bytes}
 
 
 def slot_range_to_record(slots: SlotRange) -> Record:

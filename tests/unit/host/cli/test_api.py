@@ -154,7 +154,7 @@ def test_a_fault_of_our_own_prints_no_trace(gestalt: Gestalt, monkeypatch: pytes
     def broken(*args: Any, **more: Any) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("gestalt_host.cli.api.Api.request", broken)
+    monkeypatch.setattr("gestalt_host.cli.api.Api.items", broken)
     result = gestalt("workflow", "runs", "list")
     assert result.code == 1
     assert result.err.startswith("error: unexpected ZeroDivisionError: oops\n")

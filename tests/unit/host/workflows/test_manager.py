@@ -600,11 +600,11 @@ async def test_runs_newest_first_filtered_and_joined_in_two_calls(rig: Rig) -> N
     second = await rig.manager.runs.start(ANN, POST)
     await rig.manager.runs.start(BOB, SYNC)
     rig.local.calls.clear()
-    assert await rig.manager.runs.list(ANN, RunQuery()) == [second, first]
+    assert [run async for run in rig.manager.runs.list(ANN, RunQuery())] == [second, first]
     assert sorted(rig.local.calls) == ["ListExecutionReferences", "ListRuns"]
-    assert await rig.manager.runs.list(ANN, RunQuery(plugin="slack")) == [second]
-    assert await rig.manager.runs.list(ANN, RunQuery(status="pending", plugin="roadmap")) == [first]
-    assert await rig.manager.runs.list(ANN, RunQuery(status="Pending")) == []
+    assert [run async for run in rig.manager.runs.list(ANN, RunQuery(plugin="slack"))] == [second]
+    assert [run async for run in rig.manager.runs.list(ANN, RunQuery(status="pending", plugin="roadmap"))] == [first]
+    assert [run async for run in rig.manager.runs.list(ANN, RunQuery(status="Pending"))] == []
 
 
 async def test_runs_of_one_moment_are_ordered_by_id(rig: Rig) -> None:
@@ -612,7 +612,7 @@ async def test_runs_of_one_moment_are_ordered_by_id(rig: Rig) -> None:
     stored = rig.local.runs[run.id]
     for name in ("b", "a"):
         rig.local.add_run(stored.target, stored.execution_ref, id=name).created_at.CopyFrom(stored.created_at)
-    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == sorted(["a", "b", run.id])
+    assert [item.id async for item in rig.manager.runs.list(ANN, RunQuery())] == sorted(["a", "b", run.id])
 
 
 async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
@@ -622,7 +622,7 @@ async def test_runs_outlive_their_schedule(rig: Rig, things: Any) -> None:
     await things.update(ANN, made.id, things.request(POST))
     await things.delete(ANN, made.id)
     assert (await rig.manager.runs.get(ANN, run.id)).id == run.id
-    assert [item.id for item in await rig.manager.runs.list(ANN, RunQuery())] == [run.id]
+    assert [item.id async for item in rig.manager.runs.list(ANN, RunQuery())] == [run.id]
 
 
 async def test_cancel(rig: Rig) -> None:

@@ -112,7 +112,7 @@ class System:
 
     async def runs(self, who: Any, count: int, **options: Any) -> list[Run]:
         async def there() -> list[Run] | None:
-            found = await self.manager.runs.list(who, RunQuery(), **options)
+            found = [run async for run in self.manager.runs.list(who, RunQuery(), **options)]
             ended = [run for run in found if run.status in ("succeeded", "failed", "canceled")]
             return ended if len(ended) >= count else None
 
@@ -256,12 +256,12 @@ async def test_a_run_of_an_event_costs_the_host_no_look_at_its_reference(
     assert {run.status for run in runs} == {"succeeded"}
     assert {run.created_by.subject_id for run in runs} == {"user:ann"}
     assert {run.published_by for run in runs} == {BOB.actor}
-    assert await manager.runs.list(BOB, RunQuery()) == []
+    assert [run async for run in manager.runs.list(BOB, RunQuery())] == []
     monkeypatch.setattr("gestalt_host.workflows.providers.client.QUERY_PAGE", 3)  # more pages than one
     for wanted in (RunQuery(), RunQuery(plugin="roadmap"), RunQuery(plugin="roadmap", status="succeeded")):
-        assert sorted(run.id for run in await manager.runs.list(ANN, wanted)) == sorted(run.id for run in runs)
+        assert sorted([run.id async for run in manager.runs.list(ANN, wanted)]) == sorted(run.id for run in runs)
     for wanted in (RunQuery(plugin="slack"), RunQuery(status="failed"), RunQuery(status="Succeeded")):
-        assert await manager.runs.list(ANN, wanted) == []
+        assert [run async for run in manager.runs.list(ANN, wanted)] == []
     workflow = from_struct(system.plugin.requests[0].context.workflow)
     assert workflow["publishedBy"]["subjectId"] == "user:bob"
     assert workflow["trigger"]["triggerId"] == trigger.id
@@ -358,7 +358,7 @@ async def test_configured_triggers_run_as_the_configuration(system: System) -> N
     (run,) = await system.runs(operator, 1, created_by="config")
     assert (run.created_by.subject_id, run.published_by) == ("system:config", operator.actor)
     assert system.plugin.requests[-1].context.subject.id == "system:config"
-    assert await system.manager.runs.list(operator, RunQuery()) == []
+    assert [run async for run in system.manager.runs.list(operator, RunQuery())] == []
     moved = [ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("slack", "post"))]
     await system.reconciliation.run(moved, [])
     (after,) = await system.manager.schedules.list(operator, created_by="config")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ROOT, STORE, WORKFLOW
-from tests.support.recordings import RECORDINGS, recordings, replay
+from tests.support.recordings import RECORDINGS, as_built, recordings, replay
 from tests.support.rigs.gestaltd import Gestaltd, rig
 
 PROGRAM = Path(sys.executable).with_name("gestalt")
@@ -103,11 +103,11 @@ def other_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
 
 
 @pytest.mark.parametrize("path", recordings("http"))
-def test_the_http_api_answers_as_recorded(host: Gestaltd, path: Path) -> None:
-    replay("replay_http.py", host.url, path)
+def test_the_http_api_answers_as_recorded(host: Gestaltd, path: Path, tmp_path: Path) -> None:
+    replay("replay_http.py", host.url, as_built(path, tmp_path))
 
 
 @pytest.mark.timeout(300)  # a hundred and more client processes, one after the other
 @pytest.mark.parametrize("path", recordings("cli"))
-def test_the_command_line_prints_as_recorded(other_host: Gestaltd, path: Path) -> None:
-    replay_cli(other_host.url, path)
+def test_the_command_line_prints_as_recorded(other_host: Gestaltd, path: Path, tmp_path: Path) -> None:
+    replay_cli(other_host.url, as_built(path, tmp_path))

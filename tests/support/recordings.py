@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,51 @@ RECORDINGS = CONFORMANCE / "recordings"
 
 NIGHTLY = ("firing.jsonl",)
 """Recordings that wait for minutes to pass."""
+
+
+NOT_BUILT = {
+    "http/basics.jsonl": (
+        "health has one method",
+        "health, HEAD",
+        "events, GET falls through to the catch-all",
+        "runs, POST",
+        "runs/, POST",
+    ),
+    "http/events-runs.jsonl": (
+        "filter: status is case-sensitive",
+        "filter: unknown status",
+        "filter: empty filters and unknown parameters",
+    ),
+    "http/schedules.jsonl": (
+        "input is not checked against the schema",
+        "input is not checked against the schema: delete",
+    ),
+    "cli/params.requests.jsonl": ("big JSON integer", "largest exact integer"),
+}
+"""Steps with a deviation that is decided and not built yet; the recorded answer still is the one that they get."""
+
+
+def as_built(path: Path, folder: Path) -> Path:
+    """Return the recording without the deviations of ``NOT_BUILT``, written to ``folder`` where there are any.
+
+    Raises:
+        LookupError: a named step is not in the recording, or has no deviation.
+    """
+    missing = set(NOT_BUILT.get(f"{path.parent.name}/{path.name}", ()))
+    if not missing:
+        return path
+    lines = []
+    for line in path.read_text().splitlines():
+        step = json.loads(line)
+        if step.get("name") in missing and "deviation" in step:
+            missing.discard(step["name"])
+            step = {name: value for name, value in step.items() if name not in ("deviation", "expect")}
+        lines.append(json.dumps(step, ensure_ascii=False))
+    if missing:
+        raise LookupError(f"{path.name} has no deviation at {', '.join(sorted(missing))}")
+    written = folder / path.name
+    written.write_text("\n".join(lines) + "\n")
+    return written
 
 
 def recordings(folder: str) -> list[object]:

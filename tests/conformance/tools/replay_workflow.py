@@ -6,8 +6,8 @@
 Each FILE (JSON lines, see recordings/workflow/README.md) runs against a fresh pair of processes that are started,
 configured and stopped the way the host does it: bare socket paths in the environment, identity, configure,
 identity, start. This program plays the host: it serves WorkflowHost from a script and journals every
-InvokeOperation. Exit status 0 when every step agrees, 1 when any differs, 2 when nothing could be run.
-Needs Python 3.11, grpcio, grpcio-tools (for protoc) and protobuf.
+InvokeOperation. A member that a deviation's `expect` gives as null is taken away from the step. Exit status 0 when every
+step agrees, 1 when any differs, 2 when nothing could be run. Needs Python 3.11, grpcio, grpcio-tools (for protoc) and protobuf.
 """
 from __future__ import annotations
 
@@ -413,6 +413,7 @@ class Replay:
             expect = deviation.get("expect", {})
             step = {k: v for k, v in step.items() if not (k in ("response", "error") and {"response", "error", "any"} & set(expect))}
             step.update(expect)
+            step = {k: v for k, v in step.items() if v is not None}
         only_effects = bool(step.get("skip"))
         if "host" in step:
             rig.host.script = json.loads(json.dumps(substitute(step["host"], variables)))

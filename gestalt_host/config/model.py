@@ -138,6 +138,21 @@ class ListenerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """How much of what one provider writes on stdout and stderr reaches the log.
+
+    Attributes:
+        bytes_per_second: In the long run; each line counts its own bytes and 256 more.
+        burst_bytes: At once, after it was quiet.
+        line_bytes: Of one line; what is longer is cut.
+    """
+
+    bytes_per_second: int = 128 * 1024
+    burst_bytes: int = 1024 * 1024
+    line_bytes: int = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     public: ListenerConfig = ListenerConfig()
     management: ListenerConfig | None = None
@@ -146,6 +161,7 @@ class ServerConfig:
     """Accepted and not used yet: this version issues no API tokens."""
     artifacts_dir: Path | None = None
     """Absolute; None means the configuration directory."""
+    provider_output: OutputLimits = OutputLimits()
     selectors: Mapping[str, str] = field(default_factory=dict)
     """``server.providers``: kind to the entry chosen explicitly."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gestalt_host.config.model import ListenerConfig, Policy, ServerConfig
+from gestalt_host.config.model import ListenerConfig, OutputLimits, Policy, ServerConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 
 DEFAULT_PORT = 8080
 DEFAULT_TOKEN_TTL = timedelta(days=30)
+_GIB = 1024**3
 SELECTABLE_KINDS = (
     "authentication",
     "authorization",
@@ -32,6 +33,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         accept_unused(block, findings, "apiTokenTtl")
         ttl = block.duration("apiTokenTtl", parse_config_duration) or DEFAULT_TOKEN_TTL
         artifacts_dir = block.path_text("artifactsDir")
+        provider_output = _provider_output(block.block("providerOutput"))
         with block.block("providers") as providers:
             selectors = {kind: providers.text(kind) for kind in SELECTABLE_KINDS if providers.has(kind)}
         with block.block("agent") as agent:
@@ -61,6 +63,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         encryption_key=key,
         api_token_ttl=ttl,
         artifacts_dir=artifacts_dir,
+        provider_output=provider_output,
         selectors={kind: name for kind, name in selectors.items() if name},
     )
 
@@ -78,6 +81,17 @@ def _management(block: Block, public_host: str, public_port: int, findings: Find
     if (host, port) == (public_host, public_port):
         management.fault("port", f"the management listener must differ from the public one, {host or '*'}:{port}")
     return ListenerConfig(host, port, base_url)
+
+
+def _provider_output(block: Block) -> OutputLimits:
+    default = OutputLimits()
+    with block:
+        return OutputLimits(
+            bytes_per_second=block.integer("bytesPerSecond", default.bytes_per_second, minimum=1024, maximum=_GIB),
+            # So that a line of the greatest length fits.
+            burst_bytes=block.integer("burstBytes", default.burst_bytes, minimum=128 * 1024, maximum=_GIB),
+            line_bytes=block.integer("lineBytes", default.line_bytes, minimum=256, maximum=64 * 1024),
+        )
 
 
 def _base_url(block: Block) -> str:

@@ -13,6 +13,7 @@ from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
 from gestalt_host.errors import HostError
+from gestalt_host.supervisor import ProviderStartFailed
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.logs import configure_logging, tell
 
@@ -88,6 +89,8 @@ def _refuse(error: UsageWrong) -> int:
 
 
 def _fail(error: GestaltError) -> int:
+    if isinstance(error, ProviderStartFailed) and error.last_lines:
+        log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
     tell(f"gestaltd: {error}")
     return 1
 

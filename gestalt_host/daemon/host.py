@@ -168,7 +168,10 @@ class Host:
             await self._open_listener(stack, _answer_nothing)
 
     async def _start_stores(self, launchables: Launchables) -> None:
-        self._stores = {name: make_store(item, self._environ, self._beats) for name, item in launchables.stores.items()}
+        self._stores = {
+            name: make_store(item, self._config, self._environ, self._beats)
+            for name, item in launchables.stores.items()
+        }
         await all_of(store.start() for store in self._stores.values())
 
     async def _open_own_records(self) -> None:

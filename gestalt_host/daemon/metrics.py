@@ -13,7 +13,7 @@ LABELS = ("provider", "kind")
 
 
 class ProviderMetrics(Collector):
-    """Up or down, and how often started again, for every provider process."""
+    """Up or down, how often started again, and how much output was dropped, for every provider process."""
 
     def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
         self._processes = processes
@@ -23,11 +23,21 @@ class ProviderMetrics(Collector):
         restarts = CounterMetricFamily(
             "gestalt_provider_restarts", "Starts after the first one since the host was started.", labels=LABELS
         )
+        lines = CounterMetricFamily(
+            "gestalt_provider_output_dropped_lines", "Lines of its output that are not in the log.", labels=LABELS
+        )
+        size = CounterMetricFamily(
+            "gestalt_provider_output_dropped_bytes",
+            "Bytes of its output that are not in the log, the ends of lines that were cut included.",
+            labels=LABELS,
+        )
         for process in self._processes():
             labels = (process.name, process.kind.value)
             up.add_metric(labels, float(process.is_ready))
             restarts.add_metric(labels, process.restarts)
-        return (up, restarts)
+            lines.add_metric(labels, process.output.dropped_lines)
+            size.add_metric(labels, process.output.dropped_bytes)
+        return (up, restarts, lines, size)
 
 
 class LineMetrics(Collector):

@@ -12,7 +12,7 @@ from gestalt_host.access.credentials.connections import Connection, internal_nam
 from gestalt_host.access.keys import subkey
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
-from gestalt_host.config.model import HostConfig, ProviderEntry
+from gestalt_host.config.model import HostConfig, OutputLimits, ProviderEntry
 from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
@@ -25,7 +25,7 @@ from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, Operatio
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import Launchable
-from gestalt_host.supervisor import BoundStore, HostService, ProviderProcess, ProviderSpec, Store
+from gestalt_host.supervisor import BoundStore, HostService, ProviderProcess, ProviderSpec, ProviderStartFailed, Store
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -94,7 +94,7 @@ class Wiring:
             return (workflow_host(client, executor),)
 
         for name, item in workflows.items():
-            spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()))
+            spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()), config.server.provider_output)
             self.processes.workflows[name] = ProviderProcess(spec, environ, services=dialled_by, beats=beats)
         self._providers = WorkflowProviders(clients, config.workflow)
         resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
@@ -114,7 +114,8 @@ class Wiring:
             services.append(workflow_manager_host(name, self.manager, self.tokens))
         if plugin.invokes:
             services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
-        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, services)
+        limits = self._config.server.provider_output
+        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, limits, services)
         process = self.processes.plugins[name] = ProviderProcess(spec, self._environ, beats=self._beats)
         plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
         self.plugins.add(plugin)
@@ -148,14 +149,18 @@ class _Unavailable:
         raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
 
 
-def make_store(launchable: Launchable, environ: Mapping[str, str], beats: Beats) -> Store:
+def make_store(launchable: Launchable, config: HostConfig, environ: Mapping[str, str], beats: Beats) -> Store:
     """Return the store of an IndexedDB entry, not started."""
-    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore())
+    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore(), config.server.provider_output)
     return Store(spec, launchable.manifest.source, indexeddb_relay, environ, beats=beats)
 
 
 def _spec(
-    launchable: Launchable, kind: ProviderKind, binding: BoundStore, services: Sequence[HostService] = ()
+    launchable: Launchable,
+    kind: ProviderKind,
+    binding: BoundStore,
+    output: OutputLimits,
+    services: Sequence[HostService] = (),
 ) -> ProviderSpec:
     return ProviderSpec(
         name=launchable.entry.name,
@@ -165,6 +170,7 @@ def _spec(
         env=launchable.entry.env,
         services=(*binding.services, *services),
         sockets=binding.sockets,
+        output=output,
     )
 
 
@@ -182,4 +188,7 @@ def add_plugins(wiring: Wiring, launchables: Launchables, bindings: Mapping[str,
 
 
 def plugin_failed(name: str, error: Exception) -> None:
-    log.error("plugin is not available", event_name="plugin.failed", plugin=name, error=str(error))
+    last_lines = error.last_lines if isinstance(error, ProviderStartFailed) else ()
+    log.error(
+        "plugin is not available", event_name="plugin.failed", plugin=name, error=str(error), last_lines=last_lines
+    )

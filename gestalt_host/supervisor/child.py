@@ -15,44 +15,39 @@ from functools import cache
 from pathlib import Path
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
+from gestalt_host.supervisor.output import ProcessOutput, ProviderOutput
 
 SPAWN_ATTEMPTS = 5
 BUSY_WAIT_S = 0.1
 FRESH_S = 10.0
-_STDERR = 2
 
 
 class Child:
     """A running or ended child process. It leads a session of its own, so that Ctrl-C reaches only the host."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, output: ProcessOutput) -> None:
         self._process = process
+        self._ending = asyncio.create_task(self._end(output), name=f"end of process {process.pid}")
 
     @classmethod
-    async def spawn(cls, args: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Start the command: null stdin, both outputs to the host's stderr, the host's working directory.
+    async def spawn(cls, args: Sequence[str], env: Mapping[str, str], output: ProviderOutput) -> Child:
+        """Start the command: null stdin, pipes to ``output`` as stdout and stderr, the host's working directory.
 
         Raises:
             ProviderStartFailed: it cannot be executed.
         """
-        for attempt in range(1, SPAWN_ATTEMPTS + 1):
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *_dying_with_the_host(args),
-                    env=dict(env),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=_STDERR,
-                    stderr=_STDERR,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                # ETXTBSY: another process still writes the file, for example while it copies an executable.
-                if error.errno != errno.ETXTBSY or attempt == SPAWN_ATTEMPTS:
-                    raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
-                await asyncio.sleep(BUSY_WAIT_S * attempt)
-            else:
-                return cls(process)
-        raise AssertionError("unreachable")
+        try:
+            pipes = output.begin()
+        except OSError as error:
+            raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
+        try:
+            process = await _execute(args, env, pipes.writers)
+        except BaseException:
+            pipes.close_writers()
+            pipes.end()
+            raise
+        pipes.close_writers()
+        return cls(process, pipes)
 
     @property
     def pid(self) -> int:
@@ -63,8 +58,8 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """Await the end; return the exit status, negative for a signal."""
-        return await self._process.wait()
+        """Await the end and what was written until then; return the exit status, negative for a signal."""
+        return await asyncio.shield(self._ending)
 
     def describe_exit(self) -> str:
         """Describe how it ended, for messages: ``exit status 3``, ``signal SIGKILL``."""
@@ -86,7 +81,13 @@ class Child:
                 async with asyncio.timeout(grace_s):
                     await self._process.wait()
         self.kill()
-        return await self._process.wait()
+        return await self.wait()
+
+    async def _end(self, output: ProcessOutput) -> int:
+        try:
+            return await self._process.wait()
+        finally:
+            output.end()
 
     def kill(self) -> None:
         """Send SIGKILL to the process and to whatever else is in its group."""
@@ -98,6 +99,26 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+
+async def _execute(args: Sequence[str], env: Mapping[str, str], outputs: tuple[int, int]) -> asyncio.subprocess.Process:
+    stdout, stderr = outputs
+    for attempt in range(1, SPAWN_ATTEMPTS + 1):
+        try:
+            return await asyncio.create_subprocess_exec(
+                *_dying_with_the_host(args),
+                env=dict(env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except OSError as error:
+            # ETXTBSY: another process still writes the file, for example while it copies an executable.
+            if error.errno != errno.ETXTBSY or attempt == SPAWN_ATTEMPTS:
+                raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
+            await asyncio.sleep(BUSY_WAIT_S * attempt)
+    raise AssertionError("unreachable")
 
 
 def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:

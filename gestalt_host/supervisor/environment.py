@@ -7,6 +7,8 @@ from pathlib import Path
 
 from gestalt_sdk.transport.environment import PARENT_PID, PLUGIN_NAME, PLUGIN_SOCKET
 
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+"""What a provider prints is written when it is printed, not when its process ends; other languages do so unasked."""
 INHERITED = (
     "PATH",
     "HOME",
@@ -39,6 +41,7 @@ def provider_environment(
         services: Variable to socket path, one for each host service.
     """
     environment = {key: inherited[key] for key in INHERITED if key in inherited}
+    environment.update(UNBUFFERED)
     environment.update(command)
     environment.update(configured)
     environment[PLUGIN_SOCKET] = str(socket)

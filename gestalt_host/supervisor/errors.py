@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gestalt_host.errors import HostError, ProviderUnavailable
 
 
 class ProviderStartFailed(HostError):
-    """The provider's process did not come up, or refused its configuration; the text says which and why."""
+    """The provider's process did not come up, or refused its configuration; the text says which and why.
+
+    What it wrote last is for the log alone, and not part of the text, which people who call the API may see.
+    """
+
+    def __init__(self, text: str, last_lines: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.last_lines = tuple(last_lines)
 
 
 class ProviderDown(ProviderUnavailable):

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import structlog
 
+from gestalt_host.config.model import OutputLimits
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
@@ -23,6 +24,7 @@ from gestalt_host.supervisor.directories import make_directory, note_child, remo
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
+from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
@@ -65,6 +67,7 @@ class ProviderSpec:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     services: tuple[HostService, ...] = ()
     sockets: Mapping[str, str] = field(default_factory=dict)
+    output: OutputLimits = field(default_factory=OutputLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class ProviderProcess:
         self.last_error = ""
         """Why the provider is not ready, for people; empty when it is."""
         self.restarts = 0
+        self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
         self._environ = os.environ if environ is None else environ
         self._timings = timings or Timings()
         self._directory = make_directory()
@@ -299,7 +303,7 @@ class ProviderProcess:
         )
         started = time.monotonic()
         try:
-            child = self._child = await Child.spawn(spec.command.args, environment)
+            child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
             raise self._failure(str(error)) from error
         try:
@@ -364,7 +368,7 @@ class ProviderProcess:
             await asyncio.gather(task, ended, return_exceptions=True)
 
     def _failure(self, reason: str) -> ProviderStartFailed:
-        return ProviderStartFailed(f'{_word(self.kind)} "{self.name}": {reason}')
+        return ProviderStartFailed(f'{_word(self.kind)} "{self.name}": {reason}', self.output.last_lines)
 
     def _ready(self, child: Child) -> None:
         self._child = child
@@ -373,7 +377,13 @@ class ProviderProcess:
     def _lost(self, reason: str) -> None:
         self.state, self.last_error = State.RESTARTING, reason
         self._settled.clear()
-        log.warning("provider is down", event_name="provider.down", provider=self.name, reason=reason)
+        log.warning(
+            "provider is down",
+            event_name="provider.down",
+            provider=self.name,
+            reason=reason,
+            last_lines=self.output.last_lines,
+        )
 
     def _settle(self, state: State, reason: str) -> None:
         self.state, self.last_error = state, reason

@@ -59,6 +59,8 @@ class Provider:
         """Channels to the services that the host gives this process; closed after ``close``."""
         self.beats = Beats()
         """Of the loops of this provider. The health check names those that are silent; a hung one ends the process."""
+        self.under_way: dict[asyncio.Task[object], str] = {}
+        """What each task executes; the log names it when the event loop does nothing else. Plugins: operations."""
         self.configured_event = asyncio.Event()
         """Set by the runtime when ``configure`` has succeeded; gRPC health reports SERVING from then on."""
         self.ending_event = asyncio.Event()

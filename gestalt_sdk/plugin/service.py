@@ -77,6 +77,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
     def __init__(self, plugin: ServedPlugin) -> None:
         self._plugin = plugin
         self._operations = plugin.operations
+        self._under_way = plugin.under_way
         self._configuring = asyncio.Lock()
 
     async def GetMetadata(self, request: Empty, context: ServerContext) -> pb.ProviderMetadata:
@@ -114,6 +115,9 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         bound = self._operations.get(request.operation)
         if bound is None:
             return _failed(404, f"unknown operation {request.operation!r}")
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way[task] = request.operation
         try:
             result = await bound.call(Request(request, self._plugin.host_channels), from_struct(request.params))
             if isinstance(result, Response):
@@ -127,6 +131,8 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         except Exception:
             log.exception("operation failed", event_name="operation.failed", operation=request.operation)
             return _failed(500, "internal error")
+        finally:
+            self._under_way.pop(task, None)
 
     async def GetSessionCatalog(
         self, request: pb.GetSessionCatalogRequest, context: ServerContext

@@ -82,6 +82,7 @@ class ServedPlugin(Protocol):
     host_channels: HostChannels
     configured_event: asyncio.Event
     ending_event: asyncio.Event
+    under_way: dict[asyncio.Task[object], str]
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         """Take the configuration."""

@@ -10,14 +10,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import ParamSpec
 
 import orjson
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from gestalt_sdk.common.printable import printable_json
 from gestalt_sdk.serving.sink import LineSink
 
 _STDERR = 2
@@ -38,6 +39,7 @@ def configure_logging(process: str, *, level: int = logging.INFO) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _names(process),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_serialise)],
@@ -45,7 +47,6 @@ def configure_logging(process: str, *, level: int = logging.INFO) -> None:
         logger_factory=lambda *_: _SinkLogger(sink),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     handler = _SinkHandler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -53,6 +54,23 @@ def configure_logging(process: str, *, level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def now() -> str:
+    """Return the time as lines of the log have it."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def write_line(fields: Mapping[str, object]) -> bool:
+    """Write a line that another process has said, as it is; return False, and count nothing, when there is no room.
+
+    Half of what may wait to be written is kept for the lines of this process.
+    """
+    line = _serialise(fields)
+    if not _sinks:
+        tell(line)
+        return True
+    return _sinks[-1].offer(line)
 
 
 def log_lines_dropped() -> int:
@@ -93,10 +111,9 @@ def standard_descriptor(number: int) -> int:
 
 def _sink(process: str) -> LineSink:
     def notice(dropped: int) -> str:
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         text = "lines of the log could not be written and were dropped"
         fields = {"event": text, "event_name": "log.dropped", "dropped": dropped}
-        return _serialise({**fields, "process": process, "level": "warning", "timestamp": now})
+        return _serialise({**fields, "process": process, "level": "warning", "timestamp": now()})
 
     standard_descriptor(0)
     standard_descriptor(1)
@@ -105,9 +122,19 @@ def _sink(process: str) -> LineSink:
     return sink
 
 
+def _names(process: str) -> Processor:
+    """Return what says whose line it is, in every thread."""
+
+    def name(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    return name
+
+
 def _serialise(event: object, **_: object) -> str:
     try:
-        return orjson.dumps(event, default=str).decode()
+        return printable_json(orjson.dumps(event, default=str).decode())
     except orjson.JSONEncodeError:  # for example a lone surrogate, as a file name may have
         return json.dumps(event, default=repr)
 

@@ -112,7 +112,12 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
         bind(server, address.target)
     except (RuntimeError, OSError) as error:
         raise EnvironmentUnusable(f"{PLUGIN_SOCKET} is {text!r}, which cannot be bound: {error}") from error
-    watchdog = Watchdog(provider.beats, end_process, event_loop_hung_after_s=provider.event_loop_hung_after_s)
+    watchdog = Watchdog(
+        provider.beats,
+        end_process,
+        event_loop_hung_after_s=provider.event_loop_hung_after_s,
+        under_way=provider.under_way,
+    )
     try:
         await server.start()
         readiness = asyncio.create_task(_report_ready(provider, checks, services), name="readiness")

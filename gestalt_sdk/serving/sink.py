@@ -68,6 +68,17 @@ class LineSink:
             if not self._writing:
                 self._filled.notify()
 
+    def offer(self, line: str) -> bool:
+        """Queue the line if less than half of the queue is in use; return whether it was, else it does not count.
+
+        For lines of somebody else, who may have very many: the other half is for the process's own.
+        """
+        with self._lock:
+            if self._size >= self._queue_bytes // 2:
+                return False
+            self.write(line)
+            return True
+
     def drop(self) -> None:
         """Count a line that could not even be made."""
         with self._lock:

@@ -82,6 +82,25 @@ def test_both_kinds_of_logging_arrive_with_the_name_of_the_process() -> None:
     ]
 
 
+def test_a_line_of_any_thread_names_the_process_and_no_line_moves_a_terminal() -> None:
+    ended = run(
+        """
+        import threading, structlog
+        from gestalt_sdk.serving.logs import configure_logging, write_line
+        configure_logging("test")
+        thread = threading.Thread(target=lambda: structlog.get_logger().info("in a thread \\x1b \\x9b \\u202e"))
+        thread.start()
+        thread.join()
+        write_line({"event": "of another", "process": "other"})
+        """
+    )
+    assert [(line["event"], line["process"]) for line in lines(ended)] == [
+        ("in a thread \x1b \x9b \u202e", "test"),
+        ("of another", "other"),
+    ]
+    assert all(text.isprintable() for text in ended.stderr.splitlines())
+
+
 def test_without_stderr_no_file_takes_its_place() -> None:
     ended = run(
         """

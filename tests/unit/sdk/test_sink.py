@@ -167,3 +167,25 @@ def test_many_threads_lose_nothing(fifo: Fifo) -> None:
 
     until(drained)
     assert (read + fifo.read()).splitlines() == ["line"] * 2000
+
+
+def test_what_is_offered_leaves_half_of_the_queue_to_the_process_itself(fifo: Fifo) -> None:
+    sink = LineSink(fifo.writer, notice, queue_bytes=256 * 1024)
+    line = "x" * 99
+    offered = sum(sink.offer(line) for _ in range(10000))
+    assert 0 < offered < 10000
+    assert sink.dropped == 0
+    sink.write("own")
+    assert sink.dropped == 0
+    read = ""
+
+    def drained() -> bool:
+        nonlocal read
+        read += fifo.read()
+        return sink.flush(0)
+
+    until(drained)
+    lines = (read + fifo.read()).splitlines()
+    assert lines.count(line) == offered
+    assert lines[-1] == "own"
+    assert sink.offer("again")

@@ -28,6 +28,20 @@ ONE_FAULT = [
     ("server: {management: {host: 127.0.0.1}}", "server.management.port: is required"),
     ("server: {egress: {defaultAction: drop}}", "server.egress.defaultAction: 'drop' is not supported; accepted are"),
     ("server: {runtime: {defaultHostedProvider: x}}", "server.runtime.defaultHostedProvider: is no longer supported"),
+    (
+        "server: {providerOutput: {bytesPerSecond: 0}}",
+        "server.providerOutput.bytesPerSecond: 0 is out of range; accepted are integers from 1024 to 1073741824",
+    ),
+    (
+        "server: {providerOutput: {burstBytes: 1000}}",
+        "server.providerOutput.burstBytes: 1000 is out of range; accepted are integers from 131072 to 1073741824",
+    ),
+    (
+        "server: {providerOutput: {lineBytes: 70000}}",
+        "server.providerOutput.lineBytes: 70000 is out of range; accepted are integers from 256 to 65536",
+    ),
+    ("server: {providerOutput: {lineBytes: 4k}}", "server.providerOutput.lineBytes: must be an integer, not"),
+    ("server: {providerOutput: {bytes: 1}}", "server.providerOutput.bytes: unknown key; "),
     ("server: {providers: {workflow: x}}", "server.providers.workflow: unknown key"),
     ("server: {providers: {indexeddb: x}}", 'server.providers.indexeddb: references unknown indexeddb "x"; configured'),
     # authorization

@@ -27,6 +27,7 @@ from gestalt_host.supervisor import (
     Timings,
 )
 from gestalt_host.supervisor.child import Child
+from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
@@ -90,6 +91,7 @@ async def test_the_environment_is_built_from_scratch(
     assert env == {
         **inherited,
         "TZ": "Europe/Berlin",
+        "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(Path.cwd()),
         "MINE": "1",
         "BOTH": "entry",
@@ -211,10 +213,10 @@ async def test_an_executable_that_is_still_being_written_is_waited_for(tmp_path:
     program.chmod(0o700)
     writing = program.open("ab")
     asyncio.get_running_loop().call_later(0.15, writing.close)
-    child = await Child.spawn([str(program)], {})
+    child = await Child.spawn([str(program)], {}, ProviderOutput("fresh", "workflow"))
     assert await child.wait() == 0
     with program.open("ab"), pytest.raises(ProviderStartFailed, match=r"cannot execute .*: Text file busy"):
-        await Child.spawn([str(program)], {})
+        await Child.spawn([str(program)], {}, ProviderOutput("fresh", "workflow"))
 
 
 async def test_a_refused_configuration_is_reported_once_and_not_retried(script: Script) -> None:

@@ -21,9 +21,13 @@ from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_cat
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest
+from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
 RUN_TIMEOUT_S = 45
+KEPT_BYTES = 64 * 1024
+"""Of what the plugin writes on stderr; its last line is shown when it fails."""
+SHOWN_CHARS = 1000
 _IGNORED_FOLDERS = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"})
 _IGNORED_SUFFIXES = frozenset({".pyc", ".pyo"})
 
@@ -124,7 +128,9 @@ async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ
     )
     try:
         async with asyncio.timeout(RUN_TIMEOUT_S):
-            _, errors = await process.communicate()
+            assert process.stderr is not None
+            errors = await _last_of(process.stderr)
+            await process.wait()
     except TimeoutError:
         raise PackageInvalid(f"{manifest.root}: writing its catalogue took more than {RUN_TIMEOUT_S} s") from None
     finally:
@@ -133,5 +139,13 @@ async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ
             await process.wait()
     if process.returncode != 0:
         lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
-        last = f": {lines[-1]}" if lines else ""
+        last = f": {printable(lines[-1])[:SHOWN_CHARS]}" if lines else ""
         raise PackageInvalid(f"{manifest.root}: cannot write its catalogue (exit status {process.returncode}){last}")
+
+
+async def _last_of(stream: asyncio.StreamReader) -> bytes:
+    """Read to the end; return the last ``KEPT_BYTES``, however much it was."""
+    kept = b""
+    while data := await stream.read(KEPT_BYTES):
+        kept = (kept + data)[-KEPT_BYTES:]
+    return kept

@@ -18,7 +18,7 @@ from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
 from gestalt_sdk.serving import watchdog
 from gestalt_sdk.serving.blockage import STACK_LINES, Blockage, stack
 from tests.support.rigs.provider_process import ProviderProcess, provider_process
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, observed_for
 
 BLOCKING = """
 import asyncio, os, time
@@ -114,7 +114,7 @@ async def test_a_process_that_was_stopped_says_so_when_it_goes_on(tmp_path: Path
         (tmp_path / "go").touch()
         await call(running, "blocks", go="go")
         os.kill(running.process.pid, signal.SIGSTOP)
-        await asyncio.sleep(watchdog.LOOK_EVERY_S + 3)  # what is measured is time itself
+        await observed_for(watchdog.LOOK_EVERY_S + 3)
         os.kill(running.process.pid, signal.SIGCONT)
         (line,) = await eventually(at_least(1, running, "process.stood_still"), within_s=30)
         assert line["seconds"] >= 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,17 @@ async def test_a_program_that_writes_nothing_is_named(package: Write, tmp_path: 
     command = LaunchCommand((sys.executable, "-c", "pass"))
     with pytest.raises(PackageInvalid, match=r"wrote none when it was run with GESTALT_PLUGIN_WRITE_CATALOG"):
         await catalogue_of(manifest, command, "echo", tmp_path, os.environ)
+
+
+async def test_what_a_failing_plugin_writes_costs_little_and_moves_no_terminal(package: Write, tmp_path: Path) -> None:
+    source = "import sys\nfor _ in range(300): sys.stderr.write('x' * 100_000 + '\\n')\nsys.exit('\\x1b[31mno luck')"
+    manifest = package(pyproject__toml=PROJECT, echo_plugin__py=source)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackageInvalid) as failure:
+            await prepare(entry_of(manifest), tmp_path, os.environ)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert str(failure.value).endswith("\\x1b[31mno luck")
+    assert peak_bytes < 8_000_000

@@ -17,7 +17,7 @@ from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.output import ProcessOutput, ProviderOutput
 from tests.support.rigs.supervisor import new_process
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, one_turn
 
 Script = Callable[..., Any]
 
@@ -159,7 +159,7 @@ async def write(descriptor: int, data: bytes) -> None:
         try:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
-            await asyncio.sleep(0)
+            await one_turn()
 
 
 async def test_a_line_that_is_cut_costs_no_other_line(log: Log) -> None:
@@ -188,7 +188,7 @@ async def test_the_event_loop_goes_on_during_a_flood(log: Log) -> None:
         nonlocal turns
         while not done:
             turns += 1
-            await asyncio.sleep(0)
+            await one_turn()
 
     turning = asyncio.create_task(turn())
     with capture_logs():

@@ -164,7 +164,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         plugins = resolve_bindings(plugins, stores, store, faults)
         for kind in ("workflow", "agent"):
             providers[kind] = resolve_bindings(providers[kind], stores, store, faults)
-        check_databases_apart(providers["workflow"], faults)
+        check_databases_apart(providers["workflow"], stores, faults)
         _check_invokes(plugins, faults)
         workflow_context = WorkflowContext(
             plugins, providers["workflow"], providers["agent"], selected.get("workflow", ""), selected.get("agent", "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from gestalt_host.config.errors import Faults, Place
 from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, ServerConfig
 
+POSTGRESQL_PORT = 5432
 # Kinds of which the host uses one entry: several without a choice between them are a fault.
 _SINGLE = ("authentication", "authorization", "externalCredentials", "secrets", "telemetry", "audit", "indexeddb")
 
@@ -55,21 +57,51 @@ def resolve_bindings(
     return {name: _resolve(entry, stores, selected, faults) for name, entry in entries.items()}
 
 
-def check_databases_apart(workflows: Mapping[str, ProviderEntry], faults: Faults) -> None:
-    """Note each workflow provider whose database is that of another one, which would take its objects for its own."""
-    holders: dict[tuple[str, str], ProviderEntry] = {}
+def check_databases_apart(
+    workflows: Mapping[str, ProviderEntry], stores: Mapping[str, ProviderEntry], faults: Faults
+) -> None:
+    """Note each workflow provider whose database is that of another one, which would take its objects for its own.
+
+    It may be so by two IndexedDB entries of one PostgreSQL database. Two of one SQLite file are refused when they
+    start: a file belongs to one process.
+    """
+    holders: dict[tuple[object, str], ProviderEntry] = {}
     for entry in workflows.values():
         binding = entry.indexeddb
         if binding is None or not binding.provider:
             continue
-        holder = holders.setdefault((binding.provider, binding.db), entry)
-        if holder is not entry:
-            faults.add(
-                entry.place,
-                f"{entry.path}.indexeddb",
-                f'database "{binding.db}" of indexeddb "{binding.provider}" is that of {holder.path} already; '
-                "a workflow provider needs a database of its own, so give one of them another db",
-            )
+        holder = holders.setdefault((_server(binding.provider, stores), binding.db), entry)
+        if holder is entry:
+            continue
+        assert holder.indexeddb is not None
+        other = holder.indexeddb.provider
+        through = "" if other == binding.provider else f', through indexeddb "{other}" with the same dsn'
+        faults.add(
+            entry.place,
+            f"{entry.path}.indexeddb",
+            f'database "{binding.db}" of indexeddb "{binding.provider}" is that of {holder.path} already{through}; '
+            "a workflow provider needs a database of its own, so give one of them another db",
+        )
+
+
+def _server(name: str, stores: Mapping[str, ProviderEntry]) -> object:
+    """Return what is equal for IndexedDB entries that keep their databases in one place.
+
+    Who connects, and with which options, makes no difference. A DSN without a host may have lost it: `validate` takes
+    missing variables for blank.
+    """
+    dsn = stores[name].config.get("dsn") if name in stores else None
+    if not isinstance(dsn, str):
+        return name
+    try:
+        parts = urlsplit(dsn.strip())
+        port = parts.port or POSTGRESQL_PORT
+    except ValueError:  # the store says what is wrong with it
+        return name
+    database = parts.path.strip("/")
+    if parts.scheme not in ("postgres", "postgresql") or not parts.hostname or not database:
+        return name
+    return parts.hostname, port, database
 
 
 def _resolve(entry: ProviderEntry, stores: Mapping[str, ProviderEntry], selected: str, faults: Faults) -> ProviderEntry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gestalt_host.workflows.execution import RunReport
+from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.sink import LineSink
 
 _MAX_ERROR = 160
@@ -40,7 +41,7 @@ class Console:
             line += f"  {_shortened(report.error)}"
         elif failed:
             line += f"  status {report.status}"
-        self._sink.write(line)
+        self._sink.write(printable(line))
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -94,8 +95,10 @@ class ProviderOutput:
         """Write one line, or drop it and what follows in the next moment."""
         if not self.is_dropping and self._budget.take(len(line) + LINE_OVERHEAD_BYTES):
             cut_at = len(line) if is_cut else 0
-            if self._write(log_line(self._name, self._kind, stream, line, cut_at)):
-                return
+            # Whatever a line is like, the reading goes on: a pipe that nobody reads would stop the process.
+            with suppress(Exception):
+                if self._write(log_line(self._name, self._kind, stream, line, cut_at)):
+                    return
         self.is_dropping = True
         self._count_dropped(1, len(line))
 

@@ -18,7 +18,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gestalt_sdk.common.printable import printable_json
+from gestalt_sdk.common.printable import printable, printable_json
 from gestalt_sdk.serving.sink import LineSink
 
 _STDERR = 2
@@ -62,11 +62,14 @@ def now() -> str:
 
 
 def write_line(fields: Mapping[str, object]) -> bool:
-    """Write a line that another process has said, as it is; return False, and count nothing, when there is no room.
+    """Write a line that another process has said, as it is; return False, and count nothing, when that is not possible.
 
     Half of what may wait to be written is kept for the lines of this process.
     """
-    line = _serialise(fields)
+    try:
+        line = _serialise(fields)
+    except Exception:  # for example nested too deeply
+        return False
     if not _sinks:
         tell(line)
         return True
@@ -85,10 +88,14 @@ def flush_logs() -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line for people on stderr, behind what was logged; nothing happens when nobody can read it."""
+    """Print lines for people on stderr, behind what was logged; nothing happens when nobody can read them.
+
+    What is not printable is shown as its escape: much of an error's text comes from elsewhere.
+    """
     flush_logs()
+    shown = "\n".join(printable(line) for line in text.split("\n"))
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{shown}\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # closed, broken, or there is none
         return

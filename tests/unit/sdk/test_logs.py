@@ -136,3 +136,27 @@ def test_a_process_whose_log_nobody_reads_ends_by_itself() -> None:
         os.close(reader)
         os.close(writer)
     assert (ended.returncode, ended.stdout) == (0, "done\n")
+
+
+def test_what_is_told_to_people_moves_no_terminal_and_keeps_its_lines() -> None:
+    ended = run(
+        """
+        from gestalt_sdk.serving.logs import tell
+        tell("first \\x1b[2J\\nsecond\\ttab")
+        """
+    )
+    assert ended.stderr == "first \\x1b[2J\nsecond\ttab\n"
+
+
+def test_a_line_that_cannot_be_made_is_not_written_and_raises_nothing() -> None:
+    ended = run(
+        """
+        from gestalt_sdk.serving.logs import configure_logging, write_line
+        configure_logging("test")
+        nested = []
+        for _ in range(100000):
+            nested = [nested]
+        print(write_line({"event": "x", "nested": nested}), write_line({"event": "y"}))
+        """
+    )
+    assert (ended.returncode, ended.stdout) == (0, "False True\n")

@@ -209,6 +209,55 @@ def test_two_workflow_providers_on_one_database_are_refused(faults: Callable[...
     ]
 
 
+ONE_SERVER = """
+providers:
+  indexeddb:
+    one: {{source: m.yaml, default: true, config: {{dsn: "{one}"}}}}
+    two: {{source: m.yaml, config: {{dsn: "{two}"}}}}
+  workflow:
+    a: {{source: m.yaml, indexeddb: {{provider: one, db: w}}}}
+    b: {{source: m.yaml, indexeddb: {{provider: two, db: {db}}}}}
+"""
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("postgresql://u:secret@db.example/gestalt", "postgresql://u:secret@db.example/gestalt"),
+        ("postgresql://u:secret@db.example/gestalt", "postgres://v@DB.example:5432/gestalt?sslmode=require"),
+    ],
+)
+def test_two_entries_of_one_postgresql_database_are_one(
+    faults: Callable[..., list[str]], static: bool, one: str, two: str
+) -> None:
+    (text,) = faults(ONE_SERVER.format(one=one, two=two, db="w"), static=static)
+    assert text.endswith(
+        'providers.workflow.b.indexeddb: database "w" of indexeddb "two" is that of providers.workflow.a already, '
+        'through indexeddb "one" with the same dsn; a workflow provider needs a database of its own, so give one of '
+        "them another db"
+    )
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "db"),
+    [
+        ("postgresql://db.example/gestalt", "postgresql://db.example/gestalt", "v"),
+        ("postgresql://db.example/gestalt", "postgresql://db.example/other", "w"),
+        ("postgresql://db.example/gestalt", "postgresql://db2.example/gestalt", "w"),
+        ("postgresql://db.example/gestalt", "postgresql://db.example:5433/gestalt", "w"),
+        ("postgresql://db.example:port/gestalt", "postgresql://db.example:port/gestalt", "w"),
+        ("${ONE_DSN}", "${TWO_DSN}", "w"),
+        ("postgresql://${ONE_HOST}/gestalt", "postgresql://${TWO_HOST}/gestalt", "w"),
+        ("postgresql://db.example/${ONE_DB}", "postgresql://db.example/${TWO_DB}", "w"),
+    ],
+)
+def test_databases_that_are_not_known_to_be_one_are_accepted(loaded: Loader, one: str, two: str, db: str) -> None:
+    config = loaded(ONE_SERVER.format(one=one, two=two, db=db), static=True)
+    assert set(config.providers["workflow"]) == {"a", "b"}
+
+
 def test_the_forms_of_a_source(loaded: Loader) -> None:
     config = loaded(
         """

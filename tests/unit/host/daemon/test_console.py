@@ -39,6 +39,11 @@ def test_failures_say_why() -> None:
     assert manual.endswith("succeeded  61.0 s")
 
 
+def test_what_a_plugin_says_moves_no_terminal() -> None:
+    (line,) = lines(report(None, "\x1b[2Jgone \x9b1A \u202e"))
+    assert line.endswith("\\x1b[2Jgone \\x9b1A \\u202e")
+
+
 def test_a_reader_that_has_gone_is_no_failure() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -16,6 +16,7 @@ from gestalt_host.config.model import OutputLimits
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.output import ProcessOutput, ProviderOutput
+from gestalt_sdk.serving.logs import write_line
 from tests.support.rigs.supervisor import new_process
 from tests.support.waiting import eventually, one_turn
 
@@ -261,3 +262,25 @@ def test_a_process_output_is_closed_twice_without_harm(log: Log) -> None:
         pipes.end()
 
     asyncio.run(twice())
+
+
+async def test_no_line_stops_the_reading(log: Log) -> None:
+    """Whatever a line does to the log; a structured one may be nested deeper than anything can write."""
+    nested = 1000
+    fields = '{"event": "x", "level": "info", "timestamp": "t", "deep": ' + "[" * nested + "]" * nested + "}"
+    assert await run(output_to(log), f"print('{fields}')\nprint('next')") == 0
+    assert log.events == ["x", "next"]
+    assert write_line(log.lines[0]) in (True, False)
+
+    def refuse(line: Mapping[str, object]) -> bool:
+        if line["event"] == "bad":
+            raise ValueError("bad")
+        return log.write(line)
+
+    output = ProviderOutput("roadmap", "integration", write=refuse)
+    source = "import os\nfor n in range(20000): print('x' * 99)"
+    with capture_logs():
+        assert await run(output, f"print('bad')\n{source}") == 0
+    assert output.dropped_lines + len(log.events) - 2 == 20001
+    assert await run(output, "print('good')") == 0
+    assert log.events[-1] == "good"

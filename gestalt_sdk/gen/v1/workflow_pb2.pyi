@@ -231,7 +231,7 @@ class BoundWorkflowRun(_message.Message):
     def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., result_truncated: _Optional[int] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ..., waits_for_limit: _Optional[str] = ...) -> None: ...
 
 class BoundWorkflowSchedule(_message.Message):
-    __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref", "policy", "pause")
+    __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref", "policy", "pause", "revision")
     ID_FIELD_NUMBER: _ClassVar[int]
     CRON_FIELD_NUMBER: _ClassVar[int]
     TIMEZONE_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +244,7 @@ class BoundWorkflowSchedule(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     id: str
     cron: str
     timezone: str
@@ -256,10 +257,11 @@ class BoundWorkflowSchedule(_message.Message):
     execution_ref: str
     policy: _policies_pb2.SchedulePolicy
     pause: _policies_pb2.Pause
-    def __init__(self, id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    revision: int
+    def __init__(self, id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class BoundWorkflowEventTrigger(_message.Message):
-    __slots__ = ("id", "match", "target", "paused", "created_at", "updated_at", "created_by", "execution_ref", "policy", "pause")
+    __slots__ = ("id", "match", "target", "paused", "created_at", "updated_at", "created_by", "execution_ref", "policy", "pause", "revision")
     ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -270,6 +272,7 @@ class BoundWorkflowEventTrigger(_message.Message):
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     id: str
     match: WorkflowEventMatch
     target: BoundWorkflowTarget
@@ -280,7 +283,8 @@ class BoundWorkflowEventTrigger(_message.Message):
     execution_ref: str
     policy: _policies_pb2.RunPolicy
     pause: _policies_pb2.Pause
-    def __init__(self, id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    revision: int
+    def __init__(self, id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class WorkflowAccessPermission(_message.Message):
     __slots__ = ("plugin", "operations")
@@ -423,7 +427,7 @@ class SignalWorkflowRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[BoundWorkflowRun, _Mapping]] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ..., started_run: _Optional[bool] = ..., workflow_key: _Optional[str] = ...) -> None: ...
 
 class UpsertWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause")
+    __slots__ = ("schedule_id", "cron", "timezone", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause", "if_revision", "if_absent")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
     CRON_FIELD_NUMBER: _ClassVar[int]
     TIMEZONE_FIELD_NUMBER: _ClassVar[int]
@@ -436,6 +440,8 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
     cron: str
     timezone: str
@@ -448,7 +454,9 @@ class UpsertWorkflowProviderScheduleRequest(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     policy: _policies_pb2.SchedulePolicy
     pause: _policies_pb2.Pause
-    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    if_revision: int
+    if_absent: bool
+    def __init__(self, schedule_id: _Optional[str] = ..., cron: _Optional[str] = ..., timezone: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.SchedulePolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., if_revision: _Optional[int] = ..., if_absent: _Optional[bool] = ...) -> None: ...
 
 class GetWorkflowProviderScheduleRequest(_message.Message):
     __slots__ = ("schedule_id",)
@@ -467,29 +475,35 @@ class ListWorkflowProviderSchedulesResponse(_message.Message):
     def __init__(self, schedules: _Optional[_Iterable[_Union[BoundWorkflowSchedule, _Mapping]]] = ...) -> None: ...
 
 class DeleteWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id", "retire_execution_ref")
+    __slots__ = ("schedule_id", "retire_execution_ref", "if_revision")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
     retire_execution_ref: str
-    def __init__(self, schedule_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, schedule_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class PauseWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id", "pause")
+    __slots__ = ("schedule_id", "pause", "if_revision")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
     pause: _policies_pb2.Pause
-    def __init__(self, schedule_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, schedule_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class ResumeWorkflowProviderScheduleRequest(_message.Message):
-    __slots__ = ("schedule_id",)
+    __slots__ = ("schedule_id", "if_revision")
     SCHEDULE_ID_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     schedule_id: str
-    def __init__(self, schedule_id: _Optional[str] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, schedule_id: _Optional[str] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause")
+    __slots__ = ("trigger_id", "match", "target", "paused", "requested_by", "execution_ref", "retarget", "retire_execution_ref", "created_at", "policy", "pause", "if_revision", "if_absent")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -501,6 +515,8 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
     match: WorkflowEventMatch
     target: BoundWorkflowTarget
@@ -512,7 +528,9 @@ class UpsertWorkflowProviderEventTriggerRequest(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     policy: _policies_pb2.RunPolicy
     pause: _policies_pb2.Pause
-    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    if_revision: int
+    if_absent: bool
+    def __init__(self, trigger_id: _Optional[str] = ..., match: _Optional[_Union[WorkflowEventMatch, _Mapping]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., paused: _Optional[bool] = ..., requested_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., retarget: _Optional[bool] = ..., retire_execution_ref: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., if_revision: _Optional[int] = ..., if_absent: _Optional[bool] = ...) -> None: ...
 
 class GetWorkflowProviderEventTriggerRequest(_message.Message):
     __slots__ = ("trigger_id",)
@@ -555,26 +573,32 @@ class ListWorkflowExecutionReferencesResponse(_message.Message):
     def __init__(self, references: _Optional[_Iterable[_Union[WorkflowExecutionReference, _Mapping]]] = ...) -> None: ...
 
 class DeleteWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id", "retire_execution_ref")
+    __slots__ = ("trigger_id", "retire_execution_ref", "if_revision")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
     RETIRE_EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
     retire_execution_ref: str
-    def __init__(self, trigger_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, trigger_id: _Optional[str] = ..., retire_execution_ref: _Optional[str] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class PauseWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id", "pause")
+    __slots__ = ("trigger_id", "pause", "if_revision")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
     pause: _policies_pb2.Pause
-    def __init__(self, trigger_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, trigger_id: _Optional[str] = ..., pause: _Optional[_Union[_policies_pb2.Pause, _Mapping]] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class ResumeWorkflowProviderEventTriggerRequest(_message.Message):
-    __slots__ = ("trigger_id",)
+    __slots__ = ("trigger_id", "if_revision")
     TRIGGER_ID_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
     trigger_id: str
-    def __init__(self, trigger_id: _Optional[str] = ...) -> None: ...
+    if_revision: int
+    def __init__(self, trigger_id: _Optional[str] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class PublishWorkflowProviderEventRequest(_message.Message):
     __slots__ = ("plugin_name", "event", "published_by")

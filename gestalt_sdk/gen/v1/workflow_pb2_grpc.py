@@ -219,7 +219,8 @@ class WorkflowProviderServicer:
         """Creates or replaces a schedule. created_at and created_by of an existing one stay (the configuration replaces
         created_by), and so does next_run_at when cron, zone and paused are unchanged.
         Errors: INVALID_ARGUMENT for a cron or zone that cannot be used or that never occurs; ALREADY_EXISTS when the
-        id belongs to another target owner and retarget is not set.
+        id belongs to another target owner and retarget is not set; NOT_FOUND or ABORTED for if_revision, ABORTED for
+        if_absent when they do not hold.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,6 +17,7 @@ FAULTS: FaultTable = {
     errors.OwnedByAnother: Fault("OWNED_BY_ANOTHER", StatusCode.ALREADY_EXISTS),
     errors.SignalExists: Fault("SIGNAL_EXISTS", StatusCode.ALREADY_EXISTS),
     errors.StateConflict: Fault("STATE_CONFLICT", StatusCode.FAILED_PRECONDITION),
+    errors.RevisionConflict: Fault("REVISION_CONFLICT", StatusCode.ABORTED),
     errors.TooMuchContention: Fault("TOO_MUCH_CONTENTION", StatusCode.ABORTED),
     errors.StorageFailed: Fault("STORE_FAILED", StatusCode.INTERNAL),
     errors.ContentRefused: Fault("STORE_REFUSED", StatusCode.INTERNAL),

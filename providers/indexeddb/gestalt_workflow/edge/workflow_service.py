@@ -17,6 +17,7 @@ from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.schedules import ScheduleRequest, checked_timing
 from gestalt_workflow.objects.signals import Delivery, SignalOrStartRequest
+from gestalt_workflow.objects.stored_object import DecidedOn
 from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, REFERENCES_OF
 from gestalt_workflow.wire import messages, payloads
@@ -113,6 +114,7 @@ class WorkflowServicer(WorkflowProviderServicer):
                 created_at=messages.moved_from_proto(request),
                 policy=schedule_policy_from_proto(request.policy, present=request.HasField("policy")),
                 pause=pause_from_proto(request.pause, present=request.HasField("pause")),
+                decided_on=DecidedOn(request.if_revision, absent=request.if_absent),
             )
             return messages.schedule_to_proto(await self._engine().schedules.upsert(wanted))
 
@@ -133,7 +135,9 @@ class WorkflowServicer(WorkflowProviderServicer):
     async def DeleteSchedule(self, request: pb.DeleteWorkflowProviderScheduleRequest, context: ServerContext) -> Empty:
         async with reporting_faults(context, FAULTS):
             schedule_id = _required(request.schedule_id, "schedule_id")
-            await self._engine().schedules.delete(schedule_id, request.retire_execution_ref.strip())
+            await self._engine().schedules.delete(
+                schedule_id, request.retire_execution_ref.strip(), DecidedOn(request.if_revision)
+            )
             return Empty()
 
     async def PauseSchedule(
@@ -142,14 +146,16 @@ class WorkflowServicer(WorkflowProviderServicer):
         async with reporting_faults(context, FAULTS):
             schedule_id = _required(request.schedule_id, "schedule_id")
             pause = pause_from_proto(request.pause, present=request.HasField("pause"))
-            return messages.schedule_to_proto(await self._engine().schedules.pause(schedule_id, pause))
+            decided_on = DecidedOn(request.if_revision)
+            return messages.schedule_to_proto(await self._engine().schedules.pause(schedule_id, pause, decided_on))
 
     async def ResumeSchedule(
         self, request: pb.ResumeWorkflowProviderScheduleRequest, context: ServerContext
     ) -> pb.BoundWorkflowSchedule:
         async with reporting_faults(context, FAULTS):
             schedule_id = _required(request.schedule_id, "schedule_id")
-            return messages.schedule_to_proto(await self._engine().schedules.resume(schedule_id))
+            decided_on = DecidedOn(request.if_revision)
+            return messages.schedule_to_proto(await self._engine().schedules.resume(schedule_id, decided_on))
 
     # Event triggers
 
@@ -169,6 +175,7 @@ class WorkflowServicer(WorkflowProviderServicer):
                 created_at=messages.moved_from_proto(request),
                 policy=run_policy_from_proto(request.policy, present=request.HasField("policy")),
                 pause=pause_from_proto(request.pause, present=request.HasField("pause")),
+                decided_on=DecidedOn(request.if_revision, absent=request.if_absent),
             )
             return messages.trigger_to_proto(await self._engine().triggers.upsert(wanted))
 
@@ -191,7 +198,9 @@ class WorkflowServicer(WorkflowProviderServicer):
     ) -> Empty:
         async with reporting_faults(context, FAULTS):
             trigger_id = _required(request.trigger_id, "trigger_id")
-            await self._engine().triggers.delete(trigger_id, request.retire_execution_ref.strip())
+            await self._engine().triggers.delete(
+                trigger_id, request.retire_execution_ref.strip(), DecidedOn(request.if_revision)
+            )
             return Empty()
 
     async def PauseEventTrigger(
@@ -200,14 +209,16 @@ class WorkflowServicer(WorkflowProviderServicer):
         async with reporting_faults(context, FAULTS):
             trigger_id = _required(request.trigger_id, "trigger_id")
             pause = pause_from_proto(request.pause, present=request.HasField("pause"))
-            return messages.trigger_to_proto(await self._engine().triggers.pause(trigger_id, pause))
+            decided_on = DecidedOn(request.if_revision)
+            return messages.trigger_to_proto(await self._engine().triggers.pause(trigger_id, pause, decided_on))
 
     async def ResumeEventTrigger(
         self, request: pb.ResumeWorkflowProviderEventTriggerRequest, context: ServerContext
     ) -> pb.BoundWorkflowEventTrigger:
         async with reporting_faults(context, FAULTS):
             trigger_id = _required(request.trigger_id, "trigger_id")
-            return messages.trigger_to_proto(await self._engine().triggers.resume(trigger_id))
+            decided_on = DecidedOn(request.if_revision)
+            return messages.trigger_to_proto(await self._engine().triggers.resume(trigger_id, decided_on))
 
     # Execution references
 

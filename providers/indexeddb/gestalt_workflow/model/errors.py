@@ -49,6 +49,13 @@ class StateConflict(WorkflowError):
     """The object is not in a state that permits the call."""
 
 
+class RevisionConflict(WorkflowError):
+    """The object is not what the change was decided on: it is at another revision, or exists already."""
+
+    def __init__(self, kind: str, object_id: str, state: str) -> None:
+        super().__init__(f'{kind} "{object_id}" {state}')
+
+
 class TooMuchContention(WorkflowError):
     """Other writers changed the same records again and again; safe to retry."""
 

@@ -89,6 +89,7 @@ class Schedule:
 
     Attributes:
         revision: Counts its writes.
+        edit: The revision that its last edit made: an upsert, a pause or a resume, not that it fired.
         due_at: When to look at it next: its next slot and that slot's jitter, or the end of its pause. None: never.
         recent: Its last runs, as far as one of them may be in the way of the next.
         ranges: How many ranges of slots it has in the ledger so far.
@@ -109,6 +110,7 @@ class Schedule:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     revision: int = 1
+    edit: int = 1
     policy: SchedulePolicy = PLAIN
     pause: Pause | None = None
     due_at: datetime | None = None
@@ -147,6 +149,11 @@ class EventTrigger:
     revision: int = 1
     policy: RunPolicy = PLAIN_RUN
     pause: Pause | None = None
+
+    @property
+    def edit(self) -> int:
+        """The revision that its last edit made; a trigger is written by edits alone."""
+        return self.revision
 
     def at(self, now: datetime) -> EventTrigger:
         """Return the trigger as it is at that moment: a pause that has expired is none."""

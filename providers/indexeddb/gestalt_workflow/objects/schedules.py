@@ -20,7 +20,7 @@ from gestalt_workflow.model.ids import new_id
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Schedule, SlotRange, Target
 from gestalt_workflow.model.policies import PLAIN, Pause, SchedulePolicy, noted_pause, upserted_pause
 from gestalt_workflow.objects.references import References
-from gestalt_workflow.objects.stored_object import Change, StoredObjects
+from gestalt_workflow.objects.stored_object import ANYTHING, Change, DecidedOn, StoredObjects
 from gestalt_workflow.stored.records import SCHEDULES, schedule_from_record, schedule_to_record
 from gestalt_workflow.stored.storage import Storage, Write, absent, at_revision, first_revision
 
@@ -35,6 +35,7 @@ class ScheduleRequest:
         retarget: It may take over a schedule whose target is of another plugin.
         retire: Id of the execution reference that this change replaces.
         created_at: Of a schedule that moves here from another provider; does not count when the id exists.
+        decided_on: What the request was decided on.
     """
 
     id: str
@@ -50,6 +51,7 @@ class ScheduleRequest:
     created_at: datetime | None = None
     policy: SchedulePolicy = PLAIN
     pause: Pause | None = None
+    decided_on: DecidedOn = ANYTHING
 
 
 def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, datetime]:
@@ -89,27 +91,26 @@ class Schedules(StoredObjects[Schedule]):
 
         Raises:
             OwnedByAnother: its target is of another plugin, and the request does not retarget.
+            ObjectNotFound, RevisionConflict: it is not what the request was decided on.
         """
         return await self._upsert(wanted, lambda existing, now: self._put(*_merged(wanted, existing, now), existing))
 
-    async def pause(self, schedule_id: str, pause: Pause | None = None) -> Schedule:
+    async def pause(self, schedule_id: str, pause: Pause | None = None, decided_on: DecidedOn = ANYTHING) -> Schedule:
         """Stop firing; ``next_run_at`` stays visible. Pausing a paused schedule succeeds.
 
         ``pause`` says why and until when; without it what was known of a paused one stays.
         """
-        return await self._update(schedule_id, "pause", lambda s, now: self._put(_paused(s, pause, now), [], s))
+        return await self._update(
+            schedule_id, "pause", decided_on, lambda s, now: self._put(_paused(s, pause, now), [], s)
+        )
 
-    async def resume(self, schedule_id: str) -> Schedule:
+    async def resume(self, schedule_id: str, decided_on: DecidedOn = ANYTHING) -> Schedule:
         """Fire again, from now on: what was missed while paused is not caught up."""
-        return await self._update(schedule_id, "resume", lambda s, now: self._put(*_resumed(s, now), s))
+        return await self._update(schedule_id, "resume", decided_on, lambda s, now: self._put(*_resumed(s, now), s))
 
-    async def delete(self, schedule_id: str, retire: str = "", *, revision: int | None = None) -> None:
-        """Delete the schedule and retire the execution reference ``retire``; its runs and its ledger stay.
-
-        Args:
-            revision: Delete it only while it is at this revision, else raise ``StateConflict``.
-        """
-        await self._delete(schedule_id, retire, revision, self._removal)
+    async def delete(self, schedule_id: str, retire: str = "", decided_on: DecidedOn = ANYTHING) -> None:
+        """Delete the schedule and retire the execution reference ``retire``; its runs and its ledger stay."""
+        await self._delete(schedule_id, retire, decided_on, self._removal)
 
     def _put(self, schedule: Schedule, ranges: Sequence[SlotRange], existing: Schedule | None) -> Change[Schedule]:
         """Write the schedule, and what became of slots that will not fire because of the change."""
@@ -118,7 +119,7 @@ class Schedules(StoredObjects[Schedule]):
         else:
             condition = at_revision(existing.revision)
             unchanged = [at_revision(existing.revision, store=SCHEDULES, id=schedule.id)]
-            schedule = replace(schedule, revision=existing.revision + 1)
+            schedule = replace(schedule, revision=existing.revision + 1, edit=existing.revision + 1)
         schedule, noted = with_ranges(schedule, ranges, unchanged)
         write = Write(SCHEDULES, "put", schedule_to_record(schedule), conditions=[condition])
         return Change(schedule, [*noted, write], lambda: self._changed(schedule.id, schedule))
@@ -133,6 +134,7 @@ class Schedules(StoredObjects[Schedule]):
 def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -> tuple[Schedule, list[SlotRange]]:
     """Return the schedule as it is to be, and which of its slots will not fire because of that."""
     if existing is None:
+        first = first_revision(now)
         schedule = Schedule(
             id=wanted.id or new_id(),
             cron=wanted.cron,
@@ -146,7 +148,8 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
             execution_ref=wanted.execution_ref,
             policy=wanted.policy,
             pause=upserted_pause(wanted.paused, wanted.pause, None, now),
-            revision=first_revision(now),
+            revision=first,
+            edit=first,
         )
         return with_due_time(schedule), []
     unchanged = (existing.cron, existing.timezone, existing.paused) == (wanted.cron, wanted.timezone, wanted.paused)

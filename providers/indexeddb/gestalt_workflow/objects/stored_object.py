@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother, StateConflict, TooMuchContention
+from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother, RevisionConflict, TooMuchContention
 from gestalt_workflow.model.objects import EventTrigger, Schedule, Target
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.stored.storage import Record, Storage, Write
@@ -22,6 +22,22 @@ ATTEMPTS = 16
 
 Stored = TypeVar("Stored", bound=Schedule | EventTrigger)
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedOn:
+    """What a change was decided on; by default nobody says, and it applies to whatever there is.
+
+    Attributes:
+        edit: The object, when that edit had made it what it was; 0 does not say.
+        absent: That there was no such object.
+    """
+
+    edit: int = 0
+    absent: bool = False
+
+
+ANYTHING = DecidedOn()
 
 
 class ObjectRequest(Protocol):
@@ -35,6 +51,8 @@ class ObjectRequest(Protocol):
     def retarget(self) -> bool: ...
     @property
     def retire(self) -> str: ...
+    @property
+    def decided_on(self) -> DecidedOn: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +109,58 @@ class StoredObjects(Generic[Stored]):
 
         Raises:
             OwnedByAnother: its target is of another plugin, and the request does not retarget.
+            ObjectNotFound, RevisionConflict: it is not what the request was decided on.
         """
         step = f"upsert {self._noun}"
 
         async def read() -> Stored | None:
             existing = await self._find(wanted.id, step) if wanted.id else None
+            self._check(wanted.id, existing, wanted.decided_on)
             if existing is not None and existing.target.plugin != wanted.target.plugin and not wanted.retarget:
                 raise OwnedByAnother(self._kind, wanted.id, existing.target.plugin)
             return existing
 
         return await self._change(step, read, prepare, wanted.retire)
 
-    async def _update(self, object_id: str, verb: str, prepare: Callable[[Stored, datetime], Change[Stored]]) -> Stored:
-        """Change the object that exists, or raise ``ObjectNotFound``; ``verb`` begins the texts of failures."""
-        return await self._change(f"{verb} {self._noun}", lambda: self.get(object_id), prepare)
+    async def _update(
+        self,
+        object_id: str,
+        verb: str,
+        decided_on: DecidedOn,
+        prepare: Callable[[Stored, datetime], Change[Stored]],
+    ) -> Stored:
+        """Change the object that exists; ``verb`` begins the texts of failures. Raises as ``_delete`` does."""
+        return await self._change(f"{verb} {self._noun}", lambda: self._existing(object_id, decided_on), prepare)
 
     async def _delete(
         self,
         object_id: str,
         retire: str,
-        revision: int | None,
+        decided_on: DecidedOn,
         prepare: Callable[[Stored, datetime], Change[Stored]],
     ) -> None:
-        """Delete the object; with ``revision`` raise ``StateConflict`` when it is at another one."""
+        """Delete the object.
 
-        async def read() -> Stored:
-            existing = await self.get(object_id)
-            if revision not in (None, existing.revision):
-                raise StateConflict(f'{self._kind} "{object_id}" has been changed')
-            return existing
+        Raises:
+            ObjectNotFound: there is none.
+            RevisionConflict: it is not what the deletion was decided on.
+        """
+        await self._change(f"delete {self._noun}", lambda: self._existing(object_id, decided_on), prepare, retire)
 
-        await self._change(f"delete {self._noun}", read, prepare, retire)
+    async def _existing(self, object_id: str, decided_on: DecidedOn) -> Stored:
+        existing = await self.get(object_id)
+        self._check(object_id, existing, decided_on)
+        return existing
+
+    def _check(self, object_id: str, existing: Stored | None, decided_on: DecidedOn) -> None:
+        if decided_on.absent and existing is not None:
+            raise RevisionConflict(self._kind, object_id, "exists already")
+        if decided_on.edit:
+            if existing is None:
+                raise ObjectNotFound(self._kind, object_id)
+            if existing.edit != decided_on.edit:
+                state = f"is at revision {existing.edit}, not at {decided_on.edit}: it has been changed meanwhile"
+                raise RevisionConflict(self._kind, object_id, state)
 
     async def _change(
         self,

@@ -19,7 +19,7 @@ from gestalt_workflow.model.ids import new_id
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Event, EventMatch, EventTrigger, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
 from gestalt_workflow.objects.references import References
-from gestalt_workflow.objects.stored_object import Change, StoredObjects
+from gestalt_workflow.objects.stored_object import ANYTHING, Change, DecidedOn, StoredObjects
 from gestalt_workflow.stored.records import TRIGGER_TYPES, TRIGGERS, trigger_from_record, trigger_to_record
 from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision, first_revision
 
@@ -28,7 +28,7 @@ KNOWN_TYPES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TriggerRequest:
-    """What a trigger is to be; ``retarget``, ``retire`` and ``created_at`` as in ``ScheduleRequest``."""
+    """What a trigger is to be; what is not of the contract means the same as in ``ScheduleRequest``."""
 
     id: str
     match: EventMatch
@@ -41,6 +41,7 @@ class TriggerRequest:
     created_at: datetime | None = None
     policy: RunPolicy = PLAIN_RUN
     pause: Pause | None = None
+    decided_on: DecidedOn = ANYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Triggers(StoredObjects[EventTrigger]):
 
         Raises:
             OwnedByAnother: its target is of another plugin, and the request does not retarget.
+            ObjectNotFound, RevisionConflict: it is not what the request was decided on.
         """
         return await self._upsert(wanted, lambda existing, now: self._put(_merged(wanted, existing, now), existing))
 
@@ -84,28 +86,28 @@ class Triggers(StoredObjects[EventTrigger]):
         """Return the trigger as it is now: a pause that has expired is none. Raises ``ObjectNotFound``."""
         return (await super().get(trigger_id)).at(self._clock())
 
-    async def pause(self, trigger_id: str, pause: Pause | None = None) -> EventTrigger:
+    async def pause(
+        self, trigger_id: str, pause: Pause | None = None, decided_on: DecidedOn = ANYTHING
+    ) -> EventTrigger:
         """Stop matching events; ``pause`` says why and until when, without it what was known of a paused one stays."""
 
         def paused(trigger: EventTrigger, now: datetime) -> Change[EventTrigger]:
             noted = noted_pause(pause, trigger.pause if trigger.paused else None, now)
             return self._put(replace(trigger, paused=True, pause=noted, updated_at=now), trigger)
 
-        return await self._update(trigger_id, "pause", paused)
+        return await self._update(trigger_id, "pause", decided_on, paused)
 
-    async def resume(self, trigger_id: str) -> EventTrigger:
+    async def resume(self, trigger_id: str, decided_on: DecidedOn = ANYTHING) -> EventTrigger:
         """Match events again, from now on."""
-        return await self._update(
-            trigger_id, "resume", lambda t, now: self._put(replace(t, paused=False, pause=None, updated_at=now), t)
-        )
 
-    async def delete(self, trigger_id: str, retire: str = "", *, revision: int | None = None) -> None:
-        """Delete the trigger and retire the execution reference ``retire``; its runs stay.
+        def resumed(trigger: EventTrigger, now: datetime) -> Change[EventTrigger]:
+            return self._put(replace(trigger, paused=False, pause=None, updated_at=now), trigger)
 
-        Args:
-            revision: Delete it only while it is at this revision, else raise ``StateConflict``.
-        """
-        await self._delete(trigger_id, retire, revision, self._removal)
+        return await self._update(trigger_id, "resume", decided_on, resumed)
+
+    async def delete(self, trigger_id: str, retire: str = "", decided_on: DecidedOn = ANYTHING) -> None:
+        """Delete the trigger and retire the execution reference ``retire``; its runs stay."""
+        await self._delete(trigger_id, retire, decided_on, self._removal)
 
     def _put(self, trigger: EventTrigger, existing: EventTrigger | None) -> Change[EventTrigger]:
         if existing is None:

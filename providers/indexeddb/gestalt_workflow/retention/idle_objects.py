@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from gestalt_workflow.model.clock import Clock
-from gestalt_workflow.model.errors import ObjectNotFound, StateConflict
+from gestalt_workflow.model.errors import ObjectNotFound, RevisionConflict
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, EventTrigger, Schedule
 from gestalt_workflow.objects.schedules import Schedules
+from gestalt_workflow.objects.stored_object import DecidedOn
 from gestalt_workflow.objects.triggers import Triggers
 from gestalt_workflow.retention.sweeps import BATCH, Daily, Progress
 from gestalt_workflow.stored.records import SCHEDULES, TRIGGERS, schedule_from_record, trigger_from_record
@@ -58,8 +59,8 @@ class IdleObjects:
             since = idle_since(item)
             if since is not None and since < before:
                 try:
-                    await objects.delete(item.id, item.execution_ref, revision=item.revision)
-                except (ObjectNotFound, StateConflict):
+                    await objects.delete(item.id, item.execution_ref, DecidedOn(item.edit))
+                except (ObjectNotFound, RevisionConflict):
                     continue  # somebody else was faster
                 removed += 1
                 log.info("idle object removed", event_name="object.removed", store=store, id=item.id)

@@ -114,6 +114,7 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
         created_by=actor_to_proto(schedule.created_by),
         execution_ref=schedule.execution_ref,
         policy=schedule_policy_to_proto(schedule.policy),
+        revision=schedule.edit,
         pause=pause_to_proto(schedule.pause),
     )
 
@@ -139,6 +140,7 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
         created_by=actor_to_proto(trigger.created_by),
         execution_ref=trigger.execution_ref,
         policy=run_policy_to_proto(trigger.policy),
+        revision=trigger.edit,
         pause=pause_to_proto(trigger.pause),
     )
 

@@ -102,6 +102,15 @@ class WorkflowObjectNotFound(HostError):
         self.object_id = object_id
 
 
+class RevisionMismatch(HostError):
+    """A schedule or trigger is not at the revision that the caller named: somebody has changed it."""
+
+    def __init__(self, kind: str, object_id: str) -> None:
+        super().__init__(
+            f"workflow {kind} {quoted(object_id)} has been changed since its ETag in If-Match was read; read it again"
+        )
+
+
 class WorkflowNotConfigured(HostError):
     """The host has no workflow subsystem, or a provider lacks what the request needs."""
 
@@ -135,6 +144,10 @@ class ProviderRefused(HostError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ChangedMeanwhile(ProviderRefused):
+    """A write was not made, because the object is no longer what the write was decided on."""
 
 
 class PluginUnavailable(HostError):

@@ -28,6 +28,7 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.PluginNotFound: Fault("PLUGIN_NOT_FOUND", StatusCode.NOT_FOUND),
     errors.OperationNotFound: Fault("OPERATION_NOT_FOUND", StatusCode.NOT_FOUND),
     errors.WorkflowObjectNotFound: Fault("OBJECT_NOT_FOUND", StatusCode.NOT_FOUND),
+    errors.RevisionMismatch: Fault("REVISION_MISMATCH", StatusCode.ABORTED),
     errors.InvalidArgument: Fault("INVALID_ARGUMENT", StatusCode.INVALID_ARGUMENT),
     errors.InvalidInvocation: Fault("INVALID_INVOCATION", StatusCode.UNKNOWN),
     errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),

@@ -108,8 +108,8 @@ class Call:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
-    return Answer(status, document(value))
+def json_answer(value: Any, status: int = 200, headers: RawHeaders | None = None) -> Answer:
+    return Answer(status, document(value), headers=tuple(headers or ()))
 
 
 async def list_answer(items: AsyncIterator[object]) -> Answer:

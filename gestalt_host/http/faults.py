@@ -46,6 +46,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),
     errors.WorkflowNotConfigured: HttpFault(412),
     errors.CapabilityMissing: HttpFault(412),
+    errors.RevisionMismatch: HttpFault(412, code="revision_mismatch"),
     errors.CallTooDeep: HttpFault(400),
     errors.RecursiveCall: HttpFault(400),
     errors.ProviderUnavailable: HttpFault(503),

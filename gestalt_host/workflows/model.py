@@ -47,6 +47,7 @@ __all__ = [
     "EventTriggerInvocation",
     "EventTriggerSpec",
     "ExecutionReference",
+    "IfMatch",
     "ManualTrigger",
     "MessagePart",
     "OutputBinding",
@@ -117,6 +118,17 @@ class EventTriggerSpec:
     target: Target
     paused: bool = False
     provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """What a caller wants an object to be when it is changed.
+
+    Attributes:
+        revisions: Those that it may be at; None: any, as long as it exists.
+    """
+
+    revisions: frozenset[int] | None
 
 
 @dataclass(frozen=True, slots=True)

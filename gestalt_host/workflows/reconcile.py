@@ -6,6 +6,7 @@ tell that an object belongs to the configuration, so a changed target is an ordi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic
@@ -14,7 +15,7 @@ import structlog
 
 from gestalt_host.access.subjects import CONFIG_ACTOR, CONFIG_SUBJECT_ID, Actor, Principal
 from gestalt_host.config import model as config
-from gestalt_host.errors import HostError, ProviderRefused, ProviderUnavailable, quoted
+from gestalt_host.errors import ChangedMeanwhile, HostError, ProviderRefused, ProviderUnavailable, quoted
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.model import (
     EventTrigger,
@@ -26,7 +27,7 @@ from gestalt_host.workflows.model import (
     Target,
     target_plugin,
 )
-from gestalt_host.workflows.objects.managed import Managed, ObjectKind, Request, Upsert
+from gestalt_host.workflows.objects.managed import ATTEMPTS, Managed, ObjectKind, Request, Upsert, decided_on
 from gestalt_host.workflows.objects.schedules import SCHEDULES
 from gestalt_host.workflows.objects.triggers import EVENT_TRIGGERS
 from gestalt_host.workflows.providers.client import RETARGET, RETIRE, WorkflowProviderClient
@@ -85,7 +86,7 @@ class Reconciliation:
     ) -> None:
         for item in sorted(desired, key=lambda entry: entry.key):
             try:
-                await self._bring_in(kind, item)
+                await self._decided_anew(kind, item)
             except ReconciliationFailed:
                 raise
             except HostError as error:
@@ -93,6 +94,13 @@ class Reconciliation:
         kept = {(item.provider, item.object_id) for item in desired}
         for client in self._providers.all():
             await self._clean_up(kind, client, kept, named)
+
+    async def _decided_anew(self, kind: ObjectKind[Managed, Request], item: Desired[Request]) -> None:
+        """Bring the object in; again when another host that starts at the same time was faster."""
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(ChangedMeanwhile):
+                return await self._bring_in(kind, item)
+        await self._bring_in(kind, item)
 
     async def _bring_in(self, kind: ObjectKind[Managed, Request], item: Desired[Request]) -> None:
         client = self._providers.select(item.provider)
@@ -205,11 +213,14 @@ class Reconciliation:
     ) -> None:
         """Upsert as the configuration. A provider that cannot change the target plugin gets the object anew."""
         target = item.request.target
+        replaced = existing
         moves = existing is not None and (
             existing.target is None or target_plugin(existing.target) != target_plugin(target)
         )
         if moves and not client.has(RETARGET):
-            await kind.delete(client, item.object_id, "")
+            assert existing is not None
+            await kind.delete(client, item.object_id, "", existing.revision)
+            replaced = None
         await kind.upsert(
             client,
             Upsert(
@@ -219,6 +230,7 @@ class Reconciliation:
                 requested_by=_CONFIG,
                 retarget=moves and client.has(RETARGET),
                 retire=retire,
+                **decided_on(replaced),
             ),
         )
         log.info(
@@ -256,7 +268,16 @@ class Reconciliation:
                 continue
             retire = item.execution_ref if client.has(RETIRE) else ""
             try:
-                await kind.delete(client, item.id, retire)
+                await kind.delete(client, item.id, retire, item.revision)
+            except ChangedMeanwhile as error:
+                if error.code == "ABORTED":
+                    log.warning(
+                        "a configured object that is not wanted here stays: another host has just written it",
+                        event_name="reconcile.delete_left",
+                        provider=client.name,
+                        id=item.id,
+                    )
+                continue
             except HostError as error:
                 if not (isinstance(error, ProviderRefused) and error.code == "NOT_FOUND"):
                     log.error(

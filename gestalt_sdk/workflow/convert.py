@@ -181,6 +181,7 @@ def schedule_to_proto(schedule: Schedule) -> pb.BoundWorkflowSchedule:
         next_run_at=optional_timestamp(schedule.next_run_at),
         created_by=actor_to_proto(schedule.created_by),
         execution_ref=schedule.execution_ref,
+        revision=schedule.revision,
     )
 
 
@@ -198,6 +199,7 @@ def schedule_from_proto(message: pb.BoundWorkflowSchedule, provider: str = "") -
         next_run_at=optional_time(message, "next_run_at"),
         created_by=actor_from_proto(message.created_by),
         execution_ref=message.execution_ref.strip(),
+        revision=message.revision,
     )
 
 
@@ -212,6 +214,7 @@ def trigger_to_proto(trigger: EventTrigger) -> pb.BoundWorkflowEventTrigger:
         updated_at=optional_timestamp(trigger.updated_at),
         created_by=actor_to_proto(trigger.created_by),
         execution_ref=trigger.execution_ref,
+        revision=trigger.revision,
     )
 
 
@@ -227,6 +230,7 @@ def trigger_from_proto(message: pb.BoundWorkflowEventTrigger, provider: str = ""
         updated_at=optional_time(message, "updated_at"),
         created_by=actor_from_proto(message.created_by),
         execution_ref=message.execution_ref.strip(),
+        revision=message.revision,
     )
 
 

@@ -189,6 +189,8 @@ class Schedule:
     execution_ref: str = ""
     provider: str = ""
     """Configured name of the workflow provider that holds it; empty where only that provider is concerned."""
+    revision: int = 0
+    """Changes with every upsert, pause and resume; 0 where the provider does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class EventTrigger:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     provider: str = ""
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Generic
 from gestalt_host.errors import InvalidArgument, ProviderRefused, quoted
 from gestalt_host.http.call import Answer, Call, error_answer, json_answer, list_answer
 from gestalt_host.http.faults import answer_to
+from gestalt_host.http.preconditions import etag, if_match
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes import workflows as shapes
 from gestalt_host.http.shapes.bodies import Shape, decode_lenient, decode_strict
@@ -50,31 +51,34 @@ class Collection(Generic[Managed, Request]):
         """Answer POST to the collection."""
         objects = self._of(call)
         made = await objects.create(call.who, await self._requested(call))
-        return json_answer(self.shape(made), 201)
+        return self._one(made, 201)
 
     async def get(self, call: Call) -> Answer:
         """Answer GET of one object."""
-        found = await self._of(call).get(call.who, call.values[0], created_by=_created_by(call))
-        return json_answer(self.shape(found))
+        objects = self._of(call)
+        wanted = if_match(call.headers)
+        found = await objects.get(call.who, call.values[0], created_by=_created_by(call), if_match=wanted)
+        return self._one(found)
 
     async def update(self, call: Call) -> Answer:
         """Answer PUT of one object."""
         objects = self._of(call)
-        updated = await objects.update(call.who, call.values[0], await self._requested(call))
-        return json_answer(self.shape(updated))
+        wanted = if_match(call.headers)
+        updated = await objects.update(call.who, call.values[0], await self._requested(call), if_match=wanted)
+        return self._one(updated)
 
     async def delete(self, call: Call) -> Answer:
         """Answer DELETE of one object."""
-        await self._of(call).delete(call.who, call.values[0])
+        await self._of(call).delete(call.who, call.values[0], if_match=if_match(call.headers))
         return json_answer(DELETED)
 
     async def pause(self, call: Call) -> Answer:
         """Answer POST to ``pause`` of one object."""
-        return json_answer(self.shape(await self._of(call).pause(call.who, call.values[0])))
+        return self._one(await self._of(call).pause(call.who, call.values[0], if_match=if_match(call.headers)))
 
     async def resume(self, call: Call) -> Answer:
         """Answer POST to ``resume`` of one object."""
-        return json_answer(self.shape(await self._of(call).resume(call.who, call.values[0])))
+        return self._one(await self._of(call).resume(call.who, call.values[0], if_match=if_match(call.headers)))
 
     def routes(self) -> tuple[Route, ...]:
         """Return the collection's routes."""
@@ -88,6 +92,9 @@ class Collection(Generic[Managed, Request]):
             Route("POST", f"{one}/pause", self.pause),
             Route("POST", f"{one}/resume", self.resume),
         )
+
+    def _one(self, item: Managed, status: int = 200) -> Answer:
+        return json_answer(self.shape(item), status, etag(item.revision))
 
     def _of(self, call: Call) -> ManagedObjects[Managed, Request]:
         call.failure = self.failure

@@ -33,11 +33,21 @@ async def _upsert(client: WorkflowProviderClient, write: Upsert[ScheduleSpec]) -
         retarget=write.retarget,
         retire_execution_ref=write.retire,
         created_at=write.created_at,
+        if_revision=write.if_revision,
+        if_absent=write.if_absent,
     )
 
 
-async def _delete(client: WorkflowProviderClient, object_id: str, retire: str) -> None:
-    await client.delete_schedule(object_id, retire_execution_ref=retire)
+async def _delete(client: WorkflowProviderClient, object_id: str, retire: str, revision: int) -> None:
+    await client.delete_schedule(object_id, retire_execution_ref=retire, if_revision=revision)
+
+
+async def _pause(client: WorkflowProviderClient, object_id: str, revision: int) -> Schedule:
+    return await client.pause_schedule(object_id, if_revision=revision)
+
+
+async def _resume(client: WorkflowProviderClient, object_id: str, revision: int) -> Schedule:
+    return await client.resume_schedule(object_id, if_revision=revision)
 
 
 SCHEDULES: ObjectKind[Schedule, ScheduleSpec] = ObjectKind(
@@ -51,6 +61,6 @@ SCHEDULES: ObjectKind[Schedule, ScheduleSpec] = ObjectKind(
     of_subjects=WorkflowProviderClient.schedules_of,
     upsert=_upsert,
     delete=_delete,
-    pause=WorkflowProviderClient.pause_schedule,
-    resume=WorkflowProviderClient.resume_schedule,
+    pause=_pause,
+    resume=_resume,
 )

@@ -30,11 +30,21 @@ async def _upsert(client: WorkflowProviderClient, write: Upsert[EventTriggerSpec
         retarget=write.retarget,
         retire_execution_ref=write.retire,
         created_at=write.created_at,
+        if_revision=write.if_revision,
+        if_absent=write.if_absent,
     )
 
 
-async def _delete(client: WorkflowProviderClient, object_id: str, retire: str) -> None:
-    await client.delete_trigger(object_id, retire_execution_ref=retire)
+async def _delete(client: WorkflowProviderClient, object_id: str, retire: str, revision: int) -> None:
+    await client.delete_trigger(object_id, retire_execution_ref=retire, if_revision=revision)
+
+
+async def _pause(client: WorkflowProviderClient, object_id: str, revision: int) -> EventTrigger:
+    return await client.pause_trigger(object_id, if_revision=revision)
+
+
+async def _resume(client: WorkflowProviderClient, object_id: str, revision: int) -> EventTrigger:
+    return await client.resume_trigger(object_id, if_revision=revision)
 
 
 EVENT_TRIGGERS: ObjectKind[EventTrigger, EventTriggerSpec] = ObjectKind(
@@ -48,6 +58,6 @@ EVENT_TRIGGERS: ObjectKind[EventTrigger, EventTriggerSpec] = ObjectKind(
     of_subjects=WorkflowProviderClient.triggers_of,
     upsert=_upsert,
     delete=_delete,
-    pause=WorkflowProviderClient.pause_trigger,
-    resume=WorkflowProviderClient.resume_trigger,
+    pause=_pause,
+    resume=_resume,
 )

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from gestalt_host.access.subjects import Actor
-from gestalt_host.errors import ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
+from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import (
     Event,
@@ -49,6 +49,10 @@ RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
 QUERIES = "workflow.queries"
+REVISIONS = "workflow.revisions"
+
+LOST_RACE = frozenset({"ABORTED", "NOT_FOUND"})
+"""Codes of a conditional write that was not made because somebody else was faster."""
 
 QUERY_PAGE = 1000
 
@@ -113,7 +117,7 @@ class WorkflowProviderClient:
             result_bytes: Longer results are cut.
         """
         wanted = tuple(dict.fromkeys(subjects))
-        join = _Join(self.name, await self._references_by_id(wanted, active_only=False))
+        join = _Join(self.name, await self._references_by_id(wanted))
         if not join.references:
             return
         if self.has(QUERIES):
@@ -153,7 +157,7 @@ class WorkflowProviderClient:
             if error.code != "NOT_FOUND":
                 raise
         else:
-            join.references.update(self._owned([found], subjects, active_only=False))
+            join.references.update(self._owned([found], subjects))
 
     async def _all_runs(self) -> AsyncIterator[pb.BoundWorkflowRun]:
         answer = await self._call(self._stub.ListRuns, pb.ListWorkflowProviderRunsRequest())
@@ -242,6 +246,8 @@ class WorkflowProviderClient:
         retarget: bool = False,
         retire_execution_ref: str = "",
         created_at: datetime | None = None,
+        if_revision: int = 0,
+        if_absent: bool = False,
     ) -> Schedule:
         request = pb.UpsertWorkflowProviderScheduleRequest(
             schedule_id=schedule_id,
@@ -254,12 +260,14 @@ class WorkflowProviderClient:
             retarget=retarget,
             retire_execution_ref=retire_execution_ref,
             created_at=None if created_at is None else to_timestamp(created_at),
+            if_revision=self._offered(if_revision),
+            if_absent=if_absent and self.has(REVISIONS),
         )
-        return workflow_convert.schedule_from_proto(await self._call(self._stub.UpsertSchedule, request), self.name)
+        return self._schedule(await self._change(self._stub.UpsertSchedule, request))
 
     async def get_schedule(self, schedule_id: str) -> Schedule:
         request = pb.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return workflow_convert.schedule_from_proto(await self._call(self._stub.GetSchedule, request), self.name)
+        return self._schedule(await self._call(self._stub.GetSchedule, request))
 
     async def schedules_named(self, id_prefix: str) -> list[Schedule]:
         """Return the schedules whose id begins with the prefix; a provider without queries is asked for all."""
@@ -269,8 +277,7 @@ class WorkflowProviderClient:
         else:
             answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
             found = list(answer.schedules)
-        named = (item for item in found if item.id.startswith(id_prefix))
-        return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
+        return [self._schedule(item) for item in found if item.id.startswith(id_prefix)]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Referenced[Schedule]]:
         """Return every schedule whose active execution reference belongs to one of the subjects."""
@@ -279,21 +286,27 @@ class WorkflowProviderClient:
             request = pb.ListWorkflowProviderSchedulesRequest()
             return (await self._call(self._stub.ListSchedules, request)).schedules
 
-        return await self._referenced(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
+        return await self._objects_of(fetch, subjects, self._schedule)
 
-    async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "") -> None:
+    async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "", if_revision: int = 0) -> None:
         request = pb.DeleteWorkflowProviderScheduleRequest(
-            schedule_id=schedule_id, retire_execution_ref=retire_execution_ref
+            schedule_id=schedule_id,
+            retire_execution_ref=retire_execution_ref,
+            if_revision=self._offered(if_revision),
         )
-        await self._call(self._stub.DeleteSchedule, request)
+        await self._change(self._stub.DeleteSchedule, request)
 
-    async def pause_schedule(self, schedule_id: str) -> Schedule:
-        request = pb.PauseWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return workflow_convert.schedule_from_proto(await self._call(self._stub.PauseSchedule, request), self.name)
+    async def pause_schedule(self, schedule_id: str, *, if_revision: int = 0) -> Schedule:
+        request = pb.PauseWorkflowProviderScheduleRequest(
+            schedule_id=schedule_id, if_revision=self._offered(if_revision)
+        )
+        return self._schedule(await self._change(self._stub.PauseSchedule, request))
 
-    async def resume_schedule(self, schedule_id: str) -> Schedule:
-        request = pb.ResumeWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return workflow_convert.schedule_from_proto(await self._call(self._stub.ResumeSchedule, request), self.name)
+    async def resume_schedule(self, schedule_id: str, *, if_revision: int = 0) -> Schedule:
+        request = pb.ResumeWorkflowProviderScheduleRequest(
+            schedule_id=schedule_id, if_revision=self._offered(if_revision)
+        )
+        return self._schedule(await self._change(self._stub.ResumeSchedule, request))
 
     # Event triggers ---------------------------------------------------------------------------------------------------
 
@@ -309,6 +322,8 @@ class WorkflowProviderClient:
         retarget: bool = False,
         retire_execution_ref: str = "",
         created_at: datetime | None = None,
+        if_revision: int = 0,
+        if_absent: bool = False,
     ) -> EventTrigger:
         request = pb.UpsertWorkflowProviderEventTriggerRequest(
             trigger_id=trigger_id,
@@ -320,12 +335,14 @@ class WorkflowProviderClient:
             retarget=retarget,
             retire_execution_ref=retire_execution_ref,
             created_at=None if created_at is None else to_timestamp(created_at),
+            if_revision=self._offered(if_revision),
+            if_absent=if_absent and self.has(REVISIONS),
         )
-        return workflow_convert.trigger_from_proto(await self._call(self._stub.UpsertEventTrigger, request), self.name)
+        return self._trigger(await self._change(self._stub.UpsertEventTrigger, request))
 
     async def get_trigger(self, trigger_id: str) -> EventTrigger:
         request = pb.GetWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return workflow_convert.trigger_from_proto(await self._call(self._stub.GetEventTrigger, request), self.name)
+        return self._trigger(await self._call(self._stub.GetEventTrigger, request))
 
     async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
         """Return the triggers whose id begins with the prefix; a provider without queries is asked for all."""
@@ -335,8 +352,7 @@ class WorkflowProviderClient:
         else:
             answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
             found = list(answer.triggers)
-        named = (item for item in found if item.id.startswith(id_prefix))
-        return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
+        return [self._trigger(item) for item in found if item.id.startswith(id_prefix)]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Referenced[EventTrigger]]:
         """Return every event trigger whose active execution reference belongs to one of the subjects."""
@@ -345,21 +361,54 @@ class WorkflowProviderClient:
             request = pb.ListWorkflowProviderEventTriggersRequest()
             return (await self._call(self._stub.ListEventTriggers, request)).triggers
 
-        return await self._referenced(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
+        return await self._objects_of(fetch, subjects, self._trigger)
 
-    async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "") -> None:
+    async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "", if_revision: int = 0) -> None:
         request = pb.DeleteWorkflowProviderEventTriggerRequest(
-            trigger_id=trigger_id, retire_execution_ref=retire_execution_ref
+            trigger_id=trigger_id,
+            retire_execution_ref=retire_execution_ref,
+            if_revision=self._offered(if_revision),
         )
-        await self._call(self._stub.DeleteEventTrigger, request)
+        await self._change(self._stub.DeleteEventTrigger, request)
 
-    async def pause_trigger(self, trigger_id: str) -> EventTrigger:
-        request = pb.PauseWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return workflow_convert.trigger_from_proto(await self._call(self._stub.PauseEventTrigger, request), self.name)
+    async def pause_trigger(self, trigger_id: str, *, if_revision: int = 0) -> EventTrigger:
+        request = pb.PauseWorkflowProviderEventTriggerRequest(
+            trigger_id=trigger_id, if_revision=self._offered(if_revision)
+        )
+        return self._trigger(await self._change(self._stub.PauseEventTrigger, request))
 
-    async def resume_trigger(self, trigger_id: str) -> EventTrigger:
-        request = pb.ResumeWorkflowProviderEventTriggerRequest(trigger_id=trigger_id)
-        return workflow_convert.trigger_from_proto(await self._call(self._stub.ResumeEventTrigger, request), self.name)
+    async def resume_trigger(self, trigger_id: str, *, if_revision: int = 0) -> EventTrigger:
+        request = pb.ResumeWorkflowProviderEventTriggerRequest(
+            trigger_id=trigger_id, if_revision=self._offered(if_revision)
+        )
+        return self._trigger(await self._change(self._stub.ResumeEventTrigger, request))
+
+    # Revisions --------------------------------------------------------------------------------------------------------
+
+    async def _change(self, method: Any, request: Any) -> Any:
+        """Make a call that writes.
+
+        Raises:
+            ChangedMeanwhile: it named what it was decided on, and that is so no longer. Nothing was written.
+        """
+        try:
+            return await self._call(method, request)
+        except ProviderRefused as error:
+            if error.code in LOST_RACE and (request.if_revision or getattr(request, "if_absent", False)):
+                raise ChangedMeanwhile(error.code, str(error)) from error
+            raise
+
+    def _offered(self, revision: int) -> int:
+        """Return the revision for a provider that has revisions, 0 (none) for any other."""
+        return revision if self.has(REVISIONS) else 0
+
+    def _schedule(self, message: pb.BoundWorkflowSchedule, provider: str = "") -> Schedule:
+        schedule = workflow_convert.schedule_from_proto(message, provider or self.name)
+        return schedule if self.has(REVISIONS) else replace(schedule, revision=0)
+
+    def _trigger(self, message: pb.BoundWorkflowEventTrigger, provider: str = "") -> EventTrigger:
+        trigger = workflow_convert.trigger_from_proto(message, provider or self.name)
+        return trigger if self.has(REVISIONS) else replace(trigger, revision=0)
 
     # Events and execution references ----------------------------------------------------------------------------------
 
@@ -392,32 +441,32 @@ class WorkflowProviderClient:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _referenced(
-        self,
-        fetch: Callable[[], Awaitable[Iterable[Any]]],
-        subjects: Iterable[str],
-        read: Callable[[Any, str], Object],
-        *,
-        active_only: bool,
+    async def _objects_of(
+        self, fetch: Callable[[], Awaitable[Iterable[Any]]], subjects: Iterable[str], read: Callable[[Any, str], Object]
     ) -> list[Referenced[Object]]:
-        """Join objects with the subjects' references: one list call, and one for each subject, at the same time.
+        """Return the subjects' objects as they were at the moment when ``fetch`` read them.
 
-        Only objects of the subjects are converted. When the list of objects fails and the subjects have no reference
-        here that could belong to one, the answer is empty.
+        An object counts when its reference was active at that moment. References are therefore read first: one that
+        was active then still was when an object named it, because it ends with the object's next change at the
+        earliest. One that was not there yet was made for that object meanwhile; it is read afterwards, and counts even
+        if a further change has ended it by now.
+
+        When the list of objects fails and the subjects have no active reference here, the answer is empty.
         """
         wanted = tuple(dict.fromkeys(subjects))
-        messages: Iterable[Any] | BaseException
-        references: dict[str, pb.WorkflowExecutionReference] | BaseException
-        messages, references = await asyncio.gather(
-            fetch(), self._references_by_id(wanted, active_only=active_only), return_exceptions=True
-        )
-        if isinstance(references, BaseException):
-            raise references
-        if isinstance(messages, BaseException):
-            if references or not isinstance(messages, (ProviderRefused, ProviderUnavailable)):
-                raise messages
+        known = await self._references_by_id(wanted)
+        join = _Join(self.name, {key: item for key, item in known.items() if not _ended(item)})
+        try:
+            messages = list(await fetch())
+        except (ProviderRefused, ProviderUnavailable):
+            if join.references:
+                raise
             return []
-        join = _Join(self.name, references)
+        named = (item.execution_ref.strip() for item in messages if item.created_by.subject_id.strip() in wanted)
+        made = {reference_id for reference_id in named if reference_id not in known}
+        if made:
+            later = await self._references_by_id(wanted)
+            join.references.update((key, item) for key, item in later.items() if key in made)
         found_objects = []
         for message in messages:
             item = join.item(message, read)
@@ -429,25 +478,21 @@ class WorkflowProviderClient:
                 await asyncio.sleep(0)
         return found_objects
 
-    async def _references_by_id(
-        self, subjects: Sequence[str], *, active_only: bool
-    ) -> dict[str, pb.WorkflowExecutionReference]:
+    async def _references_by_id(self, subjects: Sequence[str]) -> dict[str, pb.WorkflowExecutionReference]:
         """Return the subjects' references in this provider by id: one call for each subject, at the same time."""
         answers = await asyncio.gather(*map(self._list_references, subjects))
         return {
             reference_id: item
             for subject, answer in zip(subjects, answers, strict=True)
-            for reference_id, item in self._owned(answer, (subject,), active_only=active_only).items()
+            for reference_id, item in self._owned(answer, (subject,)).items()
         }
 
     def _owned(
-        self, references: Iterable[pb.WorkflowExecutionReference], subjects: Sequence[str], *, active_only: bool
+        self, references: Iterable[pb.WorkflowExecutionReference], subjects: Sequence[str]
     ) -> dict[str, pb.WorkflowExecutionReference]:
         found = {}
         for item in references:
-            ended = item.HasField("revoked_at") or item.HasField("retired_at")
-            same_provider = item.provider_name.strip() in ("", self.name)
-            if same_provider and item.subject_id.strip() in subjects and not (active_only and ended):
+            if item.provider_name.strip() in ("", self.name) and item.subject_id.strip() in subjects:
                 found[item.id.strip()] = item
         return found
 
@@ -461,6 +506,10 @@ class WorkflowProviderClient:
 
     def _reference_calls(self) -> _ReferenceCalls:
         return _ReferenceCalls(self.name)
+
+
+def _ended(reference: pb.WorkflowExecutionReference) -> bool:
+    return reference.HasField("revoked_at") or reference.HasField("retired_at")
 
 
 class _Join:

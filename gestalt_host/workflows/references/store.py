@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from gestalt_host.errors import HostError, ProviderRefused
 from gestalt_host.workflows.model import ExecutionReference
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.signing import ReferenceSigner
+from gestalt_host.workflows.turns import Turns
 
 log = structlog.get_logger()
 
@@ -31,15 +31,11 @@ class ReferenceStore:
     def __init__(self, signer: ReferenceSigner, *, now: Callable[[], datetime] = utc_now) -> None:
         self.signer = signer
         self._now = now
-        self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+        self._turns = Turns()
 
     def lock(self, provider: str, reference_id: str) -> asyncio.Lock:
         """Return the lock that is held while anything that changes the reference is under way."""
-        key = (provider, reference_id)
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
-        return lock
+        return self._turns.of(provider, reference_id)
 
     async def put(self, client: WorkflowProviderClient, reference: ExecutionReference) -> None:
         """Store the reference, signed, as active."""

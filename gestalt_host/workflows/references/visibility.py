@@ -19,6 +19,7 @@ from gestalt_host.errors import (
     ProviderRefused,
     ProviderUnavailable,
     WorkflowObjectNotFound,
+    quoted,
 )
 from gestalt_host.workflows.model import ExecutionReference
 from gestalt_host.workflows.providers.client import Object, Referenced, WorkflowProviderClient
@@ -27,6 +28,9 @@ from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.resolution import TargetResolver
+
+READINGS = 16
+"""How often an object is read, when it was changed each time before its reference was read, until that is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class FoundObject(Generic[Object]):
 def is_configured(object_id: str, reference: ExecutionReference) -> bool:
     """Return whether the object belongs to the configuration, and so is written by reconciliation alone."""
     return object_id.startswith(CONFIG_ID_PREFIX) and reference.subject_id == CONFIG_SUBJECT_ID
+
+
+def is_active(reference: ExecutionReference) -> bool:
+    """Return whether the reference has neither been revoked nor retired."""
+    return reference.revoked_at is None and reference.retired_at is None
+
+
+def _not_there(error: HostError) -> bool:
+    return isinstance(error, ProviderRefused) and error.code == "NOT_FOUND"
 
 
 class Visibility:
@@ -96,18 +109,23 @@ class Visibility:
         failures: list[tuple[WorkflowProviderClient, HostError]] = []
         for client, answer in zip(clients, answers, strict=True):
             if isinstance(answer, ProviderRefused | ProviderUnavailable):
-                if not (isinstance(answer, ProviderRefused) and answer.code == "NOT_FOUND"):
+                if not _not_there(answer):
                     failures.append((client, answer))
                 continue
             if isinstance(answer, BaseException):
                 raise answer
-            reference = await self._references.find(client, answer.execution_ref)
-            if reference is None or not self._counts(client, reference, subjects, active_only=active_only):
+            try:
+                item, reference = await self._referenced(client, answer, get, active_only=active_only)
+            except ProviderRefused as refused:
+                if _not_there(refused):
+                    continue
+                raise
+            if reference is None or not self._counts(client, reference, subjects):
                 continue
             if writing and is_configured(wanted, reference):
                 continue
-            if self.shown(who, Referenced(answer, reference, same_target(answer.target, reference.target))):
-                return FoundObject(client, answer, reference)
+            if self.shown(who, Referenced(item, reference, same_target(item.target, reference.target))):
+                return FoundObject(client, item, reference)
         for client, error in failures:
             if await self._holds(client, subjects, could_be):
                 raise error
@@ -124,17 +142,30 @@ class Visibility:
         answers = await asyncio.gather(*(fetch(client, subjects) for client in self._providers.all()))
         return [item.object for answer in answers for item in answer if self.shown(who, item)]
 
-    def _counts(
+    async def _referenced(
         self,
         client: WorkflowProviderClient,
-        reference: ExecutionReference,
-        subjects: Sequence[str],
+        item: Object,
+        get: Callable[[WorkflowProviderClient, str], Awaitable[Object]],
         *,
         active_only: bool,
-    ) -> bool:
-        if reference.subject_id not in subjects or reference.provider not in ("", client.name):
-            return False
-        return not (active_only and (reference.revoked_at is not None or reference.retired_at is not None))
+    ) -> tuple[Object, ExecutionReference | None]:
+        """Return the object with the reference that it names, None when that does not exist or does not count.
+
+        A reference that has ended between the two readings belongs to an object that was changed meanwhile: the object
+        is read again. So both are as they were when the object was read.
+        """
+        for _ in range(READINGS):
+            reference = await self._references.find(client, item.execution_ref)
+            if not active_only or (reference is not None and is_active(reference)):
+                return item, reference
+            named, item = item.execution_ref, await get(client, item.id)
+            if item.execution_ref == named:
+                return item, None
+        raise ProviderRefused("ABORTED", f"{quoted(item.id)} is being changed too often to be read; try again")
+
+    def _counts(self, client: WorkflowProviderClient, reference: ExecutionReference, subjects: Sequence[str]) -> bool:
+        return reference.subject_id in subjects and reference.provider in ("", client.name)
 
     def shown(self, who: Principal, found: Referenced[Object]) -> bool:
         """Return whether the caller sees an object of the subjects that were asked for."""

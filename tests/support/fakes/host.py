@@ -37,6 +37,7 @@ from gestalt_host.workflows.model import (
     EventTrigger,
     EventTriggerInvocation,
     EventTriggerSpec,
+    IfMatch,
     PluginTarget,
     Run,
     RunQuery,
@@ -171,23 +172,27 @@ class FakeObjects(ManagedObjects[Managed, Request]):
     async def create(self, who: Principal, request: Request, *, idempotency_key: str = "") -> Managed:
         return self.put(who, request, str(uuid.uuid4()), datetime.now(UTC))
 
-    async def get(self, who: Principal, object_id: str, *, created_by: str = "") -> Managed:
+    async def get(
+        self, who: Principal, object_id: str, *, created_by: str = "", if_match: IfMatch | None = None
+    ) -> Managed:
         return self.table.visible(who, object_id, created_by)
 
     async def list(self, who: Principal, *, created_by: str = "") -> builtins.list[Managed]:
         return sorted(self.table.all(who, created_by), key=lambda item: (item.created_at or datetime.min, item.id))
 
-    async def update(self, who: Principal, object_id: str, request: Request) -> Managed:
+    async def update(
+        self, who: Principal, object_id: str, request: Request, *, if_match: IfMatch | None = None
+    ) -> Managed:
         before = self.table.visible(who, object_id)
         return self.put(who, request, before.id, before.created_at)
 
-    async def delete(self, who: Principal, object_id: str) -> None:
+    async def delete(self, who: Principal, object_id: str, *, if_match: IfMatch | None = None) -> None:
         del self.stored[self.table.visible(who, object_id).id]
 
-    async def pause(self, who: Principal, object_id: str) -> Managed:
+    async def pause(self, who: Principal, object_id: str, *, if_match: IfMatch | None = None) -> Managed:
         return self._set(who, object_id, True)
 
-    async def resume(self, who: Principal, object_id: str) -> Managed:
+    async def resume(self, who: Principal, object_id: str, *, if_match: IfMatch | None = None) -> Managed:
         return self._set(who, object_id, False)
 
     def _set(self, who: Principal, object_id: str, paused: bool) -> Managed:

@@ -20,11 +20,13 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
 
     Attributes:
         calls: Names of the RPCs, in order.
+        revisions: Objects have a revision, and writes on condition of one are honoured.
         failures: RPC name to the status that it answers; ``after`` lets the write happen first.
     """
 
-    def __init__(self, name: str = "local") -> None:
+    def __init__(self, name: str = "local", *, revisions: bool = False) -> None:
         self.name = name
+        self.revisions = revisions
         self.calls: list[str] = []
         self.requests: list[tuple[str, Any]] = []
         self.failures: dict[str, tuple[Code, str]] = {}
@@ -74,6 +76,7 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
         if request.cron == "bad":
             await context.abort(Code.INVALID_ARGUMENT, 'cron "bad" is not valid: five fields are needed')
         old = self.schedules.get(request.schedule_id)
+        await self._as_decided_on(old, request, context)
         await self._same_owner(old, request, context)
         now = self.now()
         self.schedules[request.schedule_id] = pb.BoundWorkflowSchedule(
@@ -86,6 +89,7 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
             updated_at=now,
             created_by=self._creator(old, request.requested_by),
             execution_ref=request.execution_ref,
+            revision=now.seconds if self.revisions else 0,
         )
         self._retire(request.retire_execution_ref)
         await self._leave("UpsertSchedule", context)
@@ -94,6 +98,7 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
     async def UpsertEventTrigger(self, request: Any, context: Any) -> Any:
         await self._enter("UpsertEventTrigger", request, context)
         old = self.triggers.get(request.trigger_id)
+        await self._as_decided_on(old, request, context)
         await self._same_owner(old, request, context)
         now = self.now()
         self.triggers[request.trigger_id] = pb.BoundWorkflowEventTrigger(
@@ -105,10 +110,21 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
             updated_at=now,
             created_by=self._creator(old, request.requested_by),
             execution_ref=request.execution_ref,
+            revision=now.seconds if self.revisions else 0,
         )
         self._retire(request.retire_execution_ref)
         await self._leave("UpsertEventTrigger", context)
         return self.triggers[request.trigger_id]
+
+    async def _as_decided_on(self, old: Any, request: Any, context: Any) -> None:
+        if not self.revisions:
+            return
+        if request.if_revision and old is None:
+            await context.abort(Code.NOT_FOUND, "not found")
+        if (request.if_revision and old.revision != request.if_revision) or (
+            getattr(request, "if_absent", False) and old is not None
+        ):
+            await context.abort(Code.ABORTED, "it has been changed meanwhile")
 
     async def _same_owner(self, old: Any, request: Any, context: Any) -> None:
         if old is None or request.retarget or old.target.plugin.plugin_name == request.target.plugin.plugin_name:
@@ -147,38 +163,42 @@ class FakeWorkflowProvider(workflow_pb2_grpc.WorkflowProviderServicer):
 
     async def DeleteSchedule(self, request: Any, context: Any) -> Any:
         await self._enter("DeleteSchedule", request, context)
-        await self._found(self.schedules, request.schedule_id, "schedule", context)
+        found = await self._found(self.schedules, request.schedule_id, "schedule", context)
+        await self._as_decided_on(found, request, context)
         del self.schedules[request.schedule_id]
         self._retire(request.retire_execution_ref)
         return Empty()
 
     async def DeleteEventTrigger(self, request: Any, context: Any) -> Any:
         await self._enter("DeleteEventTrigger", request, context)
-        await self._found(self.triggers, request.trigger_id, "event trigger", context)
+        found = await self._found(self.triggers, request.trigger_id, "event trigger", context)
+        await self._as_decided_on(found, request, context)
         del self.triggers[request.trigger_id]
         self._retire(request.retire_execution_ref)
         return Empty()
 
     async def PauseSchedule(self, request: Any, context: Any) -> Any:
         await self._enter("PauseSchedule", request, context)
-        return await self._set_paused(self.schedules, request.schedule_id, True, context)
+        return await self._set_paused(self.schedules, request.schedule_id, True, request, context)
 
     async def ResumeSchedule(self, request: Any, context: Any) -> Any:
         await self._enter("ResumeSchedule", request, context)
-        return await self._set_paused(self.schedules, request.schedule_id, False, context)
+        return await self._set_paused(self.schedules, request.schedule_id, False, request, context)
 
     async def PauseEventTrigger(self, request: Any, context: Any) -> Any:
         await self._enter("PauseEventTrigger", request, context)
-        return await self._set_paused(self.triggers, request.trigger_id, True, context)
+        return await self._set_paused(self.triggers, request.trigger_id, True, request, context)
 
     async def ResumeEventTrigger(self, request: Any, context: Any) -> Any:
         await self._enter("ResumeEventTrigger", request, context)
-        return await self._set_paused(self.triggers, request.trigger_id, False, context)
+        return await self._set_paused(self.triggers, request.trigger_id, False, request, context)
 
-    async def _set_paused(self, items: dict[str, Any], key: str, paused: bool, context: Any) -> Any:
+    async def _set_paused(self, items: dict[str, Any], key: str, paused: bool, request: Any, context: Any) -> Any:
         item = await self._found(items, key, "object", context)
+        await self._as_decided_on(item, request, context)
         item.paused = paused
         item.updated_at.CopyFrom(self.now())
+        item.revision = item.updated_at.seconds if self.revisions else 0
         return item
 
     # Runs -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""A serial order of committed transactions, found from what each of them read and wrote."""
+"""A serial order of committed transactions, found from what each of them read and wrote, and when."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -9,11 +10,16 @@ from graphlib import CycleError, TopologicalSorter
 
 @dataclass
 class Committed:
-    """One committed transaction: versions by key, a version being its writer's id. What it wrote it read before."""
+    """One committed transaction: versions by key, a version being its writer's id. What it wrote it read before.
+
+    Where it is known when it began and when it had ended, one that had ended before another began comes first.
+    """
 
     id: int
     read: dict[str, int] = field(default_factory=dict)
     wrote: set[str] = field(default_factory=set)
+    began: float = -math.inf
+    ended: float = math.inf
 
 
 def serial_order(history: list[Committed]) -> list[int]:
@@ -41,6 +47,8 @@ def serial_order(history: list[Committed]) -> list[int]:
             replacer = next_writer.get((key, version))
             if replacer is not None and replacer != transaction.id:
                 before[replacer].add(transaction.id)
+    for transaction in history:
+        before[transaction.id] |= {other.id for other in history if other.ended < transaction.began}
     try:
         return list(TopologicalSorter(before).static_order())
     except CycleError as error:

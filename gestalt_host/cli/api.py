@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -33,6 +33,14 @@ _HINTS = {
 def path_of(*segments: str) -> str:
     """Return ``/api/v1/…`` of the given segments, each percent-encoded as a whole; ``:`` stays, as in run ids."""
     return "/api/v1/" + "/".join(quote(segment, safe=":") for segment in segments)
+
+
+class Received(NamedTuple):
+    """An answer as it comes: names of headers are found in any letter case, the body in parts."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
 
 
 class Api:
@@ -66,8 +74,19 @@ class Api:
     def post(self, path: str, body: Any) -> Any:
         return self.request("POST", path, body=body)
 
-    def put(self, path: str, body: Any) -> Any:
-        return self.request("PUT", path, body=body)
+    def get_tagged(self, path: str) -> tuple[JsonValue, str]:
+        """Return the answer's JSON and its ``ETag``, empty where the server sends none. Raises as ``request`` does."""
+        with self._sent("GET", path, None, None) as received:
+            return _json_of(received), received.headers.get("etag", "")
+
+    def put(self, path: str, body: JsonValue, *, if_match: str = "") -> JsonValue:
+        """Send the body and return the answer's JSON. Raises as ``request`` does.
+
+        Args:
+            if_match: ``ETag`` of what may be replaced: the server refuses to replace anything else. Empty: anything.
+        """
+        with self._sent("PUT", path, None, body, more={"If-Match": if_match} if if_match else {}) as received:
+            return _json_of(received)
 
     def delete(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         return self.request("DELETE", path, query=query)
@@ -80,16 +99,8 @@ class Api:
             Unreachable: no connection, or no answer within 30 s.
             CliError: any other failure, or an answer that is not JSON.
         """
-        with self._sent(method, path, query, body) as (status, chunks):
-            answer = b"".join(chunks)
-        if status == 204:
-            return {"status": "ok"}
-        if not answer:
-            return {}
-        try:
-            return orjson.loads(answer)
-        except ValueError as error:
-            raise _not_json(error) from error
+        with self._sent(method, path, query, body) as received:
+            return _json_of(received)
 
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[JsonValue]:
         """Ask for a list and yield its items as they come; the server may be silent for 30 s within it.
@@ -98,9 +109,9 @@ class Api:
             NotAList: the answer is something else.
             ApiError, Unreachable, CliError: as ``request`` does, here also after items.
         """
-        with self._sent("GET", path, query, None, whole=False) as (_, chunks):
+        with self._sent("GET", path, query, None, whole=False) as received:
             try:
-                yield from items_of(chunks)
+                yield from items_of(received.chunks)
             except NotAList:
                 raise
             except ValueError as error:
@@ -108,10 +119,17 @@ class Api:
 
     @contextmanager
     def _sent(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: JsonValue, *, whole: bool = True
-    ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Send one request; yield its status, below 400, and the parts of its answer."""
-        headers = {"Accept": "application/json"}
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: JsonValue,
+        *,
+        more: Mapping[str, str] | None = None,
+        whole: bool = True,
+    ) -> Iterator[Received]:
+        """Send one request, with ``more`` headers; yield its answer, whose status is below 400."""
+        headers = {"Accept": "application/json", **(more or {})}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         content = None
@@ -128,10 +146,10 @@ class Api:
                 timeout_s=REQUEST_TIMEOUT_S,
                 transport=self._transport,
                 whole=whole,
-            ) as (status, chunks):
-                if status >= 400:
-                    raise self._refused(status, b"".join(chunks))
-                yield status, chunks
+            ) as received:
+                if received.status >= 400:
+                    raise self._refused(received.status, b"".join(received.chunks))
+                yield received
         except Unreachable as error:
             raise Unreachable(
                 f"could not reach server at {self.base_url}\n  Run 'gestalt auth status' for diagnostics."
@@ -219,8 +237,8 @@ def fetch(
     """Exchange one request and its answer within ``timeout_s``; return status and body, and raise as ``exchange``."""
     with exchange(
         method, url, headers=headers, timeout_s=timeout_s, content=content, transport=transport, client=client
-    ) as (status, chunks):
-        return status, b"".join(chunks)
+    ) as received:
+        return received.status, b"".join(received.chunks)
 
 
 @contextmanager
@@ -234,8 +252,8 @@ def exchange(
     transport: httpx.BaseTransport | None = None,
     client: httpx.Client | None = None,
     whole: bool = True,
-) -> Iterator[tuple[int, Iterator[bytes]]]:
-    """Send one request, redirects followed; yield the status and the parts of the body.
+) -> Iterator[Received]:
+    """Send one request, redirects followed; yield the answer.
 
     Args:
         timeout_s: How long the other side may be silent; with ``whole``, how long all of it may take.
@@ -253,7 +271,7 @@ def exchange(
         request = client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout_s)
         response = client.send(request, stream=True)
         try:
-            yield response.status_code, _parts(response, deadline)
+            yield Received(response.status_code, response.headers, _parts(response, deadline))
         finally:
             response.close()
     except (httpx.ConnectError, httpx.TimeoutException) as error:
@@ -296,6 +314,19 @@ def _parts(response: httpx.Response, deadline: float) -> Iterator[bytes]:
         yield chunk
         if time.monotonic() > deadline:
             raise httpx.ReadTimeout("the answer took too long", request=response.request)
+
+
+def _json_of(received: Received) -> Any:
+    """Return the answer's JSON; 204 counts as ``{"status": "ok"}``, an empty body as ``{}``."""
+    answer = b"".join(received.chunks)
+    if received.status == 204:
+        return {"status": "ok"}
+    if not answer:
+        return {}
+    try:
+        return orjson.loads(answer)
+    except ValueError as error:
+        raise _not_json(error) from error
 
 
 def _not_json(error: ValueError) -> CliError:

@@ -126,17 +126,19 @@ def update(
 ) -> None:
     """Change a schedule; what is not given stays"""
     api = session.api()
-    with failing_to(f"load workflow schedule {id}"):
-        existing = api.get(_path(id))
-    body = {
-        "cron": required(cron if cron is not None else member(existing, "cron"), "schedule", "cron", "cron"),
-        **optional_member("timezone", timezone, member(existing, "timezone")),
-        "target": TargetOptions(**target).over(existing, "schedule"),
-        "paused": paused_of(existing, paused, no_paused),
-    }
-    with failing_to(f"update workflow schedule {id}"):
-        schedule = api.put(_path(id), body)
-    _SCHEDULES.print_one(session, schedule)
+    options = TargetOptions(**target)
+
+    def changed(existing: Any) -> dict[str, Any]:
+        return {
+            "cron": required(cron if cron is not None else member(existing, "cron"), "schedule", "cron", "cron"),
+            **optional_member("timezone", timezone, member(existing, "timezone")),
+            "target": options.over(existing, "schedule"),
+            "paused": paused_of(existing, paused, no_paused),
+        }
+
+    given = {"cron": cron is not None, "timezone": timezone is not None, "paused": paused or no_paused}
+    touched = [*([name] for name, is_given in given.items() if is_given), *options.touched()]
+    _SCHEDULES.print_one(session, _SCHEDULES.update(api, _path(id), id, changed, touched))
 
 
 @schedules.command("delete")

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import orjson
+
 from gestalt_host.cli import parameters
 from gestalt_host.cli.api import Api
-from gestalt_host.cli.errors import CliError, failing_to
+from gestalt_host.cli.errors import ApiError, CliError, failing_to
 from gestalt_host.cli.grammar import OneOf, flag, option, pairs
 from gestalt_host.cli.json_lists import JsonValue, NotAList
 from gestalt_host.cli.output import member
@@ -16,6 +18,9 @@ from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+UPDATE_ATTEMPTS = 10
+"""How often an update is made, when somebody else changed the object each time, until it is given up."""
 
 UPDATE_CONFLICTS = (("--paused", "--no-paused"), ("--clear-input", "--param"), ("--clear-input", "--input-file"))
 
@@ -59,6 +64,17 @@ class TargetOptions:
         elif not self.clear_input:
             plugin |= _unless_empty("input", member(existing, "target", "plugin", "input"))
         return {"plugin": plugin}
+
+    def touched(self) -> list[Sequence[str]]:
+        """Return the paths of the members that an update request with these options decides about.
+
+        Whatever of a target is given was meant for its plugin and operation.
+        """
+        input_given = bool(self.param) or self.input_file is not None or self.clear_input
+        names = [*self._given(), *(["input"] if input_given else [])]
+        if names:
+            names = list(dict.fromkeys(("name", "operation", *names)))
+        return [("target", "plugin", name) for name in names]
 
     def _given(self) -> dict[str, Any]:
         members = {
@@ -150,6 +166,44 @@ class Resource:
         else:
             session.output.table(self.columns, [self.row(value)])
 
+    def update(
+        self,
+        api: Api,
+        path: str,
+        id: str,
+        changed: Callable[[JsonValue], JsonValue],
+        touched: Sequence[Sequence[str]],
+    ) -> JsonValue:
+        """Read the object, change it and write it; again when somebody else has changed other members meanwhile.
+
+        Args:
+            changed: Makes the request of the object.
+            touched: Paths of the members that the request does not take over from the object.
+
+        Raises:
+            CliError: somebody else has changed one of those, which is not overwritten.
+        """
+        what = f"workflow {self.singular} {id}"
+        with failing_to(f"load {what}"):
+            first, tag = api.get_tagged(path)
+        existing = first
+        for _ in range(UPDATE_ATTEMPTS):
+            request = changed(existing)
+            try:
+                with failing_to(f"update {what}"):
+                    return api.put(path, request, if_match=tag)
+            except ApiError as error:
+                if error.code != "revision_mismatch":
+                    raise
+            with failing_to(f"load {what}"):
+                existing, tag = api.get_tagged(path)
+            with failing_to(f"update {what}"):
+                _refuse_overwriting(first, existing, request, touched)
+        with failing_to(f"update {what}"):
+            raise CliError(
+                f"somebody else changed it {UPDATE_ATTEMPTS} times while this command ran; nothing was written"
+            )
+
     def print_list(
         self, session: CommandSession, api: Api, owner: str | None, keep: Callable[[JsonValue], bool]
     ) -> None:
@@ -191,6 +245,22 @@ class Resource:
             session.output.remark(
                 f"None of your own; {count} config-managed {noun} not shown. List with --owner config, or --owner all."
             )
+
+
+def _refuse_overwriting(first: JsonValue, now: JsonValue, request: JsonValue, touched: Sequence[Sequence[str]]) -> None:
+    """Raise ``CliError`` when a member that the request decides about was changed meanwhile to something else."""
+    for path in touched:
+        before, current = member(first, *path), member(now, *path)
+        if current not in (before, member(request, *path)):
+            name = "plugin" if path[-1] == "name" else path[-1]
+            raise CliError(
+                f"somebody else changed its {name} from {_shown(before)} to {_shown(current)} while this command ran; "
+                "nothing was written. Run it again to replace that"
+            )
+
+
+def _shown(value: JsonValue) -> str:
+    return "nothing" if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def matching(value: Any, path: Sequence[str], wanted: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -140,25 +141,28 @@ def update(
 ) -> None:
     """Change a trigger; what is not given stays"""
     api = session.api()
-    with failing_to(f"load workflow trigger {id}"):
-        existing = api.get(_path(id))
-    old = member(existing, "match")
-    provider = member(existing, "provider")
-    body = {
-        **optional_member("provider", None, provider.strip() if isinstance(provider, str) else None),
-        "match": {
-            "type": required(
-                event_type if event_type is not None else member(old, "type"), "trigger", "match.type", "type"
-            ),
-            **optional_member("source", source, member(old, "source")),
-            **optional_member("subject", subject, member(old, "subject")),
-        },
-        "target": TargetOptions(**target).over(existing, "trigger"),
-        "paused": paused_of(existing, paused, no_paused),
-    }
-    with failing_to(f"update workflow trigger {id}"):
-        trigger = api.put(_path(id), body)
-    _TRIGGERS.print_one(session, trigger)
+    options = TargetOptions(**target)
+
+    def changed(existing: Any) -> dict[str, Any]:
+        old = member(existing, "match")
+        provider = member(existing, "provider")
+        return {
+            **optional_member("provider", None, provider.strip() if isinstance(provider, str) else None),
+            "match": {
+                "type": required(
+                    event_type if event_type is not None else member(old, "type"), "trigger", "match.type", "type"
+                ),
+                **optional_member("source", source, member(old, "source")),
+                **optional_member("subject", subject, member(old, "subject")),
+            },
+            "target": options.over(existing, "trigger"),
+            "paused": paused_of(existing, paused, no_paused),
+        }
+
+    match = {"type": event_type, "source": source, "subject": subject}
+    touched: list[Sequence[str]] = [("match", name) for name, value in match.items() if value is not None]
+    touched += [("paused",)] if paused or no_paused else []
+    _TRIGGERS.print_one(session, _TRIGGERS.update(api, _path(id), id, changed, [*touched, *options.touched()]))
 
 
 @triggers.command("delete")

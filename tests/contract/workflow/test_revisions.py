@@ -45,7 +45,7 @@ async def test_a_write_that_was_decided_on_another_revision_changes_nothing(kind
             return await kind.upsert(object_id, **fields)
         return await kind.call(verb, **{f"{kind.word}_id": object_id}, **fields)
 
-    code, text = await refusal(write("none", if_revision=1))
+    code, _ = await refusal(write("none", if_revision=1))
     assert code is grpc.StatusCode.NOT_FOUND
     assert await kind.list() == []
     read = await kind.upsert("a")

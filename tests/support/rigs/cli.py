@@ -44,6 +44,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[tuple[str, str], Answer] = {("GET", "/api/v1/auth/info"): Answer({"loginSupported": False})}
         self.requests: list[Request] = []
+        self.first: dict[tuple[str, str], list[Answer]] = {}
+        """Said once each, in their order, before what is in ``answers``."""
 
     @property
     def url(self) -> str:
@@ -69,9 +71,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             body = raw.decode()
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append(Request(self.command, self.path, headers, body))
-        answers = self.server.answers
-        answer = answers.get((self.command, self.path)) or answers.get((self.command, self.path.partition("?")[0]))
-        answer = answer or Answer({})
+        answers, whole = self.server.answers, (self.command, self.path)
+        if self.server.first.get(whole):
+            answer = self.server.first[whole].pop(0)
+        else:
+            answer = answers.get(whole) or answers.get((self.command, self.path.partition("?")[0])) or Answer({})
         content = (json.dumps(answer.body) if answer.text is None else answer.text).encode()
         self.send_response(answer.status)
         for name, value in answer.headers.items():

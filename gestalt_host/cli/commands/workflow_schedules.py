@@ -23,6 +23,7 @@ from gestalt_host.cli.commands.workflow_shared import (
 )
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, flag, option
+from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.output import member, text_or_dash, yes_or_no
 from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
@@ -128,7 +129,7 @@ def update(
     api = session.api()
     options = TargetOptions(**target)
 
-    def changed(existing: Any) -> dict[str, Any]:
+    def changed(existing: JsonValue) -> JsonValue:
         return {
             "cron": required(cron if cron is not None else member(existing, "cron"), "schedule", "cron", "cron"),
             **optional_member("timezone", timezone, member(existing, "timezone")),

@@ -24,6 +24,7 @@ from gestalt_host.cli.commands.workflow_shared import (
 )
 from gestalt_host.cli.errors import failing_to
 from gestalt_host.cli.grammar import Group, argument, flag, option
+from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.output import member, text_or_dash, yes_or_no
 from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
@@ -143,7 +144,7 @@ def update(
     api = session.api()
     options = TargetOptions(**target)
 
-    def changed(existing: Any) -> dict[str, Any]:
+    def changed(existing: JsonValue) -> JsonValue:
         old = member(existing, "match")
         provider = member(existing, "provider")
         return {

@@ -16,7 +16,7 @@ from tests.support.rigs.gestaltd import Gestaltd, quickstart
 
 ROUNDS = at_night(200, otherwise=15)
 COMMAND_ROUNDS = at_night(30, otherwise=4)
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "schedules": {"cron": "0 0 1 1 *"},
     "event-triggers": {"match": {"type": "of.nobody"}},
 }
@@ -90,6 +90,6 @@ async def test_two_command_lines_that_change_different_members(host: Gestaltd) -
             answers = await asyncio.gather(
                 _update(host, made, "--cron", cron), _update(host, made, "--timezone", "Europe/Paris")
             )
-            assert answers == [(0, ""), (0, "")]
+            assert list(answers) == [(0, ""), (0, "")]
             found = (await client.get(f"{path}/{made}")).json()
             assert (found["cron"], found["timezone"]) == (cron, "Europe/Paris")

@@ -276,3 +276,18 @@ async def test_a_schedule_without_a_further_slot_is_never_due_again(world: World
     await fire_due(engine)
     assert len(await scheduled(engine, "leap")) == 1
     assert len(await scheduled(engine, "daily")) == 2
+
+
+async def test_a_schedule_of_an_earlier_build_is_at_the_revision_that_it_was_found_at(world: World) -> None:
+    engine = await world.engine()
+    await upsert(world, engine)
+    world.clock.advance(seconds=31)
+    await fired(world, engine, 1)
+    record = world.database.stores[SCHEDULES]["s"]
+    assert record.pop("edit") < record["revision"]
+    found = await engine.schedules.get("s")
+    assert found.edit == record["revision"]
+    world.clock.advance(minutes=1)
+    await fired(world, engine, 2)
+    later = await engine.schedules.get("s")
+    assert (later.edit, later.revision > found.revision) == (found.edit, True)

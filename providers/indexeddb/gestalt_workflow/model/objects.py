@@ -89,7 +89,6 @@ class Schedule:
 
     Attributes:
         revision: Counts its writes.
-        edit: The revision that its last edit made: an upsert, a pause or a resume, not that it fired.
         due_at: When to look at it next: its next slot and that slot's jitter, or the end of its pause. None: never.
         recent: Its last runs, as far as one of them may be in the way of the next.
         ranges: How many ranges of slots it has in the ledger so far.
@@ -97,6 +96,7 @@ class Schedule:
         ended_pause: A pause that ended by itself. If that was by a clock that was ahead it is in force again.
         early: Slots behind ``next_run_at`` that have fired already, because the clock was ahead: first and last of each
             unbroken sequence, in their order.
+        edit: The revision that its last edit made: an upsert, a pause or a resume, not that it fired.
     """
 
     id: str
@@ -110,7 +110,6 @@ class Schedule:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     revision: int = 1
-    edit: int = 1
     policy: SchedulePolicy = PLAIN
     pause: Pause | None = None
     due_at: datetime | None = None
@@ -119,6 +118,7 @@ class Schedule:
     tail: SlotRange | None = None
     ended_pause: Pause | None = None
     early: tuple[tuple[datetime, datetime], ...] = ()
+    edit: int = 1
 
     def fired_early(self, slot: datetime) -> datetime | None:
         """Return the end of the sequence in which that slot has fired early, None when it has not."""

@@ -55,14 +55,18 @@ class Request:
 
 @dataclass
 class History:
-    """The requests of one history, made by several clients at once through the doors in turn."""
+    """The requests of one history, made by several clients of one user at once, through the doors in turn."""
 
     doors: Sequence[httpx.AsyncClient]
     path: str
-    random: random.Random
+    seed: str
+    """Whatever is random about it; also the name of the user, so that no history has to do with another."""
     requests: list[Request] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
 
     async def run(self, requests: int = REQUESTS) -> list[Request]:
         """Play it: two objects, then everything at once, then what is left."""
@@ -92,8 +96,9 @@ class History:
         method = {"get": "GET", "list": "GET", "put": "PUT", "delete": "DELETE"}.get(verb, "POST")
         path = self.path if verb in ("create", "list") else f"{self.path}/{object_id}"
         path += f"/{verb}" if verb in ("pause", "resume") else ""
+        headers = {"X-User": self.seed, **({"If-Match": tag} if tag else {})}
         made.began = time.perf_counter()
-        answer = await door.request(method, path, headers={"If-Match": tag} if tag else {}, json=body)
+        answer = await door.request(method, path, headers=headers, json=body)
         made.ended = time.perf_counter()
         made.status, made.etag, made.body = answer.status_code, answer.headers.get("etag", ""), answer.json()
         if verb == "create" and made.succeeded:

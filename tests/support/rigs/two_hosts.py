@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from gestalt_host.access.policies.authorizer import Authorizer
+from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.workflow_host import workflow_host
@@ -32,7 +33,7 @@ from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.bases.provider import ProviderKind
 from tests.support.fakes.workflow_provider import FakePlugin
-from tests.support.rigs.host import ANN, KEY, operations
+from tests.support.rigs.host import KEY, operations
 from tests.support.rigs.links import serving
 
 
@@ -43,7 +44,7 @@ async def _spec(name: str, source: str, kind: ProviderKind, **members: Any) -> P
 
 @asynccontextmanager
 async def two_hosts(folder: Path, dsn: str, database: str) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
-    """The APIs of two hosts, asked as one user.
+    """The APIs of two hosts; ``X-User`` of a request says as whom it is made.
 
     Args:
         dsn: Of the store. With PostgreSQL each host has a store process, a SQLite file has one for both.
@@ -88,7 +89,7 @@ async def two_hosts(folder: Path, dsn: str, database: str) -> AsyncIterator[Sequ
             )
 
             async def authenticate(headers: Any) -> Any:
-                return ANN
+                return Principal(Actor(f"user:{headers['x-user']}", "user"))
 
             services = HttpServices(manager, invoker, registry, authenticate, readiness=lambda: None)
             transport = httpx.ASGITransport(create_app(services))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from grpc import StatusCode as Code
+from structlog.testing import capture_logs
 
 from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.config.model import (
@@ -31,7 +32,8 @@ from gestalt_host.workflows.references.signing import ReferenceSigner
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.configured import internal_target, permissions_from
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.support.rigs.host import ANN, OPERATOR, Rig
+from tests.support.rigs.doors import once_before
+from tests.support.rigs.host import ANN, KEY, OPERATOR, Rig
 
 NIGHTLY = ScheduleConfig("nightly", "local", "0 3 * * *", PluginTarget("roadmap", "sync", "default"))
 NOTIFY = EventTriggerConfig("notify", "local", EventMatch("a.b", "src"), PluginTarget("slack", "post"))
@@ -296,3 +298,42 @@ async def test_the_hosts_start_needs_no_list_of_references(rig: Rig) -> None:
         rig.local.failures[name] = (Code.UNAVAILABLE, "the store is down")
     await reconcile(rig)
     assert len(rig.local.schedules) == 1
+
+
+# Two hosts that start at once -----------------------------------------------------------------------------------------
+
+
+async def another_host(rig: Rig, *schedules: ScheduleConfig) -> None:
+    providers = WorkflowProviders(rig.clients.values(), default="local")
+    references = ReferenceStore(ReferenceSigner(KEY))
+    await Reconciliation(providers, references, rig.registry).run(schedules, [NOTIFY])
+
+
+@pytest.mark.parametrize("before", [None, NIGHTLY])
+async def test_of_two_hosts_that_start_at_once_one_writes(rig: Rig, before: ScheduleConfig | None) -> None:
+    wanted = replace(NIGHTLY, target=PluginTarget("slack", "post"))
+    if before is not None:
+        await reconcile(rig, [before])
+    faster = once_before(rig, "UpsertSchedule", lambda: another_host(rig, wanted))
+    await reconcile(rig, [wanted])
+    assert faster == [None]
+    (schedule,) = rig.local.schedules.values()
+    assert schedule.target.plugin.plugin_name == "slack"
+    named = [item for item in rig.local.references.values() if item.id.startswith("workflow_schedule:")]
+    assert [item.id for item in named if active(item)] == [schedule.execution_ref]
+    upserts = [request for name, request in rig.local.requests if name == "UpsertSchedule"]
+    assert [(bool(request.if_revision), request.if_absent) for request in upserts] == [
+        (before is not None, before is None)
+    ] * 2
+
+
+async def test_what_another_host_has_just_written_is_not_deleted(rig: Rig) -> None:
+    await reconcile(rig)
+    edited = replace(NIGHTLY, cron="5 3 * * *")
+    faster = once_before(rig, "DeleteSchedule", lambda: another_host(rig, edited))
+    with capture_logs() as logs:
+        await reconcile(rig, [])
+    assert faster == [None]
+    assert rig.local.schedules[NIGHTLY_ID].cron == "5 3 * * *"
+    assert active(rig.local.references[rig.local.schedules[NIGHTLY_ID].execution_ref])
+    assert [entry["id"] for entry in logs if entry["event_name"] == "reconcile.delete_left"] == [NIGHTLY_ID]

@@ -40,7 +40,7 @@ _COLUMNS = (
 )
 
 
-def _row(schedule: Any) -> list[str]:
+def _row(schedule: JsonValue) -> list[str]:
     return [
         text_or_dash(member(schedule, "id")),
         text_or_dash(member(schedule, "target", "plugin", "name")),

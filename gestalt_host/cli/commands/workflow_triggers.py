@@ -41,7 +41,7 @@ _COLUMNS = (
 )
 
 
-def _row(trigger: Any) -> list[str]:
+def _row(trigger: JsonValue) -> list[str]:
     return [
         text_or_dash(member(trigger, "id")),
         text_or_dash(member(trigger, "match", "type")),

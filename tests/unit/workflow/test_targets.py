@@ -186,7 +186,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
         records.schedule_from_record,
     ),
     (
-        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7, RUN_POLICY, PAUSE),
+        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7, RUN_POLICY, PAUSE, 3),
         records.trigger_to_record,
         records.trigger_from_record,
     ),

@@ -31,6 +31,7 @@ class KeptEvent:
         publications, last_published_at: How often it came, and when last if that was not the only time.
         conflicts: How many later publications were another event but for source and id.
         replays, replays_left_out: The last ones, oldest first, and how many older ones there were.
+        unfinished: Publications and replays whose triggers have not all been asked (``fan_outs``).
         stamp: Random text that every write replaces: whoever knows it knows that record, and wrote or read it.
     """
 
@@ -45,6 +46,7 @@ class KeptEvent:
     conflicts: int = 0
     replays: tuple[Replay, ...] = ()
     replays_left_out: int = 0
+    unfinished: int = 0
     stamp: str = ""
 
 
@@ -78,6 +80,8 @@ def event_to_record(kept: KeptEvent) -> Record:
         record["last_us"] = to_micros(kept.last_published_at)
     if kept.conflicts:
         record["conflicts"] = kept.conflicts
+    if kept.unfinished:
+        record["unfinished"] = kept.unfinished
     return record
 
 
@@ -101,6 +105,7 @@ def event_from_record(record: Record) -> KeptEvent:
         conflicts=record.get("conflicts", 0),
         replays=tuple(replays.from_row(row, event) for row in rows),
         replays_left_out=replays_left_out,
+        unfinished=record.get("unfinished", 0),
         stamp=record["stamp"],
     )
 

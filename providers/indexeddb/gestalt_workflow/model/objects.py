@@ -134,7 +134,12 @@ class EventMatch:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """A trigger: each event that it matches makes a run."""
+    """A trigger: each event that it matches makes a run.
+
+    Attributes:
+        round: Its turn where many triggers are taken by page: 0 for one of the configuration, else how many triggers
+            of its event type its subject had with it. None: made before rounds were kept.
+    """
 
     id: str
     match: EventMatch
@@ -147,6 +152,7 @@ class EventTrigger:
     revision: int = 1
     policy: RunPolicy = PLAIN_RUN
     pause: Pause | None = None
+    round: int | None = None
 
     def at(self, now: datetime) -> EventTrigger:
         """Return the trigger as it is at that moment: a pause that has expired is none."""

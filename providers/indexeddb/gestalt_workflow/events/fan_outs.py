@@ -3,7 +3,8 @@
 An event with a fan-out is accepted in one commit: the event, the fan-out's record and the runs of its first page. Each
 further commit makes the runs of one page and moves the fan-out's place behind it; the last one deletes the record.
 Every commit names the stamp of the one before, so of two processes that work on one fan-out only one goes on, and a
-run's id is made of trigger and event, so nothing is run twice.
+run's id is made of trigger and event, so nothing is run twice. It names the revisions of the triggers that it makes
+runs of, too; who changes some all the time is read once more ``CHECKED`` times, and then taken as he was read.
 
 A fan-out belongs to the process that wrote its record last. Another one takes it over when that process is gone, or has
 written nothing for ``TAKEN_OVER_AFTER``; no clock is compared for that.
@@ -43,7 +44,7 @@ from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable
 from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
 from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, RUNS, TRIGGERS, decoding, run_to_record
-from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult
+from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult, at_revision
 from gestalt_workflow.wire.payloads import event_trigger
 
 PAGE = 1000
@@ -53,6 +54,8 @@ LOOKED_AT = 100
 """Fan-outs that one look finds; those that have come the least far are first."""
 TAKEN_OVER_AFTER = timedelta(seconds=10)
 RETRY_S = 1.0
+CHECKED = 4
+"""How often a page that was read is written only if its triggers have not changed meanwhile."""
 STEP = "fan out event"
 
 log = structlog.get_logger()
@@ -175,13 +178,20 @@ class AskedPage:
     """What the triggers of one page say: the runs to make, and up to ``OTHERS_LISTED`` verdicts without one."""
 
     page: TriggerPage
+    met: Sequence[EventTrigger]
     runs: Sequence[Run]
     others: Sequence[Verdict]
 
-    def writes(self, stamp: str, store: str, id: str) -> list[Write]:
-        """Return the writes of the runs, made on condition that this record has that stamp."""
-        written = [as_stamped(stamp, store=store, id=id)]
-        return [Write(RUNS, "add", run_to_record(run), conditions=written) for run in self.runs]
+    def checks(self) -> list[Write]:
+        """Return the writes that let the commit fail when a trigger that makes a run has changed."""
+        return [
+            Write(TRIGGERS, "check", id=trigger.id, conditions=[at_revision(trigger.revision)], required=True)
+            for trigger in self.met
+        ]
+
+    def writes(self) -> list[Write]:
+        """Return the writes of the runs."""
+        return [Write(RUNS, "add", run_to_record(run)) for run in self.runs]
 
     def verdicts(self, results: Sequence[WriteResult] = ()) -> list[Verdict]:
         """Return the verdicts of the page, with what became of the runs as far as it is known."""
@@ -207,6 +217,8 @@ class FanOuts:
         self._wake = asyncio.Event()
         self._others: dict[str, tuple[str, timedelta]] = {}
         """Stamp of each fan-out that another process works on, and since when it has been seen with that."""
+        self._tried: dict[str, tuple[str, int]] = {}
+        """Where a fan-out was not taken further because something had changed, and how often."""
         self._refused: dict[str, timedelta] = {}
         """When the store refused to take a fan-out further."""
         self._verdicts: dict[str, list[Verdict]] = {}
@@ -222,6 +234,7 @@ class FanOuts:
         """Ask the next triggers of the fan-out; ``had`` tells which of them have a run of another id."""
         page = await self._pages.behind(fan_out.place, fan_out.event, self._page_size, PAGE_BYTES, STEP)
         now = self._clock()
+        met: list[EventTrigger] = []
         runs: list[Run] = []
         others: list[Verdict] = []
         for trigger in page.triggers:
@@ -229,10 +242,11 @@ class FanOuts:
                 continue
             verdict = judge(trigger, fan_out.event, fan_out.plugin, now)
             if verdict.kind is VerdictKind.MATCHED:
+                met.append(trigger)
                 runs.append(self._run(trigger, fan_out, now))
             elif len(others) < OTHERS_LISTED:
                 others.append(verdict)
-        return AskedPage(page, runs, others)
+        return AskedPage(page, met, runs, others)
 
     def _run(self, trigger: EventTrigger, fan_out: FanOut, now: datetime) -> Run:
         run = event_run(trigger, fan_out.run_id(trigger.id), fan_out.event, fan_out.publisher, now)
@@ -288,6 +302,7 @@ class FanOuts:
         self.unfinished = len(seen)
         if not token:
             self._others = {id: met for id, met in self._others.items() if id in seen}
+            self._tried = {id: tried for id, tried in self._tried.items() if id in seen}
             self._refused = {id: at for id, at in self._refused.items() if id in seen}
             self._verdicts = {id: listed for id, listed in self._verdicts.items() if id in seen}
         return worked
@@ -331,10 +346,16 @@ class FanOuts:
             stamp=new_stamp(),
         )
         if asked.runs or asked.page.more:
-            moved = Write(FAN_OUTS, "put", fan_out_to_record(after), conditions=[as_stamped(fan_out.stamp)])
-            first, *results = await self._storage.write([moved, *asked.writes(after.stamp, FAN_OUTS, after.id)], STEP)
-            if not first.ok:  # another process goes on with it, or it was published again
+            place, tried = self._tried.get(fan_out.id, ("", 0))
+            tried = tried if place == fan_out.place else 0
+            unchanged = [as_stamped(fan_out.stamp)]
+            moved = Write(FAN_OUTS, "put", fan_out_to_record(after), conditions=unchanged, required=True)
+            checks = asked.checks() if tried < CHECKED else []
+            results = await self._storage.write_alone([moved, *checks, *asked.writes()], STEP)
+            if not results[0].ok:  # another process goes on with it, it was published again, or a trigger has changed
+                self._tried[fan_out.id] = fan_out.place, tried + 1
                 return
+            results = results[1 + len(checks) :]
             self.made(asked.runs, results)
             self.note(after, asked.verdicts(results))
             fan_out = after

@@ -21,6 +21,7 @@ import structlog
 
 from gestalt_workflow.events import replays
 from gestalt_workflow.events.fan_outs import (
+    CHECKED,
     AskedPage,
     FanOut,
     FanOuts,
@@ -169,7 +170,7 @@ class Events:
         """
         record_id = ids.kept_event(event.source, event.id)
         async with self._turn(record_id):
-            for _ in range(ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 record = await self._storage.find(EVENTS, record_id, lambda found: found, step)
                 now = self._clock()
                 kept = KeptEvent(record_id, event, now, publisher, plugin, stamp=new_stamp())
@@ -186,7 +187,8 @@ class Events:
                     self._fan_outs.claimant,
                     new_stamp(),
                 )
-                written = await self._write_in_parts(kept, conditions, fan_out, _with_verdicts, step)
+                checked = attempt < CHECKED
+                written = await self._write_in_parts(kept, conditions, fan_out, _with_verdicts, step, checked=checked)
                 if written is not None:
                     return written[1]
         raise TooMuchContention(step)
@@ -198,6 +200,8 @@ class Events:
         fan_out: FanOut,
         noted: Callable[[KeptEvent, AskedPage], KeptEvent],
         step: str,
+        *,
+        checked: bool,
     ) -> tuple[KeptEvent, list[Run]] | None:
         """Write the event's record with the first runs and, if there are more, the fan-out.
 
@@ -205,9 +209,10 @@ class Events:
 
         Args:
             noted: Gives the record with what the first triggers say.
+            checked: Write only if none of the first triggers has changed since it was read.
 
         Returns:
-            The record and the runs as they were written; None when somebody else has changed the event.
+            The record and the runs as they were written; None when somebody else has changed something.
         """
         record = await self._storage.find(FAN_OUTS, fan_out.id, fan_out_from_record, step)
         if record is not None:
@@ -220,19 +225,21 @@ class Events:
         had = kept.verdicts.runs if fan_out.replay_id and not fan_out.forced else {}
         asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
         kept = noted(kept, asked)
+        checks = asked.checks() if checked else []
         if not asked.page.more:
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
-            first, *results = await self._storage.write_alone([write, *asked.writes(kept.stamp, EVENTS, kept.id)], step)
-            return (kept, await self._made(kept, asked.runs, results, step)) if first.ok else None
+            first, *results = await self._storage.write_alone([write, *checks, *asked.writes()], step)
+            if not first.ok:
+                return None
+            return kept, await self._made(kept, asked.runs, results[len(checks) :], step)
         kept = replace(kept, unfinished=kept.unfinished + 1)
         write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
         fan_out = replace(fan_out, place=asked.page.place, met=len(asked.runs))
         begun = Write(FAN_OUTS, "put", fan_out_to_record(fan_out), conditions=[absent()], required=True)
-        writes = [write, begun, *asked.writes(fan_out.stamp, FAN_OUTS, fan_out.id)]
-        first, second, *results = await self._storage.write_alone(writes, step)
-        if not (first.ok and second.ok):
+        first, *results = await self._storage.write_alone([write, begun, *checks, *asked.writes()], step)
+        if not first.ok:
             return None
-        made = await self._made(kept, asked.runs, results, step)
+        made = await self._made(kept, asked.runs, results[1 + len(checks) :], step)
         self._fan_outs.begun(fan_out)
         return kept, made
 
@@ -252,7 +259,7 @@ class Events:
         """
         step = "replay event"
         async with self._turn(wanted.event_id):
-            for _ in range(ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 kept = await self._storage.find(EVENTS, wanted.event_id, event_from_record, step)
                 if kept is None:
                     raise ObjectNotFound(KIND, wanted.event_id)
@@ -261,7 +268,7 @@ class Events:
                     return earlier, True
                 known = await self._triggers.of_type(kept.event.type)
                 if not wanted.trigger_ids and not (known.complete and self._fit(kept.event, known.fitting(kept.event))):
-                    replay = await self._replay_in_parts(kept, wanted, step)
+                    replay = await self._replay_in_parts(kept, wanted, step, checked=attempt < CHECKED)
                 else:
                     replay = await self._replay(kept, wanted, known, step)
                 if replay is not None:
@@ -314,7 +321,9 @@ class Events:
         self._fan_outs.made(runs, results)
         return replay
 
-    async def _replay_in_parts(self, kept: KeptEvent, wanted: ReplayRequest, step: str) -> Replay | None:
+    async def _replay_in_parts(
+        self, kept: KeptEvent, wanted: ReplayRequest, step: str, *, checked: bool
+    ) -> Replay | None:
         """Return what came of the first triggers, the others are left to a fan-out; None when the event has changed."""
         now = self._clock()
         fan_out = FanOut(
@@ -347,7 +356,8 @@ class Events:
                 stamp=new_stamp(),
             )
 
-        written = await self._write_in_parts(kept, [as_stamped(kept.stamp)], fan_out, noted, step)
+        same = [as_stamped(kept.stamp)]
+        written = await self._write_in_parts(kept, same, fan_out, noted, step, checked=checked)
         return None if written is None else written[0].replays[-1]
 
     async def _rehearsed(self, kept: KeptEvent, wanted: ReplayRequest, fan_out: FanOut, step: str) -> Replay:

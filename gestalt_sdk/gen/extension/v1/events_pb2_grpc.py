@@ -34,7 +34,7 @@ class WorkflowEventsStub:
     and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
     it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
     turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
-    changed meanwhile is met as it is when its turn comes; one that is created later is not asked. An event is identified by its source and id, like the runs it makes;
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.
@@ -75,7 +75,7 @@ class WorkflowEventsServicer:
     and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
     it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
     turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
-    changed meanwhile is met as it is when its turn comes; one that is created later is not asked. An event is identified by its source and id, like the runs it makes;
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.
@@ -157,7 +157,7 @@ class WorkflowEvents:
     and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
     it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
     turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
-    changed meanwhile is met as it is when its turn comes; one that is created later is not asked. An event is identified by its source and id, like the runs it makes;
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.

@@ -39,7 +39,7 @@ from gestalt_workflow.events.verdicts import (
     judge,
 )
 from gestalt_workflow.model import ids, timeline
-from gestalt_workflow.model.clock import SLACK, WatchedClock, from_micros, to_micros
+from gestalt_workflow.model.clock import WatchedClock, from_micros, to_micros
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable
 from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
 from gestalt_workflow.model.run_news import RunNews
@@ -68,7 +68,7 @@ class FanOut:
     Attributes:
         event_id: Of the event's record.
         event, publisher, plugin: As they were published.
-        began: When; a trigger that was created later is not asked.
+        began: When it was published or replayed.
         place: How far the triggers have been asked; blank: none was.
         met: Runs that it was to make so far.
         again: The event was published again meanwhile: the triggers are asked once more from the beginning.
@@ -238,7 +238,7 @@ class FanOuts:
         runs: list[Run] = []
         others: list[Verdict] = []
         for trigger in page.triggers:
-            if trigger.created_at > fan_out.began + SLACK or had(trigger.id):
+            if had(trigger.id):
                 continue
             verdict = judge(trigger, fan_out.event, fan_out.plugin, now)
             if verdict.kind is VerdictKind.MATCHED:

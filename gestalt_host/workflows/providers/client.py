@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from gestalt_host.access.subjects import Actor
+from gestalt_host.access.subjects import Actor, Cause
 from gestalt_host.errors import ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import (
@@ -49,6 +49,7 @@ RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
 QUERIES = "workflow.queries"
+CAUSES = "workflow.causes"
 
 QUERY_PAGE = 1000
 
@@ -86,13 +87,16 @@ class WorkflowProviderClient:
         *,
         idempotency_key: str = "",
         workflow_key: str = "",
+        cause: Cause | None = None,
     ) -> Run:
+        """Start a run; ``cause``: what it goes back to, kept where the provider counts causes."""
         request = pb.StartWorkflowProviderRunRequest(
             target=target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
             workflow_key=workflow_key,
+            cause=self._cause(cause),
         )
         return convert.run_from_proto(await self._call(self._stub.StartRun, request), self.name)
 
@@ -208,7 +212,9 @@ class WorkflowProviderClient:
         execution_ref: str,
         *,
         idempotency_key: str = "",
+        cause: Cause | None = None,
     ) -> SignalResult:
+        """Signal the run that holds the key, or start one; ``cause`` as for ``start_run``."""
         request = pb.SignalOrStartWorkflowProviderRunRequest(
             workflow_key=workflow_key,
             target=target_to_proto(target),
@@ -216,6 +222,7 @@ class WorkflowProviderClient:
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
             signal=workflow_convert.signal_to_proto(signal),
+            cause=self._cause(cause),
         )
         return self._signal_result(await self._call(self._stub.SignalOrStartRun, request))
 
@@ -363,9 +370,12 @@ class WorkflowProviderClient:
 
     # Events and execution references ----------------------------------------------------------------------------------
 
-    async def publish_event(self, event: Event, published_by: Actor) -> None:
+    async def publish_event(self, event: Event, published_by: Actor, cause: Cause | None = None) -> None:
+        """Publish the event; ``cause`` as for ``start_run``."""
         request = pb.PublishWorkflowProviderEventRequest(
-            event=workflow_convert.event_to_proto(event), published_by=workflow_convert.actor_to_proto(published_by)
+            event=workflow_convert.event_to_proto(event),
+            published_by=workflow_convert.actor_to_proto(published_by),
+            cause=self._cause(cause),
         )
         await self._call(self._stub.PublishEvent, request)
 
@@ -458,6 +468,9 @@ class WorkflowProviderClient:
             return await method(request, timeout=self._deadline_s)
         except grpc.aio.AioRpcError as error:
             raise provider_error("workflow", self.name, error) from error
+
+    def _cause(self, cause: Cause | None) -> Any:
+        return None if cause is None or not self.has(CAUSES) else convert.cause_to_proto(cause)
 
     def _reference_calls(self) -> _ReferenceCalls:
         return _ReferenceCalls(self.name)

@@ -32,6 +32,8 @@ _KEYS = (
     "maxConcurrentPerTarget",
     "targetLimits",
     "runsPerCommit",
+    "maxChain",
+    "maxCaused",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
@@ -62,6 +64,8 @@ class Config:
         max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
         target_limits: The same by name, see ``dispatch.limits``; 0 lifts ``max_concurrent_per_target``.
         runs_per_commit: Runs of an event that one commit makes; the others follow in further commits.
+        max_chain: Events and started runs that may follow from one root, one from the other.
+        max_caused: Runs of one root that may be made within an hour.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -81,6 +85,8 @@ class Config:
     max_concurrent_per_target: int | None = None
     target_limits: Mapping[str, int] = field(default_factory=dict)
     runs_per_commit: int = _MOST_RUNS_PER_COMMIT
+    max_chain: int = 1000
+    max_caused: int = 10_000
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -133,6 +139,8 @@ def read_config(values: Mapping[str, object]) -> Config:
         max_concurrent_per_target=concurrent,
         target_limits=limits,
         runs_per_commit=per_commit,
+        max_chain=_count(values, "maxChain", default.max_chain, problems),
+        max_caused=_count(values, "maxCaused", default.max_caused, problems),
         warnings=tuple(unknown),
     )
 

@@ -32,6 +32,7 @@ from gestalt_workflow.firing.scheduler import Scheduler
 from gestalt_workflow.model.clock import Clock, WatchedClock, utc_now
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.objects.causes import Causes
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.objects.runs import Runs
 from gestalt_workflow.objects.schedules import Schedules
@@ -114,10 +115,11 @@ class Engine:
         )
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock, most_known=2 * config.runs_per_commit)
-        self.runs = Runs(self.storage, self.recovery, news, clock)
-        self.fan_outs = FanOuts(self.storage, self.claimant, news, clock, config.runs_per_commit)
+        self.causes = Causes(self.storage, clock, config.max_chain, config.max_caused)
+        self.runs = Runs(self.storage, self.recovery, news, clock, self.causes)
+        self.fan_outs = FanOuts(self.storage, self.claimant, news, clock, self.causes, config.runs_per_commit)
         self.events = Events(self.storage, self.triggers, self.fan_outs, clock, config.runs_per_commit)
-        self.signals = Signals(self.storage, self.runs, news, clock)
+        self.signals = Signals(self.storage, self.runs, news, clock, self.causes)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
         self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock.proven, config)

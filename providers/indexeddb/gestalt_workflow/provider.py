@@ -34,6 +34,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         "workflow.timeline",
         "workflow.events",
         "workflow.limits",
+        "workflow.causes",
     )
     event_loop_hung_after_s = 300.0
 

@@ -11,6 +11,7 @@ from gestalt_workflow.claims.transitions import priority
 from gestalt_workflow.model.errors import InvalidRequest, Undecodable
 from gestalt_workflow.model.objects import (
     Actor,
+    Cause,
     EventMatch,
     EventTrigger,
     Reference,
@@ -224,6 +225,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             timeline="1\t2\t3\t4\t\t",
             lane="svc.run",
             permits=("svc#0", "svc.run#1"),
+            cause=Cause("root", 3),
         ),
         records.run_to_record,
         records.run_from_record,

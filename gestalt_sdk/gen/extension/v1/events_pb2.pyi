@@ -1,5 +1,6 @@
 import datetime
 
+from gestalt_sdk.gen.extension.v1 import causes_pb2 as _causes_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as _workflow_pb2
 from google.protobuf.internal import containers as _containers
@@ -21,6 +22,7 @@ class TriggerVerdictKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS: _ClassVar[TriggerVerdictKind]
     TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS: _ClassVar[TriggerVerdictKind]
     TRIGGER_VERDICT_KIND_TYPE_DIFFERS: _ClassVar[TriggerVerdictKind]
+    TRIGGER_VERDICT_KIND_LOOP: _ClassVar[TriggerVerdictKind]
 
 class ReplayMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -36,6 +38,7 @@ TRIGGER_VERDICT_KIND_SOURCE_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_TYPE_DIFFERS: TriggerVerdictKind
+TRIGGER_VERDICT_KIND_LOOP: TriggerVerdictKind
 REPLAY_MODE_UNSPECIFIED: ReplayMode
 REPLAY_MODE_MISSING: ReplayMode
 REPLAY_MODE_FORCED: ReplayMode
@@ -88,7 +91,7 @@ class GetEventRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class KeptEvent(_message.Message):
-    __slots__ = ("id", "event", "published_at", "published_by", "plugin_name", "publications", "last_published_at", "conflicting_publications", "matched", "verdicts", "verdicts_left_out", "replays", "replays_left_out", "unfinished")
+    __slots__ = ("id", "event", "published_at", "published_by", "plugin_name", "publications", "last_published_at", "conflicting_publications", "matched", "verdicts", "verdicts_left_out", "replays", "replays_left_out", "unfinished", "cause")
     ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +106,7 @@ class KeptEvent(_message.Message):
     REPLAYS_FIELD_NUMBER: _ClassVar[int]
     REPLAYS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     event: _workflow_pb2.WorkflowEvent
     published_at: _timestamp_pb2.Timestamp
@@ -117,7 +121,8 @@ class KeptEvent(_message.Message):
     replays: _containers.RepeatedCompositeFieldContainer[EventReplay]
     replays_left_out: int
     unfinished: int
-    def __init__(self, id: _Optional[str] = ..., event: _Optional[_Union[_workflow_pb2.WorkflowEvent, _Mapping]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., plugin_name: _Optional[str] = ..., publications: _Optional[int] = ..., last_published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conflicting_publications: _Optional[int] = ..., matched: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[TriggerVerdict, _Mapping]]] = ..., verdicts_left_out: _Optional[int] = ..., replays: _Optional[_Iterable[_Union[EventReplay, _Mapping]]] = ..., replays_left_out: _Optional[int] = ..., unfinished: _Optional[int] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, id: _Optional[str] = ..., event: _Optional[_Union[_workflow_pb2.WorkflowEvent, _Mapping]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., plugin_name: _Optional[str] = ..., publications: _Optional[int] = ..., last_published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conflicting_publications: _Optional[int] = ..., matched: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[TriggerVerdict, _Mapping]]] = ..., verdicts_left_out: _Optional[int] = ..., replays: _Optional[_Iterable[_Union[EventReplay, _Mapping]]] = ..., replays_left_out: _Optional[int] = ..., unfinished: _Optional[int] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class TriggerVerdict(_message.Message):
     __slots__ = ("trigger_id", "kind", "run_id", "expected", "actual")

@@ -82,6 +82,7 @@ def _listed(kept: KeptEvent, *, summary: bool = False) -> pb.KeptEvent:
         conflicting_publications=kept.conflicts,
         matched=len(kept.verdicts.runs),
         unfinished=kept.unfinished,
+        cause=messages.cause_to_proto(kept.cause) if kept.cause is not None else None,
     )
     if summary:
         message.event.ClearField("data")

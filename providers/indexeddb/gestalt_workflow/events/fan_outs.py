@@ -41,9 +41,19 @@ from gestalt_workflow.events.verdicts import (
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import WatchedClock, from_micros, to_micros
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable
-from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
+from gestalt_workflow.model.objects import NOBODY, Actor, Cause, Event, EventTrigger, Run
 from gestalt_workflow.model.run_news import RunNews
-from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, RUNS, TRIGGERS, decoding, run_to_record
+from gestalt_workflow.objects.causes import Causes
+from gestalt_workflow.stored.records import (
+    EVENTS,
+    FAN_OUTS,
+    RUNS,
+    TRIGGERS,
+    cause,
+    cause_fields,
+    decoding,
+    run_to_record,
+)
 from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult, at_revision
 from gestalt_workflow.wire.payloads import event_trigger
 
@@ -72,6 +82,7 @@ class FanOut:
         place: How far the triggers have been asked; blank: none was.
         met: Runs that it was to make so far.
         again: The event was published again meanwhile: the triggers are asked once more from the beginning.
+        cause: Of the event; None when nothing caused it, and for replays.
         replay_id, forced, replayed_by: Of a replay; blank and false otherwise.
         claimant: The process that wrote this record.
         stamp: Random text that every write replaces.
@@ -91,6 +102,7 @@ class FanOut:
     replay_id: str = ""
     forced: bool = False
     replayed_by: str = ""
+    cause: Cause | None = None
 
     def run_id(self, trigger_id: str) -> str:
         """Return the id of the run that the trigger gets."""
@@ -131,6 +143,7 @@ def fan_out_to_record(fan_out: FanOut) -> Record:
         "again": fan_out.again,
         "owner": fan_out.claimant,
         "stamp": fan_out.stamp,
+        **cause_fields(fan_out.cause),
     }
 
 
@@ -155,10 +168,13 @@ def fan_out_from_record(record: Record) -> FanOut:
         replay_id=replay_id,
         forced=forced,
         replayed_by=replayed_by,
+        cause=cause(record),
     )
 
 
-def event_run(trigger: EventTrigger, run_id: str, event: Event, publisher: Actor, now: datetime) -> Run:
+def event_run(
+    trigger: EventTrigger, run_id: str, event: Event, publisher: Actor, now: datetime, cause: Cause | None = None
+) -> Run:
     """Return the run that the trigger makes of the event."""
     by_creator = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
     return transitions.new_run(
@@ -170,6 +186,7 @@ def event_run(trigger: EventTrigger, run_id: str, event: Event, publisher: Actor
         published_by=NOBODY if by_creator else publisher,
         execution_ref=trigger.execution_ref,
         policy=trigger.policy,
+        cause=cause,
     )
 
 
@@ -205,12 +222,19 @@ class FanOuts:
     """Every fan-out; ``run`` is the loop that takes them further, a page of each in turn."""
 
     def __init__(
-        self, storage: Storage, claimant: str, news: RunNews, clock: WatchedClock, runs_per_commit: int
+        self,
+        storage: Storage,
+        claimant: str,
+        news: RunNews,
+        clock: WatchedClock,
+        causes: Causes,
+        runs_per_commit: int,
     ) -> None:
         """``claimant`` is the name of this process; ``runs_per_commit`` the most runs that a commit makes."""
         self._storage = storage
         self.claimant = claimant
         self._news = news
+        self.causes = causes
         self._clock = clock
         self._pages = TriggerPages(storage)
         self._page_size = min(PAGE, runs_per_commit)
@@ -234,6 +258,7 @@ class FanOuts:
         """Ask the next triggers of the fan-out; ``had`` tells which of them have a run of another id."""
         page = await self._pages.behind(fan_out.place, fan_out.event, self._page_size, PAGE_BYTES, STEP)
         now = self._clock()
+        excess = self.causes.excess(fan_out.cause)
         met: list[EventTrigger] = []
         runs: list[Run] = []
         others: list[Verdict] = []
@@ -241,6 +266,9 @@ class FanOuts:
             if had(trigger.id):
                 continue
             verdict = judge(trigger, fan_out.event, fan_out.plugin, now)
+            if verdict.kind is VerdictKind.MATCHED and excess is not None and fan_out.cause is not None:
+                self.causes.stop(trigger.id, fan_out.cause, excess)
+                verdict = Verdict(trigger.id, VerdictKind.LOOP, "", excess.allowed, excess.actual)
             if verdict.kind is VerdictKind.MATCHED:
                 met.append(trigger)
                 runs.append(self._run(trigger, fan_out, now))
@@ -249,7 +277,7 @@ class FanOuts:
         return AskedPage(page, met, runs, others)
 
     def _run(self, trigger: EventTrigger, fan_out: FanOut, now: datetime) -> Run:
-        run = event_run(trigger, fan_out.run_id(trigger.id), fan_out.event, fan_out.publisher, now)
+        run = event_run(trigger, fan_out.run_id(trigger.id), fan_out.event, fan_out.publisher, now, fan_out.cause)
         if not fan_out.replay_id:
             return run
         replayed = timeline.noted("", timeline.REPLAYED, now, detail=fan_out.replay_id, subject_id=fan_out.replayed_by)
@@ -351,11 +379,14 @@ class FanOuts:
             unchanged = [as_stamped(fan_out.stamp)]
             moved = Write(FAN_OUTS, "put", fan_out_to_record(after), conditions=unchanged, required=True)
             checks = asked.checks() if tried < CHECKED else []
-            results = await self._storage.write_alone([moved, *checks, *asked.writes()], STEP)
+            counting = self.causes.counting(after.cause, len(asked.runs))
+            results = await self._storage.write_alone([moved, *checks, *asked.writes(), *counting.writes], STEP)
             if not results[0].ok:  # another process goes on with it, it was published again, or a trigger has changed
                 self._tried[fan_out.id] = fan_out.place, tried + 1
                 return
             results = results[1 + len(checks) :]
+            await self.causes.counted(counting, results[len(asked.runs) :])
+            results = results[: len(asked.runs)]
             self.made(asked.runs, results)
             self.note(after, asked.verdicts(results))
             fan_out = after

@@ -41,12 +41,14 @@ from gestalt_workflow.events.verdicts import (
     as_duplicates,
     fits,
     judged,
+    stopped,
     with_runs,
 )
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
-from gestalt_workflow.model.objects import Actor, Event, EventTrigger, Run
+from gestalt_workflow.model.objects import Actor, Cause, Event, EventTrigger, Run
+from gestalt_workflow.objects.causes import Counting
 from gestalt_workflow.objects.triggers import KnownType, Triggers
 from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
 from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, absent
@@ -81,6 +83,7 @@ class Events:
         self._storage = storage
         self._triggers = triggers
         self._fan_outs = fan_outs
+        self._causes = fan_outs.causes
         self._clock = clock
         self._runs_per_commit = runs_per_commit
         self._turns: dict[str, _Turn] = {}
@@ -94,12 +97,13 @@ class Events:
 
     # Publishing
 
-    async def publish(self, event: Event, publisher: Actor, plugin: str = "") -> list[Run]:
+    async def publish(self, event: Event, publisher: Actor, plugin: str = "", cause: Cause | None = None) -> list[Run]:
         """Keep the event and make one run for each trigger that it meets, all in one commit if that takes them.
 
         Args:
             publisher: Recorded on a run when it has a subject and did not create the trigger (decision 3).
             plugin: Only triggers whose target is of this plugin are asked; blank for all.
+            cause: What the event goes back to. When that has gone too far, no trigger is run.
 
         Returns:
             The new runs, without those that existed already; where there are more than one commit takes, the first.
@@ -113,26 +117,34 @@ class Events:
             if not known.complete:
                 break
             now = self._clock()
-            kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, plugin, stamp=new_stamp())
-            met, kept = _published(kept, event, plugin, known, now)
+            record_id = ids.kept_event(event.source, event.id)
+            kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
+            met, kept = self._published(kept, event, plugin, known, now, cause)
             if not self._fit(event, met):
                 break
-            runs = _event_runs(met, event, publisher, now)
+            runs = _event_runs(met, event, publisher, now, cause)
             write = Write(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
-            first, *results = await self._write(write, kept, runs, step)
+            first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
                 return await self._made(kept, runs, results, step)
             if first.code != "already_exists":
                 self._triggers.outdated(event.type, known)
                 continue
             async with self._turn(kept.id):
-                made = await self._publish_again(first.current, kept.id, event, publisher, plugin, step)
+                made = await self._publish_again(first.current, kept.id, event, publisher, plugin, cause, step)
             if made is not None:
                 return made
-        return await self._publish_in_parts(event, publisher, plugin, step)
+        return await self._publish_in_parts(event, publisher, plugin, cause, step)
 
     async def _publish_again(
-        self, record: Record | None, record_id: str, event: Event, publisher: Actor, plugin: str, step: str
+        self,
+        record: Record | None,
+        record_id: str,
+        event: Event,
+        publisher: Actor,
+        plugin: str,
+        cause: Cause | None,
+        step: str,
     ) -> list[Run] | None:
         """Return the runs made by a repeat; None when the event is not kept any more, or the runs do not fit."""
         for _ in range(ATTEMPTS_AT_ONCE):
@@ -146,16 +158,16 @@ class Events:
             conditions = [known.condition]
             earlier = next((kept for _, kept in self._storage.decoded(EVENTS, [record], event_from_record)), None)
             if earlier is None:  # it cannot be read; what it should say is written anew
-                kept = KeptEvent(record_id, event, now, publisher, plugin, stamp=new_stamp())
+                kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
             else:
                 conditions.append(as_stamped(earlier.stamp))
                 kept = _repeated(earlier, event, now)
-            met, kept = _published(kept, event, plugin, known, now)
+            met, kept = self._published(kept, event, plugin, known, now, cause)
             if not self._fit(event, met):
                 return None
-            runs = _event_runs(met, event, publisher, now)
+            runs = _event_runs(met, event, publisher, now, cause)
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions)
-            first, *results = await self._write(write, kept, runs, step)
+            first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
                 return await self._made(kept, runs, results, step)
             record = first.current
@@ -163,7 +175,9 @@ class Events:
                 self._triggers.outdated(event.type, known)
         return None
 
-    async def _publish_in_parts(self, event: Event, publisher: Actor, plugin: str, step: str) -> list[Run]:
+    async def _publish_in_parts(
+        self, event: Event, publisher: Actor, plugin: str, cause: Cause | None, step: str
+    ) -> list[Run]:
         """Keep the event with the runs of the first triggers, and leave the others to a fan-out if there are any.
 
         The triggers are read for this, so whoever changes them meanwhile makes nothing fail.
@@ -173,7 +187,7 @@ class Events:
             for attempt in range(ATTEMPTS):
                 record = await self._storage.find(EVENTS, record_id, lambda found: found, step)
                 now = self._clock()
-                kept = KeptEvent(record_id, event, now, publisher, plugin, stamp=new_stamp())
+                kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
                 conditions = [absent()] if record is None else []
                 for _, earlier in self._storage.decoded(EVENTS, [record] if record else [], event_from_record):
                     kept, conditions = _repeated(earlier, event, now), [as_stamped(earlier.stamp)]
@@ -186,6 +200,7 @@ class Events:
                     now,
                     self._fan_outs.claimant,
                     new_stamp(),
+                    cause=cause,
                 )
                 checked = attempt < CHECKED
                 written = await self._write_in_parts(kept, conditions, fan_out, _with_verdicts, step, checked=checked)
@@ -226,20 +241,25 @@ class Events:
         asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
         kept = noted(kept, asked)
         checks = asked.checks() if checked else []
+        counting = self._causes.counting(fan_out.cause, len(asked.runs))
         if not asked.page.more:
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
-            first, *results = await self._storage.write_alone([write, *checks, *asked.writes()], step)
+            first, *results = await self._storage.write_alone([write, *checks, *asked.writes(), *counting.writes], step)
             if not first.ok:
                 return None
-            return kept, await self._made(kept, asked.runs, results[len(checks) :], step)
+            results = await self._counted(counting, asked.runs, results[len(checks) :])
+            return kept, await self._made(kept, asked.runs, results, step)
         kept = replace(kept, unfinished=kept.unfinished + 1)
         write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
         fan_out = replace(fan_out, place=asked.page.place, met=len(asked.runs))
         begun = Write(FAN_OUTS, "put", fan_out_to_record(fan_out), conditions=[absent()], required=True)
-        first, *results = await self._storage.write_alone([write, begun, *checks, *asked.writes()], step)
+        first, *results = await self._storage.write_alone(
+            [write, begun, *checks, *asked.writes(), *counting.writes], step
+        )
         if not first.ok:
             return None
-        made = await self._made(kept, asked.runs, results[1 + len(checks) :], step)
+        results = await self._counted(counting, asked.runs, results[1 + len(checks) :])
+        made = await self._made(kept, asked.runs, results, step)
         self._fan_outs.begun(fan_out)
         return kept, made
 
@@ -399,11 +419,39 @@ class Events:
 
     # What both have in common
 
-    async def _write(self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[WriteResult]:
-        """Write the event's record, and the runs on condition that it is written."""
+    async def _write(
+        self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str, cause: Cause | None = None
+    ) -> list[WriteResult]:
+        """Write the event's record, and the runs on condition that it is written; return their results."""
         written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
-        writes = [write, *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
-        return await self._storage.write(writes, step)
+        counting = self._causes.counting(cause, len(runs), written)
+        writes = [
+            write,
+            *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs),
+            *counting.writes,
+        ]
+        first, *results = await self._storage.write(writes, step)
+        return [first, *(await self._counted(counting, runs, results) if first.ok else results[: len(runs)])]
+
+    async def _counted(
+        self, counting: Counting, runs: Sequence[Run], results: Sequence[WriteResult]
+    ) -> list[WriteResult]:
+        """Count the runs by their cause; ``results`` are those of the runs, which are returned, and of the counting."""
+        await self._causes.counted(counting, results[len(runs) :])
+        return list(results[: len(runs)])
+
+    def _published(
+        self, kept: KeptEvent, event: Event, plugin: str, known: KnownType, now: datetime, cause: Cause | None
+    ) -> tuple[list[EventTrigger], KeptEvent]:
+        """Return the triggers that get a run of this publication, and the record with its verdicts."""
+        met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
+        excess = self._causes.excess(cause)
+        if cause is not None and excess is not None:
+            for trigger in met:
+                self._causes.stop(trigger.id, cause, excess)
+            return [], replace(kept, verdicts=stopped(verdicts, excess.allowed, excess.actual))
+        run_ids = {trigger.id: ids.event_run(trigger.id, event.source, event.id) for trigger in met}
+        return met, replace(kept, verdicts=with_runs(verdicts, run_ids))
 
     async def _made(self, kept: KeptEvent, runs: Sequence[Run], results: Sequence[WriteResult], step: str) -> list[Run]:
         created = self._fan_outs.made(runs, results)
@@ -432,17 +480,10 @@ class Events:
                 del self._turns[record_id]
 
 
-def _published(
-    kept: KeptEvent, event: Event, plugin: str, known: KnownType, now: datetime
-) -> tuple[list[EventTrigger], KeptEvent]:
-    """Return the triggers that get a run of this publication, and the record with its verdicts."""
-    met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
-    verdicts = with_runs(verdicts, {trigger.id: ids.event_run(trigger.id, event.source, event.id) for trigger in met})
-    return met, replace(kept, verdicts=verdicts)
-
-
-def _event_runs(met: Sequence[EventTrigger], event: Event, publisher: Actor, now: datetime) -> list[Run]:
-    return [event_run(t, ids.event_run(t.id, event.source, event.id), event, publisher, now) for t in met]
+def _event_runs(
+    met: Sequence[EventTrigger], event: Event, publisher: Actor, now: datetime, cause: Cause | None
+) -> list[Run]:
+    return [event_run(t, ids.event_run(t.id, event.source, event.id), event, publisher, now, cause) for t in met]
 
 
 def _repeated(earlier: KeptEvent, event: Event, now: datetime) -> KeptEvent:

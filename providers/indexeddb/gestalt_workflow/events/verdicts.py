@@ -33,6 +33,7 @@ class VerdictKind(IntEnum):
     SUBJECT_DIFFERS = 5
     PLUGIN_DIFFERS = 6
     TYPE_DIFFERS = 7
+    LOOP = 8
 
     @property
     def with_run(self) -> bool:
@@ -40,6 +41,7 @@ class VerdictKind(IntEnum):
         return self <= VerdictKind.DUPLICATE
 
 
+_MATCHED = VerdictKind.MATCHED
 _UNFITTING = (VerdictKind.SOURCE_DIFFERS, VerdictKind.SUBJECT_DIFFERS, VerdictKind.TYPE_DIFFERS)
 
 
@@ -143,6 +145,17 @@ def with_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
     """Return the verdicts with the runs that were made for triggers that matched."""
     listed = (replace(v, run_id=run_ids[v.trigger_id]) if v.kind is VerdictKind.MATCHED else v for v in verdicts.listed)
     return replace(verdicts, listed=tuple(listed))
+
+
+def stopped(verdicts: Verdicts, allowed: str, actual: str) -> Verdicts:
+    """Return the verdicts when nothing more may come of what caused the event: no trigger that matched has a run."""
+    with_run = [v for v in verdicts.listed if v.kind is VerdictKind.DUPLICATE]
+    loops = [
+        Verdict(v.trigger_id, VerdictKind.LOOP, "", allowed, actual) for v in verdicts.listed if v.kind is _MATCHED
+    ]
+    others = [*loops, *(v for v in verdicts.listed if not v.kind.with_run)]
+    surplus = max(len(others) - OTHERS_LISTED, 0)
+    return Verdicts((*with_run, *others[:OTHERS_LISTED]), verdicts.left_out + surplus)
 
 
 def as_duplicates(verdicts: Verdicts, trigger_ids: Collection[str]) -> Verdicts:

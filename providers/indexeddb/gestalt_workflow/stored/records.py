@@ -28,6 +28,7 @@ from gestalt_workflow.model.errors import Undecodable
 from gestalt_workflow.model.objects import (
     NOBODY,
     Actor,
+    Cause,
     EventMatch,
     EventTrigger,
     Reference,
@@ -63,6 +64,7 @@ CLAIMANTS = "wf_owners"
 SLOTS = "wf_slots"
 EVENTS = "wf_events"
 FAN_OUTS = "wf_fan_outs"
+CAUSES = "wf_causes"
 TRIGGER_ROUNDS = "wf_trigger_rounds"
 PERMITS = "wf_permits"
 
@@ -112,6 +114,7 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     TRIGGER_ROUNDS: ObjectStoreSchema(
         [IndexSchema("meets", ["meets", "place"]), IndexSchema("subject", ["type_and_subject"])]
     ),
+    CAUSES: ObjectStoreSchema(),
     FAN_OUTS: ObjectStoreSchema([IndexSchema("place", ["place"])]),
 }
 
@@ -378,6 +381,7 @@ def run_to_record(run: Run) -> Record:
             "result_truncated": run.result_truncated or None,
             "story": run.timeline,
             "permits": permits_field(run.permits),
+            **cause_fields(run.cause),
         }
     )
 
@@ -431,6 +435,7 @@ def run_from_record(record: Record) -> Run:
         timeline=record.get("story", ""),
         lane=lane,
         permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
+        cause=cause(record),
     )
 
 
@@ -444,6 +449,16 @@ def with_result_cut(record: Record, limit_bytes: int) -> Record:
         return record
     whole_bytes = record.get("result_truncated") or len(result.encode())
     return {**record, "result_body": kept, "result_truncated": whole_bytes}
+
+
+def cause_fields(cause: Cause | None) -> Record:
+    """Return the fields of the cause."""
+    return {} if cause is None else {"root": cause.root, "chain": cause.chain}
+
+
+def cause(record: Record) -> Cause | None:
+    """Return the cause that the record's fields hold; None when they hold none."""
+    return Cause(record["root"], record["chain"]) if "root" in record else None
 
 
 def slot_range_to_record(slots: SlotRange) -> Record:

@@ -183,9 +183,9 @@ class WorkflowProviderClient:
                 return
             request.page_token = page.next_page_token
 
-    async def _query_named(self, query: Any, id_prefix: str) -> AsyncIterator[Any]:
-        """Yield the pages of the objects whose id begins with the prefix."""
-        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix)
+    async def _query_objects(self, query: Any, *, id_prefix: str = "", subject: str = "") -> AsyncIterator[Any]:
+        """Yield the pages of the objects whose id begins with the prefix, or that the subject created."""
+        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix, subject_id=subject)
         while True:
             page = await self._call(query, request)
             yield page
@@ -271,7 +271,7 @@ class WorkflowProviderClient:
     async def schedules_named(self, id_prefix: str) -> list[Schedule]:
         """Return the schedules whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
-            pages = self._query_named(self._queries.QuerySchedules, id_prefix)
+            pages = self._query_objects(self._queries.QuerySchedules, id_prefix=id_prefix)
             found = [item async for page in pages for item in page.schedules]
         else:
             answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
@@ -280,13 +280,20 @@ class WorkflowProviderClient:
         return [workflow_convert.schedule_from_proto(item, self.name) for item in named]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Referenced[Schedule]]:
-        """Return every schedule whose active execution reference belongs to one of the subjects."""
+        """Return every schedule whose active execution reference belongs to one of the subjects.
+
+        A provider with queries is asked for theirs alone, by page: those of others may be more than a message carries.
+        """
+        wanted = tuple(dict.fromkeys(subjects))
 
         async def fetch() -> Iterable[Any]:
+            if self.has(QUERIES):
+                queries = [self._query_objects(self._queries.QuerySchedules, subject=subject) for subject in wanted]
+                return [item for pages in queries async for page in pages for item in page.schedules]
             request = pb.ListWorkflowProviderSchedulesRequest()
             return (await self._call(self._stub.ListSchedules, request)).schedules
 
-        return await self._referenced(fetch, subjects, workflow_convert.schedule_from_proto, active_only=True)
+        return await self._referenced(fetch, wanted, workflow_convert.schedule_from_proto, active_only=True)
 
     async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderScheduleRequest(
@@ -337,7 +344,7 @@ class WorkflowProviderClient:
     async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
         """Return the triggers whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
-            pages = self._query_named(self._queries.QueryEventTriggers, id_prefix)
+            pages = self._query_objects(self._queries.QueryEventTriggers, id_prefix=id_prefix)
             found = [item async for page in pages for item in page.triggers]
         else:
             answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
@@ -346,13 +353,20 @@ class WorkflowProviderClient:
         return [workflow_convert.trigger_from_proto(item, self.name) for item in named]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Referenced[EventTrigger]]:
-        """Return every event trigger whose active execution reference belongs to one of the subjects."""
+        """Return every event trigger whose active execution reference belongs to one of the subjects.
+
+        A provider with queries is asked for theirs alone, by page: those of others may be more than a message carries.
+        """
+        wanted = tuple(dict.fromkeys(subjects))
 
         async def fetch() -> Iterable[Any]:
+            if self.has(QUERIES):
+                queries = [self._query_objects(self._queries.QueryEventTriggers, subject=subject) for subject in wanted]
+                return [item for pages in queries async for page in pages for item in page.triggers]
             request = pb.ListWorkflowProviderEventTriggersRequest()
             return (await self._call(self._stub.ListEventTriggers, request)).triggers
 
-        return await self._referenced(fetch, subjects, workflow_convert.trigger_from_proto, active_only=True)
+        return await self._referenced(fetch, wanted, workflow_convert.trigger_from_proto, active_only=True)
 
     async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "") -> None:
         request = pb.DeleteWorkflowProviderEventTriggerRequest(

@@ -410,6 +410,9 @@ class WorkflowProviderClient:
         return [convert.reference_from_proto(item) for item in await self._list_references(subject_id)]
 
     async def _list_references(self, subject_id: str) -> Iterable[pb.WorkflowExecutionReference]:
+        if subject_id and self.has(QUERIES):
+            query = self._queries.QueryExecutionReferences
+            return [item async for page in self._query_objects(query, subject=subject_id) for item in page.references]
         request = pb.ListWorkflowExecutionReferencesRequest(subject_id=subject_id)
         with self._reference_calls():
             return (await self._call(self._stub.ListExecutionReferences, request)).references

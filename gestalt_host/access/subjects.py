@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gestalt_sdk.workflow.types import NOBODY, Actor
 
-__all__ = ["CONFIG_ACTOR", "CONFIG_SUBJECT_ID", "NOBODY", "Actor", "Ceiling", "Principal"]
+__all__ = ["CONFIG_ACTOR", "CONFIG_SUBJECT_ID", "NOBODY", "Actor", "Cause", "Ceiling", "Principal"]
 
 CONFIG_SUBJECT_ID = "system:config"
 
@@ -35,6 +35,17 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What a run goes back to: the first run or event of its chain of causes, and the length of the chain from there.
+
+    The workflow provider counts by it (causes.proto). Only the host sets it, from the run that it executes.
+    """
+
+    root: str
+    chain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated caller, or the identity that a run executes as.
 
@@ -43,6 +54,7 @@ class Principal:
         ceiling: Permission ceiling of the token or execution reference; None means unrestricted.
         caller_plugin: Plugin through which the call came (WorkflowManagerHost, PluginInvoker); empty over HTTP.
         internal_connections: Whether connections marked internal may be used (runs of the config subject).
+        cause: Of the run that is being executed; None for whoever acts by himself.
     """
 
     actor: Actor
@@ -50,6 +62,12 @@ class Principal:
     ceiling: Ceiling | None = None
     caller_plugin: str = ""
     internal_connections: bool = False
+    cause: Cause | None = None
+
+    @property
+    def next_cause(self) -> Cause | None:
+        """Return the cause of what is published or started by this principal."""
+        return None if self.cause is None else Cause(self.cause.root, self.cause.chain + 1)
 
     @property
     def subject_id(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import grpc
 from google.rpc import status_pb2
 
+from gestalt_host.access.subjects import Cause
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, answering, status_for
 from gestalt_host.hostservices.workflow_context import workflow_struct
@@ -105,6 +106,9 @@ class WireExecution:
         self.run_id = request.run_id.strip()
         self.execution_ref = request.execution_ref.strip()
         self._signals: list[Signal] | None = None
+
+    def cause(self) -> Cause | None:
+        return convert.cause_from_proto(self._request.cause) if self._request.HasField("cause") else None
 
     def trigger_kind(self) -> str:
         return self._request.trigger.WhichOneof("kind") or ""

@@ -10,18 +10,18 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
-from gestalt_host.access.subjects import Principal
+from gestalt_host.access.subjects import Cause, Principal
 from gestalt_host.errors import AuthorizationDenied, HostError, ProviderRefused, ProviderUnavailable, quoted
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import OperationResult
 from gestalt_host.workflows.agents.turns import AgentTurns, AgentWork
 from gestalt_host.workflows.model import ExecutionReference, PluginTarget, Signal
-from gestalt_host.workflows.providers.client import REFERENCE, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import CAUSES, REFERENCE, WorkflowProviderClient
 from gestalt_host.workflows.references.references import principal_of
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.signals import batch_id
@@ -43,6 +43,10 @@ class RunExecution(Protocol):
     def run_id(self) -> str: ...
     @property
     def execution_ref(self) -> str: ...
+
+    def cause(self) -> Cause | None:
+        """Return what the provider says that the run goes back to; None when it does not say."""
+        ...
 
     def trigger_kind(self) -> str:
         """Return ``manual``, ``schedule``, ``event``, or blank."""
@@ -135,10 +139,12 @@ class RunExecutor:
         allowed = await self._authorize(client, execution)
         target = allowed.reference.target
         key = f"workflow:{client.name}:{execution.run_id}"
+        cause = execution.cause() if client.has(CAUSES) else None
+        principal = replace(allowed.principal, cause=cause or Cause(execution.run_id))
         if isinstance(target, PluginTarget):
             batch = batch_id(execution.signals())
             return await self._invoker.invoke(
-                allowed.principal,
+                principal,
                 target.plugin,
                 target.operation,
                 execution.params(),
@@ -153,7 +159,7 @@ class RunExecutor:
             raise AuthorizationDenied(f"agent provider {quoted(target.provider)} is not available")
         work = AgentWork(
             target=target,
-            principal=allowed.principal,
+            principal=principal,
             caller_plugin=allowed.reference.caller_plugin,
             key=key,
             run_id=execution.run_id,

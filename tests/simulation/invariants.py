@@ -310,7 +310,8 @@ class Invariants:
             if trigger is None or not _matches(trigger, event):
                 self.broken("only a trigger that an event meets makes a run", f"{run.id} of {trigger_id}")
             record = self._world.database.rows[EVENTS].get(ids.kept_event(event.source, event.id))
-            if record is None or not _names(event_from_record(record), run.id):
+            kept = None if record is None else event_from_record(record)
+            if kept is None or not (_names(kept, run.id) or kept.unfinished):
                 self.broken("an event and its runs are one commit", run.id)
 
     def _version_at(self, store: str, id: str) -> Any:
@@ -465,12 +466,23 @@ class Invariants:
         if noted < len(publication.acknowledged):
             self.broken("nothing is lost", f"{event.id}: {noted} of {len(publication.acknowledged)} publications")
         for began, answered in publication.acknowledged:
+            reached = self._all_asked(event, answered)
             for trigger_id in sorted(id for store, id in self.versions if store == TRIGGERS):
-                seen = list(self._versions_within(TRIGGERS, trigger_id, began, answered))
+                seen = list(self._versions_within(TRIGGERS, trigger_id, began, reached))
                 if all(isinstance(seen_one, EventTrigger) and _matches(seen_one, event) for seen_one in seen):
                     made = (id for id, met in self.told.event_runs.items() if met == (trigger_id, event))
                     if not any(run_id in runs for run_id in made):
                         self.broken("no slot or event is forgotten", f"{trigger_id} met {event.id} without a run")
+
+    def _all_asked(self, event: Event, answered: float) -> float:
+        """When a publication that was answered then had reached all its triggers."""
+        versions = self.versions[EVENTS, ids.kept_event(event.source, event.id)]
+        place = bisect_right([version.at for version in versions], answered)
+        for version in versions[max(place - 1, 0) :]:
+            if version.value is None or not version.value.unfinished:
+                return max(version.at, answered)
+        self.broken("an event reaches all its triggers", f"{event.id}: {versions[-1].value.unfinished} unfinished")
+        return answered
 
     def _versions_within(self, store: str, id: str, first: float, last: float) -> Iterator[Any]:
         """Every value that the record had between two moments."""

@@ -37,6 +37,7 @@ class Plan:
         jump_every_s: The clock of all processes is set hours or days ahead, and right again up to minutes later.
         limits: Runs of a target at once, by name of the limit.
         limit: The same for every other target; 0 for any number.
+        runs_per_commit: Runs of an event that one commit makes; the others are fanned out.
     """
 
     beginning: datetime
@@ -66,6 +67,7 @@ class Plan:
     jump_every_s: float = 0.0
     limits: Mapping[str, int] = field(default_factory=dict)
     limit: int = 0
+    runs_per_commit: int = 9_998
 
     @property
     def calm(self) -> bool:
@@ -122,4 +124,5 @@ def draw_plan(seed: int) -> Plan:
         limits=random.choice(LIMITS) if random.random() < 0.6 else {},
         limit=random.choice((1, 2, 3)) if random.random() < 0.3 else 0,
         jump_every_s=perhaps(0.25, 30.0, 100.0),
+        runs_per_commit=1 if random.random() < 0.3 else 9_998,
     )

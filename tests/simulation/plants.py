@@ -8,7 +8,7 @@ from dataclasses import replace
 from unittest import mock
 
 from gestalt_workflow.firing.scheduler import Scheduler
-from gestalt_workflow.stored.records import EVENTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
+from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
 from gestalt_workflow.stored.storage import Storage, Write, WriteResult
 
 _FENCE = {"revision", "owner", "epoch", "status"}
@@ -75,6 +75,23 @@ def runs_without_their_event() -> Iterator[None]:
 
 
 @contextmanager
+def fan_out_ahead_of_its_runs() -> Iterator[None]:
+    """A fan-out moves on in a commit of its own, and makes the runs of its page in the next one."""
+    write_alone = Storage.write_alone
+
+    async def in_two_steps(self: Storage, entries: Sequence[Write], step: str) -> list[WriteResult]:
+        runs = [entry for entry in entries if entry.store == RUNS]
+        if not runs or not any(entry.store == FAN_OUTS for entry in entries):
+            return await write_alone(self, entries, step)
+        moved = await write_alone(self, [entry for entry in entries if entry.store != RUNS], step)
+        made = await write_alone(self, runs, step) if all(result.ok for result in moved) else []
+        return [*moved, *made]
+
+    with mock.patch.object(Storage, "write_alone", in_two_steps):
+        yield
+
+
+@contextmanager
 def permits_not_asked_for() -> Iterator[None]:
     """A claim takes permits without looking whether another run holds them."""
 
@@ -129,6 +146,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
         "no run is invoked twice",
     },
     advance_before_insert: {"no slot or event is forgotten"},
+    fan_out_ahead_of_its_runs: {"no slot or event is forgotten"},
     runs_without_their_event: {"an event and its runs are one commit"},
     permits_not_asked_for: {"no more runs of a target run than its limit lets"},
     permits_not_given_back: {"a permit lasts as long as its claim"},

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import gestalt_workflow.claims.recovery
 import gestalt_workflow.dispatch.waiting_room
-import gestalt_workflow.events.publishing
+import gestalt_workflow.events.fan_outs
 import gestalt_workflow.firing.scheduler
 import gestalt_workflow.model.ids
 import gestalt_workflow.objects.triggers
@@ -123,6 +123,7 @@ class World:
             claim_renew_every=timedelta(seconds=plan.ttl_s / 3),
             max_concurrent_per_target=plan.limit or None,
             target_limits=plan.limits,
+            runs_per_commit=plan.runs_per_commit,
         )
         self._lives = 0
 
@@ -436,10 +437,11 @@ class World:
         with ExitStack() as stack:
             patch = lambda *where: stack.enter_context(mock.patch.object(*where))  # noqa: E731
             patch(gestalt_workflow.model.ids, "uuid", ids)
-            for part in (gestalt_workflow.objects.triggers, gestalt_workflow.events.publishing):
+            for part in (gestalt_workflow.objects.triggers, gestalt_workflow.events.fan_outs):
                 patch(part, "secrets", secrets)
             patch(gestalt_sdk.common.backoff, "random", self._ids)
-            patch(gestalt_workflow.claims.recovery, "provably_dead", self.provably_dead)
+            for part in (gestalt_workflow.claims.recovery, gestalt_workflow.events.fan_outs):
+                patch(part, "provably_dead", self.provably_dead)
             for part in (gestalt_workflow.firing.scheduler, gestalt_workflow.dispatch.waiting_room):
                 patch(part, "TICK_S", 1.0 if self.plan.jump_every_s else TICK_S)
             structlog.configure(processors=[self._logged], cache_logger_on_first_use=False)

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 import orjson
 
-from gestalt_host.access.subjects import Actor, Ceiling, Principal
+from gestalt_host.access.subjects import Actor, Cause, Ceiling, Principal
 from gestalt_host.errors import HostError, quoted
 
 ISSUER = "gestaltd"
@@ -167,6 +167,8 @@ class InvocationTokens:
             # Written also when it is empty: a missing member would read as unrestricted.
             plugins = who.ceiling.plugins.items()
             claims["token_permissions"] = {name: None if held is None else sorted(held) for name, held in plugins}
+        if who.cause is not None:
+            claims["cause"] = [who.cause.root, who.cause.chain]
         if delegation.grants is not None:
             claims["grants"] = [[g.plugin, g.operations, g.surfaces, g.all_operations] for g in delegation.grants]
         # Every operation gets a token, and encoding it here takes a seventh of the library's time.
@@ -189,6 +191,7 @@ def _delegation(claims: Mapping[str, Any]) -> Delegation:
             ceiling=ceiling,
             caller_plugin=claims["caller_plugin"],
             internal_connections=invocation["internal_connection_access"],
+            cause=Cause(*claims["cause"]) if "cause" in claims else None,
         ),
         call=CallChain(invocation["request_id"], invocation["depth"], tuple(invocation["call_chain"])),
         grants=None if grants is None else tuple(InvocationGrant(p, tuple(o), tuple(s), a) for p, o, s, a in grants),

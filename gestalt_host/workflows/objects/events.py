@@ -22,13 +22,13 @@ class ManagedEvents:
         """Publish as ``who``; needs no permission on any plugin. Returns the event as it was delivered.
 
         Without a provider every one gets it, by ascending name, and the first failure ends it: deliveries made stay.
-        Publishing again with the same id and source is safe.
+        Publishing again with the same id and source is safe. What a run publishes has a cause.
         """
         require_subject(who)
         clients = [self._providers.select(provider)] if provider else self._providers.all()
         event = self._completed(event)
         for client in clients:
-            await client.publish_event(event, who.actor)
+            await client.publish_event(event, who.actor, who.next_cause)
         return event
 
     def _completed(self, event: Event) -> Event:

@@ -104,6 +104,7 @@ class ManagedRuns:
                 reference.id,
                 idempotency_key=idempotency_key,
                 workflow_key=workflow_key,
+                cause=who.next_cause,
             )
         except ProviderRefused as error:
             # After these codes the run may exist all the same, and it executes with this reference.
@@ -167,7 +168,13 @@ class ManagedRuns:
         if existing is None or existing.revoked_at is not None or existing.retired_at is not None:
             await self._references.put(client, reference)
         result = await client.signal_or_start_run(
-            workflow_key, resolved, signal, who.actor, reference.id, idempotency_key=idempotency_key
+            workflow_key,
+            resolved,
+            signal,
+            who.actor,
+            reference.id,
+            idempotency_key=idempotency_key,
+            cause=who.next_cause,
         )
         if result.run.execution_ref != reference.id:
             await self._require_own(who, client, result.run)

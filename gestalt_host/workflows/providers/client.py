@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from gestalt_host.access.subjects import Actor
+from gestalt_host.access.subjects import Actor, Cause
 from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import (
@@ -49,6 +49,7 @@ RETARGET = "workflow.retarget"
 RETIRE = "workflow.retire"
 REFERENCE = "workflow.reference"
 QUERIES = "workflow.queries"
+CAUSES = "workflow.causes"
 REVISIONS = "workflow.revisions"
 
 LOST_RACE = frozenset({"ABORTED", "NOT_FOUND"})
@@ -90,13 +91,16 @@ class WorkflowProviderClient:
         *,
         idempotency_key: str = "",
         workflow_key: str = "",
+        cause: Cause | None = None,
     ) -> Run:
+        """Start a run; ``cause``: what it goes back to, kept where the provider counts causes."""
         request = pb.StartWorkflowProviderRunRequest(
             target=target_to_proto(target),
             idempotency_key=idempotency_key,
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
             workflow_key=workflow_key,
+            cause=self._cause(cause),
         )
         return convert.run_from_proto(await self._call(self._stub.StartRun, request), self.name)
 
@@ -183,9 +187,9 @@ class WorkflowProviderClient:
                 return
             request.page_token = page.next_page_token
 
-    async def _query_named(self, query: Any, id_prefix: str) -> AsyncIterator[Any]:
-        """Yield the pages of the objects whose id begins with the prefix."""
-        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix)
+    async def _query_objects(self, query: Any, *, id_prefix: str = "", subject: str = "") -> AsyncIterator[Any]:
+        """Yield the pages of the objects whose id begins with the prefix, or that the subject created."""
+        request = queries_pb2.QueryObjectsRequest(page_size=QUERY_PAGE, id_prefix=id_prefix, subject_id=subject)
         while True:
             page = await self._call(query, request)
             yield page
@@ -212,7 +216,9 @@ class WorkflowProviderClient:
         execution_ref: str,
         *,
         idempotency_key: str = "",
+        cause: Cause | None = None,
     ) -> SignalResult:
+        """Signal the run that holds the key, or start one; ``cause`` as for ``start_run``."""
         request = pb.SignalOrStartWorkflowProviderRunRequest(
             workflow_key=workflow_key,
             target=target_to_proto(target),
@@ -220,6 +226,7 @@ class WorkflowProviderClient:
             created_by=workflow_convert.actor_to_proto(created_by),
             execution_ref=execution_ref,
             signal=workflow_convert.signal_to_proto(signal),
+            cause=self._cause(cause),
         )
         return self._signal_result(await self._call(self._stub.SignalOrStartRun, request))
 
@@ -272,7 +279,7 @@ class WorkflowProviderClient:
     async def schedules_named(self, id_prefix: str) -> list[Schedule]:
         """Return the schedules whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
-            pages = self._query_named(self._queries.QuerySchedules, id_prefix)
+            pages = self._query_objects(self._queries.QuerySchedules, id_prefix=id_prefix)
             found = [item async for page in pages for item in page.schedules]
         else:
             answer = await self._call(self._stub.ListSchedules, pb.ListWorkflowProviderSchedulesRequest())
@@ -280,13 +287,20 @@ class WorkflowProviderClient:
         return [self._schedule(item) for item in found if item.id.startswith(id_prefix)]
 
     async def schedules_of(self, subjects: Iterable[str]) -> list[Referenced[Schedule]]:
-        """Return every schedule whose active execution reference belongs to one of the subjects."""
+        """Return every schedule whose active execution reference belongs to one of the subjects.
+
+        A provider with queries is asked for theirs alone, by page: those of others may be more than a message carries.
+        """
+        wanted = tuple(dict.fromkeys(subjects))
 
         async def fetch() -> Iterable[Any]:
+            if self.has(QUERIES):
+                queries = [self._query_objects(self._queries.QuerySchedules, subject=subject) for subject in wanted]
+                return [item for pages in queries async for page in pages for item in page.schedules]
             request = pb.ListWorkflowProviderSchedulesRequest()
             return (await self._call(self._stub.ListSchedules, request)).schedules
 
-        return await self._objects_of(fetch, subjects, self._schedule)
+        return await self._objects_of(fetch, wanted, self._schedule)
 
     async def delete_schedule(self, schedule_id: str, *, retire_execution_ref: str = "", if_revision: int = 0) -> None:
         request = pb.DeleteWorkflowProviderScheduleRequest(
@@ -347,7 +361,7 @@ class WorkflowProviderClient:
     async def triggers_named(self, id_prefix: str) -> list[EventTrigger]:
         """Return the triggers whose id begins with the prefix; a provider without queries is asked for all."""
         if self.has(QUERIES):
-            pages = self._query_named(self._queries.QueryEventTriggers, id_prefix)
+            pages = self._query_objects(self._queries.QueryEventTriggers, id_prefix=id_prefix)
             found = [item async for page in pages for item in page.triggers]
         else:
             answer = await self._call(self._stub.ListEventTriggers, pb.ListWorkflowProviderEventTriggersRequest())
@@ -355,13 +369,20 @@ class WorkflowProviderClient:
         return [self._trigger(item) for item in found if item.id.startswith(id_prefix)]
 
     async def triggers_of(self, subjects: Iterable[str]) -> list[Referenced[EventTrigger]]:
-        """Return every event trigger whose active execution reference belongs to one of the subjects."""
+        """Return every event trigger whose active execution reference belongs to one of the subjects.
+
+        A provider with queries is asked for theirs alone, by page: those of others may be more than a message carries.
+        """
+        wanted = tuple(dict.fromkeys(subjects))
 
         async def fetch() -> Iterable[Any]:
+            if self.has(QUERIES):
+                queries = [self._query_objects(self._queries.QueryEventTriggers, subject=subject) for subject in wanted]
+                return [item for pages in queries async for page in pages for item in page.triggers]
             request = pb.ListWorkflowProviderEventTriggersRequest()
             return (await self._call(self._stub.ListEventTriggers, request)).triggers
 
-        return await self._objects_of(fetch, subjects, self._trigger)
+        return await self._objects_of(fetch, wanted, self._trigger)
 
     async def delete_trigger(self, trigger_id: str, *, retire_execution_ref: str = "", if_revision: int = 0) -> None:
         request = pb.DeleteWorkflowProviderEventTriggerRequest(
@@ -412,9 +433,12 @@ class WorkflowProviderClient:
 
     # Events and execution references ----------------------------------------------------------------------------------
 
-    async def publish_event(self, event: Event, published_by: Actor) -> None:
+    async def publish_event(self, event: Event, published_by: Actor, cause: Cause | None = None) -> None:
+        """Publish the event; ``cause`` as for ``start_run``."""
         request = pb.PublishWorkflowProviderEventRequest(
-            event=workflow_convert.event_to_proto(event), published_by=workflow_convert.actor_to_proto(published_by)
+            event=workflow_convert.event_to_proto(event),
+            published_by=workflow_convert.actor_to_proto(published_by),
+            cause=self._cause(cause),
         )
         await self._call(self._stub.PublishEvent, request)
 
@@ -435,6 +459,9 @@ class WorkflowProviderClient:
         return [convert.reference_from_proto(item) for item in await self._list_references(subject_id)]
 
     async def _list_references(self, subject_id: str) -> Iterable[pb.WorkflowExecutionReference]:
+        if subject_id and self.has(QUERIES):
+            query = self._queries.QueryExecutionReferences
+            return [item async for page in self._query_objects(query, subject=subject_id) for item in page.references]
         request = pb.ListWorkflowExecutionReferencesRequest(subject_id=subject_id)
         with self._reference_calls():
             return (await self._call(self._stub.ListExecutionReferences, request)).references
@@ -503,6 +530,9 @@ class WorkflowProviderClient:
             return await method(request, timeout=self._deadline_s)
         except grpc.aio.AioRpcError as error:
             raise provider_error("workflow", self.name, error) from error
+
+    def _cause(self, cause: Cause | None) -> Any:
+        return None if cause is None or not self.has(CAUSES) else convert.cause_to_proto(cause)
 
     def _reference_calls(self) -> _ReferenceCalls:
         return _ReferenceCalls(self.name)

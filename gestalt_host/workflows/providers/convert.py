@@ -1,4 +1,4 @@
-"""Conversions that only the host makes: execution references, and runs with a status that the contract has.
+"""Conversions that only the host makes: execution references, causes, and runs with a status that the contract has.
 
 Everything else: ``gestalt_sdk.workflow.convert`` and ``gestalt_sdk.workflow.targets``.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gestalt_host.access.subjects import Cause
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.workflows.model import ExecutionReference, Permission, PluginTarget, Run
 from gestalt_host.workflows.providers.ordering import Place, place_at
+from gestalt_sdk.gen.extension.v1 import causes_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.values import optional_time, optional_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
@@ -44,6 +46,14 @@ def status_from_proto(number: int) -> str:
 def place_of_run(message: pb.BoundWorkflowRun) -> Place:
     """Return the run's place in the order of all."""
     return place_at(optional_time(message, "created_at"), message.id.strip())
+
+
+def cause_to_proto(cause: Cause) -> causes_pb2.Cause:
+    return causes_pb2.Cause(root=cause.root, chain=cause.chain)
+
+
+def cause_from_proto(message: causes_pb2.Cause) -> Cause:
+    return Cause(message.root, max(message.chain, 0))
 
 
 def reference_to_proto(reference: ExecutionReference) -> pb.WorkflowExecutionReference:

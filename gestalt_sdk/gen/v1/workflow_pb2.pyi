@@ -1,5 +1,6 @@
 import datetime
 
+from gestalt_sdk.gen.extension.v1 import causes_pb2 as _causes_pb2
 from gestalt_sdk.gen.extension.v1 import policies_pb2 as _policies_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -189,7 +190,7 @@ class WorkflowRunTrigger(_message.Message):
     def __init__(self, manual: _Optional[_Union[WorkflowManualTrigger, _Mapping]] = ..., schedule: _Optional[_Union[WorkflowScheduleTrigger, _Mapping]] = ..., event: _Optional[_Union[WorkflowEventTriggerInvocation, _Mapping]] = ...) -> None: ...
 
 class BoundWorkflowRun(_message.Message):
-    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by", "result_truncated", "attempt", "policy", "not_before", "waits_for_run_id", "waits_for_limit")
+    __slots__ = ("id", "status", "target", "trigger", "created_at", "started_at", "completed_at", "status_message", "result_body", "created_by", "execution_ref", "workflow_key", "published_by", "result_truncated", "attempt", "policy", "not_before", "waits_for_run_id", "waits_for_limit", "cause")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +210,7 @@ class BoundWorkflowRun(_message.Message):
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     status: WorkflowRunStatus
     target: BoundWorkflowTarget
@@ -228,7 +230,8 @@ class BoundWorkflowRun(_message.Message):
     not_before: _timestamp_pb2.Timestamp
     waits_for_run_id: str
     waits_for_limit: str
-    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., result_truncated: _Optional[int] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ..., waits_for_limit: _Optional[str] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowRunStatus, str]] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status_message: _Optional[str] = ..., result_body: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., result_truncated: _Optional[int] = ..., attempt: _Optional[int] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waits_for_run_id: _Optional[str] = ..., waits_for_limit: _Optional[str] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class BoundWorkflowSchedule(_message.Message):
     __slots__ = ("id", "cron", "timezone", "target", "paused", "created_at", "updated_at", "next_run_at", "created_by", "execution_ref", "policy", "pause", "revision")
@@ -349,20 +352,22 @@ class WorkflowSignal(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class StartWorkflowProviderRunRequest(_message.Message):
-    __slots__ = ("target", "idempotency_key", "created_by", "execution_ref", "workflow_key", "policy")
+    __slots__ = ("target", "idempotency_key", "created_by", "execution_ref", "workflow_key", "policy", "cause")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_KEY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     target: BoundWorkflowTarget
     idempotency_key: str
     created_by: WorkflowActor
     execution_ref: str
     workflow_key: str
     policy: _policies_pb2.RunPolicy
-    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., workflow_key: _Optional[str] = ..., policy: _Optional[_Union[_policies_pb2.RunPolicy, _Mapping]] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class GetWorkflowProviderRunRequest(_message.Message):
     __slots__ = ("run_id",)
@@ -399,20 +404,22 @@ class SignalWorkflowProviderRunRequest(_message.Message):
     def __init__(self, run_id: _Optional[str] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ...) -> None: ...
 
 class SignalOrStartWorkflowProviderRunRequest(_message.Message):
-    __slots__ = ("workflow_key", "target", "idempotency_key", "created_by", "execution_ref", "signal")
+    __slots__ = ("workflow_key", "target", "idempotency_key", "created_by", "execution_ref", "signal", "cause")
     WORKFLOW_KEY_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_REF_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     workflow_key: str
     target: BoundWorkflowTarget
     idempotency_key: str
     created_by: WorkflowActor
     execution_ref: str
     signal: WorkflowSignal
-    def __init__(self, workflow_key: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, workflow_key: _Optional[str] = ..., target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signal: _Optional[_Union[WorkflowSignal, _Mapping]] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class SignalWorkflowRunResponse(_message.Message):
     __slots__ = ("run", "signal", "started_run", "workflow_key")
@@ -601,17 +608,19 @@ class ResumeWorkflowProviderEventTriggerRequest(_message.Message):
     def __init__(self, trigger_id: _Optional[str] = ..., if_revision: _Optional[int] = ...) -> None: ...
 
 class PublishWorkflowProviderEventRequest(_message.Message):
-    __slots__ = ("plugin_name", "event", "published_by")
+    __slots__ = ("plugin_name", "event", "published_by", "cause")
     PLUGIN_NAME_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     plugin_name: str
     event: WorkflowEvent
     published_by: WorkflowActor
-    def __init__(self, plugin_name: _Optional[str] = ..., event: _Optional[_Union[WorkflowEvent, _Mapping]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, plugin_name: _Optional[str] = ..., event: _Optional[_Union[WorkflowEvent, _Mapping]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class InvokeWorkflowOperationRequest(_message.Message):
-    __slots__ = ("target", "run_id", "trigger", "input", "metadata", "created_by", "execution_ref", "signals", "published_by", "reference", "attempt")
+    __slots__ = ("target", "run_id", "trigger", "input", "metadata", "created_by", "execution_ref", "signals", "published_by", "reference", "attempt", "cause")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
@@ -623,6 +632,7 @@ class InvokeWorkflowOperationRequest(_message.Message):
     PUBLISHED_BY_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     target: BoundWorkflowTarget
     run_id: str
     trigger: WorkflowRunTrigger
@@ -634,7 +644,8 @@ class InvokeWorkflowOperationRequest(_message.Message):
     published_by: WorkflowActor
     reference: WorkflowExecutionReference
     attempt: int
-    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., run_id: _Optional[str] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[WorkflowSignal, _Mapping]]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., reference: _Optional[_Union[WorkflowExecutionReference, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
+    cause: _causes_pb2.Cause
+    def __init__(self, target: _Optional[_Union[BoundWorkflowTarget, _Mapping]] = ..., run_id: _Optional[str] = ..., trigger: _Optional[_Union[WorkflowRunTrigger, _Mapping]] = ..., input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., execution_ref: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[WorkflowSignal, _Mapping]]] = ..., published_by: _Optional[_Union[WorkflowActor, _Mapping]] = ..., reference: _Optional[_Union[WorkflowExecutionReference, _Mapping]] = ..., attempt: _Optional[int] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class InvokeWorkflowOperationResponse(_message.Message):
     __slots__ = ("status", "body")

@@ -31,11 +31,16 @@ _KEYS = (
     "keepIdleFor",
     "maxConcurrentPerTarget",
     "targetLimits",
+    "runsPerCommit",
+    "maxChain",
+    "maxCaused",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
 _MOST_LIST_BYTES = 63 * _MIB
 _MOST_CONCURRENT = 1000
+_MOST_RUNS_PER_COMMIT = 9_998
+"""A commit has at most 10 000 writes, and one that makes runs of an event has two besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,9 @@ class Config:
         keep_idle_for: How long a schedule or trigger stays of which nothing can come; None for ever.
         max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
         target_limits: The same by name, see ``dispatch.limits``; 0 lifts ``max_concurrent_per_target``.
+        runs_per_commit: Runs of an event that one commit makes; the others follow in further commits.
+        max_chain: Events and started runs that may follow from one root, one from the other.
+        max_caused: Runs of one root that may be made within an hour.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -76,6 +84,9 @@ class Config:
     keep_idle_for: timedelta | None = None
     max_concurrent_per_target: int | None = None
     target_limits: Mapping[str, int] = field(default_factory=dict)
+    runs_per_commit: int = _MOST_RUNS_PER_COMMIT
+    max_chain: int = 1000
+    max_caused: int = 10_000
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -104,6 +115,7 @@ def read_config(values: Mapping[str, object]) -> Config:
     references = _keeping(values, "keepReferencesFor", default.keep_references_for, problems, week)
     idle = _keeping(values, "keepIdleFor", default.keep_idle_for, problems, week)
     concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
+    per_commit = _count(values, "runsPerCommit", default.runs_per_commit, problems, most=_MOST_RUNS_PER_COMMIT)
     limits = _limits(values, "targetLimits", problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
@@ -126,6 +138,9 @@ def read_config(values: Mapping[str, object]) -> Config:
         keep_idle_for=idle,
         max_concurrent_per_target=concurrent,
         target_limits=limits,
+        runs_per_commit=per_commit,
+        max_chain=_count(values, "maxChain", default.max_chain, problems),
+        max_caused=_count(values, "maxCaused", default.max_caused, problems),
         warnings=tuple(unknown),
     )
 

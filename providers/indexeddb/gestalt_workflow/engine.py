@@ -24,6 +24,7 @@ from gestalt_workflow.dispatch.limits import Limits
 from gestalt_workflow.dispatch.permits import Permits
 from gestalt_workflow.dispatch.ranks import rank_anew
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
+from gestalt_workflow.events.fan_outs import FanOuts
 from gestalt_workflow.events.publishing import Events
 from gestalt_workflow.firing.ledger import Ledger
 from gestalt_workflow.firing.planning_anew import PlanningAnew
@@ -31,6 +32,7 @@ from gestalt_workflow.firing.scheduler import Scheduler
 from gestalt_workflow.model.clock import Clock, WatchedClock, utc_now
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.objects.causes import Causes
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.objects.runs import Runs
 from gestalt_workflow.objects.schedules import Schedules
@@ -112,10 +114,12 @@ class Engine:
             lambda: rank_anew(self.storage, news, clock),
         )
         self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
-        self.triggers = Triggers(self.storage, self.references, clock)
-        self.runs = Runs(self.storage, self.recovery, news, clock)
-        self.events = Events(self.storage, self.triggers, news, clock)
-        self.signals = Signals(self.storage, self.runs, news, clock)
+        self.triggers = Triggers(self.storage, self.references, clock, most_known=2 * config.runs_per_commit)
+        self.causes = Causes(self.storage, clock, config.max_chain, config.max_caused)
+        self.runs = Runs(self.storage, self.recovery, news, clock, self.causes)
+        self.fan_outs = FanOuts(self.storage, self.claimant, news, clock, self.causes, config.runs_per_commit)
+        self.events = Events(self.storage, self.triggers, self.fan_outs, clock, config.runs_per_commit)
+        self.signals = Signals(self.storage, self.runs, news, clock, self.causes)
         self.queries = Queries(self.storage)
         self.lists = Lists(self.storage, config.max_list_bytes)
         self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock.proven, config)
@@ -128,6 +132,7 @@ class Engine:
             self.waiting_room,
             self.ledger,
             self.retention,
+            self.fan_outs,
             news,
             config.poll_interval,
             clock,
@@ -162,6 +167,7 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             loops = {
                 "scheduler": keep_running("scheduler", self.scheduler.run, beats),
+                "fan-outs": keep_running("fan-outs", self.fan_outs.run, beats),
                 "waiting room": keep_running("waiting room", self.waiting_room.run, beats),
                 "dispatcher": keep_running(
                     "dispatcher",

@@ -35,6 +35,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         "workflow.events",
         "workflow.limits",
         "workflow.revisions",
+        "workflow.causes",
     )
     event_loop_hung_after_s = 300.0
 

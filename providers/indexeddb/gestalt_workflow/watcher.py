@@ -1,8 +1,9 @@
 """Look for what other processes left in the database: at most one message a second, however much is stored.
 
 What this process does itself it knows without looking. The rounds take turns: runs in the queue, also behind a limit,
-claims whose process has gone, schedules that another process changed, runs that are held back; and what is too old in
-the slot ledger, and of everything else. While runs wait for permits that other processes hold, each second is for them.
+claims whose process has gone, schedules that another process changed, events that have not reached all their triggers,
+runs that are held back; and what is too old in the slot ledger, and of everything else. While runs wait for permits
+that other processes hold, each second is for them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gestalt_workflow.claims.recovery import SWEEP_EVERY, Recovery
 from gestalt_workflow.dispatch.dispatcher import Dispatcher
 from gestalt_workflow.dispatch.lanes import Lanes
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
+from gestalt_workflow.events.fan_outs import FanOuts
 from gestalt_workflow.firing.ledger import Ledger
 from gestalt_workflow.firing.scheduler import Scheduler
 from gestalt_workflow.model.clock import Clock
@@ -36,6 +38,7 @@ LANES_EVERY = timedelta(seconds=30)
 RECLAIM_EVERY = timedelta(seconds=60)
 TRIM_EVERY = timedelta(minutes=15)
 REMOVE_EVERY = timedelta(minutes=1)
+FAN_OUTS_EVERY = timedelta(seconds=15)
 
 log = structlog.get_logger()
 
@@ -53,6 +56,7 @@ class Watcher:
         waiting_room: WaitingRoom,
         ledger: Ledger,
         retention: Retention,
+        fan_outs: FanOuts,
         news: RunNews,
         every: timedelta,
         clock: Clock,
@@ -65,6 +69,7 @@ class Watcher:
         self._waiting_room = waiting_room
         self._ledger = ledger
         self._retention = retention
+        self._fan_outs = fan_outs
         self._unclear = news.unclear
         self._overdue = False
         self._bugs: set[str] = set()
@@ -76,7 +81,7 @@ class Watcher:
         await self._attempt(self._sweep)
         await self._attempt(self._look_for_lanes)
         self._dispatcher.wake()
-        swept = reloaded = trimmed = removed = looked = reclaimed = compared = self._clock()
+        swept = reloaded = trimmed = removed = looked = reclaimed = compared = fanned = self._clock()
         resting = False  # after a round of removing comes one of another kind
         asked = False  # the same for looking whether permits are free
         runs = [self._look_for_runs] * 4
@@ -106,6 +111,9 @@ class Watcher:
             elif not timedelta() <= now - trimmed < TRIM_EVERY:
                 trimmed = now
                 await self._attempt(self._trim)
+            elif not timedelta() <= now - fanned < FAN_OUTS_EVERY:
+                fanned = now
+                self._fan_outs.look()
             elif not resting and (self._overdue or not timedelta() <= now - removed < REMOVE_EVERY):
                 removed, resting = now, True
                 await self._attempt(self._remove)
@@ -156,6 +164,7 @@ class Watcher:
         await self._look_for_runs()
         await self._waiting_room.look()
         self._scheduler.reload()
+        self._fan_outs.look()
 
     async def _trim(self) -> None:
         await self._ledger.trim()

@@ -34,8 +34,9 @@ from tests.support.waiting import eventually
 
 T = TypeVar("T")
 
-QUIET: dict[str, Any] = {"pollInterval": "1h", **LONG_LEASE}
-"""Every message belongs to the life that is lived."""
+QUIET: dict[str, Any] = {"pollInterval": "1h", "runsPerCommit": 2, **LONG_LEASE}
+"""Every message belongs to the life that is lived; an event with more than two triggers is fanned out."""
+FANNED_OUT = tuple(f"c{number}" for number in range(5))
 SOON = policies_pb2.RunPolicy(
     retry=policies_pb2.RetryPolicy(max_attempts=4, initial_backoff=Duration(nanos=50_000_000))
 )
@@ -52,7 +53,8 @@ class Stage:
         self.trap = trap
         self.victim = victim
         self.told = Told()
-        self.expected = Expected(triggers={"a1": "a", "a2": "a", "b1": "b"}, deaths=member.deaths)
+        triggers = {"a1": "a", "a2": "a", "b1": "b", **dict.fromkeys(FANNED_OUT, "c")}
+        self.expected = Expected(triggers=triggers, deaths=member.deaths)
         self._store = store
 
     async def look(self, read: Callable[[Storage], Awaitable[T]]) -> T | None:
@@ -74,6 +76,8 @@ class Stage:
         await self.ask(lambda w: w.upsert_trigger("a1", "a"))
         await self.ask(lambda w: w.upsert_trigger("a2", "a"))
         await self.ask(lambda w: w.upsert_trigger("b1", "b", "flaky", policy=SOON))
+        for trigger_id in FANNED_OUT:
+            await self.ask(lambda w: w.upsert_trigger(trigger_id, "c"))  # noqa: B023 - awaited before the next one
 
     async def ask(self, request: Callable[[Workflow], Awaitable[Any]], *, refusal: bool = False) -> Any:
         """The answer, after as many attempts as it takes; None when a ``refusal`` is one too."""
@@ -153,6 +157,11 @@ async def event(stage: Stage, name: str) -> None:
 
 async def retried(stage: Stage, name: str) -> None:
     await published(stage, name, "b", ("b1",))
+
+
+async def fanned_out(stage: Stage, name: str) -> None:
+    """The first two runs come with the event, the others two by two."""
+    await published(stage, name, "c", FANNED_OUT)
 
 
 async def published(stage: Stage, name: str, type: str, triggers: tuple[str, ...]) -> None:
@@ -267,7 +276,7 @@ async def restart(stage: Stage, name: str) -> None:
         assert (await stage.run_in(run_id)).stale
 
 
-LIVES = (manual, event, retried, schedule, keyed, canceled, objects, restart)
+LIVES = (manual, event, fanned_out, retried, schedule, keyed, canceled, objects, restart)
 # What the store holds before a message is what it holds after the one that came before.
 PLACES = ["after", pytest.param("before", marks=pytest.mark.nightly)]
 VICTIMS = [pytest.param("provider", id="provider"), pytest.param("store", id="store", marks=pytest.mark.nightly)]

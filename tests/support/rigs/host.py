@@ -25,7 +25,14 @@ from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import PluginTarget
-from gestalt_host.workflows.providers.client import REFERENCE, RETARGET, RETIRE, REVISIONS, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import (
+    CAUSES,
+    REFERENCE,
+    RETARGET,
+    RETIRE,
+    REVISIONS,
+    WorkflowProviderClient,
+)
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.references import reference_for
 from gestalt_host.workflows.references.signing import ReferenceSigner
@@ -36,7 +43,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from tests.support.fakes.workflow_provider import FakePlugin, FakeWorkflowProvider
 from tests.support.rigs.links import Link, serving
 
-OURS = frozenset({RETARGET, RETIRE, REFERENCE, REVISIONS})
+OURS = frozenset({RETARGET, RETIRE, REFERENCE, REVISIONS, CAUSES})
 ANN = Principal(Actor("user:ann", "user", "Ann", "session"))
 BOB = Principal(Actor("user:bob", "user", "Bob", "session"))
 OPERATOR = Principal(Actor("user:op", "user", "", "env"), "user:op")

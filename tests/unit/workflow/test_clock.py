@@ -327,3 +327,21 @@ async def test_a_run_that_came_while_the_clock_was_ahead_has_its_turn(world: Wor
     assert None not in ranks
     assert max(ranks[:2]) < ranks[2]  # type: ignore[type-var, operator]
     assert (await engine.runs.get(aside.id)).lane == lane
+
+
+async def test_a_schedule_that_was_paused_meanwhile_is_planned_anew_too(world: World) -> None:
+    """Its ledger says of slots to come that they were collapsed into one that fired early."""
+    engine = await world.engine(start=False)
+    await upsert(world, engine)
+    world.clock.jump(days=72)
+    await fire_due(engine)
+    await engine.schedules.pause("s")
+    world.clock.jump(days=-72)
+    await fire_due(engine)
+    await engine.schedules.resume("s")
+    world.clock.advance(minutes=2)
+    await fire_due(engine)
+    slots = [run.trigger.slot for run in await scheduled(engine) if run.trigger.slot is not None]
+    assert min(slots) < START + timedelta(minutes=3)
+    ranges = [item for item in await ledger(engine) if isinstance(item, SlotRange)]
+    assert not [slot for slot in slots if any(r.first <= slot <= r.last for r in ranges)]

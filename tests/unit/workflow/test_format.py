@@ -57,7 +57,7 @@ async def test_an_older_database_is_migrated_step_by_step(world: World, monkeypa
     monkeypatch.setattr(format, "MIGRATIONS", {1: one_to_two, 2: two_to_three})
     await world.engine(start=False)
     assert steps == [1, 2]
-    assert world.database.stores[FORMAT]["format"]["version"] == 3
+    assert world.database.stores[FORMAT]["format"]["version"] == format.VERSION
 
 
 async def test_a_database_of_the_first_format_gets_the_slot_ledger(world: World) -> None:
@@ -74,7 +74,7 @@ async def test_a_database_of_the_second_format_gets_the_events_and_keeps_what_it
     world.database.stores[FORMAT]["format"]["version"] = 2
     del world.database.stores[EVENTS]
     newer = await world.engine(start=False)
-    assert world.database.stores[FORMAT]["format"]["version"] == 3
+    assert world.database.stores[FORMAT]["format"]["version"] == format.VERSION
     event = Event("e", "s", "t", "", b"")
     assert len(await newer.events.publish(event, NOBODY)) == 1
     assert len(world.database.stores[EVENTS]) == 1

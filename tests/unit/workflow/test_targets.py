@@ -11,6 +11,7 @@ from gestalt_workflow.claims.transitions import priority
 from gestalt_workflow.model.errors import InvalidRequest, Undecodable
 from gestalt_workflow.model.objects import (
     Actor,
+    Cause,
     EventMatch,
     EventTrigger,
     Reference,
@@ -186,7 +187,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
         records.schedule_from_record,
     ),
     (
-        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7, RUN_POLICY, PAUSE),
+        EventTrigger("t", EventMatch("a", "b", "c"), TARGET, NOW, NOW, True, ACTOR, "ref", 7, RUN_POLICY, PAUSE, 3),
         records.trigger_to_record,
         records.trigger_from_record,
     ),
@@ -224,6 +225,7 @@ SAMPLES: list[tuple[Any, Any, Any]] = [
             timeline="1\t2\t3\t4\t\t",
             lane="svc.run",
             permits=("svc#0", "svc.run#1"),
+            cause=Cause("root", 3),
         ),
         records.run_to_record,
         records.run_from_record,

@@ -22,39 +22,40 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gestalt_sdk.gen.extension.v1 import causes_pb2 as extension_dot_v1_dot_causes__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as v1_dot_workflow__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xtension/v1/events.proto\x12\x14gestalt.extension.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11v1/workflow.proto\"\xc7\x01\n\x0b\x45ventFilter\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x1f\n\x17published_by_subject_id\x18\x04 \x01(\t\x12\x32\n\x0epublished_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10published_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"~\n\x11ListEventsRequest\x12\x31\n\x06\x66ilter\x18\x01 \x01(\x0b\x32!.gestalt.extension.v1.EventFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\x08\"^\n\x12ListEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.gestalt.extension.v1.KeptEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x0fGetEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\"\xec\x03\n\tKeptEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x05\x65vent\x18\x02 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowEvent\x12\x30\n\x0cpublished_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0cpublished_by\x18\x04 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\x12\x13\n\x0bplugin_name\x18\x05 \x01(\t\x12\x14\n\x0cpublications\x18\x06 \x01(\x03\x12\x35\n\x11last_published_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18\x63onflicting_publications\x18\x08 \x01(\x03\x12\x0f\n\x07matched\x18\t \x01(\x03\x12\x36\n\x08verdicts\x18\n \x03(\x0b\x32$.gestalt.extension.v1.TriggerVerdict\x12\x19\n\x11verdicts_left_out\x18\x0b \x01(\x03\x12\x32\n\x07replays\x18\x0c \x03(\x0b\x32!.gestalt.extension.v1.EventReplay\x12\x18\n\x10replays_left_out\x18\r \x01(\x03\"\x8e\x01\n\x0eTriggerVerdict\x12\x12\n\ntrigger_id\x18\x01 \x01(\t\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32(.gestalt.extension.v1.TriggerVerdictKind\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\t\"\xd3\x01\n\x12ReplayEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x11\n\treplay_id\x18\x04 \x01(\t\x12.\n\x04mode\x18\x05 \x01(\x0e\x32 .gestalt.extension.v1.ReplayMode\x12\x13\n\x0btrigger_ids\x18\x06 \x03(\t\x12\x37\n\x0breplayed_by\x18\x07 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\"\xce\x01\n\x13ReplayEventResponse\x12\x17\n\x0f\x65vent_record_id\x18\x01 \x01(\t\x12\x31\n\x06replay\x18\x02 \x01(\x0b\x32!.gestalt.extension.v1.EventReplay\x12\x36\n\x08verdicts\x18\x03 \x03(\x0b\x32$.gestalt.extension.v1.TriggerVerdict\x12\x19\n\x11verdicts_left_out\x18\x04 \x01(\x03\x12\x18\n\x10repeated_request\x18\x05 \x01(\x08\"\xe5\x01\n\x0b\x45ventReplay\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12.\n\x04mode\x18\x02 \x01(\x0e\x32 .gestalt.extension.v1.ReplayMode\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0breplayed_by\x18\x04 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\x12\x13\n\x0btrigger_ids\x18\x05 \x03(\t\x12\x0c\n\x04runs\x18\x06 \x01(\x03\x12\x0f\n\x07run_ids\x18\x07 \x03(\t*\xc4\x02\n\x12TriggerVerdictKind\x12$\n TRIGGER_VERDICT_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cTRIGGER_VERDICT_KIND_MATCHED\x10\x01\x12\"\n\x1eTRIGGER_VERDICT_KIND_DUPLICATE\x10\x02\x12\x1f\n\x1bTRIGGER_VERDICT_KIND_PAUSED\x10\x03\x12\'\n#TRIGGER_VERDICT_KIND_SOURCE_DIFFERS\x10\x04\x12(\n$TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS\x10\x05\x12\'\n#TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS\x10\x06\x12%\n!TRIGGER_VERDICT_KIND_TYPE_DIFFERS\x10\x07*s\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPLAY_MODE_MISSING\x10\x01\x12\x16\n\x12REPLAY_MODE_FORCED\x10\x02\x12\x17\n\x13REPLAY_MODE_DRY_RUN\x10\x03\x32\xa9\x02\n\x0eWorkflowEvents\x12_\n\nListEvents\x12\'.gestalt.extension.v1.ListEventsRequest\x1a(.gestalt.extension.v1.ListEventsResponse\x12R\n\x08GetEvent\x12%.gestalt.extension.v1.GetEventRequest\x1a\x1f.gestalt.extension.v1.KeptEvent\x12\x62\n\x0bReplayEvent\x12(.gestalt.extension.v1.ReplayEventRequest\x1a).gestalt.extension.v1.ReplayEventResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xtension/v1/events.proto\x12\x14gestalt.extension.v1\x1a\x19\x65xtension/v1/causes.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11v1/workflow.proto\"\xc7\x01\n\x0b\x45ventFilter\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x1f\n\x17published_by_subject_id\x18\x04 \x01(\t\x12\x32\n\x0epublished_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10published_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"~\n\x11ListEventsRequest\x12\x31\n\x06\x66ilter\x18\x01 \x01(\x0b\x32!.gestalt.extension.v1.EventFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\x08\"^\n\x12ListEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.gestalt.extension.v1.KeptEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x0fGetEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\"\xac\x04\n\tKeptEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x05\x65vent\x18\x02 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowEvent\x12\x30\n\x0cpublished_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0cpublished_by\x18\x04 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\x12\x13\n\x0bplugin_name\x18\x05 \x01(\t\x12\x14\n\x0cpublications\x18\x06 \x01(\x03\x12\x35\n\x11last_published_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x18\x63onflicting_publications\x18\x08 \x01(\x03\x12\x0f\n\x07matched\x18\t \x01(\x03\x12\x36\n\x08verdicts\x18\n \x03(\x0b\x32$.gestalt.extension.v1.TriggerVerdict\x12\x19\n\x11verdicts_left_out\x18\x0b \x01(\x03\x12\x32\n\x07replays\x18\x0c \x03(\x0b\x32!.gestalt.extension.v1.EventReplay\x12\x18\n\x10replays_left_out\x18\r \x01(\x03\x12\x12\n\nunfinished\x18\x0e \x01(\x03\x12*\n\x05\x63\x61use\x18\x0f \x01(\x0b\x32\x1b.gestalt.extension.v1.Cause\"\x8e\x01\n\x0eTriggerVerdict\x12\x12\n\ntrigger_id\x18\x01 \x01(\t\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32(.gestalt.extension.v1.TriggerVerdictKind\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\t\"\xd3\x01\n\x12ReplayEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x11\n\treplay_id\x18\x04 \x01(\t\x12.\n\x04mode\x18\x05 \x01(\x0e\x32 .gestalt.extension.v1.ReplayMode\x12\x13\n\x0btrigger_ids\x18\x06 \x03(\t\x12\x37\n\x0breplayed_by\x18\x07 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\"\xce\x01\n\x13ReplayEventResponse\x12\x17\n\x0f\x65vent_record_id\x18\x01 \x01(\t\x12\x31\n\x06replay\x18\x02 \x01(\x0b\x32!.gestalt.extension.v1.EventReplay\x12\x36\n\x08verdicts\x18\x03 \x03(\x0b\x32$.gestalt.extension.v1.TriggerVerdict\x12\x19\n\x11verdicts_left_out\x18\x04 \x01(\x03\x12\x18\n\x10repeated_request\x18\x05 \x01(\x08\"\xf9\x01\n\x0b\x45ventReplay\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12.\n\x04mode\x18\x02 \x01(\x0e\x32 .gestalt.extension.v1.ReplayMode\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0breplayed_by\x18\x04 \x01(\x0b\x32\".gestalt.provider.v1.WorkflowActor\x12\x13\n\x0btrigger_ids\x18\x05 \x03(\t\x12\x0c\n\x04runs\x18\x06 \x01(\x03\x12\x0f\n\x07run_ids\x18\x07 \x03(\t\x12\x12\n\nunfinished\x18\x08 \x01(\x08*\xe3\x02\n\x12TriggerVerdictKind\x12$\n TRIGGER_VERDICT_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cTRIGGER_VERDICT_KIND_MATCHED\x10\x01\x12\"\n\x1eTRIGGER_VERDICT_KIND_DUPLICATE\x10\x02\x12\x1f\n\x1bTRIGGER_VERDICT_KIND_PAUSED\x10\x03\x12\'\n#TRIGGER_VERDICT_KIND_SOURCE_DIFFERS\x10\x04\x12(\n$TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS\x10\x05\x12\'\n#TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS\x10\x06\x12%\n!TRIGGER_VERDICT_KIND_TYPE_DIFFERS\x10\x07\x12\x1d\n\x19TRIGGER_VERDICT_KIND_LOOP\x10\x08*s\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPLAY_MODE_MISSING\x10\x01\x12\x16\n\x12REPLAY_MODE_FORCED\x10\x02\x12\x17\n\x13REPLAY_MODE_DRY_RUN\x10\x03\x32\xa9\x02\n\x0eWorkflowEvents\x12_\n\nListEvents\x12\'.gestalt.extension.v1.ListEventsRequest\x1a(.gestalt.extension.v1.ListEventsResponse\x12R\n\x08GetEvent\x12%.gestalt.extension.v1.GetEventRequest\x1a\x1f.gestalt.extension.v1.KeptEvent\x12\x62\n\x0bReplayEvent\x12(.gestalt.extension.v1.ReplayEventRequest\x1a).gestalt.extension.v1.ReplayEventResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'extension.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRIGGERVERDICTKIND']._serialized_start=1890
-  _globals['_TRIGGERVERDICTKIND']._serialized_end=2214
-  _globals['_REPLAYMODE']._serialized_start=2216
-  _globals['_REPLAYMODE']._serialized_end=2331
-  _globals['_EVENTFILTER']._serialized_start=104
-  _globals['_EVENTFILTER']._serialized_end=303
-  _globals['_LISTEVENTSREQUEST']._serialized_start=305
-  _globals['_LISTEVENTSREQUEST']._serialized_end=431
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=433
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=527
-  _globals['_GETEVENTREQUEST']._serialized_start=529
-  _globals['_GETEVENTREQUEST']._serialized_end=592
-  _globals['_KEPTEVENT']._serialized_start=595
-  _globals['_KEPTEVENT']._serialized_end=1087
-  _globals['_TRIGGERVERDICT']._serialized_start=1090
-  _globals['_TRIGGERVERDICT']._serialized_end=1232
-  _globals['_REPLAYEVENTREQUEST']._serialized_start=1235
-  _globals['_REPLAYEVENTREQUEST']._serialized_end=1446
-  _globals['_REPLAYEVENTRESPONSE']._serialized_start=1449
-  _globals['_REPLAYEVENTRESPONSE']._serialized_end=1655
-  _globals['_EVENTREPLAY']._serialized_start=1658
-  _globals['_EVENTREPLAY']._serialized_end=1887
-  _globals['_WORKFLOWEVENTS']._serialized_start=2334
-  _globals['_WORKFLOWEVENTS']._serialized_end=2631
+  _globals['_TRIGGERVERDICTKIND']._serialized_start=2001
+  _globals['_TRIGGERVERDICTKIND']._serialized_end=2356
+  _globals['_REPLAYMODE']._serialized_start=2358
+  _globals['_REPLAYMODE']._serialized_end=2473
+  _globals['_EVENTFILTER']._serialized_start=131
+  _globals['_EVENTFILTER']._serialized_end=330
+  _globals['_LISTEVENTSREQUEST']._serialized_start=332
+  _globals['_LISTEVENTSREQUEST']._serialized_end=458
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=460
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=554
+  _globals['_GETEVENTREQUEST']._serialized_start=556
+  _globals['_GETEVENTREQUEST']._serialized_end=619
+  _globals['_KEPTEVENT']._serialized_start=622
+  _globals['_KEPTEVENT']._serialized_end=1178
+  _globals['_TRIGGERVERDICT']._serialized_start=1181
+  _globals['_TRIGGERVERDICT']._serialized_end=1323
+  _globals['_REPLAYEVENTREQUEST']._serialized_start=1326
+  _globals['_REPLAYEVENTREQUEST']._serialized_end=1537
+  _globals['_REPLAYEVENTRESPONSE']._serialized_start=1540
+  _globals['_REPLAYEVENTRESPONSE']._serialized_end=1746
+  _globals['_EVENTREPLAY']._serialized_start=1749
+  _globals['_EVENTREPLAY']._serialized_end=1998
+  _globals['_WORKFLOWEVENTS']._serialized_start=2476
+  _globals['_WORKFLOWEVENTS']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from gestalt_sdk.gen.extension.v1 import causes_pb2 as _causes_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as _workflow_pb2
 from google.protobuf.internal import containers as _containers
@@ -21,6 +22,7 @@ class TriggerVerdictKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS: _ClassVar[TriggerVerdictKind]
     TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS: _ClassVar[TriggerVerdictKind]
     TRIGGER_VERDICT_KIND_TYPE_DIFFERS: _ClassVar[TriggerVerdictKind]
+    TRIGGER_VERDICT_KIND_LOOP: _ClassVar[TriggerVerdictKind]
 
 class ReplayMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -36,6 +38,7 @@ TRIGGER_VERDICT_KIND_SOURCE_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_SUBJECT_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_PLUGIN_DIFFERS: TriggerVerdictKind
 TRIGGER_VERDICT_KIND_TYPE_DIFFERS: TriggerVerdictKind
+TRIGGER_VERDICT_KIND_LOOP: TriggerVerdictKind
 REPLAY_MODE_UNSPECIFIED: ReplayMode
 REPLAY_MODE_MISSING: ReplayMode
 REPLAY_MODE_FORCED: ReplayMode
@@ -88,7 +91,7 @@ class GetEventRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., event_id: _Optional[str] = ...) -> None: ...
 
 class KeptEvent(_message.Message):
-    __slots__ = ("id", "event", "published_at", "published_by", "plugin_name", "publications", "last_published_at", "conflicting_publications", "matched", "verdicts", "verdicts_left_out", "replays", "replays_left_out")
+    __slots__ = ("id", "event", "published_at", "published_by", "plugin_name", "publications", "last_published_at", "conflicting_publications", "matched", "verdicts", "verdicts_left_out", "replays", "replays_left_out", "unfinished", "cause")
     ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +105,8 @@ class KeptEvent(_message.Message):
     VERDICTS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     REPLAYS_FIELD_NUMBER: _ClassVar[int]
     REPLAYS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     event: _workflow_pb2.WorkflowEvent
     published_at: _timestamp_pb2.Timestamp
@@ -115,7 +120,9 @@ class KeptEvent(_message.Message):
     verdicts_left_out: int
     replays: _containers.RepeatedCompositeFieldContainer[EventReplay]
     replays_left_out: int
-    def __init__(self, id: _Optional[str] = ..., event: _Optional[_Union[_workflow_pb2.WorkflowEvent, _Mapping]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., plugin_name: _Optional[str] = ..., publications: _Optional[int] = ..., last_published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conflicting_publications: _Optional[int] = ..., matched: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[TriggerVerdict, _Mapping]]] = ..., verdicts_left_out: _Optional[int] = ..., replays: _Optional[_Iterable[_Union[EventReplay, _Mapping]]] = ..., replays_left_out: _Optional[int] = ...) -> None: ...
+    unfinished: int
+    cause: _causes_pb2.Cause
+    def __init__(self, id: _Optional[str] = ..., event: _Optional[_Union[_workflow_pb2.WorkflowEvent, _Mapping]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., published_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., plugin_name: _Optional[str] = ..., publications: _Optional[int] = ..., last_published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conflicting_publications: _Optional[int] = ..., matched: _Optional[int] = ..., verdicts: _Optional[_Iterable[_Union[TriggerVerdict, _Mapping]]] = ..., verdicts_left_out: _Optional[int] = ..., replays: _Optional[_Iterable[_Union[EventReplay, _Mapping]]] = ..., replays_left_out: _Optional[int] = ..., unfinished: _Optional[int] = ..., cause: _Optional[_Union[_causes_pb2.Cause, _Mapping]] = ...) -> None: ...
 
 class TriggerVerdict(_message.Message):
     __slots__ = ("trigger_id", "kind", "run_id", "expected", "actual")
@@ -164,7 +171,7 @@ class ReplayEventResponse(_message.Message):
     def __init__(self, event_record_id: _Optional[str] = ..., replay: _Optional[_Union[EventReplay, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[TriggerVerdict, _Mapping]]] = ..., verdicts_left_out: _Optional[int] = ..., repeated_request: _Optional[bool] = ...) -> None: ...
 
 class EventReplay(_message.Message):
-    __slots__ = ("replay_id", "mode", "at", "replayed_by", "trigger_ids", "runs", "run_ids")
+    __slots__ = ("replay_id", "mode", "at", "replayed_by", "trigger_ids", "runs", "run_ids", "unfinished")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +179,7 @@ class EventReplay(_message.Message):
     TRIGGER_IDS_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     RUN_IDS_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
     mode: ReplayMode
     at: _timestamp_pb2.Timestamp
@@ -179,4 +187,5 @@ class EventReplay(_message.Message):
     trigger_ids: _containers.RepeatedScalarFieldContainer[str]
     runs: int
     run_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., replayed_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., trigger_ids: _Optional[_Iterable[str]] = ..., runs: _Optional[int] = ..., run_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    unfinished: bool
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., replayed_by: _Optional[_Union[_workflow_pb2.WorkflowActor, _Mapping]] = ..., trigger_ids: _Optional[_Iterable[str]] = ..., runs: _Optional[int] = ..., run_ids: _Optional[_Iterable[str]] = ..., unfinished: _Optional[bool] = ...) -> None: ...

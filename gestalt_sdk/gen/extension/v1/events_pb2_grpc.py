@@ -31,7 +31,10 @@ class WorkflowEventsStub:
     Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
     Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
-    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
+    it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
+    turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.
@@ -69,7 +72,10 @@ class WorkflowEventsServicer:
     Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
     Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
-    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
+    it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
+    turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.
@@ -103,7 +109,8 @@ class WorkflowEventsServicer:
         data comes from; it lends no rights. Who asked for the replay is recorded on the event and in the timeline of each
         run (RUN_MOMENT_KIND_REPLAYED). The plugin_name that the event was published with holds for replays too.
 
-        The runs and the record of the replay are written in one commit. The same replay_id again answers what the first
+        The runs and the record of the replay are written in one commit; where one commit does not take the runs, the first
+        ones, and the others follow as for a publication. The same replay_id again answers what the first
         request did and makes nothing, also when the first answer was lost; this holds while the replay is among those that
         the event keeps. A dry run is not recorded.
 
@@ -147,7 +154,10 @@ class WorkflowEvents:
     Capability: `workflow.events`. Served by a workflow provider beside WorkflowProvider, on its provider socket.
 
     Every event that PublishEvent accepts is kept, with a verdict for each trigger of its type. The event, its verdicts
-    and its runs are written in one commit. An event is identified by its source and id, like the runs it makes;
+    and its runs are written in one commit. Where one commit does not take the runs (`runsPerCommit`, 9 998 unless set),
+    it has the event and the first runs, those of the configuration's triggers and then of one trigger of each subject in
+    turn; the others follow, each once, also after a crash, and the event is `unfinished` until then. A trigger that is
+    created or changed meanwhile is met as it is when its turn comes. An event is identified by its source and id, like the runs it makes;
     publishing it again is noted on it, and makes runs only for triggers that have none for it yet. Events are removed
     after some time (`keepEventsFor`, 7 days unless set) or when there are too many (`keepEvents`, 100 000 unless set);
     their runs stay, and a repeat is still recognised by those.

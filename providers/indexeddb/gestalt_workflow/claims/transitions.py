@@ -13,6 +13,7 @@ from gestalt_workflow.model import timeline
 from gestalt_workflow.model.objects import (
     NOBODY,
     Actor,
+    Cause,
     InvocationFailed,
     Outcome,
     Run,
@@ -85,6 +86,7 @@ def new_run(
     workflow_key: str = "",
     key_row: str = "",
     policy: RunPolicy = PLAIN_RUN,
+    cause: Cause | None = None,
 ) -> Run:
     """Return a pending run that is in the queue since ``now``."""
     return Run(
@@ -100,6 +102,7 @@ def new_run(
         key_row=key_row,
         rank_at=rank(target, trigger, keyed=bool(workflow_key), since=now),
         policy=policy,
+        cause=cause,
     )
 
 

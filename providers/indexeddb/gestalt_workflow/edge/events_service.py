@@ -81,6 +81,8 @@ def _listed(kept: KeptEvent, *, summary: bool = False) -> pb.KeptEvent:
         last_published_at=to_timestamp(last) if last is not None else None,
         conflicting_publications=kept.conflicts,
         matched=len(kept.verdicts.runs),
+        unfinished=kept.unfinished,
+        cause=messages.cause_to_proto(kept.cause) if kept.cause is not None else None,
     )
     if summary:
         message.event.ClearField("data")
@@ -107,6 +109,7 @@ def _replay_to_proto(replay: Replay) -> pb.EventReplay:
         trigger_ids=replay.trigger_ids,
         runs=replay.runs,
         run_ids=replay.run_ids,
+        unfinished=replay.unfinished,
     )
 
 

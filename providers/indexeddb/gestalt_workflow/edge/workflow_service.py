@@ -46,6 +46,7 @@ class WorkflowServicer(WorkflowProviderServicer):
                 created_by=messages.actor_from_proto(request.created_by),
                 execution_ref=request.execution_ref.strip(),
                 policy=run_policy_from_proto(request.policy, present=request.HasField("policy")),
+                cause=messages.cause_from_proto(request.cause, present=request.HasField("cause")),
             )
             return messages.run_to_proto(await self._engine().runs.start(wanted))
 
@@ -89,6 +90,7 @@ class WorkflowServicer(WorkflowProviderServicer):
                 signal=messages.signal_from_proto(request.signal, present=request.HasField("signal")),
                 created_by=messages.actor_from_proto(request.created_by),
                 execution_ref=request.execution_ref.strip(),
+                cause=messages.cause_from_proto(request.cause, present=request.HasField("cause")),
             )
             return _delivery(await self._engine().signals.signal_or_start(wanted))
 
@@ -255,7 +257,8 @@ class WorkflowServicer(WorkflowProviderServicer):
         async with reporting_faults(context, FAULTS):
             event = messages.event_from_proto(request, self._clock())
             publisher = messages.actor_from_proto(request.published_by)
-            await self._engine().events.publish(event, publisher, request.plugin_name.strip())
+            cause = messages.cause_from_proto(request.cause, present=request.HasField("cause"))
+            await self._engine().events.publish(event, publisher, request.plugin_name.strip(), cause)
             return Empty()
 
 

@@ -15,8 +15,8 @@ from gestalt_workflow.events import replays, verdicts
 from gestalt_workflow.events.replays import Replay
 from gestalt_workflow.events.verdicts import NONE_NEAR, Verdicts
 from gestalt_workflow.model.clock import from_micros, to_micros
-from gestalt_workflow.model.objects import NOBODY, Actor, Event
-from gestalt_workflow.stored.records import decoding
+from gestalt_workflow.model.objects import NOBODY, Actor, Cause, Event
+from gestalt_workflow.stored.records import cause, cause_fields, decoding
 from gestalt_workflow.stored.storage import Condition, Record
 
 
@@ -31,6 +31,8 @@ class KeptEvent:
         publications, last_published_at: How often it came, and when last if that was not the only time.
         conflicts: How many later publications were another event but for source and id.
         replays, replays_left_out: The last ones, oldest first, and how many older ones there were.
+        cause: Of the first publication; None when nothing caused it.
+        unfinished: Publications and replays whose triggers have not all been asked (``fan_outs``).
         stamp: Random text that every write replaces: whoever knows it knows that record, and wrote or read it.
     """
 
@@ -45,6 +47,8 @@ class KeptEvent:
     conflicts: int = 0
     replays: tuple[Replay, ...] = ()
     replays_left_out: int = 0
+    cause: Cause | None = None
+    unfinished: int = 0
     stamp: str = ""
 
 
@@ -66,6 +70,7 @@ def event_to_record(kept: KeptEvent) -> Record:
         "data": event.data,
         "facts": _text(facts),
         "stamp": kept.stamp,
+        **cause_fields(kept.cause),
     }
     if kept.verdicts.listed:
         record["verdicts"] = _text(verdicts.to_rows(kept.verdicts, event))
@@ -78,6 +83,8 @@ def event_to_record(kept: KeptEvent) -> Record:
         record["last_us"] = to_micros(kept.last_published_at)
     if kept.conflicts:
         record["conflicts"] = kept.conflicts
+    if kept.unfinished:
+        record["unfinished"] = kept.unfinished
     return record
 
 
@@ -101,6 +108,8 @@ def event_from_record(record: Record) -> KeptEvent:
         conflicts=record.get("conflicts", 0),
         replays=tuple(replays.from_row(row, event) for row in rows),
         replays_left_out=replays_left_out,
+        cause=cause(record),
+        unfinished=record.get("unfinished", 0),
         stamp=record["stamp"],
     )
 

@@ -4,36 +4,64 @@ An event, its verdicts and its runs are one commit. The event's record comes fir
 it gets with this very write, so none of them is written without it, however late a write arrives. A publish that finds
 the event there already is a repeat; it notes itself on the record and makes runs only for triggers that have none.
 Repeats and replays of one event take turns in a process, and between processes by the record's stamp.
+
+Where the runs do not fit one commit, or there are too many triggers to know them, the commit makes the first runs and a
+fan-out the others (``fan_outs``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 
-from gestalt_workflow.claims import transitions
 from gestalt_workflow.events import replays
+from gestalt_workflow.events.fan_outs import (
+    CHECKED,
+    AskedPage,
+    FanOut,
+    FanOuts,
+    event_run,
+    fan_out_from_record,
+    fan_out_id,
+    fan_out_to_record,
+    new_stamp,
+)
 from gestalt_workflow.events.kept_events import KeptEvent, as_stamped, event_from_record, event_to_record
 from gestalt_workflow.events.replays import Replay, ReplayMode, ReplayRequest
-from gestalt_workflow.events.verdicts import adding_runs, as_duplicates, judged, with_runs
+from gestalt_workflow.events.verdicts import (
+    NONE_NEAR,
+    VerdictKind,
+    adding,
+    adding_runs,
+    as_duplicates,
+    fits,
+    judged,
+    stopped,
+    with_runs,
+)
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
-from gestalt_workflow.model.objects import NOBODY, Actor, Event, EventTrigger, Run
-from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.model.objects import Actor, Cause, Event, EventTrigger, Run
+from gestalt_workflow.objects.causes import Counting
 from gestalt_workflow.objects.triggers import KnownType, Triggers
-from gestalt_workflow.stored.records import EVENTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
-from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult
-from gestalt_workflow.wire.payloads import event_trigger, same_event
+from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
+from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, absent
+from gestalt_workflow.wire.payloads import same_event
 
 KIND = "workflow event"
 ATTEMPTS = 16
+ATTEMPTS_AT_ONCE = 4
+"""How often a publish is tried with all triggers in one commit, while others change them each time."""
+COMMIT_BYTES = 32 * 1024 * 1024
+"""Bytes of the runs that one commit makes; about half of what a message carries."""
+RUN_BYTES = 1024
+"""Bytes that a run takes besides its target and its event, about."""
 LOOKED_UP = 100
 """Runs whose existence one message asks for."""
 
@@ -49,11 +77,15 @@ class _Turn:
 class Events:
     """Every published event that is kept."""
 
-    def __init__(self, storage: Storage, triggers: Triggers, news: RunNews, clock: Clock) -> None:
+    def __init__(
+        self, storage: Storage, triggers: Triggers, fan_outs: FanOuts, clock: Clock, runs_per_commit: int
+    ) -> None:
         self._storage = storage
         self._triggers = triggers
-        self._news = news
+        self._fan_outs = fan_outs
+        self._causes = fan_outs.causes
         self._clock = clock
+        self._runs_per_commit = runs_per_commit
         self._turns: dict[str, _Turn] = {}
 
     async def get(self, event_id: str) -> KeptEvent:
@@ -65,70 +97,176 @@ class Events:
 
     # Publishing
 
-    async def publish(self, event: Event, publisher: Actor, plugin: str = "") -> list[Run]:
-        """Keep the event and make one run for each trigger that it meets, all in one commit.
+    async def publish(self, event: Event, publisher: Actor, plugin: str = "", cause: Cause | None = None) -> list[Run]:
+        """Keep the event and make one run for each trigger that it meets, all in one commit if that takes them.
 
         Args:
             publisher: Recorded on a run when it has a subject and did not create the trigger (decision 3).
             plugin: Only triggers whose target is of this plugin are asked; blank for all.
+            cause: What the event goes back to. When that has gone too far, no trigger is run.
 
         Returns:
-            The new runs, without those that existed already.
+            The new runs, without those that existed already; where there are more than one commit takes, the first.
 
         Raises:
-            TooMuchContention: the triggers of the type changed again and again.
+            TooMuchContention: the same event was published or replayed again and again.
         """
         step = "publish event"
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS_AT_ONCE):
             known = await self._triggers.of_type(event.type)
+            if not known.complete:
+                break
             now = self._clock()
-            kept = KeptEvent(ids.kept_event(event.source, event.id), event, now, publisher, plugin, stamp=_new_stamp())
-            kept, runs = _published(kept, event, publisher, plugin, known, now)
+            record_id = ids.kept_event(event.source, event.id)
+            kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
+            met, kept = self._published(kept, event, plugin, known, now, cause)
+            if not self._fit(event, met):
+                break
+            runs = _event_runs(met, event, publisher, now, cause)
             write = Write(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
-            first, *results = await self._write(write, kept, runs, step)
+            first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
                 return await self._made(kept, runs, results, step)
             if first.code != "already_exists":
                 self._triggers.outdated(event.type, known)
                 continue
             async with self._turn(kept.id):
-                made = await self._publish_again(first.current, kept.id, event, publisher, plugin, step)
+                made = await self._publish_again(first.current, kept.id, event, publisher, plugin, cause, step)
             if made is not None:
                 return made
-        raise TooMuchContention(step)
+        return await self._publish_in_parts(event, publisher, plugin, cause, step)
 
     async def _publish_again(
-        self, record: Record | None, record_id: str, event: Event, publisher: Actor, plugin: str, step: str
+        self,
+        record: Record | None,
+        record_id: str,
+        event: Event,
+        publisher: Actor,
+        plugin: str,
+        cause: Cause | None,
+        step: str,
     ) -> list[Run] | None:
-        """Return the runs made by a repeat; None when the event is not kept any more."""
-        for _ in range(ATTEMPTS):
+        """Return the runs made by a repeat; None when the event is not kept any more, or the runs do not fit."""
+        for _ in range(ATTEMPTS_AT_ONCE):
             record = record or await self._storage.find(EVENTS, record_id, lambda found: found, step)
             if record is None:
                 return None
             known = await self._triggers.of_type(event.type)
+            if not known.complete:
+                return None
             now = self._clock()
             conditions = [known.condition]
             earlier = next((kept for _, kept in self._storage.decoded(EVENTS, [record], event_from_record)), None)
             if earlier is None:  # it cannot be read; what it should say is written anew
-                kept = KeptEvent(record_id, event, now, publisher, plugin, stamp=_new_stamp())
+                kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
             else:
                 conditions.append(as_stamped(earlier.stamp))
-                kept = replace(
-                    earlier,
-                    publications=earlier.publications + 1,
-                    last_published_at=now,
-                    conflicts=earlier.conflicts + (not _same(earlier.event, event)),
-                    stamp=_new_stamp(),
-                )
-            kept, runs = _published(kept, event, publisher, plugin, known, now)
+                kept = _repeated(earlier, event, now)
+            met, kept = self._published(kept, event, plugin, known, now, cause)
+            if not self._fit(event, met):
+                return None
+            runs = _event_runs(met, event, publisher, now, cause)
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions)
-            first, *results = await self._write(write, kept, runs, step)
+            first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
                 return await self._made(kept, runs, results, step)
             record = first.current
             if record is None:  # the triggers have changed, or the event has gone
                 self._triggers.outdated(event.type, known)
+        return None
+
+    async def _publish_in_parts(
+        self, event: Event, publisher: Actor, plugin: str, cause: Cause | None, step: str
+    ) -> list[Run]:
+        """Keep the event with the runs of the first triggers, and leave the others to a fan-out if there are any.
+
+        The triggers are read for this, so whoever changes them meanwhile makes nothing fail.
+        """
+        record_id = ids.kept_event(event.source, event.id)
+        async with self._turn(record_id):
+            for attempt in range(ATTEMPTS):
+                record = await self._storage.find(EVENTS, record_id, lambda found: found, step)
+                now = self._clock()
+                kept = KeptEvent(record_id, event, now, publisher, plugin, cause=cause, stamp=new_stamp())
+                conditions = [absent()] if record is None else []
+                for _, earlier in self._storage.decoded(EVENTS, [record] if record else [], event_from_record):
+                    kept, conditions = _repeated(earlier, event, now), [as_stamped(earlier.stamp)]
+                fan_out = FanOut(
+                    fan_out_id(event, plugin),
+                    record_id,
+                    event,
+                    publisher,
+                    plugin,
+                    now,
+                    self._fan_outs.claimant,
+                    new_stamp(),
+                    cause=cause,
+                )
+                checked = attempt < CHECKED
+                written = await self._write_in_parts(kept, conditions, fan_out, _with_verdicts, step, checked=checked)
+                if written is not None:
+                    return written[1]
         raise TooMuchContention(step)
+
+    async def _write_in_parts(
+        self,
+        kept: KeptEvent,
+        conditions: Sequence[Condition],
+        fan_out: FanOut,
+        noted: Callable[[KeptEvent, AskedPage], KeptEvent],
+        step: str,
+        *,
+        checked: bool,
+    ) -> tuple[KeptEvent, list[Run]] | None:
+        """Write the event's record with the first runs and, if there are more, the fan-out.
+
+        A fan-out that asks the same and is under way asks all triggers once more when it has come to its end.
+
+        Args:
+            noted: Gives the record with what the first triggers say.
+            checked: Write only if none of the first triggers has changed since it was read.
+
+        Returns:
+            The record and the runs as they were written; None when somebody else has changed something.
+        """
+        record = await self._storage.find(FAN_OUTS, fan_out.id, fan_out_from_record, step)
+        if record is not None:
+            again = replace(record, again=True, stamp=new_stamp())
+            write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
+            same = [as_stamped(record.stamp)]
+            marked = Write(FAN_OUTS, "put", fan_out_to_record(again), conditions=same, required=True)
+            results = await self._storage.write_alone([write, marked], step)
+            return (kept, []) if all(result.ok for result in results) else None
+        had = kept.verdicts.runs if fan_out.replay_id and not fan_out.forced else {}
+        asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
+        kept = noted(kept, asked)
+        checks = asked.checks() if checked else []
+        counting = self._causes.counting(fan_out.cause, len(asked.runs))
+        if not asked.page.more:
+            write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
+            first, *results = await self._storage.write_alone([write, *checks, *asked.writes(), *counting.writes], step)
+            if not first.ok:
+                return None
+            results = await self._counted(counting, asked.runs, results[len(checks) :])
+            return kept, await self._made(kept, asked.runs, results, step)
+        kept = replace(kept, unfinished=kept.unfinished + 1)
+        write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
+        fan_out = replace(fan_out, place=asked.page.place, met=len(asked.runs))
+        begun = Write(FAN_OUTS, "put", fan_out_to_record(fan_out), conditions=[absent()], required=True)
+        first, *results = await self._storage.write_alone(
+            [write, begun, *checks, *asked.writes(), *counting.writes], step
+        )
+        if not first.ok:
+            return None
+        results = await self._counted(counting, asked.runs, results[1 + len(checks) :])
+        made = await self._made(kept, asked.runs, results, step)
+        self._fan_outs.begun(fan_out)
+        return kept, made
+
+    def _fit(self, event: Event, met: Sequence[EventTrigger]) -> bool:
+        """Return whether one commit takes the runs of these triggers beside the event."""
+        size_bytes = len(met) * (len(event.data) + RUN_BYTES) + sum(len(trigger.target.data) for trigger in met)
+        return len(met) <= self._runs_per_commit and (size_bytes <= COMMIT_BYTES or len(met) == 1)
 
     # Replaying
 
@@ -141,7 +279,7 @@ class Events:
         """
         step = "replay event"
         async with self._turn(wanted.event_id):
-            for _ in range(ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 kept = await self._storage.find(EVENTS, wanted.event_id, event_from_record, step)
                 if kept is None:
                     raise ObjectNotFound(KIND, wanted.event_id)
@@ -149,7 +287,10 @@ class Events:
                 if earlier is not None:
                     return earlier, True
                 known = await self._triggers.of_type(kept.event.type)
-                replay = await self._replay(kept, wanted, known, step)
+                if not wanted.trigger_ids and not (known.complete and self._fit(kept.event, known.fitting(kept.event))):
+                    replay = await self._replay_in_parts(kept, wanted, step, checked=attempt < CHECKED)
+                else:
+                    replay = await self._replay(kept, wanted, known, step)
                 if replay is not None:
                     return replay, False
                 self._triggers.outdated(kept.event.type, known)
@@ -161,7 +302,7 @@ class Events:
         near, fitting = known.triggers, known.fitting(event)
         if wanted.trigger_ids:
             near = await self._named(wanted.trigger_ids, known, step)
-            fitting = [trigger for trigger in fitting if trigger.id in wanted.trigger_ids]
+            fitting = [trigger for trigger in near if fits(trigger, event)]
         run_ids = {trigger.id: _run_id(trigger.id, event, wanted) for trigger in fitting}
         had: dict[str, str] = {}
         if wanted.mode is not ReplayMode.FORCED:
@@ -181,7 +322,7 @@ class Events:
         replay = replace(replay, verdicts=with_runs(verdicts, run_ids))
         replayed = timeline.noted("", timeline.REPLAYED, now, detail=wanted.id, subject_id=wanted.by.subject_id)
         runs = [
-            replace(_event_run(trigger, run_ids[trigger.id], event, kept.published_by, now), timeline=replayed)
+            replace(event_run(trigger, run_ids[trigger.id], event, kept.published_by, now), timeline=replayed)
             for trigger in met
         ]
         noted, left_out = replays.noted(kept.replays, kept.replays_left_out, replay)
@@ -190,15 +331,72 @@ class Events:
             verdicts=adding_runs(kept.verdicts, {trigger.id: run_ids[trigger.id] for trigger in met}),
             replays=noted,
             replays_left_out=left_out,
-            stamp=_new_stamp(),
+            stamp=new_stamp(),
         )
         conditions = [known.condition, as_stamped(kept.stamp)]
         write = Write(EVENTS, "put", event_to_record(after), conditions=conditions)
         first, *results = await self._write(write, after, runs, step)
         if not first.ok:
             return None
-        self._offer(runs, results)
+        self._fan_outs.made(runs, results)
         return replay
+
+    async def _replay_in_parts(
+        self, kept: KeptEvent, wanted: ReplayRequest, step: str, *, checked: bool
+    ) -> Replay | None:
+        """Return what came of the first triggers, the others are left to a fan-out; None when the event has changed."""
+        now = self._clock()
+        fan_out = FanOut(
+            fan_out_id(kept.event, kept.plugin, wanted.id),
+            kept.id,
+            kept.event,
+            kept.published_by,
+            kept.plugin,
+            now,
+            self._fan_outs.claimant,
+            new_stamp(),
+            replay_id=wanted.id,
+            forced=wanted.mode is ReplayMode.FORCED,
+            replayed_by=wanted.by.subject_id,
+        )
+        if wanted.mode is ReplayMode.DRY_RUN:
+            return await self._rehearsed(kept, wanted, fan_out, step)
+
+        def noted(event: KeptEvent, asked: AskedPage) -> KeptEvent:
+            found = adding(NONE_NEAR, asked.verdicts())
+            replay = Replay(
+                wanted.id, wanted.mode, now, wanted.by, (), len(asked.runs), found, unfinished=asked.page.more
+            )
+            with_this, left_out = replays.noted(event.replays, event.replays_left_out, replay)
+            return replace(
+                event,
+                verdicts=adding_runs(event.verdicts, {run.trigger.trigger_id: run.id for run in asked.runs}),
+                replays=with_this,
+                replays_left_out=left_out,
+                stamp=new_stamp(),
+            )
+
+        same = [as_stamped(kept.stamp)]
+        written = await self._write_in_parts(kept, same, fan_out, noted, step, checked=checked)
+        return None if written is None else written[0].replays[-1]
+
+    async def _rehearsed(self, kept: KeptEvent, wanted: ReplayRequest, fan_out: FanOut, step: str) -> Replay:
+        """Return what a replay of missing runs would do, page by page, without a write."""
+        had, runs, found = kept.verdicts.runs, 0, NONE_NEAR
+        while True:
+            asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
+            existing = await self._existing([run.id for run in asked.runs], step)
+            verdicts = [
+                replace(verdict, kind=VerdictKind.DUPLICATE)
+                if verdict.run_id in existing
+                else replace(verdict, run_id="")
+                for verdict in asked.verdicts()
+            ]
+            runs += sum(verdict.kind is VerdictKind.MATCHED for verdict in verdicts)
+            found = adding(found, verdicts)
+            if not asked.page.more:
+                return Replay(wanted.id, wanted.mode, fan_out.began, wanted.by, (), runs, found)
+            fan_out = replace(fan_out, place=asked.page.place)
 
     async def _named(self, trigger_ids: Collection[str], known: KnownType, step: str) -> Sequence[EventTrigger]:
         """Return the triggers of these ids in the order in which they are asked, those of other types last."""
@@ -221,30 +419,52 @@ class Events:
 
     # What both have in common
 
-    async def _write(self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str) -> list[WriteResult]:
-        """Write the event's record, and the runs on condition that it is written."""
+    async def _write(
+        self, write: Write, kept: KeptEvent, runs: Sequence[Run], step: str, cause: Cause | None = None
+    ) -> list[WriteResult]:
+        """Write the event's record, and the runs on condition that it is written; return their results."""
         written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
-        writes = [write, *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs)]
-        return await self._storage.write(writes, step)
+        counting = self._causes.counting(cause, len(runs), written)
+        writes = [
+            write,
+            *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs),
+            *counting.writes,
+        ]
+        first, *results = await self._storage.write(writes, step)
+        return [first, *(await self._counted(counting, runs, results) if first.ok else results[: len(runs)])]
+
+    async def _counted(
+        self, counting: Counting, runs: Sequence[Run], results: Sequence[WriteResult]
+    ) -> list[WriteResult]:
+        """Count the runs by their cause; ``results`` are those of the runs, which are returned, and of the counting."""
+        await self._causes.counted(counting, results[len(runs) :])
+        return list(results[: len(runs)])
+
+    def _published(
+        self, kept: KeptEvent, event: Event, plugin: str, known: KnownType, now: datetime, cause: Cause | None
+    ) -> tuple[list[EventTrigger], KeptEvent]:
+        """Return the triggers that get a run of this publication, and the record with its verdicts."""
+        met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
+        excess = self._causes.excess(cause)
+        if cause is not None and excess is not None:
+            for trigger in met:
+                self._causes.stop(trigger.id, cause, excess)
+            return [], replace(kept, verdicts=stopped(verdicts, excess.allowed, excess.actual))
+        run_ids = {trigger.id: ids.event_run(trigger.id, event.source, event.id) for trigger in met}
+        return met, replace(kept, verdicts=with_runs(verdicts, run_ids))
 
     async def _made(self, kept: KeptEvent, runs: Sequence[Run], results: Sequence[WriteResult], step: str) -> list[Run]:
-        created = self._offer(runs, results)
+        created = self._fan_outs.made(runs, results)
         if len(created) < len(runs):
             # Runs are kept longer than events, so some may have been there without the record telling.
             made = {run.id for run in created}
             had = {run.trigger.trigger_id for run in runs if run.id not in made}
-            known = replace(kept, verdicts=as_duplicates(kept.verdicts, had), stamp=_new_stamp())
+            known = replace(kept, verdicts=as_duplicates(kept.verdicts, had), stamp=new_stamp())
             write = Write(EVENTS, "put", event_to_record(known), conditions=[as_stamped(kept.stamp)])
             try:
                 await self._storage.write([write], step)
             except StorageFailed as error:  # the event is published all the same
                 log.warning("verdicts not corrected", event_name="event.uncorrected", id=kept.id, error=str(error))
-        return created
-
-    def _offer(self, runs: Sequence[Run], results: Sequence[WriteResult]) -> list[Run]:
-        created = [run for run, result in zip(runs, results, strict=True) if result.ok]
-        for run in created:
-            self._news.committed(run)
         return created
 
     @asynccontextmanager
@@ -260,30 +480,25 @@ class Events:
                 del self._turns[record_id]
 
 
-def _published(
-    kept: KeptEvent, event: Event, publisher: Actor, plugin: str, known: KnownType, now: datetime
-) -> tuple[KeptEvent, list[Run]]:
-    """Return the record with the verdicts of this publication, and the runs that it makes."""
-    met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
-    runs = [
-        _event_run(trigger, ids.event_run(trigger.id, event.source, event.id), event, publisher, now) for trigger in met
-    ]
-    verdicts = with_runs(verdicts, {run.trigger.trigger_id: run.id for run in runs})
-    return replace(kept, verdicts=verdicts), runs
+def _event_runs(
+    met: Sequence[EventTrigger], event: Event, publisher: Actor, now: datetime, cause: Cause | None
+) -> list[Run]:
+    return [event_run(t, ids.event_run(t.id, event.source, event.id), event, publisher, now, cause) for t in met]
 
 
-def _event_run(trigger: EventTrigger, run_id: str, event: Event, publisher: Actor, now: datetime) -> Run:
-    by_creator = not publisher.subject_id or publisher.subject_id == trigger.created_by.subject_id
-    return transitions.new_run(
-        run_id,
-        trigger.target,
-        event_trigger(trigger.id, event),
-        now,
-        created_by=trigger.created_by,
-        published_by=NOBODY if by_creator else publisher,
-        execution_ref=trigger.execution_ref,
-        policy=trigger.policy,
+def _repeated(earlier: KeptEvent, event: Event, now: datetime) -> KeptEvent:
+    """Return the record of an event that was published again."""
+    return replace(
+        earlier,
+        publications=earlier.publications + 1,
+        last_published_at=now,
+        conflicts=earlier.conflicts + (not _same(earlier.event, event)),
+        stamp=new_stamp(),
     )
+
+
+def _with_verdicts(kept: KeptEvent, asked: AskedPage) -> KeptEvent:
+    return replace(kept, verdicts=adding(kept.verdicts, asked.verdicts()))
 
 
 def _run_id(trigger_id: str, event: Event, wanted: ReplayRequest) -> str:
@@ -305,10 +520,6 @@ def _earlier(kept: KeptEvent, wanted: ReplayRequest) -> Replay | None:
                 )
             return replay
     return None
-
-
-def _new_stamp() -> str:
-    return secrets.token_hex(8)
 
 
 def _same(first: Event, second: Event) -> bool:

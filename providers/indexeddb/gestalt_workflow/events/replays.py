@@ -38,7 +38,7 @@ class ReplayRequest:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay did, or in a dry run would do; ``runs`` counts the runs made."""
+    """What a replay did, or in a dry run would do; ``runs`` counts the runs made, ``unfinished``: so far."""
 
     id: str
     mode: ReplayMode
@@ -47,6 +47,7 @@ class Replay:
     trigger_ids: tuple[str, ...]
     runs: int
     verdicts: Verdicts
+    unfinished: bool = False
 
     @property
     def run_ids(self) -> list[str]:
@@ -62,10 +63,15 @@ def noted(kept: tuple[Replay, ...], left_out: int, replay: Replay) -> tuple[tupl
     return (*kept, shown)[surplus:], left_out + surplus
 
 
+def finished(kept: tuple[Replay, ...], replay_id: str, runs: int) -> tuple[Replay, ...]:
+    """Return the replays after all triggers were asked for that one."""
+    return tuple(replace(r, runs=runs, unfinished=False) if r.id == replay_id else r for r in kept)
+
+
 def to_row(replay: Replay, event: Event) -> list[object]:
     """Return what the event's record keeps of the replay."""
     actor = replay.by
-    return [
+    row: list[object] = [
         replay.id,
         int(replay.mode),
         to_micros(replay.at),
@@ -74,11 +80,12 @@ def to_row(replay: Replay, event: Event) -> list[object]:
         replay.runs,
         to_rows(replay.verdicts, event),
     ]
+    return [*row, True] if replay.unfinished else row
 
 
 def from_row(row: Sequence[Any], event: Event) -> Replay:
     """Return the replay that the row keeps."""
-    replay_id, mode, at, actor, trigger_ids, runs, verdicts = row
+    replay_id, mode, at, actor, trigger_ids, runs, verdicts, *unfinished = row
     return Replay(
         replay_id,
         ReplayMode(mode),
@@ -87,4 +94,5 @@ def from_row(row: Sequence[Any], event: Event) -> Replay:
         tuple(trigger_ids),
         runs,
         from_rows(verdicts, event),
+        bool(unfinished),
     )

@@ -33,6 +33,7 @@ class VerdictKind(IntEnum):
     SUBJECT_DIFFERS = 5
     PLUGIN_DIFFERS = 6
     TYPE_DIFFERS = 7
+    LOOP = 8
 
     @property
     def with_run(self) -> bool:
@@ -40,6 +41,7 @@ class VerdictKind(IntEnum):
         return self <= VerdictKind.DUPLICATE
 
 
+_MATCHED = VerdictKind.MATCHED
 _UNFITTING = (VerdictKind.SOURCE_DIFFERS, VerdictKind.SUBJECT_DIFFERS, VerdictKind.TYPE_DIFFERS)
 
 
@@ -88,6 +90,12 @@ def judge(trigger: EventTrigger, event: Event, plugin: str, now: datetime) -> Ve
     if plugin not in ("", trigger.target.plugin):
         return _differing(trigger, VerdictKind.PLUGIN_DIFFERS, trigger.target.plugin, plugin)
     return Verdict(trigger.id, VerdictKind.PAUSED if trigger.at(now).paused else VerdictKind.MATCHED)
+
+
+def fits(trigger: EventTrigger, event: Event) -> bool:
+    """Return whether the event meets the trigger's type, source and subject."""
+    match = trigger.match
+    return match.type == event.type and match.source in ("", event.source) and match.subject in ("", event.subject)
 
 
 def _differing(trigger: EventTrigger, kind: VerdictKind, expected: str, actual: str) -> Verdict:
@@ -139,6 +147,17 @@ def with_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
     return replace(verdicts, listed=tuple(listed))
 
 
+def stopped(verdicts: Verdicts, allowed: str, actual: str) -> Verdicts:
+    """Return the verdicts when nothing more may come of what caused the event: no trigger that matched has a run."""
+    with_run = [v for v in verdicts.listed if v.kind is VerdictKind.DUPLICATE]
+    loops = [
+        Verdict(v.trigger_id, VerdictKind.LOOP, "", allowed, actual) for v in verdicts.listed if v.kind is _MATCHED
+    ]
+    others = [*loops, *(v for v in verdicts.listed if not v.kind.with_run)]
+    surplus = max(len(others) - OTHERS_LISTED, 0)
+    return Verdicts((*with_run, *others[:OTHERS_LISTED]), verdicts.left_out + surplus)
+
+
 def as_duplicates(verdicts: Verdicts, trigger_ids: Collection[str]) -> Verdicts:
     """Return the verdicts after these triggers turned out to have had their run before."""
     listed = (
@@ -150,14 +169,22 @@ def as_duplicates(verdicts: Verdicts, trigger_ids: Collection[str]) -> Verdicts:
 
 def adding_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
     """Return the verdicts of an event whose triggers got these runs later; those that had one keep it."""
+    return adding(verdicts, [Verdict(id, VerdictKind.DUPLICATE, run_id) for id, run_id in run_ids.items()])
+
+
+def adding(verdicts: Verdicts, more: Sequence[Verdict]) -> Verdicts:
+    """Return the verdicts with those of further triggers; a trigger that has a run keeps it."""
     had = verdicts.runs
-    more = {trigger_id: run_id for trigger_id, run_id in run_ids.items() if trigger_id not in had}
+    more = [verdict for verdict in more if verdict.trigger_id not in had]
     if not more:
         return verdicts
-    with_run = [v for v in verdicts.listed if v.kind.with_run]
-    with_run += [Verdict(trigger_id, VerdictKind.DUPLICATE, run_id) for trigger_id, run_id in more.items()]
-    others = [v for v in verdicts.listed if not v.kind.with_run and v.trigger_id not in more]
-    return shortened(Verdicts((*with_run, *others), verdicts.left_out), WITH_RUN_LISTED)
+    with_run = [v for v in (*verdicts.listed, *more) if v.kind.with_run]
+    without = {v.trigger_id: v for v in (*verdicts.listed, *more) if not v.kind.with_run}
+    for verdict in with_run:
+        without.pop(verdict.trigger_id, None)
+    others = list(without.values())[:OTHERS_LISTED]
+    left_out = verdicts.left_out + len(without) - len(others)
+    return shortened(Verdicts((*with_run, *others), left_out), WITH_RUN_LISTED)
 
 
 def shortened(verdicts: Verdicts, with_run: int) -> Verdicts:

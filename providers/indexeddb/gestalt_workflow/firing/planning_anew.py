@@ -109,8 +109,6 @@ class PlanningAnew:
 
 def is_ahead(schedule: Schedule, now: datetime) -> bool:
     """Return whether the schedule may have been planned by a clock that was ahead of now."""
-    if schedule.paused:
-        return False
     try:
         slot = following_slot(schedule, now)
     except (CronInvalid, ZoneInvalid):

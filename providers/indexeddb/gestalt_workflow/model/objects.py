@@ -31,6 +31,14 @@ CONFIG_SUBJECT = "system:config"
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Where a chain of events and runs that cause each other began, and how long it is; as in causes.proto."""
+
+    root: str
+    chain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a run invokes.
 
@@ -136,7 +144,12 @@ class EventMatch:
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """A trigger: each event that it matches makes a run."""
+    """A trigger: each event that it matches makes a run.
+
+    Attributes:
+        round: Its turn where many triggers are taken by page: 0 for one of the configuration, else how many triggers
+            of its event type its subject had with it. None: made before rounds were kept.
+    """
 
     id: str
     match: EventMatch
@@ -149,6 +162,7 @@ class EventTrigger:
     revision: int = 1
     policy: RunPolicy = PLAIN_RUN
     pause: Pause | None = None
+    round: int | None = None
 
     @property
     def edit(self) -> int:
@@ -233,6 +247,7 @@ class Run:
         stale: It failed because its process ended; its signals' idempotency keys are free again.
         denied: It failed because the host refused to invoke it: who created it may not, or its reference was revoked.
         result_truncated: Size in bytes of the whole result where ``result_body`` is cut; 0 when it is whole.
+        cause: What it goes back to; None where that follows from its trigger (``wire.messages``).
         timeline: What happened to it, as the lines that ``model.timeline`` reads.
     """
 
@@ -268,6 +283,7 @@ class Run:
     timeline: str = ""
     lane: str = ""
     permits: tuple[str, ...] = ()
+    cause: Cause | None = None
 
     @property
     def keyed(self) -> bool:

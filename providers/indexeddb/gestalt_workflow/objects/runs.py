@@ -12,9 +12,10 @@ from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.model import ids
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, TooMuchContention
-from gestalt_workflow.model.objects import NOBODY, Actor, Run, RunStatus, Target
+from gestalt_workflow.model.objects import NOBODY, Actor, Cause, Run, RunStatus, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, RunPolicy
 from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.objects.causes import Causes
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
     RUNS,
@@ -39,22 +40,24 @@ class StartRequest:
     created_by: Actor = NOBODY
     execution_ref: str = ""
     policy: RunPolicy = PLAIN_RUN
+    cause: Cause | None = None
 
 
 class Runs:
     """Every run, as users see it."""
 
-    def __init__(self, storage: Storage, recovery: Recovery, news: RunNews, clock: Clock) -> None:
+    def __init__(self, storage: Storage, recovery: Recovery, news: RunNews, clock: Clock, causes: Causes) -> None:
         self._storage = storage
         self._recovery = recovery
         self._news = news
         self._clock = clock
+        self._causes = causes
 
     async def start(self, request: StartRequest) -> Run:
         """Start a run by hand; with an idempotency key that was used before return the earlier run, as it is now.
 
         Raises:
-            StateConflict: another run that has not ended holds the workflow key.
+            StateConflict: another run that has not ended holds the workflow key, or what caused it has gone too far.
         """
         step = "create run"
         for _ in range(ATTEMPTS):
@@ -63,6 +66,7 @@ class Runs:
                 return earlier
             if run is not None:
                 self._news.committed(run)
+                await self._causes.started(request.cause)
                 return run
         raise TooMuchContention(step)
 
@@ -80,6 +84,7 @@ class Runs:
             workflow_key=request.workflow_key,
             key_row=key_row,
             policy=request.policy,
+            cause=request.cause,
         )
         conditions = [absent()]
         if request.idempotency_key:
@@ -90,6 +95,11 @@ class Runs:
                 earlier = await self._earlier(run.id, signal_row, step)
                 if earlier is not None:
                     return earlier, None
+        if self._causes.excess(request.cause) is not None:
+            earlier = await self._earlier(run.id, signal_row, step) if request.idempotency_key else None
+            if earlier is not None:
+                return earlier, None
+            self._causes.require(request.cause)
         write = Write(RUNS, "add", run_to_record(run), conditions=conditions)
         if not key_row:
             (result,) = await self._storage.write([write], step)

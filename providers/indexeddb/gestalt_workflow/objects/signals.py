@@ -14,8 +14,9 @@ from gestalt_workflow.claims import transitions
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, SignalExists, StateConflict, TooMuchContention
-from gestalt_workflow.model.objects import NOBODY, Actor, NewSignal, Run, RunStatus, Signal, Target
+from gestalt_workflow.model.objects import NOBODY, Actor, Cause, NewSignal, Run, RunStatus, Signal, Target
 from gestalt_workflow.model.run_news import RunNews
+from gestalt_workflow.objects.causes import Causes
 from gestalt_workflow.objects.runs import KIND, Runs
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
@@ -42,6 +43,7 @@ class SignalOrStartRequest:
     signal: NewSignal
     created_by: Actor = NOBODY
     execution_ref: str = ""
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,12 @@ class Delivery:
 class Signals:
     """Every signal."""
 
-    def __init__(self, storage: Storage, runs: Runs, news: RunNews, clock: Clock) -> None:
+    def __init__(self, storage: Storage, runs: Runs, news: RunNews, clock: Clock, causes: Causes) -> None:
         self._storage = storage
         self._runs = runs
         self._news = news
         self._clock = clock
+        self._causes = causes
 
     async def signal(self, run_id: str, signal: NewSignal) -> Delivery:
         """Append a signal to a run that has not ended.
@@ -94,7 +97,7 @@ class Signals:
         """Append a signal to the run that holds the key, or start one for it.
 
         Raises:
-            StateConflict: the signal id belongs elsewhere.
+            StateConflict: the signal id belongs elsewhere, or a run would be started and its cause has gone too far.
         """
         step = "signal or start run"
         plugin, subject = request.target.plugin, request.created_by.subject_id.strip()
@@ -112,7 +115,10 @@ class Signals:
             if holder is not None and not holder.status.terminal:
                 delivery = await self._append(holder, signal, row, unused, step)
             else:
+                self._causes.require(request.cause)
                 delivery = await self._start(request, signal, key_row, held_by, row, unused, step)
+                if delivery is not None:
+                    await self._causes.started(request.cause)
             if delivery is not None:
                 return delivery
         raise TooMuchContention(step)
@@ -136,6 +142,7 @@ class Signals:
             execution_ref=request.execution_ref,
             workflow_key=request.workflow_key,
             key_row=key_row,
+            cause=request.cause,
         )
         key = Write(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True)
         return await self._store(None, run, signal, row, unused, step, [key])

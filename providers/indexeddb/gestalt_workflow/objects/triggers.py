@@ -20,10 +20,22 @@ from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Event,
 from gestalt_workflow.model.policies import PLAIN_RUN, Pause, RunPolicy, noted_pause, upserted_pause
 from gestalt_workflow.objects.references import References
 from gestalt_workflow.objects.stored_object import ANYTHING, Change, DecidedOn, StoredObjects
-from gestalt_workflow.stored.records import TRIGGER_TYPES, TRIGGERS, trigger_from_record, trigger_to_record
+from gestalt_workflow.stored.records import (
+    TRIGGER_ROUNDS,
+    TRIGGER_TYPES,
+    TRIGGERS,
+    round_to_record,
+    trigger_from_record,
+    trigger_to_record,
+    type_and_subject,
+)
 from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision, first_revision
 
 KNOWN_TYPES = 16_384
+KNOWN_TRIGGERS = 100_000
+"""Triggers kept in memory, of all event types together."""
+MOST_KNOWN_BYTES = 32 * 1024 * 1024
+"""Bytes of targets of one event type that are kept in memory; of a type with more, or more triggers, nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +58,15 @@ class TriggerRequest:
 
 @dataclass(frozen=True, slots=True)
 class KnownType:
-    """The triggers of one event type, by creation time, then id; true while ``condition`` holds."""
+    """The triggers of one event type, by creation time, then id; true while ``condition`` holds.
+
+    Attributes:
+        complete: False: there are too many to be kept in memory, and ``triggers`` is empty.
+    """
 
     triggers: Sequence[EventTrigger]
     condition: Condition
+    complete: bool = True
     _positions: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,9 +85,12 @@ class KnownType:
 class Triggers(StoredObjects[EventTrigger]):
     """Every event trigger, and what is known of each event type."""
 
-    def __init__(self, storage: Storage, references: References, clock: Clock) -> None:
+    def __init__(self, storage: Storage, references: References, clock: Clock, *, most_known: int = 20_000) -> None:
+        """``most_known``: triggers of one event type that are kept in memory."""
         super().__init__("event trigger", TRIGGERS, trigger_from_record, storage, references, clock)
+        self._most_known = most_known
         self._known: OrderedDict[str, KnownType] = OrderedDict()
+        self._known_triggers = 0
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def upsert(self, wanted: TriggerRequest) -> EventTrigger:
@@ -80,7 +100,20 @@ class Triggers(StoredObjects[EventTrigger]):
             OwnedByAnother: its target is of another plugin, and the request does not retarget.
             ObjectNotFound, RevisionConflict: it is not what the request was decided on.
         """
-        return await self._upsert(wanted, lambda existing, now: self._put(_merged(wanted, existing, now), existing))
+        round = await self._next_round(wanted)
+
+        def prepared(existing: EventTrigger | None, now: datetime) -> Change[EventTrigger]:
+            return self._put(_in_round(_merged(wanted, existing, now), existing, round), existing)
+
+        return await self._upsert(wanted, prepared)
+
+    async def _next_round(self, wanted: TriggerRequest) -> int:
+        """Return the round of a trigger that is made now. Two made at once may have the same: an order, no number."""
+        subject = wanted.requested_by.subject_id.strip()
+        if subject == CONFIG_SUBJECT:
+            return 0
+        theirs = type_and_subject(wanted.match.type, subject)
+        return 1 + await self._storage.count(TRIGGER_ROUNDS, "subject", [theirs], "upsert event trigger")
 
     async def get(self, trigger_id: str) -> EventTrigger:
         """Return the trigger as it is now: a pause that has expired is none. Raises ``ObjectNotFound``."""
@@ -116,21 +149,27 @@ class Triggers(StoredObjects[EventTrigger]):
             condition, types = at_revision(existing.revision), {trigger.match.type, existing.match.type}
             trigger = replace(trigger, revision=existing.revision + 1)
         write = Write(TRIGGERS, "put", trigger_to_record(trigger), conditions=[condition], required=True)
-        return self._with_tokens(trigger, write, types)
+        if trigger.round is None:  # made before rounds were kept, and neither type nor subject changes: the row stays
+            return self._with_tokens(trigger, [write], types)
+        row = Write(TRIGGER_ROUNDS, "put", round_to_record(trigger, trigger.round), required=True)
+        return self._with_tokens(trigger, [row, write], types)
 
     def _removal(self, existing: EventTrigger, now: datetime) -> Change[EventTrigger]:
         unchanged = [at_revision(existing.revision)]
         write = Write(TRIGGERS, "delete", id=existing.id, conditions=unchanged, required=True)
-        return self._with_tokens(existing, write, {existing.match.type})
+        row = Write(TRIGGER_ROUNDS, "delete", id=existing.id, required=True)
+        return self._with_tokens(existing, [row, write], {existing.match.type})
 
-    def _with_tokens(self, trigger: EventTrigger, write: Write, types: Collection[str]) -> Change[EventTrigger]:
+    def _with_tokens(
+        self, trigger: EventTrigger, writes: Sequence[Write], types: Collection[str]
+    ) -> Change[EventTrigger]:
         """Replace the token of each event type that the change touches in the same commit, and forget the old ones."""
 
         def committed() -> None:
             for event_type in types:
-                self._known.pop(event_type, None)
+                self._forget(event_type)
 
-        return Change(trigger, [*(_new_token(event_type) for event_type in sorted(types)), write], committed)
+        return Change(trigger, [*(_new_token(event_type) for event_type in sorted(types)), *writes], committed)
 
     async def of_type(self, event_type: str) -> KnownType:
         """Return the triggers of the type, from memory when they are known."""
@@ -149,27 +188,62 @@ class Triggers(StoredObjects[EventTrigger]):
         step = "load event triggers"
         # The token first: a trigger that changes after it was read makes the token that we hold outdated.
         token = await self._storage.find(TRIGGER_TYPES, event_type, lambda record: str(record["token"]), step)
-        triggers = await self._storage.find_by_index(TRIGGERS, "type", [event_type], trigger_from_record, step)
-        triggers.sort(key=lambda t: (t.created_at, t.id))
+        triggers, complete = await self._read_type(event_type, step)
         condition = (
             absent(store=TRIGGER_TYPES, id=event_type)
             if token is None
             else Condition.equals("token", token, store=TRIGGER_TYPES, id=event_type)
         )
-        known = KnownType(triggers, condition)
+        known = KnownType(triggers, condition, complete)
+        self._forget(event_type)
         self._known[event_type] = known
-        if len(self._known) > KNOWN_TYPES:
-            self._known.popitem(last=False)
+        self._known_triggers += len(triggers)
+        while len(self._known) > KNOWN_TYPES or (len(self._known) > 1 and self._known_triggers > KNOWN_TRIGGERS):
+            self._forget(next(iter(self._known)))
         return known
+
+    async def _read_type(self, event_type: str, step: str) -> tuple[list[EventTrigger], bool]:
+        """Return the triggers of the type in order, and whether that is all; none when there are too many."""
+        triggers: list[EventTrigger] = []
+        token, size_bytes = b"", 0
+        while True:
+            page = await self._storage.page(TRIGGERS, "type", [event_type], step, token=token)
+            for _, trigger in self._storage.decoded(TRIGGERS, page.records, trigger_from_record):
+                triggers.append(trigger)
+                size_bytes += len(trigger.target.data)
+            if len(triggers) > self._most_known or size_bytes > MOST_KNOWN_BYTES:
+                return [], False
+            token = page.next_token
+            if not token:
+                triggers.sort(key=lambda t: (t.created_at, t.id))
+                return triggers, True
+
+    def _forget(self, event_type: str) -> None:
+        known = self._known.pop(event_type, None)
+        if known is not None:
+            self._known_triggers -= len(known.triggers)
 
     def outdated(self, event_type: str, known: KnownType) -> None:
         """Forget that knowledge: the store has refused it."""
         if self._known.get(event_type) is known:
-            del self._known[event_type]
+            self._forget(event_type)
 
 
 def _new_token(event_type: str) -> Write:
     return Write(TRIGGER_TYPES, "put", {"id": event_type, "token": secrets.token_hex(8)}, required=True)
+
+
+def _in_round(trigger: EventTrigger, existing: EventTrigger | None, next_round: int) -> EventTrigger:
+    """Return the trigger with its round: it keeps the one it has while its event type and subject are the same."""
+    subject = trigger.created_by.subject_id.strip()
+    if subject == CONFIG_SUBJECT:
+        return replace(trigger, round=0)
+    same = (
+        existing is not None
+        and existing.match.type == trigger.match.type
+        and existing.created_by.subject_id.strip() == subject
+    )
+    return trigger if same and trigger.round is not None else replace(trigger, round=next_round)
 
 
 def _merged(wanted: TriggerRequest, existing: EventTrigger | None, now: datetime) -> EventTrigger:

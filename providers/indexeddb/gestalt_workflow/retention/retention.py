@@ -12,7 +12,7 @@ from gestalt_workflow.objects.triggers import Triggers
 from gestalt_workflow.retention.events import EventsByAge, EventsByCount
 from gestalt_workflow.retention.idle_objects import IdleObjects
 from gestalt_workflow.retention.references import OldReferences
-from gestalt_workflow.retention.rows import ClaimantRows, SignalKeyRows
+from gestalt_workflow.retention.rows import CauseRows, ClaimantRows, SignalKeyRows
 from gestalt_workflow.retention.runs import RunsByAge, RunsByCount
 from gestalt_workflow.retention.sweeps import Progress, Sweep
 from gestalt_workflow.stored.storage import Storage
@@ -68,7 +68,7 @@ def configured_retention(
         sweeps.append(EventsByAge(storage, clock, config.keep_events_for))
     if config.keep_events is not None:
         sweeps.append(EventsByCount(storage, config.keep_events))
-    sweeps += [ClaimantRows(storage, clock), SignalKeyRows(storage, clock)]
+    sweeps += [ClaimantRows(storage, clock), CauseRows(storage, clock), SignalKeyRows(storage, clock)]
     if config.keep_references_for is not None:
         sweeps.append(OldReferences(storage, clock, config.keep_references_for))
     if config.keep_idle_for is not None:

@@ -1,4 +1,7 @@
-"""Remove small rows that outlive what they were for: leases of processes that died, keys of signals that have gone."""
+"""Remove small rows that outlive what they were for.
+
+They are leases of processes that died, counts of what a root caused, and keys of signals that have gone.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gestalt_workflow.model.clock import Clock
+from gestalt_workflow.model.clock import Clock, to_micros
+from gestalt_workflow.objects.causes import COUNTED_FOR
 from gestalt_workflow.retention.sweeps import BATCH, Daily, Progress
-from gestalt_workflow.stored.records import CLAIMANTS, RUNS, SIGNAL_KEYS
+from gestalt_workflow.stored.records import CAUSES, CLAIMANTS, RUNS, SIGNAL_KEYS
 from gestalt_workflow.stored.storage import Condition, KeyRange, Record, Storage, Write
 
 CLAIMANT_KEPT = timedelta(days=1)
@@ -39,6 +43,33 @@ class ClaimantRows:
         if writes:
             await self._storage.write(writes, step)
             log.info("old leases removed", event_name="leases.removed", count=len(writes))
+        self._token = page.next_token
+        if not self._token:
+            return Progress.DONE
+        return Progress.REMOVED if writes else Progress.LOOKED
+
+
+class CauseRows:
+    """Removes counts of what a root has caused, once nobody compares them any more."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._token = b""
+
+    async def step(self) -> Progress:
+        """Go on with the pass, or begin a new one."""
+        step = "remove old counts of causes"
+        page = await self._storage.page_by_id(CAUSES, _EVERYTHING, step, limit=BATCH, token=self._token)
+        before = to_micros(self._clock() - COUNTED_FOR)
+        writes = [
+            Write(CAUSES, "delete", id=str(record["id"]), conditions=[Condition.equals("stamp", record["stamp"])])
+            for record in page.records
+            if record.get("since_us", 0) < before
+        ]
+        if writes:
+            await self._storage.write(writes, step)
+            log.info("old counts of causes removed", event_name="causes.removed", count=len(writes))
         self._token = page.next_token
         if not self._token:
             return Progress.DONE

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from gestalt_workflow.model.errors import FormatTooNew, StorageFailed
-from gestalt_workflow.stored.records import FORMAT, SCHEMAS
+from gestalt_workflow.model.objects import CONFIG_SUBJECT
+from gestalt_workflow.stored.records import (
+    FORMAT,
+    SCHEMAS,
+    TRIGGER_ROUNDS,
+    TRIGGERS,
+    round_to_record,
+    trigger_from_record,
+    type_and_subject,
+)
 from gestalt_workflow.stored.storage import Storage, Write, absent
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of stores, indexes or records that an older provider would misread."""
 
 
@@ -19,7 +29,33 @@ async def _more_stores(storage: Storage) -> None:
     await storage.create_stores(SCHEMAS.items(), "create object stores")
 
 
-MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {1: _more_stores, 2: _more_stores}
+async def _trigger_rounds(storage: Storage) -> None:
+    """Give each trigger its row in ``TRIGGER_ROUNDS``, the older ones of a subject first."""
+    step = "give triggers their rounds"
+    await _more_stores(storage)
+    counts: Counter[str] = Counter()
+    token = b""
+    while True:
+        page = await storage.page(TRIGGERS, "created", [], step, token=token)
+        writes = []
+        for _, trigger in storage.decoded(TRIGGERS, page.records, trigger_from_record):
+            configured = trigger.created_by.subject_id.strip() == CONFIG_SUBJECT
+            theirs = type_and_subject(trigger.match.type, trigger.created_by.subject_id)
+            counts[theirs] += 1
+            round = 0 if configured else counts[theirs]
+            writes.append(Write(TRIGGER_ROUNDS, "put", round_to_record(trigger, round)))
+        if writes:
+            await storage.write_alone(writes, step)
+        token = page.next_token
+        if not token:
+            return
+
+
+MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {
+    1: _more_stores,
+    2: _more_stores,
+    3: _trigger_rounds,
+}
 """From a version to the next one. A step must be safe to repeat: it may be cut off half-way."""
 
 _ROW = "format"

@@ -6,6 +6,9 @@ contains it: a run is in ``hot`` only while it is pending, in ``held`` only whil
 only while it can fire, a signal in ``waiting`` only until it is delivered. Of the indexes that queries use, only
 ``status`` changes after a run was created; the others cost one row each, once.
 
+A trigger has a row in ``TRIGGER_ROUNDS`` besides, by which triggers that ask for the same are read in turn; an event
+with more matches than fit one commit has one in ``FAN_OUTS`` until all have their run.
+
 ``created_us`` repeats ``created_at`` in microseconds: bounds within a compound key cannot be times. Field names are
 those of the first format, whatever the words of the code: ``owner`` is the claimant, ``target_owner`` the target's
 plugin, ``waiting`` counts undelivered signals, ``story`` is the timeline.
@@ -25,6 +28,7 @@ from gestalt_workflow.model.errors import Undecodable
 from gestalt_workflow.model.objects import (
     NOBODY,
     Actor,
+    Cause,
     EventMatch,
     EventTrigger,
     Reference,
@@ -59,6 +63,9 @@ REFERENCES = "wf_references"
 CLAIMANTS = "wf_owners"
 SLOTS = "wf_slots"
 EVENTS = "wf_events"
+FAN_OUTS = "wf_fan_outs"
+CAUSES = "wf_causes"
+TRIGGER_ROUNDS = "wf_trigger_rounds"
 PERMITS = "wf_permits"
 
 READY = "ready"
@@ -104,6 +111,11 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     SLOTS: ObjectStoreSchema([IndexSchema("place", ["place"]), IndexSchema("last", ["last"])]),
     EVENTS: ObjectStoreSchema([IndexSchema("created", ["created_us"]), IndexSchema("type", ["type", "created_us"])]),
     PERMITS: ObjectStoreSchema(),
+    TRIGGER_ROUNDS: ObjectStoreSchema(
+        [IndexSchema("meets", ["meets", "place"]), IndexSchema("subject", ["type_and_subject"])]
+    ),
+    CAUSES: ObjectStoreSchema(),
+    FAN_OUTS: ObjectStoreSchema([IndexSchema("place", ["place"])]),
 }
 
 T = TypeVar("T")
@@ -285,6 +297,7 @@ def trigger_to_record(trigger: EventTrigger) -> Record:
             "revision": trigger.revision,
             **run_policy_fields(trigger.policy),
             **pause_fields(trigger.pause),
+            "round": trigger.round,
         }
     )
 
@@ -304,7 +317,29 @@ def trigger_from_record(record: Record) -> EventTrigger:
         revision=record["revision"],
         policy=run_policy(record),
         pause=pause(record),
+        round=record.get("round"),
     )
+
+
+def round_to_record(trigger: EventTrigger, round: int) -> Record:
+    """Return the row by which the trigger is found in its turn (``TRIGGER_ROUNDS``)."""
+    match = trigger.match
+    return {
+        "id": trigger.id,
+        "meets": meets_key(match.type, match.source, match.subject),
+        "place": f"{round:010d}/{trigger.id}",
+        "type_and_subject": type_and_subject(match.type, trigger.created_by.subject_id),
+    }
+
+
+def meets_key(type: str, source: str, subject: str) -> str:
+    """Return the key of all triggers that ask for the same; blank source and subject: for any."""
+    return f"{type}\0{source}\0{subject}"
+
+
+def type_and_subject(type: str, subject_id: str) -> str:
+    """Return the key of a subject's triggers of one event type."""
+    return f"{type}\0{subject_id.strip()}"
 
 
 def run_to_record(run: Run) -> Record:
@@ -348,6 +383,7 @@ def run_to_record(run: Run) -> Record:
             "result_truncated": run.result_truncated or None,
             "story": run.timeline,
             "permits": permits_field(run.permits),
+            **cause_fields(run.cause),
         }
     )
 
@@ -401,6 +437,7 @@ def run_from_record(record: Record) -> Run:
         timeline=record.get("story", ""),
         lane=lane,
         permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
+        cause=cause(record),
     )
 
 
@@ -414,6 +451,16 @@ def with_result_cut(record: Record, limit_bytes: int) -> Record:
         return record
     whole_bytes = record.get("result_truncated") or len(result.encode())
     return {**record, "result_body": kept, "result_truncated": whole_bytes}
+
+
+def cause_fields(cause: Cause | None) -> Record:
+    """Return the fields of the cause."""
+    return {} if cause is None else {"root": cause.root, "chain": cause.chain}
+
+
+def cause(record: Record) -> Cause | None:
+    """Return the cause that the record's fields hold; None when they hold none."""
+    return Cause(record["root"], record["chain"]) if "root" in record else None
 
 
 def slot_range_to_record(slots: SlotRange) -> Record:

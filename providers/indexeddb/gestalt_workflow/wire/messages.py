@@ -9,13 +9,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from gestalt_sdk.gen.extension.v1 import causes_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.values import from_timestamp, to_timestamp
 from gestalt_workflow.model.errors import InvalidRequest, Undecodable
-from gestalt_workflow.model.ids import new_id
+from gestalt_workflow.model.ids import kept_event, new_id
 from gestalt_workflow.model.objects import (
     NOBODY,
     Actor,
+    Cause,
     Event,
     EventMatch,
     EventTrigger,
@@ -168,7 +170,25 @@ def run_to_proto(run: Run) -> pb.BoundWorkflowRun:
         waits_for_run_id=run.blocked_by,
         result_truncated=run.result_truncated,
         waits_for_limit=run.lane,
+        cause=cause_to_proto(run.cause) if run.cause is not None else None,
     )
+
+
+def cause_to_proto(cause: Cause) -> causes_pb2.Cause:
+    """Return the cause as a message."""
+    return causes_pb2.Cause(root=cause.root, chain=cause.chain)
+
+
+def cause_from_proto(message: causes_pb2.Cause, *, present: bool) -> Cause | None:
+    """Return the cause; raise ``InvalidRequest`` when it cannot be one."""
+    if not present:
+        return None
+    if not message.root or message.chain < 0:
+        raise InvalidRequest(
+            f"cause has root {message.root!r} and chain {message.chain}; "
+            "accepted are the id of a run or event, and a number from 0"
+        )
+    return Cause(message.root, message.chain)
 
 
 def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal:
@@ -263,4 +283,12 @@ def invocation_to_proto(
     )
     request.target.MergeFromString(run.target.data)
     request.trigger.MergeFromString(run.trigger.data)
+    request.cause.CopyFrom(cause_to_proto(run.cause or _own_cause(run, request.trigger)))
     return request
+
+
+def _own_cause(run: Run, trigger: pb.WorkflowRunTrigger) -> Cause:
+    """Return the root that a run without a cause is, or comes from: the event that made it, else itself."""
+    if not trigger.HasField("event"):
+        return Cause(run.id)
+    return Cause(kept_event(trigger.event.event.source, trigger.event.event.id))

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ from tests.support.waiting import eventually
 
 SYNC = PluginTarget("roadmap", "sync", input={"mode": "incremental", "n": 1})
 POST = PluginTarget("slack", "post")
+MOST_LISTED = {"local": 1024 * 1024, "second": 4096}
+"""Bytes of a plain list that each provider gives."""
 
 
 class CountingReferences(ReferenceStore):
@@ -160,7 +162,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
                 name,
                 "indexeddb",
                 ProviderKind.WORKFLOW,
-                config={"pollInterval": "1s"},
+                config={"pollInterval": "1s", "maxListBytes": MOST_LISTED[name]},
                 sockets=binding.sockets,
             )
             process = ProviderProcess(spec, services=dialled_by)
@@ -223,6 +225,22 @@ async def test_schedules_and_triggers_live_in_real_providers(system: System) -> 
     assert (moved_trigger.provider, moved_trigger.created_at) == ("second", trigger.created_at)
     await manager.triggers.delete(who, trigger.id)
     assert await manager.triggers.list(who) == []
+
+
+async def test_what_one_user_makes_does_not_fill_the_lists_of_another(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain list of all users' objects would be more than the provider gives in one message."""
+    monkeypatch.setattr("gestalt_host.workflows.providers.client.QUERY_PAGE", 3)
+    manager = system.manager
+    schedule, trigger = ScheduleSpec("0 3 * * *", SYNC, provider="second"), EventTriggerSpec(EventMatch("a.b"), SYNC)
+    trigger = replace(trigger, provider="second")
+    await asyncio.gather(*(manager.schedules.create(ANN, schedule) for _ in range(20)))
+    await asyncio.gather(*(manager.triggers.create(ANN, trigger) for _ in range(20)))
+    theirs = await manager.schedules.create(BOB, schedule), await manager.triggers.create(BOB, trigger)
+    assert await manager.schedules.list(BOB) == [theirs[0]]
+    assert await manager.triggers.list(BOB) == [theirs[1]]
+    assert len(await manager.schedules.list(ANN)) == len(await manager.triggers.list(ANN)) == 20
 
 
 async def test_a_key_makes_its_object_again_after_it_was_deleted(system: System) -> None:

@@ -154,6 +154,10 @@ class PluginUnavailable(HostError):
     """The plugin's process is not running or the call to it broke."""
 
 
+class PluginAway(PluginUnavailable):
+    """The plugin is away for now: it does not answer, or is started again; the text names it and says when."""
+
+
 class CallTooDeep(HostError):
     """Plugins invoke one another deeper than is allowed."""
 

@@ -153,6 +153,23 @@ class OutputLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisionConfig:
+    """How long provider processes, and the host itself, may take.
+
+    Attributes:
+        start_timeout: For one provider, from its launch until it is ready.
+        slow_start: What is not ready by then is named, and the host goes on without it.
+        restart_silent: A process that has not answered for that long is started again; None: never.
+        shutdown: For everything, from the signal until the host has ended.
+    """
+
+    start_timeout: timedelta = timedelta(seconds=120)
+    slow_start: timedelta = timedelta(seconds=20)
+    restart_silent: timedelta | None = timedelta(seconds=30)
+    shutdown: timedelta = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     public: ListenerConfig = ListenerConfig()
     management: ListenerConfig | None = None
@@ -162,6 +179,7 @@ class ServerConfig:
     artifacts_dir: Path | None = None
     """Absolute; None means the configuration directory."""
     provider_output: OutputLimits = OutputLimits()
+    supervision: SupervisionConfig = SupervisionConfig()
     selectors: Mapping[str, str] = field(default_factory=dict)
     """``server.providers``: kind to the entry chosen explicitly."""
 

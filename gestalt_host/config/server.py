@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gestalt_host.config.model import ListenerConfig, OutputLimits, Policy, ServerConfig
+from gestalt_host.config.model import ListenerConfig, OutputLimits, Policy, ServerConfig, SupervisionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 
 DEFAULT_PORT = 8080
 DEFAULT_TOKEN_TTL = timedelta(days=30)
 _GIB = 1024**3
+LEAST_SILENCE = timedelta(seconds=5)
+"""A shorter one could not be told from a process that is merely slow to answer."""
+NEVER = ("never", "0", "0s")
 SELECTABLE_KINDS = (
     "authentication",
     "authorization",
@@ -34,6 +37,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         ttl = block.duration("apiTokenTtl", parse_config_duration) or DEFAULT_TOKEN_TTL
         artifacts_dir = block.path_text("artifactsDir")
         provider_output = _provider_output(block.block("providerOutput"))
+        supervision = _supervision(block)
         with block.block("providers") as providers:
             selectors = {kind: providers.text(kind) for kind in SELECTABLE_KINDS if providers.has(kind)}
         with block.block("agent") as agent:
@@ -64,8 +68,29 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         api_token_ttl=ttl,
         artifacts_dir=artifacts_dir,
         provider_output=provider_output,
+        supervision=supervision,
         selectors={kind: name for kind, name in selectors.items() if name},
     )
+
+
+def _supervision(block: Block) -> SupervisionConfig:
+    usual = SupervisionConfig()
+    with block.block("supervision") as supervision:
+        silent = usual.restart_silent
+        text = supervision.text("restartSilentAfter")
+        if text.lower() in NEVER:
+            silent = None
+        elif (asked := supervision.duration("restartSilentAfter", parse_config_duration)) is not None:
+            silent = asked
+            if asked < LEAST_SILENCE:
+                accepted = f"accepted are durations of at least {LEAST_SILENCE.seconds}s, and never"
+                supervision.fault("restartSilentAfter", f"{text!r} is too short; {accepted}")
+        return SupervisionConfig(
+            start_timeout=supervision.duration("startTimeout", parse_config_duration) or usual.start_timeout,
+            slow_start=supervision.duration("slowStartAfter", parse_config_duration) or usual.slow_start,
+            restart_silent=silent,
+            shutdown=supervision.duration("shutdownTimeout", parse_config_duration) or usual.shutdown,
+        )
 
 
 def _management(block: Block, public_host: str, public_port: int, findings: Findings) -> ListenerConfig | None:

@@ -31,6 +31,10 @@ class Console:
         noun = "plugin" if plugins == 1 else "plugins"
         self._sink.write(f"Gestalt API at {url}  ({plugins} {noun}, {config})")
 
+    def plugin(self, name: str, state: str) -> None:
+        """Print what became of a plugin that the host does not wait for."""
+        self._sink.write(f"plugin {name}: {state}")
+
     def run(self, report: RunReport) -> None:
         """Print ``HH:MM:SS  trigger  target  status  duration``, local time; a failure's reason follows."""
         failed = bool(report.error) or (report.status or 0) >= 400

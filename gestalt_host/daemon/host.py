@@ -24,12 +24,13 @@ from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, prepare_entries
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics
-from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed
+from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
+from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed, timings_of
 from gestalt_host.errors import HostError
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.services import HttpServices
-from gestalt_host.supervisor import BoundStore, ProviderProcess, Store, sweep_stale
+from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.indexeddb import IndexedDB
@@ -37,10 +38,8 @@ from gestalt_sdk.serving.logs import log_lines_dropped
 from gestalt_sdk.serving.watchdog import Watchdog
 from gestalt_sdk.transport.environment import Address
 
-WORKFLOW_GRACE_S = 15.0
 PLUGIN_GRACE_S = 2.0
 STORE_GRACE_S = 2.0
-REQUEST_GRACE_S = 15.0
 HEALTH_EVERY_S = 5.0
 LOCAL_ONLY = "127.0.0.1"
 
@@ -61,11 +60,15 @@ class Host:
         self._http = AsyncExitStack()
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
         self._workflows_begun = False
+        self._failed_plugins: list[str] = []
+        """Plugins that have no process, because they could not be prepared."""
         self._unhealthy: dict[Store | ProviderProcess, str] = {}
         """Why stores and workflow providers are not healthy; a reason may be blank."""
         self._beats = Beats()
+        self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
 
     async def start(self) -> None:
@@ -77,26 +80,40 @@ class Host:
         self._watchdog = Watchdog(self._beats)
         await self._require_free_port()
         await sweep_stale()
+        self._groups.start()
         config = self._config
         key = await asyncio.to_thread(master_key, config.server.encryption_key)
         launchables = await prepare_entries(config, self._environ, config.artifacts_dir)
-        await self._start_stores(launchables)
+        timings = timings_of(config.server.supervision, self._shutdown)
+        await self._start_stores(launchables, timings)
         await self._open_own_records()
         bindings = await self._bind_workflows(config)
         wiring = self._wiring = Wiring(
-            config, key, self._environ, self._console.run, launchables.workflows, bindings, self._beats
+            config,
+            key,
+            self._environ,
+            self._console.run,
+            launchables.workflows,
+            bindings,
+            timings,
+            self._beats,
+            self._groups,
         )
+        for name, process in wiring.processes.workflows.items():
+            if (binding := config.providers["workflow"][name].indexeddb) is not None:
+                self._stores[binding.provider].needed_by(process)
         wiring.metrics.register(ProviderMetrics(self._processes))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         for name, error in launchables.failed_plugins.items():
             plugin_failed(name, error)
             wiring.add_unavailable_plugin(config.plugins[name])
+            self._failed_plugins.append(name)
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
-        plugins = [self._own(self._start_plugin(process)) for process in wiring.processes.plugins.values()]
+        plugins = {self._own(self._start_plugin(process)): process for process in wiring.processes.plugins.values()}
         await all_of(process.start() for process in wiring.processes.workflows.values())
         await wiring.reconciliation().run(config.schedules, config.event_triggers)
         await self._listen(wiring)
-        await asyncio.gather(*plugins)
+        await self._plugins_started(plugins, timings.slow_start_s)
         self._plugins_loaded = True
         ready = sum(process.is_ready for process in wiring.processes.plugins.values())
         log.info("all providers ready", event_name="host.plugins_ready", count=ready)
@@ -114,38 +131,69 @@ class Host:
         shown = LOCAL_ONLY if host in ("", "0.0.0.0", "::") else host
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
+    @property
+    def _shutdown(self) -> ShutdownPlan:
+        return ShutdownPlan.of(self._config.server.supervision.shutdown)
+
     def readiness(self) -> str | None:
         """Return why the host is not ready, None when it is."""
         if not self._plugins_loaded:
-            return "providers loading"
+            return self._loading()
         assert self._wiring is not None
         workflows = self._wiring.processes.workflows.values()
+        for process in workflows:
+            if process.state is State.SILENT:
+                return f"workflow provider {process.name}: {process.absence}"
         if not self._workflows_begun or not all(process.is_ready for process in workflows):
             return "workflow providers loading"
         for name, store in self._stores.items():
             if not store.ready or store in self._unhealthy:
-                reason = self._unhealthy.get(store, "")
+                reason = store.silence or self._unhealthy.get(store, "")
                 return f"datastore unavailable: {name}: {reason}" if reason else "datastore unavailable"
         for process in workflows:
             if process in self._unhealthy:
                 return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"
         return "; ".join(beat.describe() for beat in self._beats.look()) or None
 
+    def shortcomings(self) -> list[str]:
+        """Return what does not work, by name: plugins that cannot be called now."""
+        found = [f"plugin {name}: it could not be started" for name in self._failed_plugins]
+        if self._wiring is not None:
+            plugins = self._wiring.processes.plugins.values()
+            found += [f"plugin {process.name}: {process.absence}" for process in plugins if process.absence]
+        return sorted(found)
+
     async def stop(self) -> None:
-        """Stop in order; every process has ended and every socket is gone when this returns."""
+        """Stop in order, within the configured time; every process has ended and every socket is gone afterwards."""
+        plan = self._shutdown
+        countdown = Countdown(plan)
+        try:
+            async with asyncio.timeout(plan.total_s):
+                await self._stop_in_order(countdown)
+        except TimeoutError:
+            log.warning("shutdown took too long", event_name="host.killed", after_s=plan.total_s)
+            self.kill()
+        await self._groups.stop()
+
+    async def _stop_in_order(self, countdown: Countdown) -> None:
+        plan = countdown.plan
         if self._watchdog is not None:
             self._watchdog.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
-        if self._wiring is not None:
-            processes = self._wiring.processes
-            await every_one(process.stop(WORKFLOW_GRACE_S) for process in processes.workflows.values())
-            await every_one(process.stop(PLUGIN_GRACE_S) for process in processes.plugins.values())
+        closing = asyncio.create_task(self._http.aclose(), name="closing the listener")
+        await asyncio.wait((closing,), timeout=countdown.left_s(plan.requests_alone_s))
+        workflows, plugins = self._processes_of_wiring()
+        grace_s = countdown.left_s(plan.finished_s)
+        await every_one((closing, *(process.stop(grace_s) for process in workflows)))
+        # Each of the two last stages has half of what is left.
+        grace_s = min(PLUGIN_GRACE_S, countdown.left_s(plan.total_s) / 2)
+        await every_one(process.stop(grace_s) for process in plugins)
         if self._records is not None:
             await self._records.close()
-        await every_one(store.stop(STORE_GRACE_S) for store in self._stores.values())
+        grace_s = min(STORE_GRACE_S, countdown.left_s(plan.total_s) / 2)
+        await every_one(store.stop(grace_s) for store in self._stores.values())
 
     def kill(self) -> None:
         """End every process at once, for somebody who does not want to wait."""
@@ -154,22 +202,24 @@ class Host:
 
     def _processes(self) -> list[ProviderProcess]:
         """Return every process, in the order in which they are stopped."""
-        found: list[ProviderProcess] = []
-        if self._wiring is not None:
-            processes = self._wiring.processes
-            found += [*processes.workflows.values(), *processes.plugins.values()]
-        for store in self._stores.values():
-            found += store.processes
-        return found
+        workflows, plugins = self._processes_of_wiring()
+        return [*workflows, *plugins, *(process for store in self._stores.values() for process in store.processes)]
+
+    def _processes_of_wiring(self) -> tuple[list[ProviderProcess], list[ProviderProcess]]:
+        """Return the processes of workflow providers and those of plugins."""
+        if self._wiring is None:
+            return [], []
+        processes = self._wiring.processes
+        return list(processes.workflows.values()), list(processes.plugins.values())
 
     async def _require_free_port(self) -> None:
         """Fail before any provider is started when the port is taken."""
         async with AsyncExitStack() as stack:
             await self._open_listener(stack, _answer_nothing)
 
-    async def _start_stores(self, launchables: Launchables) -> None:
+    async def _start_stores(self, launchables: Launchables, timings: Timings) -> None:
         self._stores = {
-            name: make_store(item, self._config, self._environ, self._beats)
+            name: make_store(item, self._config, self._environ, timings, self._beats, self._groups)
             for name, item in launchables.stores.items()
         }
         await all_of(store.start() for store in self._stores.values())
@@ -204,6 +254,24 @@ class Host:
             await process.start()
         except HostError as error:
             plugin_failed(process.name, error)
+        if process in self._slow_plugins:
+            self._console.plugin(process.name, process.absence or "it is ready now")
+
+    async def _plugins_started(self, starts: Mapping[asyncio.Task[None], ProviderProcess], slow_start_s: float) -> None:
+        """Return when every plugin has started or failed, or the rest is too slow to be waited for."""
+        if starts:
+            _, slow = await asyncio.wait(starts, timeout=slow_start_s)
+            self._slow_plugins = {starts[task] for task in slow}
+        for process in self._slow_plugins:
+            log.warning("plugin is slow to start", event_name="plugin.slow", plugin=process.name, after_s=slow_start_s)
+            self._console.plugin(process.name, process.absence)
+
+    def _loading(self) -> str:
+        """Return that plugins are loading, and which."""
+        if self._wiring is None:
+            return "providers loading"
+        starting = [item for item in self._wiring.processes.plugins.values() if item.state is State.STARTING]
+        return f"providers loading: {', '.join(item.name for item in starting)}" if starting else "providers loading"
 
     async def _listen(self, wiring: Wiring) -> None:
         base_url = self._config.server.public.base_url
@@ -213,6 +281,7 @@ class Host:
             plugins=wiring.plugins,
             authenticate=self._authenticate,
             readiness=self.readiness,
+            shortcomings=self.shortcomings,
             base_url=base_url,
             metrics=wiring.metrics,
         )
@@ -221,7 +290,9 @@ class Host:
 
     async def _open_listener(self, stack: AsyncExitStack, app: ASGIApp) -> Listener:
         public = self._config.server.public
-        listener = Listener(app, self._address(), public.port, base_url=public.base_url, grace_s=REQUEST_GRACE_S)
+        listener = Listener(
+            app, self._address(), public.port, base_url=public.base_url, grace_s=self._shutdown.requests_s
+        )
         try:
             return await stack.enter_async_context(listener)
         except ListenFailed as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,8 +13,9 @@ from gestalt_host.access.credentials.connections import Connection, internal_nam
 from gestalt_host.access.keys import subkey
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
-from gestalt_host.config.model import HostConfig, OutputLimits, ProviderEntry
+from gestalt_host.config.model import HostConfig, OutputLimits, ProviderEntry, SupervisionConfig
 from gestalt_host.daemon.launchables import Launchables
+from gestalt_host.daemon.shutdown import ShutdownPlan
 from gestalt_host.errors import HostError, PluginUnavailable, quoted
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
@@ -25,7 +27,16 @@ from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, Operatio
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import Launchable
-from gestalt_host.supervisor import BoundStore, HostService, ProviderProcess, ProviderSpec, ProviderStartFailed, Store
+from gestalt_host.supervisor import (
+    BoundStore,
+    HostService,
+    ProcessGroups,
+    ProviderProcess,
+    ProviderSpec,
+    ProviderStartFailed,
+    Store,
+    Timings,
+)
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -63,17 +74,23 @@ class Wiring:
         observer: Callable[[RunReport], None],
         workflows: Mapping[str, Launchable],
         bindings: Mapping[str, BoundStore],
+        timings: Timings,
         beats: Beats,
+        groups: ProcessGroups,
     ) -> None:
         """
         Args:
             observer: Told of every run that this host has executed.
             workflows: The prepared workflow providers by name; ``bindings`` has their parts of a store.
+            timings: Of every process.
             beats: What the supervision of each process gives its beat to.
+            groups: What ends the group of each process with the host.
         """
         self._config = config
         self._environ = environ
+        self._timings = timings
         self._beats = beats
+        self._groups = groups
         self.processes = Processes()
         self.plugins = PluginRegistry()
         self.metrics = CollectorRegistry()
@@ -95,7 +112,9 @@ class Wiring:
 
         for name, item in workflows.items():
             spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()), config.server.provider_output)
-            self.processes.workflows[name] = ProviderProcess(spec, environ, services=dialled_by, beats=beats)
+            self.processes.workflows[name] = ProviderProcess(
+                spec, environ, timings, services=dialled_by, beats=beats, groups=groups
+            )
         self._providers = WorkflowProviders(clients, config.workflow)
         resolver = TargetResolver(self.plugins, self.authorizer, agents=None)
         self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
@@ -116,7 +135,9 @@ class Wiring:
             services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
         limits = self._config.server.provider_output
         spec = _spec(launchable, ProviderKind.INTEGRATION, binding, limits, services)
-        process = self.processes.plugins[name] = ProviderProcess(spec, self._environ, beats=self._beats)
+        process = self.processes.plugins[name] = ProviderProcess(
+            spec, self._environ, self._timings, beats=self._beats, groups=self._groups
+        )
         plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
         self.plugins.add(plugin)
 
@@ -149,10 +170,28 @@ class _Unavailable:
         raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
 
 
-def make_store(launchable: Launchable, config: HostConfig, environ: Mapping[str, str], beats: Beats) -> Store:
+def timings_of(config: SupervisionConfig, shutdown: ShutdownPlan) -> Timings:
+    """Return the waits and limits of every provider process."""
+    silent = config.restart_silent
+    return Timings(
+        drain_s=shutdown.drain_s,
+        start_limit_s=config.start_timeout.total_seconds(),
+        slow_start_s=config.slow_start.total_seconds(),
+        restart_silent_after_s=math.inf if silent is None else silent.total_seconds(),
+    )
+
+
+def make_store(
+    launchable: Launchable,
+    config: HostConfig,
+    environ: Mapping[str, str],
+    timings: Timings,
+    beats: Beats,
+    groups: ProcessGroups,
+) -> Store:
     """Return the store of an IndexedDB entry, not started."""
     spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore(), config.server.provider_output)
-    return Store(spec, launchable.manifest.source, indexeddb_relay, environ, beats=beats)
+    return Store(spec, launchable.manifest.source, indexeddb_relay, environ, timings, beats, groups)
 
 
 def _spec(

@@ -51,6 +51,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.RecursiveCall: HttpFault(400),
     errors.ProviderUnavailable: HttpFault(503),
     errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
+    errors.PluginAway: HttpFault(503),
     # For codes that ``PROVIDER_STATUS`` does not have.
     errors.ProviderRefused: HttpFault(500),
 }

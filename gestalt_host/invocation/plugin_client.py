@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import grpc
 
-from gestalt_host.errors import HostError, PluginUnavailable, ProviderRefused, quoted
+from gestalt_host.errors import HostError, PluginAway, PluginUnavailable, ProviderRefused, quoted
 from gestalt_host.invocation.model import Invocation, OperationResult, Payload
+from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
@@ -33,6 +34,7 @@ class PluginClient:
             plugin_dispatch_pb2.PluginCalls,
             patient=False,
         )
+        link.calls.on_give_up(self._stream.give_up)
         self._base_url = base_url.rstrip("/")
 
     async def invoke(self, invocation: Invocation) -> OperationResult:
@@ -40,6 +42,7 @@ class PluginClient:
 
         Raises:
             PluginUnavailable: the process is not running, or went away during the call.
+            PluginAway: it does not answer any more, or is started again after it ended.
             ProviderRefused: it answered with a gRPC error.
         """
         request = pb.ExecuteRequest(
@@ -56,14 +59,15 @@ class PluginClient:
         self._fill_context(request.context, invocation)
         try:
             await self._link.wait_ready(READY_WAIT_S)
-        except (TimeoutError, GestaltError) as error:
-            raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
-        try:
             result = await self._send(request)
+        except ProviderAway as error:
+            raise PluginAway(f"integration {quoted(self._link.name)} is not available: {error}") from error
         except CallFailed as error:
             raise self._failed(error.code, str(error)) from error
         except grpc.aio.AioRpcError as error:
             raise self._failed(error.code().name, error.details() or "") from error
+        except (TimeoutError, GestaltError) as error:
+            raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
         return OperationResult(result.status, result.body)
 
     async def _send(self, request: pb.ExecuteRequest) -> pb.OperationResult:
@@ -74,7 +78,7 @@ class PluginClient:
                 return result
             except StreamUnserved:
                 pass
-        result = await self._execute(request)
+        result = await self._link.calls.answer(self._execute(request))
         return result
 
     def _failed(self, code: str, text: str) -> HostError:

@@ -1,7 +1,8 @@
 """Provider processes: launching, configuring, watching, restarting and stopping them, and the sockets in between."""
 
 from gestalt_host.supervisor.directories import sweep_stale
-from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.errors import ProviderAway, ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
@@ -10,6 +11,8 @@ from gestalt_host.supervisor.stores import BoundStore, Store
 __all__ = [
     "BoundStore",
     "HostService",
+    "ProcessGroups",
+    "ProviderAway",
     "ProviderDown",
     "ProviderIdentity",
     "ProviderProcess",

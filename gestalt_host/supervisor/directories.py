@@ -14,11 +14,13 @@ import structlog
 
 from gestalt_host.errors import HostError
 from gestalt_sdk.common.process_identity import ProcessIdentity
+from gestalt_sdk.transport.environment import PLUGIN_SOCKET
 
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
 _OWNER, _CHILD = "owner", "child"
 _POLL_S = 0.05
+_STAT_GROUP_FIELD = 2  # Of the fields that follow the command name.
 
 log = structlog.get_logger()
 
@@ -55,13 +57,14 @@ def remove_directory(directory: Path) -> None:
 
 
 async def sweep_stale(bases: Iterable[Path] | None = None) -> int:
-    """Remove what hosts of this user left behind when they were killed: orphaned providers, then their directories.
+    """Remove what hosts of this user left behind when they were killed: orphaned providers with what they
+    started, then their directories.
 
     Directories of running hosts, of other users and of other PID namespaces are left alone. Returns how many were
     removed.
     """
     stale = list(_stale_directories(base_directories() if bases is None else bases))
-    orphans = [child for child in (_read(directory / _CHILD) for directory in stale) if child and child.is_running()]
+    orphans = [orphan for directory in stale for orphan in _orphans(directory)]
     if orphans:
         log.warning(
             "ending providers of a host that was killed",
@@ -93,6 +96,24 @@ def _read(path: Path) -> ProcessIdentity | None:
         return ProcessIdentity.parse(path.read_text())
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _orphans(directory: Path) -> Iterator[ProcessIdentity]:
+    """Yield the provider, where it still runs, and what else is left in its group."""
+    child = _read(directory / _CHILD)
+    if child is None or not child.is_of_this_boot():
+        return
+    if child.is_running():
+        yield child
+    # A number can belong to another group by now; what this provider has started knows its socket.
+    mark = f"{PLUGIN_SOCKET}={directory}/".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            group = int((entry / "stat").read_text().rpartition(")")[2].split()[_STAT_GROUP_FIELD])
+            if group == child.pid and int(entry.name) != group and mark in (entry / "environ").read_bytes():
+                yield ProcessIdentity.of(int(entry.name))
+        except OSError:
+            continue
 
 
 async def _end(processes: list[ProcessIdentity]) -> None:

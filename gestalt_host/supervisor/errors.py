@@ -20,3 +20,7 @@ class ProviderStartFailed(HostError):
 
 class ProviderDown(ProviderUnavailable):
     """The provider has failed for good or was stopped."""
+
+
+class ProviderAway(ProviderDown):
+    """The provider is away for now. The text, put after its name, says why and when it is tried again."""

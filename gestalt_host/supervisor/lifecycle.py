@@ -95,8 +95,10 @@ async def start_provider(channel: grpc.aio.Channel) -> None:
     _require_version(response.protocol_version)
 
 
-async def start_plugin(channel: grpc.aio.Channel, name: str, config: Mapping[str, Any]) -> None:
-    """Start a plugin: ask for its metadata until it is served, then send StartProvider.
+async def start_plugin(
+    channel: grpc.aio.Channel, name: str, config: Mapping[str, Any], timeout_s: float = START_TIMEOUT_S
+) -> None:
+    """Start a plugin: ask for its metadata until it is served, then send StartProvider, which may take ``timeout_s``.
 
     Raises:
         ProviderStartFailed: it refused.
@@ -114,7 +116,7 @@ async def start_plugin(channel: grpc.aio.Channel, name: str, config: Mapping[str
         except TypeError as error:
             raise ProviderStartFailed(f"encode provider config: {error}") from error
     try:
-        response = await stub.StartProvider(request, timeout=START_TIMEOUT_S)
+        response = await stub.StartProvider(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import signal
 import time
@@ -22,19 +24,27 @@ from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.environment import provider_environment
-from gestalt_host.supervisor.errors import ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.errors import ProviderAway, ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.greeting import greeted
+from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
+from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
+from gestalt_sdk.common.process_identity import is_stopped
 from gestalt_sdk.transport.channels import open_channel
-from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.environment import DRAIN_SECONDS, Address
 
-RELAUNCH_LIMIT_S = 300.0
-"""Longer than one attempt to start a provider takes with all its calls, each of which has a deadline."""
+BEYOND_START_S = 60.0
+"""How much longer than a start may take its loop may be silent."""
+LONGEST_GLANCE_S = 2.0
+"""No more of the time between two looks counts as silence: who was stopped together with the host was not silent."""
+LOOP_AFTER = 3
+"""A provider that has ended so many times without having been stable, or could not be started, is in a crash loop."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 
 log = structlog.get_logger()
@@ -46,6 +56,8 @@ class State(Enum):
     NEW = "new"
     STARTING = "starting"
     READY = "ready"
+    SILENT = "silent"
+    """It runs, but does not answer."""
     RESTARTING = "restarting"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -72,9 +84,27 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Waits and limits, in seconds; tests shorten them."""
+    """Waits and limits, in seconds; tests shorten them.
+
+    Attributes:
+        start_timeout_s: Until the process serves its socket.
+        start_limit_s: Until it is ready, with every call of its start.
+        slow_start_s: What is still starting after that is named, and nobody waits for it any more.
+        ask_every_s: Between two times that a ready process is asked for a sign of life.
+        silent_after_s: One that has not answered for that long is silent.
+        restart_silent_after_s: A silent one is ended, and so started again; never where it is infinite.
+        drain_s: How long a workflow provider is told that it may take to finish; 0: it is told nothing.
+        stable_after_s: One that has been ready for that long is in no crash loop.
+    """
 
     start_timeout_s: float = 45.0
+    start_limit_s: float = 120.0
+    slow_start_s: float = 20.0
+    ask_every_s: float = 3.0
+    silent_after_s: float = 5.0
+    restart_silent_after_s: float = 30.0
+    look_s: float = 0.5
+    drain_s: float = 0.0
     poll_s: float = 0.025
     stop_grace_s: float = 2.0
     backoff_initial_s: float = 0.1
@@ -99,6 +129,7 @@ class ProviderProcess:
         check_identity: Callable[[ProviderIdentity], None] | None = None,
         before_ready: Hook | None = None,
         beats: Beats | None = None,
+        groups: ProcessGroups | None = None,
     ) -> None:
         """Make the directory of its sockets and open its channel; nothing is started.
 
@@ -107,6 +138,7 @@ class ProviderProcess:
             check_identity: Runs at every start between the first identity and configure; raising ends the start.
             before_ready: Work to be done at every start after configure, before the provider counts as ready.
             beats: What the loop that watches the process gives its beat to; without it nobody looks.
+            groups: What ends the process's group when this host dies; without it only the process itself ends then.
         """
         self.spec = spec
         self.identity = ProviderIdentity()
@@ -126,10 +158,17 @@ class ProviderProcess:
         self._check_identity = check_identity
         self._before_ready = before_ready
         self._beats = beats or Beats()
-        self._settled = asyncio.Event()
+        self._groups = groups
+        self._calls = CallsUnderWay()
+        self._needs: list[Callable[[], str]] = []
+        self._changed = asyncio.Event()
         self._child: Child | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._began_at = self._again_at = 0.0
+        self._silent_s = 0.0
+        self._unstable_ends = 0
+        self._ended_because = ""
         self._begun = False
 
     @property
@@ -145,12 +184,41 @@ class ProviderProcess:
         return self._channel
 
     @property
+    def calls(self) -> CallsUnderWay:
+        """What is given up when the process falls silent."""
+        return self._calls
+
+    @property
     def capabilities(self) -> frozenset[str]:
         return self.identity.capabilities
 
     @property
     def is_ready(self) -> bool:
         return self.state is State.READY
+
+    @property
+    def absence(self) -> str:
+        """Why the provider cannot be called now and when that may change, to be put after its name; blank when it can.
+
+        Nothing of it is the provider's own text, which is for the log alone.
+        """
+        now = time.monotonic()
+        match self.state:
+            case State.NEW | State.STARTING:
+                return f"it is still starting, for {now - self._began_at:.0f} s" if self._began_at else "it starts soon"
+            case State.SILENT:
+                left_s = max(0.0, self._timings.restart_silent_after_s - self._silent_s)
+                then = "" if math.isinf(left_s) else f" and is started again in {left_s:.0f} s"
+                return f"it has not answered for {self._silent_s:.0f} s{then}"
+            case State.RESTARTING if now < self._again_at:
+                return f"it has ended and is started again in {self._again_at - now:.1f} s"
+            case State.RESTARTING:
+                return "it has ended and is being started again"
+            case State.FAILED:
+                return "it could not be started"
+            case State.STOPPED:
+                return "it was stopped"
+        return ""
 
     @property
     def directory(self) -> Path:
@@ -174,20 +242,20 @@ class ProviderProcess:
         """
         if self.state is not State.NEW:
             raise RuntimeError(f"provider {self.name!r} has been started already")
-        self.state = State.STARTING
+        self._began_at = time.monotonic()
+        self._become(State.STARTING, "")
         try:
             await self._services.start()
             child = await self._launch()
         except BaseException as error:
-            self._settle(State.FAILED, str(error))
+            self._become(State.FAILED, str(error))
             await self._release()
             raise
         self._ready(child)
-        name = f"provider {self.name}"
-        watching = keep_running(
-            name, self._watch, self._beats, silent_after_s=RELAUNCH_LIMIT_S, may_end=lambda: self._stopping
-        )
-        self._watcher = asyncio.create_task(watching, name=name)
+        limit_s = self._timings.start_limit_s + BEYOND_START_S
+        for name, loop in ((f"provider {self.name}", self._watch), (f"answers of {self.name}", self._listen)):
+            running = keep_running(name, loop, self._beats, silent_after_s=limit_s, may_end=lambda: self._stopping)
+            self._loops.append(asyncio.create_task(running, name=name))
 
     async def begin(self) -> None:
         """Send StartProvider, now and after every later restart. For workflow providers.
@@ -198,26 +266,56 @@ class ProviderProcess:
         await lifecycle.start_provider(self._channel)
         self._begun = True
 
+    def depend_on(self, absence: Callable[[], str], calls: CallsUnderWay) -> None:
+        """Have calls to this process refused while what it cannot work without is away, and given up when that is.
+
+        Args:
+            absence: Why it is away, blank when it is not.
+            calls: Of the process that is needed.
+        """
+        self._needs.append(absence)
+        calls.on_give_up(lambda error: self._calls.give_up(absence() or str(error())))
+
     async def wait_ready(self, timeout_s: float) -> None:
-        """Return at once when the provider is ready, else wait for it.
+        """Return at once when the provider is ready; wait while it starts, as long as that is to be expected.
 
         Raises:
-            TimeoutError: it is still starting.
+            ProviderAway: it, or what it depends on, does not answer; it was not ready in time, is slow to start or in
+                a crash loop.
             ProviderDown: it has failed for good or was stopped.
         """
+        for absence in self._needs:
+            if reason := absence():
+                raise ProviderAway(reason)
         if self.is_ready:
             return
-        async with asyncio.timeout(timeout_s):
-            await self._settled.wait()
-        if not self.is_ready:
-            reason = f": {self.last_error}" if self.last_error else ""
-            raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready:
+            if self.state in (State.FAILED, State.STOPPED):
+                reason = f": {self.last_error}" if self.last_error else ""
+                raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
+            wait_s = min(deadline - time.monotonic(), self._patience_s())
+            if wait_s <= 0:
+                raise ProviderAway(self.absence)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+
+    def _patience_s(self) -> float:
+        """Return how long the provider is worth waiting for, as far as is known now."""
+        if self.state is State.SILENT or self._unstable_ends >= LOOP_AFTER:
+            return 0.0
+        if self.state is State.STARTING and self.kind is ProviderKind.INTEGRATION:
+            return self._began_at + self._timings.slow_start_s - time.monotonic()
+        return math.inf
 
     async def health_problem(self) -> str | None:
         """Return None when the provider is ready and healthy, else why not, blank when it does not answer.
 
         Plugins have no health check.
         """
+        if self.state is State.SILENT:
+            return self.absence
         if self.state is not State.READY:
             return self.last_error
         if self.kind is ProviderKind.INTEGRATION:
@@ -238,11 +336,12 @@ class ProviderProcess:
                     ended=self._child.describe_exit(),
                     grace_s=grace_s,
                 )
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            self._watcher = None
-        self._settle(State.STOPPED, "")
+            self._let_go(self._child)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops.clear()
+        self._become(State.STOPPED, "")
         await self._release()
 
     def kill(self) -> None:
@@ -264,9 +363,12 @@ class ProviderProcess:
                 return
             # Children that the process has started are ended too, before its successor is launched.
             child.kill()
-            self._lost(f"process ended ({child.describe_exit()})")
+            self._let_go(child)
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
+                self._unstable_ends = 0
+            reason, self._ended_because = self._ended_because, ""
+            self._lost(reason or f"process ended ({child.describe_exit()})")
             self._ready(await self._relaunch(beat))
             ready_at = time.monotonic()
 
@@ -274,6 +376,7 @@ class ProviderProcess:
         while True:
             beat.beat()
             wait_s = self._backoff.next_wait_s()
+            self._again_at = time.monotonic() + wait_s
             log.info(
                 "provider is started again soon",
                 event_name="provider.restarting",
@@ -288,6 +391,60 @@ class ProviderProcess:
             except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
                 self._lost(str(error))
 
+    async def _listen(self, beat: Beat) -> None:
+        """Ask for a sign of life again and again while the process is there."""
+        while not self._stopping:
+            beat.rest()
+            await asyncio.sleep(self._timings.ask_every_s)
+            beat.beat()
+            child = self._child
+            if child is not None and self.is_ready:
+                asking = asyncio.ensure_future(greeted(self._socket))
+                try:
+                    await self._answered(child, asking, beat)
+                finally:
+                    asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
+
+    async def _answered(self, child: Child, asking: asyncio.Future[None], beat: Beat) -> None:
+        """Return when the process has answered or ended; one that is silent for too long is ended here."""
+        silent_s, looked = 0.0, time.monotonic()
+        while child.running and not self._stopping:
+            await asyncio.wait((asking,), timeout=self._timings.look_s)
+            beat.beat()
+            if asking.done():
+                asking.result()
+                self._answers(child)
+                return
+            now = time.monotonic()
+            silent_s += min(now - looked, LONGEST_GLANCE_S)
+            looked = now
+            if silent_s >= self._timings.silent_after_s and self._child is child:
+                self._silent(child, silent_s)
+            if silent_s >= self._timings.restart_silent_after_s and child.running:
+                self._ended_because = f"process had not answered for {silent_s:.0f} s and was ended"
+                child.kill()
+                return
+
+    def _silent(self, child: Child, silent_s: float) -> None:
+        self._silent_s = silent_s
+        if self.is_ready:
+            self._become(State.SILENT, "it does not answer")
+            log.warning("provider does not answer", event_name="provider.silent", provider=self.name, silent_s=silent_s)
+        # One that is only too busy for a greeting may still answer what it works on.
+        if is_stopped(child.pid):
+            self._calls.give_up(self.absence)
+
+    def _answers(self, child: Child) -> None:
+        if self.state is State.SILENT and self._child is child and child.running:
+            self._become(State.READY, "")
+            log.info(
+                "provider answers again",
+                event_name="provider.answers",
+                provider=self.name,
+                silent_s=round(self._silent_s, 1),
+            )
+
     async def _launch(self) -> Child:
         """Spawn, wait until it serves, configure. The child is ended again when any of it fails."""
         self._socket.unlink(missing_ok=True)
@@ -299,7 +456,7 @@ class ProviderProcess:
             socket=self._socket,
             parent_pid=os.getpid(),
             name=spec.name,
-            services={**self._services.paths, **spec.sockets, **self._runtime_session()},
+            services={**self._services.paths, **spec.sockets, **self._runtime_session(), **self._drain_time()},
         )
         started = time.monotonic()
         try:
@@ -307,11 +464,15 @@ class ProviderProcess:
         except ProviderStartFailed as error:
             raise self._failure(str(error)) from error
         try:
+            if self._groups is not None:
+                self._groups.hold(child.pid)
             note_child(self._directory, child.pid)
-            await self._unless_it_ends(child, self._connected(), self._timings.start_timeout_s)
-            await self._unless_it_ends(child, self._configured(), None)
+            await self._unless_it_ends(child, self._connected(), self._timings.start_timeout_s, "did not serve gRPC")
+            left_s = max(0.0, started + self._timings.start_limit_s - time.monotonic())
+            await self._unless_it_ends(child, self._configured(), left_s, "was served, but not configured,")
         except BaseException as error:
             await child.stop(self._timings.stop_grace_s)
+            self._let_go(child)
             if isinstance(error, ProviderStartFailed):
                 raise self._failure(str(error)) from error
             raise
@@ -329,6 +490,10 @@ class ProviderProcess:
         """Return the local runtime's id of this launch, which every plugin is given."""
         return {RUNTIME_SESSION_ID: str(uuid.uuid4())} if self.kind is ProviderKind.INTEGRATION else {}
 
+    def _drain_time(self) -> dict[str, str]:
+        is_told = self.kind is ProviderKind.WORKFLOW and self._timings.drain_s
+        return {DRAIN_SECONDS: f"{self._timings.drain_s:g}"} if is_told else {}
+
     async def _connected(self) -> None:
         while not self._socket.exists():
             await asyncio.sleep(self._timings.poll_s)
@@ -338,7 +503,7 @@ class ProviderProcess:
     async def _configured(self) -> None:
         spec = self.spec
         if spec.kind is ProviderKind.INTEGRATION:
-            await lifecycle.start_plugin(self._channel, spec.name, spec.config)
+            await lifecycle.start_plugin(self._channel, spec.name, spec.config, self._timings.start_limit_s)
         else:
             identity = await lifecycle.identify(self._channel, spec.kind)
             if self._check_identity is not None:
@@ -351,7 +516,7 @@ class ProviderProcess:
         if self._begun:
             await lifecycle.start_provider(self._channel)
 
-    async def _unless_it_ends(self, child: Child, work: Any, timeout_s: float | None) -> None:
+    async def _unless_it_ends(self, child: Child, work: Any, timeout_s: float, missed: str) -> None:
         """Await the work; the process's end or the timeout ends it with ``ProviderStartFailed``."""
         task, ended = asyncio.ensure_future(work), asyncio.ensure_future(child.wait())
         try:
@@ -361,22 +526,26 @@ class ProviderProcess:
             elif ended.done():
                 raise ProviderStartFailed(f"plugin process exited before serving gRPC ({child.describe_exit()})")
             else:
-                raise ProviderStartFailed(f"did not serve gRPC within {timeout_s:g} s")
+                raise ProviderStartFailed(f"{missed} within {timeout_s:g} s")
         finally:
             for future in (task, ended):
                 future.cancel()
             await asyncio.gather(task, ended, return_exceptions=True)
+
+    def _let_go(self, child: Child) -> None:
+        if self._groups is not None:
+            self._groups.let_go(child.pid)
 
     def _failure(self, reason: str) -> ProviderStartFailed:
         return ProviderStartFailed(f'{_word(self.kind)} "{self.name}": {reason}', self.output.last_lines)
 
     def _ready(self, child: Child) -> None:
         self._child = child
-        self._settle(State.READY, "")
+        self._become(State.READY, "")
 
     def _lost(self, reason: str) -> None:
-        self.state, self.last_error = State.RESTARTING, reason
-        self._settled.clear()
+        self._unstable_ends += 1
+        self._become(State.RESTARTING, reason)
         log.warning(
             "provider is down",
             event_name="provider.down",
@@ -385,9 +554,11 @@ class ProviderProcess:
             last_lines=self.output.last_lines,
         )
 
-    def _settle(self, state: State, reason: str) -> None:
+    def _become(self, state: State, reason: str) -> None:
+        """Change the state, and wake everybody who waits for a change."""
         self.state, self.last_error = state, reason
-        self._settled.set()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _release(self) -> None:
         await self._services.stop()

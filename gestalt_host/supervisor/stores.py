@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
+from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
 from gestalt_host.supervisor.service_sockets import HostService
@@ -72,6 +73,7 @@ class Store:
         environ: Mapping[str, str] | None = None,
         timings: Timings | None = None,
         beats: Beats | None = None,
+        groups: ProcessGroups | None = None,
     ) -> None:
         """Take what to run; ``package``, the address in the store's manifest, tells how its config is rewritten."""
         self.name = spec.name
@@ -81,6 +83,7 @@ class Store:
         self._environ = environ
         self._timings = timings
         self._beats = beats
+        self._groups = groups
         self._scoped: ProviderProcess | None = None
         self._dedicated: dict[tuple[str, tuple[str, ...]], ProviderProcess] = {}
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
@@ -97,6 +100,20 @@ class Store:
     def reason(self) -> str:
         """Why the store is not ready."""
         return "; ".join(process.last_error for process in self.processes if process.last_error)
+
+    @property
+    def silence(self) -> str:
+        """What a process of the store that does not answer is to be said to do; blank when all do."""
+        return "; ".join(process.absence for process in self.processes if process.state is State.SILENT)
+
+    def needed_by(self, consumer: ProviderProcess) -> None:
+        """Have calls to the consumer fail at once, naming this store, while the store does not answer."""
+
+        def absence() -> str:
+            return f'its store "{self.name}" is silent: {silence}' if (silence := self.silence) else ""
+
+        for process in self.processes:
+            consumer.depend_on(absence, process.calls)
 
     async def health_problem(self) -> str | None:
         """Return None when every process of the store is ready and healthy, else why one is not."""
@@ -119,6 +136,7 @@ class Store:
             check_identity=_require_scopes,
             before_ready=self._open_scopes,
             beats=self._beats,
+            groups=self._groups,
         )
         try:
             await process.start()
@@ -163,7 +181,7 @@ class Store:
         if key not in self._dedicated:
             config = scoped_config(self._package, self._spec.config, db)
             spec = replace(self._spec, config=config)
-            process = ProviderProcess(spec, self._environ, self._timings, beats=self._beats)
+            process = ProviderProcess(spec, self._environ, self._timings, beats=self._beats, groups=self._groups)
             await process.start()
             self._dedicated[key] = process
         return self._dedicated[key]

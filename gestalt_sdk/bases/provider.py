@@ -61,6 +61,8 @@ class Provider:
         """Of the loops of this provider. The health check names those that are silent; a hung one ends the process."""
         self.under_way: dict[asyncio.Task[object], str] = {}
         """What each task executes; the log names it when the event loop does nothing else. Plugins: operations."""
+        self.drain_s: float | None = None
+        """Seconds that the host gives ``drain``, as the runtime was told; None when it was not."""
         self.configured_event = asyncio.Event()
         """Set by the runtime when ``configure`` has succeeded; gRPC health reports SERVING from then on."""
         self.ending_event = asyncio.Event()

@@ -63,6 +63,15 @@ class ProcessIdentity:
         return start is None or (start != "" and start != self.start)
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether the kernel says that the process was stopped by a signal, and so does nothing at all."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
 def _start_time(pid: int) -> str | None:
     """In clock ticks since boot; None when there is no such process, or only its corpse; blank when it is hidden."""
     try:

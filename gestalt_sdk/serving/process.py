@@ -24,6 +24,7 @@ from gestalt_sdk.serving.logs import configure_logging, tell
 from gestalt_sdk.serving.watchdog import Watchdog, end_process
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from gestalt_sdk.transport.environment import (
+    DRAIN_SECONDS,
     PARENT_PID,
     PLUGIN_NAME,
     PLUGIN_SOCKET,
@@ -100,6 +101,8 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
     address = parse_address(text, variable=PLUGIN_SOCKET)
     stopping = _Stopping()
     provider = make_provider()
+    with suppress(ValueError):
+        provider.drain_s = float(os.environ.get(DRAIN_SECONDS, ""))
     server = grpc.aio.server(options=SERVER_OPTIONS)
     services = list(provider.register(server))
     if provider.kind is not ProviderKind.INTEGRATION:

@@ -109,6 +109,12 @@ class StreamedCalls:
         self._fail_sent("the stream was closed")
         self._give_back()
 
+    def give_up(self, error: Callable[[], Exception]) -> None:
+        """End every call that has no answer with an error of its own; the peer is told that they are cancelled."""
+        for call in (*self._unsent.values(), *self._sent.values()):
+            if not call.answer.done():
+                call.answer.set_exception(error())
+
     async def _run(self) -> None:
         """Keep a stream until it breaks, and open another one while there is something to send."""
         delay_s = REOPEN_FIRST_S

@@ -14,9 +14,10 @@ from google.protobuf.struct_pb2 import Struct
 
 from gestalt_host.access.subjects import Principal
 from gestalt_host.errors import ProviderRefused, ProviderUnavailable
+from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import AgentMessage, ToolRef
-from gestalt_host.workflows.providers.client import provider_error, wait_ready
+from gestalt_host.workflows.providers.client import provider_away, provider_error, wait_ready
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
 from gestalt_sdk.transport.values import from_struct, to_struct
@@ -118,7 +119,9 @@ class AgentProviderClient:
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
         await wait_ready("agent", self._link, timeout_s)
         try:
-            return await method(request, timeout=timeout_s)
+            return await self._link.calls.answer(method(request, timeout=timeout_s))
+        except ProviderAway as error:
+            raise provider_away("agent", self.name, error) from error
         except grpc.aio.AioRpcError as error:
             failure: ProviderRefused | ProviderUnavailable = provider_error("agent", self.name, error)
             raise failure from error

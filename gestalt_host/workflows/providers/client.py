@@ -16,6 +16,7 @@ import grpc
 
 from gestalt_host.access.subjects import Actor, Cause
 from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
+from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import (
     Event,
@@ -527,7 +528,9 @@ class WorkflowProviderClient:
         if wait:
             await wait_ready("workflow", self._link, self._deadline_s)
         try:
-            return await method(request, timeout=self._deadline_s)
+            return await self._link.calls.answer(method(request, timeout=self._deadline_s))
+        except ProviderAway as error:
+            raise provider_away("workflow", self.name, error) from error
         except grpc.aio.AioRpcError as error:
             raise provider_error("workflow", self.name, error) from error
 
@@ -597,8 +600,15 @@ async def wait_ready(kind: str, link: ProviderLink, timeout_s: float) -> None:
     """
     try:
         await link.wait_ready(timeout_s)
+    except ProviderAway as error:
+        raise provider_away(kind, link.name, error) from error
     except (TimeoutError, GestaltError) as error:
         raise ProviderUnavailable(f"{kind} provider {quoted(link.name)} is not available; try again later") from error
+
+
+def provider_away(kind: str, name: str, error: ProviderAway) -> ProviderUnavailable:
+    """Return the domain error of a call to a provider that is away for now."""
+    return ProviderUnavailable(f"{kind} provider {quoted(name)} is not available: {error}; try again later")
 
 
 def provider_error(kind: str, name: str, error: grpc.aio.AioRpcError) -> ProviderRefused | ProviderUnavailable:

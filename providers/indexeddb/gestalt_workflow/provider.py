@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from gestalt_sdk.indexeddb import IndexedDB
@@ -12,7 +13,7 @@ from gestalt_workflow.config import read_config
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.edge.extensions import Server, add_extensions
 from gestalt_workflow.edge.workflow_service import WorkflowServicer
-from gestalt_workflow.engine import Engine
+from gestalt_workflow.engine import DRAIN, Engine
 from gestalt_workflow.model.clock import Clock, utc_now
 from gestalt_workflow.model.errors import NotConfigured
 
@@ -92,7 +93,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
     async def drain(self) -> None:
         """Claim and fire no more, and let what is being invoked finish."""
         if self._engine is not None:
-            await self._engine.drain()
+            await self._engine.drain(DRAIN if self.drain_s is None else timedelta(seconds=self.drain_s))
 
     async def close(self) -> None:
         """Disconnect from the store and the host."""

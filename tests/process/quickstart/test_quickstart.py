@@ -87,6 +87,7 @@ def instant(text: str) -> datetime:
 
 def test_budget_of_processes_one_for_each_configured_entry_and_one_for_the_host(host: Gestaltd) -> None:
     assert [child.name for child in host.children()] == sorted(PROVIDER_SERVICE)
+    assert len(host.helpers()) == 1, "beside the keeper of process groups"
 
 
 @pytest.mark.timeout(150)

@@ -49,6 +49,10 @@ class Child:
         return self.environment.get("GESTALT_PLUGIN_NAME", "")
 
     @property
+    def is_provider(self) -> bool:
+        return "GESTALT_PLUGIN_SOCKET" in self.environment
+
+    @property
     def socket(self) -> Path:
         """Path of the socket that the provider serves."""
         return Path(self.environment["GESTALT_PLUGIN_SOCKET"])
@@ -125,7 +129,11 @@ class Gestaltd:
 
     def children(self) -> list[Child]:
         """Provider processes of this host, by name."""
-        return sorted(_children(self.pid), key=lambda child: child.name)
+        return sorted((child for child in _children(self.pid) if child.is_provider), key=lambda child: child.name)
+
+    def helpers(self) -> list[Child]:
+        """Other processes that the host has started."""
+        return [child for child in _children(self.pid) if not child.is_provider]
 
     def signal(self, number: int) -> None:
         assert self.process is not None

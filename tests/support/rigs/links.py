@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 
@@ -21,6 +22,7 @@ class Link:
         self.name = name
         self.channel = channel
         self.capabilities = capabilities
+        self.calls = CallsUnderWay()
         self.ready = asyncio.Event()
         self.ready.set()
         self.down: Exception | None = None

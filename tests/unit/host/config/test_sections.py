@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from gestalt_host.config import ConfigurationInvalid, require_serveable
-from gestalt_host.config.model import IndexedDBBinding, SourceMode
+from gestalt_host.config.model import IndexedDBBinding, SourceMode, SupervisionConfig
 from gestalt_host.config.reader import parse_config_duration
 from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 from tests.support.rigs.config import MINIMAL, Loader
@@ -25,6 +25,23 @@ ONE_FAULT = [
     ("server: {public: []}", "server.public: must be a mapping, not a list"),
     ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
     ("server: {apiTokenTtl: 3x}", "server.apiTokenTtl: '3x' is not a duration; accepted are positive ones such as"),
+    (
+        "server: {supervision: {startTimeout: 3}}",
+        "server.supervision.startTimeout: '3' is not a duration; accepted are",
+    ),
+    (
+        "server: {supervision: {slowStartAfter: 0s}}",
+        "server.supervision.slowStartAfter: '0s' is not a duration; accepted",
+    ),
+    (
+        "server: {supervision: {shutdownTimeout: -1s}}",
+        "server.supervision.shutdownTimeout: '-1s' is not a duration; acc",
+    ),
+    (
+        "server: {supervision: {restartSilentAfter: 4s}}",
+        "server.supervision.restartSilentAfter: '4s' is too short; accepted are durations of at least 5s, and never",
+    ),
+    ("server: {supervision: {restartAfter: 4s}}", "server.supervision.restartAfter: unknown key; did you mean"),
     ("server: {management: {host: 127.0.0.1}}", "server.management.port: is required"),
     ("server: {egress: {defaultAction: drop}}", "server.egress.defaultAction: 'drop' is not supported; accepted are"),
     ("server: {runtime: {defaultHostedProvider: x}}", "server.runtime.defaultHostedProvider: is no longer supported"),
@@ -391,6 +408,18 @@ def test_plain_durations_have_a_sign_and_no_days() -> None:
     assert parse_duration("0") == timedelta()
     with pytest.raises(DurationInvalid):
         parse_duration("1d")
+
+
+@pytest.mark.parametrize("never", ["never", "Never", "0", "0s"])
+def test_a_silent_process_can_be_kept_for_ever(loaded: Loader, never: str) -> None:
+    read = loaded(f"server: {{supervision: {{restartSilentAfter: {never}, shutdownTimeout: 1m}}}}").server.supervision
+    assert read == SupervisionConfig(restart_silent=None, shutdown=timedelta(minutes=1))
+
+
+def test_supervision_has_defaults(loaded: Loader) -> None:
+    read = loaded("server: {public: {}}").server.supervision
+    assert (read.start_timeout, read.slow_start) == (timedelta(minutes=2), timedelta(seconds=20))
+    assert (read.restart_silent, read.shutdown) == (timedelta(seconds=30), timedelta(seconds=15))
 
 
 UNUSED = """

@@ -12,6 +12,7 @@ import pytest
 from gestalt_host.daemon import host as module
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
+from gestalt_host.supervisor import State
 from gestalt_sdk.common.loops import keep_running
 from tests.support.waiting import eventually
 
@@ -22,6 +23,7 @@ class Watched:
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = self.is_ready = True
+        self.state, self.absence, self.silence = State.READY, "", ""
         self.check: Callable[[], Awaitable[str | None]] = self.healthy
 
     async def healthy(self) -> str | None:
@@ -83,6 +85,17 @@ async def test_who_is_not_healthy_is_named_until_it_is(rig: Rig, who: str, probl
     await rig.reason_becomes(reason)
     watched.check = watched.healthy
     await rig.reason_becomes(None)
+
+
+async def test_a_workflow_provider_that_does_not_answer_is_named(rig: Rig) -> None:
+    rig.workflow.state, rig.workflow.absence = State.SILENT, "it has not answered for 7 s"
+    rig.workflow.is_ready = False
+    assert rig.host.readiness() == "workflow provider local: it has not answered for 7 s"
+
+
+async def test_a_store_that_does_not_answer_is_named(rig: Rig) -> None:
+    rig.store.ready, rig.store.silence = False, "it has not answered for 7 s"
+    assert rig.host.readiness() == "datastore unavailable: main: it has not answered for 7 s"
 
 
 async def test_a_check_that_raises_is_followed_by_others(rig: Rig) -> None:

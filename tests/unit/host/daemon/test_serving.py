@@ -136,7 +136,7 @@ def test_readiness_tells_what_is_waited_for(tmp_path: Path) -> None:
     host = host_with(tmp_path, more)
     try:
         host.launch()
-        until(lambda: ready_reason(host) == "providers loading", within_s=30, what=lambda: ready_reason(host))
+        until(lambda: ready_reason(host) == "providers loading: slow", within_s=30, what=lambda: ready_reason(host))
         assert httpx.get(f"{host.url}/health").status_code == 200
         assert httpx.get(f"{host.url}/ready").status_code == 503
         (tmp_path / "go").touch()
@@ -301,7 +301,9 @@ def test_a_stopped_store_is_reported_by_readiness(host: Gestaltd) -> None:
     (store,) = [child for child in host.children() if child.name == "main"]
     os.kill(store.pid, signal.SIGSTOP)
     try:
-        until(lambda: ready_reason(host) == "datastore unavailable", within_s=20, what=lambda: ready_reason(host))
+        until(
+            lambda: ready_reason(host).startswith("datastore unavailable"), within_s=20, what=lambda: ready_reason(host)
+        )
     finally:
         os.kill(store.pid, signal.SIGCONT)
     until(lambda: ready_reason(host) == "ok", within_s=20, what=lambda: ready_reason(host))
@@ -355,7 +357,7 @@ def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     host = host_with(tmp_path, more)
     try:
         host.launch()
-        until(lambda: ready_reason(host) == "providers loading", within_s=30, what=lambda: host.log[-1000:])
+        until(lambda: ready_reason(host) == "providers loading: slow", within_s=30, what=lambda: host.log[-1000:])
         children = host.children()
         host.signal(signal.SIGTERM)
         assert host.wait(10) == 0

@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, process
-from tests.support.rigs.supervisor import WORKFLOW
+from gestalt_host.supervisor.greeting import greeted
+from tests.support.rigs.supervisor import QUICK, WORKFLOW
 from tests.support.waiting import eventually
 
 Launch = Callable[..., Awaitable[ProviderProcess]]
@@ -99,3 +102,25 @@ async def test_a_restart_that_hangs_is_named(launched: Launch, script: Script, m
         now += 5
         silent = [beat.name for beat in running._beats.look()]
     assert silent == ["provider local"]
+
+
+async def test_a_failure_while_asking_for_an_answer_does_not_end_the_asking(
+    launched: Launch, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def failing_once(path: Path) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise RuntimeError("a bug")
+        await greeted(path)
+
+    monkeypatch.setattr(process, "greeted", failing_once)
+    running = await launched(script(WORKFLOW), timings=replace(QUICK, ask_every_s=0.02))
+
+    async def asked_on() -> bool | None:
+        return True if asked >= 3 else None
+
+    await eventually(asked_on, within_s=30)
+    assert running.is_ready

@@ -1,0 +1,71 @@
+"""Process groups of providers: each ends with its provider, and all of them with the host (see ``group_keeper``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+from gestalt_host.supervisor import group_keeper
+from gestalt_sdk.common.beats import Beat, Beats
+from gestalt_sdk.common.loops import keep_running
+
+LOOP = "keeper of process groups"
+
+
+class ProcessGroups:
+    """The groups that are to end with this process. A keeper that ends is replaced by another one."""
+
+    def __init__(self, beats: Beats) -> None:
+        self._beats = beats
+        self._held: set[int] = set()
+        self._input: asyncio.StreamWriter | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the keeper; what is held before it runs is told to it when it does."""
+        self._loop = asyncio.create_task(keep_running(LOOP, self._keep, self._beats), name=LOOP)
+
+    def hold(self, leader: int) -> None:
+        """Have the group of this process end with the host from now on."""
+        self._held.add(leader)
+        self._tell(f"+{leader}\n")
+
+    def let_go(self, leader: int) -> None:
+        """Forget the group: it has ended, and its number may come to belong to somebody else."""
+        self._held.discard(leader)
+        self._tell(f"-{leader}\n")
+
+    async def stop(self) -> None:
+        """End the keeper, and with it whatever is still held."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+            self._loop = None
+
+    async def _keep(self, beat: Beat) -> None:
+        keeper = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(Path(group_keeper.__file__))),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )
+        self._input = keeper.stdin
+        try:
+            for leader in self._held:
+                self._tell(f"+{leader}\n")
+            beat.rest()
+            await keeper.wait()
+        finally:
+            self._input = None
+            assert keeper.stdin is not None
+            keeper.stdin.close()
+            await keeper.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._input is not None:
+            with contextlib.suppress(OSError, RuntimeError):  # a keeper that has just ended: its successor is told
+                self._input.write(line.encode())

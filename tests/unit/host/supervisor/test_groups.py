@@ -1,0 +1,96 @@
+"""The keeper of process groups: what it holds when its input ends is ended, whatever it was told in between."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gestalt_host.supervisor import ProcessGroups, group_keeper
+from gestalt_sdk.common.beats import Beats
+from tests.support.rigs.gestaltd import alive
+from tests.support.waiting import eventually, until
+
+
+@pytest.mark.parametrize(
+    ("told", "held"),
+    [(b"", set()), (b"+4\n+5\n-4\n", {5}), (b"+4\nx\n+5", {4, 5}), (b"-4\n+4\n", {4}), (b"+0\n", set())],
+)
+def test_what_is_held_when_the_input_ends(told: bytes, held: set[int]) -> None:
+    assert group_keeper.held_at_the_end(io.BytesIO(told)) == held
+
+
+def in_a_group(program: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(["sh", "-c", program], start_new_session=True, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_deaf_group_is_killed_after_the_grace() -> None:
+    deaf = in_a_group("trap '' TERM; echo up; sleep 600")
+    group_keeper.end_groups({deaf.pid}, 0.2)
+    assert deaf.wait(30) == -signal.SIGKILL
+    assert deaf.stdout is not None
+    deaf.stdout.close()
+
+
+def test_a_group_that_has_ended_is_nobodys() -> None:
+    ended = in_a_group("echo up")
+    ended.wait(30)
+    group_keeper.end_groups({ended.pid}, 600)
+    assert ended.stdout is not None
+    ended.stdout.close()
+
+
+async def test_groups_end_with_the_one_who_holds_them() -> None:
+    groups = ProcessGroups(Beats())
+    early, late, kept = (in_a_group("echo up; sleep 600") for _ in range(3))
+    groups.hold(early.pid)
+    groups.start()
+
+    async def told() -> bool | None:
+        return True if groups._input is not None else None
+
+    await eventually(told)
+    groups.hold(late.pid)
+    groups.hold(kept.pid)
+    groups.let_go(kept.pid)
+    await groups.stop()
+    assert early.wait(30) < 0
+    assert late.wait(30) < 0
+    assert kept.poll() is None
+    os.killpg(kept.pid, signal.SIGKILL)
+    for process in (early, late, kept):
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_signals_for_the_host_do_not_end_the_keeper() -> None:
+    path = str(Path(group_keeper.__file__))
+    keeper = subprocess.Popen([sys.executable, "-I", "-S", path], stdin=subprocess.PIPE)
+    held = in_a_group("echo up; sleep 600")
+    assert keeper.stdin is not None
+    keeper.stdin.write(f"+{held.pid}\n".encode())
+    keeper.stdin.flush()
+    mask = Path(f"/proc/{keeper.pid}/status")
+    until(lambda: ignores(mask, signal.SIGTERM), what=lambda: "the keeper to run")
+    keeper.send_signal(signal.SIGTERM)
+    keeper.send_signal(signal.SIGINT)
+    assert alive(held.pid)
+    keeper.stdin.close()
+    assert keeper.wait(30) == 0
+    assert held.wait(30) < 0
+    assert held.stdout is not None
+    held.stdout.close()
+
+
+def ignores(status: Path, number: int) -> bool:
+    line = next(line for line in status.read_text().splitlines() if line.startswith("SigIgn:"))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)

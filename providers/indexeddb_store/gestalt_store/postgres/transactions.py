@@ -53,6 +53,10 @@ class PgReadTransaction:
         snapshot.on_expiry = self._expired
         self.on_expiry: Callable[[str], None] | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        return self._snapshot.held_bytes
+
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         return await reads.get(self._snapshot.runner(store.name), store, primary_key)
 
@@ -113,6 +117,10 @@ class PgWriteTransaction(Expirable):
         self.conflicted = False
         """Whether the server undid it because of another transaction, so that it can be run again."""
         core.watch.add(self)
+
+    @property
+    def held_bytes(self) -> int:
+        return self._overlay.held + (0 if self._connection is None else self._connection.buffered)
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         async def body() -> bytes | None:

@@ -11,6 +11,7 @@ from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
 from gestalt_store.errors import ObjectStoreNotFound
 from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.failures import translated
 from gestalt_store.sqlite.snapshots import Readers
 from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk
@@ -32,6 +33,7 @@ class SqliteCore:
         stores: dict[str, SqliteStore],
         limits: StoreLimits,
         beats: Beats,
+        descriptors: Descriptors,
     ) -> None:
         """``connection`` is the one that writes; loops give their beats to ``beats``."""
         self.beats = beats
@@ -40,7 +42,7 @@ class SqliteCore:
         self.stores = stores
         self.version = 0
         self.locks = LockTable()
-        self.readers = Readers(path)
+        self.readers = Readers(path, descriptors)
         self.writer = SqliteWriter(connection, path, beats)
         self.watch = IdleWatch(limits.idle_check_s, beats)
 

@@ -21,6 +21,7 @@ from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import SchemaMismatch, StorageUnavailable
 from gestalt_store.sqlite import migrations, reads, statements, tables
 from gestalt_store.sqlite.core import SqliteCore
+from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
@@ -53,8 +54,15 @@ class SqliteDatabase:
         self._migrations = SqliteMigrations(core, found)
 
     @classmethod
-    async def open(cls, path: Path, db: str, limits: StoreLimits, beats: Beats | None = None) -> SqliteDatabase:
-        """Open or create the file; its loops give their beats to ``beats``.
+    async def open(
+        cls,
+        path: Path,
+        db: str,
+        limits: StoreLimits,
+        beats: Beats | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> SqliteDatabase:
+        """Open or create the file; its loops give their beats to ``beats``, ``descriptors`` are those of all databases.
 
         Raises:
             DatabaseUnusable: in use by another process, of another program, of a newer version, not accessible.
@@ -64,7 +72,8 @@ class SqliteDatabase:
         lock, connection, stores, found = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(SqliteCore(path, connection, stores, limits, beats or Beats()), lock, connection, found)
+                core = SqliteCore(path, connection, stores, limits, beats or Beats(), descriptors or Descriptors())
+                return cls(core, lock, connection, found)
         except BaseException:
             connection.close()
             lock.release()

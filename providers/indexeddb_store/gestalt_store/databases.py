@@ -72,6 +72,12 @@ class Databases:
         # Shared by all who wait for it, so that one caller's cancellation does not end it.
         return await asyncio.shield(task)
 
+    async def check(self) -> None:
+        """Raise a ``StoreError`` when the configured database, or one that is open, cannot be used."""
+        await self.open(self.config.db)
+        for database in list(self._open.values()):
+            await database.check()
+
     async def close(self) -> None:
         """Close every database and what they share."""
         self._closed = True
@@ -137,6 +143,8 @@ class SocketAccess:
         database = databases.opened(db)
         if database is None:
             database = await databases.open(db)
+        if database.lost:
+            raise StorageUnavailable(database.lost)
         return View(database, self._allowed, self._operations, databases)
 
 

@@ -79,7 +79,7 @@ class StoreProvider(Provider):
         databases = self._configured.databases
         if databases is None:
             raise NotConfigured
-        await (await databases.open(databases.config.db)).check_readable()
+        await databases.check()
 
     async def close(self) -> None:
         await self._scopes.close_all()

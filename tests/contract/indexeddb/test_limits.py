@@ -136,7 +136,7 @@ async def test_what_transactions_write_and_send_ahead_counts_as_memory(start: St
     begin = pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=["s"], mode=pb.TRANSACTION_READWRITE))
     holder = await one.transaction("s")
     await holder.all("s")
-    waiting = [one.stream("Transaction") for _ in range(20)]
+    waiting = [one.stream("Transaction") for _ in range(30)]
     for stream in waiting:  # each waits for the holder's lock, with a frame of 16 MiB in hand
         await stream.send(
             begin,

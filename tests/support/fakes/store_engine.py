@@ -469,8 +469,10 @@ class EngineDatabase(Reading):
     async def migration(self, name: str) -> Migration:
         raise NotImplementedError("the store in memory changes no indexes")
 
-    async def check_readable(self) -> None:
-        """Memory is."""
+    async def check(self) -> None:
+        """Memory can be used."""
+
+    lost = ""
 
     async def close(self) -> None:
         self.watch.close()

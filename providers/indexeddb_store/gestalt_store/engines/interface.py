@@ -359,8 +359,13 @@ class Database(Operations[StoreT, IndexT], Protocol[StoreT, IndexT]):
         """Report how the last change of the store's indexes goes or went."""
         ...
 
-    async def check_readable(self) -> None:
-        """Raise a ``StoreError`` when the database cannot be read."""
+    async def check(self) -> None:
+        """Raise a ``StoreError`` when the database cannot be read, or when writes fail because of its storage."""
+
+    @property
+    def lost(self) -> str:
+        """Say why nothing in the database can be relied on any more, as far as is known; blank when it can."""
+        ...
 
     async def close(self) -> None:
         """End open transactions, finish queued writes, release the database."""

@@ -26,7 +26,7 @@ from gestalt_store.errors import (
 )
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.core import PgCore
-from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.failures import lost, retryable, store_gone
 from gestalt_store.postgres.overlay import PgOverlay, Wanted
 from gestalt_store.postgres.pool import COMMIT, PgConnection, Row, Statement
 from gestalt_store.postgres.snapshots import PgSnapshot
@@ -311,7 +311,7 @@ class PgWriteTransaction(Expirable):
                 if store_gone(error):
                     raise ObjectStoreNotFound(next(iter(self._stores))) from error
                 self.conflicted = retryable(error)
-                raise translate(error, where) from error
+                raise self._core.translate(error) from error
 
     def _opening(self) -> list[Statement]:
         return opening([self._overlay.maintained(store) for store in self._stores.values()], relaxed=self._relaxed)

@@ -9,10 +9,12 @@ from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
+from gestalt_store.engines.write_trouble import WriteTrouble
 from gestalt_store.errors import ObjectStoreNotFound
 from gestalt_store.sqlite import reads
 from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.failures import translated
+from gestalt_store.sqlite.files_in_use import FilesInUse
 from gestalt_store.sqlite.snapshots import Readers
 from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk
 from gestalt_store.sqlite.writer import SqliteWriter
@@ -43,7 +45,9 @@ class SqliteCore:
         self.version = 0
         self.locks = LockTable()
         self.readers = Readers(path, descriptors)
-        self.writer = SqliteWriter(connection, path, beats)
+        self.files = FilesInUse(path)
+        self.trouble = WriteTrouble()
+        self.writer = SqliteWriter(connection, path, beats, self.files, self.trouble)
         self.watch = IdleWatch(limits.idle_check_s, beats)
 
     def store(self, name: str) -> SqliteStore:

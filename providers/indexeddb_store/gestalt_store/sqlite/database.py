@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 
 from gestalt_sdk.common.beats import Beats
@@ -34,6 +35,9 @@ from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 MANY = 300
 """Most point reads of one call that are done on the event loop; more go to a reader thread."""
+
+
+TRY_ROOM = ("INSERT OR REPLACE INTO facts VALUES ('room', zeroblob(262144))", "DELETE FROM facts WHERE name = 'room'")
 
 
 class SqliteDatabase:
@@ -210,9 +214,22 @@ class SqliteDatabase:
                 return read(self._readers.main)
             return await self._readers.scan(read)
 
-    async def check_readable(self) -> None:
+    async def check(self) -> None:
+        lost = self.core.files.problem()
+        if lost:
+            raise StorageUnavailable(lost)
         with translated(self._path):
             self._readers.main.execute(FIRST_READ).fetchone()
+        await self.core.trouble.require_over(self._try_room)
+
+    @property
+    def lost(self) -> str:
+        return self.core.files.last_problem
+
+    async def _try_room(self) -> None:
+        """Write a row of some size, and remove it."""
+        for statement in TRY_ROOM:
+            await self._writer.submit(partial(_execute, statement), weight=HEAVY).future
 
     async def snapshot(self) -> SqliteSnapshot:
         if self._closed:
@@ -278,6 +295,10 @@ class SqliteDatabase:
         except BaseException:
             self._locks.release(lock)
             raise
+
+
+def _execute(statement: str, connection: sqlite3.Connection) -> None:
+    connection.execute(statement)
 
 
 def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore], StoredMigrations]:

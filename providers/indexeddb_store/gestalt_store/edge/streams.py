@@ -144,6 +144,7 @@ class PipelinedFrames(Frames):
         super().__init__(context, decode, use, idle_limit_s)
         self._inbox: deque[bytes | None] = deque()
         self._outbox: deque[bytes] = deque()
+        self._in_hand = 0
         self._unread = 0
         self._unsent = 0
         self._arrived = asyncio.Event()
@@ -203,6 +204,7 @@ class PipelinedFrames(Frames):
         else:
             # The frame before has been dealt with; this one is held until the next is asked for.
             self._received.set(self._unread)
+            self._in_hand = len(data)
             self._unread -= len(data)
         return data
 
@@ -219,12 +221,12 @@ class PipelinedFrames(Frames):
             data = await self._context.read()
             ended = data is grpc.aio.EOF
             if not ended:
+                self._unread += len(data)
                 try:
-                    self._received.set(self._received.size + len(data))
+                    self._received.set(self._in_hand + self._unread)
                 except LimitReached as error:
                     self.fail(error)
                     return
-                self._unread += len(data)
             self._inbox.append(None if ended else data)
             self._arrived.set()
             while len(self._inbox) > READ_AHEAD or self._unread > READ_AHEAD_BYTES:

@@ -160,14 +160,17 @@ class Held:
         self.size = 0
 
     def set(self, size: int) -> None:
-        """Hold exactly so many bytes.
+        """Hold exactly so many bytes; few, which each stream counts for anyway, count as none.
 
         Raises:
             LimitReached: it holds what it has held before.
         """
-        if self._use is not None:
-            self._use.hold(size - self.size)
-        self.size = size
+        if size <= STREAM_BYTES:
+            size = 0
+        if size != self.size:
+            if self._use is not None:
+                self._use.hold(size - self.size)
+            self.size = size
 
 
 STORE_ITSELF = ScopeUse(None)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gestalt_store.engines.interface import Position, ServedDatabase, ServedSnapshot, ServedWalk, WalkRow
+from gestalt_store.engines.limits import RECORD_OVERHEAD
 from gestalt_store.engines.scope_use import SNAPSHOT_BYTES, Held
 from gestalt_store.errors import CursorExhausted, Invalid, Undecodable
 from gestalt_store.values.keys import AFTER, PlainValue, decode, encode, encode_parts
@@ -19,6 +20,7 @@ from gestalt_store.work.operations import write_of
 FIRST_PAGE = 8
 LARGEST_PAGE = 256
 PAGE_BYTES = 1024 * 1024
+LARGE_ROW_BYTES = 64 * 1024
 
 
 class Cursor:
@@ -37,7 +39,7 @@ class Cursor:
         self._page_size = FIRST_PAGE
         self._all_read = False
         self._current: WalkRow | None = None
-        """The row at which it stands, without its record."""
+        """The row at which it stands, without a large record."""
         self._current_size = 0
 
     @classmethod
@@ -157,12 +159,12 @@ class Cursor:
             return
         wanted = self._page_size
         rows = await self._snapshot.page(self._walk, self._read_to, wanted, skip, limit_bytes=PAGE_BYTES)
-        total = sum(row.size for row in rows)
+        total = sum(len(row.record or row.primary_key) for row in rows) + RECORD_OVERHEAD * len(rows)
         self._all_read = len(rows) < wanted and total < PAGE_BYTES
         if self._all_read:
             self._snapshot.close()
         self._page.extend(rows)
-        self._page_bytes += total
+        self._page_bytes = total
         self._count()
         if not rows:
             return
@@ -172,19 +174,22 @@ class Cursor:
 
     def _move(self) -> WalkRow | None:
         """Move to the next row of the page, None when there is none."""
-        if not self._page:
-            self._current = None
-            return None
-        row = self._drop()
-        # Only where the cursor stands is needed from now on; the record may be large.
-        self._current = row._replace(record=None)
-        self._current_size = row.size
+        row = self._current = self._drop() if self._page else None
+        self._current_size = 0
+        if row is not None and row.record is not None and len(row.record) > LARGE_ROW_BYTES:
+            # Only where the cursor stands is needed from now on.
+            self._current_size = row.size
+            self._current = row._replace(record=None)
         return row
 
     def _drop(self) -> WalkRow:
         row = self._page.popleft()
-        self._page_bytes -= row.size
-        self._count()
+        if not self._page:
+            self._page_bytes = 0
+            self._count()
+        elif row.record is not None and len(row.record) > LARGE_ROW_BYTES:
+            self._page_bytes -= row.size
+            self._count()
         return row
 
     def _count(self) -> None:

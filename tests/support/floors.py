@@ -54,7 +54,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"sqlite", "postgres"},
         {"work"},
         {"engines"},
-        {"values"},
+        {"process", "values"},
         {"errors"},
     ),
 }

@@ -11,7 +11,8 @@ from gestalt_store.errors import ConfigInvalid
 
 _KEYS = ("dsn", "table_prefix", "prefix", "schema", "limits")
 _LIMITS = ("lock_wait_s", "transaction_idle_s", "snapshot_idle_s")
-_CONNECTIONS = "connections"
+_NUMBERS = {"connections": (6, 1000), "open_streams": (1, 100_000), "stream_memory_mib": (200, 1_000_000)}
+"""Least and most. The least memory is what one record of 64 MiB takes on its way from PostgreSQL to a client."""
 _SQLITE = "sqlite://"
 _POSTGRES = ("postgresql://", "postgres://")
 _DSN_FORMS = "sqlite://PATH, sqlite://:memory: or postgresql://[USER[:PASSWORD]@][HOST][:PORT]/DATABASE"
@@ -48,7 +49,7 @@ def read_config(config: Mapping[str, object]) -> tuple[StoreConfig, list[str]]:
     warnings = [f"unknown configuration key {key!r}" for key in sorted(set(config) - set(_KEYS))]
     given = config.get("limits")
     if isinstance(given, Mapping):
-        unknown = set(given) - {*_LIMITS, _CONNECTIONS}
+        unknown = set(given) - {*_LIMITS, *_NUMBERS}
         warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(unknown)]
     return StoreConfig(path, db, limits, conninfo), warnings
 
@@ -136,21 +137,33 @@ def _read_limits(config: Mapping[str, object], problems: list[str]) -> StoreLimi
     if given is None:
         return StoreLimits()
     if not isinstance(given, Mapping):
-        problems.append(f"limits is {given!r}; a mapping of {', '.join((*_LIMITS, _CONNECTIONS))} is expected")
+        problems.append(f"limits is {given!r}; a mapping of {', '.join((*_LIMITS, *_NUMBERS))} is expected")
         return StoreLimits()
     usual = StoreLimits()
     lock_wait_s, transaction_idle_s, snapshot_idle_s = (
         _seconds(given, key, getattr(usual, key), problems) for key in _LIMITS
     )
-    connections = given.get(_CONNECTIONS)
-    if connections is None:
-        connections = usual.connections
+    connections, open_streams, stream_memory_mib = (
+        _whole(given, key, getattr(usual, key), problems) for key in _NUMBERS
+    )
+    return StoreLimits(lock_wait_s, transaction_idle_s, snapshot_idle_s, connections, open_streams, stream_memory_mib)
+
+
+def _whole(limits: Mapping[str, object], key: str, usual: int, problems: list[str]) -> int:
+    value = limits.get(key)
+    if value is None:
+        return usual
+    least, most = _NUMBERS[key]
     # Numbers arrive as doubles.
-    whole = isinstance(connections, (int, float)) and not isinstance(connections, bool)
-    if not whole or connections != int(connections) or not 6 <= connections <= 1000:
-        problems.append(f"limits.{_CONNECTIONS} is {connections!r}; a whole number from 6 to 1000 is expected")
-        connections = usual.connections
-    return StoreLimits(lock_wait_s, transaction_idle_s, snapshot_idle_s, int(connections))
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not least <= value <= most
+        or value != int(value)
+    ):
+        problems.append(f"limits.{key} is {value!r}; a whole number from {least} to {most} is expected")
+        return usual
+    return int(value)
 
 
 def _seconds(limits: Mapping[str, object], key: str, usual: float, problems: list[str]) -> float:

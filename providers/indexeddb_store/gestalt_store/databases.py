@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from gestalt_sdk.common.beats import Beats
 from gestalt_store.config import StoreConfig
+from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.interface import Database, Migration, ServedDatabase, ServedTransaction, Store
+from gestalt_store.engines.limits import StoreLimits
+from gestalt_store.engines.scope_use import ScopeUse
 from gestalt_store.errors import NotConfigured, ObjectStoreNotFound, StorageUnavailable
 from gestalt_store.sqlite.database import SqliteDatabase
+from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.files import MemoryFolder, database_path
 from gestalt_store.sqlite.tables import SqliteIndex, SqliteStore
 from gestalt_store.values.schema import IndexSchema, StoreSchema
@@ -31,6 +35,9 @@ class Databases:
         """Open nothing yet; the loops of what is opened give their beats to ``beats``."""
         self.config = config
         self._beats = beats or Beats()
+        self.watch = IdleWatch(config.limits.idle_check_s, self._beats)
+        """Of the streams that clients have open."""
+        self._descriptors = Descriptors()
         self._server: PgServer | None = None
         self._memory: MemoryFolder | None = None
         if config.conninfo is not None:
@@ -65,9 +72,16 @@ class Databases:
         # Shared by all who wait for it, so that one caller's cancellation does not end it.
         return await asyncio.shield(task)
 
+    async def check(self) -> None:
+        """Raise a ``StoreError`` when the configured database, or one that is open, cannot be used."""
+        await self.open(self.config.db)
+        for database in list(self._open.values()):
+            await database.check()
+
     async def close(self) -> None:
         """Close every database and what they share."""
         self._closed = True
+        self.watch.close()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         await asyncio.gather(*(database.close() for database in self._open.values()))
         self._open.clear()
@@ -84,7 +98,9 @@ class Databases:
             else:
                 base = self._memory.path / "memory.db" if self._memory is not None else self.config.path
                 assert base is not None
-                opened = await SqliteDatabase.open(database_path(base, db), db, self.config.limits, self._beats)
+                opened = await SqliteDatabase.open(
+                    database_path(base, db), db, self.config.limits, self._beats, self._descriptors
+                )
             # The service hands an engine's stores back to the database that they came from (``engines.interface``).
             database = self._open[db] = cast(ServedDatabase, opened)
             return database
@@ -95,8 +111,10 @@ class Databases:
 class Configured:
     """Holds the configuration in force, which is replaced as a whole by the next one."""
 
-    def __init__(self) -> None:
+    def __init__(self, freed: Callable[[int], None] | None = None) -> None:
+        """``freed`` is told of each number of bytes that clients have held and hold no more."""
         self.databases: Databases | None = None
+        self.freed = freed
 
 
 class SocketAccess:
@@ -108,6 +126,8 @@ class SocketAccess:
         self._db = db
         self._allowed = frozenset(stores)
         self._operations = OPERATIONS if db is None else CONSUMER_OPERATIONS
+        self.use = ScopeUse(StoreLimits(), configured.freed)
+        """What the clients of this socket hold."""
 
     async def view(self) -> View:
         """Return the database as this socket sees it.
@@ -118,11 +138,14 @@ class SocketAccess:
         databases = self._configured.databases
         if databases is None:
             raise NotConfigured
+        self.use.limits = databases.config.limits
         db = databases.config.db if self._db is None else self._db
         database = databases.opened(db)
         if database is None:
             database = await databases.open(db)
-        return View(database, self._allowed, self._operations)
+        if database.lost:
+            raise StorageUnavailable(database.lost)
+        return View(database, self._allowed, self._operations, databases)
 
 
 class View:
@@ -131,9 +154,17 @@ class View:
     Every method about a store raises ``ObjectStoreNotFound`` when it is missing or hidden.
     """
 
-    __slots__ = ("_allowed", "database", "operations")
+    __slots__ = ("_allowed", "database", "limits", "operations", "watch")
 
-    def __init__(self, database: ServedDatabase, allowed: frozenset[str], operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self,
+        database: ServedDatabase,
+        allowed: frozenset[str],
+        operations: Mapping[str, Operation],
+        databases: Databases,
+    ) -> None:
+        self.limits = databases.config.limits
+        self.watch = databases.watch
         self.database = database
         self.operations = operations
         self._allowed = allowed

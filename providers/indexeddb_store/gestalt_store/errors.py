@@ -127,6 +127,10 @@ class TransactionAborted(StoreError):
     """The store ended a transaction, a cursor or a wait for a lock; the client may try the whole of it again."""
 
 
+class LimitReached(StoreError):
+    """A scope holds as much as it may; the text names the limit, its value and its key."""
+
+
 class AnswerTooLarge(StoreError):
     """A list does not fit into one message."""
 
@@ -164,6 +168,7 @@ FAULTS: FaultTable = {
     TransactionFinished: Fault("TRANSACTION_FINISHED", StatusCode.FAILED_PRECONDITION),
     TransactionAborted: Fault("TRANSACTION_ABORTED", StatusCode.ABORTED),
     AnswerTooLarge: Fault("ANSWER_TOO_LARGE", StatusCode.RESOURCE_EXHAUSTED),
+    LimitReached: Fault("LIMIT_REACHED", StatusCode.RESOURCE_EXHAUSTED),
     StorageUnavailable: Fault("STORAGE_UNAVAILABLE", StatusCode.UNAVAILABLE),
     StorageCorrupt: Fault("STORAGE_CORRUPT", StatusCode.DATA_LOSS),
     StatementFailed: Fault("STORE_ERROR", StatusCode.INTERNAL),

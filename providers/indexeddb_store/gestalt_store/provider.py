@@ -16,6 +16,7 @@ from gestalt_store.edge.scopes import Scopes
 from gestalt_store.edge.scopes_service import add_scopes_service
 from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured
+from gestalt_store.process import FreedMemory, raise_open_files
 
 SWITCH_INTERVAL_S = 0.0005
 """Seconds after which the event loop lets the writer's thread have the interpreter; it mostly waits for the disk."""
@@ -34,7 +35,8 @@ class StoreProvider(Provider):
     def __init__(self) -> None:
         super().__init__()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._configured = Configured()
+        raise_open_files()
+        self._configured = Configured(FreedMemory().freed)
         self._scopes = Scopes(self._configured)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -77,7 +79,7 @@ class StoreProvider(Provider):
         databases = self._configured.databases
         if databases is None:
             raise NotConfigured
-        await (await databases.open(databases.config.db)).check_readable()
+        await databases.check()
 
     async def close(self) -> None:
         await self._scopes.close_all()

@@ -124,6 +124,15 @@ def fitting(items: list[bytes], what: str) -> list[bytes]:
     return items
 
 
+def cut(rows: list[WalkRow], limit_bytes: int) -> list[WalkRow]:
+    """The rows up to the one that reaches the limit."""
+    size = taken = 0
+    while taken < len(rows) and (size < limit_bytes or not taken):
+        size += rows[taken].size
+        taken += 1
+    return rows[:taken]
+
+
 class Reading:
     """Reads of some state of the tables."""
 
@@ -155,6 +164,8 @@ class Reading:
 
 
 class EngineSnapshot(Expirable):
+    held_bytes = 0
+
     def __init__(self, tables: Tables, watch: IdleWatch, idle_s: float) -> None:
         super().__init__(idle_s)
         self._tables = tables
@@ -168,8 +179,11 @@ class EngineSnapshot(Expirable):
         self.in_use().__exit__()
         return self._tables
 
-    async def page(self, walk: EngineWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
-        return rows_behind(self.tables(), walk, after)[skip : skip + limit]
+    async def page(
+        self, walk: EngineWalk, after: Position | None, limit: int, skip: int = 0, *, limit_bytes: int | None = None
+    ) -> list[WalkRow]:
+        rows = rows_behind(self.tables(), walk, after)[skip : skip + limit]
+        return rows if limit_bytes is None else cut(rows, limit_bytes)
 
     def close(self) -> None:
         self.closed = True
@@ -181,6 +195,8 @@ class EngineSnapshot(Expirable):
 
 class ReadTransaction(Reading):
     """Reads one snapshot; schema changes wait for its end."""
+
+    held_bytes = 0
 
     def __init__(self, database: EngineDatabase, snapshot: EngineSnapshot, schema_lock: LockRequest) -> None:
         self._database = database
@@ -220,6 +236,8 @@ class ReadTransaction(Reading):
 
 class WriteTransaction(Expirable, Reading):
     """Has its stores to itself from its first operation on, and writes to copies that its commit puts in place."""
+
+    held_bytes = 0
 
     def __init__(self, database: EngineDatabase, names: Sequence[str], schema_lock: LockRequest) -> None:
         super().__init__(database.limits.transaction_idle_s)
@@ -370,11 +388,8 @@ class EngineDatabase(Reading):
         self, walk: EngineWalk, after: Position | None, limit: int, limit_bytes: int
     ) -> tuple[list[WalkRow], bool]:
         rows = rows_behind(self.tables(), walk, after)
-        size = taken = 0
-        while taken < min(limit, len(rows)) and (size < limit_bytes or not taken):
-            size += len(rows[taken].record or b"")
-            taken += 1
-        return rows[:taken], taken < len(rows)
+        found = cut(rows[:limit], limit_bytes)
+        return found, len(found) < len(rows)
 
     async def get_many(self, store: EngineStore, primary_keys: Sequence[bytes]) -> list[bytes]:
         records = self.tables()[store.name].records
@@ -454,8 +469,10 @@ class EngineDatabase(Reading):
     async def migration(self, name: str) -> Migration:
         raise NotImplementedError("the store in memory changes no indexes")
 
-    async def check_readable(self) -> None:
-        """Memory is."""
+    async def check(self) -> None:
+        """Memory can be used."""
+
+    lost = ""
 
     async def close(self) -> None:
         self.watch.close()
@@ -465,7 +482,8 @@ def register_memory_store(server: grpc.aio.Server, database: EngineDatabase | No
     """Add the services of a store in memory to a server."""
     served = database or EngineDatabase()
     configured = Configured()
-    only = SimpleNamespace(config=SimpleNamespace(db=""), opened=lambda _: cast(ServedDatabase, served))
+    config = SimpleNamespace(db="", limits=served.limits)
+    only = SimpleNamespace(config=config, watch=served.watch, opened=lambda _: cast(ServedDatabase, served))
     configured.databases = cast(Databases, only)
     add_services(server, SocketAccess(configured, None))
     return served

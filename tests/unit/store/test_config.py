@@ -27,6 +27,10 @@ from gestalt_store.sqlite.files import database_path
         ({"dsn": "sqlite://x.db", "limits": 3}, "limits is 3"),
         ({"dsn": "sqlite://x.db", "limits": {"lock_wait_s": "soon"}}, "limits.lock_wait_s is 'soon'"),
         ({"dsn": "sqlite://x.db", "limits": {"lock_wait_s": 0}}, "limits.lock_wait_s is 0"),
+        ({"dsn": "sqlite://x.db", "limits": {"open_streams": 0}}, "limits.open_streams is 0; a whole number from 1 to"),
+        ({"dsn": "sqlite://x.db", "limits": {"open_streams": 2.5}}, "limits.open_streams is 2.5"),
+        ({"dsn": "sqlite://x.db", "limits": {"stream_memory_mib": 64}}, "stream_memory_mib is 64; a whole number from"),
+        ({"dsn": "sqlite://x.db", "limits": {"stream_memory_mib": "1G"}}, "limits.stream_memory_mib is '1G'"),
         ({"dsn": "sqlite://x.db", "limits": {"lock_wait_s": True}}, "limits.lock_wait_s is True"),
     ],
 )

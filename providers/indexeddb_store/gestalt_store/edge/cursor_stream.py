@@ -5,6 +5,7 @@ from __future__ import annotations
 from gestalt_store.databases import View
 from gestalt_store.edge.streams import Frames
 from gestalt_store.engines.interface import ServedWalk, Walk, WalkRow
+from gestalt_store.engines.scope_use import Held
 from gestalt_store.errors import IndexNotFound, Invalid, ObjectStoreNotFound, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.ranges import index_span, primary_span
@@ -29,8 +30,9 @@ async def cursor_stream(view: View, frames: Frames) -> None:
         raise Invalid("first message must be OpenCursorRequest")
     opening = frame.open
     prefetch = max(0, min(opening.prefetch, PREFETCH_LIMIT))
-    cursor = await _open(view, opening)
-    cursor.on_expiry(frames.expire)
+    frames.idle_limit_s = view.limits.snapshot_idle_s
+    cursor = await _open(view, opening, Held(frames.use))
+    cursor.on_expiry(frames.end_idle)
     try:
         await frames.write(_ACKNOWLEDGED)
         while (frame := await frames.read()) is not None:
@@ -45,14 +47,14 @@ async def cursor_stream(view: View, frames: Frames) -> None:
         cursor.close()
 
 
-async def _open(view: View, opening: Message) -> Cursor:
+async def _open(view: View, opening: Message, held: Held) -> Cursor:
     version = view.database.version
     try:
-        return await Cursor.open(view.database, _walk(view, opening))
+        return await Cursor.open(view.database, _walk(view, opening), held)
     except (ObjectStoreNotFound, IndexNotFound):
         if not await view.changed(version):
             raise
-        return await Cursor.open(view.database, _walk(view, opening))
+        return await Cursor.open(view.database, _walk(view, opening), held)
 
 
 def _walk(view: View, opening: Message) -> ServedWalk:

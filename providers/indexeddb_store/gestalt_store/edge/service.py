@@ -5,6 +5,7 @@ Requests and answers are bytes to grpc. They are read with the classes of ``wire
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeAlias
 
@@ -19,8 +20,9 @@ from gestalt_sdk.transport.faults import status_of
 from gestalt_store.databases import SocketAccess, View
 from gestalt_store.edge import batch
 from gestalt_store.edge.cursor_stream import cursor_stream
-from gestalt_store.edge.streams import Frames, Handler, PipelinedFrames
+from gestalt_store.edge.streams import COPIES, LAST_WRITES_S, Frames, Handler, PipelinedFrames
 from gestalt_store.edge.transaction_stream import transaction_stream
+from gestalt_store.engines.scope_use import SERVED, ScopeUse, StreamUse
 from gestalt_store.errors import FAULTS, AnswerTooLarge, IndexNotFound, ObjectStoreNotFound, Undecodable
 from gestalt_store.values import wire
 from gestalt_store.values.schema import IndexSchema, StoreSchema
@@ -33,6 +35,8 @@ INDEXEDDB_SERVICE = "gestalt.provider.v1.IndexedDB"
 BATCH_SERVICE = "gestalt.extension.v1.IndexedDBBatch"
 SCHEMAS_SERVICE = "gestalt.extension.v1.IndexedDBSchemas"
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+LARGE_BYTES = 256 * 1024
+"""Requests and answers from this size on count as memory of their scope."""
 
 _CALLS = {
     "Get": "get",
@@ -99,6 +103,8 @@ async def end_with(context: ServerContext, error: Exception) -> NoReturn:
     if isinstance(error, GestaltError):
         status = status_of(error, FAULTS)
         if status is not None:
+            # grpc keeps the error in a reference cycle; records in the frames that it went through would stay with it.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
             await context.abort_with_status(rpc_status.to_status(status))
     log.error("call failed", event_name="rpc.failed", exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error")
@@ -108,25 +114,34 @@ async def end_with(context: ServerContext, error: Exception) -> NoReturn:
 def _unary(access: SocketAccess, answer: Answer, request_class: MessageClass) -> grpc.RpcMethodHandler:
     decode = request_class.FromString
 
+    async def answered(data: bytes, context: ServerContext) -> bytes:
+        view = await access.view()
+        SERVED.set(access.use)
+        if len(data) >= LARGE_BYTES:
+            await _hold(access.use, len(data), view, context)
+        request = decode(data)
+        version = view.database.version
+        try:
+            result = await answer(view, request)
+        except (ObjectStoreNotFound, IndexNotFound):
+            # Another process on the same database may have created it, or deleted and created it again.
+            if not await view.changed(version):
+                raise
+            result = await answer(view, request)
+        if len(result) > ANSWER_LIMIT_BYTES:
+            raise AnswerTooLarge(
+                "the answer exceeds 64 MiB, the most that one message carries; "
+                "read it by pages: a cursor, or IndexedDBBatch/GetPage"
+            )
+        if len(result) >= LARGE_BYTES:
+            await _hold(access.use, len(result), view, context)
+        return result
+
     async def call(data: bytes, context: ServerContext) -> bytes:
         try:
-            view = await access.view()
-            request = decode(data)
-            version = view.database.version
-            try:
-                result = await answer(view, request)
-            except (ObjectStoreNotFound, IndexNotFound):
-                # Another process on the same database may have created it, or deleted and created it again.
-                if not await view.changed(version):
-                    raise
-                result = await answer(view, request)
-            if len(result) > ANSWER_LIMIT_BYTES:
-                raise AnswerTooLarge(
-                    "the answer exceeds 64 MiB, the most that one message carries; "
-                    "read it by pages: a cursor, or IndexedDBBatch/GetPage"
-                )
-            return result
+            return await answered(data, context)
         except Exception as error:
+            del data
             await end_with(context, error)
 
     return grpc.unary_unary_rpc_method_handler(call)
@@ -138,13 +153,30 @@ def _stream(
     decode = request_class.FromString
 
     async def call(_: object, context: ServerContext) -> None:
-        frames = frames_class(context, decode)
+        use: StreamUse | None = None
         try:
-            await frames.run(stream, await access.view())
+            view = await access.view()
+            SERVED.set(access.use)
+            use = access.use.open_stream()
+            await frames_class(context, decode, use, view.limits.transaction_idle_s).run(stream, view)
         except Exception as error:
-            await end_with(context, error)
+            try:
+                async with asyncio.timeout(LAST_WRITES_S):
+                    await end_with(context, error)
+            except TimeoutError:
+                # The client takes nothing, not even a status. A handler that is canceled has its call reset.
+                raise asyncio.CancelledError from None
+        finally:
+            if use is not None:
+                use.close()
 
     return grpc.stream_stream_rpc_method_handler(call)
+
+
+async def _hold(use: ScopeUse, size: int, view: View, context: ServerContext) -> None:
+    """Count a large request or answer until its call has ended; wait for others that end first."""
+    await use.take_in_turn(COPIES * size, view.limits.lock_wait_s)
+    context.add_done_callback(lambda _: use.give_back(COPIES * size))
 
 
 def _operation(member: str) -> Answer:

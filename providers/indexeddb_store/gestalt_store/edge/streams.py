@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -12,64 +13,118 @@ import grpc
 
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_store.databases import View
-from gestalt_store.errors import TransactionAborted
+from gestalt_store.engines.idle import Expirable
+from gestalt_store.engines.scope_use import Held, StreamUse
+from gestalt_store.errors import LimitReached, StoreError, TransactionAborted
 from gestalt_store.values.wire import Message
 
 Handler: TypeAlias = "Callable[[View, Frames], Awaitable[None]]"
 """Serves one stream."""
 
 
-class Frames:
-    """One stream. ``expire`` may be called while the handler waits for the client."""
+class Frames(Expirable):
+    """One stream. ``fail`` ends the handler from outside; so does the idle limit, while it waits for the client."""
 
-    def __init__(self, context: ServerContext, decode: Callable[[bytes], Message]) -> None:
+    def __init__(
+        self, context: ServerContext, decode: Callable[[bytes], Message], use: StreamUse, idle_limit_s: float
+    ) -> None:
+        """``idle_limit_s`` holds until the handler knows what the client opens, and sets it anew."""
+        super().__init__(idle_limit_s)
+        self.use = use
         self._context = context
         self._decode = decode
         self._task: asyncio.Task[object] | None = None
-        self._reason: str | None = None
+        self._failed: StoreError | None = None
+        self._received = Held(use)
+        self._sending = Held(use)
 
     async def run(self, handler: Handler, view: View) -> None:
         """Run the handler.
 
         Raises:
-            TransactionAborted: ``expire`` ended it.
+            StoreError: the handler's own, or the one that ``fail`` was given.
         """
         self._task = asyncio.current_task()
+        view.watch.add(self)
         try:
-            await handler(view, self)
+            with self.in_use():
+                await handler(view, self)
         except asyncio.CancelledError:
-            if self._reason is None or self._task is None:
+            if self._failed is None or self._task is None:
                 raise
             self._task.uncancel()
-            raise TransactionAborted(self._reason) from None
+            raise self._failed from None
         finally:
+            view.watch.remove(self)
             self._task = None
 
-    def expire(self, reason: str) -> None:
+    def expire(self) -> None:
+        self.end_idle(self.reason)
+
+    def end_idle(self, reason: str) -> None:
         """End the handler with ABORTED and this text."""
-        if self._task is not None and self._reason is None:
-            self._reason = reason
+        self.fail(TransactionAborted(reason))
+
+    def fail(self, error: StoreError) -> None:
+        """End the handler with this error."""
+        if self._task is not None and self._failed is None:
+            self._failed = error
             self._task.cancel()
 
     async def read(self) -> Message | None:
         """Return the client's next frame, None when it has sent its last."""
-        data = await self._context.read()
+        with self.waiting():
+            data = await self._context.read()
         if data is grpc.aio.EOF:
             return None
+        self._received.set(len(data))
         return self._decode(data)
 
     async def write(self, message: Message) -> None:
         """Send a frame."""
-        await self._context.write(message.SerializeToString())
+        data = message.SerializeToString()
+        del message  # it may be large, and the client may be slow
+        await self._send(data)
 
     async def drain(self) -> None:
         """Read and discard until the client closes."""
-        while await self._context.read() is not grpc.aio.EOF:
-            pass
+        with self.waiting():
+            while await self._context.read() is not grpc.aio.EOF:
+                pass
+
+    def waiting(self) -> _Waiting:
+        """Apply the idle limit for the time of a ``with``: the client has its turn."""
+        return _Waiting(self)
+
+    async def _send(self, data: bytes) -> None:
+        self._sending.set(COPIES * len(data))
+        with self.waiting():
+            await self._context.write(data)
+        self._sending.set(0)
 
 
+class _Waiting:
+    """The reverse of ``InUse``."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Expirable) -> None:
+        self._item = item
+
+    def __enter__(self) -> None:
+        self._item.busy -= 1
+        self._item.last_used = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._item.busy += 1
+
+
+COPIES = 2
+"""How often a frame is in memory while it is sent: here, and in what grpc passes on."""
 READ_AHEAD = 256
 """Most frames that are read before the handler asks for them."""
+READ_AHEAD_BYTES = 4 * 1024 * 1024
+"""Frames that wait for the handler; with more, none is read until it has taken some."""
 UNSENT_BYTES = 4 * 1024 * 1024
 """Answers that may wait for the client to take them; with more, the handler waits too."""
 LAST_WRITES_S = 1.0
@@ -83,10 +138,14 @@ class PipelinedFrames(Frames):
     work, not for the time of round trips.
     """
 
-    def __init__(self, context: ServerContext, decode: Callable[[bytes], Message]) -> None:
-        super().__init__(context, decode)
+    def __init__(
+        self, context: ServerContext, decode: Callable[[bytes], Message], use: StreamUse, idle_limit_s: float
+    ) -> None:
+        super().__init__(context, decode, use, idle_limit_s)
         self._inbox: deque[bytes | None] = deque()
         self._outbox: deque[bytes] = deque()
+        self._in_hand = 0
+        self._unread = 0
         self._unsent = 0
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
@@ -95,16 +154,20 @@ class PipelinedFrames(Frames):
         self._failure: Exception | None = None
 
     async def run(self, handler: Handler, view: View) -> None:
+        async def serve(view: View, frames: Frames) -> None:
+            await handler(view, frames)
+            with self.waiting():
+                await self._flush()
+
         pumps = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
         try:
             try:
-                await super().run(handler, view)
+                await super().run(serve, view)
             except Exception:
                 # What was answered before the failure still reaches a client that reads.
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(self._flush(), LAST_WRITES_S)
                 raise
-            await self._flush()
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -115,26 +178,34 @@ class PipelinedFrames(Frames):
         data = await self._next()
         return None if data is None else self._decode(data)
 
-    async def write(self, message: Message) -> None:
-        data = message.SerializeToString()
+    async def _send(self, data: bytes) -> None:
+        self._sending.set(COPIES * (self._unsent + len(data)))
         self._outbox.append(data)
         self._unsent += len(data)
         self._queued.set()
         if self._unsent > UNSENT_BYTES:
-            await self._flush()
+            with self.waiting():
+                await self._flush()
 
     async def drain(self) -> None:
         while await self._next() is not None:
             pass
 
     async def _next(self) -> bytes | None:
-        while not self._inbox:
-            self._arrived.clear()
-            await self._arrived.wait()
+        if not self._inbox:
+            with self.waiting():
+                while not self._inbox:
+                    self._arrived.clear()
+                    await self._arrived.wait()
         data = self._inbox.popleft()
         self._taken.set()
         if data is None:
             self._inbox.append(None)  # so that a further read finds the end as well
+        else:
+            # The frame before has been dealt with; this one is held until the next is asked for.
+            self._received.set(self._unread)
+            self._in_hand = len(data)
+            self._unread -= len(data)
         return data
 
     async def _flush(self) -> None:
@@ -149,9 +220,16 @@ class PipelinedFrames(Frames):
         while not ended:
             data = await self._context.read()
             ended = data is grpc.aio.EOF
+            if not ended:
+                self._unread += len(data)
+                try:
+                    self._received.set(self._in_hand + self._unread)
+                except LimitReached as error:
+                    self.fail(error)
+                    return
             self._inbox.append(None if ended else data)
             self._arrived.set()
-            while len(self._inbox) > READ_AHEAD:
+            while len(self._inbox) > READ_AHEAD or self._unread > READ_AHEAD_BYTES:
                 self._taken.clear()
                 await self._taken.wait()
 
@@ -161,6 +239,7 @@ class PipelinedFrames(Frames):
                 while self._outbox:
                     await self._context.write(self._outbox[0])
                     self._unsent -= len(self._outbox.popleft())
+                    self._sending.set(COPIES * self._unsent)
                 self._written.set()
                 self._queued.clear()
                 await self._queued.wait()

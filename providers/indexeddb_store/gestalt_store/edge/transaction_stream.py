@@ -9,7 +9,8 @@ import structlog
 from gestalt_sdk.transport.faults import fault_of
 from gestalt_store.databases import View
 from gestalt_store.edge.streams import Frames
-from gestalt_store.engines.interface import ServedOperations, ServedTransaction, Store
+from gestalt_store.engines.interface import ServedTransaction, Store
+from gestalt_store.engines.scope_use import SNAPSHOT_BYTES, Held
 from gestalt_store.errors import (
     FAULTS,
     IndexNotFound,
@@ -45,8 +46,12 @@ async def transaction_stream(view: View, frames: Frames) -> None:
     names = list(dict.fromkeys(begin.stores))
     readonly = begin.mode != READWRITE
     version = view.database.version
+    held = Held(frames.use)
+    if readonly:
+        frames.idle_limit_s = view.limits.snapshot_idle_s
+        held.set(SNAPSHOT_BYTES)
     transaction = await view.begin(names, readonly=readonly, relaxed=begin.durability_hint == RELAXED)
-    transaction.on_expiry = frames.expire
+    transaction.on_expiry = frames.end_idle
     scope: dict[str, Store] = {}
 
     def resolve(name: str) -> Store:
@@ -62,7 +67,13 @@ async def transaction_stream(view: View, frames: Frames) -> None:
             kind = frame.WhichOneof("msg")
             if kind == "operation":
                 answer, failed = await _operate(
-                    view.operations, transaction, resolve, frame.operation, readonly, lambda: view.changed(version)
+                    view.operations,
+                    transaction,
+                    resolve,
+                    frame.operation,
+                    readonly,
+                    held,
+                    lambda: view.changed(version),
                 )
                 await frames.write(answer)
                 if failed:
@@ -85,15 +96,17 @@ async def transaction_stream(view: View, frames: Frames) -> None:
 
 async def _operate(
     operations: Mapping[str, Operation],
-    transaction: ServedOperations,
+    transaction: ServedTransaction,
     resolve: Resolve,
     request: Message,
     readonly: bool,
+    held: Held,
     outdated: Callable[[], Awaitable[bool]],
 ) -> tuple[Message, bool]:
     """Run one operation; return its answer, and whether it failed.
 
     Args:
+        held: The memory that the transaction takes.
         outdated: Tells whether the stores were changed since the transaction began.
     """
     message = wire.TransactionServerMessage()
@@ -106,7 +119,9 @@ async def _operate(
         operation = operations[kind]
         if readonly and operation.writes:
             raise TransactionReadonly
-        _fill(answer, operation, await operation.run(transaction, resolve, getattr(request, kind)))
+        result = await operation.run(transaction, resolve, getattr(request, kind))
+        held.set(transaction.held_bytes)
+        _fill(answer, operation, result)
         return message, False
     except IndexNotFound as error:
         # Another process on the same database may have added it since this one looked the store up.

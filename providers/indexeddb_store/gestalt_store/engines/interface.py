@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from gestalt_store.engines.limits import RECORD_OVERHEAD
 from gestalt_store.values.keys import Encoded, PlainValue
 from gestalt_store.values.ranges import Span
 from gestalt_store.values.schema import IndexKeys, IndexSchema, StoreSchema
@@ -55,6 +56,11 @@ class WalkRow(NamedTuple):
     """None in a walk over keys only."""
     key: Encoded | None = None
     """The index key; None in a walk over a store."""
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that the record, or without one the key, takes in a message."""
+        return len(self.primary_key if self.record is None else self.record) + RECORD_OVERHEAD
 
     @property
     def position(self) -> Position:
@@ -233,6 +239,11 @@ class Transaction(Operations[StoreT, IndexT], Protocol[StoreT, IndexT]):
     on_expiry: Callable[[str], None] | None
     """Called with the reason when the engine ends the transaction by itself."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Return how much memory it takes, with its writes, about."""
+        ...
+
     async def commit(self) -> None:
         """Make the writes durable.
 
@@ -252,9 +263,23 @@ class Snapshot(Protocol[StoreT, IndexT]):
     """Called with the reason when the engine ends the snapshot by itself."""
 
     async def page(
-        self, walk: Walk[StoreT, IndexT], after: Position | None, limit: int, skip: int = 0
+        self,
+        walk: Walk[StoreT, IndexT],
+        after: Position | None,
+        limit: int,
+        skip: int = 0,
+        *,
+        limit_bytes: int | None = None,
     ) -> list[WalkRow]:
-        """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip`` of them."""
+        """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip`` of them.
+
+        The row with which the records reach ``limit_bytes``, by ``WalkRow.size``, is the last one.
+        """
+        ...
+
+    @property
+    def held_bytes(self) -> int:
+        """Return how much memory it takes, about."""
         ...
 
     def close(self) -> None:
@@ -334,8 +359,13 @@ class Database(Operations[StoreT, IndexT], Protocol[StoreT, IndexT]):
         """Report how the last change of the store's indexes goes or went."""
         ...
 
-    async def check_readable(self) -> None:
-        """Raise a ``StoreError`` when the database cannot be read."""
+    async def check(self) -> None:
+        """Raise a ``StoreError`` when the database cannot be read, or when writes fail because of its storage."""
+
+    @property
+    def lost(self) -> str:
+        """Say why nothing in the database can be relied on any more, as far as is known; blank when it can."""
+        ...
 
     async def close(self) -> None:
         """End open transactions, finish queued writes, release the database."""

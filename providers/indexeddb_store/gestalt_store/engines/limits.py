@@ -14,18 +14,22 @@ RECORD_OVERHEAD = 6
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """Bound how long clients may keep others waiting, in seconds, and how much of a server they may take."""
+    """Bound how long clients may keep others waiting, in seconds, and how much of the store they may take."""
 
     lock_wait_s: float = 15.0
     transaction_idle_s: float = 30.0
     snapshot_idle_s: float = 120.0
     connections: int = 48
     """Only for PostgreSQL: most connections of this process, over all its databases."""
+    open_streams: int = 256
+    """Most cursors and transactions that one scope may have open."""
+    stream_memory_mib: int = 256
+    """Most MiB that those, and large requests and answers, may hold for one scope."""
 
     @property
     def idle_check_s(self) -> float:
         """Return the seconds between two looks for transactions and snapshots that were left idle for too long."""
-        return max(0.05, min(self.transaction_idle_s, self.snapshot_idle_s) / 4)
+        return min(1.0, max(0.05, min(self.transaction_idle_s, self.snapshot_idle_s) / 4))
 
 
 def too_large(what: str) -> AnswerTooLarge:

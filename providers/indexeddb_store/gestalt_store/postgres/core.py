@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import psycopg
+
 from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
-from gestalt_store.errors import ObjectStoreNotFound
+from gestalt_store.engines.write_trouble import WriteTrouble
+from gestalt_store.errors import ObjectStoreNotFound, StoreError
 from gestalt_store.postgres.catalogue import PgCatalogue
+from gestalt_store.postgres.failures import refused_by_storage, translate
 from gestalt_store.postgres.pool import Pool, Row, Statement
 from gestalt_store.postgres.reads import Run
 from gestalt_store.postgres.schema import Schema
@@ -29,6 +33,14 @@ class PgCore:
         self.locks = LockTable()
         self.catalogue = PgCatalogue(pool, schema, beats)
         self.watch = IdleWatch(limits.idle_check_s, beats)
+        self.trouble = WriteTrouble()
+
+    def translate(self, error: psycopg.Error, store: str | None = None) -> StoreError:
+        """Return the error to raise for a failed write; see ``failures.translate``. Health is told of trouble."""
+        translated = translate(error, self.pool.where, store)
+        if refused_by_storage(error):
+            self.trouble.failed(str(translated))
+        return translated
 
     def store(self, name: str) -> PgStore:
         """Return the store as this process knows it.

@@ -152,8 +152,15 @@ class PostgresDatabase:
     ) -> tuple[list[WalkRow], bool]:
         return await reads.limited_page(self.core.runner(walk.store), walk, after, limit, limit_bytes)
 
-    async def check_readable(self) -> None:
+    async def check(self) -> None:
         await self._pool.run([Statement("SELECT 1")])
+        await self.core.trouble.require_over(self._write_nothing)
+
+    lost = ""
+    """The server would know."""
+
+    async def _write_nothing(self) -> None:
+        await self._pool.run([self.core.schema.write_nothing])
 
     async def snapshot(self) -> PgSnapshot:
         if self._closed:

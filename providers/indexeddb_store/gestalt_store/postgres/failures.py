@@ -27,6 +27,7 @@ _NOT_PREPARED = "26000"
 _LOCK_TIMEOUT = "55P03"
 _IDLE_TIMEOUT = "25P03"
 _READ_ONLY = "25006"
+_DISK_FULL = "53100"
 _CORRUPT = {"XX001", "XX002"}
 _SHUTDOWN = {"57P01", "57P02", "57P03"}
 _REFUSED = ("28", "3D", "42501", "0LP01")
@@ -48,6 +49,12 @@ def unprepared(error: psycopg.Error) -> bool:
 def store_gone(error: psycopg.Error) -> bool:
     """Return whether a store that the statement names does not exist any more."""
     return error.sqlstate in (STORE_GONE, _UNDEFINED_TABLE)
+
+
+def refused_by_storage(error: psycopg.Error) -> bool:
+    """Return whether the server could not write: its disk is full or fails, or the database is read-only."""
+    state = error.sqlstate or ""
+    return state in (_DISK_FULL, _READ_ONLY) or state.startswith("58")
 
 
 def lost(error: psycopg.Error) -> bool:

@@ -21,6 +21,9 @@ from gestalt_store.values.keys import Encoded
 _KEEP_BYTES = 1024 * 1024
 """Records that are remembered after they have been sent; more are read again if they are needed."""
 
+_ROW_BYTES = 256
+"""What a write takes besides its record."""
+
 UniqueKey = tuple[int, Encoded]
 """An index by its position, and a key in it."""
 Mark = dict["PgStoreOverlay", tuple[dict[bytes, PgWrite | None], dict[UniqueKey, bytes]]]
@@ -186,6 +189,12 @@ class PgOverlay:
     def size(self) -> int:
         """Return the bytes of records that have not been sent, about."""
         return sum(overlay.size for overlay in self._stores.values())
+
+    @property
+    def held(self) -> int:
+        """Return the bytes of memory that it takes, about."""
+        rows = sum(len(overlay.rows) + len(overlay.base) for overlay in self._stores.values())
+        return self.size + _ROW_BYTES * rows
 
     def statements(self) -> list[Statement]:
         """Return the statements that bring the writes to the database; see ``want_bases``."""

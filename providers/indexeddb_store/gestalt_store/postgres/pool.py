@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import select
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
@@ -20,7 +19,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.array import ListBinaryDumper
 
-from gestalt_store.errors import DatabaseUnusable, StorageUnavailable
+from gestalt_store.engines.scope_use import SERVED, ScopeUse, Shares, Turns
+from gestalt_store.errors import DatabaseUnusable, LimitReached, StorageUnavailable, StoreError
 from gestalt_store.postgres.failures import lost, translate, translate_opening, unprepared
 
 Row: TypeAlias = tuple[Any, ...]
@@ -32,6 +32,8 @@ RESERVED = 4
 KEEP_IDLE_S = 60.0
 CLEANING_LIMIT_S = 10.0
 SUSPECT_S = 1.0
+LARGE_ROW_BYTES = 4 * 1024 * 1024
+"""A connection that has received a larger row is closed after use, and its buffer with it."""
 _PREPARED = 2000
 
 _SESSION = """
@@ -78,7 +80,7 @@ COMMIT = Statement("COMMIT", prepare=False)
 class PgConnection:
     """One connection; used by one task at a time."""
 
-    __slots__ = ("ending", "held", "idle_since", "raw", "reused", "suspect", "unusable")
+    __slots__ = ("buffered", "ending", "holder", "idle_since", "raw", "reused", "suspect", "unusable")
 
     def __init__(self, raw: AsyncConnection[Row]) -> None:
         self.raw = raw
@@ -88,7 +90,9 @@ class PgConnection:
         """Whether it had been idle for longer than ``SUSPECT_S``, so that it may be dead."""
         self.unusable = False
         """Whether the library and the server disagree about what is prepared."""
-        self.held = False
+        self.buffered = 0
+        """Bytes of the largest row that it has received: the library keeps a buffer of that size."""
+        self.holder: ScopeUse | None = None
         self.ending = ROLLBACK
         """What ends a transaction that is open when the connection is given back."""
         self.idle_since = 0.0
@@ -111,7 +115,18 @@ class PgConnection:
             self.unusable = self.unusable or unprepared(error)
             raise
         self.reused = self.suspect = False
-        return [[(cursor.rowcount,)] if cursor.description is None else await cursor.fetchall() for cursor in cursors]
+        results: list[list[Row]] = []
+        for cursor in cursors:
+            if cursor.description is None:
+                results.append([(cursor.rowcount,)])
+                continue
+            rows = await cursor.fetchall()
+            # A page ends with its largest row, if one is large.
+            largest = max((len(value) for value in rows[-1] if isinstance(value, bytes)), default=0) if rows else 0
+            if largest > self.buffered:
+                self.buffered = largest
+            results.append(rows)
+        return results
 
     @property
     def alive(self) -> bool:
@@ -130,7 +145,9 @@ class PgConnection:
         """Return whether the next caller can have it as it is."""
         connection = self.raw.pgconn
         return (
-            connection.transaction_status == TransactionStatus.IDLE and connection.pipeline_status == PipelineStatus.OFF
+            self.buffered <= LARGE_ROW_BYTES
+            and connection.transaction_status == TransactionStatus.IDLE
+            and connection.pipeline_status == PipelineStatus.OFF
         )
 
     @property
@@ -164,13 +181,14 @@ class Pool:
         self._conninfo = make_conninfo(conninfo, **{key: value for key, value in usual.items() if key not in given})
         self._session = _SESSION.format(lock_ms=int(lock_wait_s * 1000), idle_ms=int(idle_limit_s * 1000) + 30_000)
         self._limit = limit
-        self._held_limit = max(1, limit - RESERVED)
+        self._shares = Shares(max(1, limit - RESERVED))
+        """Of the connections that are kept while clients think."""
         self._wait_s = wait_s
         self._idle: list[PgConnection] = []
         self._out = 0
-        self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._waiting_to_hold: deque[asyncio.Future[None]] = deque()
+        self._waiting = Turns()
+        self._waiting_to_hold = Turns()
+        self._hold_next = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -183,17 +201,19 @@ class Pool:
             held: It is kept while a client thinks; ``RESERVED`` connections are never taken for that.
         Raises:
             StorageUnavailable: the server cannot be reached, or all connections stay in use.
+            LimitReached: the scope keeps as many as are left for others.
             DatabaseUnusable: the server refuses the connection.
         """
         if self._closed:
             raise StorageUnavailable("the store is closing")
-        await self._place(held)
+        holder = SERVED.get() if held else None
+        await self._place(holder)
         try:
             connection = self._sound() or await self._connect()
         except BaseException:
-            self._leave(held)
+            self._leave(holder)
             raise
-        connection.held = held
+        connection.holder = holder
         connection.ending = ROLLBACK
         connection.suspect = connection.reused and time.monotonic() - connection.idle_since > SUSPECT_S
         return connection
@@ -250,49 +270,66 @@ class Pool:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _place(self, held: bool) -> None:
-        queue = self._waiting_to_hold if held else self._waiting
-        if not queue and self._free(held):
-            self._enter(held)
+    async def _place(self, holder: ScopeUse | None) -> None:
+        """Wait for a connection; ``holder`` is the scope that keeps it while a client thinks, if one does."""
+        if self._free(holder):
+            self._enter(holder)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        scope = SERVED.get()
+        waiting = self._waiting if holder is None else self._waiting_to_hold
+        turn = waiting.wait(scope)
         try:
             async with asyncio.timeout(self._wait_s):
                 await turn
-        except TimeoutError:
-            self._give_up(turn, queue, held)
-            raise StorageUnavailable(
-                f"all {self._held_limit if held else self._limit} connections to {self.where} stay in use; "
-                "close cursors and transactions, or raise limits.connections"
-            ) from None
-        except BaseException:
-            self._give_up(turn, queue, held)
+        except BaseException as error:
+            waiting.leave(scope, turn)
+            if turn.done() and not turn.cancelled():
+                self._leave(holder)
+            if isinstance(error, TimeoutError):
+                raise self._none_free(holder) from None
             raise
 
-    def _give_up(self, turn: asyncio.Future[None], queue: deque[asyncio.Future[None]], held: bool) -> None:
-        if turn.done() and not turn.cancelled():
-            self._leave(held)
-        else:
-            with suppress(ValueError):
-                queue.remove(turn)
+    def _none_free(self, holder: ScopeUse | None) -> StoreError:
+        shares = self._shares
+        if holder is not None and shares.out < shares.number:
+            return LimitReached(
+                f"limits.connections is {self._limit}: of the {shares.number} connections to {self.where} that cursors "
+                f"and transactions may keep in all, this scope keeps {shares.held(holder)}, and no scope may keep more "
+                "than are left for others; close some, or raise it"
+            )
+        return StorageUnavailable(
+            f"all {self._limit if holder is None else shares.number} connections to {self.where} stay in use; "
+            "close cursors and transactions, or raise limits.connections"
+        )
 
-    def _free(self, held: bool) -> bool:
-        return self._out < self._limit and (not held or self._held < self._held_limit)
+    def _free(self, holder: ScopeUse | None) -> bool:
+        return self._out < self._limit and (holder is None or self._shares.may_take(holder))
 
-    def _enter(self, held: bool) -> None:
+    def _enter(self, holder: ScopeUse | None) -> None:
         self._out += 1
-        self._held += held
+        if holder is not None:
+            self._shares.take(holder)
 
-    def _leave(self, held: bool) -> None:
+    def _leave(self, holder: ScopeUse | None) -> None:
         self._out -= 1
-        self._held -= held
-        for queue, holding in ((self._waiting, False), (self._waiting_to_hold, True)):
-            while queue and self._free(holding):
-                turn = queue.popleft()
-                if not turn.done():
-                    self._enter(holding)
-                    turn.set_result(None)
+        if holder is not None:
+            self._shares.give_back(holder)
+        while self._out < self._limit and (self._serve_next() or self._serve_next()):
+            pass
+
+    def _serve_next(self) -> bool:
+        """Let the next one in, by turns one that keeps its connection and one that does not; return whether any is."""
+        self._hold_next = not self._hold_next
+        queue, may = (
+            (self._waiting_to_hold, self._shares.may_take) if self._hold_next else (self._waiting, lambda _: True)
+        )
+        waiting = queue.next(may)
+        if waiting is None:
+            return False
+        scope, turn = waiting
+        self._enter(scope if self._hold_next else None)
+        turn.set_result(None)
+        return True
 
     def _keep(self, connection: PgConnection) -> None:
         connection.reused = True
@@ -300,7 +337,7 @@ class Pool:
         self._idle.append(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(KEEP_IDLE_S / 2, self._trim)
-        self._leave(connection.held)
+        self._leave(connection.holder)
 
     def _trim(self) -> None:
         self._timer = None
@@ -326,7 +363,7 @@ class Pool:
             self._keep(connection)
             return
         await _close(connection)
-        self._leave(connection.held)
+        self._leave(connection.holder)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work, name="clean a connection")

@@ -76,9 +76,17 @@ async def count(run: Run, walk: PgWalk) -> int:
     return int(rows[0][0][0])
 
 
-async def page(run: Run, walk: PgWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
-    """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip`` of them."""
-    return await _read(run, walk, after, limit, skip, None)
+async def page(
+    run: Run, walk: PgWalk, after: Position | None, limit: int, skip: int = 0, limit_bytes: int | None = None
+) -> list[WalkRow]:
+    """Return up to ``limit`` rows behind ``after``, leaving out the first ``skip``; see ``Snapshot.page``."""
+    if skip and limit_bytes is not None:
+        # The sum of sizes would count what is skipped.
+        skipped = await _read(run, replace(walk, keys_only=True), after, 1, skip - 1, None)
+        if not skipped:
+            return []
+        after, skip = skipped[0].position, 0
+    return await _read(run, walk, after, limit, skip, limit_bytes)
 
 
 async def limited_page(
@@ -88,12 +96,7 @@ async def limited_page(
     rows = await _read(run, walk, after, limit + 1, 0, limit_bytes)
     if len(rows) > limit:
         return rows[:limit], True
-    size = sum(_size(row, walk) for row in rows)
-    return rows, size >= limit_bytes
-
-
-def _size(row: WalkRow, walk: PgWalk) -> int:
-    return len(row.primary_key if walk.keys_only else row.record or b"") + RECORD_OVERHEAD
+    return rows, sum(row.size for row in rows) >= limit_bytes
 
 
 async def _read(
@@ -107,7 +110,7 @@ async def _read(
         if grouped and careful:
             return await _careful_groups(run, walk, after, limit, skip, limit_bytes)
         statement = (
-            _group_statement(walk, after, limit, skip)
+            _group_statement(walk, after, limit, skip, limit_bytes)
             if grouped
             else _walk_statement(walk, after, limit, skip, limit_bytes, careful)
         )
@@ -234,7 +237,9 @@ def _limit(shape: _Shape, limit: int | None, skip: int) -> str:
     return sql + (f" OFFSET {shape.add(skip)}::bigint" if skip else "")
 
 
-def _group_statement(walk: PgWalk, after: Position | None, limit: int | None, skip: int) -> Statement:
+def _group_statement(
+    walk: PgWalk, after: Position | None, limit: int | None, skip: int, limit_bytes: int | None
+) -> Statement:
     """Read the first row of each index key: one search for each key, whatever the number of rows with that key.
 
     The last column numbers the keys from 1; skipped ones come without a record.
@@ -257,9 +262,18 @@ def _group_statement(walk: PgWalk, after: Position | None, limit: int | None, sk
         f"WITH RECURSIVE g AS ((SELECT {columns}, 1::bigint AS number FROM {table} AS i WHERE {shape.condition} "
         f"ORDER BY {shape.order} LIMIT 1) UNION ALL SELECT n.* FROM g CROSS JOIN LATERAL ("
         f"SELECT {columns}, g.number + 1 FROM {table} AS i WHERE {step}{ties} ORDER BY {shape.order} LIMIT 1"
-        f") AS n) SELECT g.pk, g.pk_rest, g.key, g.key_rest, g.ties, {record}, g.number FROM g{most}"
+        f") AS n) "
     )
-    return Statement(sql, shape.parameters)
+    columns = "g.pk, g.pk_rest, g.key, g.key_rest, g.ties"
+    groups = f"SELECT {columns}, {record} AS value, g.number FROM g{most}"
+    if limit_bytes is not None and not walk.keys_only:
+        size = "coalesce(octet_length(g.value), 0)"
+        groups = (
+            f"SELECT {columns}, g.value, g.number FROM (SELECT g.*, {size} AS size, sum({size}) "
+            f"OVER (ROWS UNBOUNDED PRECEDING) AS total FROM ({groups}) AS g) AS g "
+            f"WHERE g.total - g.size < {shape.add(limit_bytes)}::bigint"
+        )
+    return Statement(sql + groups, shape.parameters)
 
 
 def _past(walk: PgWalk, after: Position | None) -> PgWalk:
@@ -277,6 +291,7 @@ async def _careful_groups(
 ) -> list[WalkRow]:
     """Read the first row of each index key where long keys are involved: a statement for each."""
     found: list[WalkRow] = []
+    size = 0
     one = replace(walk, unique=False)
     while limit is None or len(found) < limit:
         rows = await _read(run, _past(one, after), None, 1, 0, None)
@@ -287,7 +302,10 @@ async def _careful_groups(
             skip -= 1
         else:
             found.append(rows[0])
-    return _within(found, walk, limit_bytes)
+            size += rows[0].size
+            if limit_bytes is not None and size >= limit_bytes:
+                break
+    return found
 
 
 def _within(rows: list[WalkRow], walk: PgWalk, limit_bytes: int | None) -> list[WalkRow]:
@@ -298,5 +316,5 @@ def _within(rows: list[WalkRow], walk: PgWalk, limit_bytes: int | None) -> list[
     for number, row in enumerate(rows):
         if size >= limit_bytes:
             return rows[:number]
-        size += _size(row, walk)
+        size += row.size
     return rows

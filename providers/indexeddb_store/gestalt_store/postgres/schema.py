@@ -28,6 +28,8 @@ class Schema:
         """Read every store with its migration, as ``catalogue.StoreRow`` takes it in."""
         self.lock_stores = Statement(f"LOCK TABLE {name}.stores IN SHARE ROW EXCLUSIVE MODE", prepare=False)
         """Keep every other process from changing the stores, for the rest of the transaction."""
+        self.write_nothing = Statement(f"UPDATE {name}.facts SET value = value WHERE name = 'db'", prepare=False)
+        """Make the server write, and change nothing."""
         self.dropped = Statement(f"SELECT name FROM {name}.dropped", prepare=False)
         """List the tables that are to be removed."""
 

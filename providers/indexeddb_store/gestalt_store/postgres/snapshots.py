@@ -8,6 +8,7 @@ import psycopg
 
 from gestalt_store.engines.idle import Expirable, IdleWatch
 from gestalt_store.engines.interface import Position, WalkRow
+from gestalt_store.engines.scope_use import SNAPSHOT_BYTES
 from gestalt_store.errors import TransactionAborted
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.failures import lost, translate
@@ -29,8 +30,10 @@ class PgSnapshot(Expirable):
         self._closed = False
         watch.add(self)
 
-    async def page(self, walk: PgWalk, after: Position | None, limit: int, skip: int = 0) -> list[WalkRow]:
-        return await reads.page(self.runner(walk.store.name), walk, after, limit, skip)
+    async def page(
+        self, walk: PgWalk, after: Position | None, limit: int, skip: int = 0, *, limit_bytes: int | None = None
+    ) -> list[WalkRow]:
+        return await reads.page(self.runner(walk.store.name), walk, after, limit, skip, limit_bytes)
 
     def runner(self, store: str) -> reads.Run:
         """Return what runs statements on the snapshot; ``store`` is the object store that errors name."""
@@ -50,6 +53,10 @@ class PgSnapshot(Expirable):
             if self._begun:
                 return await self._send(statements, store)
             return (await self._begin([BEGIN, *statements], store))[1:]
+
+    @property
+    def held_bytes(self) -> int:
+        return SNAPSHOT_BYTES + (0 if self._connection is None else self._connection.buffered)
 
     @property
     def open(self) -> bool:

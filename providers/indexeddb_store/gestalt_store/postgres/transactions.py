@@ -26,7 +26,7 @@ from gestalt_store.errors import (
 )
 from gestalt_store.postgres import reads
 from gestalt_store.postgres.core import PgCore
-from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.failures import lost, retryable, store_gone
 from gestalt_store.postgres.overlay import PgOverlay, Wanted
 from gestalt_store.postgres.pool import COMMIT, PgConnection, Row, Statement
 from gestalt_store.postgres.snapshots import PgSnapshot
@@ -52,6 +52,10 @@ class PgReadTransaction:
         self._schema_lock = schema_lock
         snapshot.on_expiry = self._expired
         self.on_expiry: Callable[[str], None] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        return self._snapshot.held_bytes
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         return await reads.get(self._snapshot.runner(store.name), store, primary_key)
@@ -113,6 +117,10 @@ class PgWriteTransaction(Expirable):
         self.conflicted = False
         """Whether the server undid it because of another transaction, so that it can be run again."""
         core.watch.add(self)
+
+    @property
+    def held_bytes(self) -> int:
+        return self._overlay.held + (0 if self._connection is None else self._connection.buffered)
 
     async def get(self, store: PgStore, primary_key: bytes) -> bytes | None:
         async def body() -> bytes | None:
@@ -303,7 +311,7 @@ class PgWriteTransaction(Expirable):
                 if store_gone(error):
                     raise ObjectStoreNotFound(next(iter(self._stores))) from error
                 self.conflicted = retryable(error)
-                raise translate(error, where) from error
+                raise self._core.translate(error) from error
 
     def _opening(self) -> list[Statement]:
         return opening([self._overlay.maintained(store) for store in self._stores.values()], relaxed=self._relaxed)

@@ -21,7 +21,7 @@ import structlog
 from gestalt_store.engines.interface import ConditionalWrite, WriteResult
 from gestalt_store.errors import StorageUnavailable, StoreError, TransactionAborted
 from gestalt_store.postgres.core import PgCore
-from gestalt_store.postgres.failures import lost, retryable, store_gone, translate
+from gestalt_store.postgres.failures import lost, retryable, store_gone
 from gestalt_store.postgres.overlay import PgOverlay, Wanted
 from gestalt_store.postgres.pool import COMMIT
 from gestalt_store.postgres.statements import opening
@@ -235,7 +235,7 @@ class PgWriter:
                     job.error = single
 
     def _failure(self, error: psycopg.Error, stores: list[PgStore]) -> StoreError:
-        return translate(error, self._core.pool.where, stores[0].name)
+        return self._core.translate(error, stores[0].name)
 
     async def _persist(self, stores: list[PgStore], jobs: list[_GroupedWrite[Any]]) -> None:
         """Write the jobs in one transaction, again when the server has undone it or the stores have changed."""

@@ -9,9 +9,12 @@ from gestalt_sdk.common.beats import Beats
 from gestalt_store.engines.idle import IdleWatch
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.engines.locks import LockTable
+from gestalt_store.engines.write_trouble import WriteTrouble
 from gestalt_store.errors import ObjectStoreNotFound
 from gestalt_store.sqlite import reads
+from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.failures import translated
+from gestalt_store.sqlite.files_in_use import FilesInUse
 from gestalt_store.sqlite.snapshots import Readers
 from gestalt_store.sqlite.tables import SqliteStore, SqliteWalk
 from gestalt_store.sqlite.writer import SqliteWriter
@@ -32,6 +35,7 @@ class SqliteCore:
         stores: dict[str, SqliteStore],
         limits: StoreLimits,
         beats: Beats,
+        descriptors: Descriptors,
     ) -> None:
         """``connection`` is the one that writes; loops give their beats to ``beats``."""
         self.beats = beats
@@ -40,8 +44,10 @@ class SqliteCore:
         self.stores = stores
         self.version = 0
         self.locks = LockTable()
-        self.readers = Readers(path)
-        self.writer = SqliteWriter(connection, path, beats)
+        self.readers = Readers(path, descriptors)
+        self.files = FilesInUse(path)
+        self.trouble = WriteTrouble()
+        self.writer = SqliteWriter(connection, path, beats, self.files, self.trouble)
         self.watch = IdleWatch(limits.idle_check_s, beats)
 
     def store(self, name: str) -> SqliteStore:

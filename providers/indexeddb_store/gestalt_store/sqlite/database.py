@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 
 from gestalt_sdk.common.beats import Beats
@@ -21,6 +22,7 @@ from gestalt_store.engines.locks import SCHEMA
 from gestalt_store.errors import SchemaMismatch, StorageUnavailable
 from gestalt_store.sqlite import migrations, reads, statements, tables
 from gestalt_store.sqlite.core import SqliteCore
+from gestalt_store.sqlite.descriptors import Descriptors
 from gestalt_store.sqlite.failures import translate, translated
 from gestalt_store.sqlite.files import FileLock, make_private
 from gestalt_store.sqlite.formats import ensure_format
@@ -33,6 +35,9 @@ from gestalt_store.values.schema import IndexSchema, StoreSchema
 
 MANY = 300
 """Most point reads of one call that are done on the event loop; more go to a reader thread."""
+
+
+TRY_ROOM = ("INSERT OR REPLACE INTO facts VALUES ('room', zeroblob(262144))", "DELETE FROM facts WHERE name = 'room'")
 
 
 class SqliteDatabase:
@@ -53,8 +58,15 @@ class SqliteDatabase:
         self._migrations = SqliteMigrations(core, found)
 
     @classmethod
-    async def open(cls, path: Path, db: str, limits: StoreLimits, beats: Beats | None = None) -> SqliteDatabase:
-        """Open or create the file; its loops give their beats to ``beats``.
+    async def open(
+        cls,
+        path: Path,
+        db: str,
+        limits: StoreLimits,
+        beats: Beats | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> SqliteDatabase:
+        """Open or create the file; its loops give their beats to ``beats``, ``descriptors`` are those of all databases.
 
         Raises:
             DatabaseUnusable: in use by another process, of another program, of a newer version, not accessible.
@@ -64,7 +76,8 @@ class SqliteDatabase:
         lock, connection, stores, found = await loop.run_in_executor(None, _open_file, path, db)
         try:
             with translated(path):
-                return cls(SqliteCore(path, connection, stores, limits, beats or Beats()), lock, connection, found)
+                core = SqliteCore(path, connection, stores, limits, beats or Beats(), descriptors or Descriptors())
+                return cls(core, lock, connection, found)
         except BaseException:
             connection.close()
             lock.release()
@@ -201,9 +214,22 @@ class SqliteDatabase:
                 return read(self._readers.main)
             return await self._readers.scan(read)
 
-    async def check_readable(self) -> None:
+    async def check(self) -> None:
+        lost = self.core.files.problem()
+        if lost:
+            raise StorageUnavailable(lost)
         with translated(self._path):
             self._readers.main.execute(FIRST_READ).fetchone()
+        await self.core.trouble.require_over(self._try_room)
+
+    @property
+    def lost(self) -> str:
+        return self.core.files.last_problem
+
+    async def _try_room(self) -> None:
+        """Write a row of some size, and remove it."""
+        for statement in TRY_ROOM:
+            await self._writer.submit(partial(_execute, statement), weight=HEAVY).future
 
     async def snapshot(self) -> SqliteSnapshot:
         if self._closed:
@@ -269,6 +295,10 @@ class SqliteDatabase:
         except BaseException:
             self._locks.release(lock)
             raise
+
+
+def _execute(statement: str, connection: sqlite3.Connection) -> None:
+    connection.execute(statement)
 
 
 def _open_file(path: Path, db: str) -> tuple[FileLock, sqlite3.Connection, dict[str, SqliteStore], StoredMigrations]:

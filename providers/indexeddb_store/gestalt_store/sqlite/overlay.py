@@ -39,6 +39,8 @@ class SqliteOverlay:
 
     def __init__(self) -> None:
         self._stores: dict[SqliteStore, SqliteStoreOverlay] = {}
+        self.size = 0
+        """Bytes of memory that the writes take, about."""
 
     @property
     def written(self) -> list[SqliteStore]:
@@ -100,17 +102,26 @@ class SqliteOverlay:
             for position, key in enumerate(write.index_keys):
                 if key is not None and store.indexes[position].schema.unique:
                     overlay.unique[position, key] = write.primary_key
-        overlay.rows[write.primary_key] = write
+        self._note(overlay, write.primary_key, write)
 
     def delete(self, store: SqliteStore, primary_key: bytes) -> None:
         """Note a deletion."""
         overlay = self._stores.setdefault(store, SqliteStoreOverlay())
         self._forget_unique(store, overlay, primary_key)
-        overlay.rows[primary_key] = None
+        self._note(overlay, primary_key, None)
 
     def clear(self, store: SqliteStore) -> None:
         """Note that every record is deleted."""
+        before = self._stores.get(store)
+        if before is not None:
+            self.size -= sum(_size(key, write) for key, write in before.rows.items())
         self._stores[store] = SqliteStoreOverlay(cleared=True)
+
+    def _note(self, overlay: SqliteStoreOverlay, primary_key: bytes, write: SqliteWrite | None) -> None:
+        if primary_key in overlay.rows:
+            self.size -= _size(primary_key, overlay.rows[primary_key])
+        self.size += _size(primary_key, write)
+        overlay.rows[primary_key] = write
 
     # Reads.
 
@@ -218,6 +229,12 @@ class SqliteOverlay:
 
 
 _NOTHING = SqliteStoreOverlay()
+_ROW_BYTES = 256
+"""What a write takes besides its key and its record."""
+
+
+def _size(primary_key: bytes, write: SqliteWrite | None) -> int:
+    return _ROW_BYTES + len(primary_key) + (0 if write is None else len(write.record))
 
 
 def _matching(rows: Mapping[bytes, SqliteWrite | None], walk: SqliteWalk) -> list[WalkRow]:

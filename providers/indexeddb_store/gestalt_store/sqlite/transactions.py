@@ -37,6 +37,10 @@ class SqliteReadTransaction:
         snapshot.on_expiry = self._expired
         self.on_expiry: Callable[[str], None] | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        return self._snapshot.held_bytes
+
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
         return await self._snapshot.read(lambda c: reads.get(c, store, primary_key), light=True)
 
@@ -104,6 +108,10 @@ class SqliteWriteTransaction(Expirable):
         """The commits whose unconfirmed writes it may have read (``unconfirmed``): it fails if one of them does."""
         self._finished = False
         core.watch.add(self)
+
+    @property
+    def held_bytes(self) -> int:
+        return self._overlay.size
 
     async def get(self, store: SqliteStore, primary_key: bytes) -> bytes | None:
         with self._using():

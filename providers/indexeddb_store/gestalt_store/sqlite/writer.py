@@ -28,8 +28,10 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from gestalt_sdk.common.beats import Beats
+from gestalt_store.engines.write_trouble import WriteTrouble
 from gestalt_store.errors import StorageUnavailable, StoreError
 from gestalt_store.sqlite.failures import translate
+from gestalt_store.sqlite.files_in_use import FilesInUse
 from gestalt_store.sqlite.tables import SqliteStore
 
 LIGHT_WEIGHT = 1000
@@ -117,7 +119,22 @@ class _LeftTraces(Exception):
 class SqliteWriter:
     """Owns the writing connection. Its methods are for the event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, beats: Beats) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        beats: Beats,
+        files: FilesInUse | None = None,
+        trouble: WriteTrouble | None = None,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            files: Looked at after each commit; nothing is durable that was written to files that are gone.
+            trouble: Told when the storage refuses a write.
+        """
+        self._files = files
+        self._trouble = trouble or WriteTrouble()
         self._beats = beats
         self._beat = beats.add(f"writer of {path.name}", hung_after_s=HUNG_AFTER_S)
         self._beat.rest()
@@ -297,6 +314,8 @@ class SqliteWriter:
             except Exception as error:
                 if isinstance(error, sqlite3.Error):
                     job.error = translate(error, self._path)
+                    if isinstance(job.error, StorageUnavailable):
+                        self._trouble.failed(str(job.error))
                 elif not isinstance(error, _LeftTraces):
                     job.error = StorageUnavailable(f"the write failed in an unforeseen way: {error!r}")
                 self._roll_back()
@@ -314,7 +333,10 @@ class SqliteWriter:
 
     def _resolve(self, jobs: list[WriteJob[Any]]) -> None:
         self.commits += 1
+        lost = self._files.problem() if self._files is not None else ""
         for job in jobs:
+            if lost and job.error is None:
+                job.error = StorageUnavailable(lost)
             for store in job.stores:
                 store.unconfirmed.unfinished -= 1
             if job.on_end is not None:

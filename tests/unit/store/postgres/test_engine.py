@@ -144,7 +144,9 @@ async def test_every_walk_is_a_bounded_scan_of_a_btree(database: PostgresDatabas
                 walk, at, None if listed else 20, 0, 1 << 20 if listed else None, False
             )
             if over is not None:
-                statements[f"groups {reverse=} {keys_only=} {after=}"] = reads._group_statement(walk, at, 20, 0)
+                statements[f"groups {reverse=} {keys_only=} {after=} {listed=}"] = reads._group_statement(
+                    walk, at, 20, 0, 1 << 20 if listed else None
+                )
     for name, statement in statements.items():
         explain = Statement(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement.sql}", statement.parameters, False)
         (rows,) = await database.core.pool.run([explain])

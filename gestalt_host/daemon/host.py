@@ -131,6 +131,13 @@ class Host:
                 return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"
         return "; ".join(beat.describe() for beat in self._beats.look()) or None
 
+    def shortcomings(self) -> list[str]:
+        """Return what is not as it should be although the host is ready, by name: notices of workflow providers."""
+        if self._wiring is None:
+            return []
+        workflows = self._wiring.processes.workflows.values()
+        return sorted(f"workflow provider {item.name}: {notice.text}" for item in workflows for notice in item.notices)
+
     async def stop(self) -> None:
         """Stop in order; every process has ended and every socket is gone when this returns."""
         if self._watchdog is not None:
@@ -213,6 +220,7 @@ class Host:
             plugins=wiring.plugins,
             authenticate=self._authenticate,
             readiness=self.readiness,
+            shortcomings=self.shortcomings,
             base_url=base_url,
             metrics=wiring.metrics,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -21,6 +21,7 @@ class HttpServices:
         authenticate: Caller of a request, from its headers (names in any letter case). Raises ``NotAuthenticated``
             with the text of http-api.md 2.1.
         readiness: Why the host is not ready yet, None when it is.
+        shortcomings: What does not work although the host is ready, one text for each, with its name first.
         base_url: Public base URL of the server.
         agents_available: Whether an agent provider can be used.
         metrics: Registry behind ``/metrics``; None where metrics are disabled.
@@ -31,6 +32,7 @@ class HttpServices:
     plugins: PluginRegistry
     authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
     readiness: Callable[[], str | None]
+    shortcomings: Callable[[], Sequence[str]] = tuple
     base_url: str = ""
     agents_available: bool = False
     metrics: CollectorRegistry | None = None

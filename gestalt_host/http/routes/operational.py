@@ -23,8 +23,16 @@ async def answer(call: Call, path: str) -> tuple[str, Answer]:
         return "other", NOT_FOUND
     if call.method != "GET":
         return path, GET_ONLY
-    reason = call.services.readiness() if path == "/ready" else None
-    return path, json_answer({"status": "ok"}) if reason is None else json_answer({"status": reason}, 503)
+    if path == "/health":
+        return path, json_answer({"status": "ok"})
+    return path, _ready(call)
+
+
+def _ready(call: Call) -> Answer:
+    """Answer whether the host is ready; ``detail`` lists what does not work all the same."""
+    reason, detail = call.services.readiness(), list(call.services.shortcomings())
+    body = {"status": "ok" if reason is None else reason, **({"detail": detail} if detail else {})}
+    return json_answer(body, 200 if reason is None else 503)
 
 
 async def _metrics(call: Call) -> Answer:

@@ -31,6 +31,7 @@ _KEYS = (
     "keepIdleFor",
     "maxConcurrentPerTarget",
     "targetLimits",
+    "overdueAfter",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
@@ -58,6 +59,7 @@ class Config:
         keep_idle_for: How long a schedule or trigger stays of which nothing can come; None for ever.
         max_concurrent_per_target: Runs of one plugin or agent provider that run at once in all processes; None: any.
         target_limits: The same by name, see ``dispatch.limits``; 0 lifts ``max_concurrent_per_target``.
+        overdue_after: How long a run may wait for a free worker until that is told.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -76,6 +78,7 @@ class Config:
     keep_idle_for: timedelta | None = None
     max_concurrent_per_target: int | None = None
     target_limits: Mapping[str, int] = field(default_factory=dict)
+    overdue_after: timedelta = timedelta(minutes=1)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -105,6 +108,7 @@ def read_config(values: Mapping[str, object]) -> Config:
     idle = _keeping(values, "keepIdleFor", default.keep_idle_for, problems, week)
     concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
     limits = _limits(values, "targetLimits", problems)
+    overdue = _duration(values, "overdueAfter", default.overdue_after, problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
@@ -126,6 +130,7 @@ def read_config(values: Mapping[str, object]) -> Config:
         keep_idle_for=idle,
         max_concurrent_per_target=concurrent,
         target_limits=limits,
+        overdue_after=overdue,
         warnings=tuple(unknown),
     )
 

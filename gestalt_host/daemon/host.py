@@ -156,11 +156,16 @@ class Host:
         return "; ".join(beat.describe() for beat in self._beats.look()) or None
 
     def shortcomings(self) -> list[str]:
-        """Return what does not work, by name: plugins that cannot be called now."""
+        """Return what is not as it should be although the host is ready, by name.
+
+        That is plugins that cannot be called now, and what workflow providers give notice of.
+        """
         found = [f"plugin {name}: it could not be started" for name in self._failed_plugins]
         if self._wiring is not None:
-            plugins = self._wiring.processes.plugins.values()
-            found += [f"plugin {process.name}: {process.absence}" for process in plugins if process.absence]
+            processes = self._wiring.processes
+            found += [f"plugin {item.name}: {item.absence}" for item in processes.plugins.values() if item.absence]
+            for item in processes.workflows.values():
+                found += [f"workflow provider {item.name}: {notice.text}" for notice in item.notices]
         return sorted(found)
 
     async def stop(self) -> None:

@@ -13,7 +13,7 @@ LABELS = ("provider", "kind")
 
 
 class ProviderMetrics(Collector):
-    """Up or down, how often started again, and how much output was dropped, for every provider process."""
+    """Up or down, how often started again, what it says of itself, and how much of its output was dropped."""
 
     def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
         self._processes = processes
@@ -31,13 +31,20 @@ class ProviderMetrics(Collector):
             "Bytes of its output that are not in the log, the ends of lines that were cut included.",
             labels=LABELS,
         )
+        notices = GaugeMetricFamily(
+            "gestalt_provider_notice",
+            "How much is not as it should be although the provider is ready, by what; absent where nothing is.",
+            labels=(*LABELS, "notice"),
+        )
         for process in self._processes():
             labels = (process.name, process.kind.value)
             up.add_metric(labels, float(process.is_ready))
             restarts.add_metric(labels, process.restarts)
             lines.add_metric(labels, process.output.dropped_lines)
             size.add_metric(labels, process.output.dropped_bytes)
-        return (up, restarts, lines, size)
+            for notice in {notice.name: notice for notice in process.notices}.values():
+                notices.add_metric((*labels, notice.name), notice.value)
+        return (up, restarts, lines, size, notices)
 
 
 class LineMetrics(Collector):

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.bases.provider import Notice, ProviderKind
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.values import to_struct
 
@@ -20,6 +20,8 @@ CALL_TIMEOUT_S = 30.0
 METADATA_TIMEOUT_S = 45.0
 START_TIMEOUT_S = 120.0
 HEALTH_TIMEOUT_S = 2.0
+NOTICES, NOTICE_NAME, NOTICE_TEXT = 20, 64, 1000
+"""Of one provider are shown so many notices, with so many characters of name and text."""
 POLL_S = 0.025
 
 
@@ -137,17 +139,31 @@ async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> No
             await asyncio.sleep(POLL_S)
 
 
-async def health_problem(channel: grpc.aio.Channel) -> str | None:
-    """Return None when the provider says that it is ready, else why not; blank when it does not answer in two seconds.
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a provider says of its health.
 
-    A provider without this call is ready as long as it runs.
+    Attributes:
+        problem: None when it is ready, else why not; blank when it does not answer in two seconds.
+        notices: What is not as it should be all the same.
     """
+
+    problem: str | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+async def health(channel: grpc.aio.Channel) -> Health:
+    """Ask the provider for its health. One without this call is ready as long as it runs."""
     stub = runtime_pb2_grpc.ProviderLifecycleStub(channel)
     try:
         response = await stub.HealthCheck(Empty(), timeout=HEALTH_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
-        return None if error.code() is grpc.StatusCode.UNIMPLEMENTED else ""
-    return None if response.ready else response.message or "it is not ready"
+        return Health(None if error.code() is grpc.StatusCode.UNIMPLEMENTED else "")
+    notices = tuple(
+        Notice(notice.name[:NOTICE_NAME], notice.text[:NOTICE_TEXT], notice.value)
+        for notice in response.notices[:NOTICES]
+    )
+    return Health(None if response.ready else response.message or "it is not ready", notices)
 
 
 async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:

@@ -31,7 +31,7 @@ from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
-from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.bases.provider import Notice, ProviderKind
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
@@ -144,6 +144,8 @@ class ProviderProcess:
         self.identity = ProviderIdentity()
         self.state = State.NEW
         self.last_error = ""
+        self.notices: Sequence[Notice] = ()
+        """What the provider said last that is not as it should be although it is ready."""
         """Why the provider is not ready, for people; empty when it is."""
         self.restarts = 0
         self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
@@ -314,13 +316,16 @@ class ProviderProcess:
 
         Plugins have no health check.
         """
+        self.notices = ()
         if self.state is State.SILENT:
             return self.absence
         if self.state is not State.READY:
             return self.last_error
         if self.kind is ProviderKind.INTEGRATION:
             return None
-        return await lifecycle.health_problem(self._channel)
+        health = await lifecycle.health(self._channel)
+        self.notices = health.notices
+        return health.problem
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""

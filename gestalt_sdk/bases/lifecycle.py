@@ -11,6 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.bases.provider import Provider
 from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.gen.extension.v1 import health_pb2
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.values import from_struct
@@ -63,7 +64,11 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
             await self._provider.health()
         except Exception as error:
             return runtime_pb2.HealthCheckResponse(ready=False, message=str(error) or type(error).__name__)
-        return runtime_pb2.HealthCheckResponse(ready=True)
+        notices = [
+            health_pb2.HealthNotice(name=notice.name, text=notice.text, value=notice.value)
+            for notice in self._provider.notices()
+        ]
+        return runtime_pb2.HealthCheckResponse(ready=True, notices=notices)
 
     async def StartProvider(self, request: Empty, context: ServerContext) -> runtime_pb2.StartRuntimeProviderResponse:
         """Start the provider's background work."""

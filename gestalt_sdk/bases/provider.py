@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +33,21 @@ class ProviderKind(Enum):
     RUNTIME = "runtime"
     AGENT = "agent"
     EXTERNAL_CREDENTIAL = "external_credential"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Say what is not as it should be although the provider does its work.
+
+    Attributes:
+        name: For programs; a label of a metric.
+        text: For people: what is wrong, and how much. It names no id of a subject, no input and no result.
+        value: How much, in the unit that the text names.
+    """
+
+    name: str
+    text: str
+    value: float
 
 
 class Provider:
@@ -94,6 +110,10 @@ class Provider:
 
     async def health(self) -> None:
         """Return when ready; raise with a reason when not."""
+
+    def notices(self) -> Sequence[Notice]:
+        """Return what is not as it should be although calls can be served; asked for with ``health``."""
+        return ()
 
     async def drain(self) -> None:
         """Stop taking on work and finish what is running; calls are still answered meanwhile."""

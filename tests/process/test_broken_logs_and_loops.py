@@ -13,33 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.engine.clock import VARIABLE, SharedClock
+from tests.process.engine.clock import SharedClock
+from tests.support.rigs.clocked import CLOCKED, write_config
 from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.waiting import until
 
-CONFIG = """
-server:
-  public: {{port: {port}}}
-  encryptionKey: "a key for tests only"
-providers:
-  indexeddb:
-    main:
-      source: {{builtin: indexeddb_store}}
-      config: {{dsn: "sqlite://{folder}/state.db"}}
-  workflow:
-    local:
-      source: {{path: {folder}/clocked/manifest.yaml}}
-      env: {{{variable}: {folder}/clock}}
-      indexeddb: {{provider: main, db: workflow}}
-      config: {{pollInterval: 1s}}
-plugins:
-  roadmap: {{source: {{path: {rig}}}}}
-"""
-CLOCKED = """
-import sys
-sys.path[:0] = [{root!r}, {provider!r}]
-from tests.process.engine.clock import provider
-"""
 HANGING = (
     CLOCKED
     + """
@@ -66,9 +44,7 @@ def provider():
     return made
 """
 )
-ROOT = Path(__file__).parents[2]
 Broken = tuple[int, Callable[[], None]]
-RIG = ROOT / "tests" / "support" / "plugins" / "rig" / "manifest.yaml"
 
 
 @contextmanager
@@ -96,22 +72,6 @@ def full_disk() -> Iterator[Broken]:
     writer = os.open("/dev/full", os.O_WRONLY)
     yield writer, lambda: None
     os.close(writer)
-
-
-def write_config(folder: Path, port: int, provider: str = CLOCKED) -> Path:
-    package = folder / "clocked"
-    package.mkdir()
-    for line in ("manifest.yaml", "pyproject.toml"):
-        text = (ROOT / "providers" / "indexeddb" / line).read_text()
-        (package / line).write_text(text.replace("gestalt_workflow.provider:provider", "clocked:provider"))
-    (package / "clocked.py").write_text(
-        provider.format(root=str(ROOT), provider=str(ROOT / "providers" / "indexeddb")).lstrip()
-    )
-    config = folder / "gestalt.yaml"
-    config.write_text(
-        "apiVersion: gestaltd.config/v5" + CONFIG.format(port=port, folder=folder, variable=VARIABLE, rig=RIG)
-    )
-    return config
 
 
 def pid_of(host: Gestaltd, name: str) -> int:

@@ -155,6 +155,12 @@ class Invariants:
         self._running: dict[str, set[str]] = defaultdict(set)
         self._counts: dict[str, list[tuple[float, int]]] = defaultdict(list)
         """How many runs of a limit ran from which time on."""
+        self._claimed = 0
+        self._turned: set[tuple[str, int]] = set()
+        self._subjects: set[str] = set()
+        self._waiting: dict[str, set[str]] = defaultdict(set)
+        self._waits_since: dict[str, int] = {}
+        """For each subject that has a run which may be claimed: how many claims there were when that began."""
 
     def broken(self, rule: str, text: str) -> None:
         if len(self.violations) < 50:
@@ -191,6 +197,31 @@ class Invariants:
         for change in changes:
             self._key_kept(change)
         self._limits_kept(changes)
+        if self._world.plan.calm and self._world.plan.processes == 1:
+            for change in changes:
+                if change.store == RUNS and change.after is not None:
+                    self._turns_kept(run_from_record(change.after))
+
+    def _turns_kept(self, run: Run) -> None:
+        """No subject waits longer than for the runs in hand and one turn of every other (decision 24)."""
+        subject = run.created_by.subject_id
+        self._subjects.add(subject)
+        waiting = self._waiting[subject]
+        queued = run.status is RunStatus.PENDING and run.rank_at is not None and not self._limits.of(run.target)
+        if queued and not waiting:
+            self._waits_since[subject] = self._claimed
+        (waiting.add if queued else waiting.discard)(run.id)
+        if run.status is RunStatus.RUNNING and (run.id, run.epoch) not in self._turned:
+            self._turned.add((run.id, run.epoch))
+            if subject in self._waits_since:
+                others = self._claimed - self._waits_since.pop(subject)
+                if others > self._world.plan.workers + len(self._subjects):
+                    self.broken("places go round by subject", f"{run.id} of {subject} after {others} others")
+            self._claimed += 1
+            if waiting:
+                self._waits_since[subject] = self._claimed
+        elif not waiting:
+            self._waits_since.pop(subject, None)
 
     def _limits_kept(self, changes: list[Change[Record]]) -> None:
         """Never more runs of a target than its limits let, and as many permits as runs."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 BEGINNINGS = (
     datetime(2026, 5, 4, 11, 58, 30, tzinfo=UTC),
@@ -20,6 +21,10 @@ LIMITS: tuple[Mapping[str, int], ...] = (
     {"plugin0": 2, "plugin0.run": 1, "svc": 2},
     {"plugin1.run": 1, "plugin0": 3, "svc": 0},
 )
+TROUBLE = (
+    "slow", "lost_requests", "lost_answers", "late", "aborts", "deaths", "kill_every_s", "suspend_every_s",
+    "drain_every_s", "outage_every_s", "blackout_s", "jump_every_s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Plan:
         limits: Runs of a target at once, by name of the limit.
         limit: The same for every other target; 0 for any number.
         runs_per_commit: Runs of an event that one commit makes; the others are fanned out.
+        flood: So many runs one subject starts, one upon the other, some times.
     """
 
     beginning: datetime
@@ -68,15 +74,12 @@ class Plan:
     limits: Mapping[str, int] = field(default_factory=dict)
     limit: int = 0
     runs_per_commit: int = 9_998
+    flood: int = 0
 
     @property
     def calm(self) -> bool:
         """Nothing goes wrong: everything has to happen at once."""
-        trouble = (
-            self.slow, self.lost_requests, self.lost_answers, self.late, self.aborts, self.deaths, self.kill_every_s,
-            self.suspend_every_s, self.drain_every_s, self.outage_every_s, self.blackout_s, self.jump_every_s,
-        )  # fmt: skip
-        return not any(trouble)
+        return not any(getattr(self, name) for name in TROUBLE)
 
     def __str__(self) -> str:
         return "\n".join(f"  {field.name} = {getattr(self, field.name)}" for field in fields(self))
@@ -96,7 +99,7 @@ def draw_plan(seed: int) -> Plan:
         random.choice((90.0, 200.0, 400.0)),
         random.choice((40, 80, 160)),
     )
-    return Plan(
+    plan = Plan(
         beginning=random.choice(BEGINNINGS),
         processes=random.choice((1, 2, 2, 3)),
         one_machine=random.random() < 0.3,
@@ -126,3 +129,11 @@ def draw_plan(seed: int) -> Plan:
         jump_every_s=perhaps(0.25, 30.0, 100.0),
         runs_per_commit=1 if random.random() < 0.3 else 9_998,
     )
+    return _flooded(plan, random) if random.random() < 0.1 else plan
+
+
+def _flooded(plan: Plan, random: Random) -> Plan:
+    """Return the plan for one process that is flooded while nothing else goes wrong."""
+    calm: dict[str, Any] = dict.fromkeys(TROUBLE, 0.0)
+    flood, workers = random.choice((30, 80)), random.choice((1, 2, 4))
+    return replace(plan, processes=1, workers=workers, flood=flood, hangs=0.0, **calm)

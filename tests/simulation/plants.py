@@ -8,6 +8,7 @@ from dataclasses import replace
 from unittest import mock
 
 from gestalt_workflow.firing.scheduler import Scheduler
+from gestalt_workflow.model.objects import Run
 from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, PERMITS, RUN_KEYS, RUNS, SCHEDULES
 from gestalt_workflow.stored.storage import Storage, Write, WriteResult
 
@@ -139,6 +140,13 @@ def set_back_unnoticed() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_queue_for_all() -> Iterator[None]:
+    """Every run is of the same subject, so that they are claimed by rank alone."""
+    with mock.patch.object(Run, "subject", property(lambda run: "")):
+        yield
+
+
 BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     dropped_fence: {
         "a run that has ended stays as it is",
@@ -150,6 +158,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     runs_without_their_event: {"an event and its runs are one commit"},
     permits_not_asked_for: {"no more runs of a target run than its limit lets"},
     permits_not_given_back: {"a permit lasts as long as its claim"},
+    one_queue_for_all: {"places go round by subject"},
     set_back_unnoticed: {"a schedule is planned by the clock as it is"},
     unconditional_key_release: {"a workflow key has one run that has not ended"},
 }

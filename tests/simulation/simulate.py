@@ -90,6 +90,8 @@ async def _simulation(seed: int, world: World) -> None:
         await workload.prepare()
         world.healthy = healthy
         clients = [asyncio.ensure_future(workload.client()) for _ in range(plan.clients)]
+        if plan.flood:
+            clients.append(asyncio.ensure_future(workload.flood()))
         trouble = [asyncio.ensure_future(act()) for act in world.trouble()]
         await asyncio.sleep(plan.active_s + plan.blackout_s)
         for task in (*clients, *trouble):

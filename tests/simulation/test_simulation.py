@@ -42,6 +42,7 @@ def test_the_seeds_hold_every_kind_of_trouble() -> None:
     ):  # fmt: skip
         assert sum(bool(getattr(plan, kind)) for plan in plans) >= 10, kind
     assert {plan.processes for plan in plans} == {1, 2, 3}
+    assert sum(bool(plan.flood) for plan in plans) >= 10
     assert sum(bool(plan.limits or plan.limit) and plan.processes > 1 for plan in plans) >= 50
 
 

@@ -30,6 +30,7 @@ CRONS = ("* * * * *", "* * * * *", "*/2 * * * *", "1-59/3 * * * *", "*/5 0-23 * 
 ZONES = ("UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
 ALICE = Actor("user:alice", "user", "Alice", "session")
 BOB = Actor("user:bob", "user", "Bob", "session")
+EVE = Actor("user:eve", "user", "Eve", "session")
 ATTEMPTS = 5
 SCHEDULE_IDS = ("s0", "s1", "s2", "s3")
 TRIGGER_IDS = ("t0", "t1", "t2", "t3")
@@ -63,6 +64,7 @@ class Workload:
         self._world = world
         self._told = world.invariants.told
         self._random = Random(f"{seed}/clients")
+        self._floods = Random(f"{seed}/flood")
         self._references: list[Reference] = []
         self._runs: list[str] = []
         self._numbers = 0
@@ -247,6 +249,17 @@ class Workload:
                 self._started(answer[0].id, scope)
                 self._world.invariants.answered(RUNS, answer[0].id, answer[0].revision)
                 return
+
+    async def flood(self) -> None:
+        """One subject starts many runs at once, some times."""
+        random, plan = self._floods, self._world.plan
+        for _ in range(3):
+            await asyncio.sleep(random.uniform(1.0, plan.active_s / 4))
+            for _ in range(plan.flood):
+                wanted = StartRequest(plugin_target(f"plugin{random.randrange(2)}"), created_by=EVE)
+                answer = await self._once("flood", lambda e: e.runs.start(wanted))  # noqa: B023
+                if answer is not None:
+                    self._started(answer[0].id, "")
 
     def _started(self, run_id: str, scope: str) -> None:
         self._told.runs[scope].add(run_id)

@@ -22,29 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gestalt_sdk.gen.extension.v1 import health_pb2 as extension_dot_v1_dot_health__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10v1/runtime.proto\x12\x13gestalt.provider.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf2\x01\n\x10ProviderIdentity\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.gestalt.provider.v1.ProviderKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x1c\n\x14min_protocol_version\x18\n \x01(\x05\x12\x1c\n\x14max_protocol_version\x18\x0b \x01(\x05\x12\x15\n\x0c\x63\x61pabilities\x18\xe8\x07 \x03(\t\"k\n\x18\x43onfigureProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x18\n\x10protocol_version\x18\x03 \x01(\x05\"5\n\x19\x43onfigureProviderResponse\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\"5\n\x13HealthCheckResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\"8\n\x1cStartRuntimeProviderResponse\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05*\x8a\x03\n\x0cProviderKind\x12\x1d\n\x19PROVIDER_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19PROVIDER_KIND_INTEGRATION\x10\x01\x12 \n\x1cPROVIDER_KIND_AUTHENTICATION\x10\x02\x12\x1b\n\x17PROVIDER_KIND_INDEXEDDB\x10\x03\x12\x19\n\x15PROVIDER_KIND_SECRETS\x10\x04\x12\x1b\n\x17PROVIDER_KIND_TELEMETRY\x10\x05\x12\x17\n\x13PROVIDER_KIND_CACHE\x10\x06\x12\x14\n\x10PROVIDER_KIND_S3\x10\x07\x12\x1a\n\x16PROVIDER_KIND_WORKFLOW\x10\x08\x12\x1f\n\x1bPROVIDER_KIND_AUTHORIZATION\x10\t\x12\x19\n\x15PROVIDER_KIND_RUNTIME\x10\n\x12\x17\n\x13PROVIDER_KIND_AGENT\x10\x0b\x12%\n!PROVIDER_KIND_EXTERNAL_CREDENTIAL\x10\x0c\x32\x8a\x03\n\x11ProviderLifecycle\x12T\n\x13GetProviderIdentity\x12\x16.google.protobuf.Empty\x1a%.gestalt.provider.v1.ProviderIdentity\x12r\n\x11\x43onfigureProvider\x12-.gestalt.provider.v1.ConfigureProviderRequest\x1a..gestalt.provider.v1.ConfigureProviderResponse\x12O\n\x0bHealthCheck\x12\x16.google.protobuf.Empty\x1a(.gestalt.provider.v1.HealthCheckResponse\x12Z\n\rStartProvider\x12\x16.google.protobuf.Empty\x1a\x31.gestalt.provider.v1.StartRuntimeProviderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10v1/runtime.proto\x12\x13gestalt.provider.v1\x1a\x19\x65xtension/v1/health.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf2\x01\n\x10ProviderIdentity\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.gestalt.provider.v1.ProviderKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x1c\n\x14min_protocol_version\x18\n \x01(\x05\x12\x1c\n\x14max_protocol_version\x18\x0b \x01(\x05\x12\x15\n\x0c\x63\x61pabilities\x18\xe8\x07 \x03(\t\"k\n\x18\x43onfigureProviderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x18\n\x10protocol_version\x18\x03 \x01(\x05\"5\n\x19\x43onfigureProviderResponse\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\"k\n\x13HealthCheckResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x34\n\x07notices\x18\xe8\x07 \x03(\x0b\x32\".gestalt.extension.v1.HealthNotice\"8\n\x1cStartRuntimeProviderResponse\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05*\x8a\x03\n\x0cProviderKind\x12\x1d\n\x19PROVIDER_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19PROVIDER_KIND_INTEGRATION\x10\x01\x12 \n\x1cPROVIDER_KIND_AUTHENTICATION\x10\x02\x12\x1b\n\x17PROVIDER_KIND_INDEXEDDB\x10\x03\x12\x19\n\x15PROVIDER_KIND_SECRETS\x10\x04\x12\x1b\n\x17PROVIDER_KIND_TELEMETRY\x10\x05\x12\x17\n\x13PROVIDER_KIND_CACHE\x10\x06\x12\x14\n\x10PROVIDER_KIND_S3\x10\x07\x12\x1a\n\x16PROVIDER_KIND_WORKFLOW\x10\x08\x12\x1f\n\x1bPROVIDER_KIND_AUTHORIZATION\x10\t\x12\x19\n\x15PROVIDER_KIND_RUNTIME\x10\n\x12\x17\n\x13PROVIDER_KIND_AGENT\x10\x0b\x12%\n!PROVIDER_KIND_EXTERNAL_CREDENTIAL\x10\x0c\x32\x8a\x03\n\x11ProviderLifecycle\x12T\n\x13GetProviderIdentity\x12\x16.google.protobuf.Empty\x1a%.gestalt.provider.v1.ProviderIdentity\x12r\n\x11\x43onfigureProvider\x12-.gestalt.provider.v1.ConfigureProviderRequest\x1a..gestalt.provider.v1.ConfigureProviderResponse\x12O\n\x0bHealthCheck\x12\x16.google.protobuf.Empty\x1a(.gestalt.provider.v1.HealthCheckResponse\x12Z\n\rStartProvider\x12\x16.google.protobuf.Empty\x1a\x31.gestalt.provider.v1.StartRuntimeProviderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'v1.runtime_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROVIDERKIND']._serialized_start=623
-  _globals['_PROVIDERKIND']._serialized_end=1017
-  _globals['_PROVIDERIDENTITY']._serialized_start=101
-  _globals['_PROVIDERIDENTITY']._serialized_end=343
-  _globals['_CONFIGUREPROVIDERREQUEST']._serialized_start=345
-  _globals['_CONFIGUREPROVIDERREQUEST']._serialized_end=452
-  _globals['_CONFIGUREPROVIDERRESPONSE']._serialized_start=454
-  _globals['_CONFIGUREPROVIDERRESPONSE']._serialized_end=507
-  _globals['_HEALTHCHECKRESPONSE']._serialized_start=509
-  _globals['_HEALTHCHECKRESPONSE']._serialized_end=562
-  _globals['_STARTRUNTIMEPROVIDERRESPONSE']._serialized_start=564
-  _globals['_STARTRUNTIMEPROVIDERRESPONSE']._serialized_end=620
-  _globals['_PROVIDERLIFECYCLE']._serialized_start=1020
-  _globals['_PROVIDERLIFECYCLE']._serialized_end=1414
+  _globals['_PROVIDERKIND']._serialized_start=704
+  _globals['_PROVIDERKIND']._serialized_end=1098
+  _globals['_PROVIDERIDENTITY']._serialized_start=128
+  _globals['_PROVIDERIDENTITY']._serialized_end=370
+  _globals['_CONFIGUREPROVIDERREQUEST']._serialized_start=372
+  _globals['_CONFIGUREPROVIDERREQUEST']._serialized_end=479
+  _globals['_CONFIGUREPROVIDERRESPONSE']._serialized_start=481
+  _globals['_CONFIGUREPROVIDERRESPONSE']._serialized_end=534
+  _globals['_HEALTHCHECKRESPONSE']._serialized_start=536
+  _globals['_HEALTHCHECKRESPONSE']._serialized_end=643
+  _globals['_STARTRUNTIMEPROVIDERRESPONSE']._serialized_start=645
+  _globals['_STARTRUNTIMEPROVIDERRESPONSE']._serialized_end=701
+  _globals['_PROVIDERLIFECYCLE']._serialized_start=1101
+  _globals['_PROVIDERLIFECYCLE']._serialized_end=1495
 # @@protoc_insertion_point(module_scope)

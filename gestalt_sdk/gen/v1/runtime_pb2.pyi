@@ -1,3 +1,4 @@
+from gestalt_sdk.gen.extension.v1 import health_pb2 as _health_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
@@ -77,12 +78,14 @@ class ConfigureProviderResponse(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ...) -> None: ...
 
 class HealthCheckResponse(_message.Message):
-    __slots__ = ("ready", "message")
+    __slots__ = ("ready", "message", "notices")
     READY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     message: str
-    def __init__(self, ready: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
+    notices: _containers.RepeatedCompositeFieldContainer[_health_pb2.HealthNotice]
+    def __init__(self, ready: _Optional[bool] = ..., message: _Optional[str] = ..., notices: _Optional[_Iterable[_Union[_health_pb2.HealthNotice, _Mapping]]] = ...) -> None: ...
 
 class StartRuntimeProviderResponse(_message.Message):
     __slots__ = ("protocol_version",)

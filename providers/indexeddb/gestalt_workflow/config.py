@@ -34,6 +34,7 @@ _KEYS = (
     "runsPerCommit",
     "maxChain",
     "maxCaused",
+    "overdueAfter",
 )
 _MIB = 1024 * 1024
 _MOST_RESULT_BYTES = 16 * _MIB
@@ -66,6 +67,7 @@ class Config:
         runs_per_commit: Runs of an event that one commit makes; the others follow in further commits.
         max_chain: Events and started runs that may follow from one root, one from the other.
         max_caused: Runs of one root that may be made within an hour.
+        overdue_after: How long a run may wait for a free worker until that is told.
         warnings: Keys that mean nothing here; shown to the operator, never fatal.
     """
 
@@ -87,6 +89,7 @@ class Config:
     runs_per_commit: int = _MOST_RUNS_PER_COMMIT
     max_chain: int = 1000
     max_caused: int = 10_000
+    overdue_after: timedelta = timedelta(minutes=1)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -117,6 +120,7 @@ def read_config(values: Mapping[str, object]) -> Config:
     concurrent = _count(values, "maxConcurrentPerTarget", 0, problems, most=_MOST_CONCURRENT) or None
     per_commit = _count(values, "runsPerCommit", default.runs_per_commit, problems, most=_MOST_RUNS_PER_COMMIT)
     limits = _limits(values, "targetLimits", problems)
+    overdue = _duration(values, "overdueAfter", default.overdue_after, problems)
     if problems:
         raise InvalidConfiguration("; ".join(problems))
     if renew >= ttl:
@@ -141,6 +145,7 @@ def read_config(values: Mapping[str, object]) -> Config:
         runs_per_commit=per_commit,
         max_chain=_count(values, "maxChain", default.max_chain, problems),
         max_caused=_count(values, "maxCaused", default.max_caused, problems),
+        overdue_after=overdue,
         warnings=tuple(unknown),
     )
 

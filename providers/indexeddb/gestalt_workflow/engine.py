@@ -21,6 +21,7 @@ from gestalt_workflow.dispatch.dispatcher import Dispatcher
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.dispatch.lanes import Lanes
 from gestalt_workflow.dispatch.limits import Limits
+from gestalt_workflow.dispatch.overdue import OverdueRuns
 from gestalt_workflow.dispatch.permits import Permits
 from gestalt_workflow.dispatch.ranks import rank_anew
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
@@ -104,6 +105,7 @@ class Engine:
             config,
             clock,
         )
+        self.overdue = OverdueRuns(self.lanes.queue, clock, config.overdue_after)
         self.waiting_room = WaitingRoom(self.storage, clock, news)
         self.ledger = Ledger(self.storage, clock, config.keep_slots_for)
         self.scheduler = Scheduler(
@@ -124,12 +126,12 @@ class Engine:
         self.lists = Lists(self.storage, config.max_list_bytes)
         self.retention = configured_retention(self.storage, self.schedules, self.triggers, clock.proven, config)
         self._watcher = Watcher(
-            self.storage,
             self.lanes,
             self.dispatcher,
             self.scheduler,
             self.recovery,
             self.waiting_room,
+            self.overdue,
             self.ledger,
             self.retention,
             self.fan_outs,

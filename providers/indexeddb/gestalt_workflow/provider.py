@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from gestalt_sdk.bases.provider import Notice
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, service_address
 from gestalt_sdk.workflow.provider import WorkflowProvider
@@ -89,6 +90,11 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
     async def health(self) -> None:
         """Raise ``StorageFailed`` when the store does not answer."""
         await self.engine.health()
+
+    def notices(self) -> Sequence[Notice]:
+        """Return whether runs wait longer for a free worker than they should."""
+        delay = self.engine.overdue.look()
+        return () if delay is None else (Notice("runs_overdue", delay.describe(), delay.longest.total_seconds()),)
 
     async def drain(self) -> None:
         """Claim and fire no more, and let what is being invoked finish."""

@@ -19,6 +19,7 @@ from gestalt_sdk.common.beats import Beat
 from gestalt_workflow.claims.recovery import SWEEP_EVERY, Recovery
 from gestalt_workflow.dispatch.dispatcher import Dispatcher
 from gestalt_workflow.dispatch.lanes import Lanes
+from gestalt_workflow.dispatch.overdue import OverdueRuns
 from gestalt_workflow.dispatch.waiting_room import WaitingRoom
 from gestalt_workflow.events.fan_outs import FanOuts
 from gestalt_workflow.firing.ledger import Ledger
@@ -27,8 +28,6 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import StorageFailed
 from gestalt_workflow.model.run_news import RunNews
 from gestalt_workflow.retention.retention import Retention
-from gestalt_workflow.stored.records import READY, RUNS
-from gestalt_workflow.stored.storage import Storage
 
 SHORTEST = timedelta(seconds=1)
 RELOAD_EVERY = timedelta(seconds=30)
@@ -48,12 +47,12 @@ class Watcher:
 
     def __init__(
         self,
-        storage: Storage,
         lanes: Lanes,
         dispatcher: Dispatcher,
         scheduler: Scheduler,
         recovery: Recovery,
         waiting_room: WaitingRoom,
+        overdue: OverdueRuns,
         ledger: Ledger,
         retention: Retention,
         fan_outs: FanOuts,
@@ -61,12 +60,12 @@ class Watcher:
         every: timedelta,
         clock: Clock,
     ) -> None:
-        self._storage = storage
         self._lanes = lanes
         self._dispatcher = dispatcher
         self._scheduler = scheduler
         self._recovery = recovery
         self._waiting_room = waiting_room
+        self._overdue_runs = overdue
         self._ledger = ledger
         self._retention = retention
         self._fan_outs = fan_outs
@@ -87,7 +86,8 @@ class Watcher:
         runs = [self._look_for_runs] * 4
         if self._lanes.limits:
             runs = [self._look_for_runs, self._look_for_runs, self._look_for_lanes] * 2
-        rounds = cycle([*runs, self._waiting_room.look_for_later, *runs, self._waiting_room.look_for_blocked])
+        first, second = self._waiting_room.look_for_later, self._waiting_room.look_for_blocked
+        rounds = cycle([*runs, first, *runs, second, self._look_for_runs_without_turns])
         pause_s = self._every_s
         while True:
             beat.rest()
@@ -141,6 +141,7 @@ class Watcher:
         while pause_s > 0:
             step_s = min(pause_s, SHORTEST.total_seconds())
             pause_s -= step_s
+            self._overdue_runs.log()
             try:
                 async with asyncio.timeout(step_s):
                     await self._unclear.wait()
@@ -162,6 +163,7 @@ class Watcher:
         """Look for what a write did whose answer was lost: claims, pending runs, schedules that have moved."""
         await self._sweep()
         await self._look_for_runs()
+        await self._look_for_runs_without_turns()
         await self._waiting_room.look()
         self._scheduler.reload()
         self._fan_outs.look()
@@ -182,14 +184,11 @@ class Watcher:
             self._dispatcher.wake()
 
     async def _look_for_runs(self) -> None:
-        if self._storage.batched:
-            await self._lanes.queue.refresh(self._dispatcher.busy)
-            if len(self._lanes.queue):
-                self._dispatcher.wake()
-        elif self._lanes.queue.may_hold:
+        if await self._lanes.look_for_runs(self._dispatcher.busy):
             self._dispatcher.wake()
-        elif await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
-            self._lanes.queue.suspect()
+
+    async def _look_for_runs_without_turns(self) -> None:
+        if await self._lanes.look_for_runs_without_turns(self._dispatcher.busy):
             self._dispatcher.wake()
 
     async def _attempt(self, action: Callable[[], Awaitable[object]]) -> bool:

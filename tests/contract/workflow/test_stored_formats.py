@@ -125,7 +125,16 @@ async def test_every_record_is_written_again_as_it_was(engine: Engine, store: st
     decode, encode = ROUND_TRIPS[store]
     page = await engine.storage.page_by_id(store, KeyRange(), "read")
     assert page.records
-    assert [encode(decode(record)) for record in page.records] == page.records
+    assert [encode(decode(record)) for record in page.records] == [in_its_turn(record) for record in page.records]
+
+
+def in_its_turn(record: Record) -> Record:
+    """Return the record as this version has it, which queues a run by its subject too; any other as it is."""
+    queue = str(record.get("queue", ""))
+    if queue != "ready" and not queue.startswith("lane "):
+        return record
+    lane = queue.removeprefix("ready").removeprefix("lane ")
+    return {**record, "queue": f"lane {lane}\0{record.get('subject', '')}"}
 
 
 async def test_runs_read_as_they_were(engine: Engine) -> None:

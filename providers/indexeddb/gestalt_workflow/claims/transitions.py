@@ -74,6 +74,15 @@ def rank(target: Target, trigger: RunTrigger, *, keyed: bool, since: datetime) -
         return datetime.max.replace(tzinfo=since.tzinfo)
 
 
+def queued_since(run: Run) -> datetime:
+    """Return since when the run is in the queue; it must be there."""
+    assert run.rank_at is not None
+    try:
+        return run.rank_at - AGEING * priority(run.target, run.trigger.kind, keyed=run.keyed)
+    except OverflowError:
+        return run.created_at
+
+
 def new_run(
     run_id: str,
     target: Target,

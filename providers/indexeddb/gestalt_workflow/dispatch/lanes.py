@@ -1,27 +1,36 @@
 """Give out what may be claimed next, from the queue and from a lane beside it for each limit that is reached.
 
+Places go round by subject (decision 24): the queue and each lane give every subject its turn, and among those of them
+from which a run may be claimed it is the turn of the subject that had none for longest. Within its turn a subject's run
+of the lowest rank goes first.
+
 A run over the limit of its target is set aside: one commit moves it, and what else was met with it, from the queue
 into the lane of the limit, which is a part of the same index. There it stands in nobody's way, keeps its rank, and is
 claimed once a permit is free. Which limits there are is a matter of configuration, so a run that is met in a lane that
-is not its own goes back to where it belongs.
+is not its own goes back to where it belongs. So does a run that a process of an earlier version queued, which knew of
+no turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.dispatch.limits import Limit, Limits
 from gestalt_workflow.dispatch.permits import Permits
 from gestalt_workflow.dispatch.run_queue import RunQueue
+from gestalt_workflow.dispatch.turns import Turns
 from gestalt_workflow.model.objects import Run, RunStatus
-from gestalt_workflow.stored.records import LANE, LANES_END, RUNS, run_to_record
+from gestalt_workflow.stored.records import LANES_END, READY, RUNS, run_to_record, turn_of_key, turns_of
 from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write, at_revision
 
 ASIDE_AT_ONCE = 512
 ASIDE_BYTES = 1024 * 1024
 LOOKED_AT = 200
+REMEMBERED = 10_000
+"""Subjects of which it is known when they had their last turn, for choosing between the queue and lanes."""
+_LANES_BEGIN = turns_of("")[1]
 
 
 @dataclass(slots=True)
@@ -60,31 +69,43 @@ class Lanes:
     """The queue and the lanes, as far as this process knows them."""
 
     def __init__(self, storage: Storage, limits: Limits, permits: Permits) -> None:
-        self.queue = RunQueue(storage)
+        self.queue = Turns(storage)
         self.limits = limits
         self._storage = storage
         self._permits = permits
-        self._lanes: dict[str, RunQueue] = {}
-        self._looked_until = LANE
+        self._lanes: dict[str, Turns] = {}
+        self._without_turns = {READY: RunQueue(storage, READY)}
+        """Parts of the index in which processes of earlier versions queue runs."""
+        self._turns: dict[str, int] = {}
+        """Number of the last turn of each subject, in that order; the subjects of long ago are left out."""
+        self._turn = 0
+        self._looked_until = _LANES_BEGIN
 
     def offer(self, run: Run) -> None:
         """Add a run that was just committed as pending; it replaces an older record of the same run."""
-        for lane in self._lanes.values():
-            lane.forget(run.id)
+        for queue in self._without_turns.values():
+            queue.forget(run.id)
+        for name, lane in self._lanes.items():
+            if name != run.lane:
+                lane.forget(run.id, run.subject)
         if run.lane:
-            self.queue.forget(run.id)
+            self.queue.forget(run.id, run.subject)
             self._lane(run.lane).offer(run)
         else:
             self.queue.offer(run)
 
     def forget(self, run_id: str) -> None:
         """Forget the run; it was claimed, canceled or moved."""
+        for queue in self._without_turns.values():
+            queue.forget(run_id)
         self.queue.forget(run_id)
         for lane in self._lanes.values():
             lane.forget(run_id)
 
     def suspect(self) -> None:
         """Read again what is in the queue and the lanes: a write whose answer was lost may have moved runs."""
+        for queue in self._without_turns.values():
+            queue.suspect()
         self.queue.suspect()
         for lane in self._lanes.values():
             lane.suspect()
@@ -93,65 +114,109 @@ class Lanes:
     # Taking
 
     async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> Taken:
-        """Take up to ``limit`` runs that may be claimed, lowest rank first, and those met before them that may not.
+        """Take up to ``limit`` runs that may be claimed, turn by turn, and those met before them that may not.
 
         Args:
             busy: Gives the ids of the runs that this process is claiming or invoking: the store may still show them as
                 pending.
         """
         await self.queue.fill(limit, busy)
-        await self._fill_lanes(busy)
+        await self._fill_lanes(limit, busy)
         taken = Taken()
-        while len(taken.runs) < limit and not taken.full:
-            found = self._first()
+        await self._give_turns(taken, busy)
+        passed_over: dict[Turns, set[str]] = {}
+        while len(taken.runs) < limit:
+            found = self._next(passed_over)
             if found is None:
                 break
-            run = found.pop()
+            turns, subject, due = found
+            run = turns.first(subject)
             limits = self.limits.of(run.target)
             name = limits[-1].name if limits else ""
-            if limits:
+            if limits and self._permits.in_doubt:
                 await self._permits.end_doubt()
-            if run.lane not in ("", name):
-                taken.set_aside(run, "")
-            elif not self._permits.has_capacity(limits) or (not run.lane and self._waits_in(name)):
-                taken.set_aside(run, name)
+                continue
+            astray = run.lane not in ("", name)
+            if not astray and self._permits.has_capacity(limits) and (run.lane or not self._waits_in(name)):
+                taken.runs.append((turns.pop(subject), self._permits.take(limits, run.id)))
+                self._had_turn(subject, due)
+            elif taken.full:
+                passed_over.setdefault(turns, set()).add(subject)
             else:
-                taken.runs.append((run, self._permits.take(limits, run.id)))
+                taken.set_aside(turns.pop(subject), "" if astray else name)
         self._lanes = {name: lane for name, lane in self._lanes.items() if lane.may_hold}
         return taken
 
-    async def _fill_lanes(self, busy: Callable[[], Collection[str]]) -> None:
+    async def _fill_lanes(self, limit: int, busy: Callable[[], Collection[str]]) -> None:
         if not self._lanes:
             return
         await self._permits.end_doubt()
         for name, lane in list(self._lanes.items()):
-            if not len(lane) and lane.may_have_more and self._permits.has_capacity(self.limits.named(name)):
-                await lane.refresh(busy)
+            if self._permits.has_capacity(self.limits.named(name)):
+                await lane.fill(limit, busy)
 
-    def _first(self) -> RunQueue | None:
-        """Return the queue or the lane whose first run has the lowest rank of those that may be claimed."""
-        best = self.queue if len(self.queue) else None
-        for name, lane in self._lanes.items():
-            if (
-                len(lane)
-                and (best is None or lane.head < best.head)
-                and self._permits.has_capacity(self._holding(name))
-            ):
-                best = lane
-        return best
+    async def _give_turns(self, taken: Taken, busy: Callable[[], Collection[str]]) -> None:
+        """Bring runs that were queued without a turn to where they belong."""
+        for part, queue in list(self._without_turns.items()):
+            if not len(queue) and queue.may_have_more:
+                await queue.refresh(busy)
+            while len(queue) and not taken.full:
+                run = queue.pop()
+                taken.set_aside(run, run.lane)
+            if part != READY and not queue.may_hold:
+                del self._without_turns[part]
 
-    def _holding(self, name: str) -> Sequence[Limit]:
-        """Return the limits that hold the first run of the lane back; none when it does not belong there."""
-        limits = self.limits.of(self._lanes[name].first.target)
+    def _next(self, passed_over: Mapping[Turns, Collection[str]]) -> tuple[Turns, str, list[Turns]] | None:
+        """Return where the next run is to be taken from, whose turn it is, and where it is that subject's turn."""
+        candidates: list[tuple[Turns, str]] = []
+        for name, turns in self._parts():
+            subject = turns.next(passed_over.get(turns, ()))
+            if subject is not None and self._may_claim(name, turns, subject):
+                candidates.append((turns, subject))
+        if not candidates:
+            return None
+        ranks = {subject: (self._turns.get(subject, 0), turns.head(subject)) for turns, subject in reversed(candidates)}
+        subject = min(ranks, key=lambda name: ranks[name])
+        parts = [
+            turns
+            for name, turns in self._parts()
+            if turns.of(subject) is not None
+            and subject not in passed_over.get(turns, ())
+            and self._may_claim(name, turns, subject)
+        ]
+        due = [turns for turns, name in candidates if name == subject]
+        return min(parts, key=lambda turns: turns.head(subject)), subject, due
+
+    def _parts(self) -> Iterator[tuple[str, Turns]]:
+        """Yield the queue under a blank name, and each lane under that of its limit."""
+        yield "", self.queue
+        yield from self._lanes.items()
+
+    def _may_claim(self, name: str, turns: Turns, subject: str) -> bool:
+        return not name or self._permits.has_capacity(self._holding(name, turns.first(subject)))
+
+    def _had_turn(self, subject: str, due: Sequence[Turns]) -> None:
+        """Take note that the subject has had its turn, also where it could have taken another run in it."""
+        for turns in due:
+            turns.had_turn(subject)
+        self._turn += 1
+        self._turns.pop(subject, None)
+        self._turns[subject] = self._turn
+        if len(self._turns) > REMEMBERED:
+            del self._turns[next(iter(self._turns))]
+
+    def _holding(self, name: str, first: Run) -> Sequence[Limit]:
+        """Return the limits that hold the first run of a lane back; none when it does not belong there."""
+        limits = self.limits.of(first.target)
         return limits if limits and limits[-1].name == name else ()
 
     def _waits_in(self, name: str) -> bool:
         return name in self._lanes and self._lanes[name].may_hold
 
-    def _lane(self, name: str) -> RunQueue:
+    def _lane(self, name: str) -> Turns:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = RunQueue(self._storage, f"{LANE}{name}", unread=False)
+            lane = self._lanes[name] = Turns(self._storage, name, unread=False)
         return lane
 
     # Telling what became of them
@@ -176,18 +241,42 @@ class Lanes:
 
     # What other processes left
 
+    async def look_for_runs(self, busy: Callable[[], Collection[str]]) -> bool:
+        """Look whether the queue has runs; one message."""
+        if not self._storage.batched and not self.queue.may_hold:
+            lower, upper = turns_of("")
+            span = KeyRange(lower=[lower], upper=[upper], upper_open=True)
+            if await self._storage.first_key(RUNS, "hot", [], "look for runs", range=span) is None:
+                return False
+            self.queue.suspect()
+        await self.queue.refresh(busy)
+        return self.queue.may_hold
+
+    async def look_for_runs_without_turns(self, busy: Callable[[], Collection[str]]) -> bool:
+        """Look whether processes of an earlier version have queued runs; one message."""
+        queue = self._without_turns[READY]
+        if self._storage.batched:
+            await queue.refresh(busy)
+        elif not queue.may_hold and await self._storage.first_key(RUNS, "hot", [READY], "look for runs") is not None:
+            queue.suspect()
+        return queue.may_hold
+
     async def look(self) -> bool:
         """Look for lanes in which runs wait, the next ones at every call; return whether there are any. One message."""
         step = "look for limited runs"
         span = KeyRange(lower=[self._looked_until], upper=[LANES_END], upper_open=True)
         if not self._storage.batched and await self._storage.first_key(RUNS, "hot", [], step, range=span) is None:
-            self._looked_until = LANE
+            self._looked_until = _LANES_BEGIN
             return False
         page = await self._storage.page(RUNS, "hot", [], step, range=span, limit=LOOKED_AT, keys_only=True)
-        names = dict.fromkeys(str(row.key[0]).removeprefix(LANE) for row in page.entries)
+        keys = dict.fromkeys(str(row.key[0]) for row in page.entries)
+        names = {turn_of_key(key)[0] for key in keys}
         for name in names:
             self._lane(name).suspect()
-        self._looked_until = f"{LANE}{list(names)[-1]}\0" if page.next_token else LANE
+        for key in keys:
+            if turn_of_key(key)[1] is None:
+                self._without_turns.setdefault(key, RunQueue(self._storage, key)).suspect()
+        self._looked_until = turns_of(turn_of_key(list(keys)[-1])[0])[1] if page.next_token else _LANES_BEGIN
         if names:
             self._permits.doubt()
         return bool(names)
@@ -198,10 +287,14 @@ class Lanes:
         ``ours`` are the ids of this process's own runs.
         """
         return any(
-            self._permits.held_by_others(self._holding(name) if len(lane) else self.limits.named(name), ours)
+            self._permits.held_by_others(self._held(name, lane), ours)
             for name, lane in self._lanes.items()
             if lane.may_hold
         )
+
+    def _held(self, name: str, lane: Turns) -> Sequence[Limit]:
+        subject = lane.next(())
+        return self.limits.named(name) if subject is None else self._holding(name, lane.first(subject))
 
     def look_again(self) -> None:
         """Read the permits again before the next claim: others may have freed some."""

@@ -63,6 +63,11 @@ class Permits:
         """Read the permits again before the next claim: others may have taken or freed some."""
         self._doubtful = True
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether they are to be read before the next claim."""
+        return self._doubtful
+
     async def end_doubt(self) -> None:
         """Read which permits are held, if there is doubt about it; one message."""
         if not self._doubtful:

@@ -15,7 +15,8 @@ from gestalt_workflow.stored.storage import IndexValue, KeyRange, Storage, Write
 
 STEP = "rank runs anew"
 PAGE = 500
-_LANES = KeyRange(lower=[LANE], upper=[LANES_END], upper_open=True)
+_TURNS = KeyRange(lower=[LANE], upper=[LANES_END], upper_open=True)
+"""The queue and the lanes, of all subjects: a rank that is ahead may stand in each turn."""
 
 
 async def rank_anew(storage: Storage, news: RunNews, clock: Callable[[], datetime]) -> None:
@@ -24,7 +25,7 @@ async def rank_anew(storage: Storage, news: RunNews, clock: Callable[[], datetim
     Raises:
         StorageFailed: it has to be done again; what is done stays done.
     """
-    queues: Sequence[tuple[list[IndexValue], KeyRange | None]] = ([READY], None), ([], _LANES)
+    queues: Sequence[tuple[list[IndexValue], KeyRange | None]] = ([READY], None), ([], _TURNS)
     for values, span in queues:
         token = b""
         while True:

@@ -1,4 +1,4 @@
-"""Keep the front of the stored queue, or of a lane, in memory, in its order.
+"""Keep the front of one part of the stored queue in memory, in its order: the runs of one subject.
 
 The store's ``hot`` index is the queue. What this process commits it also keeps here, so a run that is created and
 dispatched by the same process is never read back. When more runs are pending than the window holds, the rest is read a
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from gestalt_workflow.model.objects import Run
-from gestalt_workflow.stored.records import READY, RUNS, run_from_record
+from gestalt_workflow.stored.records import RUNS, run_from_record
 from gestalt_workflow.stored.storage import Storage
 
 WINDOW = 1024
@@ -25,7 +25,7 @@ Key = tuple[datetime, str]
 class RunQueue:
     """One queue: ranks in order, and the runs that belong to them."""
 
-    def __init__(self, storage: Storage, queue: str = READY, *, unread: bool = True) -> None:
+    def __init__(self, storage: Storage, queue: str, *, unread: bool = True) -> None:
         """Take one part of the ``hot`` index.
 
         Args:
@@ -44,6 +44,9 @@ class RunQueue:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._runs
 
     @property
     def may_have_more(self) -> bool:
@@ -65,8 +68,11 @@ class RunQueue:
         """The first run; there must be one."""
         return self._runs[self._order[0][1]]
 
-    def offer(self, run: Run) -> None:
-        """Add a run that was just committed as pending; it replaces an older record of the same run."""
+    def offer(self, run: Run, window: int = WINDOW) -> None:
+        """Add a run that was just committed as pending; it replaces an older record of the same run.
+
+        ``window`` is how many runs are kept at most.
+        """
         if run.rank_at is None:
             return
         if self._offered is not None:
@@ -77,7 +83,7 @@ class RunQueue:
             return
         insort(self._order, key)
         self._runs[run.id] = run
-        if len(self._order) > WINDOW:
+        while len(self._order) > window:
             _, dropped = self._order.pop()
             del self._runs[dropped]
             self._more, self._edge = True, self._order[-1]
@@ -90,48 +96,56 @@ class RunQueue:
 
     def suspect(self) -> None:
         """Forget everything and read again: a write whose answer was lost may have put runs into the store."""
-        self._more, self._edge = True, None
-        self._order.clear()
-        self._runs.clear()
+        self.take_over((), more=True)
+
+    def take_over(self, runs: Sequence[Run], *, more: bool) -> None:
+        """Hold these runs, the first that the store has here, and forget all others.
+
+        Args:
+            more: Whether the store may have others behind them.
+        """
+        self._order = sorted((run.rank_at, run.id) for run in runs if run.rank_at is not None)
+        self._runs = {run.id: run for run in runs}
+        self._more, self._edge = False, None
+        if more:
+            self.expect_more()
+
+    def expect_more(self) -> None:
+        """Take note that the store may have others behind the runs that are held."""
+        self._more = True
+        self._edge = self._order[-1] if self._order else None
 
     def pop(self) -> Run:
         """Take the first run; there must be one."""
         return self._runs.pop(self._order.pop(0)[1])
 
-    async def fill(self, wanted: int, busy: Callable[[], Collection[str]]) -> None:
-        """Read from the store when the window holds fewer runs than that.
+    async def refresh(self, busy: Callable[[], Collection[str]], limit: int = PAGE) -> None:
+        """Read the front of the stored queue again; one message on a store with pages.
 
         Args:
             busy: Gives the ids of the runs that this process is claiming or invoking: the store may still show them as
                 pending.
+            limit: How many runs are read.
         """
-        if len(self._order) < wanted and self._more:
-            await self.refresh(busy)
-
-    async def refresh(self, busy: Callable[[], Collection[str]]) -> None:
-        """Read the front of the stored queue again; one message on a store with pages."""
         async with self._refreshing:
-            await self._refresh(busy)
+            await self._refresh(busy, limit)
 
-    async def _refresh(self, busy: Callable[[], Collection[str]]) -> None:
+    async def _refresh(self, busy: Callable[[], Collection[str]], limit: int) -> None:
         self._offered = []
         try:
-            fresh, more = await self._front(busy)
+            fresh, more = await self._front(busy, limit)
             offered = self._offered
         finally:
             self._offered = None
-        self._order = sorted((run.rank_at, run.id) for run in fresh if run.rank_at is not None)
-        self._runs = {run.id: run for run in fresh}
-        self._more = more
-        self._edge = self._order[-1] if more and self._order else None
+        self.take_over(fresh, more=more)
         for run in offered:
             self.offer(run)
 
-    async def _front(self, busy: Callable[[], Collection[str]]) -> tuple[list[Run], bool]:
+    async def _front(self, busy: Callable[[], Collection[str]], limit: int) -> tuple[list[Run], bool]:
         """Return the first runs that can be taken, and whether there are more behind them."""
         token = b""
         while True:
-            page = await self._storage.page(RUNS, "hot", [self._queue], "read queue", limit=PAGE, token=token)
+            page = await self._storage.page(RUNS, "hot", [self._queue], "read queue", limit=limit, token=token)
             runs = [run for _, run in self._storage.decoded(RUNS, page.records, run_from_record)]
             taken = busy()
             free = [run for run in runs if run.id not in taken and run.rank_at is not None]

@@ -286,6 +286,11 @@ class Run:
     cause: Cause | None = None
 
     @property
+    def subject(self) -> str:
+        """Whose turn it is claimed in: the id of who created it, or its schedule or trigger (decisions 3 and 24)."""
+        return self.created_by.subject_id.strip()
+
+    @property
     def keyed(self) -> bool:
         """Whether it has a workflow key, and so takes signals."""
         return bool(self.workflow_key)

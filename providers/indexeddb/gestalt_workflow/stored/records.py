@@ -69,15 +69,19 @@ TRIGGER_ROUNDS = "wf_trigger_rounds"
 PERMITS = "wf_permits"
 
 READY = "ready"
-"""First part of the ``hot`` index: the queue."""
+"""First part of the ``hot`` index: where earlier versions queued runs, whoever they were of."""
 LATER = "later"
 """Beside the queue, runs that are held back until a moment, in the order of the moments."""
 BLOCKED = "blocked"
 """Beside the queue, runs that are held back until another has ended."""
 LANE = "lane "
-"""Beside the queue, runs that were set aside behind a limit of their target: this and the name of the limit."""
+"""The queue, and the lanes beside it for runs that were set aside behind a limit of their target: see ``turn_key``.
+
+Earlier versions read every such value as that of a lane, keep it when they write the record again, and bring the run
+back to ``READY`` when it belongs to no limit of theirs: so they can work on one database with this one.
+"""
 LANES_END = "lane!"
-"""Greater than the name of every lane."""
+"""Greater than the keys of all turns."""
 
 SCHEMAS: Mapping[str, ObjectStoreSchema] = {
     FORMAT: ObjectStoreSchema(),
@@ -119,6 +123,22 @@ SCHEMAS: Mapping[str, ObjectStoreSchema] = {
 }
 
 T = TypeVar("T")
+
+
+def turn_key(lane: str, subject: str) -> str:
+    """Return the first part of the ``hot`` index for the runs of a subject in that lane; blank: in the queue."""
+    return f"{LANE}{lane}\0{subject}"
+
+
+def turn_of_key(key: str) -> tuple[str, str | None]:
+    """Return lane and subject of such a key. The subject is None where an earlier version set the run aside."""
+    lane, separator, subject = key.removeprefix(LANE).partition("\0")
+    return lane, subject if separator else None
+
+
+def turns_of(lane: str) -> tuple[str, str]:
+    """Return what the keys of the turns in that lane lie between, blank: in the queue; the second is not one."""
+    return f"{LANE}{lane}\0", f"{LANE}{lane}\1"
 
 
 def decoding(decode: Callable[[Record], T]) -> Callable[[Record], T]:
@@ -217,7 +237,7 @@ def _tail(record: Record) -> SlotRange | None:
 def _queue_fields(run: Run) -> Record:
     """Return where a pending run stands in the ``hot`` index; nothing for any other."""
     if run.rank_at is not None:
-        return {"queue": f"{LANE}{run.lane}" if run.lane else READY, "rank_at": run.rank_at}
+        return {"queue": turn_key(run.lane, run.subject), "rank_at": run.rank_at}
     if run.status is not RunStatus.PENDING:
         return {}
     if run.not_before is not None:
@@ -354,7 +374,7 @@ def run_to_record(run: Run) -> Record:
             "schedule_id": run.trigger.schedule_id,
             "slot": run.trigger.slot,
             "trigger_id": run.trigger.trigger_id,
-            "subject": run.created_by.subject_id.strip(),
+            "subject": run.subject,
             "created_us": to_micros(run.created_at),
             "created_at": run.created_at,
             "started_at": run.started_at,
@@ -397,7 +417,7 @@ def permits_field(permits: tuple[str, ...]) -> str | None:
 def run_from_record(record: Record) -> Run:
     """Return the run that the record keeps; raise ``Undecodable`` when it is not one."""
     queue = record.get("queue", READY)
-    lane = queue.removeprefix(LANE) if queue.startswith(LANE) else ""
+    queued = queue == READY or queue.startswith(LANE)
     return Run(
         id=record["id"],
         status=RunStatus(record["status"]),
@@ -423,7 +443,7 @@ def run_from_record(record: Record) -> Run:
         claimant=record.get("owner", ""),
         epoch=record.get("epoch", 0),
         lease=_time(record, "lease"),
-        rank_at=_time(record, "rank_at") if lane or queue == READY else None,
+        rank_at=_time(record, "rank_at") if queued else None,
         next_sequence=record.get("next_sequence", 1),
         undelivered=record.get("waiting", 0),
         batch=tuple(record.get("batch") or ()),
@@ -435,7 +455,7 @@ def run_from_record(record: Record) -> Run:
         blocked_by=record.get("blocked_by", ""),
         result_truncated=record.get("result_truncated", 0),
         timeline=record.get("story", ""),
-        lane=lane,
+        lane=turn_of_key(queue)[0] if queue.startswith(LANE) else "",
         permits=tuple(record["permits"].split("\n")) if "permits" in record else (),
         cause=cause(record),
     )

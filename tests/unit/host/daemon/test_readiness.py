@@ -13,6 +13,7 @@ from gestalt_host.daemon import host as module
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
 from gestalt_host.supervisor import State
+from gestalt_sdk.bases.provider import Notice
 from gestalt_sdk.common.loops import keep_running
 from tests.support.waiting import eventually
 
@@ -24,6 +25,7 @@ class Watched:
         self.name = name
         self.ready = self.is_ready = True
         self.state, self.absence, self.silence = State.READY, "", ""
+        self.notices: tuple[Notice, ...] = ()
         self.check: Callable[[], Awaitable[str | None]] = self.healthy
 
     async def healthy(self) -> str | None:
@@ -128,3 +130,11 @@ async def test_a_check_that_hangs_is_named(rig: Rig, monkeypatch: pytest.MonkeyP
         reason = rig.host.readiness()
     assert reason is not None
     assert reason.startswith("loop 'health of providers' has not moved for ")
+
+
+async def test_a_notice_is_told_and_leaves_the_host_ready(rig: Rig) -> None:
+    await rig.reason_becomes(None)
+    assert rig.host.shortcomings() == []
+    rig.workflow.notices = (Notice("runs_overdue", "runs wait", 70.0),)
+    assert rig.host.shortcomings() == ["workflow provider local: runs wait"]
+    assert rig.host.readiness() is None

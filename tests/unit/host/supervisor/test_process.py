@@ -496,6 +496,24 @@ async def test_health_of_the_provider_is_reported(launched: Launch, script: Scri
         )
     )
     assert await process.health_problem() == "x"
+    assert process.notices == ()
+
+
+async def test_notices_of_a_provider_are_kept_with_its_health_and_bounded(launched: Launch, script: Script) -> None:
+    notices = "[Notice(f'{number:02}' + 'n' * 100, 't' * 5000, number) for number in range(50)]"
+    process = await launched(
+        script(
+            WORKFLOW.replace(
+                "async def drain",
+                "def notices(self):\n            from gestalt_sdk.bases.provider import Notice\n\n"
+                f"            return {notices}\n\n        async def drain",
+            )
+        )
+    )
+    assert await process.health_problem() is None
+    assert [(len(notice.name), len(notice.text), notice.value) for notice in process.notices] == [
+        (64, 1000, float(number)) for number in range(20)
+    ]
 
 
 async def test_health_service_of_a_host_socket_answers(launched: Launch, script: Script) -> None:

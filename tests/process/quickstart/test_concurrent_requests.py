@@ -20,6 +20,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "schedules": {"cron": "0 0 1 1 *"},
     "event-triggers": {"match": {"type": "of.nobody"}},
 }
+pytestmark = pytest.mark.timeout(at_night(900, otherwise=120))
 TARGET = {"plugin": {"name": "roadmap", "operation": "sync"}}
 
 

@@ -35,6 +35,7 @@ async def doors(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield found
 
 
+@pytest.mark.timeout(at_night(1800, otherwise=120))
 @pytest.mark.parametrize("objects", sorted(PATHS))
 async def test_every_history_has_a_serial_order(doors: Doors, objects: str) -> None:
     seed = random.randrange(2**32)

@@ -34,7 +34,7 @@ from gestalt_host.workflows.providers.ordering import by_id_within_a_moment, mer
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_sdk.common.texts import cut
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.gen.extension.v1 import queries_pb2, queries_pb2_grpc
+from gestalt_sdk.gen.extension.v1 import causes_pb2, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.faults import reason_of
@@ -534,7 +534,7 @@ class WorkflowProviderClient:
         except grpc.aio.AioRpcError as error:
             raise provider_error("workflow", self.name, error) from error
 
-    def _cause(self, cause: Cause | None) -> Any:
+    def _cause(self, cause: Cause | None) -> causes_pb2.Cause | None:
         return None if cause is None or not self.has(CAUSES) else convert.cause_to_proto(cause)
 
     def _reference_calls(self) -> _ReferenceCalls:

@@ -92,9 +92,18 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         await self.engine.health()
 
     def notices(self) -> Sequence[Notice]:
-        """Return whether runs wait longer for a free worker than they should."""
-        delay = self.engine.overdue.look()
-        return () if delay is None else (Notice("runs_overdue", delay.describe(), delay.longest.total_seconds()),)
+        """Return what waits longer than it should, what is not through yet, and what was stopped lately."""
+        engine, found = self.engine, list[Notice]()
+        delay = engine.overdue.look()
+        if delay is not None:
+            found.append(Notice("runs_overdue", delay.describe(), delay.longest.total_seconds()))
+        if engine.fan_outs.unfinished:
+            text = f"{engine.fan_outs.unfinished} events have not reached all their triggers"
+            found.append(Notice("events_unfinished", text, engine.fan_outs.unfinished))
+        if engine.causes.stopped_lately:
+            text = f"{engine.causes.stopped} triggers and starts were stopped: what caused them has gone too far"
+            found.append(Notice("causes_stopped", text, engine.causes.stopped))
+        return found
 
     async def drain(self) -> None:
         """Claim and fire no more, and let what is being invoked finish."""

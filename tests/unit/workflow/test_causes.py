@@ -14,6 +14,7 @@ from gestalt_workflow.model.ids import kept_event
 from gestalt_workflow.model.objects import NOBODY, Cause, Run
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
+from gestalt_workflow.provider import IndexedDBWorkflowProvider
 from gestalt_workflow.retention.rows import CauseRows
 from gestalt_workflow.stored.records import CAUSES, FAN_OUTS, RUNS
 from gestalt_workflow.wire.messages import invocation_to_proto
@@ -167,3 +168,20 @@ async def test_a_repeat_of_an_event_keeps_the_runs_that_it_had(world: World) -> 
     first, second = (await kept(engine, "e")).verdicts.listed
     assert first == Verdict("a", VerdictKind.DUPLICATE, run.id)
     assert (second.trigger_id, second.kind) == ("b", VerdictKind.LOOP)
+
+
+async def test_what_is_unfinished_and_what_was_stopped_is_in_the_health(world: World) -> None:
+    engine = await world.engine(start=False, max_caused=10, runs_per_commit=4)
+    provider = IndexedDBWorkflowProvider()
+    provider._engine = engine
+    assert list(provider.notices()) == []
+    for number in range(40):
+        await trigger(engine, f"a{number}")
+    await caused(engine, "e", Cause("r", 1))
+    assert {notice.name: notice.value for notice in provider.notices()} == {"events_unfinished": 1}
+    while await engine.fan_outs.advance():
+        pass
+    found = {notice.name: notice.value for notice in provider.notices()}
+    assert found == {"causes_stopped": engine.causes.stopped}
+    world.clock.advance(hours=2)
+    assert list(provider.notices()) == []

@@ -122,7 +122,7 @@ async def test_looking_costs_one_message_at_most(world: World) -> None:
             before = client_of(engine).count
             await engine.retention.remove_some()
             assert client_of(engine).count - before <= 1
-    assert len(engine.retention.sweeps) == 2  # leases and signal keys
+    assert len(engine.retention.sweeps) == 3  # leases, counts of causes and signal keys
 
 
 async def test_the_oldest_runs_go_when_there_are_too_many_but_none_that_repeats_may_need(

@@ -83,6 +83,16 @@ class Causes:
         self._logged: OrderedDict[str, None] = OrderedDict()
         self.stopped = 0
         """Triggers that were not run, and runs that were not started, because a cause went too far."""
+        self._last_stop: datetime | None = None
+
+    @property
+    def stopped_lately(self) -> bool:
+        """Whether something was stopped within the last hour."""
+        return self._last_stop is not None and self._clock() - self._last_stop < COUNTED_FOR
+
+    def _stopped(self) -> None:
+        self.stopped += 1
+        self._last_stop = self._clock()
 
     def excess(self, cause: Cause | None) -> Excess | None:
         """Return why nothing more may come of the cause; None while something may."""
@@ -100,14 +110,14 @@ class Causes:
         """Raise ``StateConflict`` when no run may be started for the cause."""
         excess = self.excess(cause)
         if cause is not None and excess is not None:
-            self.stopped += 1
+            self._stopped()
             self._log(f"start of a run by {cause.root}", cause, excess)
             accepted = f"accepted are {excess.allowed}, this is {excess.actual}"
             raise StateConflict(f'a run caused by "{cause.root}" was not started: {accepted}')
 
     def stop(self, trigger_id: str, cause: Cause, excess: Excess) -> None:
         """Take note of a trigger that is not run; the log says so once for each."""
-        self.stopped += 1
+        self._stopped()
         self._log(trigger_id, cause, excess)
 
     async def started(self, cause: Cause | None) -> None:

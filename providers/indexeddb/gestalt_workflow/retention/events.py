@@ -63,14 +63,14 @@ class EventsByCount:
         page = await self._storage.page(EVENTS, "created", [], STEP, limit=KEYS, token=self._token, keys_only=True)
         # Counted behind the page: of these keys exactly the first ones are too many, whoever else removes some.
         surplus = await self._surplus()
-        passed = 0
+        more, passed = surplus > len(page.entries), 0
         for _ in range(ATTEMPTS):  # where some stay because they have not reached all their triggers, younger ones go
             old = page.entries[passed : passed + max(surplus, 0)]
             surplus = await _remove(self._storage, old)
             passed += len(old)
         through = passed == len(page.entries)
         self._token = page.next_token if through and surplus > 0 else b""
-        return Progress.REMOVED if self._token else Progress.DONE
+        return Progress.REMOVED if more or self._token else Progress.DONE
 
     async def _surplus(self) -> int:
         return await self._storage.count(EVENTS, "created", [], STEP) - self._limit

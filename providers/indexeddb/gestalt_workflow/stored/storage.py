@@ -161,13 +161,6 @@ class Storage:
         records = await self._read(step, lambda: self._db.get_many(store, wanted))
         return {str(record["id"]): value for record, value in self.decoded(store, records.values(), decode)}
 
-    async def find_by_index(
-        self, store: str, index: str, values: Sequence[IndexValue], decode: Callable[[Record], T], step: str
-    ) -> list[T]:
-        """Return every object under these index values, in one message: only for what is few by nature."""
-        records = await self._read(step, lambda: self._db.store(store).index(index).get_all(*values))
-        return [value for _, value in self.decoded(store, records, decode)]
-
     async def first_key(
         self, store: str, index: str, values: Sequence[IndexValue], step: str, *, range: KeyRange | None = None
     ) -> str | None:

@@ -40,7 +40,9 @@ class Rig:
         self.store, self.workflow = Watched("main"), Watched("local")
         self.host = Host(cast(Any, None), {}, Console(-1))
         self.host._stores = cast(Any, {"main": self.store})
-        self.host._wiring = cast(Any, SimpleNamespace(processes=SimpleNamespace(workflows={"local": self.workflow})))
+        self.host._wiring = cast(
+            Any, SimpleNamespace(processes=SimpleNamespace(plugins={}, workflows={"local": self.workflow}))
+        )
         self.host._plugins_loaded = self.host._workflows_begun = True
 
     async def reason_becomes(self, wanted: str | None) -> None:

@@ -12,17 +12,15 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.http.listener import Listener
-
-CONFORMANCE = Path(__file__).parents[3] / "conformance"
-TOOL = CONFORMANCE / "tools" / "replay_http.py"
+from tests.support.recordings import RECORDINGS, TOOLS, as_built
 
 
 @pytest.mark.parametrize("name", ["basics", "schedules", "events-runs", "deviations"])
-async def test_a_recorded_conversation_agrees(name: str, listener: Listener) -> None:
-    recording = CONFORMANCE / "recordings" / "http" / f"{name}.jsonl"
+async def test_a_recorded_conversation_agrees(name: str, listener: Listener, tmp_path: Path) -> None:
+    recording = as_built(RECORDINGS / "http" / f"{name}.jsonl", tmp_path)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        str(TOOL),
+        str(TOOLS / "replay_http.py"),
         f"http://127.0.0.1:{listener.port}",
         str(recording),
         stdout=asyncio.subprocess.PIPE,

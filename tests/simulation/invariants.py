@@ -151,6 +151,7 @@ class Invariants:
         self._last_sequence: dict[str, int] = {}
         self._claims: dict[tuple[str, int], float] = {}
         self._renewed: dict[str, float] = {}
+        self._noted: dict[str, float] = {}
         self._limits = Limits(world.plan.limits, world.plan.limit or None)
         self._running: dict[str, set[str]] = defaultdict(set)
         self._counts: dict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -186,6 +187,8 @@ class Invariants:
         for change in changes:
             if change.store == CLAIMANTS:
                 self._renewed[change.id] = now
+            if change.store == SLOTS:
+                self._noted[change.id] = now
             decode = _DECODERS.get(change.store)
             if decode is None:
                 continue
@@ -443,8 +446,9 @@ class Invariants:
         self._judge_keys(runs)
         self._judge_signals(runs)
         for run_id in sorted(self.told.canceled):
-            if runs[run_id].status is not RunStatus.CANCELED:
-                self.broken("canceled stays canceled", f"{run_id} is {runs[run_id].status.name}")
+            status = runs[run_id].status.name if run_id in runs else "gone"
+            if status != RunStatus.CANCELED.name:
+                self.broken("canceled stays canceled", f"{run_id} is {status}")
         for publication in self.told.publications.values():
             self._judge_publication(publication, runs)
         for store, id in sorted(self.versions):
@@ -467,7 +471,9 @@ class Invariants:
             for run_id in sorted(answered - runs.keys()):
                 self.broken("nothing is lost", f"run {run_id} was acknowledged")
         for key, signals in sorted(self.told.signal_keys.items()):
-            lasting = {signal for run_id, signal in signals if not runs[run_id].stale}
+            for run_id in sorted({run_id for run_id, _ in signals} - runs.keys()):
+                self.broken("nothing is lost", f"run {run_id} had a signal that was acknowledged")
+            lasting = {signal for run_id, signal in signals if run_id in runs and not runs[run_id].stale}
             if len(lasting) > 1:
                 self.broken("an idempotency key gives one signal", f"{key}: {sorted(lasting)}")
 
@@ -581,8 +587,11 @@ class Invariants:
             first = next_slot(cron, zone, world.plan.beginning + timedelta(seconds=began))
             if first is not None:
                 self._judge_outcomes(schedule, first, min(due, now), fired, ranges)
+            # What is noted of a schedule of this id that was deleted while the clock was ahead is not about this one.
+            made_at = max((v.at for v in self.versions[SCHEDULES, schedule_id] if v.value is None), default=-1.0)
             for noted in ranges:
-                if any(noted.first <= slot <= noted.last for slot in fired):
+                of_this_one = self._noted[noted.id] > made_at
+                if of_this_one and any(noted.first <= slot <= noted.last for slot in fired):
                     self.broken("no slot has two outcomes", f"{schedule_id}: {noted} and its run")
 
     def _fired(self, schedule_id: str) -> set[datetime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -77,7 +78,7 @@ def runs_without_their_event() -> Iterator[None]:
 
 @contextmanager
 def fan_out_ahead_of_its_runs() -> Iterator[None]:
-    """A fan-out moves on in a commit of its own, and makes the runs of its page in the next one."""
+    """A fan-out moves on in a commit of its own, and makes the runs of its page some time later."""
     write_alone = Storage.write_alone
 
     async def in_two_steps(self: Storage, entries: Sequence[Write], step: str) -> list[WriteResult]:
@@ -85,6 +86,7 @@ def fan_out_ahead_of_its_runs() -> Iterator[None]:
         if not runs or not any(entry.store == FAN_OUTS for entry in entries):
             return await write_alone(self, entries, step)
         moved = await write_alone(self, [entry for entry in entries if entry.store != RUNS], step)
+        await asyncio.sleep(5)
         made = await write_alone(self, runs, step) if all(result.ok for result in moved) else []
         return [*moved, *made]
 

@@ -11,7 +11,7 @@ from gestalt_workflow.events.kept_events import KeptEvent
 from gestalt_workflow.events.verdicts import Verdict, VerdictKind
 from gestalt_workflow.model.errors import StateConflict
 from gestalt_workflow.model.ids import kept_event
-from gestalt_workflow.model.objects import NOBODY, Cause, Run
+from gestalt_workflow.model.objects import CONFIG_SUBJECT, NOBODY, Actor, Cause, Run
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.signals import SignalOrStartRequest
 from gestalt_workflow.provider import IndexedDBWorkflowProvider
@@ -21,7 +21,7 @@ from gestalt_workflow.wire.messages import invocation_to_proto
 from structlog.testing import capture_logs
 
 from tests.support.rigs.driving import event, publish, signal, trigger
-from tests.support.rigs.engine import World, client_of, plugin_target
+from tests.support.rigs.engine import ALICE, BOB, World, client_of, plugin_target
 
 DEEP: dict[str, Any] = {"max_chain": 5, "max_caused": 1000}
 WIDE: dict[str, Any] = {"max_chain": 1000, "max_caused": 10}
@@ -85,6 +85,71 @@ async def test_a_loop_ends(world: World, limits: dict[str, Any], runs: int) -> N
     assert engine.causes.stopped == 2
 
 
+CONFIG = Actor(CONFIG_SUBJECT, "system", "Configuration", "config")
+
+
+async def test_whoever_makes_a_loop_stops_nothing_of_others(world: World) -> None:
+    """One subject's triggers use up its own runs of a root; those of others that come later have theirs."""
+    engine = await world.engine(start=False, **WIDE)
+    for number in range(12):
+        await trigger(engine, f"a{number}", requested_by=ALICE)
+    await trigger(engine, "b", type="later", requested_by=BOB)
+    await trigger(engine, "c", type="later", requested_by=CONFIG)
+    await trigger(engine, "d", type="later", requested_by=ALICE)
+    assert len(await caused(engine, "e1", Cause("r", 1))) == 12
+    assert await caused(engine, "e2", Cause("r", 2)) == []
+    runs = await engine.events.publish(event("e3", type="later"), NOBODY, "", Cause("r", 2))
+    assert [run.trigger.trigger_id for run in runs] == ["b", "c"]
+    kinds = {verdict.trigger_id: verdict.kind for verdict in (await kept(engine, "e3")).verdicts.listed}
+    assert kinds == {"b": VerdictKind.MATCHED, "c": VerdictKind.MATCHED, "d": VerdictKind.LOOP}
+    await engine.runs.start(StartRequest(plugin_target(), created_by=BOB, cause=Cause("r", 2)))
+    with pytest.raises(StateConflict, match="maxCaused"):
+        await engine.runs.start(StartRequest(plugin_target(), created_by=ALICE, cause=Cause("r", 2)))
+
+
+async def test_whoever_makes_a_loop_stops_no_later_step_of_the_configuration(world: World) -> None:
+    """The loop runs a trigger of the configuration too often, which is counted for that trigger alone."""
+    engine = await world.engine(start=False, **WIDE)
+    await trigger(engine, "first", requested_by=CONFIG)
+    await trigger(engine, "next", type="later", requested_by=CONFIG)
+    await trigger(engine, "loop", requested_by=ALICE)
+    for number in range(12):
+        await caused(engine, f"e{number}", Cause("r", 1 + number))
+    assert {verdict.kind for verdict in (await kept(engine, "e11")).verdicts.listed} == {VerdictKind.LOOP}
+    assert len(await engine.events.publish(event("late", type="later"), NOBODY, "", Cause("r", 2))) == 1
+
+
+async def test_a_fan_out_stops_for_those_of_whom_too_much_has_come(world: World) -> None:
+    engine = await world.engine(start=False, max_caused=10, runs_per_commit=4)
+    for number in range(30):
+        await trigger(engine, f"a{number}", requested_by=ALICE)
+    for number in range(8):
+        await trigger(engine, f"c{number}", requested_by=CONFIG)
+    await caused(engine, "e1", Cause("r", 1))
+    while await engine.fan_outs.advance():
+        pass
+    await caused(engine, "e2", Cause("r", 2))
+    while await engine.fan_outs.advance():
+        pass
+    made = [str(record["trigger_id"]) for record in world.database.stores[RUNS].values()]
+    assert sum(name.startswith("c") for name in made) == 16
+    assert 10 <= sum(name.startswith("a") for name in made) <= 10 + 4
+
+
+async def test_counts_in_memory_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gestalt_workflow.objects.causes.KNOWN_COUNTS", 30)
+    engine = await world.engine(start=False, **WIDE)
+    for number in range(8):
+        await trigger(engine, f"c{number}", requested_by=CONFIG)
+    for number in range(20):
+        await caused(engine, f"e{number}", Cause(f"r{number}", 1))
+    known = sum(len(root.stored) for root in engine.causes._roots.values())
+    assert 8 <= known == engine.causes._known_counts <= 30
+    await caused(engine, "f", Cause("r0", 1))
+    await caused(engine, "g", Cause("r0", 1))
+    assert world.database.stores[CAUSES]["r0"]["caused"] == 24
+
+
 async def test_counting_costs_no_message(world: World) -> None:
     engine = await world.engine(start=False, **WIDE)
     await trigger(engine, "a")
@@ -103,7 +168,7 @@ async def test_what_a_run_starts_is_counted_and_refused(world: World) -> None:
         await engine.runs.start(StartRequest(plugin_target(), f"k{number}", cause=cause))
         wanted = SignalOrStartRequest(f"w{number}", plugin_target(), signal("go"), cause=cause)
         await engine.signals.signal_or_start(wanted)
-    with pytest.raises(StateConflict, match=r'caused by "r".*10 runs of one root within an hour \(maxCaused\)'):
+    with pytest.raises(StateConflict, match=r'caused by "r".*10 runs of one subject and root .*maxCaused'):
         await engine.runs.start(StartRequest(plugin_target(), cause=cause))
     with pytest.raises(StateConflict, match="maxCaused"):
         await engine.signals.signal_or_start(SignalOrStartRequest("new", plugin_target(), signal("go"), cause=cause))

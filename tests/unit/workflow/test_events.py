@@ -13,7 +13,7 @@ from gestalt_workflow.wire.messages import trigger_to_proto
 
 from tests.support.fakes.indexeddb_client import unavailable
 from tests.support.rigs.driving import all_runs, event, publish, trigger
-from tests.support.rigs.engine import ALICE, BOB, World, client_of
+from tests.support.rigs.engine import ALICE, BOB, World, client_of, plugin_target
 
 
 async def test_a_run_belongs_to_the_trigger_and_names_a_publisher_who_is_somebody_else(world: World) -> None:
@@ -106,3 +106,20 @@ async def test_many_publishers_all_succeed(world: World) -> None:
     await trigger(engine, "a")
     results = await asyncio.gather(*(publish(engine, event(f"e{number % 10}")) for number in range(80)))
     assert sum(len(runs) for runs in results) == 10
+
+
+async def test_what_is_known_of_event_types_is_bounded_by_its_bytes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever publishes types with long names, or makes triggers with large targets, fills no memory."""
+    monkeypatch.setattr("gestalt_workflow.objects.triggers.KNOWN_BYTES", 1000)
+    engine = await world.engine(start=False)
+    for number in range(10):
+        await trigger(engine, f"t{number}", type=f"large{number}", target=plugin_target("x" * 300))
+        assert len(await publish(engine, event(f"a{number}", type=f"large{number}"))) == 1
+        assert await publish(engine, event(f"b{number}", type=f"{number}" * 300)) == []
+        assert engine.triggers._known_bytes <= 1000
+    assert len(engine.triggers._known) in (2, 3)
+    for event_type in list(engine.triggers._known):
+        engine.triggers._forget(event_type)
+    assert engine.triggers._known_bytes == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import pytest
 from gestalt_workflow.edge.faults import FAULTS
@@ -11,7 +12,8 @@ from gestalt_workflow.model.errors import FormatTooNew, StorageFailed, WorkflowE
 from gestalt_workflow.model.objects import NOBODY, Event, EventMatch
 from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.stored import format
-from gestalt_workflow.stored.records import EVENTS, FORMAT, SCHEMAS, SLOTS
+from gestalt_workflow.stored.records import EVENTS, FORMAT, SCHEMAS, SLOTS, TRIGGER_ROUNDS
+from gestalt_workflow.stored.storage import Storage, Write, WriteResult
 
 from gestalt_sdk.transport.faults import fault_of
 from tests.support.rigs.engine import World, client_of, plugin_target
@@ -78,6 +80,46 @@ async def test_a_database_of_the_second_format_gets_the_events_and_keeps_what_it
     event = Event("e", "s", "t", "", b"")
     assert len(await newer.events.publish(event, NOBODY)) == 1
     assert len(world.database.stores[EVENTS]) == 1
+
+
+async def test_a_migration_writes_nothing_over_what_another_process_has_changed_meanwhile(world: World) -> None:
+    """Two processes start at once; the faster one serves already."""
+    serving, late = await world.engine(start=False), await world.engine(start=False)
+    for name in ("changed", "deleted", "paused", "same"):
+        await serving.triggers.upsert(TriggerRequest(name, EventMatch("t"), plugin_target()))
+    rows = world.database.stores[TRIGGER_ROUNDS]
+    write_alone = late.storage.write_alone
+
+    async def once_meanwhile(writes: Sequence[Write], step: str) -> list[WriteResult]:
+        late.storage.write_alone = write_alone  # type: ignore[method-assign]
+        await serving.triggers.upsert(TriggerRequest("changed", EventMatch("other"), plugin_target()))
+        await serving.triggers.delete("deleted")
+        await serving.triggers.pause("paused")
+        return await write_alone(writes, step)
+
+    late.storage.write_alone = once_meanwhile  # type: ignore[method-assign]
+    await format.MIGRATIONS[3](late.storage)
+    assert {name: row["meets"].split("\0")[0] for name, row in rows.items()} == {
+        "changed": "other",
+        "paused": "t",
+        "same": "t",
+    }
+
+
+async def test_a_process_that_is_slower_lowers_no_format(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.engine(start=False)
+    rows = world.database.stores[FORMAT]
+    rows["format"]["version"] = 2
+
+    async def another_finishes(storage: Storage) -> None:
+        rows["format"] = {"id": "format", "version": format.VERSION}
+
+    async def seen(storage: Storage) -> None:
+        assert rows["format"]["version"] == format.VERSION
+
+    monkeypatch.setattr(format, "MIGRATIONS", {2: another_finishes, 3: seen})
+    await world.engine(start=False)
+    assert rows["format"]["version"] == format.VERSION
 
 
 async def test_a_format_that_is_no_number_is_refused(world: World) -> None:

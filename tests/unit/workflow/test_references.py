@@ -135,3 +135,19 @@ async def test_an_unknown_reference_is_not_found(world: World) -> None:
     engine = await world.engine(start=False)
     with pytest.raises(ObjectNotFound, match='workflow execution reference "nope" not found'):
         await engine.references.get("nope")
+
+
+async def test_references_in_memory_are_bounded_by_their_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change of a schedule makes one, with the whole input of its target."""
+    monkeypatch.setattr("gestalt_workflow.objects.references.KNOWN_BYTES", 1000)
+    engine = await world.engine(start=False)
+    for number in range(20):
+        await engine.references.put(reference(f"r{number}", data=b"x" * 300))
+        await engine.references.put(reference("ref", data=b"y" * (100 + number)))
+    known = engine.references._known
+    assert set(known) == {"r18", "r19", "ref"}
+    assert engine.references._known_bytes == sum(len(one.data) for one in known.values()) <= 1000
+    await engine.references.load(["r3"])
+    assert engine.references.sendable("r3") is not None, "it is read again"
+    await engine.references.put(reference("large", data=b"z" * 5000))
+    assert set(known) == {"large"}

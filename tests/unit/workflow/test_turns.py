@@ -375,3 +375,53 @@ async def test_runs_behind_a_limit_or_held_back_are_no_delay_of_workers(world: W
     await eventually(lambda: _answer(len(world.host.calls) == 2 and world.host.active == 1))
     world.clock.advance(hours=1)
     assert engine.overdue.look() is None
+
+
+async def test_runs_that_are_large_together_are_claimed_in_several_commits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message does not carry what any number of workers could claim, and nobody would be served any more."""
+    monkeypatch.setattr("gestalt_workflow.dispatch.lanes.CLAIM_BYTES", 1000)
+    engine = await world.engine(worker_count=20)
+    most = 0
+    apply = client_of(engine).apply
+
+    async def measured(writes: Any, **options: Any) -> Any:
+        nonlocal most
+        claims = [write for write in writes if write.store == RUNS and write.record and write.record.get("lease")]
+        most = max(most, sum(len(write.record["target"]) for write in claims))
+        return await apply(writes, **options)
+
+    client_of(engine).apply = measured  # type: ignore[method-assign]
+    world.host.hold("wait")
+    held = [await start(engine, actor("first"), "wait") for _ in range(20)]
+
+    async def all_invoked() -> bool | None:
+        return True if len(world.host.calls) == 20 else None
+
+    await eventually(all_invoked)
+    for number in range(12):
+        await start(engine, actor(f"u{number % 4}"), "x" * (1500 if number == 5 else 300))
+    world.host.gates["wait"].set()
+    await all_ended(engine)
+    assert len(world.host.calls) == len(held) + 12
+    assert most <= 1600, "the largest one alone"
+
+
+async def test_memory_holds_no_more_bytes_of_runs_than_its_window(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of an event of a megabyte takes as much as a thousand others."""
+    monkeypatch.setattr("gestalt_workflow.dispatch.run_queue.WINDOW_BYTES", 5000)
+    engine = await world.engine(worker_count=1)
+    gate = world.host.hold("wait")
+    await start(engine, actor("a"), "wait")
+    for _ in range(20):
+        await start(engine, actor("a"), "x" * 1000)
+    (queue,) = engine.dispatcher._lanes.queue
+    assert 1 <= len(queue) < 5
+    assert queue.may_have_more
+    gate.set()
+    await all_ended(engine)
+    assert len(world.host.calls) == 21
+    assert queue._bytes == 0

@@ -27,6 +27,8 @@ from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write,
 
 ASIDE_AT_ONCE = 512
 ASIDE_BYTES = 1024 * 1024
+CLAIM_BYTES = 8 * 1024 * 1024
+"""Bytes of runs that one claim writes; a run that has more is claimed alone. A message carries 64 MiB."""
 LOOKED_AT = 200
 REMEMBERED = 10_000
 """Subjects of which it is known when they had their last turn, for choosing between the queue and lanes."""
@@ -39,11 +41,13 @@ class Taken:
 
     Attributes:
         runs: Runs to be claimed, with the permits that each is to take.
+        run_bytes: Roughly what claiming them writes.
         aside: Runs to be moved to another lane, or back into the queue: as they will be.
         aside_bytes: Roughly what moving them writes.
     """
 
     runs: list[tuple[Run, tuple[str, ...]]] = field(default_factory=list)
+    run_bytes: int = 0
     aside: list[Run] = field(default_factory=list)
     aside_bytes: int = 0
 
@@ -52,10 +56,19 @@ class Taken:
         """Whether so much is to be moved that the claims must not wait for more."""
         return len(self.aside) >= ASIDE_AT_ONCE or self.aside_bytes >= ASIDE_BYTES
 
+    def takes(self, run: Run) -> bool:
+        """Return whether the commit takes the claim of this run too."""
+        return not self.runs or self.run_bytes + run.size_bytes <= CLAIM_BYTES
+
+    def claim(self, run: Run, permits: tuple[str, ...]) -> None:
+        """Add a run to be claimed."""
+        self.runs.append((run, permits))
+        self.run_bytes += run.size_bytes
+
     def set_aside(self, run: Run, lane: str) -> None:
         """Add a run to be moved into that lane, or into the queue when it is blank."""
         self.aside.append(transitions.moved(run, lane))
-        self.aside_bytes += len(run.target.data) + len(run.trigger.data) + len(run.result_body) + len(run.timeline)
+        self.aside_bytes += run.size_bytes
 
     def __bool__(self) -> bool:
         return bool(self.runs or self.aside)
@@ -116,6 +129,8 @@ class Lanes:
     async def take(self, limit: int, busy: Callable[[], Collection[str]]) -> Taken:
         """Take up to ``limit`` runs that may be claimed, turn by turn, and those met before them that may not.
 
+        Runs that are large together are left for the next call.
+
         Args:
             busy: Gives the ids of the runs that this process is claiming or invoking: the store may still show them as
                 pending.
@@ -131,6 +146,8 @@ class Lanes:
                 break
             turns, subject, due = found
             run = turns.first(subject)
+            if not taken.takes(run):
+                break
             limits = self.limits.of(run.target)
             name = limits[-1].name if limits else ""
             if limits and self._permits.in_doubt:
@@ -138,7 +155,7 @@ class Lanes:
                 continue
             astray = run.lane not in ("", name)
             if not astray and self._permits.has_capacity(limits) and (run.lane or not self._waits_in(name)):
-                taken.runs.append((turns.pop(subject), self._permits.take(limits, run.id)))
+                taken.claim(turns.pop(subject), self._permits.take(limits, run.id))
                 self._had_turn(subject, due)
             elif taken.full:
                 passed_over.setdefault(turns, set()).add(subject)

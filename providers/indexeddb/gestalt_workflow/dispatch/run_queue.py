@@ -17,6 +17,7 @@ from gestalt_workflow.stored.records import RUNS, run_from_record
 from gestalt_workflow.stored.storage import Storage
 
 WINDOW = 1024
+WINDOW_BYTES = 64 * 1024 * 1024
 PAGE = 512
 
 Key = tuple[datetime, str]
@@ -36,6 +37,7 @@ class RunQueue:
         self._queue = queue
         self._order: list[Key] = []
         self._runs: dict[str, Run] = {}
+        self._bytes = 0
         self._more = unread
         self._edge: Key | None = None
         """Behind this key the store knows of runs that the window does not; None: the window knows nothing."""
@@ -71,7 +73,7 @@ class RunQueue:
     def offer(self, run: Run, window: int = WINDOW) -> None:
         """Add a run that was just committed as pending; it replaces an older record of the same run.
 
-        ``window`` is how many runs are kept at most.
+        ``window`` is how many runs are kept at most, and as large a part of ``WINDOW_BYTES``; the first one always is.
         """
         if run.rank_at is None:
             return
@@ -83,15 +85,18 @@ class RunQueue:
             return
         insort(self._order, key)
         self._runs[run.id] = run
-        while len(self._order) > window:
+        self._bytes += run.size_bytes
+        most_bytes = WINDOW_BYTES * window // WINDOW
+        while len(self._order) > window or (len(self._order) > 1 and self._bytes > most_bytes):
             _, dropped = self._order.pop()
-            del self._runs[dropped]
+            self._bytes -= self._runs.pop(dropped).size_bytes
             self._more, self._edge = True, self._order[-1]
 
     def forget(self, run_id: str) -> None:
         """Forget the run; it was claimed, canceled or moved."""
         run = self._runs.pop(run_id, None)
         if run is not None and run.rank_at is not None:
+            self._bytes -= run.size_bytes
             self._order.remove((run.rank_at, run.id))
 
     def suspect(self) -> None:
@@ -106,6 +111,7 @@ class RunQueue:
         """
         self._order = sorted((run.rank_at, run.id) for run in runs if run.rank_at is not None)
         self._runs = {run.id: run for run in runs}
+        self._bytes = sum(run.size_bytes for run in runs)
         self._more, self._edge = False, None
         if more:
             self.expect_more()
@@ -117,7 +123,9 @@ class RunQueue:
 
     def pop(self) -> Run:
         """Take the first run; there must be one."""
-        return self._runs.pop(self._order.pop(0)[1])
+        run = self._runs.pop(self._order.pop(0)[1])
+        self._bytes -= run.size_bytes
+        return run
 
     async def refresh(self, busy: Callable[[], Collection[str]], limit: int = PAGE) -> None:
         """Read the front of the stored queue again; one message on a store with pages.

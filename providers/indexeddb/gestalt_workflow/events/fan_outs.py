@@ -43,7 +43,7 @@ from gestalt_workflow.model.clock import WatchedClock, from_micros, to_micros
 from gestalt_workflow.model.errors import StorageFailed, StorageUnavailable
 from gestalt_workflow.model.objects import NOBODY, Actor, Cause, Event, EventTrigger, Run
 from gestalt_workflow.model.run_news import RunNews
-from gestalt_workflow.objects.causes import Causes
+from gestalt_workflow.objects.causes import Causes, counted_for
 from gestalt_workflow.stored.records import (
     EVENTS,
     FAN_OUTS,
@@ -258,7 +258,6 @@ class FanOuts:
         """Ask the next triggers of the fan-out; ``had`` tells which of them have a run of another id."""
         page = await self._pages.behind(fan_out.place, fan_out.event, self._page_size, PAGE_BYTES, STEP)
         now = self._clock()
-        excess = self.causes.excess(fan_out.cause)
         met: list[EventTrigger] = []
         runs: list[Run] = []
         others: list[Verdict] = []
@@ -266,6 +265,7 @@ class FanOuts:
             if had(trigger.id):
                 continue
             verdict = judge(trigger, fan_out.event, fan_out.plugin, now)
+            excess = self.causes.excess(fan_out.cause, counted_for(trigger.created_by.subject_id, trigger.id))
             if verdict.kind is VerdictKind.MATCHED and excess is not None and fan_out.cause is not None:
                 self.causes.stop(trigger.id, fan_out.cause, excess)
                 verdict = Verdict(trigger.id, VerdictKind.LOOP, "", excess.allowed, excess.actual)
@@ -379,7 +379,7 @@ class FanOuts:
             unchanged = [as_stamped(fan_out.stamp)]
             moved = Write(FAN_OUTS, "put", fan_out_to_record(after), conditions=unchanged, required=True)
             checks = asked.checks() if tried < CHECKED else []
-            counting = self.causes.counting(after.cause, len(asked.runs))
+            counting = self.causes.counting(after.cause, asked.runs)
             results = await self._storage.write_alone([moved, *checks, *asked.writes(), *counting.writes], STEP)
             if not results[0].ok:  # another process goes on with it, it was published again, or a trigger has changed
                 self._tried[fan_out.id] = fan_out.place, tried + 1

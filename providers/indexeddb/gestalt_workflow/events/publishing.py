@@ -48,7 +48,7 @@ from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
 from gestalt_workflow.model.objects import Actor, Cause, Event, EventTrigger, Run
-from gestalt_workflow.objects.causes import Counting
+from gestalt_workflow.objects.causes import Counting, Excess, counted_for
 from gestalt_workflow.objects.triggers import KnownType, Triggers
 from gestalt_workflow.stored.records import EVENTS, FAN_OUTS, RUNS, TRIGGERS, run_to_record, trigger_from_record
 from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, absent
@@ -241,7 +241,7 @@ class Events:
         asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
         kept = noted(kept, asked)
         checks = asked.checks() if checked else []
-        counting = self._causes.counting(fan_out.cause, len(asked.runs))
+        counting = self._causes.counting(fan_out.cause, asked.runs)
         if not asked.page.more:
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions, required=True)
             first, *results = await self._storage.write_alone([write, *checks, *asked.writes(), *counting.writes], step)
@@ -424,7 +424,7 @@ class Events:
     ) -> list[WriteResult]:
         """Write the event's record, and the runs on condition that it is written; return their results."""
         written = [as_stamped(kept.stamp, store=EVENTS, id=kept.id)]
-        counting = self._causes.counting(cause, len(runs), written)
+        counting = self._causes.counting(cause, runs, written)
         writes = [
             write,
             *(Write(RUNS, "add", run_to_record(run), conditions=written) for run in runs),
@@ -445,11 +445,15 @@ class Events:
     ) -> tuple[list[EventTrigger], KeptEvent]:
         """Return the triggers that get a run of this publication, and the record with its verdicts."""
         met, verdicts = judged(known.triggers, known.fitting(event), event, plugin, now, kept.verdicts.runs)
-        excess = self._causes.excess(cause)
-        if cause is not None and excess is not None:
-            for trigger in met:
+        excesses: dict[str, Excess] = {}
+        for trigger in met if cause is not None else ():
+            excess = self._causes.excess(cause, counted_for(trigger.created_by.subject_id, trigger.id))
+            if cause is not None and excess is not None:
+                excesses[trigger.id] = excess
                 self._causes.stop(trigger.id, cause, excess)
-            return [], replace(kept, verdicts=stopped(verdicts, excess.allowed, excess.actual))
+        if excesses:
+            met = [trigger for trigger in met if trigger.id not in excesses]
+            verdicts = stopped(verdicts, {id: (excess.allowed, excess.actual) for id, excess in excesses.items()})
         run_ids = {trigger.id: ids.event_run(trigger.id, event.source, event.id) for trigger in met}
         return met, replace(kept, verdicts=with_runs(verdicts, run_ids))
 

@@ -41,7 +41,6 @@ class VerdictKind(IntEnum):
         return self <= VerdictKind.DUPLICATE
 
 
-_MATCHED = VerdictKind.MATCHED
 _UNFITTING = (VerdictKind.SOURCE_DIFFERS, VerdictKind.SUBJECT_DIFFERS, VerdictKind.TYPE_DIFFERS)
 
 
@@ -147,11 +146,17 @@ def with_runs(verdicts: Verdicts, run_ids: Mapping[str, str]) -> Verdicts:
     return replace(verdicts, listed=tuple(listed))
 
 
-def stopped(verdicts: Verdicts, allowed: str, actual: str) -> Verdicts:
-    """Return the verdicts when nothing more may come of what caused the event: no trigger that matched has a run."""
-    with_run = [v for v in verdicts.listed if v.kind is VerdictKind.DUPLICATE]
+def stopped(verdicts: Verdicts, excesses: Mapping[str, tuple[str, str]]) -> Verdicts:
+    """Return the verdicts when these triggers get no run, as too much has come of what caused the event already.
+
+    Args:
+        excesses: What is allowed, and what there would have been, by the id of the trigger.
+    """
+    with_run = [v for v in verdicts.listed if v.kind.with_run and v.trigger_id not in excesses]
     loops = [
-        Verdict(v.trigger_id, VerdictKind.LOOP, "", allowed, actual) for v in verdicts.listed if v.kind is _MATCHED
+        Verdict(v.trigger_id, VerdictKind.LOOP, "", *excesses[v.trigger_id])
+        for v in verdicts.listed
+        if v.trigger_id in excesses
     ]
     others = [*loops, *(v for v in verdicts.listed if not v.kind.with_run)]
     surplus = max(len(others) - OTHERS_LISTED, 0)

@@ -291,6 +291,11 @@ class Run:
         return self.created_by.subject_id.strip()
 
     @property
+    def size_bytes(self) -> int:
+        """Roughly what it takes in memory and in the store."""
+        return len(self.target.data) + len(self.trigger.data) + len(self.result_body) + len(self.timeline)
+
+    @property
     def keyed(self) -> bool:
         """Whether it has a workflow key, and so takes signals."""
         return bool(self.workflow_key)

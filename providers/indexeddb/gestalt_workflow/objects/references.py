@@ -17,6 +17,8 @@ from gestalt_workflow.stored.records import REFERENCES, reference_from_record, r
 from gestalt_workflow.stored.storage import Storage, Write, absent, at_revision
 
 KNOWN_LIMIT = 20_000
+KNOWN_BYTES = 64 * 1024 * 1024
+"""References kept in memory, and their bytes: each holds the target, with its input."""
 ATTEMPTS = 16
 
 
@@ -26,6 +28,7 @@ class References:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._known: OrderedDict[str, Reference] = OrderedDict()
+        self._known_bytes = 0
 
     async def put(self, wanted: Reference) -> Reference:
         """Insert or replace; ``created_at`` of an existing one is kept, an equal one is not written again."""
@@ -98,13 +101,16 @@ class References:
 
     def forget(self, reference_id: str) -> None:
         """Forget the reference: it has turned out to be outdated."""
-        self._known.pop(reference_id, None)
+        known = self._known.pop(reference_id, None)
+        if known is not None:
+            self._known_bytes -= len(known.data)
 
     def _remember(self, reference: Reference) -> None:
         known = self._known.get(reference.id)
         if known is not None and known.revision > reference.revision:
             return
+        self.forget(reference.id)
         self._known[reference.id] = reference
-        self._known.move_to_end(reference.id)
-        if len(self._known) > KNOWN_LIMIT:
-            self._known.popitem(last=False)
+        self._known_bytes += len(reference.data)
+        while len(self._known) > KNOWN_LIMIT or (len(self._known) > 1 and self._known_bytes > KNOWN_BYTES):
+            self.forget(next(iter(self._known)))

@@ -15,7 +15,7 @@ from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, TooMuch
 from gestalt_workflow.model.objects import NOBODY, Actor, Cause, Run, RunStatus, Target
 from gestalt_workflow.model.policies import PLAIN_RUN, RunPolicy
 from gestalt_workflow.model.run_news import RunNews
-from gestalt_workflow.objects.causes import Causes
+from gestalt_workflow.objects.causes import Causes, counted_for
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
     RUNS,
@@ -66,7 +66,7 @@ class Runs:
                 return earlier
             if run is not None:
                 self._news.committed(run)
-                await self._causes.started(request.cause)
+                await self._causes.started(request.cause, counted_for(request.created_by.subject_id))
                 return run
         raise TooMuchContention(step)
 
@@ -95,11 +95,11 @@ class Runs:
                 earlier = await self._earlier(run.id, signal_row, step)
                 if earlier is not None:
                     return earlier, None
-        if self._causes.excess(request.cause) is not None:
+        if self._causes.excess(request.cause, counted_for(subject)) is not None:
             earlier = await self._earlier(run.id, signal_row, step) if request.idempotency_key else None
             if earlier is not None:
                 return earlier, None
-            self._causes.require(request.cause)
+            self._causes.require(request.cause, counted_for(subject))
         write = Write(RUNS, "add", run_to_record(run), conditions=conditions)
         if not key_row:
             (result,) = await self._storage.write([write], step)

@@ -16,7 +16,7 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, SignalExists, StateConflict, TooMuchContention
 from gestalt_workflow.model.objects import NOBODY, Actor, Cause, NewSignal, Run, RunStatus, Signal, Target
 from gestalt_workflow.model.run_news import RunNews
-from gestalt_workflow.objects.causes import Causes
+from gestalt_workflow.objects.causes import Causes, counted_for
 from gestalt_workflow.objects.runs import KIND, Runs
 from gestalt_workflow.stored.records import (
     RUN_KEYS,
@@ -115,10 +115,10 @@ class Signals:
             if holder is not None and not holder.status.terminal:
                 delivery = await self._append(holder, signal, row, unused, step)
             else:
-                self._causes.require(request.cause)
+                self._causes.require(request.cause, counted_for(subject))
                 delivery = await self._start(request, signal, key_row, held_by, row, unused, step)
                 if delivery is not None:
-                    await self._causes.started(request.cause)
+                    await self._causes.started(request.cause, counted_for(subject))
             if delivery is not None:
                 return delivery
         raise TooMuchContention(step)

@@ -36,6 +36,8 @@ KNOWN_TRIGGERS = 100_000
 """Triggers kept in memory, of all event types together."""
 MOST_KNOWN_BYTES = 32 * 1024 * 1024
 """Bytes of targets of one event type that are kept in memory; of a type with more, or more triggers, nothing is."""
+KNOWN_BYTES = 64 * 1024 * 1024
+"""The same of all event types together, with their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ class KnownType:
 
     Attributes:
         complete: False: there are too many to be kept in memory, and ``triggers`` is empty.
+        size_bytes: Roughly what the triggers take.
     """
 
     triggers: Sequence[EventTrigger]
     condition: Condition
     complete: bool = True
+    size_bytes: int = 0
     _positions: Mapping[tuple[str, str], Sequence[int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +95,7 @@ class Triggers(StoredObjects[EventTrigger]):
         self._most_known = most_known
         self._known: OrderedDict[str, KnownType] = OrderedDict()
         self._known_triggers = 0
+        self._known_bytes = 0
         self._loading: dict[str, asyncio.Lock] = {}
 
     async def upsert(self, wanted: TriggerRequest) -> EventTrigger:
@@ -188,45 +193,54 @@ class Triggers(StoredObjects[EventTrigger]):
         step = "load event triggers"
         # The token first: a trigger that changes after it was read makes the token that we hold outdated.
         token = await self._storage.find(TRIGGER_TYPES, event_type, lambda record: str(record["token"]), step)
-        triggers, complete = await self._read_type(event_type, step)
+        triggers, complete, size_bytes = await self._read_type(event_type, step)
         condition = (
             absent(store=TRIGGER_TYPES, id=event_type)
             if token is None
             else Condition.equals("token", token, store=TRIGGER_TYPES, id=event_type)
         )
-        known = KnownType(triggers, condition, complete)
+        known = KnownType(triggers, condition, complete, size_bytes)
         self._forget(event_type)
         self._known[event_type] = known
         self._known_triggers += len(triggers)
-        while len(self._known) > KNOWN_TYPES or (len(self._known) > 1 and self._known_triggers > KNOWN_TRIGGERS):
+        self._known_bytes += _size_bytes(event_type, known)
+        while len(self._known) > KNOWN_TYPES or (
+            len(self._known) > 1 and (self._known_triggers > KNOWN_TRIGGERS or self._known_bytes > KNOWN_BYTES)
+        ):
             self._forget(next(iter(self._known)))
         return known
 
-    async def _read_type(self, event_type: str, step: str) -> tuple[list[EventTrigger], bool]:
-        """Return the triggers of the type in order, and whether that is all; none when there are too many."""
+    async def _read_type(self, event_type: str, step: str) -> tuple[list[EventTrigger], bool, int]:
+        """Return the triggers of the type in order, whether that is all, and their bytes; none when too many."""
         triggers: list[EventTrigger] = []
         token, size_bytes = b"", 0
         while True:
             page = await self._storage.page(TRIGGERS, "type", [event_type], step, token=token)
             for _, trigger in self._storage.decoded(TRIGGERS, page.records, trigger_from_record):
                 triggers.append(trigger)
-                size_bytes += len(trigger.target.data)
+                match = trigger.match
+                size_bytes += len(trigger.target.data) + len(match.type) + len(match.source) + len(match.subject)
             if len(triggers) > self._most_known or size_bytes > MOST_KNOWN_BYTES:
-                return [], False
+                return [], False, 0
             token = page.next_token
             if not token:
                 triggers.sort(key=lambda t: (t.created_at, t.id))
-                return triggers, True
+                return triggers, True, size_bytes
 
     def _forget(self, event_type: str) -> None:
         known = self._known.pop(event_type, None)
         if known is not None:
             self._known_triggers -= len(known.triggers)
+            self._known_bytes -= _size_bytes(event_type, known)
 
     def outdated(self, event_type: str, known: KnownType) -> None:
         """Forget that knowledge: the store has refused it."""
         if self._known.get(event_type) is known:
             self._forget(event_type)
+
+
+def _size_bytes(event_type: str, known: KnownType) -> int:
+    return len(event_type) + known.size_bytes
 
 
 def _new_token(event_type: str) -> Write:

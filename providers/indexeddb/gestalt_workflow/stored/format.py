@@ -18,7 +18,7 @@ from gestalt_workflow.stored.records import (
     trigger_from_record,
     type_and_subject,
 )
-from gestalt_workflow.stored.storage import Storage, Write, absent
+from gestalt_workflow.stored.storage import Condition, Storage, Write, absent, at_revision
 
 VERSION = 4
 """Raised with every change of stores, indexes or records that an older provider would misread."""
@@ -30,22 +30,30 @@ async def _more_stores(storage: Storage) -> None:
 
 
 async def _trigger_rounds(storage: Storage) -> None:
-    """Give each trigger its row in ``TRIGGER_ROUNDS``, the older ones of a subject first."""
+    """Give each trigger its row in ``TRIGGER_ROUNDS``, the older ones of a subject first.
+
+    Another process may have come further and serve already: a trigger that was changed since it was read is read again.
+    """
     step = "give triggers their rounds"
     await _more_stores(storage)
     counts: Counter[str] = Counter()
     token = b""
     while True:
         page = await storage.page(TRIGGERS, "created", [], step, token=token)
-        writes = []
-        for _, trigger in storage.decoded(TRIGGERS, page.records, trigger_from_record):
-            configured = trigger.created_by.subject_id.strip() == CONFIG_SUBJECT
-            theirs = type_and_subject(trigger.match.type, trigger.created_by.subject_id)
-            counts[theirs] += 1
-            round = 0 if configured else counts[theirs]
-            writes.append(Write(TRIGGER_ROUNDS, "put", round_to_record(trigger, round)))
-        if writes:
-            await storage.write_alone(writes, step)
+        triggers = [trigger for _, trigger in storage.decoded(TRIGGERS, page.records, trigger_from_record)]
+        while triggers:
+            writes = []
+            for trigger in triggers:
+                configured = trigger.created_by.subject_id.strip() == CONFIG_SUBJECT
+                theirs = type_and_subject(trigger.match.type, trigger.created_by.subject_id)
+                counts[theirs] += 1
+                round = 0 if configured else counts[theirs] if trigger.round is None else trigger.round
+                unchanged = [at_revision(trigger.revision, store=TRIGGERS, id=trigger.id)]
+                writes.append(Write(TRIGGER_ROUNDS, "put", round_to_record(trigger, round), conditions=unchanged))
+            results = await storage.write_alone(writes, step)
+            changed = [trigger.id for trigger, result in zip(triggers, results, strict=True) if not result.ok]
+            found = await storage.find_many(TRIGGERS, changed, trigger_from_record, step) if changed else {}
+            triggers = list(found.values())
         token = page.next_token
         if not token:
             return
@@ -82,6 +90,8 @@ async def prepare_database(storage: Storage) -> None:
         raise FormatTooNew(version, VERSION)
     while version < VERSION:
         await MIGRATIONS[version](storage)
+        earlier = [Condition.equals("version", version)]  # else another process has come further
         version += 1
-        await storage.write_alone([Write(FORMAT, "put", {"id": _ROW, "version": version})], "write format")
+        write = Write(FORMAT, "put", {"id": _ROW, "version": version}, conditions=earlier)
+        await storage.write_alone([write], "write format")
         log.info("database migrated", event_name="format.migrated", version=version)

@@ -142,14 +142,13 @@ class Host:
         assert self._wiring is not None
         workflows = self._wiring.processes.workflows.values()
         for process in workflows:
-            if process.state is State.SILENT:
+            if process.state is State.SILENT or (self._workflows_begun and process.absence):
                 return f"workflow provider {process.name}: {process.absence}"
-        if not self._workflows_begun or not all(process.is_ready for process in workflows):
+        if not self._workflows_begun:
             return "workflow providers loading"
         for name, store in self._stores.items():
             if not store.ready or store in self._unhealthy:
-                reason = store.silence or self._unhealthy.get(store, "")
-                return f"datastore unavailable: {name}: {reason}" if reason else "datastore unavailable"
+                return f"datastore unavailable: {name}: {store.absence or self._unhealthy.get(store) or 'no answer'}"
         for process in workflows:
             if process in self._unhealthy:
                 return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"

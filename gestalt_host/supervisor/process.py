@@ -317,10 +317,8 @@ class ProviderProcess:
         Plugins have no health check.
         """
         self.notices = ()
-        if self.state is State.SILENT:
-            return self.absence
         if self.state is not State.READY:
-            return self.last_error
+            return self.absence
         if self.kind is ProviderKind.INTEGRATION:
             return None
         health = await lifecycle.health(self._channel)

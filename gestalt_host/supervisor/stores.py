@@ -97,9 +97,9 @@ class Store:
         return all(process.state is State.READY for process in self.processes)
 
     @property
-    def reason(self) -> str:
-        """Why the store is not ready."""
-        return "; ".join(process.last_error for process in self.processes if process.last_error)
+    def absence(self) -> str:
+        """Why the store cannot be called now and when that may change; blank when it can."""
+        return "; ".join(process.absence for process in self.processes if process.absence)
 
     @property
     def silence(self) -> str:

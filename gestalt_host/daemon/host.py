@@ -157,13 +157,17 @@ class Host:
     def shortcomings(self) -> list[str]:
         """Return what is not as it should be although the host is ready, by name.
 
-        That is plugins that cannot be called now, and what workflow providers give notice of.
+        That is plugins that cannot be called now, removed sockets, and what workflow providers give notice of.
         """
         found = [f"plugin {name}: it could not be started" for name in self._failed_plugins]
         if self._wiring is not None:
             processes = self._wiring.processes
             found += [f"plugin {item.name}: {item.absence}" for item in processes.plugins.values() if item.absence]
+            found += [f"plugin {item.name}: {item.lack}" for item in processes.plugins.values() if item.lack]
+            found += [f"store {name}: {store.lack}" for name, store in self._stores.items() if store.lack]
             for item in processes.workflows.values():
+                if item.lack:
+                    found.append(f"workflow provider {item.name}: {item.lack}")
                 found += [f"workflow provider {item.name}: {notice.text}" for notice in item.notices]
         return sorted(found)
 

@@ -102,6 +102,11 @@ class Store:
         return "; ".join(process.absence for process in self.processes if process.absence)
 
     @property
+    def lack(self) -> str:
+        """What is not as it should be although the store can be called; blank when nothing is."""
+        return "; ".join(process.lack for process in self.processes if process.lack)
+
+    @property
     def silence(self) -> str:
         """What a process of the store that does not answer is to be said to do; blank when all do."""
         return "; ".join(process.absence for process in self.processes if process.state is State.SILENT)

@@ -24,7 +24,7 @@ class Watched:
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = self.is_ready = True
-        self.state, self.absence = State.READY, ""
+        self.state, self.absence, self.lack = State.READY, "", ""
         self.notices: tuple[Notice, ...] = ()
         self.check: Callable[[], Awaitable[str | None]] = self.healthy
 
@@ -151,4 +151,13 @@ async def test_a_notice_is_told_and_leaves_the_host_ready(rig: Rig) -> None:
     assert rig.host.shortcomings() == []
     rig.workflow.notices = (Notice("runs_overdue", "runs wait", 70.0),)
     assert rig.host.shortcomings() == ["workflow provider local: runs wait"]
+    assert rig.host.readiness() is None
+
+
+async def test_removed_sockets_are_told_and_leave_the_host_ready(rig: Rig) -> None:
+    rig.workflow.lack = rig.store.lack = "a socket of it has been removed"
+    assert rig.host.shortcomings() == [
+        "store main: a socket of it has been removed",
+        "workflow provider local: a socket of it has been removed",
+    ]
     assert rig.host.readiness() is None

@@ -211,3 +211,22 @@ async def test_a_slow_start_is_waited_for_only_so_long(script: Script) -> None:
     assert process.absence == "it could not be started"
     with pytest.raises(ProviderDown):
         await process.wait_ready(1)
+
+
+async def test_one_that_is_stopped_is_silent_also_when_its_socket_has_been_removed(
+    launched: Launch, script: Script
+) -> None:
+    process = await launched(script(PLUGIN), ProviderKind.INTEGRATION, NEVER)
+    process.socket.unlink()
+    os.kill(process.pid or 0, signal.SIGSTOP)
+
+    async def silent() -> bool | None:
+        return True if process.state is State.SILENT else None
+
+    await eventually(silent)
+    os.kill(process.pid or 0, signal.SIGCONT)
+
+    async def ready() -> bool | None:
+        return True if process.is_ready else None
+
+    await eventually(ready)

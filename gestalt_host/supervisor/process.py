@@ -172,7 +172,7 @@ class ProviderProcess:
         self._unstable_ends = 0
         self._ended_because = ""
         self._begun = False
-        self._told_lack = ""
+        self._lacking = 0
 
     @property
     def name(self) -> str:
@@ -409,7 +409,7 @@ class ProviderProcess:
             await asyncio.sleep(self._timings.ask_every_s)
             beat.beat()
             child = self._child
-            if child is not None and self.is_ready:
+            if child is not None and self.is_ready and not self._stopping:
                 self._tell_lack()
                 asking = asyncio.ensure_future(greeted(self._socket))
                 try:
@@ -440,14 +440,15 @@ class ProviderProcess:
                 return
 
     def _tell_lack(self) -> None:
-        if (lack := self.lack) and lack != self._told_lack:
+        """Log it when it is found the second time: one that is about to end has no socket either."""
+        self._lacking = self._lacking + 1 if self.lack else 0
+        if self._lacking == 2:
             log.warning(
                 "socket of a provider has been removed",
                 event_name="provider.socket_removed",
                 provider=self.name,
                 directory=str(self._directory),
             )
-        self._told_lack = lack
 
     def _silent(self, child: Child, silent_s: float) -> None:
         self._silent_s = silent_s

@@ -142,14 +142,13 @@ class Host:
         assert self._wiring is not None
         workflows = self._wiring.processes.workflows.values()
         for process in workflows:
-            if process.state is State.SILENT:
+            if process.state is State.SILENT or (self._workflows_begun and process.absence):
                 return f"workflow provider {process.name}: {process.absence}"
-        if not self._workflows_begun or not all(process.is_ready for process in workflows):
+        if not self._workflows_begun:
             return "workflow providers loading"
         for name, store in self._stores.items():
             if not store.ready or store in self._unhealthy:
-                reason = store.silence or self._unhealthy.get(store, "")
-                return f"datastore unavailable: {name}: {reason}" if reason else "datastore unavailable"
+                return f"datastore unavailable: {name}: {store.absence or self._unhealthy.get(store) or 'no answer'}"
         for process in workflows:
             if process in self._unhealthy:
                 return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"
@@ -158,13 +157,17 @@ class Host:
     def shortcomings(self) -> list[str]:
         """Return what is not as it should be although the host is ready, by name.
 
-        That is plugins that cannot be called now, and what workflow providers give notice of.
+        That is plugins that cannot be called now, removed sockets, and what workflow providers give notice of.
         """
         found = [f"plugin {name}: it could not be started" for name in self._failed_plugins]
         if self._wiring is not None:
             processes = self._wiring.processes
             found += [f"plugin {item.name}: {item.absence}" for item in processes.plugins.values() if item.absence]
+            found += [f"plugin {item.name}: {item.lack}" for item in processes.plugins.values() if item.lack]
+            found += [f"store {name}: {store.lack}" for name, store in self._stores.items() if store.lack]
             for item in processes.workflows.values():
+                if item.lack:
+                    found.append(f"workflow provider {item.name}: {item.lack}")
                 found += [f"workflow provider {item.name}: {notice.text}" for notice in item.notices]
         return sorted(found)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -45,6 +46,24 @@ def make_directory() -> Path:
         (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
         return directory
     raise HostError(f"no directory for sockets can be made in {', '.join(map(str, base_directories()))}")
+
+
+def restore_directory(directory: Path) -> bool:
+    """Make the directory again where somebody has removed it; return whether that was so.
+
+    Raises:
+        HostError: its path belongs to somebody else by now.
+        OSError: it cannot be made.
+    """
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        directory.mkdir(mode=0o700, parents=True)
+        (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
+        return True
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise HostError(f"{directory} is not this host's directory any more")
+    return False
 
 
 def note_child(directory: Path, pid: int) -> None:

@@ -7,18 +7,33 @@ import contextlib
 import sys
 from pathlib import Path
 
+import structlog
+
 from gestalt_host.supervisor import group_keeper
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
+from gestalt_sdk.common.process_identity import is_stopped
 
+LAST_S = group_keeper.GRACE_S + 1.0
+"""A keeper whose input has ended needs no longer than its grace."""
+LOOK_S = 5.0
 LOOP = "keeper of process groups"
+
+log = structlog.get_logger()
 
 
 class ProcessGroups:
-    """The groups that are to end with this process. A keeper that ends is replaced by another one."""
+    """The groups that are to end with this process. A keeper that ends, or is
+    stopped, is replaced by another one."""
 
-    def __init__(self, beats: Beats) -> None:
+    def __init__(self, beats: Beats, look_s: float = LOOK_S) -> None:
+        """Hold nothing yet.
+
+        Args:
+            look_s: How often to look whether the keeper is stopped, in seconds.
+        """
         self._beats = beats
+        self._look_s = look_s
         self._held: set[int] = set()
         self._input: asyncio.StreamWriter | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -57,13 +72,26 @@ class ProcessGroups:
         try:
             for leader in self._held:
                 self._tell(f"+{leader}\n")
-            beat.rest()
-            await keeper.wait()
+            while keeper.returncode is None:
+                beat.rest()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._look_s):
+                        await keeper.wait()
+                beat.beat()
+                if is_stopped(keeper.pid):
+                    log.warning("keeper is stopped and is replaced", event_name="groups.keeper_stopped", pid=keeper.pid)
+                    keeper.kill()
         finally:
             self._input = None
             assert keeper.stdin is not None
             keeper.stdin.close()
-            await keeper.wait()
+            try:
+                async with asyncio.timeout(LAST_S):
+                    await keeper.wait()
+            except TimeoutError:  # it was stopped a moment ago: its work is done here
+                keeper.kill()
+                await keeper.wait()
+                group_keeper.end_groups(set(self._held), 0)
 
     def _tell(self, line: str) -> None:
         if self._input is not None:

@@ -22,7 +22,7 @@ from gestalt_host.config.model import OutputLimits
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
-from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
+from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory
 from gestalt_host.supervisor.environment import provider_environment
 from gestalt_host.supervisor.errors import ProviderAway, ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.greeting import greeted
@@ -172,6 +172,7 @@ class ProviderProcess:
         self._unstable_ends = 0
         self._ended_because = ""
         self._begun = False
+        self._lacking = 0
 
     @property
     def name(self) -> str:
@@ -221,6 +222,13 @@ class ProviderProcess:
             case State.STOPPED:
                 return "it was stopped"
         return ""
+
+    @property
+    def lack(self) -> str:
+        """What is not as it should be although the provider can be called, to be put after its name; else blank."""
+        if not self.is_ready or (self._socket.exists() and self._services.are_there):
+            return ""
+        return "a socket of it has been removed, and nobody can connect anew until it is started again"
 
     @property
     def directory(self) -> Path:
@@ -317,10 +325,8 @@ class ProviderProcess:
         Plugins have no health check.
         """
         self.notices = ()
-        if self.state is State.SILENT:
-            return self.absence
         if self.state is not State.READY:
-            return self.last_error
+            return self.absence
         if self.kind is ProviderKind.INTEGRATION:
             return None
         health = await lifecycle.health(self._channel)
@@ -403,7 +409,8 @@ class ProviderProcess:
             await asyncio.sleep(self._timings.ask_every_s)
             beat.beat()
             child = self._child
-            if child is not None and self.is_ready:
+            if child is not None and self.is_ready and not self._stopping:
+                self._tell_lack()
                 asking = asyncio.ensure_future(greeted(self._socket))
                 try:
                     await self._answered(child, asking, beat)
@@ -417,7 +424,8 @@ class ProviderProcess:
         while child.running and not self._stopping:
             await asyncio.wait((asking,), timeout=self._timings.look_s)
             beat.beat()
-            if asking.done():
+            # A socket whose file is gone cannot be asked; whether the process was stopped can be seen all the same.
+            if asking.done() and not is_stopped(child.pid):
                 asking.result()
                 self._answers(child)
                 return
@@ -430,6 +438,17 @@ class ProviderProcess:
                 self._ended_because = f"process had not answered for {silent_s:.0f} s and was ended"
                 child.kill()
                 return
+
+    def _tell_lack(self) -> None:
+        """Log it when it is found the second time: one that is about to end has no socket either."""
+        self._lacking = self._lacking + 1 if self.lack else 0
+        if self._lacking == 2:
+            log.warning(
+                "socket of a provider has been removed",
+                event_name="provider.socket_removed",
+                provider=self.name,
+                directory=str(self._directory),
+            )
 
     def _silent(self, child: Child, silent_s: float) -> None:
         self._silent_s = silent_s
@@ -452,6 +471,8 @@ class ProviderProcess:
 
     async def _launch(self) -> Child:
         """Spawn, wait until it serves, configure. The child is ended again when any of it fails."""
+        restore_directory(self._directory)
+        await self._services.restore()
         self._socket.unlink(missing_ok=True)
         spec = self.spec
         environment = provider_environment(

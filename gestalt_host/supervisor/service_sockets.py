@@ -39,6 +39,11 @@ class ServiceSockets:
         self.paths: dict[str, str] = {}
         """Variable to socket path."""
 
+    @property
+    def are_there(self) -> bool:
+        """Whether every socket that was opened still has its file."""
+        return all(Path(path).exists() for path in self.paths.values())
+
     async def start(self) -> None:
         """Open every socket; when this returns they accept connections."""
         for index, service in enumerate(self._services):
@@ -53,6 +58,12 @@ class ServiceSockets:
             await server.start()
             self._servers.append(server)
             self.paths[service.variable] = str(path)
+
+    async def restore(self) -> None:
+        """Open every socket again where the file of one has been removed."""
+        if not self.are_there:
+            await self.stop()
+            await self.start()
 
     async def stop(self) -> None:
         await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers))

@@ -97,9 +97,14 @@ class Store:
         return all(process.state is State.READY for process in self.processes)
 
     @property
-    def reason(self) -> str:
-        """Why the store is not ready."""
-        return "; ".join(process.last_error for process in self.processes if process.last_error)
+    def absence(self) -> str:
+        """Why the store cannot be called now and when that may change; blank when it can."""
+        return "; ".join(process.absence for process in self.processes if process.absence)
+
+    @property
+    def lack(self) -> str:
+        """What is not as it should be although the store can be called; blank when nothing is."""
+        return "; ".join(process.lack for process in self.processes if process.lack)
 
     @property
     def silence(self) -> str:

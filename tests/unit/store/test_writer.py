@@ -6,15 +6,19 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gestalt_store.sqlite import writer as writer_module
 from gestalt_store.sqlite.database import SqliteDatabase
 from gestalt_store.sqlite.writer import CHECKPOINT_ROWS, FAST_COMMIT_S, Pace
 from gestalt_store.values.keys import encode
+from structlog.testing import capture_logs
 
 from tests.support.rigs.store_engine import LIMITS, make, put, record
+from tests.support.waiting import one_turn
 
 
 @pytest.fixture
@@ -109,3 +113,44 @@ async def test_the_log_begins_anew_under_a_load_that_never_pauses(database: Sqli
             )
         sizes.append(log.stat().st_size)
     assert sizes[-1] < 2 * sizes[0]
+
+
+async def test_a_file_that_another_program_has_locked_does_not_hold_up_the_event_loop(
+    database: SqliteDatabase, tmp_path: Path
+) -> None:
+    store = await make(database)
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with capture_logs() as lines:
+        writing = asyncio.create_task(put(database, store, id="a"))
+        for _ in range(50):
+            await one_turn()
+        other.execute("ROLLBACK")
+        await writing
+    other.close()
+    # On the event loop it would have waited in vain: nobody unlocks meanwhile.
+    assert not [line for line in lines if line["event_name"] == "store.commit_failed"]
+
+
+async def test_the_writes_of_one_group_wait_for_another_program_s_lock_once(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LOCK_WAIT_MS", 50)
+    store = await make(database)
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[None] = []
+    waiting = database._writer._waiting_for_locks
+
+    def noted() -> AbstractContextManager[None]:
+        waits.append(None)
+        return waiting()
+
+    monkeypatch.setattr(database._writer, "_waiting_for_locks", noted)
+    writes = (put(database, store, id=str(number)) for number in range(20))
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    assert all("another program has locked the database" in str(error) for error in ended)
+    assert len(waits) < 20
+    other.execute("ROLLBACK")
+    other.close()
+    await put(database, store, id="z")

@@ -19,8 +19,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -37,6 +37,8 @@ from gestalt_store.sqlite.tables import SqliteStore
 LIGHT_WEIGHT = 1000
 """Rows that a group may write on the event loop, some 10 ms of it."""
 HEAVY = LIGHT_WEIGHT + 1
+LOCK_WAIT_MS = 5000
+"""How long a group waits for another program that has locked the file; its jobs do not wait again one by one."""
 GROUP_LIMIT = 1024
 FAST_COMMIT_S = 0.0001
 """A commit that takes no longer costs less than handing it to the thread and back."""
@@ -139,6 +141,7 @@ class SqliteWriter:
         self._beat = beats.add(f"writer of {path.name}", hung_after_s=HUNG_AFTER_S)
         self._beat.rest()
         self._connection = connection
+        connection.execute("PRAGMA busy_timeout = 0")
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._queue: deque[WriteJob[Any]] = deque()
@@ -223,6 +226,12 @@ class SqliteWriter:
             return
         try:
             changed = self._execute(jobs)
+        except Exception as error:
+            is_locked = _is_busy(error) and not self._connection.in_transaction
+            # Another program has locked the file: the thread waits for it, other databases go on.
+            self._work.put(partial(self._in_thread, jobs) if is_locked else partial(self._again, jobs, error))
+            return
+        try:
             if changed and not self.pace.on_loop():
                 self._work.put(partial(self._commit, jobs))
                 return
@@ -283,7 +292,8 @@ class SqliteWriter:
 
     def _in_thread(self, jobs: list[WriteJob[Any]]) -> None:
         try:
-            self._execute(jobs)
+            with self._waiting_for_locks():
+                self._execute(jobs)
         except Exception as error:
             self._again(jobs, error)
             return
@@ -306,12 +316,15 @@ class SqliteWriter:
         for job in reversed(left):
             if job.undo is not None:
                 job.undo()
+        is_locked = _is_busy(cause)
         while left:
             job = left[0]
             try:
-                self._execute([job])
+                with nullcontext() if is_locked else self._waiting_for_locks():
+                    self._execute([job])
                 self._connection.execute("COMMIT")
             except Exception as error:
+                is_locked = _is_busy(error)
                 if isinstance(error, sqlite3.Error):
                     job.error = translate(error, self._path)
                     if isinstance(job.error, StorageUnavailable):
@@ -323,6 +336,15 @@ class SqliteWriter:
                     job.undo()
             left.popleft()
         log.error("commit failed", event_name="store.commit_failed", database=str(self._path), error=repr(cause))
+
+    @contextmanager
+    def _waiting_for_locks(self) -> Iterator[None]:
+        """Have statements wait while another program has locked the file. In the thread, never on the event loop."""
+        self._connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
 
     def _roll_back(self) -> None:
         try:
@@ -387,3 +409,7 @@ class SqliteWriter:
             except Exception:  # each work has told those who wait for it
                 with suppress(Exception):
                     log.exception("writer failed", event_name="store.writer_failed", database=str(self._path))
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

@@ -24,7 +24,7 @@ class Watched:
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = self.is_ready = True
-        self.state, self.absence, self.silence = State.READY, "", ""
+        self.state, self.absence, self.lack = State.READY, "", ""
         self.notices: tuple[Notice, ...] = ()
         self.check: Callable[[], Awaitable[str | None]] = self.healthy
 
@@ -66,7 +66,7 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
 @pytest.mark.parametrize(
     ("who", "problem", "reason"),
     [
-        ("store", "", "datastore unavailable"),
+        ("store", "", "datastore unavailable: main: no answer"),
         (
             "store",
             "loop 'writer' has not moved for 61 s",
@@ -98,8 +98,20 @@ async def test_a_workflow_provider_that_does_not_answer_is_named(rig: Rig) -> No
 
 
 async def test_a_store_that_does_not_answer_is_named(rig: Rig) -> None:
-    rig.store.ready, rig.store.silence = False, "it has not answered for 7 s"
+    rig.store.ready, rig.store.absence = False, "it has not answered for 7 s"
     assert rig.host.readiness() == "datastore unavailable: main: it has not answered for 7 s"
+
+
+async def test_a_store_that_is_started_again_is_named_before_its_health_has_been_asked(rig: Rig) -> None:
+    rig.store.ready, rig.store.absence = False, "it has ended and is being started again"
+    assert rig.host.readiness() == "datastore unavailable: main: it has ended and is being started again"
+
+
+async def test_a_workflow_provider_that_is_started_again_is_named_once_it_had_begun(rig: Rig) -> None:
+    rig.workflow.state, rig.workflow.absence = State.RESTARTING, "it has ended and is being started again"
+    assert rig.host.readiness() == "workflow provider local: it has ended and is being started again"
+    rig.host._workflows_begun = False
+    assert rig.host.readiness() == "workflow providers loading"
 
 
 async def test_a_check_that_raises_is_followed_by_others(rig: Rig) -> None:
@@ -139,4 +151,13 @@ async def test_a_notice_is_told_and_leaves_the_host_ready(rig: Rig) -> None:
     assert rig.host.shortcomings() == []
     rig.workflow.notices = (Notice("runs_overdue", "runs wait", 70.0),)
     assert rig.host.shortcomings() == ["workflow provider local: runs wait"]
+    assert rig.host.readiness() is None
+
+
+async def test_removed_sockets_are_told_and_leave_the_host_ready(rig: Rig) -> None:
+    rig.workflow.lack = rig.store.lack = "a socket of it has been removed"
+    assert rig.host.shortcomings() == [
+        "store main: a socket of it has been removed",
+        "workflow provider local: a socket of it has been removed",
+    ]
     assert rig.host.readiness() is None

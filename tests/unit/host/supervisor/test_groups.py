@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.supervisor import ProcessGroups, group_keeper
+from gestalt_host.supervisor import groups as module
 from gestalt_sdk.common.beats import Beats
 from tests.support.rigs.gestaltd import alive
 from tests.support.waiting import eventually, until
@@ -94,3 +96,45 @@ def test_signals_for_the_host_do_not_end_the_keeper() -> None:
 def ignores(status: Path, number: int) -> bool:
     line = next(line for line in status.read_text().splitlines() if line.startswith("SigIgn:"))
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+
+
+async def keeper_pid(but: int = 0) -> int:
+    """Number of this process's keeper, another one than ``but``."""
+
+    async def found() -> int | None:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == os.getpid() and b"group_keeper" in (folder / "cmdline").read_bytes():
+                    return int(folder.name) if int(folder.name) != but else None
+            except OSError:
+                continue
+        return None
+
+    return await eventually(found)
+
+
+async def test_a_keeper_that_is_stopped_is_replaced() -> None:
+    groups = ProcessGroups(Beats(), look_s=0.05)
+    groups.start()
+    first = await keeper_pid()
+    os.kill(first, signal.SIGSTOP)
+    await keeper_pid(but=first)
+    assert not alive(first)
+    await groups.stop()
+
+
+async def test_a_keeper_that_is_stopped_holds_up_no_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_S", 0.2)
+    groups = ProcessGroups(Beats())
+    held = in_a_group("echo up; sleep 600")
+    groups.hold(held.pid)
+    groups.start()
+    keeper = await keeper_pid()
+    os.kill(keeper, signal.SIGSTOP)
+    async with asyncio.timeout(30):
+        await groups.stop()
+    assert held.wait(30) < 0
+    assert not alive(keeper)
+    assert held.stdout is not None
+    held.stdout.close()

@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gestalt_host.errors import HostError
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import (
     HostService,
@@ -27,6 +29,7 @@ from gestalt_host.supervisor import (
     Timings,
 )
 from gestalt_host.supervisor.child import Child
+from gestalt_host.supervisor.directories import restore_directory
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
@@ -168,6 +171,32 @@ async def test_a_killed_provider_comes_back_on_the_same_channel(launched: Launch
         assert process.pid != first
         assert (process.channel, process.socket) == (channel, socket)
         assert (await stub.GetProviderIdentity(Empty(), timeout=5)).display_name == "Recording"
+
+
+async def test_removed_sockets_are_told_and_made_again_by_a_restart(launched: Launch, script: Script) -> None:
+    def register(server: grpc.aio.Server) -> list[str]:
+        return []
+
+    process = await launched(script(WORKFLOW), services=(HostService("A_SOCKET", register),))
+    assert process.lack == ""
+    (process.directory / "host-0.sock").unlink()
+    assert "a socket of it has been removed" in process.lack
+    shutil.rmtree(process.directory)
+    assert "a socket of it has been removed" in process.lack
+    os.kill(process.pid or 0, signal.SIGKILL)
+    await eventually(lambda: ready_again(process, 1))
+    assert process.lack == ""
+    assert stat.S_IMODE(process.directory.stat().st_mode) == 0o700
+    async with open_channel(Address(f"unix:{process.directory / 'host-0.sock'}")) as channel:
+        async with asyncio.timeout(30):
+            await channel.channel_ready()
+
+
+async def test_a_directory_that_belongs_to_somebody_else_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").symlink_to(tmp_path / "theirs")
+    with pytest.raises(HostError, match="is not this host's directory any more"):
+        restore_directory(tmp_path / "ours")
 
 
 async def test_waiting_for_a_restarting_provider_ends_when_it_is_ready(launched: Launch, script: Script) -> None:

@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderAway, ProviderDown, ProviderProcess, State
@@ -211,3 +213,45 @@ async def test_a_slow_start_is_waited_for_only_so_long(script: Script) -> None:
     assert process.absence == "it could not be started"
     with pytest.raises(ProviderDown):
         await process.wait_ready(1)
+
+
+async def test_one_that_is_stopped_is_silent_also_when_its_socket_has_been_removed(
+    launched: Launch, script: Script
+) -> None:
+    process = await launched(script(PLUGIN), ProviderKind.INTEGRATION, NEVER)
+    process.socket.unlink()
+    os.kill(process.pid or 0, signal.SIGSTOP)
+
+    async def silent() -> bool | None:
+        return True if process.state is State.SILENT else None
+
+    await eventually(silent)
+    os.kill(process.pid or 0, signal.SIGCONT)
+
+    async def ready() -> bool | None:
+        return True if process.is_ready else None
+
+    await eventually(ready)
+
+
+async def test_removed_sockets_are_logged_once_and_those_of_one_that_stops_are_not(
+    launched: Launch, script: Script
+) -> None:
+    process = await launched(script(PLUGIN), ProviderKind.INTEGRATION, NEVER)
+    with capture_logs() as lines:
+        process.socket.unlink()
+
+        async def told() -> bool | None:
+            return True if removals(lines) else None
+
+        await eventually(told)
+        await observed_for(0.5)
+        assert len(removals(lines)) == 1
+    other = await launched(script(PLUGIN), ProviderKind.INTEGRATION, NEVER)
+    with capture_logs() as lines:
+        await other.stop(5)
+    assert not removals(lines)
+
+
+def removals(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [line for line in lines if line.get("event_name") == "provider.socket_removed"]

@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import grpc
 import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2
-from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, quiet, target
+from tests.support.rigs.workflow import (
+    DEADLINE_S,
+    FAILED,
+    PENDING,
+    QUIET,
+    RUNNING,
+    SUCCEEDED,
+    Rig,
+    Workflow,
+    quiet,
+    target,
+)
 from tests.support.waiting import eventually, observed_for, taking
 
 
@@ -159,3 +171,28 @@ async def _answer(found: bool) -> bool | None:
 
 def _start(operation: str, plugin: str) -> Any:
     return workflow_pb2.StartWorkflowProviderRunRequest(target=target(operation, plugin))
+
+
+async def test_what_is_too_large_for_a_run_is_refused_and_holds_nobody_up(rig: Rig) -> None:
+    """A run that no message carries any more, once it is claimed, would end all claiming for good."""
+    workflow = await rig.provider()
+    large = target("large")
+    large.plugin.input.update({"x": "x" * (16 * 1024 * 1024)})
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.rpc.StartRun(workflow_pb2.StartWorkflowProviderRunRequest(target=large), timeout=DEADLINE_S)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "target has 16777" in str(refused.value.details())
+    assert "accepted are at most 16777216" in str(refused.value.details())
+    event = workflow_pb2.WorkflowEvent(id="e", type="t", source="s")
+    event.data.update({"x": "x" * (16 * 1024 * 1024)})
+    with pytest.raises(grpc.aio.AioRpcError, match="event has 16777"):
+        await workflow.rpc.PublishEvent(
+            workflow_pb2.PublishWorkflowProviderEventRequest(event=event), timeout=DEADLINE_S
+        )
+    with pytest.raises(grpc.aio.AioRpcError, match=r"(target|reference) has 16777"):
+        await workflow.put_reference("r", target=large)
+    large.plugin.input.update({"x": "x" * (15 * 1024 * 1024)})
+    run = await workflow.rpc.StartRun(workflow_pb2.StartWorkflowProviderRunRequest(target=large), timeout=DEADLINE_S)
+    small = await workflow.start_run()
+    for started in (run, small):
+        assert (await workflow.run_in(started.id, within_s=60)).status == SUCCEEDED

@@ -28,6 +28,7 @@ from gestalt_workflow.model.objects import (
     Signal,
 )
 from gestalt_workflow.wire.policies import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
+from gestalt_workflow.wire.sizes import bounded
 from gestalt_workflow.wire.targets import target_from_proto
 
 
@@ -98,7 +99,8 @@ def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datet
     event.spec_version = event.spec_version or "1.0"
     if not event.HasField("time"):
         event.time.CopyFrom(to_timestamp(now))
-    return Event(event.id, event.source, event.type, event.subject, event.SerializeToString(deterministic=True))
+    data = bounded("event", event.SerializeToString(deterministic=True))
+    return Event(event.id, event.source, event.type, event.subject, data)
 
 
 @readable
@@ -202,7 +204,7 @@ def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal
     if not signal.name:
         raise InvalidRequest("signal.name is required")
     return NewSignal(
-        data=signal.SerializeToString(deterministic=True),
+        data=bounded("signal", signal.SerializeToString(deterministic=True)),
         id=signal.id,
         idempotency_key=signal.idempotency_key,
         sequence=signal.sequence,
@@ -244,7 +246,7 @@ def reference_from_proto(message: pb.WorkflowExecutionReference, now: datetime) 
     return Reference(
         id=reference.id,
         subject_id=reference.subject_id,
-        data=reference.SerializeToString(deterministic=True),
+        data=bounded("reference", reference.SerializeToString(deterministic=True)),
         created_at=created_at or now,
         revoked_at=revoked_at,
         retired_at=retired_at,

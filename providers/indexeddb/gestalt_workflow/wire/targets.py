@@ -9,6 +9,7 @@ from google.protobuf import struct_pb2
 from gestalt_sdk.gen.v1 import agent_pb2, workflow_pb2
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.objects import Target
+from gestalt_workflow.wire.sizes import bounded
 
 CREDENTIAL_MODES = ("", "none", "user")
 PRIORITY_PATH = ("_gestalt", "workflow", "dispatchPriority")
@@ -19,7 +20,7 @@ def target_from_proto(message: workflow_pb2.BoundWorkflowTarget, *, present: boo
     """Return the checked target; ``message`` itself is left as it is.
 
     Raises:
-        InvalidRequest: a field is missing or has a value that is not accepted; names it.
+        InvalidRequest: a field is missing or has a value that is not accepted, or it is too large; names it.
     """
     if not present:
         raise InvalidRequest("target is required")
@@ -29,7 +30,9 @@ def target_from_proto(message: workflow_pb2.BoundWorkflowTarget, *, present: boo
         _normalise_agent(normal.agent)
     else:
         _normalise_plugin(normal.plugin)
-    return describe_target(normal)
+    target = describe_target(normal)
+    bounded("target", target.data)
+    return target
 
 
 def describe_target(message: workflow_pb2.BoundWorkflowTarget) -> Target:

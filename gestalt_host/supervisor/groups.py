@@ -23,8 +23,7 @@ log = structlog.get_logger()
 
 
 class ProcessGroups:
-    """The groups that are to end with this process. A keeper that ends, or is
-    stopped, is replaced by another one."""
+    """The groups that are to end with this process. A keeper that ends or is stopped is replaced by another one."""
 
     def __init__(self, beats: Beats, look_s: float = LOOK_S) -> None:
         """Hold nothing yet.

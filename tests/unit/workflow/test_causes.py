@@ -168,7 +168,9 @@ async def test_what_a_run_starts_is_counted_and_refused(world: World) -> None:
         await engine.runs.start(StartRequest(plugin_target(), f"k{number}", cause=cause))
         wanted = SignalOrStartRequest(f"w{number}", plugin_target(), signal("go"), cause=cause)
         await engine.signals.signal_or_start(wanted)
-    with pytest.raises(StateConflict, match=r'caused by "r".*10 runs of one subject and root within an hour .*maxCaused'):
+    with pytest.raises(
+        StateConflict, match=r'caused by "r".*10 runs of one subject and root within an hour .*maxCaused'
+    ):
         await engine.runs.start(StartRequest(plugin_target(), cause=cause))
     with pytest.raises(StateConflict, match="maxCaused"):
         await engine.signals.signal_or_start(SignalOrStartRequest("new", plugin_target(), signal("go"), cause=cause))

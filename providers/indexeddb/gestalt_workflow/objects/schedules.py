@@ -13,6 +13,7 @@ from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.firing.ledger import missed, with_ranges
 from gestalt_workflow.firing.plan import following_slot, resumed, with_due_time
+from gestalt_workflow.firing.planning_anew import is_planned_ahead
 from gestalt_workflow.firing.slots import next_slot
 from gestalt_workflow.model.clock import MICROSECOND, Clock
 from gestalt_workflow.model.errors import InvalidRequest
@@ -170,7 +171,8 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
         pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
         ended_pause=None,
     )
-    if unchanged:
+    # One that was planned by a clock that was ahead stays so until it is planned anew, its ledger with it.
+    if unchanged or is_planned_ahead(existing, now):
         return with_due_time(schedule), []
     schedule = replace(schedule, next_run_at=following_slot(schedule, wanted.first_slot - MICROSECOND))
     return with_due_time(schedule), missed(existing, now)

@@ -36,8 +36,9 @@ CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
     # A provider that restarts on the same socket is dialled again at once, not after grpc's default second or more.
+    # "grpc.min_reconnect_backoff_ms" keeps its default, 20 s: whatever its name, it is how long the server may take to
+    # greet, and on a busy machine a small value makes calls to a healthy server UNAVAILABLE.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

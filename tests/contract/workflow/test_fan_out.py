@@ -13,10 +13,10 @@ import pytest
 from gestalt_sdk.gen.extension.v1 import events_pb2, events_pb2_grpc, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.nightly import at_night
-from tests.support.rigs.workflow import DEADLINE_S, Rig, Workflow, quiet
+from tests.support.rigs.workflow import BOTH_ENGINES, DEADLINE_S, Rig, Workflow, quiet
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.ours("workflow")
+pytestmark = [pytest.mark.ours("workflow"), BOTH_ENGINES]
 
 TRIGGERS = at_night(18_000, otherwise=60)
 SETTINGS: dict[str, Any] = at_night({}, otherwise={"runsPerCommit": 20})

@@ -11,9 +11,9 @@ import pytest
 
 from gestalt_sdk.transport.faults import reason_of
 from tests.support.rigs.objects import Kind, refusal
-from tests.support.rigs.workflow import Rig, Workflow, make_due, target
+from tests.support.rigs.workflow import BOTH_ENGINES, Rig, Workflow, make_due, target
 
-pytestmark = pytest.mark.ours("workflow")
+pytestmark = [pytest.mark.ours("workflow"), BOTH_ENGINES]
 
 
 @pytest.fixture(params=["schedule", "trigger"])

@@ -9,10 +9,21 @@ import pytest
 
 from gestalt_sdk.gen.v1 import workflow_pb2
 from tests.support.nightly import at_night
-from tests.support.rigs.workflow import PENDING, QUIET, SUCCEEDED, Rig, Workflow, actor, make_due, quiet, target
+from tests.support.rigs.workflow import (
+    BOTH_ENGINES,
+    PENDING,
+    QUIET,
+    SUCCEEDED,
+    Rig,
+    Workflow,
+    actor,
+    make_due,
+    quiet,
+    target,
+)
 from tests.support.waiting import eventually, observed_for
 
-pytestmark = pytest.mark.ours("workflow")
+pytestmark = [pytest.mark.ours("workflow"), BOTH_ENGINES]
 
 EVENTS = at_night(5_000, otherwise=200)
 WORKERS = 4

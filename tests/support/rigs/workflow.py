@@ -30,6 +30,7 @@ from tests.support.waiting import observed_for
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
+import pytest
 from google.protobuf import empty_pb2, struct_pb2
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2
@@ -43,6 +44,10 @@ PENDING, RUNNING, SUCCEEDED, FAILED, CANCELED = range(1, 6)
 DEADLINE_S = 20.0
 QUIET: dict[str, Any] = {"pollInterval": "1h"}
 """No idle rounds, so that what is counted belongs to what is measured."""
+BOTH_ENGINES = pytest.mark.parametrize(
+    "rig", ["sqlite", pytest.param("postgres", marks=pytest.mark.ours("store"))], indirect=True
+)
+"""Runs the contract suite's tests of a module on our store's other engine too."""
 
 
 class ProviderProcess:
@@ -257,11 +262,12 @@ class _Relay(grpc.GenericRpcHandler):
 class Rig:
     """Store, host and any number of provider processes in one scratch directory."""
 
-    def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, directory: Path, stack: AsyncExitStack, store: dict[str, Any] | None = None) -> None:
         self.directory = directory
         self.host = ScriptedHost()
         self._stack = stack
-        self.store = ProviderProcess("store", STORE.text, directory, {}, {"dsn": f"sqlite://{directory}/state.db"})
+        config = store or {"dsn": f"sqlite://{directory}/state.db"}
+        self.store = ProviderProcess("store", STORE.text, directory, {}, config)
         self.counting: CountingStore | None = None
         self.host_socket = directory / "host.sock"
         """Where the next provider finds its host."""
@@ -447,15 +453,18 @@ async def make_due(rig: Rig, *schedule_ids: str, missed: timedelta = timedelta(m
 
 
 @asynccontextmanager
-async def open_rig(dump: Path | None = None) -> AsyncIterator[Rig]:
-    """A rig whose store begins empty, or from an SQLite dump of our own store's file."""
+async def open_rig(dump: Path | None = None, *, store: dict[str, Any] | None = None) -> AsyncIterator[Rig]:
+    """A rig whose store begins empty, or from an SQLite dump of our own store's file.
+
+    ``store``: the store's configuration; an SQLite file of the rig's own by default.
+    """
     directory = Path(tempfile.mkdtemp(prefix="gwf-", dir="/tmp"))
     try:
         if dump is not None:
             with closing(sqlite3.connect(directory / "state.db")) as database:
                 database.executescript(dump.read_text())
         async with AsyncExitStack() as stack:
-            rig = Rig(directory, stack)
+            rig = Rig(directory, stack, store)
             server = grpc.aio.server(options=SERVER_OPTIONS)
             workflow_pb2_grpc.add_WorkflowHostServicer_to_server(rig.host, server)
             server.add_insecure_port(f"unix:{directory}/host.sock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gestalt_sdk.gen.v1 import datastore_pb2, datastore_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB, StoreUnavailable, Write
-from gestalt_sdk.transport.channels import SERVER_OPTIONS
+from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address, EnvironmentUnusable, parse_address
 from tests.support.fakes.store_engine import register_memory_store
+from tests.support.waiting import taking
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -51,6 +54,37 @@ async def test_the_relay_token_travels_with_calls_and_streams(tmp_path: Path) ->
     await server.stop(0)
     assert {name for name, _ in guard.tokens} == {"CreateObjectStore", "Transaction", "OpenCursor", "Apply", "Count"}
     assert {token for _, token in guard.tokens} == {"secret"}
+
+
+async def test_a_server_that_takes_long_to_greet_is_waited_for(tmp_path: Path) -> None:
+    """On a busy machine a process accepts at once and sends its first bytes seconds later."""
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    register_memory_store(server)
+    server.add_insecure_port(f"unix:{tmp_path / 'fast'}")
+    await server.start()
+    dialled = 0
+    copies: list[asyncio.Task[None]] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dialled
+        dialled += 1
+        await taking(1.5)
+        back, forth = await asyncio.open_unix_connection(tmp_path / "fast")
+        copies.extend([asyncio.create_task(copy(reader, forth)), asyncio.create_task(copy(back, writer))])
+
+    async with await asyncio.start_unix_server(late, tmp_path / "late"):
+        channel = open_channel(Address(f"unix:{tmp_path / 'late'}"))
+        request = datastore_pb2.CreateObjectStoreRequest(name="items")
+        await datastore_pb2_grpc.IndexedDBStub(channel).CreateObjectStore(request, timeout=30)
+        await channel.close()
+        await asyncio.gather(*copies, return_exceptions=True)
+    await server.stop(0)
+    assert dialled == 1
 
 
 async def test_tls_trusts_the_hosts_own_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -587,12 +587,17 @@ class Invariants:
             first = next_slot(cron, zone, world.plan.beginning + timedelta(seconds=began))
             if first is not None:
                 self._judge_outcomes(schedule, first, min(due, now), fired, ranges)
-            # What is noted of a schedule of this id that was deleted while the clock was ahead is not about this one.
-            made_at = max((v.at for v in self.versions[SCHEDULES, schedule_id] if v.value is None), default=-1.0)
+            # What was noted, or fired early, of another timing or an earlier schedule of this id is not about this one.
+            timing = (schedule.cron, schedule.timezone)
+            others = (v.at for v in self.versions[SCHEDULES, schedule_id] if _timing(v.value) != timing)
+            since = max(others, default=-1.0)
+            own = [slot for slot in fired if self._made_at(schedule_id, slot) > since]
             for noted in ranges:
-                of_this_one = self._noted[noted.id] > made_at
-                if of_this_one and any(noted.first <= slot <= noted.last for slot in fired):
+                if self._noted[noted.id] > since and any(noted.first <= slot <= noted.last for slot in own):
                     self.broken("no slot has two outcomes", f"{schedule_id}: {noted} and its run")
+
+    def _made_at(self, schedule_id: str, slot: datetime) -> float:
+        return self.versions[RUNS, ids.scheduled_run(schedule_id, slot)][0].at
 
     def _fired(self, schedule_id: str) -> set[datetime]:
         """The slots of the schedule that have a run."""
@@ -663,6 +668,10 @@ class Invariants:
             if was_full and not any(full.values()):
                 since = max(at, first)
         return longest if any(full.values()) else max(longest, last - since)
+
+
+def _timing(schedule: Schedule | None) -> tuple[str, str] | None:
+    return None if schedule is None else (schedule.cron, schedule.timezone)
 
 
 def _names(kept: KeptEvent, run_id: str) -> bool:

@@ -354,3 +354,20 @@ async def test_a_schedule_that_is_changed_before_it_is_planned_anew_leaves_nothi
     await fire_due(engine)
     assert outcomes(await ledger(engine)) == ["13 ran"]
     assert (await engine.schedules.get("s")).next_run_at == at(10, 30)
+
+
+async def test_what_was_planned_is_noted_at_once_also_when_another_process_has_noted_something_else(
+    world: World,
+) -> None:
+    """Else nobody would know of the jump when the process dies before it looks at its clock again."""
+    engine, other = await world.engine(start=False), await world.engine(start=False)
+    set_clock(world, at(10, 5))
+    await upsert(world, engine, cron=HOURLY)
+    await fire_due(engine)
+    await other.scheduler._latest.read()
+    await other.scheduler._latest.lower(at(10, 1))
+    set_clock(world, at(13, 20))
+    await fire_due(engine)
+    set_clock(world, at(10, 6))
+    await fire_due(await world.engine(start=False))
+    assert (await other.schedules.get("s")).next_run_at == at(11)

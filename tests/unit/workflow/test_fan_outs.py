@@ -273,6 +273,17 @@ async def test_a_repeat_afterwards_makes_runs_only_for_triggers_without(world: W
     assert (await engine.events.get(kept_event("s", "e1"))).publications == 2
 
 
+async def test_a_repeat_makes_no_run_for_triggers_that_a_replay_gave_one(world: World) -> None:
+    engine = await world.engine(start=False, **SMALL)
+    await publish(engine, event())
+    await many(engine, 12)
+    await replayed(engine, ReplayMode.FORCED)
+    assert len(world.database.stores[RUNS]) == 12
+    await publish(engine, event())
+    await finished(engine)
+    assert len(world.database.stores[RUNS]) == 12
+
+
 async def test_triggers_made_while_the_clock_was_ahead_are_asked(world: World) -> None:
     engine = await world.engine(start=False, **SMALL)
     world.clock.jump(hours=3)

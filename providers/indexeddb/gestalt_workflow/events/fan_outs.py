@@ -361,10 +361,8 @@ class FanOuts:
         return self._clock.elapsed() - since >= TAKEN_OVER_AFTER
 
     async def _advance(self, fan_out: FanOut) -> None:
-        kept = (
-            await self._storage.find(EVENTS, fan_out.event_id, event_from_record, STEP) if fan_out.replay_id else None
-        )
-        had = kept.verdicts.runs if kept is not None and not fan_out.forced else {}
+        kept = None if fan_out.forced else await self._storage.find(EVENTS, fan_out.event_id, event_from_record, STEP)
+        had = {} if kept is None else kept.verdicts.runs
         asked = await self.ask(fan_out, lambda trigger_id: trigger_id in had)
         after = replace(
             fan_out,

@@ -237,7 +237,7 @@ class Events:
             marked = Write(FAN_OUTS, "put", fan_out_to_record(again), conditions=same, required=True)
             results = await self._storage.write_alone([write, marked], step)
             return (kept, []) if all(result.ok for result in results) else None
-        had = kept.verdicts.runs if fan_out.replay_id and not fan_out.forced else {}
+        had = {} if fan_out.forced else kept.verdicts.runs
         asked = await self._fan_outs.ask(fan_out, lambda trigger_id: trigger_id in had)
         kept = noted(kept, asked)
         checks = asked.checks() if checked else []

@@ -262,6 +262,10 @@ class Scheduler:
             end = start + len(firing.writes)
             await self._tell(firing, results[start:end], now)
             start = end
+        if noted and not results[-1].ok:
+            # Another process has changed the record meanwhile. It is raised at once, or with the next look.
+            self._unnoted = True
+            await self._latest.raise_to(now)
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
         """Return the last runs of schedules whose overlap policy asks for them; one message at most."""

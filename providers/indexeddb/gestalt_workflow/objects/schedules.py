@@ -171,10 +171,13 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
         pause=upserted_pause(wanted.paused, wanted.pause, existing.pause if existing.paused else None, now),
         ended_pause=None,
     )
-    # One that was planned by a clock that was ahead stays so until it is planned anew, its ledger with it.
-    if unchanged or is_planned_ahead(existing, now):
+    if unchanged:
         return with_due_time(schedule), []
-    schedule = replace(schedule, next_run_at=following_slot(schedule, wanted.first_slot - MICROSECOND))
+    first = wanted.first_slot
+    if existing.next_run_at is not None and is_planned_ahead(existing, now):
+        # It was planned by a clock that was ahead, and stays so until it is planned anew, its ledger with it.
+        first = max(first, existing.next_run_at)
+    schedule = replace(schedule, next_run_at=following_slot(schedule, first - MICROSECOND))
     return with_due_time(schedule), missed(existing, now)
 
 

@@ -66,9 +66,11 @@ async def test_a_server_that_takes_long_to_greet_is_waited_for(tmp_path: Path) -
     copies: list[asyncio.Task[None]] = []
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        finally:
+            writer.close()
 
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal dialled
@@ -82,6 +84,8 @@ async def test_a_server_that_takes_long_to_greet_is_waited_for(tmp_path: Path) -
         request = datastore_pb2.CreateObjectStoreRequest(name="items")
         await datastore_pb2_grpc.IndexedDBStub(channel).CreateObjectStore(request, timeout=30)
         await channel.close()
+        for task in copies:
+            task.cancel()
         await asyncio.gather(*copies, return_exceptions=True)
     await server.stop(0)
     assert dialled == 1

@@ -173,11 +173,11 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
     )
     if unchanged:
         return with_due_time(schedule), []
-    first = wanted.first_slot
+    earliest = wanted.first_slot
     if existing.next_run_at is not None and is_planned_ahead(existing, now):
         # It was planned by a clock that was ahead, and stays so until it is planned anew, its ledger with it.
-        first = max(first, existing.next_run_at)
-    schedule = replace(schedule, next_run_at=following_slot(schedule, first - MICROSECOND))
+        earliest = max(earliest, existing.next_run_at)
+    schedule = replace(schedule, next_run_at=following_slot(schedule, earliest - MICROSECOND))
     return with_due_time(schedule), missed(existing, now)
 
 

@@ -347,15 +347,6 @@ async def test_a_schedule_that_was_paused_meanwhile_is_planned_anew_too(world: W
     assert not [slot for slot in slots if any(r.first <= slot <= r.last for r in ranges)]
 
 
-async def test_a_schedule_that_is_changed_before_it_is_planned_anew_leaves_nothing_in_its_ledger(world: World) -> None:
-    engine = await world.engine(start=False)
-    await jump_of_the_example(world, engine)
-    await upsert(world, engine, cron="30 * * * *")
-    await fire_due(engine)
-    assert outcomes(await ledger(engine)) == ["13 ran"]
-    assert (await engine.schedules.get("s")).next_run_at == at(10, 30)
-
-
 async def test_what_was_planned_is_noted_at_once_also_when_another_process_has_noted_something_else(
     world: World,
 ) -> None:

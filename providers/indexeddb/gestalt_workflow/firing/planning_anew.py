@@ -109,16 +109,12 @@ class PlanningAnew:
 
 def is_ahead(schedule: Schedule, now: datetime) -> bool:
     """Return whether the schedule may have been planned by a clock that was ahead of now."""
-    return is_planned_ahead(schedule, now) or _pause_goes_on(schedule, now)
-
-
-def is_planned_ahead(schedule: Schedule, now: datetime) -> bool:
-    """Return whether its next slot is behind the one that follows now."""
     try:
         slot = following_slot(schedule, now)
     except (CronInvalid, ZoneInvalid):
         return False
-    return slot is not None and (schedule.next_run_at is None or schedule.next_run_at > slot)
+    behind = slot is not None and (schedule.next_run_at is None or schedule.next_run_at > slot)
+    return behind or _pause_goes_on(schedule, now)
 
 
 def planned_anew(

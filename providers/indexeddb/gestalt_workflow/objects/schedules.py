@@ -13,7 +13,6 @@ from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.firing.ledger import missed, with_ranges
 from gestalt_workflow.firing.plan import following_slot, resumed, with_due_time
-from gestalt_workflow.firing.planning_anew import is_planned_ahead
 from gestalt_workflow.firing.slots import next_slot
 from gestalt_workflow.model.clock import MICROSECOND, Clock
 from gestalt_workflow.model.errors import InvalidRequest
@@ -173,11 +172,7 @@ def _merged(wanted: ScheduleRequest, existing: Schedule | None, now: datetime) -
     )
     if unchanged:
         return with_due_time(schedule), []
-    earliest = wanted.first_slot
-    if existing.next_run_at is not None and is_planned_ahead(existing, now):
-        # It was planned by a clock that was ahead, and stays so until it is planned anew, its ledger with it.
-        earliest = max(earliest, existing.next_run_at)
-    schedule = replace(schedule, next_run_at=following_slot(schedule, earliest - MICROSECOND))
+    schedule = replace(schedule, next_run_at=following_slot(schedule, wanted.first_slot - MICROSECOND))
     return with_due_time(schedule), missed(existing, now)
 
 

@@ -362,3 +362,16 @@ async def test_what_was_planned_is_noted_at_once_also_when_another_process_has_n
     set_clock(world, at(10, 6))
     await fire_due(await world.engine(start=False))
     assert (await other.schedules.get("s")).next_run_at == at(11)
+
+
+async def test_a_schedule_made_while_the_clock_was_ahead_is_noted_whatever_others_have_noted(world: World) -> None:
+    engine, other = await world.engine(start=False), await world.engine(start=False)
+    set_clock(world, at(10, 5))
+    await upsert(world, engine, cron=HOURLY)
+    await fire_due(engine)
+    await other.scheduler._latest.read()
+    await other.scheduler._latest.lower(at(10, 1))
+    set_clock(world, at(13, 20))
+    await upsert(world, engine, "made", cron=HOURLY)
+    await engine.scheduler._check_clock()
+    assert await other.scheduler._latest.read() == at(13, 20)

@@ -44,7 +44,7 @@ class LatestPlanned:
         """Take note of what became of such a write."""
         if result.ok:
             self.moment = now
-        elif result.current is not None:
+        else:
             self._know(result.current)
 
     async def lower(self, now: datetime) -> bool:
@@ -58,9 +58,9 @@ class LatestPlanned:
         return result.ok
 
     async def raise_to(self, now: datetime) -> None:
-        """Raise the record in a commit of its own."""
-        for write in self.raising(now):
-            (result,) = await self._storage.write([write], "note latest planned moment")
+        """Raise the record in a commit of its own, whatever other processes make of it meanwhile."""
+        while writes := self.raising(now):
+            (result,) = await self._storage.write(writes, "note latest planned moment")
             self.raised(result, now)
 
     def _write(self, moment: datetime) -> Write:

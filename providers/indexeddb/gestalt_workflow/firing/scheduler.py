@@ -172,7 +172,11 @@ class Scheduler:
             self._news.unclear.set()
         elif self._unnoted:
             self._unnoted = False
-            await self._latest.raise_to(now)
+            try:
+                await self._latest.raise_to(now)
+            except StorageFailed:
+                self._unnoted = True
+                raise
 
     async def _load(self, now: datetime) -> None:
         """Read what is due until ``AHEAD`` from now, the earliest first."""

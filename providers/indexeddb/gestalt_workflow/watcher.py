@@ -172,6 +172,7 @@ class Watcher:
         await self._ledger.trim()
 
     async def _remove(self) -> None:
+        await self._scheduler.note_moment()
         self._overdue = await self._retention.remove_some()
 
     async def _reclaim(self) -> None:

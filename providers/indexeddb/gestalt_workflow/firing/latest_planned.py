@@ -1,33 +1,43 @@
 """Keep the latest moment by which a slot was planned, in one small record.
 
 It is raised in the commits that fire schedules, so it costs no message of its own. A clock that is behind it was set
-back, or those of two processes differ: that is how it is noticed after a restart, and by other processes.
+back, or those of two processes differ: that is how it is noticed after a restart, and by other processes. Beside it
+stands the proven time of that moment, from which deletions of the next process go on: the moment itself may be one of
+a clock that was ahead.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gestalt_workflow.model.clock import SLACK
+from gestalt_workflow.model.clock import SLACK, WatchedClock
 from gestalt_workflow.stored.records import FORMAT
 from gestalt_workflow.stored.storage import Condition, Record, Storage, Write, WriteResult, absent
 
 _ROW = "clock"
 _FIELD = "latest"
+_PROVEN = "proven"
 
 
 class LatestPlanned:
     """The record as this process knows it. Every write names what was known, so it never goes down by mistake."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, clock: WatchedClock) -> None:
         self._storage = storage
+        self._clock = clock
         self.moment: datetime | None = None
         """None: nothing was planned yet, as far as is known."""
 
-    async def read(self) -> datetime | None:
-        """Read the record again and return its moment; one message."""
+    async def begin(self) -> None:
+        """Read the record for the first time, and have the clock prove time from there on."""
+        record = await self._storage.find_record(FORMAT, _ROW, "read latest planned moment")
+        self._know(record)
+        proven = record.get(_PROVEN) if record is not None else None
+        self._clock.remember(proven if isinstance(proven, datetime) else self.moment or self._clock())
+
+    async def read(self) -> None:
+        """Read the record again; one message."""
         self._know(await self._storage.find_record(FORMAT, _ROW, "read latest planned moment"))
-        return self.moment
 
     def ahead_of(self, now: datetime) -> timedelta:
         """Return by how much the clock has fallen behind what was planned; zero where that is within the slack."""
@@ -65,7 +75,8 @@ class LatestPlanned:
 
     def _write(self, moment: datetime) -> Write:
         known = absent() if self.moment is None else Condition.equals(_FIELD, self.moment)
-        return Write(FORMAT, "put", {"id": _ROW, _FIELD: moment}, conditions=[known])
+        record = {"id": _ROW, _FIELD: moment, _PROVEN: self._clock.proven()}
+        return Write(FORMAT, "put", record, conditions=[known])
 
     def _know(self, record: Record | None) -> None:
         value = record.get(_FIELD) if record is not None else None

@@ -68,7 +68,7 @@ class Scheduler:
         self._news = news
         self._planning_anew = planning_anew
         self._set_back = set_back
-        self._latest = LatestPlanned(storage)
+        self._latest = LatestPlanned(storage, clock)
         self._latest_read = False
         self._set_back_by = timedelta()
         self._unnoted = False
@@ -99,6 +99,11 @@ class Scheduler:
         await self._latest.read()
         if self._latest.ahead_of(self._clock()):
             self._wake.set()
+
+    async def note_moment(self) -> None:
+        """Make the record where nothing has been planned yet: the next process proves time from there on."""
+        if self._latest_read and self._latest.moment is None:
+            await self._latest.raise_to(self._clock())
 
     async def run(self, beat: Beat) -> None:
         """Fire what is due, and read what will be; a store that fails is asked again."""
@@ -141,9 +146,7 @@ class Scheduler:
     async def _check_clock(self) -> None:
         """Plan anew what a clock planned that was ahead: this process's own, or by what the store has, any other."""
         if not self._latest_read:
-            latest = await self._latest.read()
-            if latest is not None:
-                self._clock.remember(latest)
+            await self._latest.begin()
             self._latest_read = True
         if forward := self._clock.set_forward():
             log.warning(

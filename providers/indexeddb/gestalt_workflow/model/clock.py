@@ -87,17 +87,20 @@ class WatchedClock:
         return self._time_by(min([self._origin, *(origin for _, origin in self._earlier)]))
 
     def remember(self, moment: datetime) -> None:
-        """Take note of the latest moment that processes before this one are known to have seen."""
+        """Take note of the latest moment that processes before this one have proven."""
         origin = moment - self.elapsed()
         if self._remembered is None or origin < self._remembered:
             self._remembered = origin
 
     def proven(self) -> datetime:
-        """Return ``steady``, but since the start for ``BELIEVED_AFTER`` not later than what is remembered goes on."""
+        """Return ``steady``, but since the start for ``BELIEVED_AFTER`` not later than what is remembered goes on.
+
+        As long as nothing was remembered it is 1970: no time is proven that anything could be deleted by.
+        """
         steady = self.steady()
-        if self._remembered is None or self.elapsed() >= BELIEVED_AFTER:
+        if self.elapsed() >= BELIEVED_AFTER:
             return steady
-        return min(steady, self._time_by(self._remembered))
+        return min(steady, self._time_by(self._remembered)) if self._remembered is not None else EPOCH
 
     def _time_by(self, origin: datetime) -> datetime:
         return self._clock() if origin is self._origin else origin + self.elapsed()

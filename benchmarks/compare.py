@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
-FIGURE = re.compile(r"(?<![\w.])\d+(?: \d{3})*(?:\.\d+)?(?![\w.])")
+FIGURE = re.compile(r"(?<![\w.])\d+(?:[ ,]\d{3})*(?:\.\d+)?(?![\w.])")
 Figures = Mapping[tuple[str, int], list[float]]
 """Words of a line and how often they occurred before it -> the figures in that line."""
 
@@ -29,7 +29,7 @@ def figures_of(output: str) -> Figures:
     found: dict[tuple[str, int], list[float]] = {}
     seen: Counter[str] = Counter()
     for line in output.splitlines():
-        figures = [float(text.replace(" ", "")) for text in FIGURE.findall(line)]
+        figures = [float(text.replace(" ", "").replace(",", "")) for text in FIGURE.findall(line)]
         if figures and not line.startswith("# "):
             words = " ".join(FIGURE.sub("…", line).split())
             found[words, seen[words]] = figures

@@ -18,6 +18,8 @@ from tests.simulation.simulate import simulate
 SEEDS, NIGHTLY_SEEDS = 200, 6000
 BLOCK, NIGHTLY_BLOCK = 10, 100
 FOUND_WITHIN = 80
+FOUND_FAULTS = (1450, 2055, 3274, 3712, 3781, 3929)
+"""Seeds beyond the first that once found a fault."""
 
 BLOCKS = [pytest.param(range(first, first + BLOCK), id=f"{first}") for first in range(0, SEEDS, BLOCK)]
 BLOCKS += [
@@ -31,6 +33,12 @@ BLOCKS += [
 def test_what_must_hold_holds(seeds: range) -> None:
     failed = [report for report in map(simulate, seeds) if report.violations]
     assert not failed, "\n\n".join(map(str, failed))
+
+
+@pytest.mark.parametrize("seed", FOUND_FAULTS)
+def test_what_was_found_once_stays_mended(seed: int) -> None:
+    report = simulate(seed)
+    assert not report.violations, report
 
 
 def test_the_seeds_hold_every_kind_of_trouble() -> None:

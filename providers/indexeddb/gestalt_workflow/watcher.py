@@ -82,7 +82,7 @@ class Watcher:
         self._dispatcher.wake()
         swept = reloaded = trimmed = removed = looked = reclaimed = compared = fanned = self._clock()
         resting = False  # after a round of removing comes one of another kind
-        asked = False  # the same for looking whether permits are free
+        asked = False  # asking whether permits are free waits for no other kind, and takes every second round at most
         runs = [self._look_for_runs] * 4
         if self._lanes.limits:
             runs = [self._look_for_runs, self._look_for_runs, self._look_for_lanes] * 2
@@ -95,10 +95,18 @@ class Watcher:
             beat.beat()
             pause_s = SHORTEST.total_seconds()  # what else is due follows soon, however seldom this looks at all
             now = self._clock()
+            stuck = self._stuck()
+            asked = stuck and not asked
             if self._unclear.is_set():
                 self._unclear.clear()
                 if not await self._attempt(self._look_everywhere):
                     self._unclear.set()
+            elif asked:
+                self._lanes.look_again()
+                self._dispatcher.wake()
+            elif stuck and not timedelta() <= now - reclaimed < RECLAIM_EVERY:
+                reclaimed = now
+                await self._attempt(self._reclaim)
             elif not timedelta() <= now - swept < SWEEP_EVERY:
                 swept = now
                 await self._attempt(self._sweep)
@@ -122,19 +130,9 @@ class Watcher:
                 await self._attempt(self._look_for_lanes)
             else:
                 resting = False
-                if not self._stuck():
-                    await self._attempt(next(rounds))
+                await self._attempt(next(rounds))
+                if not stuck:
                     pause_s = self._every_s
-                elif not timedelta() <= now - reclaimed < RECLAIM_EVERY:
-                    reclaimed = now
-                    await self._attempt(self._reclaim)
-                elif asked:
-                    asked = False
-                    await self._attempt(next(rounds))
-                else:
-                    asked = True
-                    self._lanes.look_again()
-                    self._dispatcher.wake()
 
     async def _sleep(self, pause_s: float) -> None:
         """Sleep that long, or until something is unclear: that is looked at soon, however long the pauses are."""

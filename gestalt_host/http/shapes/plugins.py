@@ -10,6 +10,7 @@ from gestalt_host.http.shapes.rendering import free_form, put_text
 from gestalt_host.http.shapes.targets import public_connection
 from gestalt_host.invocation.model import ConfiguredPlugin
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
+from gestalt_host.packages.inputs import schema_of
 
 Json = dict[str, Any]
 
@@ -62,11 +63,11 @@ def _offered(plugin: ConfiguredPlugin) -> Iterator[tuple[str, CatalogueOperation
 
 
 def _operation_shape(name: str, operation: CatalogueOperation) -> Json:
-    parameters = [_parameter_shape(item) for item in operation.parameters if not item.internal]
-    internal = {item.name for item in operation.parameters if item.internal}
-    schema = _without(operation.input_schema, internal)
+    public = [item for item in operation.parameters if not item.internal]
+    parameters = [_parameter_shape(item) for item in public]
+    schema = _without(operation.input_schema, {item.name for item in operation.parameters if item.internal})
     if schema is None and parameters:
-        schema = _schema_of(parameters)
+        schema = dict(schema_of(public))
     if not parameters and schema is not None:
         parameters = _parameters_of(schema)
     shape: Json = {"id": name, "method": operation.method, "path": operation.path}
@@ -141,19 +142,6 @@ def _parameter_shape(parameter: CatalogueParameter) -> Json:
     if parameter.default is not None:
         shape["default"] = free_form(parameter.default)
     return shape
-
-
-def _schema_of(parameters: Sequence[Json]) -> Json:
-    """Return an object schema with one property for each parameter."""
-    properties = {
-        item["name"]: {key: item[key] for key in ("type", "description", "default") if key in item}
-        for item in parameters
-    }
-    schema: Json = {"type": "object", "properties": properties}
-    required = [item["name"] for item in parameters if item.get("required")]
-    if required:
-        schema["required"] = required
-    return schema
 
 
 def _parameters_of(schema: Mapping[str, Any]) -> list[Json]:

@@ -93,7 +93,8 @@ class PluginClient:
         subject.display_name, subject.auth_source = actor.display_name, actor.auth_source
         credential = context.credential
         credential.mode, credential.subject_id = used.mode, used.subject_id
-        credential.connection, credential.instance = used.connection, used.instance
+        if used.mode != "none":
+            credential.connection, credential.instance = used.connection, used.instance
         if access.policy:
             context.access.policy, context.access.role = access.policy, access.role
         if self._base_url:

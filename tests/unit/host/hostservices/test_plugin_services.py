@@ -369,9 +369,10 @@ async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: D
     assert MessageToDict(seen.params) == {"n": 1.0}
     assert seen.idempotency_key == "k"
     assert seen.context.subject.id == "user:ann"
-    credential = seen.context.credential
-    assert (credential.mode, credential.connection, credential.instance) == ("none", "alerts", "i")
-    chain = rig.tokens.resolve(seen.invocation_token, "roadmap").call
+    assert seen.context.credential == plugin_pb2.CredentialContext(mode="none")
+    delegation = rig.tokens.resolve(seen.invocation_token, "roadmap")
+    assert (delegation.connection, delegation.instance) == ("alerts", "i")
+    chain = delegation.call
     assert (chain.depth, chain.chain) == (1, ("slack/default/post", "roadmap/i/sync"))
 
 

@@ -12,7 +12,7 @@ from grpc import StatusCode as Code
 
 from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.subjects import Principal
-from gestalt_host.access.tokens.invocation_tokens import CallChain
+from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation
 from gestalt_host.errors import (
     AuthorizationDenied,
     CallTooDeep,
@@ -30,8 +30,14 @@ from gestalt_host.errors import (
 )
 from gestalt_host.invocation.model import ConfiguredPlugin, Payload
 from gestalt_host.packages.catalogue import CatalogueOperation
+from gestalt_sdk.gen.v1.plugin_pb2 import CredentialContext
 from tests.support.rigs.host import ANN, BOB, Rig, limited
 from tests.support.waiting import one_turn
+
+
+def delegated(rig: Rig, plugin: str) -> Delegation:
+    """What the plugin's last invocation passes on to those that it makes."""
+    return rig.tokens.resolve(rig.plugin.requests[-1].invocation_token, plugin)
 
 
 def with_operation(rig: Rig, plugin: str, operation: CatalogueOperation) -> None:
@@ -117,14 +123,26 @@ async def test_connections_and_credentials(rig: Rig) -> None:
     assert isinstance(await failing(rig, ANN, "mail", "send", connection="nope"), InvalidInvocation)
     await rig.invoker.invoke(ANN, "roadmap", "sync", {}, connection="unheard-of")
     await rig.invoker.invoke(ANN, "roadmap", "sync", {}, connection="plugin")
-    assert rig.plugin.requests[-1].context.credential.connection == "_plugin"
+    assert delegated(rig, "roadmap").connection == "_plugin"
+
+
+async def test_without_a_credential_its_connection_and_instance_are_empty(rig: Rig) -> None:
+    for connection, instance, mode in (("", "", ""), ("alerts", "i 1", ""), ("unheard-of", "i", ""), ("", "", "none")):
+        plugin, operation = ("billing", "bill") if mode else ("roadmap", "sync")
+        await rig.invoker.invoke(
+            ANN, plugin, operation, {}, connection=connection, instance=instance, credential_mode=mode
+        )
+        assert rig.plugin.requests[-1].context.credential == CredentialContext(mode="none")
+        # Nested calls still inherit what was selected.
+        inherited = delegated(rig, plugin)
+        assert (inherited.connection, inherited.instance) == (connection or "_plugin", instance)
 
 
 async def test_a_bound_operation_keeps_its_connection(rig: Rig) -> None:
     plugin = replace(rig.registry.get("roadmap"), operation_connections={"sync": "alerts"})
     rig.registry.add(plugin)
     await rig.invoker.invoke(ANN, "roadmap", "sync", {})
-    assert rig.plugin.requests[-1].context.credential.connection == "alerts"
+    assert delegated(rig, "roadmap").connection == "alerts"
     error = await failing(rig, ANN, "roadmap", "sync", connection="default")
     assert isinstance(error, InvalidInvocation)
     assert str(error) == (

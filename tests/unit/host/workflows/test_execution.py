@@ -339,7 +339,7 @@ async def test_the_execute_request(rig: Rig) -> None:
     assert (context.subject.id, context.subject.kind) == ("user:ann", "user")
     assert (context.subject.display_name, context.subject.auth_source) == ("Ann", "session")
     credential = context.credential
-    assert (credential.mode, credential.connection, credential.instance) == ("none", "default", "i 1")
+    assert (credential.mode, credential.connection, credential.instance) == ("none", "", "")
     assert not context.HasField("access")
     assert context.host.public_base_url == "https://host.example"
     delegation = rig.tokens.resolve(seen.invocation_token, "roadmap")

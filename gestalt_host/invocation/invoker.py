@@ -18,6 +18,7 @@ from gestalt_host.errors import (
 from gestalt_host.invocation.connections import connection_for, require_usable
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult, Payload
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
+from gestalt_host.packages.catalogue import CatalogueOperation
 
 MAX_DEPTH = 5
 """Nested invocations, plugin calling plugin."""
@@ -95,18 +96,16 @@ class Invoker:
             raise OperationAccessDenied
         return found
 
-    def usable_operations(self, who: Principal, plugin: ConfiguredPlugin) -> list[str]:
-        """Return the ids of visible operations that the caller's role and ceiling allow, in the catalogue's order."""
+    async def operations(self, who: Principal, plugin: ConfiguredPlugin) -> dict[str, CatalogueOperation]:
+        """Return the operations that the caller's role allows, by id; a permission ceiling hides none."""
         access = self._authorizer.access(who, plugin.name)
         if access is None:
-            return []
-        return [
-            name
+            return {}
+        return {
+            name: operation
             for name, operation in plugin.operations.items()
-            if operation.visible is not False
-            and self._authorizer.allows_operation(access, operation.allowed_roles)
-            and (who.ceiling is None or who.ceiling.allows(plugin.name, name))
-        ]
+            if self._authorizer.allows_operation(access, operation.allowed_roles)
+        }
 
     def _require_operation(
         self, who: Principal, plugin: ConfiguredPlugin, operation: str, access: PluginAccess, *, public: bool

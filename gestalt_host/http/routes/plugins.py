@@ -46,7 +46,7 @@ async def disconnect(call: Call) -> Answer:
 async def list_operations(call: Call) -> Answer:
     plugin = _plugin(call)
     _check_names(call.query)
-    return json_answer(operation_shapes(plugin))
+    return json_answer(operation_shapes(plugin, await call.services.invoker.operations(call.who, plugin)))
 
 
 async def invoke_with_query(call: Call) -> Answer:

@@ -24,7 +24,7 @@ _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
 def is_listed(plugin: ConfiguredPlugin) -> bool:
     """Return whether the plugin has something a person can use."""
-    return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin))
+    return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin, plugin.operations))
 
 
 def plugin_shape(plugin: ConfiguredPlugin) -> Json:
@@ -43,9 +43,10 @@ def plugin_shape(plugin: ConfiguredPlugin) -> Json:
     return shape
 
 
-def operation_shapes(plugin: ConfiguredPlugin) -> list[Json]:
-    """Return the operations that the plugin offers over HTTP, sorted by id."""
-    return [_operation_shape(name, operation) for name, operation in sorted(_offered(plugin), key=lambda row: row[0])]
+def operation_shapes(plugin: ConfiguredPlugin, operations: Mapping[str, CatalogueOperation]) -> list[Json]:
+    """Return those of the plugin's ``operations`` that are offered over HTTP, sorted by id."""
+    offered = sorted(_offered(plugin, operations), key=lambda row: row[0])
+    return [_operation_shape(name, operation) for name, operation in offered]
 
 
 def internal_parameters(plugin: ConfiguredPlugin, operation: str) -> frozenset[str]:
@@ -54,9 +55,11 @@ def internal_parameters(plugin: ConfiguredPlugin, operation: str) -> frozenset[s
     return frozenset(item.name for item in found.parameters if item.internal) if found is not None else frozenset()
 
 
-def _offered(plugin: ConfiguredPlugin) -> Iterator[tuple[str, CatalogueOperation]]:
+def _offered(
+    plugin: ConfiguredPlugin, operations: Mapping[str, CatalogueOperation]
+) -> Iterator[tuple[str, CatalogueOperation]]:
     """Yield the visible HTTP operations that are not bound to an internal connection, by the id that callers use."""
-    for name, operation in plugin.operations.items():
+    for name, operation in operations.items():
         bound = plugin.connections.get(plugin.operation_connections.get(name, ""))
         if operation.visible is not False and operation.transport not in _MCP_ONLY and not (bound and bound.internal):
             yield name, operation

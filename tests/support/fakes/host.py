@@ -24,6 +24,7 @@ from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.subjects import CONFIG_ACTOR, Actor, Principal
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
+from gestalt_host.config.model import Policy
 from gestalt_host.errors import ProviderRefused, ProviderUnknown, WorkflowObjectNotFound, quoted
 from gestalt_host.http.services import HttpServices
 from gestalt_host.invocation.invoker import Invoker
@@ -388,9 +389,11 @@ class FakeHost:
         )
 
 
-def fake_host(*extra: ConfiguredPlugin) -> FakeHost:
+def fake_host(*extra: ConfiguredPlugin, policies: Mapping[str, Policy] | None = None) -> FakeHost:
+    """Make the host; ``policies`` by the plugin that has the policy."""
     plugins = PluginRegistry([rig_plugin(name) for name in ("roadmap", "slack", "search")] + list(extra))
-    authorizer = Authorizer(no_auth=True)
+    policies = policies or {}
+    authorizer = Authorizer(policies, {name: name for name in policies}, no_auth=True)
     invoker = Invoker(plugins, authorizer, InvocationTokens())
     manager = FakeManager(TargetResolver(plugins, authorizer, None), invoker)
     for name, connection, mode in (("slack", "alerts", "a"), ("search", "default", "b")):

@@ -9,10 +9,12 @@ import pytest
 
 from gestalt_host import errors
 from gestalt_host.access.credentials.connections import Connection
+from gestalt_host.config.model import Policy
 from gestalt_host.http.app import create_app
 from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
-from tests.support.fakes.host import FakeHost, FakeRunner, fake_host
+from tests.support.fakes.host import USER, FakeHost, FakeRunner, fake_host
+from tests.support.rigs.host import limited
 
 LEDGER = ConfiguredPlugin(
     name="ledger",
@@ -164,6 +166,34 @@ async def test_operations_are_listed_with_what_can_be_derived(api: httpx.AsyncCl
     ]
     assert (query["readOnly"], query["visible"], query["tags"]) == (True, True, ["read"])
     assert query["annotations"] == {"readOnlyHint": True, "openWorldHint": True}
+
+
+@pytest.mark.parametrize(
+    ("default", "members", "shown"),
+    [
+        ("allow", {}, ["everyone", "open"]),
+        ("allow", {USER.subject_id: "editor"}, ["editors", "everyone", "open"]),
+        ("deny", {USER.subject_id: "editor"}, ["editors", "everyone"]),
+        ("deny", {USER.subject_id: "admin"}, ["admins", "editors", "everyone"]),
+    ],
+)
+async def test_of_the_operations_those_are_listed_that_the_role_may_call(
+    default: str, members: dict[str, str], shown: list[str]
+) -> None:
+    rows = (
+        CatalogueOperation("open"),
+        CatalogueOperation("everyone", allowed_roles=("viewer", "editor", "admin")),
+        CatalogueOperation("editors", allowed_roles=("editor", "admin")),
+        CatalogueOperation("admins", allowed_roles=("admin",)),
+    )
+    plugin = ConfiguredPlugin("guarded", FakeRunner("guarded"), operations={row.id: row for row in rows})
+    host = fake_host(plugin, policies={"guarded": Policy("guarded", default, members)})
+    host.caller = limited(USER, guarded=["everyone"])
+    transport = httpx.ASGITransport(create_app(host.services()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test/api/v1") as api:
+        listed = [item["id"] for item in (await api.get("/integrations/guarded/operations")).json()]
+    await host.manager.close()
+    assert listed == shown
 
 
 @pytest.mark.parametrize(

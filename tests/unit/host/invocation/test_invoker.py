@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from grpc import StatusCode as Code
 
 from gestalt_host.access.credentials.connections import Connection
-from gestalt_host.access.subjects import Principal
+from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation
 from gestalt_host.errors import (
     AuthorizationDenied,
@@ -33,6 +33,8 @@ from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_sdk.gen.v1.plugin_pb2 import CredentialContext
 from tests.support.rigs.host import ANN, BOB, Rig, limited
 from tests.support.waiting import one_turn
+
+ROOT = Principal(Actor("user:root", "user", "Root", "session"))
 
 
 def delegated(rig: Rig, plugin: str) -> Delegation:
@@ -200,9 +202,10 @@ async def test_a_plugin_that_is_being_restarted_is_waited_for(rig: Rig) -> None:
     assert (await waiting).status == 200
 
 
-def test_usable_operations(rig: Rig) -> None:
-    with_operation(rig, "roadmap", CatalogueOperation("hidden", visible=False))
-    roadmap, vault = rig.registry.get("roadmap"), rig.registry.get("vault")
-    assert rig.invoker.usable_operations(ANN, roadmap) == ["sync", "noop"]
-    assert rig.invoker.usable_operations(limited(ANN, roadmap=["noop"]), roadmap) == ["noop"]
-    assert rig.invoker.usable_operations(BOB, vault) == []
+async def test_the_role_decides_which_operations_are_offered_and_a_ceiling_hides_none(rig: Rig) -> None:
+    vault = rig.registry.get("vault")
+    assert list(await rig.invoker.operations(ANN, vault)) == []
+    assert list(await rig.invoker.operations(ROOT, vault)) == ["write"]
+    assert list(await rig.invoker.operations(BOB, vault)) == []
+    roadmap = rig.registry.get("roadmap")
+    assert list(await rig.invoker.operations(limited(ANN, roadmap=["noop"]), roadmap)) == ["sync", "noop"]

@@ -104,16 +104,29 @@ class TargetResolver:
         return PluginTarget(name, operation, connection, instance, mode, dict(target.input))
 
     def _credential_mode(self, who: Principal, plugin: str, operation: str, mode: str) -> str:
+        what = "workflow target credential_mode"
         if mode not in CREDENTIAL_MODES:
-            raise InvalidInvocation(f"workflow target credential mode {quoted(mode)} is not supported")
-        if not mode:
-            return mode
-        declared = self._declared(who, plugin, operation)
-        if declared is None or declared.credential_mode != mode:
-            raise AuthorizationDenied(
-                f"workflow target credential_mode {quoted(mode)} requires a caller plugin declaration"
-            )
+            raise InvalidInvocation(f"{what} {quoted(mode)} is not supported")
+        if mode:
+            self._require_declared(who, what, plugin, operation, mode)
         return mode
+
+    def _require_declared(self, who: Principal, what: str, plugin: str, operation: str, mode: str) -> None:
+        """Refuse a credential mode that the calling plugin does not declare for the operation; the text says why."""
+        if not who.caller_plugin:
+            raise AuthorizationDenied(f"{what} requires a caller plugin declaration")
+        declared = self._declared(who, plugin, operation)
+        if declared is not None and declared.credential_mode == mode:
+            return
+        name = f"{plugin}.{operation}"
+        if declared is None:
+            reason = f"it declares no invoke of {name}"
+        else:
+            present = quoted(declared.credential_mode) if declared.credential_mode else "no mode"
+            reason = f"for {name} it declares {present}"
+        raise AuthorizationDenied(
+            f"{what} {quoted(mode)} requires that plugin {quoted(who.caller_plugin)} declares it in its invokes; {reason}"
+        )
 
     def _declared(self, who: Principal, plugin: str, operation: str) -> DeclaredInvoke | None:
         caller = self._plugins.find(who.caller_plugin) if who.caller_plugin else None
@@ -190,17 +203,12 @@ class TargetResolver:
             raise OperationNotFound(AGENT_WORD, TURN_WORD)
         if target.credential_mode:
             raise InvalidInvocation("workflow agent output_delivery.target.credential_mode is not supported")
-        mode = delivery.credential_mode
-        declared = self._declared(who, plugin, operation)
-        if mode and not who.caller_plugin:
-            raise AuthorizationDenied(
-                "workflow agent output_delivery.credential_mode requires a caller plugin declaration"
-            )
-        if mode not in CREDENTIAL_MODES:
-            raise InvalidInvocation(f"workflow agent output_delivery.credential_mode {quoted(mode)} is not supported")
-        if mode and (declared is None or declared.credential_mode != mode):
-            raise AuthorizationDenied(f"{plugin}.{operation}")
-        if not mode and declared is not None:
+        what, mode = "workflow agent output_delivery.credential_mode", delivery.credential_mode
+        if mode not in CREDENTIAL_MODES and who.caller_plugin:
+            raise InvalidInvocation(f"{what} {quoted(mode)} is not supported")
+        if mode:
+            self._require_declared(who, what, plugin, operation, mode)
+        elif (declared := self._declared(who, plugin, operation)) is not None:
             mode = declared.credential_mode
         for index, binding in enumerate(delivery.input_bindings):
             _check_binding(f"workflow agent output_delivery.input_bindings[{index}]", binding)

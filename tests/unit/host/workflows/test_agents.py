@@ -468,7 +468,8 @@ async def test_a_delivery_inherits_the_declared_mode(rig: Rig) -> None:
     slack = Principal(ANN.actor, caller_plugin="slack")
     target = resolved(rig, replace(HELPER, output_delivery=OutputDelivery(PluginTarget("roadmap", "sync"))), slack)
     assert target.output_delivery.credential_mode == "none"
-    with pytest.raises(AuthorizationDenied):
+    wanted = 'output_delivery.credential_mode "user" requires that plugin "slack" declares it .* it declares "none"'
+    with pytest.raises(AuthorizationDenied, match=wanted):
         resolved(
             rig,
             replace(HELPER, output_delivery=OutputDelivery(PluginTarget("roadmap", "sync"), (), "user")),

@@ -455,9 +455,13 @@ async def test_a_provider_that_starts_is_waited_for_and_one_that_is_down_is_not(
         (
             PluginTarget("roadmap", "sync", credential_mode="none"),
             AuthorizationDenied,
-            "requires a caller plugin declaration",
+            "authorization denied: workflow target credential_mode requires a caller plugin declaration",
         ),
-        (PluginTarget("roadmap", "sync", credential_mode="odd"), InvalidInvocation, 'mode "odd"'),
+        (
+            PluginTarget("roadmap", "sync", credential_mode="odd"),
+            InvalidInvocation,
+            'invalid invocation: workflow target credential_mode "odd" is not supported',
+        ),
     ],
 )
 async def test_targets_that_are_refused(rig: Rig, target: PluginTarget, error: type[Exception], text: str) -> None:
@@ -504,12 +508,15 @@ async def test_a_plugin_may_use_the_credential_mode_that_it_declares(rig: Rig) -
     made = await rig.manager.schedules.create(slack, schedule(PluginTarget("roadmap", "sync", credential_mode="none")))
     assert made.target == PluginTarget("roadmap", "sync", credential_mode="none")
     assert rig.local.references[made.execution_ref].caller_plugin_name == "slack"
-    for target in (
-        PluginTarget("roadmap", "sync", credential_mode="user"),
-        PluginTarget("roadmap", "noop", credential_mode="none"),
+    asked = 'workflow target credential_mode "{}" requires that plugin "slack" declares it in its invokes; '
+    for target, text in (
+        (PluginTarget("roadmap", "sync", credential_mode="user"), 'for roadmap.sync it declares "none"'),
+        (PluginTarget("vault", "read", credential_mode="none"), "for vault.read it declares no mode"),
+        (PluginTarget("roadmap", "noop", credential_mode="none"), "it declares no invoke of roadmap.noop"),
     ):
-        with pytest.raises(AuthorizationDenied):
+        with pytest.raises(AuthorizationDenied) as denied:
             await rig.manager.schedules.create(slack, schedule(target))
+        assert str(denied.value) == f"authorization denied: {asked.format(target.credential_mode)}{text}"
     assert await rig.manager.schedules.get(ANN, made.id) == made
 
 

@@ -20,6 +20,8 @@ from gestalt_host.packages.prepare import manifest_path
 NOT_DONE = 2
 """Exit status of a command that could not be carried out; 1 is for problems that ``check`` has found."""
 _STORE = "indexeddb_store"
+_FORMER_SOURCE = "github.com/gestalt-workflows/providers/indexeddb/sqlite"
+"""Source of packages of this store from before it was named after what it serves; their databases are the same."""
 _OPTIONS: Mapping[str, Sequence[str]] = {"backup": ("config", "db"), "restore": ("config",), "check": ("config",)}
 _FROM_STDIN = "-"
 
@@ -67,7 +69,7 @@ def _store(options: Options, named: str, environ: Mapping[str, str]) -> tuple[Ma
         return own, named
     entry = _entry(load_config(options, find_config(options.all("config"), environ), environ, static=False), named)
     manifest = read_manifest(manifest_path(entry))
-    if manifest.source != own.source:
+    if manifest.source not in (own.source, _FORMER_SOURCE):
         raise CommandFailed(f"{entry.path} is {manifest.source}; `gestaltd store` works on databases of {own.source}")
     dsn = entry.config.get("dsn")
     if not isinstance(dsn, str) or not dsn.strip() or "\n" in dsn:

@@ -124,8 +124,9 @@ class TargetResolver:
         else:
             present = quoted(declared.credential_mode) if declared.credential_mode else "no mode"
             reason = f"for {name} it declares {present}"
+        caller = quoted(who.caller_plugin)
         raise AuthorizationDenied(
-            f"{what} {quoted(mode)} requires that plugin {quoted(who.caller_plugin)} declares it in its invokes; {reason}"
+            f"{what} {quoted(mode)} requires that plugin {caller} declares it in its invokes; {reason}"
         )
 
     def _declared(self, who: Principal, plugin: str, operation: str) -> DeclaredInvoke | None:

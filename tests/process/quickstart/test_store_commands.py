@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
+from tests.support.commands import ROOT
 from tests.support.rigs.gestaltd import INHERITED
 from tests.support.rigs.postgres import PostgresServer
 from tests.support.rigs.store import DEADLINE_S, StoreProcess, index, record, short_folder
@@ -88,6 +90,19 @@ def test_the_configuration_names_the_store(tmp_path: Path, kept: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = store(tmp_path, "check", "other", **variables)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/other.db: sound (the unnamed database)\n"), done.stderr
+
+
+def test_a_package_of_the_store_with_its_former_source_is_still_it(tmp_path: Path, kept: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(ROOT / "providers" / "indexeddb_store", package, ignore=shutil.ignore_patterns("__pycache__"))
+    manifest = package / "manifest.yaml"
+    former = manifest.read_text().replace("/indexeddb/relationaldb", "/indexeddb/sqlite")
+    assert former != manifest.read_text()
+    manifest.write_text(former)
+    config = configured(tmp_path, kept)
+    config.write_text(config.read_text().replace("{builtin: indexeddb_store}", f"{{path: {manifest}}}"))
+    done = store(tmp_path, "check", "--config", str(config), "main")
+    assert done.returncode == 0, done.stderr
 
 
 def test_one_database_can_be_backed_up(tmp_path: Path, kept: Path) -> None:

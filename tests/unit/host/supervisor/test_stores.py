@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from gestalt_store.config import read_config
 
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
-from gestalt_host.packages import LaunchCommand
+from gestalt_host.packages import LaunchCommand, find_manifest, read_manifest
 from gestalt_host.supervisor import BoundStore, ProviderSpec, ProviderStartFailed, Store
 from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_host.supervisor.stores import scoped_config
@@ -21,7 +22,7 @@ from tests.support.waiting import eventually
 
 SOURCE = Path(__file__).parents[4] / "providers" / "indexeddb_store"
 RELATIONAL = "example.org/owner/providers/indexeddb/relationaldb"
-OURS = "example.org/owner/providers/indexeddb/sqlite"
+OURS = read_manifest(find_manifest(SOURCE)).source
 WITHOUT_SCOPES = """
 import sys
 from gestalt_sdk.serving.process import serve
@@ -169,7 +170,7 @@ async def test_a_store_without_scopes_runs_once_for_each_binding(
 
 
 async def test_a_store_that_cannot_be_scoped_is_refused(store: MakeStore) -> None:
-    main = await store(scopes=False)
+    main = await store(scopes=False, package="example.org/owner/another/store")
     with pytest.raises(ProviderStartFailed, match="need a provider with config-level namespace support"):
         await main.bind("one")
 
@@ -247,3 +248,10 @@ def test_config_is_rewritten_for_a_binding(
     package: str, config: dict[str, object], expected: dict[str, object]
 ) -> None:
     assert scoped_config(package, config, "D") == expected
+
+
+@pytest.mark.parametrize("dsn", ["sqlite://x.db", "postgresql://h/x"])
+def test_a_host_without_scopes_can_give_each_binding_a_database_of_our_store(dsn: str) -> None:
+    bound = [read_config(scoped_config(OURS, {"dsn": dsn}, db)) for db in ("one", "two")]
+    assert [config.db for config, _ in bound] == ["one", "two"]
+    assert [warnings for _, warnings in bound] == [[], []]

@@ -23,6 +23,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
 _PROBE = """
 import importlib.util, sys
+sys.path = [path for path in sys.path if path]  # "" is the host's working directory, perhaps with an SDK of its own
 def has(name):
     try:
         return importlib.util.find_spec(name) is not None
@@ -57,12 +58,13 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
             f"{manifest.kind} source: pyproject.toml has no target in [tool.gestalt]"
         )
     interpreter = find_interpreter(manifest.root, environ)
-    runtime, safe_path = await _runtime_of(interpreter)
+    python_path = _python_path(environ)
+    runtime, safe_path = await _runtime_of(interpreter, python_path)
     kind = _runtime_kind(manifest)
     # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
     args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
-    return LaunchCommand(args, {"PYTHONPATH": _python_path(environ)})
+    return LaunchCommand(args, {"PYTHONPATH": python_path})
 
 
 def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:
@@ -162,22 +164,26 @@ def _python_path(environ: Mapping[str, str]) -> str:
     return os.pathsep.join(part for part in (directory, environ.get("PYTHONPATH", "")) if part)
 
 
-_probed: dict[Path, tuple[str, bool]] = {}
+_probed: dict[tuple[Path, str], tuple[str, bool]] = {}
 
 
-async def _runtime_of(interpreter: Path) -> tuple[str, bool]:
-    """Return the interpreter's runtime module, and whether it knows ``-P``; asked once for each interpreter."""
+async def _runtime_of(interpreter: Path, python_path: str) -> tuple[str, bool]:
+    """Return the interpreter's runtime module, and whether it knows ``-P``; asked once for each of the two."""
     if interpreter == Path(sys.executable):
         return RUNTIMES[0], True
-    if interpreter not in _probed:
-        _probed[interpreter] = await _probe(interpreter)
-    return _probed[interpreter]
+    key = (interpreter, python_path)
+    if key not in _probed:
+        _probed[key] = await _probe(interpreter, python_path)
+    return _probed[key]
 
 
-async def _probe(interpreter: Path) -> tuple[str, bool]:
+async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
     try:
         process = await asyncio.create_subprocess_exec(
-            str(interpreter), "-c", _PROBE, *RUNTIMES, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            *(str(interpreter), "-c", _PROBE, *RUNTIMES),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": python_path},
         )
     except OSError as error:
         raise PackageInvalid(f"{interpreter}: cannot be started: {error.strerror}") from None

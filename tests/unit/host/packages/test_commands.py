@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.packages import PackageInvalid, prepare, read_manifest
 from gestalt_host.packages.commands import find_interpreter, host_arch, host_os, launch_command, python_target
+from tests.support.commands import ROOT
 from tests.support.rigs.package import MANIFEST, PROJECT, Write, entry_of
 
 WORKFLOW = MANIFEST.replace("kind: plugin", "kind: workflow")
@@ -94,6 +96,25 @@ async def test_an_interpreter_with_the_reference_sdk_uses_its_runtime(package: W
     manifest = read_manifest(package(WORKFLOW, pyproject__toml='[tool.gestalt]\nworkflow = "w:W"\n'))
     command = await launch_command(manifest, {"GESTALT_PYTHON": str(python)})
     assert command.args == (str(python), "-m", "gestalt._runtime", str(manifest.root), "w:W", "workflow")
+
+
+async def test_the_probe_sees_what_the_provider_will_see_and_not_the_working_directory(
+    package: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(package(WORKFLOW, pyproject__toml='[tool.gestalt]\nworkflow = "w:W"\n'))
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(PackageInvalid, match="has no Gestalt runtime"):
+        await launch_command(manifest, {"GESTALT_PYTHON": str(python)})
+    sdk = tmp_path / "sdk"
+    (sdk / "gestalt").mkdir(parents=True)
+    (sdk / "pyproject.toml").touch()
+    (sdk / "gestalt" / "_runtime.py").touch()
+    command = await launch_command(manifest, {"GESTALT_PYTHON": str(python), "GESTALT_PYTHON_SDK_DIR": str(sdk)})
+    assert command.args[1:3] == ("-m", "gestalt._runtime")
+    assert command.env == {"PYTHONPATH": str(sdk)}
 
 
 async def test_an_interpreter_without_a_runtime_is_named(package: Write, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from gestalt_sdk.indexeddb.errors import AlreadyExists, StoreRefused
 from gestalt_sdk.indexeddb.schema import Durability, Mode
 from gestalt_sdk.indexeddb.transaction import Transaction
 from gestalt_sdk.indexeddb.values import from_key
+from gestalt_sdk.transport.channels import Patience
 
 DEFAULT_PAGE, MAX_PAGE = 1000, 10_000
 _DURABILITY: dict[int, Durability] = {1: "strict", 2: "relaxed"}
@@ -34,12 +35,12 @@ class Batch:
         stub: batch_pb2_grpc.IndexedDBBatchStub,
         begin: Callable[[list[str], Mode, Durability], Transaction],
         open_cursor: Callable[[pb.OpenCursorRequest], Cursor],
-        timeout_s: float,
+        patience: Patience,
     ) -> None:
         self._stub = stub
         self._begin = begin
         self._open_cursor = open_cursor
-        self._timeout_s = timeout_s
+        self._patience = patience
         self.served = True
         """False once the store has answered UNIMPLEMENTED."""
 
@@ -75,7 +76,7 @@ class Batch:
     async def _try(self, method: Any, request: Any) -> Any:
         """Return the answer, or None when the store does not serve the extension."""
         try:
-            return await method(request, timeout=self._timeout_s)
+            return await method(request, timeout=self._patience.timeout_s, wait_for_ready=self._patience.for_ready)
         except grpc.aio.AioRpcError as error:
             if not_served(error):
                 self.served = False

@@ -40,7 +40,7 @@ from gestalt_sdk.indexeddb.schema import (
 )
 from gestalt_sdk.indexeddb.transaction import Transaction
 from gestalt_sdk.indexeddb.values import from_record, to_range, to_record, to_typed
-from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.channels import Patience, open_channel
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, Address, service_address
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -53,7 +53,8 @@ class IndexedDB:
     """Talk to one database of object stores.
 
     Every unary call has a deadline of ``timeout_s``; inside a transaction or cursor it is the longest wait for one
-    answer. All methods raise the errors of ``indexeddb.errors``.
+    answer. Within it a store that does not listen yet is waited for, one that has gone is not. All methods raise the
+    errors of ``indexeddb.errors``.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class IndexedDB:
     ) -> None:
         self._channel = channel
         self._owns_channel = owns_channel
-        self._timeout_s = timeout_s
+        self._patience = Patience(channel, timeout_s)
         self._stub = datastore_pb2_grpc.IndexedDBStub(channel)
-        self._migrations = Migrations(channel, timeout_s)
-        self._batch = Batch(batch_pb2_grpc.IndexedDBBatchStub(channel), self.transaction, self._cursor, timeout_s)
+        self._migrations = Migrations(channel, self._patience)
+        batches = batch_pb2_grpc.IndexedDBBatchStub(channel)
+        self._batch = Batch(batches, self.transaction, self._cursor, self._patience)
 
     @classmethod
     def connect(cls, address: Address | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> IndexedDB:
@@ -155,7 +157,7 @@ class IndexedDB:
         self, stores: Sequence[str], mode: Mode = "readonly", durability: Durability = "default"
     ) -> Transaction:
         """Return a transaction over these stores, to be used with ``async with``."""
-        return Transaction(self._stub, stores, mode, durability, self._timeout_s)
+        return Transaction(self._stub, stores, mode, durability, self._patience)
 
     async def apply(
         self, writes: Sequence[Write], *, return_current: bool = False, durability: Durability = "default"
@@ -176,11 +178,12 @@ class IndexedDB:
         return {str(record[key_field]): record for record in records}
 
     def _cursor(self, request: pb.OpenCursorRequest) -> Cursor:
-        return Cursor(self._stub, request, self._timeout_s)
+        return Cursor(self._stub, request, self._patience)
 
     async def _unary(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request, timeout=self._timeout_s)
+            waits = self._patience
+            return await method(request, timeout=waits.timeout_s, wait_for_ready=waits.for_ready)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error) from error
 

@@ -16,6 +16,7 @@ from gestalt_sdk.indexeddb.convert import entry_from_proto, error_of_call
 from gestalt_sdk.indexeddb.errors import StoreUnavailable
 from gestalt_sdk.indexeddb.schema import CursorEntry, FieldValue, Record
 from gestalt_sdk.indexeddb.values import to_key, to_record
+from gestalt_sdk.transport.channels import Patience
 
 CLOSE_GRACE_S = 2.0
 
@@ -27,10 +28,13 @@ class Cursor:
     After an error of the store the cursor is closed.
     """
 
-    def __init__(self, stub: datastore_pb2_grpc.IndexedDBStub, request: pb.OpenCursorRequest, timeout_s: float) -> None:
+    def __init__(
+        self, stub: datastore_pb2_grpc.IndexedDBStub, request: pb.OpenCursorRequest, patience: Patience
+    ) -> None:
         self._stub = stub
         self._request = request
-        self._timeout_s = timeout_s
+        self._patience = patience
+        self._timeout_s = patience.timeout_s
         self._index = bool(request.index)
         self._call: Any = None
         self._ahead: deque[pb.CursorEntry] = deque()
@@ -53,7 +57,7 @@ class Cursor:
         return self._current.record if self._current else None
 
     async def __aenter__(self) -> Self:
-        self._call = self._stub.OpenCursor()
+        self._call = self._stub.OpenCursor(wait_for_ready=self._patience.for_ready)
         await self._exchange(pb.CursorClientMessage(open=self._request))
         return self
 

@@ -14,6 +14,7 @@ from gestalt_sdk.indexeddb.convert import error_of_call, index_to_proto, not_ser
 from gestalt_sdk.indexeddb.errors import MigrationFailed, MigrationsNotOffered
 from gestalt_sdk.indexeddb.schema import FieldValue, IndexSchema, ObjectStoreSchema
 from gestalt_sdk.indexeddb.values import from_key
+from gestalt_sdk.transport.channels import Patience
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 2.0
 
@@ -55,9 +56,9 @@ class Migration:
 class Migrations:
     """Call IndexedDBSchemas."""
 
-    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, patience: Patience) -> None:
         self._stub = schemas_pb2_grpc.IndexedDBSchemasStub(channel)
-        self._timeout_s = timeout_s
+        self._patience = patience
 
     async def change(self, store: str, add: Iterable[IndexSchema], remove: Iterable[str]) -> Migration:
         """Begin a change of indexes, or find the same one that is under way."""
@@ -82,7 +83,8 @@ class Migrations:
 
     async def _ask(self, method: Any, request: Any) -> Migration:
         try:
-            return _from_proto(await method(request, timeout=self._timeout_s))
+            waits = self._patience
+            return _from_proto(await method(request, timeout=waits.timeout_s, wait_for_ready=waits.for_ready))
         except grpc.aio.AioRpcError as error:
             if not_served(error):
                 raise MigrationsNotOffered(error.details() or "") from error

@@ -28,6 +28,7 @@ from gestalt_sdk.indexeddb.convert import (
 from gestalt_sdk.indexeddb.errors import IndexedDBError, StoreRefused, StoreUnavailable, TransactionFailed
 from gestalt_sdk.indexeddb.schema import Durability, FieldValue, KeyRange, Mode, Record
 from gestalt_sdk.indexeddb.values import from_record, to_record
+from gestalt_sdk.transport.channels import Patience
 
 T = TypeVar("T")
 END_GRACE_S = 2.0
@@ -45,10 +46,11 @@ class Transaction:
         stores: Sequence[str],
         mode: Mode,
         durability: Durability,
-        timeout_s: float,
+        patience: Patience,
     ) -> None:
         self._stub = stub
-        self._timeout_s = timeout_s
+        self._patience = patience
+        self._timeout_s = patience.timeout_s
         begin = pb.BeginTransactionRequest(
             stores=stores,
             mode=pb.TRANSACTION_READWRITE if mode == "readwrite" else pb.TRANSACTION_READONLY,
@@ -72,7 +74,7 @@ class Transaction:
         return TransactionStore(self, name)
 
     async def __aenter__(self) -> Self:
-        self._call = self._stub.Transaction(self._frames())
+        self._call = self._stub.Transaction(self._frames(), wait_for_ready=self._patience.for_ready)
         self._reader = asyncio.create_task(self._read_answers(), name="transaction answers")
         self._progress_at = asyncio.get_running_loop().time()
         return self

@@ -57,6 +57,25 @@ def open_channel(address: Address) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(address.target, options=CHANNEL_OPTIONS, interceptors=interceptors)
 
 
+class Patience:
+    """Say how long calls over a channel wait: for an answer ``timeout_s``, and within it for a server not yet there.
+
+    A server that has been there once and has gone is not waited for: who calls it learns so at once.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._channel = channel
+        self._connected = False
+
+    @property
+    def for_ready(self) -> bool:
+        """Return ``wait_for_ready`` of a call that is made now."""
+        if not self._connected:
+            self._connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
+        return not self._connected
+
+
 def _root_certificates(environ: Mapping[str, str]) -> bytes | None:
     """Return the system's roots and the host's own CA, where it names one (contract.md 2.5); None: grpc's roots."""
     pem = environ.get(TLS_CA_PEM, "").encode()

@@ -38,12 +38,14 @@ class HostChannels:
 async def call(method: Callable[..., Any], request: Any, timeout_s: float | None = CALL_TIMEOUT_S) -> Any:
     """Make a unary call of a host service and return its answer; ``timeout_s`` None: wait as long as it takes.
 
+    Some hosts begin to listen only after they have started this process: until then the call waits.
+
     Raises:
         ServiceUnavailable: no answer before the deadline, or no connection.
         ServiceRefused: any other status, with its code and text.
     """
     try:
-        return await method(request, timeout=timeout_s)
+        return await method(request, timeout=timeout_s, wait_for_ready=True)
     except grpc.aio.AioRpcError as error:
         code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
         if code in _SILENT:

@@ -7,8 +7,8 @@ with the client's fallbacks: all three must behave alike. ``db`` is the one in m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from gestalt_sdk.indexeddb.schema import Direction
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 from tests.support.fakes.store import ScriptedStore
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, taking
 
 
 @pytest.fixture
@@ -361,16 +361,66 @@ async def test_a_silent_store_is_unavailable_after_the_deadline(memory: Scripted
                 tx.store("items").count()
 
 
-async def test_no_store_is_unavailable_at_once(tmp_path: Path) -> None:
-    async with IndexedDB.connect(Address(f"unix:{tmp_path / 'none'}")) as client:
+async def unary(client: IndexedDB) -> None:
+    await client.create_object_store("items")
+
+
+async def batched(client: IndexedDB) -> None:
+    await client.apply([Write("items", "put", {"id": "x"})])
+
+
+async def migrated(client: IndexedDB) -> None:
+    with suppress(MigrationsNotOffered):
+        await client.migration("items")
+
+
+async def in_a_transaction(client: IndexedDB) -> None:
+    async with client.transaction(["items"]) as tx:
+        await tx.store("items").count()
+
+
+async def walked(client: IndexedDB) -> None:
+    async with client.store("items").cursor():
+        pass
+
+
+EVERY_KIND_OF_CALL = [unary, batched, migrated, in_a_transaction, walked]
+
+
+@pytest.mark.parametrize("call", EVERY_KIND_OF_CALL)
+async def test_a_store_that_does_not_listen_yet_is_waited_for(
+    call: Callable[[IndexedDB], Awaitable[None]], memory: ScriptedStore, tmp_path: Path
+) -> None:
+    async with memory.serving(tmp_path / "first"), IndexedDB.connect(Address(f"unix:{tmp_path / 'first'}")) as client:
+        await client.create_object_store("items")
+    async with IndexedDB.connect(Address(f"unix:{tmp_path / 'late'}")) as client:
+        waiting = asyncio.create_task(call(client))
+        await taking(1)
+        assert not waiting.done()
+        async with memory.serving(tmp_path / "late"):
+            await waiting
+
+
+@pytest.mark.parametrize("call", EVERY_KIND_OF_CALL)
+async def test_no_store_is_unavailable_after_the_deadline(
+    call: Callable[[IndexedDB], Awaitable[None]], tmp_path: Path
+) -> None:
+    async with IndexedDB.connect(Address(f"unix:{tmp_path / 'none'}"), timeout_s=0.3) as client:
         with pytest.raises(StoreUnavailable):
-            await client.store("items").get("x")
+            await call(client)
+
+
+@pytest.mark.parametrize("call", EVERY_KIND_OF_CALL)
+async def test_a_store_that_has_gone_is_not_waited_for(
+    call: Callable[[IndexedDB], Awaitable[None]], memory: ScriptedStore, tmp_path: Path
+) -> None:
+    async with IndexedDB.connect(Address(f"unix:{tmp_path / 's'}"), timeout_s=300) as client:
+        async with memory.serving(tmp_path / "s"):
+            await client.create_object_store("items")
+            await client.create_object_store("items")
+        (tmp_path / "s").unlink(missing_ok=True)
         with pytest.raises(StoreUnavailable):
-            async with client.transaction(["items"]) as tx:
-                await tx.store("items").count()
-        with pytest.raises(StoreUnavailable):
-            async with client.store("items").cursor():
-                pass
+            await call(client)
 
 
 async def test_a_store_that_is_not_configured_yet_is_unavailable_not_refusing(tmp_path: Path) -> None:

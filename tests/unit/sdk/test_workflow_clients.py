@@ -15,12 +15,14 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
 from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.client_faults import CLIENT_FAULTS
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
 from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
+from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET, Address, EnvironmentUnusable
+from gestalt_sdk.transport.faults import fault_of
 from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, answer_calls
 from gestalt_sdk.workflow import (
     Event,
@@ -32,7 +34,9 @@ from gestalt_sdk.workflow import (
     WorkflowProvider,
     WorkflowProviderServicer,
 )
+from gestalt_sdk.workflow.invoker import PluginInvokerClient
 from gestalt_sdk.workflow.targets import target_to_proto
+from tests.support.waiting import taking
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLUGIN = PluginTarget("roadmap", "sync", "c", "i", "user", {"mode": "full"})
@@ -259,7 +263,42 @@ def test_a_workflow_provider_must_have_a_servicer() -> None:
         WorkflowProvider().servicer()
 
 
-async def test_no_host_is_unavailable(tmp_path: Path) -> None:
+async def test_no_host_is_unavailable_after_the_deadline(tmp_path: Path) -> None:
     async with open_channel(Address(f"unix:{tmp_path / 'none'}")) as channel:
-        with pytest.raises(ServiceUnavailable):
-            await WorkflowManagerClient(channel, "tok").get_schedule("s1")
+        with pytest.raises(ServiceUnavailable) as raised:
+            await PluginInvokerClient(channel, "tok").invoke("roadmap", "sync", timeout_s=0.3)
+        fault = fault_of(raised.value, CLIENT_FAULTS)
+        assert fault is not None
+        assert fault.code is grpc.StatusCode.UNAVAILABLE
+
+
+class LateHost(Host, plugin_pb2_grpc.PluginInvokerServicer):
+    async def reply(self, name: str, request: Any, context: Any) -> Any:
+        if name == "Invoke":
+            return plugin_pb2.OperationResult(status=200, body=request.operation)
+        if name == "InvokeOperation":
+            return pb.InvokeWorkflowOperationResponse(status=200, body=request.run_id)
+        return pb.ManagedWorkflowSchedule(schedule=pb.BoundWorkflowSchedule(id=request.schedule_id))
+
+
+async def test_a_host_that_does_not_listen_yet_is_waited_for(tmp_path: Path) -> None:
+    server = grpc.aio.server()
+    host = LateHost()
+    workflow_pb2_grpc.add_WorkflowManagerHostServicer_to_server(host, server)
+    workflow_pb2_grpc.add_WorkflowHostServicer_to_server(host, server)
+    plugin_pb2_grpc.add_PluginInvokerServicer_to_server(host, server)
+    async with open_channel(Address(f"unix:{tmp_path / 'late'}")) as channel:
+        workflow_host = WorkflowHostClient(channel)
+        calls = asyncio.gather(
+            WorkflowManagerClient(channel, "tok").get_schedule("s1"),
+            PluginInvokerClient(channel, "tok").invoke("roadmap", "sync"),
+            workflow_host.invoke(invocation("r1")),
+        )
+        await taking(1)
+        assert not calls.done()
+        server.add_insecure_port(f"unix:{tmp_path / 'late'}")
+        await server.start()
+        schedule, invoked, ran = await calls
+        assert (schedule.id, invoked.body, ran.body) == ("s1", "sync", "r1")
+        await workflow_host.close()
+    await server.stop(0)

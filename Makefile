@@ -1,20 +1,22 @@
-# Everything runs from the environment in .venv, made from pyproject.toml and the pins in constraints.txt.
+# Everything runs from the environment in .venv, made from pyproject.toml and the pins in constraints.txt: with what the
+# host needs for `make run`, with all tools for the rest. The tools come on top of what is there, and nothing is removed.
 # Needs make and a Python of at least 3.11; `make PYTHON=/path/to/python` chooses one.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_RUN := $(VENV)/.ready-to-run
 PYTEST := $(BIN)/pytest -q
 # Whichever worker is done takes over from the other, within a file too: the longest files have few tests.
 PARALLEL ?= -n 2 --dist worksteal
 
-.PHONY: help setup run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
+.PHONY: help setup setup-run run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make run          set up, then serve the quickstart on http://127.0.0.1:8080 (Ctrl-C ends it)'
-	@echo 'make test         set up, then run all tests'
+	@echo 'make run          set up for running, then serve the quickstart on http://127.0.0.1:8080 (Ctrl-C ends it)'
+	@echo 'make test         set up for developing, then run all tests'
 	@echo 'make test-packages  the tests of each package by itself'
 	@echo 'make fix          format, and mend what the linter can'
 	@echo 'make hooks        check each commit before it is made (pre-commit)'
@@ -25,18 +27,29 @@ help:
 	@echo 'make bench        measure; prints figures and how they were taken'
 	@echo 'make gen          generate gestalt_sdk/gen from proto/'
 	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
-	@echo 'make setup        only the environment in $(VENV)'
+	@echo 'make setup        only the environment in $(VENV), for developing; make setup-run: for running'
+
+# Pip says itself what it downloads and installs.
+define set_up
+@test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
+@echo 'Setting up $(VENV) with $(PYTHON) for $(1) ...'
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+@$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(2)]'
+endef
+
+$(READY_TO_RUN): pyproject.toml constraints.txt
+	$(call set_up,running (some 30 packages, 100 MB),host)
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt
-	@test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
-	@echo 'Setting up $(VENV) with $(PYTHON) ...'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+	$(call set_up,developing (some 80 packages, 300 MB),dev)
+	@touch $(READY_TO_RUN) $@
+
+setup-run: $(READY_TO_RUN)
 
 setup: $(READY)
 
-run: setup
+run: setup-run
 	@$(BIN)/python examples/quickstart/run.py
 
 test: setup

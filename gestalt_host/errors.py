@@ -31,6 +31,32 @@ class HostError(GestaltError):
     """Base of the host's own errors."""
 
 
+class EntryFailed(HostError):
+    """A configured provider cannot be used. The text names files and values: it is for the log and the operator.
+
+    Attributes:
+        reason: Why, for everybody who may call the provider: no path, no value and nothing that it wrote itself.
+    """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason or UNTOLD
+
+
+UNTOLD = "the log of the host says why"
+"""Reason of what failed without one that callers may read."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why an entry failed, for callers."""
+    return error.reason if isinstance(error, EntryFailed) else UNTOLD
+
+
+def could_not_start(reason: str) -> str:
+    """Return that an entry could not be started and why, to be put after its name."""
+    return f"it could not be started: {reason}"
+
+
 class NotAuthenticated(HostError):
     """No subject, or the caller could not be authenticated."""
 
@@ -155,7 +181,13 @@ class PluginUnavailable(HostError):
 
 
 class PluginAway(PluginUnavailable):
-    """The plugin is away for now: it does not answer, or is started again; the text names it and says when."""
+    """The plugin cannot be called now: it could not be started, does not answer, or is started again.
+
+    The text names it and says which, and when that may change.
+    """
+
+    def __init__(self, plugin: str, absence: str) -> None:
+        super().__init__(f"integration {quoted(plugin)} is not available: {absence}")
 
 
 class CallTooDeep(HostError):

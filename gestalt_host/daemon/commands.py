@@ -109,7 +109,7 @@ def _generate(path: Path) -> None:
 async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> dict[str, int]:
     """Check that every package is there and fits its entry; return the number of operations of each plugin."""
     launchables = await prepare_entries(config, environ, scratch)
-    problems: list[HostError] = list(launchables.failed_plugins.values())
+    problems = [failure for _, failure in launchables.failed_plugins.values()]
     operations: dict[str, int] = {}
     for name, launchable in launchables.plugins.items():
         assert launchable.catalogue is not None

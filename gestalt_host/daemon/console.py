@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
+from gestalt_host.errors import HostError
 from gestalt_host.workflows.execution import RunReport
 from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.sink import LineSink
 
 _MAX_ERROR = 160
+_MAX_FAILURE = 1000
 _STDOUT = 1
 
 
@@ -27,13 +30,21 @@ class Console:
         """Wait a moment until what was printed is written."""
         self._sink.flush()
 
-    def ready(self, url: str, plugins: int, config: str) -> None:
+    def ready(self, url: str, ready: int, plugins: int, failed: Mapping[str, str], config: str) -> None:
+        """Print where the API is, how many of the plugins can be called, and which could not be started and why."""
         noun = "plugin" if plugins == 1 else "plugins"
-        self._sink.write(f"Gestalt API at {url}  ({plugins} {noun}, {config})")
+        count = f"{plugins} {noun}" if ready == plugins else f"{ready} of {plugins} {noun}"
+        reasons = "".join(f"; {name} failed: {reason}" for name, reason in sorted(failed.items()))
+        self._sink.write(printable(f"Gestalt API at {url}  ({count}{reasons}, {config})"))
 
     def plugin(self, name: str, state: str) -> None:
         """Print what became of a plugin that the host does not wait for."""
-        self._sink.write(f"plugin {name}: {state}")
+        self._sink.write(printable(f"plugin {name}: {state}"))
+
+    def failure(self, name: str, error: Exception) -> None:
+        """Print why a plugin could not be started, with what only the operator may see."""
+        text = str(error) if isinstance(error, HostError) else f'plugin "{name}": {type(error).__name__}: {error}'
+        self._sink.write(printable(_shortened(text, _MAX_FAILURE)))
 
     def run(self, report: RunReport) -> None:
         """Print ``HH:MM:SS  trigger  target  status  duration``, local time; a failure's reason follows."""
@@ -52,6 +63,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, most: int = _MAX_ERROR) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _MAX_ERROR else line[: _MAX_ERROR - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -25,8 +25,8 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, prepare_entries
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
-from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, plugin_failed, timings_of
-from gestalt_host.errors import HostError
+from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
+from gestalt_host.errors import HostError, reason_of
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.services import HttpServices
@@ -63,8 +63,6 @@ class Host:
         self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
         self._workflows_begun = False
-        self._failed_plugins: list[str] = []
-        """Plugins that have no process, because they could not be prepared."""
         self._unhealthy: dict[Store | ProviderProcess, str] = {}
         """Why stores and workflow providers are not healthy; a reason may be blank."""
         self._beats = Beats()
@@ -104,24 +102,28 @@ class Host:
                 self._stores[binding.provider].needed_by(process)
         wiring.metrics.register(ProviderMetrics(self._processes))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
-        for name, error in launchables.failed_plugins.items():
-            plugin_failed(name, error)
-            wiring.add_unavailable_plugin(config.plugins[name])
-            self._failed_plugins.append(name)
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
+        for name, error in wiring.failed_plugins.items():
+            self._console.failure(name, error)
         plugins = {self._own(self._start_plugin(process)): process for process in wiring.processes.plugins.values()}
         await all_of(process.start() for process in wiring.processes.workflows.values())
         await wiring.reconciliation().run(config.schedules, config.event_triggers)
         await self._listen(wiring)
         await self._plugins_started(plugins, timings.slow_start_s)
         self._plugins_loaded = True
-        ready = sum(process.is_ready for process in wiring.processes.plugins.values())
-        log.info("all providers ready", event_name="host.plugins_ready", count=ready)
+        missing = {plugin.name: absence for plugin in wiring.plugins if (absence := plugin.absence())}
+        ready = len(config.plugins) - len(missing)
+        if missing:
+            text = "providers ready but for some plugins"
+            log.warning(text, event_name="host.plugins_ready", count=ready, missing=missing)
+        else:
+            log.info("all providers ready", event_name="host.plugins_ready", count=ready)
         await all_of(process.begin() for process in wiring.processes.workflows.values())
         self._workflows_begun = True
         log.info("workflow providers ready", event_name="host.workflows_ready", count=len(wiring.processes.workflows))
         self._own(keep_running("health of providers", self._watch_health, self._beats))
-        self._console.ready(self.url, ready, str(config.files[0]))
+        failed = {name: reason_of(error) for name, error in wiring.failed_plugins.items()}
+        self._console.ready(self.url, ready, len(config.plugins), failed, str(config.files[0]))
 
     @property
     def url(self) -> str:
@@ -159,10 +161,10 @@ class Host:
 
         That is plugins that cannot be called now, removed sockets, and what workflow providers give notice of.
         """
-        found = [f"plugin {name}: it could not be started" for name in self._failed_plugins]
+        found: list[str] = []
         if self._wiring is not None:
             processes = self._wiring.processes
-            found += [f"plugin {item.name}: {item.absence}" for item in processes.plugins.values() if item.absence]
+            found += [f"plugin {item.name}: {absence}" for item in self._wiring.plugins if (absence := item.absence())]
             found += [f"plugin {item.name}: {item.lack}" for item in processes.plugins.values() if item.lack]
             found += [f"store {name}: {store.lack}" for name, store in self._stores.items() if store.lack]
             for item in processes.workflows.values():
@@ -258,12 +260,15 @@ class Host:
         return await self._stores[binding.provider].bind(binding.db, binding.object_stores)
 
     async def _start_plugin(self, process: ProviderProcess) -> None:
+        assert self._wiring is not None
         try:
             await process.start()
-        except HostError as error:
-            plugin_failed(process.name, error)
-        if process in self._slow_plugins:
-            self._console.plugin(process.name, process.absence or "it is ready now")
+        except Exception as error:  # also what nobody has thought of, which would end in silence here
+            self._wiring.plugin_failed(process.name, error)
+            self._console.failure(process.name, error)
+        else:
+            if process in self._slow_plugins:
+                self._console.plugin(process.name, process.absence or "it is ready now")
 
     async def _plugins_started(self, starts: Mapping[asyncio.Task[None], ProviderProcess], slow_start_s: float) -> None:
         """Return when every plugin has started or failed, or the rest is too slow to be waited for."""

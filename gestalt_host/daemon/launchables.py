@@ -10,7 +10,7 @@ import structlog
 
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.concurrency import all_of
-from gestalt_host.packages import Launchable, PackageInvalid, prepare
+from gestalt_host.packages import Launchable, prepare
 
 log = structlog.get_logger()
 
@@ -22,7 +22,7 @@ class Launchables:
     stores: dict[str, Launchable] = field(default_factory=dict)
     workflows: dict[str, Launchable] = field(default_factory=dict)
     plugins: dict[str, Launchable] = field(default_factory=dict)
-    failed_plugins: dict[str, PackageInvalid] = field(default_factory=dict)
+    failed_plugins: dict[str, tuple[ProviderEntry, Exception]] = field(default_factory=dict)
 
 
 async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifacts_dir: Path) -> Launchables:
@@ -39,10 +39,10 @@ async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifa
     async def one(entry: ProviderEntry, into: dict[str, Launchable]) -> None:
         try:
             into[entry.name] = await prepare(entry, artifacts_dir, environ)
-        except PackageInvalid as error:
+        except Exception as error:  # also what nobody has thought of: a package is anybody's
             if entry.kind != "plugins":
                 raise
-            result.failed_plugins[entry.name] = error
+            result.failed_plugins[entry.name] = (entry, error)
 
     await all_of(
         [

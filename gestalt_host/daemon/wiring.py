@@ -16,7 +16,7 @@ from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import HostConfig, OutputLimits, ProviderEntry, SupervisionConfig
 from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.daemon.shutdown import ShutdownPlan
-from gestalt_host.errors import HostError, PluginUnavailable, quoted
+from gestalt_host.errors import HostError, PluginUnavailable, could_not_start, reason_of
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
@@ -93,6 +93,8 @@ class Wiring:
         self._groups = groups
         self.processes = Processes()
         self.plugins = PluginRegistry()
+        self.failed_plugins: dict[str, Exception] = {}
+        """Why plugins could not be started, by name; one that began, and ends again and again, is not among them."""
         self.metrics = CollectorRegistry()
         self.authorizer = Authorizer(
             config.policies,
@@ -127,7 +129,7 @@ class Wiring:
         """
         name = launchable.entry.name
         assert launchable.catalogue is not None
-        plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _Unavailable(name))
+        plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _NoProcess())
         services: list[HostService] = []
         if self._config.providers["workflow"]:
             services.append(workflow_manager_host(name, self.manager, self.tokens))
@@ -138,11 +140,13 @@ class Wiring:
         process = self.processes.plugins[name] = ProviderProcess(
             spec, self._environ, self._timings, beats=self._beats, groups=self._groups
         )
-        plugin = replace(plugin, runner=PluginClient(process, base_url=self._config.server.public.base_url))
-        self.plugins.add(plugin)
+        client = PluginClient(process, base_url=self._config.server.public.base_url)
+        self.plugins.add(replace(plugin, runner=client, absence=lambda: process.absence))
 
-    def add_unavailable_plugin(self, entry: ProviderEntry) -> None:
-        """Register a plugin that cannot be started: calls to it fail, what targets it stays configured."""
+    def add_failed_plugin(self, entry: ProviderEntry, error: Exception) -> None:
+        """Register a plugin that has no process: calls to it are refused with why, what targets it stays configured."""
+        self.plugin_failed(entry.name, error)
+        absence = could_not_start(reason_of(error))
         targets = [schedule.target for schedule in self._config.schedules]
         targets += [trigger.target for trigger in self._config.event_triggers]
         named = [item.connection for item in targets if isinstance(item, PluginTarget) and item.plugin == entry.name]
@@ -150,24 +154,37 @@ class Wiring:
         self.plugins.add(
             ConfiguredPlugin(
                 name=entry.name,
-                runner=_Unavailable(entry.name),
+                runner=_NoProcess(),
                 operations={},
                 display_name=entry.display_name,
                 description=entry.description,
                 connections=connections,
+                absence=lambda: absence,
+                is_known=False,
             )
+        )
+
+    def plugin_failed(self, name: str, error: Exception) -> None:
+        """Note that a plugin could not be started, and log why. What nobody has thought of is logged with its place."""
+        self.failed_plugins[name] = error
+        log.error(
+            "plugin is not available",
+            event_name="plugin.failed",
+            plugin=name,
+            error=str(error),
+            last_lines=error.last_lines if isinstance(error, ProviderStartFailed) else (),
+            exc_info=None if isinstance(error, HostError) else error,
         )
 
     def reconciliation(self) -> Reconciliation:
         return Reconciliation(self._providers, self._references, self.plugins)
 
 
-class _Unavailable:
-    def __init__(self, name: str) -> None:
-        self._name = name
+class _NoProcess:
+    """Stands where the runner of a plugin is, which has none or not yet."""
 
     async def invoke(self, invocation: Invocation) -> OperationResult:
-        raise PluginUnavailable(f"integration {quoted(self._name)} is not available")
+        raise PluginUnavailable("the plugin has no process")
 
 
 def timings_of(config: SupervisionConfig, shutdown: ShutdownPlan) -> Timings:
@@ -215,19 +232,13 @@ def _spec(
 
 def add_plugins(wiring: Wiring, launchables: Launchables, bindings: Mapping[str, BoundStore | HostError]) -> None:
     """Add every configured plugin, those that cannot run included; one failure does not touch the others."""
+    for entry, failure in launchables.failed_plugins.values():
+        wiring.add_failed_plugin(entry, failure)
     for name, launchable in launchables.plugins.items():
         binding = bindings.get(name, BoundStore())
         try:
             if isinstance(binding, HostError):
                 raise binding
             wiring.add_plugin(launchable, binding)
-        except HostError as error:
-            plugin_failed(name, error)
-            wiring.add_unavailable_plugin(launchable.entry)
-
-
-def plugin_failed(name: str, error: Exception) -> None:
-    last_lines = error.last_lines if isinstance(error, ProviderStartFailed) else ()
-    log.error(
-        "plugin is not available", event_name="plugin.failed", plugin=name, error=str(error), last_lines=last_lines
-    )
+        except Exception as error:  # also what nobody has thought of: the disk is full
+            wiring.add_failed_plugin(launchable.entry, error)

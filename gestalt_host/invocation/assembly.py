@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
 from gestalt_host.config.model import AllowedOperation, ProviderEntry
-from gestalt_host.errors import HostError
+from gestalt_host.errors import EntryFailed
 from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke, OperationRunner
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 from gestalt_host.packages.manifest import Manifest
 
 
-class OperationsUnfit(HostError):
+class OperationsUnfit(EntryFailed):
     """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "its allowedOperations do not fit its catalogue")
 
 
 def make_plugin(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, InvocationCredential
 from gestalt_host.access.policies.authorizer import PluginAccess
 from gestalt_host.access.subjects import Actor
+from gestalt_host.errors import PluginAway
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 
 
@@ -67,6 +68,8 @@ class ConfiguredPlugin:
         connections: By internal name; the implicit ``_plugin`` included when it exists.
         default_connection: Name by the rule of config.md 15.3.
         catalogue: As the package has it, before ``allowedOperations``.
+        absence: Why the plugin cannot be called now, to be put after its name; blank when it can.
+        is_known: Whether its operations are known. They are not where the package could not be used.
     """
 
     name: str
@@ -80,6 +83,17 @@ class ConfiguredPlugin:
     connections: Mapping[str, Connection] = field(default_factory=dict)
     default_connection: str = PLUGIN_CONNECTION
     invokes: tuple[DeclaredInvoke, ...] = ()
+    absence: Callable[[], str] = str
+    is_known: bool = True
+
+    def require_known(self) -> None:
+        """Refuse to say anything of operations that are not known.
+
+        Raises:
+            PluginAway: they are not, and why.
+        """
+        if not self.is_known:
+            raise PluginAway(self.name, self.absence())
 
     def declared_invoke(self, plugin: str, operation: str) -> DeclaredInvoke | None:
         """Return the declared invoke of that operation, None when this plugin declares none."""

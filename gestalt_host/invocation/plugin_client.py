@@ -10,7 +10,7 @@ import grpc
 
 from gestalt_host.errors import HostError, PluginAway, PluginUnavailable, ProviderRefused, quoted
 from gestalt_host.invocation.model import Invocation, OperationResult, Payload
-from gestalt_host.supervisor.errors import ProviderAway
+from gestalt_host.supervisor.errors import ProviderDown
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
@@ -41,8 +41,8 @@ class PluginClient:
         """Call the plugin; a cancelled caller cancels the call.
 
         Raises:
-            PluginUnavailable: the process is not running, or went away during the call.
-            PluginAway: it does not answer any more, or is started again after it ended.
+            PluginUnavailable: the process went away during the call.
+            PluginAway: it could not be started, does not answer any more, or is started again after it ended.
             ProviderRefused: it answered with a gRPC error.
         """
         request = pb.ExecuteRequest(
@@ -60,8 +60,8 @@ class PluginClient:
         try:
             await self._link.wait_ready(READY_WAIT_S)
             result = await self._send(request)
-        except ProviderAway as error:
-            raise PluginAway(f"integration {quoted(self._link.name)} is not available: {error}") from error
+        except ProviderDown as error:
+            raise PluginAway(self._link.name, str(error)) from error
         except CallFailed as error:
             raise self._failed(error.code, str(error)) from error
         except grpc.aio.AioRpcError as error:

@@ -39,7 +39,9 @@ def operation_of(plugin: ConfiguredPlugin, operation: str, *, visible_only: bool
 
     Raises:
         OperationNotFound: no such operation; with ``visible_only`` a hidden one is answered in the same way.
+        PluginAway: the plugin's operations are not known.
     """
+    plugin.require_known()
     found = plugin.operations.get(operation)
     if found is None or (visible_only and found.visible is False):
         raise OperationNotFound(plugin.name, operation)

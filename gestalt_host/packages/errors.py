@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from gestalt_host.config.errors import Faults
-from gestalt_host.errors import HostError
+from gestalt_host.errors import UNTOLD, EntryFailed
 
 
-class PackageInvalid(HostError):
+class PackageInvalid(EntryFailed):
     """A manifest, catalogue or provider source cannot be used; the text names the file and every fault."""
+
+
+@contextmanager
+def failing_because(reason: str) -> Iterator[None]:
+    """Give the ``PackageInvalid`` that is raised inside this reason, unless it has one.
+
+    A file that cannot be read becomes one.
+    """
+    try:
+        yield
+    except PackageInvalid as error:
+        if error.reason == UNTOLD:
+            error.reason = reason
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise PackageInvalid(f"{where}{(error.strerror or str(error)).lower()}", reason) from error
+    except RecursionError as error:
+        raise PackageInvalid("a file of the package is nested too deeply", reason) from error
 
 
 def raise_faults(what: str, faults: Faults) -> None:

@@ -10,7 +10,7 @@ from gestalt_host.config.model import ProviderEntry, SourceMode
 from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.commands import LaunchCommand, launch_command
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
 
@@ -34,23 +34,33 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
         PackageInvalid: naming the entry and what is wrong.
     """
     try:
-        manifest = read_manifest(manifest_path(entry))
-        wanted = _MANIFEST_KINDS.get(entry.kind, entry.kind)
-        if manifest.kind != wanted:
-            raise PackageInvalid(f"{manifest.path}: kind is {manifest.kind}, but {entry.path} needs {wanted}")
-        if manifest.surfaces:
-            names = ", ".join(sorted(manifest.surfaces))
-            raise PackageInvalid(f"{manifest.path}: spec.surfaces ({names}) is not supported by this version")
-        _check_config(manifest, entry)
-        command = await launch_command(manifest, environ)
-        if wanted != "plugin":
+        with failing_because("its source is missing"):
+            path = manifest_path(entry)
+        with failing_because("its manifest is broken"):
+            manifest = _manifest_of_kind(path, entry)
+        with failing_because("its configuration does not fit its schema"):
+            _check_config(manifest, entry)
+        with failing_because("its package has no program that can be run here"):
+            command = await launch_command(manifest, environ)
+        if entry.kind != "plugins":
             return Launchable(entry, manifest, command)
         cache_dir = artifacts_dir / ".gestaltd" / "catalogues"
-        return Launchable(
-            entry, manifest, command, await catalogue_of(manifest, command, entry.name, cache_dir, environ)
-        )
+        with failing_because("its catalogue is broken, or its code that writes it"):
+            catalogue = await catalogue_of(manifest, command, entry.name, cache_dir, environ)
+        return Launchable(entry, manifest, command, catalogue)
     except PackageInvalid as error:
-        raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}') from error
+        raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}', error.reason) from error
+
+
+def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
+    manifest, wanted = read_manifest(path), wanted_word(entry)
+    if manifest.kind != wanted:
+        text = f"{manifest.path}: kind is {manifest.kind}, but {entry.path} needs {wanted}"
+        raise PackageInvalid(text, f"its package is for {manifest.kind}, not for {wanted}")
+    if manifest.surfaces:
+        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
+        raise PackageInvalid(f"{manifest.path}: {text}", f"its {text}")
+    return manifest
 
 
 def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
@@ -62,7 +72,9 @@ def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
     try:
         check_config(manifest, entry.config)
     except PackageInvalid as error:
-        raise PackageInvalid(f'provider config validation for {wanted_word(entry)} "{entry.name}": {error}') from error
+        raise PackageInvalid(
+            f'provider config validation for {wanted_word(entry)} "{entry.name}": {error}', error.reason
+        ) from error
 
 
 def wanted_word(entry: ProviderEntry) -> str:

@@ -39,7 +39,7 @@ class Child:
         try:
             pipes = output.begin()
         except OSError as error:
-            raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
+            raise _not_executed(args[0], error) from error
         try:
             process = await _execute(args, env, pipes.writers)
         except BaseException:
@@ -116,9 +116,14 @@ async def _execute(args: Sequence[str], env: Mapping[str, str], outputs: tuple[i
         except OSError as error:
             # ETXTBSY: another process still writes the file, for example while it copies an executable.
             if error.errno != errno.ETXTBSY or attempt == SPAWN_ATTEMPTS:
-                raise ProviderStartFailed(f"cannot execute {args[0]}: {error.strerror}") from error
+                raise _not_executed(args[0], error) from error
             await asyncio.sleep(BUSY_WAIT_S * attempt)
     raise AssertionError("unreachable")
+
+
+def _not_executed(program: str, error: OSError) -> ProviderStartFailed:
+    cause = error.strerror or str(error)
+    return ProviderStartFailed(f"cannot execute {program}: {cause}", reason=f"its program cannot be executed: {cause}")
 
 
 def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gestalt_host.errors import HostError, ProviderUnavailable
+from gestalt_host.errors import EntryFailed, ProviderUnavailable
 
 
-class ProviderStartFailed(HostError):
+class ProviderStartFailed(EntryFailed):
     """The provider's process did not come up, or refused its configuration; the text says which and why.
 
-    What it wrote last is for the log alone, and not part of the text, which people who call the API may see.
+    What it wrote last is for the log alone, and not part of the text.
     """
 
-    def __init__(self, text: str, last_lines: Sequence[str] = ()) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, last_lines: Sequence[str] = (), reason: str = "") -> None:
+        super().__init__(text, reason)
         self.last_lines = tuple(last_lines)
 
 
 class ProviderDown(ProviderUnavailable):
-    """The provider has failed for good or was stopped."""
+    """The provider has failed for good or was stopped. The text, put after its name, says why."""
 
 
 class ProviderAway(ProviderDown):

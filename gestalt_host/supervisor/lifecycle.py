@@ -23,6 +23,8 @@ HEALTH_TIMEOUT_S = 2.0
 NOTICES, NOTICE_NAME, NOTICE_TEXT = 20, 64, 1000
 """Of one provider are shown so many notices, with so many characters of name and text."""
 POLL_S = 0.025
+REFUSED = "it refused to start with its configuration"
+"""Reason of a plugin that answered its start with an error, whose text is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +112,22 @@ async def start_plugin(
         async with asyncio.timeout(METADATA_TIMEOUT_S):
             await _ask_for_metadata(stub)
     except TimeoutError as error:
-        raise ProviderStartFailed(f"get provider metadata: no answer within {METADATA_TIMEOUT_S:g} s") from error
+        text = f"no answer within {METADATA_TIMEOUT_S:g} s"
+        raise ProviderStartFailed(f"get provider metadata: {text}", reason=f"it gave {text}") from error
     request = plugin_pb2.StartProviderRequest(name=name, protocol_version=PROTOCOL_VERSION)
     if config:
         try:
             request.config.CopyFrom(to_struct(config))
         except TypeError as error:
-            raise ProviderStartFailed(f"encode provider config: {error}") from error
+            raise ProviderStartFailed(
+                f"encode provider config: {error}", reason="its configuration cannot be sent"
+            ) from error
     try:
         response = await stub.StartProvider(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return
-        raise ProviderStartFailed(_prefixed("start provider", error)) from error
+        raise ProviderStartFailed(_prefixed("start provider", error), reason=REFUSED) from error
     _require_version(response.protocol_version)
 
 
@@ -135,7 +140,7 @@ async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> No
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return
             if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                raise ProviderStartFailed(_prefixed("get provider metadata", error)) from error
+                raise ProviderStartFailed(_prefixed("get provider metadata", error), reason=REFUSED) from error
             await asyncio.sleep(POLL_S)
 
 
@@ -185,9 +190,8 @@ async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:
 
 def _require_version(version: int) -> None:
     if version != PROTOCOL_VERSION:
-        raise ProviderStartFailed(
-            f"provider responded with protocol version {version}, host requires {PROTOCOL_VERSION}"
-        )
+        text = f"provider responded with protocol version {version}, host requires {PROTOCOL_VERSION}"
+        raise ProviderStartFailed(text, reason=text)
 
 
 def _prefixed(step: str, error: grpc.aio.AioRpcError) -> str:

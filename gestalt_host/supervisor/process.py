@@ -19,6 +19,7 @@ import grpc
 import structlog
 
 from gestalt_host.config.model import OutputLimits
+from gestalt_host.errors import could_not_start, reason_of
 from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
@@ -43,6 +44,8 @@ BEYOND_START_S = 60.0
 """How much longer than a start may take its loop may be silent."""
 LONGEST_GLANCE_S = 2.0
 """No more of the time between two looks counts as silence: who was stopped together with the host was not silent."""
+END_SEEN_S = 1.0
+"""How long the end of a process is waited for after a call to it broke."""
 LOOP_AFTER = 3
 """A provider that has ended so many times without having been stable, or could not be started, is in a crash loop."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
@@ -170,7 +173,7 @@ class ProviderProcess:
         self._began_at = self._again_at = 0.0
         self._silent_s = 0.0
         self._unstable_ends = 0
-        self._ended_because = ""
+        self._ended_because = self._failed_because = ""
         self._begun = False
         self._lacking = 0
 
@@ -218,7 +221,7 @@ class ProviderProcess:
             case State.RESTARTING:
                 return "it has ended and is being started again"
             case State.FAILED:
-                return "it could not be started"
+                return could_not_start(self._failed_because)
             case State.STOPPED:
                 return "it was stopped"
         return ""
@@ -258,6 +261,7 @@ class ProviderProcess:
             await self._services.start()
             child = await self._launch()
         except BaseException as error:
+            self._failed_because = reason_of(error)
             self._become(State.FAILED, str(error))
             await self._release()
             raise
@@ -302,8 +306,7 @@ class ProviderProcess:
         deadline = time.monotonic() + timeout_s
         while not self.is_ready:
             if self.state in (State.FAILED, State.STOPPED):
-                reason = f": {self.last_error}" if self.last_error else ""
-                raise ProviderDown(f"provider {self.name} is {self.state.value}{reason}")
+                raise ProviderDown(self.absence)
             wait_s = min(deadline - time.monotonic(), self._patience_s())
             if wait_s <= 0:
                 raise ProviderAway(self.absence)
@@ -488,7 +491,7 @@ class ProviderProcess:
         try:
             child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
-            raise self._failure(str(error)) from error
+            raise self._failure(error) from error
         try:
             if self._groups is not None:
                 self._groups.hold(child.pid)
@@ -500,7 +503,7 @@ class ProviderProcess:
             await child.stop(self._timings.stop_grace_s)
             self._let_go(child)
             if isinstance(error, ProviderStartFailed):
-                raise self._failure(str(error)) from error
+                raise self._failure(error) from error
             raise
         log.info(
             "provider is ready",
@@ -547,12 +550,20 @@ class ProviderProcess:
         task, ended = asyncio.ensure_future(work), asyncio.ensure_future(child.wait())
         try:
             await asyncio.wait((task, ended), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
+            if task.done() and _broke(task):
+                # A process that ends breaks its calls a moment before its end is seen.
+                await asyncio.wait((ended,), timeout=END_SEEN_S)
+            if task.done() and not (ended.done() and _broke(task)):
                 await task
             elif ended.done():
-                raise ProviderStartFailed(f"plugin process exited before serving gRPC ({child.describe_exit()})")
+                ended_how = child.describe_exit()
+                raise ProviderStartFailed(
+                    f"plugin process exited before serving gRPC ({ended_how})",
+                    reason=f"its process ended before it could be called ({ended_how})",
+                )
             else:
-                raise ProviderStartFailed(f"{missed} within {timeout_s:g} s")
+                text = f"{missed} within {timeout_s:g} s"
+                raise ProviderStartFailed(text, reason=f"it {text}")
         finally:
             for future in (task, ended):
                 future.cancel()
@@ -562,8 +573,10 @@ class ProviderProcess:
         if self._groups is not None:
             self._groups.let_go(child.pid)
 
-    def _failure(self, reason: str) -> ProviderStartFailed:
-        return ProviderStartFailed(f'{_word(self.kind)} "{self.name}": {reason}', self.output.last_lines)
+    def _failure(self, error: ProviderStartFailed) -> ProviderStartFailed:
+        """Return the error with this provider's name and what it wrote last."""
+        text = f'{_word(self.kind)} "{self.name}": {error}'
+        return ProviderStartFailed(text, self.output.last_lines, error.reason)
 
     def _ready(self, child: Child) -> None:
         self._child = child
@@ -590,6 +603,12 @@ class ProviderProcess:
         await self._services.stop()
         await self._channel.close()
         remove_directory(self._directory)
+
+
+def _broke(task: asyncio.Future[Any]) -> bool:
+    """Return whether the work that is done failed because nobody answered any more."""
+    cause = None if task.cancelled() or (error := task.exception()) is None else error.__cause__
+    return isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def _word(kind: ProviderKind) -> str:

@@ -19,7 +19,7 @@ from gestalt_host.cli.tables import TableColumn
 _PLUGINS = (
     TableColumn("Name"),
     TableColumn("Description", 3, wraps=True),
-    TableColumn("Status", 1),
+    TableColumn("Status", 1, wraps=True),
     TableColumn("Connections", 2, wraps=True),
 )
 _OPERATIONS = (
@@ -61,7 +61,7 @@ def list_plugins(session: CommandSession) -> None:
             [
                 text_or_dash(member(entry, "name")),
                 text_or_dash(member(entry, "description")),
-                str(member(entry, "status") or "unknown"),
+                ": ".join(filter(None, (str(member(entry, "status") or "unknown"), member(entry, "statusReason")))),
                 ", ".join(connections) or "-",
             ]
         )

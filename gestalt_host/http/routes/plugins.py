@@ -46,6 +46,7 @@ async def disconnect(call: Call) -> Answer:
 async def list_operations(call: Call) -> Answer:
     plugin = _plugin(call)
     _check_names(call.query)
+    plugin.require_known()
     return json_answer(operation_shapes(plugin, await call.services.invoker.operations(call.who, plugin)))
 
 

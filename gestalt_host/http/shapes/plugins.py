@@ -23,8 +23,9 @@ _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
 
 def is_listed(plugin: ConfiguredPlugin) -> bool:
-    """Return whether the plugin has something a person can use."""
-    return bool(_public_connections(plugin)) or any(True for _ in _offered(plugin, plugin.operations))
+    """Return whether the plugin has something a person can use, or would have if it could be started."""
+    offered = not plugin.is_known or any(True for _ in _offered(plugin, plugin.operations))
+    return offered or bool(_public_connections(plugin))
 
 
 def plugin_shape(plugin: ConfiguredPlugin) -> Json:
@@ -39,6 +40,8 @@ def plugin_shape(plugin: ConfiguredPlugin) -> Json:
         shape |= {"status": "ready", "credentialState": "not_required", "healthState": "not_applicable"}
     else:
         shape |= {key: state[key] for key in ("status", "credentialState", "healthState")}
+    if absence := plugin.absence():
+        shape |= {"status": "unavailable", "healthState": "unhealthy", "statusReason": absence}
     shape["actions"] = []
     return shape
 

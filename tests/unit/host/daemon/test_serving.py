@@ -157,7 +157,7 @@ workflows:
     try:
         host.start()
         assert host.post("/roadmap/noop", {}).status_code == 200
-        assert host.post("/refusing/noop", {}).status_code == 502
+        assert host.post("/refusing/noop", {}).status_code == 503
         assert "told to fail" in host.log
         assert "nowhere/manifest.yaml: no such file or directory" in host.log
         # What is configured for the missing plugin is still there.

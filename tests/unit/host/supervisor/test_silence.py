@@ -210,7 +210,7 @@ async def test_a_slow_start_is_waited_for_only_so_long(script: Script) -> None:
             await process.wait_ready(600)
     with pytest.raises(Exception, match="was served, but not configured, within"):
         await starting
-    assert process.absence == "it could not be started"
+    assert process.absence == "it could not be started: it was served, but not configured, within 3 s"
     with pytest.raises(ProviderDown):
         await process.wait_ready(1)
 

@@ -36,6 +36,7 @@ from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX, config_sched
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.targets.configured import check_credentials, internal_target, permissions_from
 from gestalt_host.workflows.targets.equality import same_target
+from gestalt_host.workflows.targets.inputs import check_target_input
 
 log = structlog.get_logger()
 
@@ -111,6 +112,9 @@ class Reconciliation:
             raise ReconciliationFailed(
                 f"{item.label} conflicts with existing unmanaged {kind.word} id {quoted(item.object_id)}"
             )
+        if existing is None or not same_target(existing.target, target):
+            # One that is there with this target stays as it is, also where a new version of the plugin takes less.
+            check_target_input(self._plugins, target)
         old, readable = await self._old_reference(client, existing)
         wanted = ExecutionReference(
             id=kind.reference_id(item.object_id, ""),

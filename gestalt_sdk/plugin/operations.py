@@ -133,8 +133,9 @@ def operation(
     Its parameters are the operation's, each with an annotation: str, int, float, bool, list, dict (also of something),
     ``Literal`` of texts, ``| None``, or ``Any``; ``Annotated[T, "text"]`` describes one. One that has a default may be
     left out. Instead, one parameter may be a dataclass whose fields are the operation's parameters. A parameter of
-    type ``Request`` gets the call's context; ``**rest`` gets the parameters that are not declared, else they are
-    ignored. The description defaults to the docstring's first paragraph.
+    type ``Request`` gets the call's context; ``**rest`` gets the parameters that are not declared. Without it they are
+    ignored in a call, and the schema says ``additionalProperties: false``, so that the host refuses them in a schedule
+    or trigger. The description defaults to the docstring's first paragraph.
     """
     hints = {
         "readOnlyHint": True if read_only else None,
@@ -262,8 +263,7 @@ def _object_schema(parameters: Sequence[Parameter], open_ended: bool) -> dict[st
     required = [parameter.name for parameter in parameters if parameter.required]
     if required:
         result["required"] = required
-    if open_ended:
-        result["additionalProperties"] = True
+    result["additionalProperties"] = open_ended
     return result
 
 

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 from gestalt_sdk.errors import GestaltError
 
-HORIZON_YEARS = 5
-"""A cron that has no slot up to the end of the fifth calendar year after a moment has none."""
+HORIZON_YEARS = 8
+"""A cron that has no slot up to the end of the eighth calendar year after a moment has none: between two leap days lie
+eight years at most."""
 
 _MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
 _WEEKDAY_NAMES = "sun mon tue wed thu fri sat"
@@ -35,7 +36,7 @@ _LARGEST_NUMBER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Hold a parsed expression; the tuples ascend and may be empty, which means never."""
+    """Hold a parsed expression; the tuples ascend. One of a stored expression may be empty, which means never."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -107,16 +108,14 @@ def check_cron(expression: str, today: date) -> None:
         CronInvalid: for anything else.
     """
     cron = parse_cron(expression)
-    if not cron.offsets or cron.following_day(today - _DAY, horizon(today)) is None:
+    if cron.following_day(today - _DAY, horizon(today)) is None:
         raise no_occurrence(expression)
 
 
 def no_occurrence(expression: str) -> CronInvalid:
-    """Return the refusal of an expression that never fires: of its first field without a value, else of its day."""
-    sets = _parse_fields(_fields(expression))
-    place = next((place for place, (values, _) in enumerate(sets) if not values), _DAY_OF_MONTH)
-    text, column = _fields(expression)[place]
-    return _refusal(column, f'{_FIELDS[place][0]} "{text}": "{expression.strip()}" has no occurrence within five years')
+    """Return the refusal of an expression that parses and never fires, which is because of its day of the month."""
+    text, column = _fields(expression)[_DAY_OF_MONTH]
+    return _refusal(column, f'day-of-month "{text}": "{expression.strip()}" has no occurrence within eight years')
 
 
 def horizon(day: date) -> date:
@@ -125,8 +124,12 @@ def horizon(day: date) -> date:
 
 
 @lru_cache(maxsize=4096)
-def parse_cron(expression: str) -> Cron:
+def parse_cron(expression: str, *, stored: bool = False) -> Cron:
     """Parse a five-field expression.
+
+    Args:
+        stored: It was accepted when it was written, perhaps by an earlier version: empty items are skipped, and what
+            follows the hyphen of a star (``*-5``) is ignored, as was done then.
 
     Raises:
         CronInvalid: naming the column (1 is the first character), field, text and reason.
@@ -142,7 +145,9 @@ def parse_cron(expression: str) -> Cron:
         found = " ".join(text for text, _ in fields)
         column = fields[len(_FIELDS)][1] if len(fields) > len(_FIELDS) else len(expression.rstrip()) + 1
         raise CronInvalid(f"expected exactly 5 fields, found {len(fields)}: [{found}]", column)
-    parsed = _parse_fields(fields)
+    parsed = [
+        _parse_field(text, column, *limits, stored) for (text, column), limits in zip(fields, _FIELDS, strict=True)
+    ]
     sets, stars = [values for values, _ in parsed], [star for _, star in parsed]
     minutes, hours = tuple(sorted(sets[0])), tuple(sorted(sets[1]))
     hour_items = [item for item in fields[1][0].split(",") if item]
@@ -164,36 +169,37 @@ def _fields(expression: str) -> list[tuple[str, int]]:
     return [(match.group(), match.start() + 1) for match in re.finditer(r"\S+", expression)]
 
 
-def _parse_fields(fields: list[tuple[str, int]]) -> list[tuple[frozenset[int], bool]]:
-    """Values of each of the five fields, and whether it is a bare star."""
-    return [
-        _parse_field(text, column, name, low, high, names)
-        for (text, column), (name, low, high, names) in zip(fields, _FIELDS, strict=True)
-    ]
-
-
 def _parse_field(
-    text: str, column: int, name: str, low: int, high: int, names: dict[str, int]
+    text: str, column: int, name: str, low: int, high: int, names: dict[str, int], stored: bool
 ) -> tuple[frozenset[int], bool]:
+    """Return the values of a field, and whether it is a bare star."""
     values: set[int] = set()
     star = False
     position = column
     for item in text.split(","):
         if item:
-            members, bare_star = _parse_item(item, position, name, low, high, names)
+            members, bare_star = _parse_item(item, position, name, low, high, names, stored)
             values.update(members)
             star = star or bare_star
+        elif not stored:
+            raise _refusal(position, f'{name} "{text}": an item of the list is empty')
         position += len(item) + 1
     return frozenset(values), star
 
 
-def _parse_item(item: str, column: int, name: str, low: int, high: int, names: dict[str, int]) -> tuple[range, bool]:
+def _parse_item(
+    item: str, column: int, name: str, low: int, high: int, names: dict[str, int], stored: bool
+) -> tuple[range, bool]:
     span, *steps = item.split("/")
     if len(steps) > 1:
         raise _refusal(column, f'{name} "{item}": too many slashes')
     bounds = span.split("-")
     star = bounds[0] in ("*", "?")
     if star:
+        if len(bounds) > 1 and not stored:
+            raise _refusal(
+                column, f'{name} "{item}": a star has no range; write {low}-N, or a step as in {bounds[0]}/5'
+            )
         first, last = low, high
     else:
         if len(bounds) > 2:
@@ -210,10 +216,11 @@ def _parse_item(item: str, column: int, name: str, low: int, high: int, names: d
         star = star and step == 1
     if first < low:
         raise _refusal(column, f'{name} "{item}": {first} is below the minimum {low}')
+    sunday = "; Sunday is 0" if names is _WEEKDAYS and (7 in (first, last) or last == 0) else ""
     if last > high:
-        raise _refusal(column, f'{name} "{item}": {last} is above the maximum {high}')
+        raise _refusal(column, f'{name} "{item}": {last} is above the maximum {high}{sunday}')
     if first > last:
-        raise _refusal(column, f'{name} "{item}": the range begins at {first}, after its end {last}')
+        raise _refusal(column, f'{name} "{item}": the range begins at {first}, after its end {last}{sunday}')
     if step == 0:
         raise _refusal(column, f'{name} "{item}": the step must not be 0')
     return range(first, last + 1, step), star

@@ -90,8 +90,8 @@ def slots(expression: str, zone: ZoneInfo, begin: datetime, end: datetime) -> It
 
 
 def following(expression: str, zone: ZoneInfo, after: datetime, count: int) -> list[datetime]:
-    """The next slots, at most ``count``, up to the end of the fifth calendar year after the moment."""
-    last_day = datetime(after.astimezone(zone).year + 5, 12, 31, tzinfo=zone)
+    """The next slots, at most ``count``, up to the end of the eighth calendar year after the moment."""
+    last_day = datetime(after.astimezone(zone).year + 8, 12, 31, tzinfo=zone)
     found = []
     for slot in slots(expression, zone, after + timedelta(microseconds=1), last_day + DAY):
         found.append(slot)
@@ -105,7 +105,7 @@ def preceding(expression: str, zone: ZoneInfo, until: datetime, count: int) -> l
     days = 2
     while True:
         found = list(slots(expression, zone, until - days * DAY, until))
-        if len(found) >= count or days > 5 * 366:
+        if len(found) >= count or days > 8 * 366:
             return found[-count:][::-1]
         days *= 4
 

@@ -26,6 +26,7 @@ from gestalt_host.invocation.connections import check_selectors, connection_for
 from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
+from gestalt_host.workflows.targets.inputs import check_target_input
 from gestalt_host.workflows.targets.permissions import merge_permissions
 
 AGENT_WORD, TURN_WORD = "agent", "turn"
@@ -51,6 +52,15 @@ class TargetResolver:
         if isinstance(target, PluginTarget):
             return self._plugin(who, target)
         return self._agent(who, target)
+
+    def resolve_for_later(self, who: Principal, target: Target) -> Target:
+        """Return the target to store in a schedule or trigger: ``resolve``, and its input fits the operation.
+
+        A run that is started now tells itself what is wrong with its input; a schedule would only when it fires.
+        """
+        resolved = self.resolve(who, target)
+        check_target_input(self._plugins, resolved)
+        return resolved
 
     def declared_permissions(self, who: Principal, target: Target) -> tuple[Permission, ...]:
         """Return what an agent target's reference may call beyond the caller's ceiling.

@@ -419,6 +419,7 @@ def test_the_catalogue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 "tags": {"type": "array", "items": {"type": "string"}, "default": []},
             },
             "required": ["channel"],
+            "additionalProperties": False,
         },
         "annotations": {"destructiveHint": False},
         "parameters": [
@@ -429,6 +430,7 @@ def test_the_catalogue_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "tags": ["chat"],
         "transport": "plugin",
     }
+    assert operations["rest"]["inputSchema"]["additionalProperties"] is True
     types = operations["types"]
     assert (types["visible"], types["readOnly"], types["allowedRoles"]) == (False, True, ["admin"])
     assert types["annotations"] == {"readOnlyHint": True}

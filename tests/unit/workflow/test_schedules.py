@@ -223,7 +223,7 @@ async def test_fifty_due_schedules_are_one_commit(world: World) -> None:
 
 
 async def test_a_cron_that_never_fires_is_refused_when_written(world: World) -> None:
-    with pytest.raises(CronInvalid, match="no occurrence within five years"):
+    with pytest.raises(CronInvalid, match="no occurrence within eight years"):
         checked_timing("0 0 31 2 *", "UTC", world.clock())
 
 
@@ -261,18 +261,35 @@ async def test_of_many_that_are_due_at_once_the_first_are_invoked_before_the_oth
     gate.set()
 
 
+async def test_a_cron_that_is_refused_now_fires_as_before_until_it_is_written_again(world: World) -> None:
+    engine = await world.engine(start=False)
+    await upsert(world, engine, "old", "* 12 * * *")
+    await upsert(world, engine, "same", "* 12 * * *")
+    world.database.stores[SCHEDULES]["old"]["cron"] = "*-5 ,12 * * *"
+    engine = await world.engine(start=False)
+    world.clock.advance(minutes=3)
+    await fire_due(engine)
+    slots = [run.trigger.slot for run in await scheduled(engine, "old")]
+    assert slots
+    assert slots == [run.trigger.slot for run in await scheduled(engine, "same")]
+    assert (await engine.schedules.pause("old")).cron == "*-5 ,12 * * *"
+    assert (await engine.schedules.resume("old")).next_run_at == (await engine.schedules.get("same")).next_run_at
+    with pytest.raises(CronInvalid, match="column 1"):
+        await upsert(world, engine, "old", "*-5 ,12 * * *")
+
+
 @pytest.mark.trap("a")
 async def test_a_schedule_without_a_further_slot_is_never_due_again(world: World) -> None:
-    """29 February 2096 is the last one for eight years, further than anybody looks."""
-    world.clock.now = datetime(2096, 2, 1, tzinfo=UTC)
+    """29 February 9996 is the last one before the calendar ends."""
+    world.clock.now = datetime(9996, 2, 1, tzinfo=UTC)
     engine = await world.engine(start=False)
     await upsert(world, engine, "leap", "0 0 29 2 *")
     await upsert(world, engine, "daily", "0 12 * * *")
-    world.clock.now = datetime(2096, 3, 1, 13, tzinfo=UTC)
+    world.clock.now = datetime(9996, 3, 1, 13, tzinfo=UTC)
     await fire_due(engine)
     assert len(await scheduled(engine, "leap")) == len(await scheduled(engine, "daily")) == 1
     assert (await engine.schedules.get("leap")).next_run_at is None
-    world.clock.now = datetime(2097, 1, 1, 13, tzinfo=UTC)
+    world.clock.now = datetime(9997, 1, 1, 13, tzinfo=UTC)
     await fire_due(engine)
     assert len(await scheduled(engine, "leap")) == 1
     assert len(await scheduled(engine, "daily")) == 2

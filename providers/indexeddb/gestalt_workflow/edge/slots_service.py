@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from gestalt_sdk.gen.extension.v1 import slots_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import slots_pb2_grpc
-from gestalt_sdk.timing.cron import parse_cron
+from gestalt_sdk.timing.cron import Cron, parse_cron
 from gestalt_sdk.timing.zones import load_zone
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import reporting_faults
@@ -77,7 +77,8 @@ class SlotsServicer(slots_pb2_grpc.WorkflowSlotsServicer):
                 text, zone, _ = checked_timing(request.cron, request.timezone, after)
             else:
                 text, zone = schedule.cron, schedule.timezone
-            slots = [_upcoming(text, zone, slot, schedule) for slot in next_slots(parse_cron(text), zone, after, count)]
+            cron = parse_cron(text, stored=schedule is not None)
+            slots = [_upcoming(cron, zone, slot, schedule) for slot in next_slots(cron, zone, after, count)]
             return pb.PreviewSlotsResponse(slots=slots, timezone=zone, paused=schedule is not None and schedule.paused)
 
 
@@ -113,14 +114,14 @@ def outcome_to_proto(line: Run | SlotRange) -> pb.SlotOutcome:
     return message
 
 
-def _upcoming(cron: str, zone: str, slot: datetime, schedule: Schedule | None) -> pb.UpcomingSlot:
+def _upcoming(cron: Cron, zone: str, slot: datetime, schedule: Schedule | None) -> pb.UpcomingSlot:
     local = slot.astimezone(load_zone(zone))
     offset = local.utcoffset() or timedelta()
     return pb.UpcomingSlot(
         slot=to_timestamp(slot),
         local_time=local.replace(tzinfo=None).isoformat(timespec="seconds"),
         utc_offset_seconds=int(offset.total_seconds()),
-        remark=_REMARKS[remark(parse_cron(cron), zone, slot)],
+        remark=_REMARKS[remark(cron, zone, slot)],
         fires_at=to_timestamp(fires_at(schedule, slot) if schedule is not None else slot),
     )
 

@@ -46,7 +46,7 @@ def unfired(schedule: Schedule, first: datetime, last: datetime, state: SlotStat
         return []
     noted = [SlotRange(schedule.id, first, first, 1, state, now)] if first == schedule.next_run_at else []
     try:
-        cron = parse_cron(schedule.cron)
+        cron = parse_cron(schedule.cron, stored=True)
         oldest = next_slot(cron, schedule.timezone, first - MICROSECOND)
         newest = previous_slot(cron, schedule.timezone, last)
         if oldest is None or newest is None or newest < oldest:
@@ -247,9 +247,9 @@ def cut_before(schedule: Schedule, slots: SlotRange, moment: datetime) -> SlotRa
         return slots
     if slots.first >= moment:
         return None
-    newest = previous_slot(parse_cron(schedule.cron), schedule.timezone, moment - MICROSECOND)
+    newest = previous_slot(parse_cron(schedule.cron, stored=True), schedule.timezone, moment - MICROSECOND)
     last = max(newest or slots.first, slots.first)
-    count = count_slots(parse_cron(schedule.cron), schedule.timezone, slots.first, last)
+    count = count_slots(parse_cron(schedule.cron, stored=True), schedule.timezone, slots.first, last)
     return replace(slots, last=last, count=max(count, 1))
 
 

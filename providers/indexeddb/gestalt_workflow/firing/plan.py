@@ -70,7 +70,7 @@ def resumed(schedule: Schedule, from_moment: datetime, now: datetime) -> tuple[S
 
 def following_slot(schedule: Schedule, after: datetime) -> datetime | None:
     """Return the first slot of the schedule after that moment, passing over those that have fired early."""
-    cron = parse_cron(schedule.cron)
+    cron = parse_cron(schedule.cron, stored=True)
     slot = next_slot(cron, schedule.timezone, after)
     while slot is not None and (last := schedule.fired_early(slot)) is not None:
         slot = next_slot(cron, schedule.timezone, last)
@@ -79,7 +79,7 @@ def following_slot(schedule: Schedule, after: datetime) -> datetime | None:
 
 def last_due(schedule: Schedule, now: datetime) -> datetime | None:
     """Return the last slot whose moment, later by its jitter, has come; None when there is none."""
-    cron = parse_cron(schedule.cron)
+    cron = parse_cron(schedule.cron, stored=True)
     latest = previous_slot(cron, schedule.timezone, now)
     while latest is not None and fires_at(schedule, latest) > now:
         latest = previous_slot(cron, schedule.timezone, latest - MICROSECOND)
@@ -149,7 +149,7 @@ class _Decision:
 
 
 def _decide(schedule: Schedule, recent: Mapping[str, Run], now: datetime) -> _Decision:
-    cron, zone, catchup = parse_cron(schedule.cron), schedule.timezone, schedule.policy.catchup
+    cron, zone, catchup = parse_cron(schedule.cron, stored=True), schedule.timezone, schedule.policy.catchup
     first = schedule.next_run_at
     assert first is not None
     latest = max(first, last_due(schedule, now) or first)
@@ -255,5 +255,5 @@ def _delay(schedule: Schedule, slot: datetime) -> timedelta:
     jitter = schedule.policy.jitter
     if not jitter:
         return timedelta()
-    following = next_slot(parse_cron(schedule.cron), schedule.timezone, slot)
+    following = next_slot(parse_cron(schedule.cron, stored=True), schedule.timezone, slot)
     return slot_delay(schedule.id, slot, jitter, following)

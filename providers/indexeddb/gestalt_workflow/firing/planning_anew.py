@@ -158,7 +158,7 @@ def _pause_goes_on(schedule: Schedule, now: datetime) -> bool:
 
 def _sequences(schedule: Schedule, slots: Sequence[datetime]) -> tuple[tuple[datetime, datetime], ...]:
     """Return first and last of each unbroken sequence of these slots."""
-    cron = parse_cron(schedule.cron)
+    cron = parse_cron(schedule.cron, stored=True)
     found: list[tuple[datetime, datetime]] = []
     for slot in slots:
         if found and next_slot(cron, schedule.timezone, found[-1][1]) == slot:

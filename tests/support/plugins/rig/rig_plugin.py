@@ -1,4 +1,7 @@
-"""A measuring plugin: what the recordings and the benchmarks invoke. Served under any name, several times."""
+"""A measuring plugin: what the recordings and the benchmarks invoke. Served under any name, several times.
+
+Its operations take any parameter, as in the recordings.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class RigPlugin(Plugin):
 
     @operation("noop", title="Noop")
     async def noop(
-        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None
+        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None, **rest: Any
     ) -> dict[str, Any]:
         if sleep:
             await asyncio.sleep(sleep / 1000)
@@ -27,13 +30,13 @@ class RigPlugin(Plugin):
 
     @operation("fail", title="Fail")
     async def fail(
-        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None
+        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None, **rest: Any
     ) -> dict[str, Any]:
         raise RuntimeError("the rig plugin fails when asked to")
 
     @operation("sync", title="Sync")
     async def sync(
-        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None
+        self, request: Request, mode: str | None = None, n: int | None = None, sleep: int | None = None, **rest: Any
     ) -> dict[str, Any]:
         await request.workflows().publish_event("roadmap.sync.completed", source="roadmap")
         return await self.noop(request, mode, n, sleep)

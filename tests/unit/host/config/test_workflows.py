@@ -60,7 +60,7 @@ ONE_FAULT: list[tuple[str, str]] = [
         schedule(f"cron: '* * * *', {TARGET}"),
         'schedules.s.cron: "* * * *" is invalid: expected exactly 5 fields, found 4',
     ),
-    (schedule(f"cron: '0 0 31 2 *', {TARGET}"), "has no occurrence within five years"),
+    (schedule(f"cron: '0 0 31 2 *', {TARGET}"), "has no occurrence within eight years"),
     (schedule(f"cron: '* * * * *', timezone: Mars/Base, {TARGET}"), 'timezone: "Mars/Base" is not an IANA time zone'),
     (schedule(f"cron: '* * * * *', timezone: Local, {TARGET}"), 'timezone: "Local" is not an IANA time zone'),
     (schedule(f"cron: '* * * * *', timezone: ../../etc/passwd, {TARGET}"), "is not an IANA time zone"),

@@ -5,26 +5,8 @@ The texts are the contract's (http-api.md 7.4 and 8, contract.md 4); quoting of 
 
 from __future__ import annotations
 
+from gestalt_sdk.common.printable import quoted as quoted
 from gestalt_sdk.errors import GestaltError
-
-
-def quoted(text: str) -> str:
-    """Put the text in double quotes, ``"``, ``\\`` and control characters escaped, printable Unicode kept."""
-    named = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\f": "\\f"}
-    named["\v"] = "\\v"
-    out = []
-    for char in text:
-        if char in named:
-            out.append(named[char])
-        elif char.isprintable():
-            out.append(char)
-        elif ord(char) < 0x80:
-            out.append(f"\\x{ord(char):02x}")
-        elif ord(char) < 0x10000:
-            out.append(f"\\u{ord(char):04x}")
-        else:
-            out.append(f"\\U{ord(char):08x}")
-    return '"' + "".join(out) + '"'
 
 
 class HostError(GestaltError):

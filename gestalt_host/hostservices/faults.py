@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import structlog
 from google.rpc import status_pb2
 from grpc import StatusCode
-from grpc_status import rpc_status
 
 from gestalt_host import errors
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokenInvalid
@@ -16,7 +15,7 @@ from gestalt_host.workflows.agents.turns import AgentTurnFailed
 from gestalt_host.workflows.execution import ReferenceLookupFailed
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext
-from gestalt_sdk.transport.faults import Fault, FaultTable, status_of
+from gestalt_sdk.transport.faults import Fault, FaultTable, end_call_with, status_of
 
 log = structlog.get_logger()
 
@@ -71,7 +70,7 @@ async def answering(context: ServerContext, table: FaultTable, prefix: str = "")
     try:
         yield
     except Exception as error:
-        await context.abort_with_status(rpc_status.to_status(status_for(error, table, prefix)))
+        await end_call_with(context, status_for(error, table, prefix))
 
 
 def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_pb2.Status:

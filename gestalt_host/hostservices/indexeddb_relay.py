@@ -15,6 +15,7 @@ from google.rpc import status_pb2
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import end_call
 
 SERVICE = "gestalt.provider.v1.IndexedDB"
 NOT_FOUND = "datastore: not found"
@@ -60,12 +61,12 @@ class _Relay:
             await self._check(request, _store_of_call, context)
             if path.endswith("/DeleteRange") and not _has_range(request):
                 # A store takes it for every record (contract.md 5.5).
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, RANGE_REQUIRED)
+                await end_call(context, grpc.StatusCode.INVALID_ARGUMENT, RANGE_REQUIRED)
             remaining = context.time_remaining()
             try:
                 answer: bytes = await call(request, timeout=min(remaining or DEADLINE_S, DEADLINE_S))
             except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "")
+                await end_call(context, error.code(), error.details() or "")
             return answer
 
         return handle
@@ -96,7 +97,7 @@ class _Relay:
                     yield frame
             except grpc.aio.AioRpcError as error:
                 if not refused:
-                    await context.abort(error.code(), error.details() or "")
+                    await end_call(context, error.code(), error.details() or "")
             except asyncio.CancelledError:
                 call.cancel()
                 raise
@@ -115,12 +116,12 @@ class _Relay:
         try:
             names = stores(data)
         except DecodeError:
-            await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
+            await end_call(context, grpc.StatusCode.INTERNAL, "the request cannot be decoded")
         except _WrongFrame as error:
             # Refused here: a store that took a later frame as the first would serve stores that were not checked.
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await end_call(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if not self._allowed.issuperset(names):
-            await context.abort(grpc.StatusCode.NOT_FOUND, NOT_FOUND)
+            await end_call(context, grpc.StatusCode.NOT_FOUND, NOT_FOUND)
 
 
 class _WrongFrame(Exception):

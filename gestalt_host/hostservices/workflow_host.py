@@ -25,6 +25,7 @@ from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.transport.faults import end_call
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.workflow import convert as workflow_convert
 from gestalt_sdk.workflow.targets import target_from_proto
@@ -81,7 +82,7 @@ class WorkflowDispatchServicer(workflow_dispatch_pb2_grpc.WorkflowDispatchServic
         try:
             await answer_calls(requests, context, workflow_dispatch_pb2.DispatchResults, self._invoke, status)
         except CallNumberTaken as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await end_call(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 def _check(request: pb.InvokeWorkflowOperationRequest) -> None:

@@ -38,7 +38,7 @@ from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.environment import AGENT_HOST_SOCKET
-from gestalt_sdk.transport.faults import Fault, FaultTable, reporting_faults
+from gestalt_sdk.transport.faults import Fault, FaultTable, end_call, reporting_faults
 from gestalt_sdk.transport.host_channels import CALL_TIMEOUT_S, call
 from gestalt_sdk.transport.values import from_struct, to_struct
 from gestalt_sdk.workflow.invoker import InvocationResult
@@ -236,7 +236,7 @@ async def _reporting(context: ServerContext) -> AsyncIterator[None]:
         try:
             yield
         except NotImplementedError:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this agent provider does not offer that")
+            await end_call(context, grpc.StatusCode.UNIMPLEMENTED, "this agent provider does not offer that")
 
 
 class _Servicer(agent_pb2_grpc.AgentProviderServicer):

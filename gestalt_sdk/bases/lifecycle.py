@@ -14,6 +14,7 @@ from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import health_pb2
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import end_call
 from gestalt_sdk.transport.values import from_struct
 
 PROTOCOL_VERSION = 3
@@ -82,7 +83,8 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
 async def require_version(requested: int, context: ServerContext) -> None:
     """Refuse any protocol version but ours."""
     if requested != PROTOCOL_VERSION:
-        await context.abort(
+        await end_call(
+            context,
             grpc.StatusCode.FAILED_PRECONDITION,
             f"host requested protocol version {requested}, provider requires {PROTOCOL_VERSION}",
         )
@@ -99,5 +101,4 @@ async def refuse(context: ServerContext, step: str, error: Exception) -> NoRetur
         error=str(error),
         exc_info=None if expected else error,
     )
-    await context.abort(grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")
-    raise AssertionError("abort raises")
+    await end_call(context, grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")

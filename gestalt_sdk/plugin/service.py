@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ from gestalt_sdk.plugin.types import (
     SubjectRejected,
 )
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import end_call
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.transport.values import from_struct, from_timestamp
 
@@ -63,7 +65,7 @@ class DispatchServicer(plugin_dispatch_pb2_grpc.PluginDispatchServicer):
                 requests, context, plugin_dispatch_pb2.PluginResults, self._execute, _status, self._ending
             )
         except CallNumberTaken as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await end_call(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 def _status(error: Exception) -> status_pb2.Status:
@@ -146,14 +148,16 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             invocation_id=request.invocation_id,
             context=request.context,
         )
-        catalogue = await self._plugin.session_catalogue(Request(message, self._plugin.host_channels))
+        async with _refusing(context, "session catalogue"):
+            catalogue = await self._plugin.session_catalogue(Request(message, self._plugin.host_channels))
         return pb.GetSessionCatalogResponse(catalog=catalogue.to_proto())
 
     async def PostConnect(self, request: pb.PostConnectRequest, context: ServerContext) -> pb.PostConnectResponse:
         """Return metadata for a new credential; UNIMPLEMENTED without the hook."""
         if not self._plugin.offers("post_connect"):
             await _unimplemented(context, "post-connect")
-        metadata = await self._plugin.post_connect(_credential(request.token))
+        async with _refusing(context, "post-connect"):
+            metadata = await self._plugin.post_connect(_credential(request.token))
         return pb.PostConnectResponse(metadata=metadata)
 
     async def ResolveHTTPSubject(
@@ -164,7 +168,8 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             await _unimplemented(context, "HTTP subject resolution")
         call = Request(pb.ExecuteRequest(context=request.context), self._plugin.host_channels)
         try:
-            subject = await self._plugin.resolve_http_subject(_http(request.request), call)
+            async with _refusing(context, "HTTP subject resolution"):
+                subject = await self._plugin.resolve_http_subject(_http(request.request), call)
         except SubjectRejected as error:
             return pb.ResolveHTTPSubjectResponse(reject_status=error.status, reject_message=str(error))
         return pb.ResolveHTTPSubjectResponse(
@@ -178,8 +183,19 @@ def _failed(status: int, text: str) -> pb.OperationResult:
     return pb.OperationResult(status=status, body=orjson.dumps({"error": text}).decode())
 
 
+@asynccontextmanager
+async def _refusing(context: ServerContext, hook: str) -> AsyncIterator[None]:
+    """End the call when a hook fails; grpc would send a text of its own, however long."""
+    try:
+        yield
+    except SubjectRejected:
+        raise  # an answer
+    except Exception as error:
+        await refuse(context, hook, error)
+
+
 async def _unimplemented(context: ServerContext, what: str) -> None:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"this plugin has no {what}")
+    await end_call(context, grpc.StatusCode.UNIMPLEMENTED, f"this plugin has no {what}")
 
 
 def _credential(message: pb.PostConnectCredential) -> PostConnectCredential:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
+from gestalt_sdk.common.printable import printable
 from gestalt_sdk.errors import GestaltError
 
 HORIZON_YEARS = 8
@@ -238,4 +239,4 @@ def _number(text: str, item: str, column: int, name: str, names: dict[str, int])
 
 
 def _refusal(column: int, reason: str) -> CronInvalid:
-    return CronInvalid(f"column {column}: {reason}", column)
+    return CronInvalid(f"column {column}: {printable(reason)}", column)

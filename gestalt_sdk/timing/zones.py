@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import tzdata
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_sdk.errors import GestaltError
 
 DEFAULT_ZONE = "UTC"
@@ -22,7 +23,7 @@ class ZoneInvalid(GestaltError):
     """Report that there is no IANA time zone of that name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f'invalid timezone "{name}"')
+        super().__init__(f"invalid timezone {quoted(name)}")
 
 
 @cache

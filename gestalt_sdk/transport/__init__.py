@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gestalt_sdk.transport.environment import service_address as service_address
     from gestalt_sdk.transport.faults import Fault as Fault
     from gestalt_sdk.transport.faults import FaultTable as FaultTable
+    from gestalt_sdk.transport.faults import end_call as end_call
+    from gestalt_sdk.transport.faults import end_call_with as end_call_with
     from gestalt_sdk.transport.faults import reason_of as reason_of
     from gestalt_sdk.transport.faults import reporting_faults as reporting_faults
     from gestalt_sdk.transport.faults import status_of as status_of
@@ -35,7 +37,7 @@ else:
         {
             "channels": "ServerContext open_channel",
             "environment": "Address EnvironmentUnusable parse_address service_address",
-            "faults": "Fault FaultTable reason_of reporting_faults status_of",
+            "faults": "Fault FaultTable end_call end_call_with reason_of reporting_faults status_of",
             "host_channels": "HostChannels call",
             "streamed": "CallFailed StreamUnserved StreamedCalls answer_calls",
             "values": "from_struct from_timestamp from_value rfc3339 to_struct to_timestamp to_value",

@@ -22,6 +22,7 @@ ServerContext: TypeAlias = grpc.aio.ServicerContext
 """What a servicer method gets beside its request."""
 
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
+METADATA_LIMIT_BYTES = 256 * 1024
 
 SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
@@ -31,6 +32,9 @@ SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    # Other people's servers do not bound the texts of their refusals as ours do (``faults.trailer_text``).
+    ("grpc.max_metadata_size", METADATA_LIMIT_BYTES),
+    ("grpc.absolute_max_metadata_size", METADATA_LIMIT_BYTES),
     # tonic refuses a socket path as authority.
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import NoReturn
 
 import grpc
 import structlog
@@ -20,6 +22,8 @@ from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext
 
 DOMAIN = "gestalt"
+TRAILER_TEXT_BYTES = 2048
+"""How much of a trailer the text of a refusal may take, percent-encoded."""
 
 log = structlog.get_logger()
 
@@ -56,7 +60,7 @@ def status_of(error: GestaltError, table: FaultTable) -> status_pb2.Status | Non
         return None
     detail = any_pb2.Any()
     detail.Pack(error_details_pb2.ErrorInfo(reason=row.reason, domain=DOMAIN))
-    return status_pb2.Status(code=row.code.value[0], message=str(error), details=[detail])
+    return status_pb2.Status(code=row.code.value[0], message=_encodable(str(error)), details=[detail])
 
 
 @asynccontextmanager
@@ -68,15 +72,53 @@ async def reporting_faults(context: ServerContext, table: FaultTable) -> AsyncIt
         status = status_of(error, table)
         if status is None:
             log.exception("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            await end_call(context, grpc.StatusCode.INTERNAL, "internal error")
         else:
-            await context.abort_with_status(rpc_status.to_status(status))
+            await end_call_with(context, status)
     except grpc.aio.AbortError:
         raise  # ended on purpose, inside
     except Exception as error:
         # grpc would send the text of the exception to the peer.
         log.exception("call failed", event_name="rpc.failed", error_type=type(error).__name__)
-        await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+        await end_call(context, grpc.StatusCode.INTERNAL, "internal error")
+
+
+async def end_call(context: ServerContext, code: grpc.StatusCode, text: str) -> NoReturn:
+    """End the call with a status that has no details; a long text is cut (``trailer_text``)."""
+    await context.abort(code, trailer_text(text))
+    raise AssertionError("abort raises")
+
+
+async def end_call_with(context: ServerContext, status: status_pb2.Status) -> NoReturn:
+    """End the call with the status and its details; a long text is cut (``trailer_text``)."""
+    status.message = trailer_text(status.message)
+    await context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("abort raises")
+
+
+def trailer_text(text: str) -> str:
+    """Return the text, or as much of it as fits a trailer, and how long it was.
+
+    A status that ends a call travels in trailers, twice where it has details: percent-encoded, three bytes for each
+    that is not printable ASCII, and in base64. Peers refuse more than 8 KiB of trailers, and then the caller gets
+    neither code nor text.
+    """
+    whole = text.encode(errors="replace")
+    if len(whole) <= TRAILER_TEXT_BYTES and sum(map(_encoded_size, whole)) <= TRAILER_TEXT_BYTES:
+        return text
+    note = f"… (cut, {len(whole)} bytes in all)"
+    room = TRAILER_TEXT_BYTES - sum(map(_encoded_size, note.encode()))
+    end = next(at for at, size in enumerate(accumulate(map(_encoded_size, whole))) if size > room)
+    return whole[:end].decode(errors="ignore") + note
+
+
+def _encodable(text: str) -> str:
+    """Return the text without lone surrogates, which a message cannot carry."""
+    return text.encode(errors="replace").decode()
+
+
+def _encoded_size(byte: int) -> int:
+    return 1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str | None:

@@ -43,6 +43,13 @@ async def test_the_same_schema_in_another_order_is_accepted_and_another_schema_i
     assert await service.index_keys(store, "a", 1) == ["k"]
 
 
+async def test_a_refusal_of_something_long_arrives_with_its_code(service: Service) -> None:
+    store = await service.new_store()
+    for name in ("x" * 5000, "é" * 5000):
+        code, text = await service.refused("IndexCount", pb.IndexQueryRequest(store=store, index=name))
+        assert (code, text[:17]) == (Code.NOT_FOUND, "index not found: ")
+
+
 async def test_an_unset_schema_is_an_empty_one_and_index_names_may_be_doubled(service: Service) -> None:
     store = await service.new_store()
     await service.call("CreateObjectStore", pb.CreateObjectStoreRequest(name=store))

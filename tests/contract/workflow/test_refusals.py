@@ -145,6 +145,32 @@ async def test_unknown_and_missing_run_ids(workflow: Workflow, rpc: str) -> None
     assert missing.value.details() == "run_id is required"
 
 
+@pytest.mark.parametrize("char", ["x", "é", "%", "\x00"])
+async def test_a_refusal_of_something_long_arrives_with_its_code(workflow: Workflow, char: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as unknown:
+        await workflow.get_run(char * 5000)
+    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await workflow.upsert_schedule("s", timezone=char * 4498)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (refused.value.details() or "").isprintable()
+
+
+@pytest.mark.ours("workflow")
+async def test_a_refused_value_is_shown_escaped_and_its_beginning_where_it_is_long(workflow: Workflow) -> None:
+    schedules = Kind(workflow, "schedule")
+    for zone, shown in (
+        ("Europe/Berlin\x00", r'"Europe/Berlin\x00"'),
+        ("\x1b[2J\u202e", r'"\x1b[2J\u202e"'),
+        ("é" * 1000, f'"{"é" * 256}" (cut, 2000 bytes in all)'),
+    ):
+        refused = (grpc.StatusCode.INVALID_ARGUMENT, f"invalid timezone {shown}")
+        assert await refusal(schedules.upsert("s", timezone=zone)) == refused
+    code, text = await refusal(schedules.upsert("s", cron="\x00 * * * *"))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert text.isprintable()
+
+
 @pytest.mark.parametrize("name", ["", "  "])
 async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:

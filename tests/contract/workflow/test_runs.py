@@ -103,7 +103,22 @@ async def test_cancel_pending_running_and_finished(rig: Rig, workflow: Workflow)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await workflow.cancel_run(done.id)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "WORKFLOW_RUN_STATUS_SUCCEEDED" in (refused.value.details() or "")
+    assert "can be canceled" in (refused.value.details() or "")
+
+
+@pytest.mark.ours("workflow")
+async def test_the_refusal_to_cancel_says_how_the_run_has_ended(rig: Rig, workflow: Workflow) -> None:
+    rig.host.answers["bad"] = (500, "oops")
+    rig.host.hold("hang")
+    runs = [(await workflow.start_run(operation)).id for operation in ("run", "bad", "hang")]
+    await workflow.run_in(runs[0])
+    await workflow.run_in(runs[1])
+    await workflow.cancel_run(runs[2])
+    for run_id, ended in zip(runs, ("has succeeded", "has failed", "has been canceled"), strict=True):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await workflow.cancel_run(run_id)
+        text = f'workflow run "{run_id}" {ended}; only pending and running runs can be canceled'
+        assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, text)
 
 
 async def test_cancel_before_start_keeps_the_run_from_being_invoked(rig: Rig) -> None:

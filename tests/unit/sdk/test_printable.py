@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gestalt_sdk.common.printable import printable, printable_json
+from gestalt_sdk.common.printable import QUOTED_BYTES, printable, printable_json, quoted
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ def test_json_stays_the_same_json(text: str) -> None:
     found = printable_json(json.dumps({"event": text}, ensure_ascii=False))
     assert found.isprintable()
     assert json.loads(found) == {"event": text}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("plain, grün, 日本 🙂", '"plain, grün, 日本 🙂"'),
+        ('a"b\\c\td\n', '"a\\"b\\\\c\\td\\n"'),
+        ("Europe/Berlin\x00", '"Europe/Berlin\\x00"'),
+        ("\x1b[2J\x9b\u202e\ud800", '"\\x1b[2J\\u009b\\u202e\\ud800"'),
+        ("a" * QUOTED_BYTES, f'"{"a" * QUOTED_BYTES}"'),
+        ("é" * QUOTED_BYTES, f'"{"é" * (QUOTED_BYTES // 2)}" (cut, {2 * QUOTED_BYTES} bytes in all)'),
+    ],
+)
+def test_a_value_in_the_text_of_an_error_is_escaped_and_bounded(value: str, shown: str) -> None:
+    assert quoted(value) == shown

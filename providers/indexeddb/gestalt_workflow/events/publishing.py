@@ -19,6 +19,7 @@ from datetime import datetime
 
 import structlog
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_workflow.events import replays
 from gestalt_workflow.events.fan_outs import (
     CHECKED,
@@ -519,7 +520,7 @@ def _earlier(kept: KeptEvent, wanted: ReplayRequest) -> Replay | None:
         if replay.id == wanted.id:
             if (replay.mode, replay.trigger_ids) != (wanted.mode, wanted.trigger_ids):
                 raise StateConflict(
-                    f'replay "{wanted.id}" of {KIND} "{kept.id}" was another one: '
+                    f"replay {quoted(wanted.id)} of {KIND} {quoted(kept.id)} was another one: "
                     f"mode {replay.mode.name}, {len(replay.trigger_ids) or 'all'} triggers"
                 )
             return replay

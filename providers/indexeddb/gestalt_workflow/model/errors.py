@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_sdk.errors import GestaltError
 
 
@@ -28,21 +29,21 @@ class ObjectNotFound(WorkflowError):
     """No object of that kind has the id."""
 
     def __init__(self, kind: str, object_id: str) -> None:
-        super().__init__(f'{kind} "{object_id}" not found')
+        super().__init__(f"{kind} {quoted(object_id)} not found")
 
 
 class OwnedByAnother(WorkflowError):
     """The id belongs to an object whose target is of another plugin, and the request does not retarget."""
 
     def __init__(self, kind: str, object_id: str, plugin: str) -> None:
-        super().__init__(f'{kind} "{object_id}" is already owned by target owner "{plugin}"')
+        super().__init__(f"{kind} {quoted(object_id)} is already owned by target owner {quoted(plugin)}")
 
 
 class SignalExists(WorkflowError):
     """The explicit sequence number of a signal is taken."""
 
     def __init__(self, signal_id: str) -> None:
-        super().__init__(f'workflow signal "{signal_id}" already exists')
+        super().__init__(f"workflow signal {quoted(signal_id)} already exists")
 
 
 class StateConflict(WorkflowError):
@@ -53,7 +54,7 @@ class RevisionConflict(WorkflowError):
     """The object is not what the change was decided on: it is at another revision, or exists already."""
 
     def __init__(self, kind: str, object_id: str, state: str) -> None:
-        super().__init__(f'{kind} "{object_id}" {state}')
+        super().__init__(f"{kind} {quoted(object_id)} {state}")
 
 
 class TooMuchContention(WorkflowError):

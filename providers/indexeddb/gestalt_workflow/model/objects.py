@@ -202,6 +202,11 @@ class RunStatus(IntEnum):
         return self >= RunStatus.SUCCEEDED
 
     @property
+    def ended(self) -> str:
+        """How a run in this state has ended, for texts; only terminal states have it."""
+        return {3: "has succeeded", 4: "has failed", 5: "has been canceled"}[self]
+
+    @property
     def wire_name(self) -> str:
         """Name of the state in the contract."""
         return f"WORKFLOW_RUN_STATUS_{self.name}"

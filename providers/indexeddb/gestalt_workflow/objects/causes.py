@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_workflow.model.clock import Clock, from_micros, to_micros
 from gestalt_workflow.model.errors import StateConflict, StorageFailed
 from gestalt_workflow.model.objects import CONFIG_SUBJECT, Cause, Run
@@ -130,7 +131,7 @@ class Causes:
             self._stopped()
             self._log(f"start of a run by {cause.root}", cause, excess)
             accepted = f"accepted are {excess.allowed}, this is {excess.actual}"
-            raise StateConflict(f'a run caused by "{cause.root}" was not started: {accepted}')
+            raise StateConflict(f"a run caused by {quoted(cause.root)} was not started: {accepted}")
 
     def stop(self, trigger_id: str, cause: Cause, excess: Excess) -> None:
         """Take note of a trigger that is not run; the log says so once for each."""

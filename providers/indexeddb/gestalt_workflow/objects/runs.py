@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.claims.recovery import Recovery
 from gestalt_workflow.model import ids
@@ -110,7 +111,7 @@ class Runs:
             return None, None
         holder, held_by = await self.holder(key_row, step)
         if holder is not None and not holder.status.terminal:
-            raise StateConflict(f'workflow key "{request.workflow_key}" already has an active run')
+            raise StateConflict(f"workflow key {quoted(request.workflow_key)} already has an active run")
         writes = [
             Write(RUN_KEYS, "put", {"id": key_row, "run_id": run.id}, conditions=[held_by], required=True),
             Write(RUNS, "add", run_to_record(run), conditions=conditions, required=True),
@@ -163,7 +164,9 @@ class Runs:
         for _ in range(ATTEMPTS):
             run = await self.get(run_id)
             if run.status.terminal:
-                raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}; only pending runs can be canceled')
+                raise StateConflict(
+                    f"{KIND} {quoted(run_id)} {run.status.ended}; only pending and running runs can be canceled"
+                )
             canceled = transitions.canceled(run, reason, self._clock(), by.strip())
             write = Write(RUNS, "put", run_to_record(canceled), conditions=[at_revision(run.revision)])
             results = await self._storage.write([write, *transitions.freeing_writes(run, canceled)], step)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
@@ -81,9 +82,9 @@ class Signals:
             if run is None:
                 raise ObjectNotFound(KIND, run_id)
             if run.status.terminal:
-                raise StateConflict(f'{KIND} "{run_id}" is {run.status.wire_name}')
+                raise StateConflict(f"{KIND} {quoted(run_id)} is {run.status.wire_name}")
             if not run.keyed:
-                raise StateConflict(f'{KIND} "{run_id}" has no workflow key: it takes no signals')
+                raise StateConflict(f"{KIND} {quoted(run_id)} has no workflow key: it takes no signals")
             row = _row_id(run.target.plugin, signal)
             earlier, unused = await self._earlier(row, step)
             if earlier is not None:
@@ -162,7 +163,7 @@ class Signals:
     ) -> Delivery | None:
         """Write signal and run in one commit; None when somebody else changed the run or a key meanwhile."""
         if run.next_sequence <= 0:
-            raise StateConflict(f'{KIND} "{run.id}" has no valid next signal sequence')
+            raise StateConflict(f"{KIND} {quoted(run.id)} has no valid next signal sequence")
         now = self._clock()
         stored = _stored(run, signal, now, started_run=before is None)
         after = replace(
@@ -198,9 +199,9 @@ class Signals:
     async def _repeated(self, existing: Signal, run: Run, step: str) -> Delivery | None:
         """Return the answer to a signal id that is taken."""
         if existing.run_id != run.id:
-            raise StateConflict(f'workflow signal "{existing.id}" belongs to a different run')
+            raise StateConflict(f"workflow signal {quoted(existing.id)} belongs to a different run")
         if existing.workflow_key != run.workflow_key:
-            raise StateConflict(f'workflow signal "{existing.id}" belongs to a different workflow key')
+            raise StateConflict(f"workflow signal {quoted(existing.id)} belongs to a different workflow key")
         current = await self._storage.find(RUNS, run.id, run_from_record, step)
         return None if current is None else Delivery(current, existing)
 

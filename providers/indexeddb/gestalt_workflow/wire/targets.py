@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
+from gestalt_sdk.common.printable import quoted
 from gestalt_sdk.gen.v1 import agent_pb2, workflow_pb2
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.objects import Target
@@ -85,7 +86,7 @@ def _normalise_delivery(delivery: workflow_pb2.WorkflowOutputDelivery) -> None:
     if not target.operation:
         raise InvalidRequest(f"{where}target.operation is required")
     if target.credential_mode:
-        raise InvalidRequest(f'{where}target.credential_mode "{target.credential_mode}" is not supported')
+        raise InvalidRequest(f"{where}target.credential_mode {quoted(target.credential_mode)} is not supported")
     _require_mode(delivery.credential_mode, where)
     for binding in delivery.input_bindings:
         _trim(binding, "input_field")
@@ -115,7 +116,7 @@ def _trim(message: Any, *names: str) -> None:
 
 def _require_mode(mode: str, where: str) -> None:
     if mode not in CREDENTIAL_MODES:
-        raise InvalidRequest(f'{where}credential_mode "{mode}" is not supported')
+        raise InvalidRequest(f"{where}credential_mode {quoted(mode)} is not supported")
 
 
 def _priority(metadata: struct_pb2.Struct) -> int:

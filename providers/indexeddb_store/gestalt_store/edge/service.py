@@ -12,11 +12,10 @@ from typing import NoReturn, TypeAlias
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
-from grpc_status import rpc_status
 
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.transport.channels import ServerContext
-from gestalt_sdk.transport.faults import status_of
+from gestalt_sdk.transport.faults import end_call, end_call_with, status_of
 from gestalt_store.databases import SocketAccess, View
 from gestalt_store.edge import batch
 from gestalt_store.edge.cursor_stream import cursor_stream
@@ -99,16 +98,15 @@ def add_services(server: grpc.aio.Server, access: SocketAccess) -> list[str]:
 async def end_with(context: ServerContext, error: Exception) -> NoReturn:
     """End the call with the status of an error; an unexpected one is logged, and sent without details."""
     if isinstance(error, DecodeError):
-        await context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
+        await end_call(context, grpc.StatusCode.INTERNAL, "the request cannot be decoded")
     if isinstance(error, GestaltError):
         status = status_of(error, FAULTS)
         if status is not None:
             # grpc keeps the error in a reference cycle; records in the frames that it went through would stay with it.
             error.__traceback__ = error.__cause__ = error.__context__ = None
-            await context.abort_with_status(rpc_status.to_status(status))
+            await end_call_with(context, status)
     log.error("call failed", event_name="rpc.failed", exc_info=error)
-    await context.abort(grpc.StatusCode.INTERNAL, "internal error")
-    raise AssertionError("abort raises")
+    await end_call(context, grpc.StatusCode.INTERNAL, "internal error")
 
 
 def _unary(access: SocketAccess, answer: Answer, request_class: MessageClass) -> grpc.RpcMethodHandler:

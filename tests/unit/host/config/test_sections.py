@@ -471,6 +471,6 @@ def test_a_configuration_that_sets_none_of_them_has_no_notice(loaded: Loader) ->
 def test_hosts_and_connections_of_the_public_listener(loaded: Loader) -> None:
     public = loaded(MINIMAL).server.public
     assert (public.allowed_hosts, public.most_connections) == ((), 4096)
-    listed = "server: {public: {allowedHosts: [gestalt.internal, '[fe80::1]', ::1], maxConnections: 50}}"
-    public = loaded(listed).server.public
+    listed = "server: {public: {allowedHosts: [gestalt.internal, '[fe80::1]', '::1'], maxConnections: 50}}"
+    public = loaded(MINIMAL, listed).server.public
     assert (public.allowed_hosts, public.most_connections) == (("gestalt.internal", "[fe80::1]", "::1"), 50)

@@ -58,6 +58,10 @@ class OperationAccessDenied(AuthorizationDenied):
         self.args = ("operation access denied",)
 
 
+class BrowserRefused(HostError):
+    """A page that is not the server's own caused the request; the text says what is accepted."""
+
+
 class TokenScopeDenied(HostError):
     """The permission ceiling lacks the plugin or operation."""
 

@@ -130,11 +130,18 @@ class ProviderEntry:
 
 @dataclass(frozen=True, slots=True)
 class ListenerConfig:
-    """Where to listen; a blank host means every interface. An external URL without trailing ``/``, blank when unset."""
+    """Where to listen; a blank host means every interface. An external URL without trailing ``/``, blank when unset.
+
+    Attributes:
+        allowed_hosts: Names and addresses that requests may have as Host besides those that always are accepted.
+        most_connections: As many may be open at once; fewer where the limit of open files allows no more.
+    """
 
     host: str = ""
     port: int = 8080
     base_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    most_connections: int = 4096
 
 
 @dataclass(frozen=True, slots=True)

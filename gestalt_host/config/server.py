@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from gestalt_host.config.model import ListenerConfig, OutputLimits, Policy, ServerConfig, SupervisionConfig
@@ -14,6 +16,7 @@ DEFAULT_TOKEN_TTL = timedelta(days=30)
 _GIB = 1024**3
 LEAST_SILENCE = timedelta(seconds=5)
 """A shorter one could not be told from a process that is merely slow to answer."""
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?", re.ASCII)
 NEVER = ("never", "0", "0s")
 SELECTABLE_KINDS = (
     "authentication",
@@ -30,6 +33,10 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
     with block:
         with block.block("public") as public:
             host, port = public.text("host"), public.integer("port", DEFAULT_PORT, minimum=1, maximum=65535)
+            allowed_hosts = _allowed_hosts(public)
+            most_connections = public.integer(
+                "maxConnections", ListenerConfig().most_connections, minimum=16, maximum=1_000_000
+            )
         base_url = _base_url(block)
         management = _management(block, host, port, findings)
         key = block.text("encryptionKey")
@@ -62,7 +69,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
                 ui="the admin console",
             )
     return ServerConfig(
-        public=ListenerConfig(host, port, base_url),
+        public=ListenerConfig(host, port, base_url, allowed_hosts, most_connections),
         management=management,
         encryption_key=key,
         api_token_ttl=ttl,
@@ -71,6 +78,25 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         supervision=supervision,
         selectors={kind: name for kind, name in selectors.items() if name},
     )
+
+
+def _allowed_hosts(public: Block) -> tuple[str, ...]:
+    names = public.names("allowedHosts")
+    for index, name in enumerate(names):
+        if not _HOST_NAME.fullmatch(name) and not _is_address(name):
+            public.fault(
+                f"allowedHosts[{index}]",
+                f"{name!r} is not a host; accepted are names and addresses without scheme, port and path",
+            )
+    return names
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _supervision(block: Block) -> SupervisionConfig:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +30,7 @@ from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_
 from gestalt_host.errors import HostError, reason_of
 from gestalt_host.http.app import create_app
 from gestalt_host.http.listener import Listener, ListenFailed
+from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_sdk.common.beats import Beat, Beats
@@ -287,7 +289,7 @@ class Host:
         return f"providers loading: {', '.join(item.name for item in starting)}" if starting else "providers loading"
 
     async def _listen(self, wiring: Wiring) -> None:
-        base_url = self._config.server.public.base_url
+        public = self._config.server.public
         services = HttpServices(
             manager=wiring.manager,
             invoker=wiring.invoker,
@@ -295,7 +297,9 @@ class Host:
             authenticate=self._authenticate,
             readiness=self.readiness,
             shortcomings=self.shortcomings,
-            base_url=base_url,
+            base_url=public.base_url,
+            # There is no authentication, so it has to be known who is meant by a request.
+            hosts=AllowedHosts((public.host, urlsplit(public.base_url).hostname or "", *public.allowed_hosts)),
             metrics=wiring.metrics,
         )
         self._listener = await self._open_listener(self._http, create_app(services))

@@ -21,6 +21,7 @@ from gestalt_host.http.call import Answer, Call, ClientGone, error_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.headers import security_headers
 from gestalt_host.http.listener import ABORT
+from gestalt_host.http.origins import BrowserRules
 from gestalt_host.http.routes import absent as absent_routes
 from gestalt_host.http.routes import auth as auth_routes
 from gestalt_host.http.routes import operational
@@ -46,6 +47,7 @@ class Application:
         self._services = services
         self._timeout_s = handler_timeout_s
         self._fixed_headers = security_headers(services.base_url)
+        self._browsers = BrowserRules(services.base_url, services.hosts)
         self._metrics = operational.HttpMetrics(services.metrics) if services.metrics is not None else None
         self._router = Router(
             [
@@ -72,6 +74,7 @@ class Application:
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         route = "other"
         try:
+            self._browsers.check(scope, raw_path)
             if call.method not in METHODS:
                 answer = Answer(405, b"", content_type="")
             elif raw_path == b"/api/v1" or raw_path.startswith(b"/api/v1/"):

@@ -35,6 +35,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.NotAuthenticated: HttpFault(401),
     errors.AuthorizationDenied: HttpFault(403),
     errors.TokenScopeDenied: HttpFault(403),
+    errors.BrowserRefused: HttpFault(403),
     errors.PluginNotFound: HttpFault(404),
     errors.OperationNotFound: HttpFault(404),
     errors.WorkflowObjectNotFound: HttpFault(404),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from gestalt_host.access.subjects import Principal
+from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.manager import WorkflowManager
@@ -23,6 +24,8 @@ class HttpServices:
         readiness: Why the host is not ready yet, None when it is.
         shortcomings: What does not work although the host is ready, one text for each, with its name first.
         base_url: Public base URL of the server.
+        hosts: Values of Host that are answered to; None where authentication tells callers apart, and on a listener
+            for management alone.
         agents_available: Whether an agent provider can be used.
         metrics: Registry behind ``/metrics``; None where metrics are disabled.
     """
@@ -34,5 +37,6 @@ class HttpServices:
     readiness: Callable[[], str | None]
     shortcomings: Callable[[], Sequence[str]] = tuple
     base_url: str = ""
+    hosts: AllowedHosts | None = None
     agents_available: bool = False
     metrics: CollectorRegistry | None = None

@@ -12,7 +12,7 @@ METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=under
 METRICS_DISABLED = "Prometheus metrics are unavailable because telemetry metrics are disabled."
 
 NOT_FOUND = Answer(404, b"404 page not found\n", PLAIN_TEXT)
-GET_ONLY = Answer(405, b"", content_type="", headers=((b"allow", b"GET"),))
+GET_ONLY = Answer(405, b"", content_type="", headers=((b"allow", b"GET, HEAD"),))
 
 
 async def answer(call: Call, path: str) -> tuple[str, Answer]:
@@ -21,7 +21,7 @@ async def answer(call: Call, path: str) -> tuple[str, Answer]:
         return path, await _metrics(call)
     if path not in ("/health", "/ready"):
         return "other", NOT_FOUND
-    if call.method != "GET":
+    if call.method not in ("GET", "HEAD"):
         return path, GET_ONLY
     if path == "/health":
         return path, json_answer({"status": "ok"})

@@ -7,7 +7,14 @@ from typing import Any
 import structlog
 
 from gestalt_host.access.credentials.connections import internal_name
-from gestalt_host.errors import AuthorizationDenied, HostError, InvalidArgument, InvalidInvocation, quoted
+from gestalt_host.errors import (
+    AuthorizationDenied,
+    BrowserRefused,
+    HostError,
+    InvalidArgument,
+    InvalidInvocation,
+    quoted,
+)
 from gestalt_host.http.call import JSON, Answer, Call, error_answer, json_answer
 from gestalt_host.http.faults import answer_to_invocation
 from gestalt_host.http.routing import Route
@@ -53,6 +60,7 @@ async def list_operations(call: Call) -> Answer:
 async def invoke_with_query(call: Call) -> Answer:
     plugin = _plugin(call)
     _check_names(call.query)
+    _check_browser(call, plugin)
     params: dict[str, Any] = dict(call.query)
     chosen = {name: params.pop(key, "") for name, key in _SELECTORS}
     return await _invoke(call, plugin, params, **chosen)
@@ -120,6 +128,16 @@ def _may_see(call: Call, plugin: str) -> bool:
     except AuthorizationDenied:
         return False
     return True
+
+
+def _check_browser(call: Call, plugin: ConfiguredPlugin) -> None:
+    """Refuse to run by GET, for a browser, what may change something: an image or a link of any page asks so."""
+    operation = plugin.operations.get(call.values[1])
+    if operation is not None and not operation.read_only and "sec-fetch-mode" in call.headers:
+        raise BrowserRefused(
+            f"operation {quoted(call.values[1])} of integration {quoted(plugin.name)} is not marked as read-only, so a "
+            "browser may run it by POST and not by GET"
+        )
 
 
 def _check_names(found: dict[str, str]) -> None:

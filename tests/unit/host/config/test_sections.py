@@ -23,6 +23,12 @@ ONE_FAULT = [
     ("server: {pubic: {}}", "server.pubic: unknown key; did you mean 'public'?"),
     ("server: {public: {port: 70000}}", "server.public.port: 70000 is out of range; accepted are integers from 1 to"),
     ("server: {public: []}", "server.public: must be a mapping, not a list"),
+    (
+        "server: {public: {allowedHosts: [gestalt.internal, 'http://10.0.0.1:8080']}}",
+        "server.public.allowedHosts[1]: 'http://10.0.0.1:8080' is not a host; accepted are names and addresses without",
+    ),
+    ("server: {public: {allowedHosts: [a, a]}}", "server.public.allowedHosts[1]: 'a' is a duplicate"),
+    ("server: {public: {maxConnections: 3}}", "server.public.maxConnections: 3 is out of range; accepted are integers"),
     ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
     ("server: {apiTokenTtl: 3x}", "server.apiTokenTtl: '3x' is not a duration; accepted are positive ones such as"),
     (
@@ -460,3 +466,11 @@ def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: L
 
 def test_a_configuration_that_sets_none_of_them_has_no_notice(loaded: Loader) -> None:
     assert loaded(MINIMAL).unused == ()
+
+
+def test_hosts_and_connections_of_the_public_listener(loaded: Loader) -> None:
+    public = loaded(MINIMAL).server.public
+    assert (public.allowed_hosts, public.most_connections) == ((), 4096)
+    listed = "server: {public: {allowedHosts: [gestalt.internal, '[fe80::1]', '::1'], maxConnections: 50}}"
+    public = loaded(MINIMAL, listed).server.public
+    assert (public.allowed_hosts, public.most_connections) == (("gestalt.internal", "[fe80::1]", "::1"), 50)

@@ -39,6 +39,22 @@ async def test_a_method_that_http_does_not_define(path: bytes, listener: Listene
     assert body == b""
 
 
+@pytest.mark.parametrize(("reason", "status"), [(None, b"200"), ("loading", b"503")])
+async def test_head_asks_for_health_without_a_body(
+    reason: str | None, status: bytes, host: FakeHost, listener: Listener
+) -> None:
+    host.not_ready = reason
+    ready = await exchange(listener.port, b"HEAD /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert ready.startswith(b"HTTP/1.1 " + status)
+    assert ready.endswith(b"\r\n\r\n")
+    health = await exchange(listener.port, b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert health.startswith(b"HTTP/1.1 200 ")
+    assert b"content-length: 16" in health
+    assert health.endswith(b"\r\n\r\n")
+    other = await exchange(listener.port, b"HEAD /api/v1/auth/info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert other.startswith(b"HTTP/1.1 405 ")
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"hello\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"GET\r\n\r\n"],

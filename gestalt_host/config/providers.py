@@ -108,7 +108,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             block.fault(key, f"is not allowed on {kind} entries")
     with block:
         source = read_source(block, kind, name, findings.faults)
-        config = _config(block)
+        config = block.opaque("config")
         env = block.text_map("env")
         with block.block("egress") as egress:
             if any(egress.texts("allowedHosts")):
@@ -134,14 +134,6 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
     if source is not None:
         _check_provided(kind, block, source, findings)
     return entry if source is not None else None
-
-
-def _config(block: Block) -> dict[str, object]:
-    node = block.node("config")
-    if node is not None and not isinstance(node.value, dict):
-        block.fault("config", "must be a mapping")
-        return {}
-    return block.opaque("config")
 
 
 def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Findings) -> None:

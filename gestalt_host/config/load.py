@@ -19,6 +19,7 @@ from gestalt_host.config.secret_references import check_references, replace_refe
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 from gestalt_host.config.selection import check_databases_apart, resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
+from gestalt_host.config.sources import check_repository_name
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
 
 CONFIG_VARIABLE = "GESTALT_CONFIG"
@@ -148,7 +149,8 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     with top:
         top.text("apiVersion")
         accept_unused(top, findings, "providerRepositories")
-        for _, repository in top.entries("providerRepositories"):
+        for name, repository in top.entries("providerRepositories"):
+            check_repository_name(name, repository, "")
             with repository:
                 repository.text("url", required=True)
         server = read_server(top.block("server"), findings)

@@ -126,7 +126,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             icon_file=block.path_text("iconFile"),
             indexeddb=_binding(block) if "indexeddb" not in rejected else None,
             connections=read_bindings(block, context.connections, findings),
-            allowed_operations=_allowed_operations(block, findings),
+            allowed_operations=_allowed_operations(kind, block, findings),
             invokes=_invokes(block, findings) if "invokes" not in rejected else (),
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
         )
@@ -193,11 +193,12 @@ def _binding(block: Block) -> IndexedDBBinding | None:
     return IndexedDBBinding(block.text("indexeddb"), "")
 
 
-def _allowed_operations(block: Block, findings: Findings) -> dict[str, AllowedOperation] | None:
+def _allowed_operations(kind: str, block: Block, findings: Findings) -> dict[str, AllowedOperation] | None:
     node = block.node("allowedOperations")
     if node is None:
         return None
-    if node.value == {}:
+    # On entries of other kinds it means nothing (config.md 11.4).
+    if node.value == {} and kind == "plugins":
         block.fault("allowedOperations", "must name at least one operation")
     operations: dict[str, AllowedOperation] = {}
     offered: dict[str, str] = {}

@@ -175,7 +175,8 @@ class Block:
         return default
 
     def duration(self, key: str, parse: Callable[[str], timedelta]) -> timedelta | None:
-        text = self.text(key)
+        """Return a duration; blanks around it are refused, None when nothing is written."""
+        text = self.raw_text(key)
         if not text:
             return None
         try:

@@ -77,7 +77,7 @@ def _supervision(block: Block) -> SupervisionConfig:
     usual = SupervisionConfig()
     with block.block("supervision") as supervision:
         silent = usual.restart_silent
-        text = supervision.text("restartSilentAfter")
+        text = supervision.raw_text("restartSilentAfter")
         if text.lower() in NEVER:
             silent = None
         elif (asked := supervision.duration("restartSilentAfter", parse_config_duration)) is not None:

@@ -24,6 +24,23 @@ ONE_FAULT = [
     ("server: {public: {port: 70000}}", "server.public.port: 70000 is out of range; accepted are integers from 1 to"),
     ("server: {public: []}", "server.public: must be a mapping, not a list"),
     ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
+    (
+        'server: {apiTokenTtl: " 5m "}',
+        "server.apiTokenTtl: ' 5m ' is not a duration; accepted are positive ones such as",
+    ),
+    ('server: {apiTokenTtl: " "}', "server.apiTokenTtl: ' ' is not a duration; accepted are positive ones such as"),
+    (
+        "server: {supervision: {restartSilentAfter: ' never '}}",
+        "server.supervision.restartSilentAfter: ' never ' is not a duration; accepted are positive ones such as",
+    ),
+    (
+        "providerRepositories: {Bad Name: {url: 'https://a.example'}}",
+        "providerRepositories.Bad Name: 'Bad Name' is not",
+    ),
+    (
+        "providerRepositories: {-x: {url: 'https://a.example'}}",
+        "providerRepositories.-x: '-x' is not a repository name",
+    ),
     ("server: {apiTokenTtl: 3x}", "server.apiTokenTtl: '3x' is not a duration; accepted are positive ones such as"),
     (
         "server: {supervision: {startTimeout: 3}}",
@@ -460,3 +477,12 @@ def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: L
 
 def test_a_configuration_that_sets_none_of_them_has_no_notice(loaded: Loader) -> None:
     assert loaded(MINIMAL).unused == ()
+
+
+def test_allowed_operations_mean_nothing_on_other_entries(loaded: Loader) -> None:
+    for kind in ("workflow", "indexeddb"):
+        loaded(f"providers: {{{kind}: {{x: {{source: ./m.yaml, allowedOperations: {{}}}}}}}}")
+
+
+def test_repositories_have_names_as_sources_give_them(loaded: Loader) -> None:
+    loaded("providerRepositories: {acme-1.x_y: {url: 'https://a.example'}}")

@@ -1,7 +1,8 @@
 """YAML and JSON text as a tree whose every node knows its file and line.
 
 Scalars follow the YAML 1.2 core schema: ``yes`` and ``on`` are text, dates are text. Anchors, aliases and merge keys
-are expanded, within a bound. Duplicate keys, keys that are not text and recursive aliases are faults.
+are expanded, within bounds. Duplicate keys, keys that are not text, recursive aliases, an empty file and a second
+document are faults.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from typing import Any, TypeAlias
 import yaml
 
 from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.interpolate import MARK, Placeholders, typed
 
 MAX_NODES = 100_000
+MAX_DEPTH = 100
+"""Mappings and lists inside each other, those that an alias stands for included."""
 Scalar: TypeAlias = str | int | float | bool | None
 _STANDARD = "tag:yaml.org,2002:"
+_TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
 
 
 @dataclass(slots=True)
@@ -26,13 +31,20 @@ class Node:
     """A scalar, a list of nodes or a mapping of text to nodes.
 
     ``text`` is a scalar's source text: where text is wanted, ``1.10`` means ``1.10`` although its value is 1.1.
-    ``key_places`` says where each key of a mapping is written. Nodes are shared by aliases and never changed.
+    ``key_places`` says where each key of a mapping is written. ``from_variable``: a scalar has the value of a variable
+    in it. Nodes are shared by aliases and never changed.
     """
 
     place: Place
     value: Scalar | list[Node] | dict[str, Node]
     text: str = ""
     key_places: dict[str, Place] = field(default_factory=dict)
+    from_variable: bool = False
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is written: null, or a variable that is empty."""
+        return self.value is None or (self.from_variable and self.value == "")
 
     def plain(self) -> Any:
         """Return the tree as dicts, lists and scalars."""
@@ -54,10 +66,28 @@ class Node:
             yield path, self
 
 
+class _TooDeep(yaml.MarkedYAMLError):
+    """More than ``MAX_DEPTH`` mappings and lists stand inside each other."""
+
+
+class _Excess(Exception):
+    """The document is larger than anything that is a configuration; its fault is noted, the rest is not read."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Composes nodes with the scalars of the core schema; constructs nothing."""
+    """Composes nodes with the scalars of the core schema, and a tag for a mark by itself; constructs nothing."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  the base's shape
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self._depth > MAX_DEPTH:
+            raise _TooDeep(problem=_TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 for _tag, _pattern, _first in (
@@ -70,30 +100,48 @@ for _tag, _pattern, _first in (
         list("-+0123456789."),
     ),
     ("merge", r"<<", ["<"]),
+    ("mark", MARK, ["V"]),
 ):
     _Loader.add_implicit_resolver(_STANDARD + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def parse_yaml(text: str, file: str, faults: Faults) -> Node | None:
-    """Parse the first document; an empty mapping when there is none, None when it has been found faulty.
+def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders | None = None) -> Node | None:
+    """Parse the document of a file; None when it has been found faulty.
 
-    Tags of other schemas are ignored. A document that is not a mapping is a fault.
+    Tags of other schemas are ignored. What is not one document, a mapping, is a fault.
+
+    Args:
+        placeholders: Those whose marks are in the text; scalars and keys get their values.
     """
+    placeholders = placeholders or Placeholders({})
     loader = None
     try:
         # Making the loader already refuses characters that YAML does not allow.
         loader = _Loader(text.removeprefix("\ufeff"))
         root = loader.get_node() if loader.check_node() else None
+        second = loader.peek_event().start_mark.line + 1 if loader.check_node() else 0
     except yaml.YAMLError as error:
-        faults.add(_place_of(error, text, file), "", f"parsing config YAML: {_describe(error)}")
+        reason = placeholders.shown(_describe(error))
+        faults.add(_place_of(error, text, file), "", f"parsing config YAML: {reason}")
         return None
     finally:
         if loader is not None:
             loader.dispose()
     if root is None:
-        return Node(Place(file, 1), {})
+        faults.add(Place(file, 1), "", "parsing config YAML: the file is empty; expected mapping document")
+        return None
+    if second:
+        faults.add(
+            Place(file, second),
+            "",
+            "parsing config YAML: a second document begins here; accepted is one in each file",
+        )
+        return None
     before = len(faults.problems)
-    node = _Converter(file, faults).convert(root)
+    try:
+        node = _Converter(file, faults, placeholders).convert(root)
+    except _Excess:
+        return None
     if len(faults.problems) > before:
         return None
     if not isinstance(node.value, dict):
@@ -109,10 +157,21 @@ def parse_json(text: str, file: str, faults: Faults) -> Node | None:
     except ValueError as error:
         faults.add(Place(file, getattr(error, "lineno", 0)), "", f"not valid JSON: {getattr(error, 'msg', error)}")
         return None
+    except RecursionError:
+        faults.add(Place(file), "", _TOO_DEEP)
+        return None
     if not isinstance(value, dict):
         faults.add(Place(file), "", "expected a JSON object")
         return None
+    if _is_too_deep(value):
+        faults.add(Place(file), "", _TOO_DEEP)
+        return None
     return from_plain(value, Place(file))
+
+
+def _is_too_deep(value: Any, left: int = MAX_DEPTH) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return children is not None and (left == 0 or any(_is_too_deep(child, left - 1) for child in children))
 
 
 def from_plain(value: Any, place: Place) -> Node:
@@ -143,9 +202,10 @@ def merge(base: Node, overlay: Node) -> Node:
 
 
 class _Converter:
-    def __init__(self, file: str, faults: Faults) -> None:
+    def __init__(self, file: str, faults: Faults, placeholders: Placeholders) -> None:
         self._file = file
         self._faults = faults
+        self._placeholders = placeholders
         self._count = 0
         self._open: set[int] = set()
 
@@ -153,14 +213,17 @@ class _Converter:
         place = self._place(node)
         self._count += 1
         if self._count > MAX_NODES:
-            if self._count == MAX_NODES + 1:
-                self._faults.add(place, path, "parsing config YAML: document contains excessive aliasing")
-            return Node(place, None)
+            reason = f"document contains excessive aliasing: more than {MAX_NODES} values when it is expanded"
+            self._faults.add(place, path, f"parsing config YAML: {reason}")
+            raise _Excess
         if id(node) in self._open:
             self._faults.add(place, path, "parsing config YAML: an anchor contains itself")
             return Node(place, None)
         if isinstance(node, yaml.ScalarNode):
-            return Node(place, self._scalar(node, place, path), text=node.value)
+            return self._scalar(node, place, path)
+        if len(self._open) >= MAX_DEPTH:
+            self._faults.add(place, path, f"parsing config YAML: {_TOO_DEEP}")
+            raise _Excess
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -181,11 +244,12 @@ class _Converter:
             if tag == "merge":
                 merged.extend(self._merge_sources(value_node, path))
                 continue
-            if tag != "str":
-                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a mapping or list"
+            if tag not in ("str", "mark"):
+                written = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a mapping or list"
+                shown = self._placeholders.shown(written)
                 self._faults.add(key_place, path, f"key {shown} is not text; quote it to use it as a key")
                 continue
-            key = key_node.value
+            key = self._placeholders.fill(key_node.value, path, self._faults)
             child_path = f"{path}.{key}" if path else key
             if key in result.value:
                 first = result.key_places[key].line
@@ -212,9 +276,15 @@ class _Converter:
                 self._faults.add(source.place, path, "parsing config YAML: map merge requires a mapping")
         return sources
 
-    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str) -> Scalar:
-        tag, text = self._tag(node), node.value
+    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str) -> Node:
+        text = self._placeholders.fill(node.value, path, self._faults)
+        value = self._value(self._tag(node), text, node, place, path)
+        return Node(place, value, text=text, from_variable=text != node.value)
+
+    def _value(self, tag: str, text: str, node: yaml.ScalarNode, place: Place, path: str) -> Scalar:
         try:
+            if tag == "mark":
+                return typed(text)
             if tag == "null":
                 return None
             if tag == "bool":
@@ -225,12 +295,13 @@ class _Converter:
                 special = text.lower().replace(".inf", "inf").replace(".nan", "nan")
                 return float(special)
         except ValueError:
-            self._faults.add(place, path, f"{text!r} is not of the type that its tag says")
-        return str(text)
+            shown = self._placeholders.shown(node.value)
+            self._faults.add(place, path, f"{shown!r} is not of the type that its tag says")
+        return text
 
     def _tag(self, node: yaml.ScalarNode) -> str:
         tag = node.tag.removeprefix(_STANDARD)
-        if tag in ("null", "bool", "int", "float", "str", "merge"):
+        if tag in ("null", "bool", "int", "float", "str", "merge", "mark"):
             return tag
         if node.style is not None:
             return "str"

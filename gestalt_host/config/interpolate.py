@@ -1,73 +1,156 @@
-"""Environment placeholders in the raw text of a configuration file (config.md 2).
+"""Environment placeholders in configuration files (config.md 2, decision 27).
 
-A variable that is missing leaves a mark behind; only marks that survive the layers are reported, so that a missing
-one in a comment, or in a key that an overlay replaces, does no harm.
+Before YAML is parsed each placeholder is replaced by a mark, a word that means nothing to YAML; afterwards the marks in
+scalars and keys are replaced by values. So structure, comments and quoting are those of the file, whatever the values
+hold. The mark of a variable that is not set stays until the layers are merged: one that an overlay has replaced does
+no harm.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.errors import ConfigurationUnreadable, Faults, Place
+from gestalt_host.config.files import read_text
 
-_PLACEHOLDER = re.compile(r"\$(?:\{(?P<braced>[^}\n]*)\}|(?P<open>\{)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*|[*#$@!?\-0-9]))")
-_MARK = re.compile(r"__GESTALT_MISSING_ENV__([0-9a-f]*)__")
+MARK = r"V[0-9a-f]{24}N[0-9]+E"
+_PLACEHOLDER = re.compile(
+    r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^}\n]*)\}|(?P<open>\{)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*|[*#@!?\-0-9]))"
+)
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_LONGEST_NUMBER = 32
 
 
-def expand(text: str, environ: Mapping[str, str], file: str, faults: Faults) -> str:
-    """Return the text with every placeholder replaced by its variable's value; inserted text is not expanded again.
+@dataclass(frozen=True, slots=True)
+class _Placeholder:
+    """One placeholder: as it is written, and where. ``fault`` says why it is none that can be replaced."""
 
-    ``$NAME`` and ``${NAME}`` fall back to the content of the file that ``NAME_FILE`` names; ``${NAME:-}`` to nothing.
-    """
+    source: str
+    place: Place
+    name: str = ""
+    optional: bool = False
+    fault: str = ""
 
-    def replace(match: re.Match[str]) -> str:
-        place = Place(file, text.count("\n", 0, match.start()) + 1)
-        if match["open"]:
-            faults.add(place, "", "invalid environment placeholder: ${ is not closed on its line")
+
+class Placeholders:
+    """The placeholders of all layers of one configuration, and the marks that stand for them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._found: list[_Placeholder] = []
+        self._values: dict[str, str | None] = {}
+        # Nobody can write a mark by chance or on purpose, neither in a file nor in a value.
+        self._prefix = f"V{secrets.token_hex(12)}N"
+        self._mark = re.compile(rf"{self._prefix}([0-9]+)E")
+
+    def mark(self, text: str, file: str) -> str:
+        """Return the text of a file with each placeholder replaced by its mark, and ``$$`` by a dollar."""
+        line, counted = 1, 0
+
+        def replace(match: re.Match[str]) -> str:
+            nonlocal line, counted
+            if match["dollar"]:
+                return "$"
+            line, counted = line + text.count("\n", counted, match.start()), match.start()
+            self._found.append(_parsed(match, Place(file, line)))
+            return f"{self._prefix}{len(self._found) - 1}E"
+
+        return _PLACEHOLDER.sub(replace, text)
+
+    def fill(self, text: str, path: str, faults: Faults) -> str:
+        """Return the text with its marks replaced by values, which are not looked through for placeholders again.
+
+        Marks of variables that are not set stay. A placeholder that is malformed, or whose value cannot be used, is a
+        fault of ``path``.
+        """
+
+        def replace(match: re.Match[str]) -> str:
+            value = self._value(self._found[int(match[1])], path, faults)
+            return match[0] if value is None else value
+
+        return self._mark.sub(replace, text)
+
+    def unset_in(self, text: str) -> list[tuple[str, Place]]:
+        """Return the variables whose marks are left in a filled text, with the place of each mention."""
+        found = [self._found[int(number)] for number in self._mark.findall(text)]
+        return [(placeholder.name, placeholder.place) for placeholder in found]
+
+    def without_unset(self, text: str) -> str:
+        """Return a filled text with what is not set taken as empty."""
+        return self._mark.sub("", text)
+
+    def shown(self, text: str) -> str:
+        """Return a message with each mark as the placeholder is written in the file."""
+        return self._mark.sub(lambda match: self._found[int(match[1])].source, text)
+
+    def _value(self, placeholder: _Placeholder, path: str, faults: Faults) -> str | None:
+        if placeholder.fault:
+            faults.add(placeholder.place, path, placeholder.fault)
             return ""
-        name = match["braced"] if match["braced"] is not None else match["bare"]
+        name = placeholder.name
         if not name:
             return ""
-        name, separator, default = name.partition(":-")
-        if separator and not name:
-            faults.add(place, "", f"invalid environment placeholder {match[0]!r}")
-            return ""
-        if default:
-            faults.add(
-                place,
-                "",
-                f"environment placeholder {match[0]!r}: only the empty default ${{{name}:-}} is supported",
-            )
-            return ""
-        value = _look_up(name, environ, place, faults)
-        if value is not None:
-            return value
-        return "" if separator else f"__GESTALT_MISSING_ENV__{name.encode().hex()}__"
+        if name not in self._values:
+            try:
+                self._values[name] = self._look_up(name)
+            except ConfigurationUnreadable as error:
+                faults.add(placeholder.place, path, str(error))
+                return ""
+        value = self._values[name]
+        return "" if value is None and placeholder.optional else value
 
-    return _PLACEHOLDER.sub(replace, text)
-
-
-def missing_in(text: str) -> list[str]:
-    """Return the names of the variables whose marks are in the text."""
-    return [bytes.fromhex(digits).decode() for digits in _MARK.findall(text)]
-
-
-def without_marks(text: str) -> str:
-    """Return the text with a missing variable taken as empty."""
-    return _MARK.sub("", text)
+    def _look_up(self, name: str) -> str | None:
+        if name in self._environ:
+            return _usable(self._environ[name], f'environment variable "{name}"')
+        variable = f"{name}_FILE"
+        path = self._environ.get(variable, "")
+        if not path:
+            return None
+        try:
+            text = read_text(Path(path))
+        except ConfigurationUnreadable as error:
+            raise ConfigurationUnreadable(
+                f"environment variable {variable} names {path!r}, which cannot be read: {error}"
+            ) from None
+        return _usable(text.rstrip("\r\n"), f"environment variable {variable} names {path!r}, which")
 
 
-def _look_up(name: str, environ: Mapping[str, str], place: Place, faults: Faults) -> str | None:
-    if name in environ:
-        return environ[name]
-    path = environ.get(f"{name}_FILE", "")
-    if not path:
-        return None
+def typed(text: str) -> str | int | float | bool:
+    """Return the number or boolean that is written exactly like the text, else the text.
+
+    ``8080`` is a number; ``0049123``, ``1.10`` and an integer that no double holds are not written so.
+    """
+    if text in ("true", "false"):
+        return text == "true"
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        return text
+    number: int | float = float(text) if "." in text else int(text)
+    is_exact = isinstance(number, float) or int(float(number)) == number
+    return number if is_exact and str(number) == text else text
+
+
+def _parsed(match: re.Match[str], place: Place) -> _Placeholder:
+    source = match[0]
+    if match["open"]:
+        return _Placeholder(source, place, fault="invalid environment placeholder: ${ is not closed on its line")
+    name, separator, default = (match["braced"] if match["braced"] is not None else match["bare"]).partition(":-")
+    if separator and not name:
+        return _Placeholder(source, place, fault=f"invalid environment placeholder {source!r}")
+    if default:
+        reason = f"environment placeholder {source!r}: only the empty default ${{{name}:-}} is supported"
+        return _Placeholder(source, place, fault=reason)
+    return _Placeholder(source, place, name, optional=bool(separator))
+
+
+def _usable(text: str, what: str) -> str:
+    if "\0" in text:
+        raise ConfigurationUnreadable(f"{what} holds a NUL character; accepted is text without one")
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        faults.add(place, "", f"environment variable {name}_FILE names {path!r}, which cannot be read: {reason}")
-        return ""
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationUnreadable(f"{what} is not UTF-8 text") from None
+    return text

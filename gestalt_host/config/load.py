@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gestalt_host.config.connections import read_shared_connections
 from gestalt_host.config.document import Node, from_plain, merge, parse_yaml
 from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnreadable, Faults, Place, Problem
-from gestalt_host.config.interpolate import expand, missing_in, without_marks
+from gestalt_host.config.files import read_text
+from gestalt_host.config.interpolate import Placeholders
 from gestalt_host.config.model import SUPPORTED_API_VERSION, HostConfig, ProviderEntry
 from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
 from gestalt_host.config.reader import Block
@@ -18,6 +19,7 @@ from gestalt_host.config.secret_references import check_references, replace_refe
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 from gestalt_host.config.selection import check_databases_apart, resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
+from gestalt_host.config.sources import check_repository_name
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
 
 CONFIG_VARIABLE = "GESTALT_CONFIG"
@@ -56,26 +58,29 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = Fa
     """
     findings = Findings()
     faults = findings.faults
-    documents = [_read_document(path, environ, faults) for path in paths]
+    placeholders = Placeholders(environ)
+    documents = [_read_document(path, placeholders, faults) for path in paths]
     layers = [document for document in documents if document is not None]
     if len(layers) < len(documents):
         raise ConfigurationInvalid(faults.problems)
     root = layers[0]
     for layer in layers[1:]:
         root = merge(root, layer)
-    missing = [] if static else _missing_variables(root)
+    unset = _unset_variables(root, placeholders)
+    missing = [] if static else unset
     faults.problems.extend(missing)
     if static:
-        root, layers = _without_marks(root), [_without_marks(layer) for layer in layers]
+        root, *layers = [_without_unset(tree, placeholders) for tree in (root, *layers)]
     if len(layers) > 1:
         _check_shapes(layers, faults)
     root = _replace_secrets(root, environ, findings, static=static)
     config = _read(root, paths, findings)
-    covered = {(problem.place, problem.path) for problem in missing}
-    problems = [p for p in faults.problems if p in missing or (p.place, p.path) not in covered]
+    shown = [replace(p, path=placeholders.shown(p.path), reason=placeholders.shown(p.reason)) for p in faults.problems]
+    covered = {(problem.place.file, problem.path) for problem in missing}
+    problems = [p for p in shown if p in missing or (p.place.file, p.path) not in covered]
     if problems:
         raise ConfigurationInvalid(sorted(dict.fromkeys(problems), key=_reading_order(paths)))
-    return config
+    return replace(config, unset=tuple(unset)) if static else config
 
 
 def require_serveable(config: HostConfig) -> None:
@@ -94,17 +99,13 @@ def require_serveable(config: HostConfig) -> None:
     faults.raise_any()
 
 
-def _read_document(path: Path, environ: Mapping[str, str], faults: Faults) -> Node | None:
+def _read_document(path: Path, placeholders: Placeholders, faults: Faults) -> Node | None:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigurationUnreadable(
-            f"reading config file: open {path}: {(error.strerror or str(error)).lower()}"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationUnreadable(f"reading config file: {path}: not UTF-8 text: {error.reason}") from None
-    text = expand(text, environ, str(path), faults)
-    node = parse_yaml(text, str(path), faults)
+        text = read_text(path, "utf-8-sig")
+    except ConfigurationUnreadable as error:
+        reason = str(error)
+        raise ConfigurationUnreadable(f"reading config file: open {path}: {reason[:1].lower()}{reason[1:]}") from None
+    node = parse_yaml(placeholders.mark(text, str(path)), str(path), faults, placeholders)
     if node is not None:
         _check_version(node, faults)
         check_references(node, faults)
@@ -148,7 +149,8 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     with top:
         top.text("apiVersion")
         accept_unused(top, findings, "providerRepositories")
-        for _, repository in top.entries("providerRepositories"):
+        for name, repository in top.entries("providerRepositories"):
+            check_repository_name(name, repository, "")
             with repository:
                 repository.text("url", required=True)
         server = read_server(top.block("server"), findings)
@@ -211,42 +213,42 @@ def _check_invokes(plugins: Mapping[str, ProviderEntry], faults: Faults) -> None
                 faults.add(entry.place, f"{entry.path}.invokes[{index}].plugin", reason)
 
 
-def _missing_variables(root: Node) -> list[Problem]:
-    problems = []
-    for path, node in root.scalars():
-        for name in missing_in(node.text if isinstance(node.value, str) else ""):
-            problems.append(Problem(node.place, without_marks(path), _missing(name)))
-    for path, place in _keys(root, ""):
-        for name in missing_in(path.rpartition(".")[2]):
-            problems.append(Problem(place, without_marks(path), _missing(name)))
-    return problems
+def _unset_variables(root: Node, placeholders: Placeholders) -> list[Problem]:
+    """Return a problem for each mention of a variable that is not set in what the layers have left."""
+    mentions = [(path, node.text) for path, node in root.scalars()]
+    mentions += [(path, key) for path, key in _keys(root, "")]
+    return [
+        Problem(place, placeholders.shown(path), _not_set(name))
+        for path, text in mentions
+        for name, place in placeholders.unset_in(text)
+    ]
 
 
-def _missing(name: str) -> str:
+def _not_set(name: str) -> str:
     return f'environment variable "{name}" not set; use ${{{name}:-}} to allow an empty default'
 
 
-def _keys(node: Node, path: str) -> list[tuple[str, Place]]:
-    found: list[tuple[str, Place]] = []
-    children = node.value.items() if isinstance(node.value, dict) else ()
-    for key, child in children:
-        child_path = f"{path}.{key}" if path else key
-        found.append((child_path, node.key_places.get(key, child.place)))
-        found.extend(_keys(child, child_path))
-    if isinstance(node.value, list):
-        for index, child in enumerate(node.value):
-            found.extend(_keys(child, f"{path}[{index}]"))
-    return found
-
-
-def _without_marks(node: Node) -> Node:
+def _keys(node: Node, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the dotted path and the name of every key below the node."""
     if isinstance(node.value, dict):
-        values = {without_marks(key): _without_marks(child) for key, child in node.value.items()}
-        return replace(node, value=values)
+        for key, child in node.value.items():
+            child_path = f"{path}.{key}" if path else key
+            yield child_path, key
+            yield from _keys(child, child_path)
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from _keys(child, f"{path}[{index}]")
+
+
+def _without_unset(node: Node, placeholders: Placeholders) -> Node:
+    empty = placeholders.without_unset
+    if isinstance(node.value, dict):
+        values = {empty(key): _without_unset(child, placeholders) for key, child in node.value.items()}
+        return replace(node, value=values, key_places={empty(key): place for key, place in node.key_places.items()})
     if isinstance(node.value, list):
-        return replace(node, value=[_without_marks(child) for child in node.value])
-    if isinstance(node.value, str) and missing_in(node.value):
-        return replace(node, value=without_marks(node.value), text=without_marks(node.text))
+        return replace(node, value=[_without_unset(child, placeholders) for child in node.value])
+    if isinstance(node.value, str):
+        return replace(node, value=empty(node.value), text=empty(node.text))
     return node
 
 

@@ -244,6 +244,7 @@ class HostConfig:
         workflow: Name of the default workflow provider, blank when a request has to name one.
         unprovided: What the configuration asks for and this version cannot do; `serve` refuses to start with any.
         unused: Keys that are set and that nothing in this version reads; each is logged when the configuration is read.
+        unset: Mentions of variables that are not set, where they count as empty.
     """
 
     files: tuple[Path, ...]
@@ -259,6 +260,7 @@ class HostConfig:
     workflow: str = ""
     unprovided: tuple[Problem, ...] = ()
     unused: tuple[Problem, ...] = ()
+    unset: tuple[Problem, ...] = ()
 
     @property
     def artifacts_dir(self) -> Path:

@@ -108,7 +108,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             block.fault(key, f"is not allowed on {kind} entries")
     with block:
         source = read_source(block, kind, name, findings.faults)
-        config = _config(block)
+        config = block.opaque("config")
         env = block.text_map("env")
         with block.block("egress") as egress:
             if any(egress.texts("allowedHosts")):
@@ -126,7 +126,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             icon_file=block.path_text("iconFile"),
             indexeddb=_binding(block) if "indexeddb" not in rejected else None,
             connections=read_bindings(block, context.connections, findings),
-            allowed_operations=_allowed_operations(block, findings),
+            allowed_operations=_allowed_operations(kind, block, findings),
             invokes=_invokes(block, findings) if "invokes" not in rejected else (),
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
         )
@@ -134,14 +134,6 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
     if source is not None:
         _check_provided(kind, block, source, findings)
     return entry if source is not None else None
-
-
-def _config(block: Block) -> dict[str, object]:
-    node = block.node("config")
-    if node is not None and not isinstance(node.value, dict):
-        block.fault("config", "must be a mapping")
-        return {}
-    return block.opaque("config")
 
 
 def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Findings) -> None:
@@ -201,11 +193,12 @@ def _binding(block: Block) -> IndexedDBBinding | None:
     return IndexedDBBinding(block.text("indexeddb"), "")
 
 
-def _allowed_operations(block: Block, findings: Findings) -> dict[str, AllowedOperation] | None:
+def _allowed_operations(kind: str, block: Block, findings: Findings) -> dict[str, AllowedOperation] | None:
     node = block.node("allowedOperations")
     if node is None:
         return None
-    if node.value == {}:
+    # On entries of other kinds it means nothing (config.md 11.4).
+    if node.value == {} and kind == "plugins":
         block.fault("allowedOperations", "must name at least one operation")
     operations: dict[str, AllowedOperation] = {}
     offered: dict[str, str] = {}

@@ -35,7 +35,7 @@ class Block:
         self._known: set[str] = set()
         self._node = node
         self._values: dict[str, Node] = {}
-        self.present = node is not None and node.value is not None
+        self.present = node is not None and not node.is_blank
         if self.present and node is not None:
             if isinstance(node.value, dict):
                 self._values = node.value
@@ -79,10 +79,10 @@ class Block:
         return key in self._values
 
     def node(self, key: str) -> Node | None:
-        """Return the key's node, None when it is absent or null."""
+        """Return the key's node, None when it is absent, null or a variable that is empty."""
         self._known.add(key)
         node = self._values.get(key)
-        return None if node is None or node.value is None else node
+        return None if node is None or node.is_blank else node
 
     def block(self, key: str) -> Block:
         return Block(self.node(key), self.path_of(key), self._faults, self.place_of(key))
@@ -97,7 +97,7 @@ class Block:
         group = self.block(key)
         for name, node in group._values.items():
             place = group.place_of(name)
-            child = Block(None if node.value is None else node, group.path_of(name), self._faults, place)
+            child = Block(None if node.is_blank else node, group.path_of(name), self._faults, place)
             child.place = place
             yield name, child
 
@@ -175,7 +175,8 @@ class Block:
         return default
 
     def duration(self, key: str, parse: Callable[[str], timedelta]) -> timedelta | None:
-        text = self.text(key)
+        """Return a duration; blanks around it are refused, None when nothing is written."""
+        text = self.raw_text(key)
         if not text:
             return None
         try:
@@ -242,5 +243,7 @@ def parse_config_duration(text: str) -> timedelta:
 
 def _kind(node: Node) -> str:
     # A text is not shown: it may be a secret.
+    if node.from_variable:
+        return "the text of a variable: variables do not insert structure"
     words: dict[type, str] = {dict: "a mapping", list: "a list", str: "text"}
     return words.get(type(node.value), node.text or "null")

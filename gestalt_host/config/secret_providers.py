@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gestalt_host.config.errors import Faults, Problem
+from gestalt_host.config.errors import ConfigurationUnreadable, Faults, Problem
+from gestalt_host.config.files import read_text
 from gestalt_host.config.model import ProviderEntry, SourceMode
 from gestalt_host.config.secret_references import SecretReference
 from gestalt_host.config.selection import unknown_entry
@@ -64,6 +65,6 @@ class SecretResolver:
         if root not in path.parents:
             return "", "the name leads outside the directory"
         try:
-            return path.read_text(encoding="utf-8").rstrip("\r\n"), ""
-        except (OSError, UnicodeDecodeError) as error:
-            return "", f"{path}: {error.strerror if isinstance(error, OSError) else 'not UTF-8 text'}"
+            return read_text(path).rstrip("\r\n"), ""
+        except ConfigurationUnreadable as error:
+            return "", f"{path}: {error}"

@@ -103,7 +103,7 @@ def _supervision(block: Block) -> SupervisionConfig:
     usual = SupervisionConfig()
     with block.block("supervision") as supervision:
         silent = usual.restart_silent
-        text = supervision.text("restartSilentAfter")
+        text = supervision.raw_text("restartSilentAfter")
         if text.lower() in NEVER:
             silent = None
         elif (asked := supervision.duration("restartSilentAfter", parse_config_duration)) is not None:
@@ -148,8 +148,9 @@ def _provider_output(block: Block) -> OutputLimits:
 def _base_url(block: Block) -> str:
     text = block.text("baseUrl").rstrip("/")
     if text:
+        # urlsplit would take line breaks and tabs out.
         parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if not text.isprintable() or " " in text or parts.scheme not in ("http", "https") or not parts.netloc:
             block.fault("baseUrl", "must be an absolute http or https URL")
             return ""
     return text

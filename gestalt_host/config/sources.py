@@ -107,8 +107,8 @@ def _mapping(block: Block, kind: str, name: str) -> Source | None:
             block.fault(
                 "package", f"{package!r} is not a package address; accepted is host/owner/repo/path in lower case"
             )
-        if repository and not _REPOSITORY.fullmatch(repository):
-            block.fault("repo", f"{repository!r} is not a repository name; accepted are a-z, 0-9, '.', '_' and '-'")
+        if repository:
+            check_repository_name(repository, block, "repo")
         source = Source(SourceMode.PACKAGE, package=package, version=version, repository=repository, token=token)
     else:
         repo, tag, asset = github
@@ -118,6 +118,13 @@ def _mapping(block: Block, kind: str, name: str) -> Source | None:
     if auth.present and source.mode in (SourceMode.MANIFEST, SourceMode.BUILTIN):
         block.fault("auth", f"is not allowed with {source.mode.value}")
     return source
+
+
+def check_repository_name(name: str, block: Block, key: str) -> None:
+    """Note a fault of the key when the name is none that a package repository can have (packaging.md 9)."""
+    if not _REPOSITORY.fullmatch(name):
+        accepted = "accepted are a-z, 0-9, '.', '_' and '-', a letter or digit first"
+        block.fault(key, f"{name!r} is not a repository name; {accepted}")
 
 
 def _is_http_url(text: str) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gestalt_host.config.document import Node, parse_json, parse_yaml
-from gestalt_host.config.errors import Faults
+from gestalt_host.config.errors import ConfigurationUnreadable, Faults
+from gestalt_host.config.files import read_text
 from gestalt_host.config.model import AllowedOperation
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
@@ -138,11 +139,9 @@ def read_document(path: Path, faults: Faults) -> Node | None:
         PackageInvalid: it cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise PackageInvalid(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        raise PackageInvalid(f"{path}: not UTF-8 text: {error.reason}") from None
+        text = read_text(path)
+    except ConfigurationUnreadable as error:
+        raise PackageInvalid(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     return parse_json(text, str(path), faults) if path.suffix == ".json" else parse_yaml(text, str(path), faults)
 
 

@@ -155,7 +155,7 @@ def _duration(values: Mapping[str, object], key: str, default: timedelta, proble
     if value is None:
         return default
     try:
-        duration = parse_duration(value.strip() if isinstance(value, str) else "")
+        duration = parse_duration(value if isinstance(value, str) else "")
     except DurationInvalid:
         problems.append(f"{key} is {value!r}; expected {_FORM}")
         return default
@@ -178,7 +178,7 @@ def _keeping(
         return None
     shortest, shown = least
     try:
-        duration = parse_duration(value.strip() if isinstance(value, str) else "")
+        duration = parse_duration(value if isinstance(value, str) else "")
     except DurationInvalid:
         problems.append(f"{key} is {value!r}; expected a duration such as 720h, at least {shown}, or {FOREVER}")
         return default

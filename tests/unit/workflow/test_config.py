@@ -19,6 +19,8 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("config", "key"),
     [
+        ({"pollInterval": " 1s "}, "pollInterval"),
+        ({"keepRunsFor": " 720h"}, "keepRunsFor"),
         ({"pollInterval": "soon"}, "pollInterval"),
         ({"pollInterval": 5}, "pollInterval"),
         ({"runClaimTTL": 1.5}, "runClaimTTL"),

@@ -67,10 +67,56 @@ alias: *base
     assert plain(text)["alias"] == {"a": 1, "b": 2}
 
 
-def test_only_the_first_document_counts() -> None:
-    assert plain("a: 1\n---\na: [") == {"a": 1}
-    assert plain("") == {}
+def test_a_file_is_one_document() -> None:
     assert plain("\ufeffa: 1\r\nb: 2\r\n") == {"a": 1, "b": 2}
+    assert plain("%YAML 1.2\n---\na: 1\n...\n") == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["a: 1\n---\na: [", "a: 1\n---\n", "a: 1\n---\nserver: {}\n---\n"])
+def test_a_second_document_is_refused_with_its_line(text: str) -> None:
+    expected = "f.yaml:2: parsing config YAML: a second document begins here; accepted is one in each file"
+    assert problems(text) == [expected]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "\ufeff"])
+def test_an_empty_file_is_refused(text: str) -> None:
+    assert problems(text) == ["f.yaml:1: parsing config YAML: the file is empty; expected mapping document"]
+
+
+DEEP = "mappings and lists are nested more than 100 deep"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 3000 + "]" * 3000,
+        "a: " + "{b: " * 3000 + "}" * 3000,
+        "a: " + "[" * 3000,
+        "\n".join(f"{' ' * depth}a:" for depth in range(3000)),
+        "a:\n" + "- " * 3000 + "x",
+        "a0: &a0 [x]\n" + "\n".join(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 300)),
+        "a0: &a0 {b: x}\n" + "\n".join(f"a{i}: &a{i} {{<<: *a{i - 1}, b{i}: *a{i - 1}}}" for i in range(1, 300)),
+    ],
+    ids=["lists", "mappings", "unclosed", "block mappings", "block lists", "aliases", "merge keys"],
+)
+def test_deep_nesting_is_refused(text: str) -> None:
+    found = problems(text)
+    assert found
+    assert DEEP in found[0] or "excessive aliasing" in found[0]
+    assert found[0].startswith("f.yaml:")
+
+
+def test_a_hundred_levels_are_read() -> None:
+    text = "a: " + "[" * 99 + "]" * 99
+    assert str(plain(text)["a"]) == "[" * 99 + "]" * 99
+    assert DEEP in problems("a: " + "[" * 100 + "]" * 100)[0]
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+def test_deep_json_is_refused(depth: int) -> None:
+    faults = Faults()
+    assert parse_json('{"a":' + "[" * depth + "]" * depth + "}", "m.json", faults) is None
+    assert [str(problem) for problem in faults.problems] == [f"m.json: {DEEP}"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +143,14 @@ def test_faults_name_file_line_and_path(text: str, expected: str) -> None:
 def test_aliases_cannot_explode() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    found = problems("\n".join(lines))
+    assert len(found) == 1
+    assert "document contains excessive aliasing: more than 100000 values when it is expanded" in found[0]
+
+
+def test_merge_keys_cannot_explode() -> None:
+    lines = ["a0: &a0 {" + ", ".join(f"k{i}: x" for i in range(10)) + "}"]
+    lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 9)]
     found = problems("\n".join(lines))
     assert len(found) == 1
     assert "document contains excessive aliasing" in found[0]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gestalt_host.config import ConfigurationUnreadable, find_config, load
+from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.manifest import read_manifest
 from tests.support.rigs.config import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]
@@ -54,6 +58,42 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
     with pytest.raises(ConfigurationUnreadable, match="not UTF-8"):
         load([tmp_path / "latin.yaml"], {})
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    pipe, listening = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(listening))
+        for path, reason in (
+            (pipe, "is a pipe; a regular file is accepted"),
+            (Path("/dev/zero"), "is a device; a regular file is accepted"),
+            (tmp_path, "is a directory; a regular file is accepted"),
+            (listening, "no such device or address"),
+        ):
+            with pytest.raises(ConfigurationUnreadable) as failure:
+                load([path], {})
+            assert str(failure.value) == f"reading config file: open {path}: {reason}"
+
+
+def test_a_pipe_is_refused_wherever_a_file_is_named(faults: Faults, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    entry = "plugins: {p: {source: ./m.yaml, config: {v: %s}}}"
+    (found,) = faults(entry % "${A}", environ={"A_FILE": str(tmp_path / "pipe")})
+    assert found.endswith("cannot be read: is a pipe; a regular file is accepted")
+    secrets = f"providers: {{secrets: {{f: {{source: file, config: {{dir: '{tmp_path}'}}}}}}}}\n"
+    (found,) = faults(secrets + entry % "{secret: {provider: f, name: pipe}}")
+    assert found.endswith("pipe: is a pipe; a regular file is accepted")
+    with pytest.raises(PackageInvalid, match="is a pipe; a regular file is accepted"):
+        read_manifest(tmp_path / "pipe")
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("wb") as file:
+        file.truncate(4 * 1024**2 + 1)
+    with pytest.raises(ConfigurationUnreadable, match=r"large\.yaml: has 4194305 bytes; accepted are 4194304"):
+        load([path], {})
 
 
 def test_the_first_way_to_name_a_file_wins(tmp_path: Path) -> None:

@@ -30,6 +30,23 @@ ONE_FAULT = [
     ("server: {public: {allowedHosts: [a, a]}}", "server.public.allowedHosts[1]: 'a' is a duplicate"),
     ("server: {public: {maxConnections: 3}}", "server.public.maxConnections: 3 is out of range; accepted are integers"),
     ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
+    (
+        'server: {apiTokenTtl: " 5m "}',
+        "server.apiTokenTtl: ' 5m ' is not a duration; accepted are positive ones such as",
+    ),
+    ('server: {apiTokenTtl: " "}', "server.apiTokenTtl: ' ' is not a duration; accepted are positive ones such as"),
+    (
+        "server: {supervision: {restartSilentAfter: ' never '}}",
+        "server.supervision.restartSilentAfter: ' never ' is not a duration; accepted are positive ones such as",
+    ),
+    (
+        "providerRepositories: {Bad Name: {url: 'https://a.example'}}",
+        "providerRepositories.Bad Name: 'Bad Name' is not",
+    ),
+    (
+        "providerRepositories: {-x: {url: 'https://a.example'}}",
+        "providerRepositories.-x: '-x' is not a repository name",
+    ),
     ("server: {apiTokenTtl: 3x}", "server.apiTokenTtl: '3x' is not a duration; accepted are positive ones such as"),
     (
         "server: {supervision: {startTimeout: 3}}",
@@ -474,3 +491,12 @@ def test_hosts_and_connections_of_the_public_listener(loaded: Loader) -> None:
     listed = "server: {public: {allowedHosts: [gestalt.internal, '[fe80::1]', '::1'], maxConnections: 50}}"
     public = loaded(MINIMAL, listed).server.public
     assert (public.allowed_hosts, public.most_connections) == (("gestalt.internal", "[fe80::1]", "::1"), 50)
+
+
+def test_allowed_operations_mean_nothing_on_other_entries(loaded: Loader) -> None:
+    for kind in ("workflow", "indexeddb"):
+        loaded(f"providers: {{{kind}: {{x: {{source: ./m.yaml, allowedOperations: {{}}}}}}}}")
+
+
+def test_repositories_have_names_as_sources_give_them(loaded: Loader) -> None:
+    loaded("providerRepositories: {acme-1.x_y: {url: 'https://a.example'}}")

@@ -7,7 +7,7 @@ with the client's fallbacks: all three must behave alike. ``db`` is the one in m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -389,7 +389,7 @@ EVERY_KIND_OF_CALL = [unary, batched, migrated, in_a_transaction, walked]
 
 @pytest.mark.parametrize("call", EVERY_KIND_OF_CALL)
 async def test_a_store_that_does_not_listen_yet_is_waited_for(
-    call: Callable[[IndexedDB], Awaitable[None]], memory: ScriptedStore, tmp_path: Path
+    call: Callable[[IndexedDB], Coroutine[Any, Any, None]], memory: ScriptedStore, tmp_path: Path
 ) -> None:
     async with memory.serving(tmp_path / "first"), IndexedDB.connect(Address(f"unix:{tmp_path / 'first'}")) as client:
         await client.create_object_store("items")

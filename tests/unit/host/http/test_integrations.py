@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import httpx
 import pytest
@@ -178,7 +179,7 @@ async def test_operations_are_listed_with_what_can_be_derived(api: httpx.AsyncCl
     ],
 )
 async def test_of_the_operations_those_are_listed_that_the_role_may_call(
-    default: str, members: dict[str, str], shown: list[str]
+    default: Literal["allow", "deny"], members: dict[str, str], shown: list[str]
 ) -> None:
     rows = (
         CatalogueOperation("open"),

@@ -169,7 +169,7 @@ def parse_json(text: str, file: str, faults: Faults) -> Node | None:
     return from_plain(value, Place(file))
 
 
-def _is_too_deep(value: Any, left: int = MAX_DEPTH) -> bool:
+def _is_too_deep(value: object, left: int = MAX_DEPTH) -> bool:
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return children is not None and (left == 0 or any(_is_too_deep(child, left - 1) for child in children))
 

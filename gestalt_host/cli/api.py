@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,17 +12,22 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from gestalt_host.cli.errors import ApiError, CliError, Unreachable
+from gestalt_host.cli.errors import ApiError, CliError, NoAnswer, Unreachable
 from gestalt_host.cli.json_lists import JsonValue, NotAList, items_of
-from gestalt_host.cli.settings import is_loopback_url
+from gestalt_host.cli.urls import concealed, is_loopback_url
 
 if TYPE_CHECKING:
     import httpx
 
 REQUEST_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 30.0
 AUTH_INFO_TIMEOUT_S = 5.0
 _SHOWN_OF_BODY = 200
+_SHOWN_OF_REQUEST_ID = 128
+_SERVERS_BODY_LIMIT = 1 << 20
+"""What servers take as a body, in bytes."""
 
+_TOKEN_NAMES = {"env": "GESTALT_API_KEY", "file": "the stored CLI token"}
 _HINTS = {
     "env": (
         " (using GESTALT_API_KEY from environment; unset it to use your stored CLI API token from 'gestalt auth login')"
@@ -49,8 +55,11 @@ class Api:
     Args:
         base_url: Normalised, possibly with a path.
         token_source: ``env``, ``file`` or empty; decides the hint that a 401 gets.
-        url_source: Where the URL was found, in words.
+        timeout_s: How long an answer may take; infinite for no limit.
         transport: Replaces the network in tests.
+
+    Raises:
+        CliError: the token holds characters that cannot be sent.
     """
 
     def __init__(
@@ -59,13 +68,18 @@ class Api:
         token: str = "",
         *,
         token_source: str = "",
-        url_source: str = "",
+        timeout_s: float = REQUEST_TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        if bad := re.search(r"[^\x21-\x7e]", token):
+            raise CliError(
+                f"{_TOKEN_NAMES.get(token_source, 'the token')} was not sent: character {bad.start() + 1} of "
+                f"{len(token)} is a blank, a line break or another one that no token has"
+            )
         self.base_url = base_url
         self._token = token
         self._token_source = token_source
-        self._url_source = url_source
+        self._timeout_s = timeout_s
         self._transport = transport
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
@@ -96,14 +110,15 @@ class Api:
 
         Raises:
             ApiError: the server answered 4xx or 5xx.
-            Unreachable: no connection, or no answer within 30 s.
+            NoAnswer: none in time; whatever was asked for may go on.
+            Unreachable: no connection.
             CliError: any other failure, or an answer that is not JSON.
         """
         with self._sent(method, path, query, body) as received:
             return _json_of(received)
 
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[JsonValue]:
-        """Ask for a list and yield its items as they come; the server may be silent for 30 s within it.
+        """Ask for a list and yield its items as they come; the server may be silent for the timeout within it.
 
         Raises:
             NotAList: the answer is something else.
@@ -143,61 +158,67 @@ class Api:
                 url,
                 headers=headers,
                 content=content,
-                timeout_s=REQUEST_TIMEOUT_S,
+                timeout_s=self._timeout_s,
                 transport=self._transport,
                 whole=whole,
             ) as received:
                 if received.status >= 400:
-                    raise self._refused(received.status, b"".join(received.chunks))
+                    raise self._refused(received, len(content or b""))
                 yield received
+        except NoAnswer as error:
+            raise NoAnswer(f"{error.message}; it may still be running. To wait longer: --timeout DURATION") from error
         except Unreachable as error:
             raise Unreachable(
-                f"could not reach server at {self.base_url}\n  Run 'gestalt auth status' for diagnostics."
-                + url_hint(self._url_source)
+                f"could not reach server at {concealed(self.base_url)}\n  Run 'gestalt auth status' for diagnostics."
+            ) from error
+        except BrokenOff as error:
+            # A server that refuses a body while it comes may end the connection before its answer is read.
+            if content is None or len(content) <= _SERVERS_BODY_LIMIT:
+                raise
+            raise CliError(
+                f"{error.message}; the body of the request, {len(content)} bytes, is over the limit that servers have, "
+                f"{_SERVERS_BODY_LIMIT} bytes"
             ) from error
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         return f"{self.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def _refused(self, status: int, answer: bytes) -> ApiError:
-        text, code, plugin = error_of(status, answer)
+    def _refused(self, received: Received, sent: int) -> ApiError:
+        status = received.status
+        text, code, plugin = error_of(status, b"".join(received.chunks))
         hint = _HINTS.get(self._token_source, "") if status == 401 else ""
-        return ApiError(text, status=status, code=code, plugin=plugin, hint=hint)
+        if status == 413 and str(sent) not in text:
+            hint = f" (the body of this request has {sent} bytes)"
+        request_id = received.headers.get("x-request-id", "")[:_SHOWN_OF_REQUEST_ID]
+        return ApiError(text, status=status, code=code, plugin=plugin, hint=hint, request_id=request_id)
 
 
-def login_supported(base_url: str, *, url_source: str = "", transport: httpx.BaseTransport | None = None) -> bool:
+def login_supported(base_url: str, *, transport: httpx.BaseTransport | None = None) -> bool:
     """Return whether the server has a login, from ``GET /api/v1/auth/info``, asked without a token.
 
     Raises:
         CliError: no answer, or one that does not say.
     """
     url = f"{base_url}/api/v1/auth/info"
+    server, shown_url = concealed(base_url), concealed(url)
     try:
         status, answer = fetch(
             "GET", url, headers={"Accept": "*/*"}, timeout_s=AUTH_INFO_TIMEOUT_S, transport=transport
         )
     except Unreachable as error:
-        raise Unreachable(f"failed to reach {url}: {error.message}{url_hint(url_source)}") from error
+        raise Unreachable(
+            f"failed to reach {shown_url}: {error.message}\n  Run 'gestalt auth status' for diagnostics."
+        ) from error
     if status >= 400:
-        raise CliError(f"request to {url} failed (HTTP {status}): {shown(answer)}")
+        raise CliError(f"request to {shown_url} failed (HTTP {status}): {shown(answer)}")
     try:
         info = orjson.loads(answer)
     except ValueError as error:
-        raise CliError(f"server at {base_url} returned non-JSON auth info: {error}") from error
+        raise CliError(f"server at {server} returned non-JSON auth info: {error}") from error
     supported = info.get("loginSupported") if isinstance(info, dict) else None
     if not isinstance(supported, bool):
-        raise CliError(f"server at {base_url} returned auth info without loginSupported; is it a Gestalt server?")
+        raise CliError(f"server at {server} returned auth info without loginSupported; is it a Gestalt server?")
     return supported
-
-
-def url_hint(source: str) -> str:
-    """Return a further line for an error: where the URL was found and how to set another; empty without a source."""
-    if not source:
-        return ""
-    return (
-        f"\n  The URL comes from: {source}."
-        " To use another: --url URL, GESTALT_URL=URL, or 'gestalt config set url URL'."
-    )
 
 
 def shown(answer: bytes) -> str:
@@ -206,7 +227,10 @@ def shown(answer: bytes) -> str:
 
 
 def error_of(status: int, answer: bytes) -> tuple[str, str, str]:
-    """Return text, code and plugin name of an error answer; the whole body when it has no error text."""
+    """Return text, code and plugin name of an error answer.
+
+    The whole body when it has no error text, the status alone when that is blank.
+    """
     try:
         document = orjson.loads(answer)
     except ValueError:
@@ -215,12 +239,12 @@ def error_of(status: int, answer: bytes) -> tuple[str, str, str]:
         inner = document.get("error")
         levels = [inner, document] if isinstance(inner, dict) else [document]
 
-        def first(name: str) -> str:
-            return next((level[name] for level in levels if isinstance(level.get(name), str)), "")
+        def first(name: str) -> str | None:
+            return next((level[name] for level in levels if isinstance(level.get(name), str)), None)
 
         text = inner if isinstance(inner, str) else first("message")
-        if text:
-            return text, first("code"), first("integration")
+        if text is not None:
+            return text if text.strip() else f"HTTP {status}", first("code") or "", first("integration") or ""
     return f"HTTP {status}: {answer.decode(errors='replace')}", "", ""
 
 
@@ -259,8 +283,9 @@ def exchange(
         timeout_s: How long the other side may be silent; with ``whole``, how long all of it may take.
 
     Raises:
-        Unreachable: no connection or no answer in time; the message is the transport's.
-        CliError: any other transport failure.
+        Unreachable: no connection; the message is the transport's.
+        NoAnswer: none in time.
+        BrokenOff: any other transport failure.
     """
     import httpx
 
@@ -268,43 +293,73 @@ def exchange(
     client = client or new_client(url, transport)
     deadline = time.monotonic() + timeout_s if whole else math.inf
     try:
-        request = client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout_s)
+        longest = None if math.isinf(timeout_s) else timeout_s
+        timeout = httpx.Timeout(longest, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
+        request = client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout)
         response = client.send(request, stream=True)
         try:
             yield Received(response.status_code, response.headers, _parts(response, deadline))
         finally:
             response.close()
-    except (httpx.ConnectError, httpx.TimeoutException) as error:
-        raise Unreachable(_transport_text(error, timeout_s)) from error
+    except httpx.ConnectTimeout as error:
+        raise Unreachable(f"no connection within {min(timeout_s, _CONNECT_TIMEOUT_S):g} s") from error
+    except httpx.ConnectError as error:
+        raise Unreachable(_transport_text(error)) from error
+    except httpx.TimeoutException as error:
+        raise NoAnswer(f"no answer within {timeout_s:g} s") from error
     except httpx.InvalidURL as error:
-        raise CliError(f"invalid server URL '{url}': {error}") from error
+        raise CliError(f"invalid server URL '{concealed(url)}': {error}") from error
     except (httpx.HTTPError, httpx.StreamError) as error:
-        raise CliError(f"request to {url} failed: {_transport_text(error, timeout_s)}") from error
+        raise BrokenOff(f"request to {concealed(url)} failed: {_transport_text(error)}") from error
     finally:
         if owned:
             client.close()
 
 
 def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Make an HTTP client for ``url`` that honours the proxy variables of the environment."""
+    """Make an HTTP client for ``url``.
+
+    It honours the proxy variables of the environment, except for servers on this machine: no proxy reaches those, and
+    it would be shown the token.
+    """
     import ssl
 
     import httpx
 
-    # Reading the system's certificates takes 0.1 s. A server on this machine is asked without TLS; should it redirect
-    # to https, a context without certificates refuses.
-    plain = url.startswith("http://") and is_loopback_url(url)
-    verify: ssl.SSLContext | bool = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
+    here = is_loopback_url(url)
+    try:
+        # Reading the system's certificates takes 0.1 s. A server on this machine is asked without TLS; should it
+        # redirect to https, a context without certificates refuses.
+        plain = here and url.startswith("http://")
+        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else httpx.create_ssl_context()
+    except OSError as error:
+        raise CliError(f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be used: {error}") from error
     try:
         return httpx.Client(
             follow_redirects=True,
             max_redirects=10,
             verify=verify,
             transport=transport,
+            trust_env=not here,
+            mounts=dict.fromkeys(
+                ("all://localhost", "all://127.0.0.1", "all://[::1]")
+            ),  # after a redirect to this machine
             headers={"User-Agent": "gestalt-cli"},
         )
-    except (ImportError, ValueError) as error:  # a proxy variable names a scheme that cannot be used
-        raise CliError(f"the proxy settings of the environment cannot be used: {error}") from error
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        from urllib.request import getproxies
+
+        # What the library says repeats the variable, which may hold a password.
+        found = ", ".join(f"{name}_proxy={concealed(value)}" for name, value in sorted(getproxies().items()))
+        missing = f"; {error}" if isinstance(error, ImportError) else ""
+        raise CliError(
+            f"the proxy settings of the environment cannot be used: {found}; "
+            f"proxies are URLs with http, https, socks5 or socks5h{missing}"
+        ) from error
+
+
+class BrokenOff(CliError):
+    """The exchange ended before the answer was complete, or was none of HTTP."""
 
 
 def _parts(response: httpx.Response, deadline: float) -> Iterator[bytes]:
@@ -333,11 +388,7 @@ def _not_json(error: ValueError) -> CliError:
     return CliError(f"failed to parse response JSON: {error}")
 
 
-def _transport_text(error: Exception, timeout_s: float) -> str:
-    import httpx
-
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {timeout_s:g} s"
+def _transport_text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

@@ -7,6 +7,8 @@ hints for near misses. Everything else (types, callbacks, dispatch) is click's.
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,12 @@ from gestalt_host.cli import parameters
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
     _Entry = click.ParamType[tuple[str, Any]]
+    _Seconds = click.ParamType[float]
 else:
-    _Text = _Entry = click.ParamType
+    _Text = _Entry = _Seconds = click.ParamType
+
+LONGEST_DURATION_S = 86_400.0
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class Usage(click.UsageError):
@@ -316,6 +322,22 @@ class Pair(_Entry):
             return parameters.parse_pair(value)
         except ValueError as error:
             raise bad_value(value, param, ctx, str(error)) from error
+
+
+class Duration(_Seconds):
+    """A duration such as ``90s`` or ``1m30s``, in seconds; ``none`` is infinite."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if value == "none":
+            return math.inf
+        parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(ms|[hms])", str(value), re.ASCII)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if "".join(number + unit for number, unit in parts) != value or not 0 < seconds <= LONGEST_DURATION_S:
+            why = "expected more than 0 and at most 24h, such as 500ms, 90s or 1m30s, or none for no limit"
+            raise bad_value(str(value), param, ctx, why)
+        return seconds
 
 
 class OneOf(_Text):

@@ -14,6 +14,7 @@ from gestalt_host.cli import prompts
 from gestalt_host.cli.api import error_of, fetch, new_client, path_of, shown
 from gestalt_host.cli.errors import CliError, Unreachable
 from gestalt_host.cli.output import Output, member
+from gestalt_host.cli.urls import concealed
 
 CALLBACK_TIMEOUT_S = 300.0
 _REQUEST_TIMEOUT_S = 10.0
@@ -63,13 +64,13 @@ def _login_url(client: Any, base_url: str, state: str, port: int) -> str:
             client=client,
         )
     except Unreachable as error:
-        raise Unreachable(f"could not reach server at {base_url}: {error.message}") from error
+        raise Unreachable(f"could not reach server at {concealed(base_url)}: {error.message}") from error
     if status >= 400:
-        raise CliError(f"login request to {url} failed (HTTP {status}): {shown(answer)}")
+        raise CliError(f"login request to {concealed(url)} failed (HTTP {status}): {shown(answer)}")
     try:
         document = orjson.loads(answer)
     except ValueError as error:
-        raise CliError(f"server at {base_url} returned non-JSON response") from error
+        raise CliError(f"server at {concealed(base_url)} returned non-JSON response") from error
     target = member(document, "url")
     if not isinstance(target, str):
         raise CliError("login response missing 'url' field")
@@ -90,7 +91,7 @@ def _exchange(client: Any, base_url: str, code: str, state: str) -> tuple[str, s
     try:
         document = orjson.loads(answer)
     except ValueError as error:
-        raise CliError(f"server at {base_url} returned non-JSON response") from error
+        raise CliError(f"server at {concealed(base_url)} returned non-JSON response") from error
     token, token_id = member(document, "token"), member(document, "id")
     if not isinstance(token, str) or not isinstance(token_id, str) or not token:
         raise CliError("login answer lacks the token or its id")

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import orjson
 
-from gestalt_host.cli import tables
+from gestalt_host.cli import streams, tables
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.tables import TableColumn
 
+_SHORTEST_SECRET = 8
+"""Something shorter is no secret, and replacing it would garble words."""
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "done": "\x1b[32m"}
 
 
 class Output:
-    """Prints in one format; the streams are looked up when something is printed."""
+    """Prints in one format; the streams are looked up when something is printed.
 
-    def __init__(self, format: str, environ: Mapping[str, str]) -> None:
+    Nothing but a document of JSON is printed as it came: what a terminal would obey is escaped, and in JSON too.
+
+    Args:
+        secrets: What no error and no warning may show, whoever's text it is in.
+    """
+
+    def __init__(self, format: str, environ: Mapping[str, str], secrets: Collection[str] = ()) -> None:
         self.as_json = format == "json"
         self._environ = environ
+        self._secrets = secrets
 
     def json(self, value: Any) -> None:
         """Print the document with sorted keys, indented by two blanks."""
-        self.line(json_text(value))
+        sys.stdout.write(f"{json_text(value)}\n")
 
     def json_list(self, items: Iterable[JsonValue]) -> None:
         """Print the items as ``json`` prints their list, each as it comes."""
@@ -37,7 +47,7 @@ class Output:
         self.line("[]" if before == "[\n" else "\n]")
 
     def line(self, text: str) -> None:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{tables.printable_lines(text)}\n")
 
     def table(self, columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> None:
         if not rows:
@@ -49,14 +59,16 @@ class Output:
     def any_table(self, value: Any) -> None:
         """Print a JSON value of unknown shape: an object or a list of objects as a table, everything else as JSON."""
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            keys = sorted(value[0])
+            items = [item for item in value if isinstance(item, dict)]
+            # An object without members names no columns: the first one that has some does.
+            keys = sorted(next(filter(None, items), {}))
             columns = [
                 TableColumn(key, rank=0 if key in ("id", "name") else place + 1, wraps=key != "id")
                 for place, key in enumerate(keys)
             ]
             self.table(
                 columns,
-                [[cell(item[key]) if key in item else "" for key in keys] for item in value if isinstance(item, dict)],
+                [[cell(item[key]) if key in item else "" for key in keys] for item in items if keys],
             )
         elif isinstance(value, dict):
             rows = [[key, cell(value[key])] for key in sorted(value)]
@@ -66,22 +78,22 @@ class Output:
 
     def done(self, text: str) -> None:
         """Confirm on stderr what was done."""
-        self._say(self.paint("done", text))
+        self._say(self.paint("done", tables.printable_lines(text)))
 
     def say(self, text: str) -> None:
         """Print a part of a conversation on stderr."""
-        self._say(text)
+        self._say(tables.printable_lines(text))
 
     def warn(self, text: str) -> None:
-        self._say(f"{self.paint('warning', 'warning')}: {_visible(text)}")
+        self._say(f"{self.paint('warning', 'warning')}: {tables.printable_lines(self._discreet(text))}")
 
     def fail(self, text: str) -> None:
-        self._say(f"{self.paint('error', 'error')}: {_visible(text)}")
+        self._say(f"{self.paint('error', 'error')}: {tables.printable_lines(self._discreet(text))}")
 
     def remark(self, text: str) -> None:
         """Print something for a person only: on stderr, when that is a terminal."""
-        if _is_terminal(sys.stderr):
-            self._say(text)
+        if self.has_reader:
+            self.say(text)
 
     @property
     def has_reader(self) -> bool:
@@ -90,11 +102,23 @@ class Output:
 
     def _say(self, text: str) -> None:
         sys.stdout.flush()  # keeps the order where both streams go to one place
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        except OSError:
+            streams.discard_stderr()  # there is nobody to tell; the exit code still says how it went
+
+    def _discreet(self, text: str) -> str:
+        """Return the text without secrets: an error may quote what was sent, also one of a server or proxy."""
+        for secret in self._secrets:
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+        return text
 
     def paint(self, style: str, text: str) -> str:
         """Return the text in the style's colour where both streams are terminals or colour is forced on a terminal."""
+        if self._environ.get("TERM") in ("", "dumb"):
+            return text
         forced = self._environ.get("CLICOLOR_FORCE", "0") not in ("", "0")
         if not _is_terminal(sys.stderr) or not (forced or _is_terminal(sys.stdout)) or self._environ.get("NO_COLOR"):
             return text
@@ -102,10 +126,12 @@ class Output:
 
 
 def json_text(value: Any) -> str:
+    """Return the document in lines; what a terminal would obey is written as JSON's own escapes."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError) as error:
         raise CliError(f"the answer cannot be printed as JSON: {error}") from error
+    return re.sub(f"[{tables.OBEYED}]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def cell(value: Any) -> str:
@@ -142,8 +168,3 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except ValueError:
         return False
-
-
-def _visible(text: str) -> str:
-    """Return the text without control characters: much of an error's text comes from elsewhere."""
-    return "\n".join(tables.printable(line) for line in text.split("\n"))

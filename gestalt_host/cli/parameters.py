@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from gestalt_host.cli.errors import CliError
+from gestalt_host.cli import json_input
+from gestalt_host.cli.errors import BadInput, CliError
 from gestalt_host.cli.settings import reason
 
 
@@ -17,7 +16,7 @@ def parse_pair(text: str) -> tuple[str, Any]:
     """Split ``key=value`` (a string) or ``key:=json``, whichever separator starts first; the key is taken literally.
 
     Raises:
-        ValueError: no separator, an empty key, or a value that is not JSON; the text says which.
+        ValueError: no separator, an empty key, a value that is not JSON or holds an integer that would arrive changed.
     """
     equals, json_mark = text.find("="), text.find(":=")
     if equals < 0:
@@ -26,7 +25,9 @@ def parse_pair(text: str) -> tuple[str, Any]:
         if json_mark == 0:
             raise ValueError(f"invalid KEY:=JSON: empty key in '{text}'")
         try:
-            return text[:json_mark], orjson.loads(text[json_mark + 2 :])
+            return text[:json_mark], json_input.exact(text[json_mark + 2 :], text[:json_mark])
+        except json_input.InexactInteger as error:
+            raise ValueError(f"invalid number in '{text}': {error}") from error
         except ValueError as error:
             raise ValueError(f"invalid JSON in '{text}': {error}") from error
     if equals == 0:
@@ -67,6 +68,7 @@ def read_object(file: str) -> dict[str, Any]:
 
     Raises:
         CliError: unreadable, not JSON, or another kind of JSON value.
+        BadInput: an integer in it would arrive as another one.
     """
     if file == "-":
         try:
@@ -81,7 +83,10 @@ def read_object(file: str) -> dict[str, Any]:
         except ValueError as error:
             raise CliError(f"failed to read input file '{file}': {error}") from error
     try:
-        value = orjson.loads(content)
+        value = json_input.exact(content)
+    except json_input.InexactInteger as error:
+        place = "standard input" if file == "-" else f"'{file}'"
+        raise BadInput(f"invalid input in {place}: {error}") from error
     except ValueError as error:
         raise CliError(f"failed to parse input file as JSON: {error}") from error
     if not isinstance(value, dict):

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.tables import printable, printable_lines
 
 
 def say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable_lines(text)}\n")
     sys.stderr.flush()
 
 
@@ -29,7 +30,7 @@ def secret(label: str) -> str:
     """
     if sys.stdin.isatty():
         try:
-            answer = getpass.getpass(f"{label}: ", stream=sys.stderr)
+            answer = getpass.getpass(f"{printable(label)}: ", stream=sys.stderr)
         except EOFError as error:
             raise CliError("stdin closed while waiting for input") from error
     else:
@@ -55,7 +56,7 @@ def choice(count: int) -> int:
 
 
 def _line(prompt: str, purpose: str) -> str:
-    sys.stderr.write(prompt)
+    sys.stderr.write(printable(prompt))
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:

@@ -9,7 +9,7 @@ import click
 from gestalt_host.cli import grammar
 from gestalt_host.cli.commands import auth, config, plugin, tokens, workflow
 from gestalt_host.cli.errors import CliError
-from gestalt_host.cli.session import session_of, set_format, set_url
+from gestalt_host.cli.session import session_of, set_format, set_timeout, set_url
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -45,7 +45,8 @@ def root(ctx: click.Context) -> None:
     if server is None:
         session.output.say("\nTarget server: not configured")
     else:
-        session.output.say(f"\nTarget server: {server.url}\nConfig source: {server.source}")
+        not_asked = " (not allowed)" if server.refusal else ""
+        session.output.say(f"\nTarget server: {server.shown}{not_asked}\nConfig source: {server.source}")
 
 
 def _hidden(command: click.Command) -> click.Command:
@@ -56,10 +57,13 @@ def _hidden(command: click.Command) -> click.Command:
 
 
 def _add_global_options(command: click.Command) -> None:
-    """Add ``--format`` and ``--url`` to a command and everything below it."""
+    """Add ``--format``, ``--timeout`` and ``--url`` to a command and everything below it."""
     options = [
         click.Option(["--format"], metavar="FORMAT", type=grammar.OneOf(["json", "table"]), expose_value=False,
                      callback=set_format, help="Output format [default: table] [possible values: json, table]"),
+        click.Option(["--timeout"], metavar="DURATION", type=grammar.Duration(), expose_value=False,
+                     callback=set_timeout,
+                     help="How long to wait for an answer, such as 90s or 5m; none for no limit [default: 30s]"),
         click.Option(["--url"], metavar="URL", expose_value=False, callback=set_url,
                      help="Server URL, before any configured one"),
     ]  # fmt: skip

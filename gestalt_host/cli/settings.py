@@ -1,20 +1,16 @@
-"""Where the server's URL and the credentials come from: flags, environment, files, and which of them wins.
-
-Owns the formats of ``config.json`` (user and project) and ``credentials.json``. Sends nothing.
-"""
+"""The files of the command line, ``config.json`` (user and project) and ``credentials.json``: places and formats."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
+from gestalt_host.cli import json_input, trusted_files
 from gestalt_host.cli.errors import CliError
 
 PROJECT_FILE = Path(".gestalt") / "config.json"
@@ -23,18 +19,10 @@ KEYS = ("url",)
 
 
 @dataclass(frozen=True)
-class ServerUrl:
-    """A normalised base URL and, in words, where it was found."""
-
-    url: str
-    source: str
-
-
-@dataclass(frozen=True)
 class Credentials:
     """Content of ``credentials.json``; members are empty strings when absent."""
 
-    api_token: str = ""
+    api_token: str = field(default="", repr=False)
     api_token_id: str = ""
     api_url: str = ""
 
@@ -56,7 +44,10 @@ def config_directory(environ: Mapping[str, str]) -> Path:
     except KeyError:
         home = ""
     if not home:
-        raise CliError("could not determine home directory")
+        raise CliError(
+            "could not determine home directory: the user with id "
+            f"{os.getuid()} has none; set HOME, or XDG_CONFIG_HOME to a folder for the files of gestalt"
+        )
     return Path(home) / ".config" / "gestalt"
 
 
@@ -66,45 +57,6 @@ def user_config_path(environ: Mapping[str, str]) -> Path:
 
 def credentials_path(environ: Mapping[str, str]) -> Path:
     return config_directory(environ) / "credentials.json"
-
-
-def normalise_url(text: str) -> str:
-    """Return the URL without blanks and trailing slashes, with a scheme: http for this machine, else https.
-
-    Raises:
-        CliError: no host, or a scheme other than http and https.
-    """
-    scheme, mark, rest = text.strip().partition("://")
-    if not mark:
-        scheme, rest = "", scheme
-    rest = rest.rstrip("/")
-    host = _host(f"//{rest}")
-    if not host:
-        raise CliError(f"invalid server URL '{text}': it names no host; expected for example http://localhost:8080")
-    if scheme not in ("", "http", "https"):
-        raise CliError(f"invalid server URL '{text}': scheme '{scheme}' is not http or https")
-    return f"{scheme or ('http' if _is_loopback(host) else 'https')}://{rest}"
-
-
-def _host(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - the property checks the port
-        return parts.hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_loopback_url(url: str) -> bool:
-    """Return whether ``url`` names this machine."""
-    return _is_loopback(_host(url))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -118,9 +70,11 @@ def load_user_config(environ: Mapping[str, str]) -> dict[str, str]:
     """
     path = user_config_path(environ)
     try:
-        return _strings(path.read_bytes())
+        return _strings(trusted_files.read(path))
     except FileNotFoundError:
         return {}
+    except trusted_files.WritableByOthers as error:
+        raise CliError(f"config file {path} is not used: {error}") from error
     except OSError as error:
         raise CliError(f"failed to read config file {path}: {reason(error)}") from error
     except ValueError as error:
@@ -141,9 +95,11 @@ def load_credentials(environ: Mapping[str, str]) -> Credentials | None:
     """
     path = credentials_path(environ)
     try:
-        values = orjson.loads(path.read_bytes())
+        values = json_input.parsed(trusted_files.read(path))
     except FileNotFoundError:
         return None
+    except trusted_files.WritableByOthers as error:
+        raise CliError(f"credentials file {path} is not used: {error}") from error
     except OSError as error:
         raise CliError(f"failed to read credentials file {path}: {reason(error)}") from error
     except ValueError as error:
@@ -173,6 +129,31 @@ def delete_credentials(environ: Mapping[str, str]) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise CliError(f"failed to remove credentials file {path}: {reason(error)}") from error
+
+
+def find_project_url(directory: Path) -> tuple[str, Path] | None:
+    """Return the URL of the nearest ``.gestalt/config.json`` that has one, and that file, looking upwards.
+
+    Raises:
+        CliError: such a file is unreadable, malformed, or can be written by others.
+    """
+    for parent in (directory, *directory.parents):
+        path = parent / PROJECT_FILE
+        try:
+            values = _strings(trusted_files.read(path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except IsADirectoryError as error:
+            raise CliError(f"project config path {path} exists but is not a file") from error
+        except trusted_files.WritableByOthers as error:
+            raise CliError(f"project config {path} is not used: {error}") from error
+        except OSError as error:
+            raise CliError(f"failed to read project config {path}: {reason(error)}") from error
+        except ValueError as error:
+            raise CliError(f"failed to parse project config {path}: {error}") from error
+        if "url" in values:
+            return values["url"], path
+    return None
 
 
 def save_project_config(directory: Path, url: str) -> Path:
@@ -205,7 +186,7 @@ def _write(path: Path, content: bytes, *, mode: int | None = None) -> None:
 
 
 def _strings(content: bytes) -> dict[str, str]:
-    values: Any = orjson.loads(content)
+    values: Any = json_input.parsed(content)
     if not isinstance(values, dict):
         raise ValueError("expected a JSON object")
     for key, value in values.items():
@@ -217,62 +198,3 @@ def _strings(content: bytes) -> dict[str, str]:
 def reason(error: OSError) -> str:
     """Return what went wrong, without the path, which the message around it names."""
     return error.strerror or str(error)
-
-
-# --- precedence -------------------------------------------------------------------------------------------------------
-
-
-def find_server(flag: str | None, environ: Mapping[str, str], directory: Path | None) -> ServerUrl | None:
-    """Return the first of: ``--url``, ``GESTALT_URL``, the nearest project file, the user's ``config.json``.
-
-    Args:
-        directory: Where the search for a project file starts; None when the working directory is gone.
-
-    Raises:
-        CliError: the winning source is malformed; a later one does not stand in for it.
-    """
-    if flag is not None:
-        return ServerUrl(normalise_url(flag), "--url flag")
-    if (value := environ.get("GESTALT_URL", "")).strip():
-        return ServerUrl(normalise_url(value), "GESTALT_URL environment variable")
-    if directory is not None and (project := _project_url(directory)) is not None:
-        return project
-    if (stored := load_user_config(environ).get("url")) is not None:
-        return ServerUrl(normalise_url(stored), f"global config ({user_config_path(environ)})")
-    return None
-
-
-def server_for_requests(flag: str | None, environ: Mapping[str, str], directory: Path | None) -> ServerUrl:
-    """Return what ``find_server`` finds, then the credentials' URL, unless ``GESTALT_API_KEY`` replaces them.
-
-    Raises:
-        CliError: no source has a URL, or the winning one is malformed.
-    """
-    if (found := find_server(flag, environ, directory)) is not None:
-        return found
-    if not environ.get("GESTALT_API_KEY") and (stored := load_credentials(environ)) and stored.api_url.strip():
-        return ServerUrl(normalise_url(stored.api_url), f"stored credentials ({credentials_path(environ)})")
-    raise CliError(
-        "no URL configured: use --url, GESTALT_URL, .gestalt/config.json, "
-        f"or the user-local config file at {user_config_path(environ)}"
-    )
-
-
-def _project_url(directory: Path) -> ServerUrl | None:
-    for parent in (directory, *directory.parents):
-        path = parent / PROJECT_FILE
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except IsADirectoryError as error:
-            raise CliError(f"project config path {path} exists but is not a file") from error
-        except OSError as error:
-            raise CliError(f"failed to read project config {path}: {reason(error)}") from error
-        try:
-            values = _strings(content)
-        except ValueError as error:
-            raise CliError(f"failed to parse project config {path}: {error}") from error
-        if "url" in values:
-            return ServerUrl(normalise_url(values["url"]), f"project config ({path})")
-    return None

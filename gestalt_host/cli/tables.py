@@ -15,6 +15,9 @@ _GAP = 2
 _LONGEST_UNBROKEN = 40
 """Words of a text column up to this width stay whole: ids, times and names are shorter."""
 
+OBEYED = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""What a terminal obeys beside C0, as in a set of a regular expression: DEL, C1, line ends, changes of direction."""
+
 
 @dataclass(frozen=True)
 class TableColumn:
@@ -58,7 +61,12 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     text = text.replace("\r\n", "\n").replace("\t", " ")
     if not keep_lines:
         text = text.replace("\n", " ")
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", _escaped, text)
+    return re.sub(rf"[\x00-\x09\x0b-\x1f{OBEYED}]", _escaped, text)
+
+
+def printable_lines(text: str) -> str:
+    """Return the text as ``printable`` does, with its line breaks: much of what is said comes from elsewhere."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _escaped(match: re.Match[str]) -> str:

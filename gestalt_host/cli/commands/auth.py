@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from gestalt_host.cli import login, prompts, settings
+from gestalt_host.cli import login, prompts, servers, settings
 from gestalt_host.cli.api import Api, login_supported, path_of
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.grammar import GestaltCommand, Group
-from gestalt_host.cli.session import CommandSession
+from gestalt_host.cli.session import CommandSession, not_sent, token_for
+from gestalt_host.cli.urls import normalise_url
 
 DEFAULT_URL = "http://localhost:8080"
 
@@ -32,8 +33,7 @@ def _log_in(session: CommandSession, url: str | None) -> None:
             "Unset it before logging in, or use the API key directly."
         )
     if url is None:
-        server = session.find_server()
-        url = server.url if server is not None else session.require_server().url
+        url = session.require_server().url
     try:
         supported = login_supported(url)
     except CliError:
@@ -50,7 +50,7 @@ def _log_in(session: CommandSession, url: str | None) -> None:
 def logout(session: CommandSession) -> None:
     """Revoke the stored API token and remove it"""
     try:
-        stored = settings.load_credentials(session.environ)
+        stored = session.load_credentials()
     except CliError as error:
         session.output.warn(
             f"Stored credentials could not be read; removing them locally without remote revoke: {error.message}"
@@ -65,15 +65,8 @@ def logout(session: CommandSession) -> None:
 def _revoke(session: CommandSession, stored: settings.Credentials) -> None:
     token_id = stored.api_token_id
     try:
-        if stored.api_url.strip():
-            url = settings.normalise_url(stored.api_url)
-        elif (server := session.find_server()) is not None:
-            url = server.url
-        else:
-            session.output.warn(
-                f"Stored CLI token {token_id} has no associated URL and no configured fallback; "
-                "removing it locally only."
-            )
+        if not (url := servers.home_of(stored)):
+            session.output.warn(f"Stored CLI token {token_id} has no associated URL; removing it locally only.")
             return
         Api(url, stored.api_token).delete(path_of("tokens", token_id))
     except CliError as error:
@@ -97,14 +90,16 @@ def status(session: CommandSession) -> None:
         warnings.append(error.message)
     supported: bool | None = None
     reachable: bool | None = None
-    if server is not None:
+    if server is not None and server.refusal:
+        warnings.append(server.refusal)
+    elif server is not None:
         try:
             supported = login_supported(server.url)
             reachable = True
         except CliError:
             reachable = False
     in_environment = bool(session.token_in_environment)
-    stored = False
+    stored = usable = False
     if in_environment:
         stored = path.exists()
         if stored:
@@ -113,44 +108,63 @@ def status(session: CommandSession) -> None:
             )
     else:
         try:
-            credentials = settings.load_credentials(session.environ)
+            credentials = session.load_credentials()
             stored = credentials is not None and bool(credentials.api_token)
+            if credentials is not None and stored and server is not None:
+                usable = bool(token_for(credentials, server.url))
+                if not usable and not server.refusal:
+                    warnings.append(f"For this server there is no token: {not_sent(credentials, server)}.")
+            else:
+                usable = stored
         except CliError as error:
             warnings.append(f"Stored CLI credentials could not be read: {error.message}")
 
     if output.as_json:
         output.json(
             {
-                "authenticated": in_environment or stored,
+                "authenticated": in_environment or usable,
                 "envVarSet": in_environment,
                 "loginSupported": supported,
                 "serverReachable": reachable,
-                "serverUrl": server.url if server is not None else None,
-                "source": "env" if in_environment else "api_token" if stored else "none",
+                "serverUrl": server.shown if server is not None else None,
+                "source": "env" if in_environment else "api_token" if usable else "none",
                 "storedCredentials": stored,
-                "urlSource": server.source if server is not None else None,
+                "urlSource": server.place if server is not None else None,
             }
         )
         return
     if server is None:
         output.say("Server:      not configured")
     else:
-        output.say(f"Server:      {server.url}")
-        output.say(f"URL source:  {server.source}")
-        output.say(f"Reachable:   {'yes' if reachable else 'no'}")
+        output.say(f"Server:      {server.shown}")
+        output.say(f"URL source:  {server.place}")
+        if reachable is not None:
+            output.say(f"Reachable:   {'yes' if reachable else 'no'}")
         if supported is not None:
             output.say(f"Auth:        {'login supported' if supported else 'disabled'}")
-    kind = "GESTALT_API_KEY set" if in_environment else "stored CLI token" if stored else "none"
+    kind = "GESTALT_API_KEY set" if in_environment else "stored CLI token" if usable else "none"
     output.say(f"Credentials: {kind}")
     for warning in warnings:
         output.warn(warning)
     if server is None:
         output.say("\nRun 'gestalt init' or set GESTALT_URL to configure a server.")
-    elif kind == "none" and supported is not False:
+    elif kind == "none" and supported is not False and not server.refusal:
         output.say("\nRun 'gestalt auth login' or set GESTALT_API_KEY to authenticate.")
 
 
 # --- init -------------------------------------------------------------------------------------------------------------
+
+
+def _default_url(session: CommandSession) -> str:
+    try:
+        return session.require_server().url
+    except CliError:
+        pass  # a project names a server that the user has not, a file is broken, or there is none yet
+    try:
+        users = servers.users_server(session.environ)
+    except CliError:
+        users = None
+    return DEFAULT_URL if users is None else users.url
 
 
 @click.command("init", cls=GestaltCommand)
@@ -159,11 +173,7 @@ def init(session: CommandSession) -> None:
     """Set up the server URL and log in, step by step"""
     output = session.output
     output.say("Welcome to Gestalt! Let's get you set up.\n")
-    try:
-        default = session.require_server().url
-    except CliError:
-        default = DEFAULT_URL
-    url = settings.normalise_url(prompts.text("API server URL", default=default))
+    url = normalise_url(prompts.text("API server URL", default=_default_url(session)))
     settings.save_user_config(session.environ, {**settings.load_user_config(session.environ), "url": url})
     output.say("Saved to global config.\n")
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from gestalt_host.cli import settings
+from gestalt_host.cli import servers, settings
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.grammar import Group, argument
 from gestalt_host.cli.output import Output
 from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
+from gestalt_host.cli.urls import normalise_url
 
 
 @click.command(cls=Group)
@@ -42,7 +43,7 @@ def get(session: CommandSession, key: str) -> None:
 def set_value(session: CommandSession, key: str, value: str) -> None:
     """Set a key"""
     _check(key)
-    value = settings.normalise_url(value)
+    value = normalise_url(value)
     settings.save_user_config(session.environ, {**settings.load_user_config(session.environ), key: value})
     session.output.done(f"{key} = {value}")
 
@@ -65,6 +66,13 @@ def list_values(session: CommandSession) -> None:
     """Print every key in the file"""
     values = settings.load_user_config(session.environ)
     _print(session.output, values)
+    try:
+        project = session.directory and servers.project_server(session.environ, session.directory)
+    except CliError as error:
+        session.output.warn(error.message)
+    else:
+        if project and project.refusal:
+            session.output.warn(f"{project.place}: {project.refusal}")
 
 
 def _print(output: Output, values: dict[str, str]) -> None:

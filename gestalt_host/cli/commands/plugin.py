@@ -10,6 +10,7 @@ import click
 from gestalt_host.cli import parameters
 from gestalt_host.cli.api import Api, path_of
 from gestalt_host.cli.commands import plugin_connections
+from gestalt_host.cli.commands.catalogue import operations_of, warn_of_unknown
 from gestalt_host.cli.errors import ApiError, CliError, failing_to
 from gestalt_host.cli.grammar import Group, argument, option, pairs
 from gestalt_host.cli.output import member, text_or_dash
@@ -152,6 +153,7 @@ def invoke(
         if isinstance(member(entry, "name"), str)
     }
     body = parameters.input_of(param, input_file, types) | given
+    warn_of_unknown(session.output, plugin, found, body)
     path = path_of(plugin, name)
     with failing_to(what), _Explained(plugin, connection, instance):
         answer = api.post(path, body) if body else api.get(path)
@@ -167,17 +169,7 @@ def _catalogue(
     api: Api, plugin: str, query: dict[str, str], what: str, connection: str | None, instance: str | None
 ) -> list[dict[str, Any]]:
     with failing_to(what), _Explained(plugin, connection, instance):
-        return _operations(api, plugin, query)
-
-
-def _operations(api: Api, plugin: str, query: dict[str, str]) -> list[dict[str, Any]]:
-    answer = api.get(path_of("integrations", plugin, "operations"), query)
-    if not isinstance(answer, list) or not all(isinstance(member(entry, "id"), str) for entry in answer):
-        raise CliError("the server's list of operations is not one: expected an array of objects with an id")
-    for entry in answer:
-        if not isinstance(entry.get("parameters", []), list | None):
-            raise CliError(f"the server's description of operation '{entry['id']}' has parameters that are no array")
-    return answer
+        return operations_of(api, plugin, query)
 
 
 def _check_name(name: str) -> None:
@@ -321,7 +313,7 @@ class _Explained:
 @click.pass_obj
 def describe(session: CommandSession, plugin: str, operation: str) -> None:
     """Show an operation and its parameters"""
-    catalogue = _operations(session.api(), plugin, {})
+    catalogue = operations_of(session.api(), plugin, {})
     entry = next((entry for entry in catalogue if entry["id"] == operation), None)
     if entry is None:
         available = ", ".join(entry["id"] for entry in catalogue)

@@ -138,26 +138,28 @@ def _by_hand(session: CommandSession, api: Api, plugin: Any, connection: Any, re
     if description := member(plugin, "description"):
         session.output.say(str(description))
     session.output.say(f"Connection: {_label(connection)}")
+    request["connection"] = _public(connection)
     if params := _parameters(connection):
         request["connectionParams"] = params
     fields = [field for field in member(connection, "credentialFields") or [] if isinstance(member(field, "name"), str)]
     if len(fields) <= 1:
         label = member(fields[0], "label") or fields[0]["name"] if fields else "Credential"
-        request["credential"] = prompts.secret(str(label))
+        request["credential"] = session.keep_secret(prompts.secret(str(label)))
     else:
         request["credentials"] = {
-            field["name"]: prompts.secret(str(member(field, "label") or field["name"])) for field in fields
+            field["name"]: session.keep_secret(prompts.secret(str(member(field, "label") or field["name"])))
+            for field in fields
         }
     with failing_to(f"connect plugin '{name}'"):
         answer = api.post(path_of("auth", "connect-manual"), request)
         if member(answer, "status") == "selection_required":
-            candidate = _select_candidate(api, name, answer)
+            candidate = _select_candidate(session, api, name, answer)
             session.output.done(f"Connected {name} ({candidate}).")
             return
     session.output.done(f"Connected {name}.")
 
 
-def _select_candidate(api: Api, name: str, answer: Any) -> str:
+def _select_candidate(session: CommandSession, api: Api, name: str, answer: Any) -> str:
     """Let the user pick one of the accounts that the credential opens, and save it; returns its name."""
     candidates = [
         str(member(candidate, "name") or member(candidate, "id")) for candidate in member(answer, "candidates") or []
@@ -173,7 +175,7 @@ def _select_candidate(api: Api, name: str, answer: Any) -> str:
         "POST",
         url if "://" in url else f"{api.base_url}{url}",
         headers={"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
-        content=prompts.form({"pending_token": token, "candidate_index": str(index)}),
+        content=prompts.form({"pending_token": session.keep_secret(token), "candidate_index": str(index)}),
         timeout_s=30,
     )
     if status >= 400:

@@ -23,6 +23,7 @@ _COLUMNS = (
     TableColumn("Started", 4),
     TableColumn("Created", 5),
 )
+_STATES = ("pending", "running", "succeeded", "failed", "canceled")
 _TRIGGER_IDS = {"schedule": "scheduleId", "event": "triggerId"}
 
 
@@ -64,6 +65,9 @@ def runs() -> None:
 @click.pass_obj
 def list_runs(session: CommandSession, plugin: str | None, status: str | None, owner: str | None) -> None:
     """List runs"""
+    if status is not None and status not in _STATES and session.output.has_reader:
+        accepted = f"{', '.join(_STATES[:-1])} and {_STATES[-1]}"
+        session.output.warn(f"no run has the status '{status}'; there are {accepted}")
     _RUNS.print_list(
         session,
         session.api(),

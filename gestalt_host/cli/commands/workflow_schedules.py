@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -99,9 +100,11 @@ def get(session: CommandSession, id: str, owner: str | None) -> None:
 def create(session: CommandSession, /, cron: str, timezone: str | None, paused: bool, **target: Any) -> None:
     """Create a schedule"""
     api = session.api()
-    body: dict[str, Any] = {"cron": cron, "target": TargetOptions(**target).new(), "paused": paused}
+    options = TargetOptions(**target)
+    body: dict[str, Any] = {"cron": cron, "target": options.new(), "paused": paused}
     if timezone is not None:
         body["timezone"] = timezone
+    options.warn_of_unknown(session, api, body)
     with failing_to("create workflow schedule"):
         schedule = api.post(_SCHEDULES.path, body)
     _SCHEDULES.print_one(session, schedule)
@@ -139,7 +142,8 @@ def update(
 
     given = {"cron": cron is not None, "timezone": timezone is not None, "paused": paused or no_paused}
     touched = [*([name] for name, is_given in given.items() if is_given), *options.touched()]
-    _SCHEDULES.print_one(session, _SCHEDULES.update(api, _path(id), id, changed, touched))
+    check = partial(options.warn_of_unknown, session, api)
+    _SCHEDULES.print_one(session, _SCHEDULES.update(api, _path(id), id, changed, check, touched))
 
 
 @schedules.command("delete")

@@ -10,6 +10,7 @@ import orjson
 
 from gestalt_host.cli import parameters
 from gestalt_host.cli.api import Api
+from gestalt_host.cli.commands.catalogue import operations_of, warn_of_unknown
 from gestalt_host.cli.errors import ApiError, CliError, failing_to
 from gestalt_host.cli.grammar import OneOf, flag, option, pairs
 from gestalt_host.cli.json_lists import JsonValue, NotAList
@@ -64,6 +65,23 @@ class TargetOptions:
         elif not self.clear_input:
             plugin |= _unless_empty("input", member(existing, "target", "plugin", "input"))
         return {"plugin": plugin}
+
+    def warn_of_unknown(self, session: CommandSession, api: Api, request: JsonValue) -> None:
+        """Tell a person which members of the input that was given the operation does not declare; asks for those."""
+        plugin = member(request, "target", "plugin")
+        if (
+            not (given := member(plugin, "input"))
+            or not (self.param or self.input_file)
+            or not session.output.has_reader
+        ):
+            return
+        place = {f"_{name}": plugin[name] for name in ("connection", "instance") if plugin.get(name)}
+        try:
+            operations = operations_of(api, plugin["name"], place)
+        except CliError:
+            return  # the write itself says what is wrong
+        operation = next((entry for entry in operations if entry["id"] == plugin["operation"]), None)
+        warn_of_unknown(session.output, plugin["name"], operation, given)
 
     def touched(self) -> list[Sequence[str]]:
         """Return the paths of the members that an update request with these options decides about.
@@ -172,12 +190,14 @@ class Resource:
         path: str,
         id: str,
         changed: Callable[[JsonValue], JsonValue],
+        check: Callable[[JsonValue], None],
         touched: Sequence[Sequence[str]],
     ) -> JsonValue:
         """Read the object, change it and write it; again when somebody else has changed other members meanwhile.
 
         Args:
             changed: Makes the request of the object.
+            check: Looks at the first request before it is sent.
             touched: Paths of the members that the request does not take over from the object.
 
         Raises:
@@ -187,8 +207,10 @@ class Resource:
         with failing_to(f"load {what}"):
             first, tag = api.get_tagged(path)
         existing = first
-        for _ in range(UPDATE_ATTEMPTS):
+        for attempt in range(UPDATE_ATTEMPTS):
             request = changed(existing)
+            if not attempt:
+                check(request)
             try:
                 with failing_to(f"update {what}"):
                     return api.put(path, request, if_match=tag)

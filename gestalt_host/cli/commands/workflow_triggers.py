@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -109,12 +110,14 @@ def create(
 ) -> None:
     """Create a trigger"""
     api = session.api()
+    options = TargetOptions(**target)
     match = {"type": event_type, "source": source, "subject": subject}
     body = {
         "match": {name: value for name, value in match.items() if value is not None},
-        "target": TargetOptions(**target).new(),
+        "target": options.new(),
         "paused": paused,
     }
+    options.warn_of_unknown(session, api, body)
     with failing_to("create workflow trigger"):
         trigger = api.post(_TRIGGERS.path, body)
     _TRIGGERS.print_one(session, trigger)
@@ -163,7 +166,9 @@ def update(
     match = {"type": event_type, "source": source, "subject": subject}
     touched: list[Sequence[str]] = [("match", name) for name, value in match.items() if value is not None]
     touched += [("paused",)] if paused or no_paused else []
-    _TRIGGERS.print_one(session, _TRIGGERS.update(api, _path(id), id, changed, [*touched, *options.touched()]))
+    touched += options.touched()
+    check = partial(options.warn_of_unknown, session, api)
+    _TRIGGERS.print_one(session, _TRIGGERS.update(api, _path(id), id, changed, check, touched))
 
 
 @triggers.command("delete")

@@ -5,9 +5,17 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +99,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a recording server in a thread."""
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @dataclass
@@ -141,6 +158,9 @@ class Gestalt:
                 self._monkeypatch.setenv(name, value)
         return self
 
+    def chdir(self, folder: Path) -> None:
+        self._monkeypatch.chdir(folder)
+
     def __call__(self, *args: str, stdin: str = "") -> Result:
         self._monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
         self._capsys.readouterr()
@@ -159,3 +179,31 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def gestalt(bare: Gestalt, server: Server) -> Gestalt:
     """The command line with the recording server and a token in the environment."""
     return bare.env(GESTALT_URL=server.url, GESTALT_API_KEY="test-token")
+
+
+def on_a_terminal(server: Server, columns: int, *args: str, stderr: bool = False, **env: str) -> tuple[int, str]:
+    """Run ``gestalt`` with stdout (and stderr) on a terminal that wide; exit code and what the terminal got."""
+    parent, child = pty.openpty()
+    ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gestalt_host.cli", *args],
+        stdout=child,
+        stderr=child if stderr else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env={
+            "PATH": os.environ["PATH"],
+            "GESTALT_URL": server.url,
+            "GESTALT_API_KEY": "k",
+            "HOME": "/nonexistent",
+            **env,
+        },
+    )
+    os.close(child)
+    chunks: list[bytes] = []
+    try:
+        while chunk := os.read(parent, 65536):
+            chunks.append(chunk)
+    except OSError:  # the other side of a terminal is closed
+        pass
+    os.close(parent)
+    return process.wait(), b"".join(chunks).decode().replace("\r\n", "\n")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pty
 import socket
-import struct
 import subprocess
 import sys
-import termios
-from fcntl import ioctl
 from typing import Any
 
 import httpx
 import pytest
 
 from gestalt_host.cli.api import Api, path_of
-from gestalt_host.cli.errors import ApiError, CliError, Unreachable
-from tests.support.rigs.cli import Gestalt, Server
+from gestalt_host.cli.errors import ApiError, CliError, NoAnswer, Unreachable
+from tests.support.rigs.cli import Gestalt, Server, on_a_terminal
 
 RUNS = "/api/v1/workflow/runs"
 
@@ -28,19 +25,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_an_unreachable_server_is_named_with_the_way_to_set_another(bare: Gestalt) -> None:
+def test_an_unreachable_server_gets_two_lines_and_the_status_says_where_its_url_comes_from(bare: Gestalt) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = bare.env(GESTALT_API_KEY="k", GESTALT_URL=url)("workflow", "runs", "list")
     assert (result.code, result.out) == (1, "")
-    lines = result.err.splitlines()
-    assert lines[0] == f"error: failed to list workflow runs: could not reach server at {url}"
-    assert lines[1] == "  Run 'gestalt auth status' for diagnostics."
-    assert "GESTALT_URL environment variable" in lines[2]
-    assert "gestalt config set url" in lines[2]
+    assert result.err.splitlines() == [
+        f"error: failed to list workflow runs: could not reach server at {url}",
+        "  Run 'gestalt auth status' for diagnostics.",
+    ]
+    assert "URL source:  GESTALT_URL environment variable" in bare("auth", "status").err
     result = bare.env(GESTALT_API_KEY=None)("workflow", "runs", "list")
     assert result.err.startswith(
         f"error: failed to determine authentication mode for {url}: failed to reach {url}/api/v1/auth/info: "
     )
+    assert result.err.splitlines()[1:] == ["  Run 'gestalt auth status' for diagnostics."]
     assert "Reachable:   no" in bare("auth", "status").err
 
 
@@ -58,6 +56,9 @@ def test_a_host_name_that_does_not_exist(bare: Gestalt) -> None:
         ('{"other":1}', 'HTTP 418: {"other":1}'),
         ("teapot\nshort", "HTTP 418: teapot\nshort"),
         ("", "HTTP 418: "),
+        ('{"error":""}', "HTTP 418"),
+        ('{"error":{"message":" "}}', "HTTP 418"),
+        ('{"message":""}', "HTTP 418"),
     ],
 )
 def test_the_servers_own_text_reaches_the_user(gestalt: Gestalt, server: Server, body: str, text: str) -> None:
@@ -69,7 +70,9 @@ def test_a_refused_token_says_where_it_came_from(gestalt: Gestalt, server: Serve
     server.on("GET", RUNS, {"error": "invalid token"}, status=401)
     assert "invalid token (using GESTALT_API_KEY from environment; unset it" in gestalt("workflow", "runs", "list").err
     gestalt.config.mkdir(parents=True)
-    (gestalt.config / "credentials.json").write_text('{"api_token": "t", "api_token_id": "i"}')
+    (gestalt.config / "credentials.json").write_text(
+        json.dumps({"api_url": server.url, "api_token": "t", "api_token_id": "i"})
+    )
     result = gestalt.env(GESTALT_API_KEY=None)("workflow", "runs", "list")
     assert "invalid token (stored CLI API token may be expired or revoked; run 'gestalt auth login'" in result.err
 
@@ -122,7 +125,8 @@ def test_a_token_does_not_follow_a_redirect_to_another_server() -> None:
     ("raised", "expected"),
     [
         (httpx.ConnectTimeout("slow"), Unreachable),
-        (httpx.ReadTimeout("slow"), Unreachable),
+        (httpx.ReadTimeout("slow"), NoAnswer),
+        (httpx.WriteTimeout("slow"), NoAnswer),
         (httpx.ConnectError("refused"), Unreachable),
         (httpx.RemoteProtocolError("garbage"), CliError),
     ],
@@ -144,7 +148,8 @@ def test_typed_errors_keep_code_and_plugin() -> None:
 
 
 def test_a_proxy_that_cannot_be_used_is_a_clear_error(gestalt: Gestalt) -> None:
-    result = gestalt.env(HTTP_PROXY="nonsense://x", NO_PROXY="")("workflow", "runs", "list")
+    gestalt.env(HTTP_PROXY="nonsense://x", NO_PROXY="", GESTALT_URL="http://gestalt.invalid")
+    result = gestalt("workflow", "runs", "list")
     assert result.code == 1
     assert "proxy" in result.err.lower()
     assert "Traceback" not in result.err
@@ -162,34 +167,6 @@ def test_a_fault_of_our_own_prints_no_trace(gestalt: Gestalt, monkeypatch: pytes
 
 
 # --- a real process and a real terminal -------------------------------------------------------------------------------
-
-
-def on_a_terminal(server: Server, columns: int, *args: str, stderr: bool = False, **env: str) -> tuple[int, str]:
-    """Run ``gestalt`` with stdout (and stderr) on a terminal that wide; exit code and what the terminal got."""
-    parent, child = pty.openpty()
-    ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gestalt_host.cli", *args],
-        stdout=child,
-        stderr=child if stderr else subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env={
-            "PATH": os.environ["PATH"],
-            "GESTALT_URL": server.url,
-            "GESTALT_API_KEY": "k",
-            "HOME": "/nonexistent",
-            **env,
-        },
-    )
-    os.close(child)
-    chunks: list[bytes] = []
-    try:
-        while chunk := os.read(parent, 65536):
-            chunks.append(chunk)
-    except OSError:  # the other side of a terminal is closed
-        pass
-    os.close(parent)
-    return process.wait(), b"".join(chunks).decode().replace("\r\n", "\n")
 
 
 RUN: dict[str, Any] = {

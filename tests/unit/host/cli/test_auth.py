@@ -197,7 +197,7 @@ def test_status_of_a_server_with_login(gestalt: Gestalt, server: Server) -> None
     result = gestalt.env(GESTALT_API_KEY=None)("auth", "status")
     assert "Auth:        login supported\n" in result.err
     assert result.err.endswith("\n\nRun 'gestalt auth login' or set GESTALT_API_KEY to authenticate.\n")
-    store(gestalt, api_token="t", api_token_id="i")
+    store(gestalt, api_url=server.url, api_token="t", api_token_id="i")
     assert "Credentials: stored CLI token\n" in gestalt("auth", "status").err
     result = gestalt.env(GESTALT_API_KEY="k")("auth", "status")
     assert result.err.endswith(

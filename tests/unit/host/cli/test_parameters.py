@@ -15,7 +15,7 @@ from gestalt_host.cli.parameters import gather, input_of, merged, parse_pair
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 keys = texts.filter(lambda key: key and "=" not in key)
-finite = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+finite = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 documents = st.recursive(
     finite | texts, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=8
 )
@@ -53,7 +53,9 @@ def test_any_text_is_a_pair_or_refused_in_words_that_name_it(text: str) -> None:
         ("key=@x", "key", "@x"),
         ("n:= 5 ", "n", 5),
         ("n:=1.50", "n", 1.5),
-        ("n:=12345678901234567890123", "n", 1.2345678901234568e22),
+        ("n:=1180591620717411303424", "n", 2.0**70),
+        ("n:=9007199254740994", "n", 2**53 + 2),
+        ("n:=12345678901234567890123.0", "n", 1.2345678901234568e22),
     ],
 )
 def test_the_form_is_the_one_whose_separator_starts_first(text: str, key: str, value: Any) -> None:

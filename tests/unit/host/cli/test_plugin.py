@@ -200,7 +200,7 @@ def test_a_manual_connection_asks_for_its_credential(gestalt: Gestalt, server: S
     assert result.err.startswith("Connecting Demo with manual auth.\nA demo\nConnection: Key\n")
     assert result.err.endswith("Connected demo.\n")
     assert server.requests[-1].body == {
-        "integration": "demo", "connection": "_plugin", "instance": "i", "credential": "secret",
+        "integration": "demo", "connection": "plugin", "instance": "i", "credential": "secret",
     }  # fmt: skip
 
 

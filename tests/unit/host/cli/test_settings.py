@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.cli.errors import CliError
-from gestalt_host.cli.settings import config_directory, normalise_url
+from gestalt_host.cli.settings import config_directory
+from gestalt_host.cli.urls import normalise_url
 from tests.support.rigs.cli import Gestalt, Server
 
 
@@ -51,7 +52,7 @@ def test_flag_environment_project_and_user_file_win_in_this_order(bare: Gestalt)
     assert source(bare).endswith(f"Config source: global config ({bare.config / 'config.json'})")
     project = bare.work.parent / ".gestalt" / "config.json"  # in a parent of the working directory
     project.parent.mkdir()
-    project.write_text('{"url": "https://project.example"}')
+    project.write_text('{"url": "https://User.Example:443/"}')
     (bare.work / ".gestalt").mkdir()
     (bare.work / ".gestalt" / "config.json").write_text('{"other": "x"}')  # has no url: the search goes on upwards
     assert source(bare).splitlines()[-1] == f"Config source: project config ({project})"

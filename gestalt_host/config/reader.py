@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Faults, Place
+from gestalt_sdk.common.numbers import INEXACT, is_exact
 from gestalt_sdk.timing.durations import MAX_NS, DurationInvalid, nanoseconds
 
 T = TypeVar("T")
@@ -203,6 +204,23 @@ class Block:
             return {}
         plain: dict[str, Any] = node.plain()
         return plain
+
+    def free_form(self, key: str) -> dict[str, Any]:
+        """Return a mapping that travels to a provider; an integer that no double holds is a fault (decision 28)."""
+        self.check_numbers(key)
+        return self.opaque(key)
+
+    def check_numbers(self, key: str) -> None:
+        """Note each integer at or below the key that no double holds."""
+        pending = [(self.path_of(key), node)] if (node := self.node(key)) is not None else []
+        while pending:
+            path, node = pending.pop()
+            if isinstance(node.value, dict):
+                pending += [(f"{path}.{name}", child) for name, child in node.value.items()]
+            elif isinstance(node.value, list):
+                pending += [(f"{path}[{index}]", child) for index, child in enumerate(node.value)]
+            elif isinstance(node.value, int) and not is_exact(node.value):
+                self._faults.add(node.place, path, INEXACT)
 
     def anything(self, key: str) -> Any:
         """Return any value as plain Python, None when absent."""

@@ -137,7 +137,7 @@ def _plugin_target(block: Block, context: WorkflowContext) -> PluginTarget:
             block.text("connection"),
             block.text("instance"),
             block.one_of("credentialMode", _CREDENTIAL_MODES),
-            block.opaque("input"),
+            block.free_form("input"),
         )
 
 
@@ -156,16 +156,16 @@ def _agent_target(block: Block, context: WorkflowContext) -> AgentTarget:
             messages=messages,
             tool_refs=_tools(block, context),
             output_delivery=_output_delivery(block),
-            response_schema=block.opaque("responseSchema"),
-            metadata=block.opaque("metadata"),
-            model_options=block.opaque("modelOptions"),
+            response_schema=block.free_form("responseSchema"),
+            metadata=block.free_form("metadata"),
+            model_options=block.free_form("modelOptions"),
             timeout_seconds=max(int(timeout.total_seconds()), 0) if timeout is not None else 0,
         )
 
 
 def _message(block: Block) -> AgentMessage:
     with block:
-        return AgentMessage(block.text("role"), block.raw_text("text"), metadata=block.opaque("metadata"))
+        return AgentMessage(block.text("role"), block.raw_text("text"), metadata=block.free_form("metadata"))
 
 
 def _tools(block: Block, context: WorkflowContext) -> tuple[ToolRef, ...]:
@@ -204,7 +204,7 @@ def _output_delivery(block: Block) -> OutputDelivery | None:
             if target.text("credentialMode"):
                 target.fault("credentialMode", "is not allowed here; set outputDelivery.credentialMode")
             plugin = PluginTarget(
-                name, operation, target.text("connection"), target.text("instance"), "", target.opaque("input")
+                name, operation, target.text("connection"), target.text("instance"), "", target.free_form("input")
             )
         bindings = tuple(_input_binding(binding) for binding in delivery.blocks("inputBindings"))
         mode = delivery.one_of("credentialMode", _CREDENTIAL_MODES)
@@ -217,6 +217,7 @@ def _input_binding(block: Block) -> OutputBinding:
     with block:
         field = block.text("inputField")
         with block.block("value") as value:
+            value.check_numbers("literal")
             given: dict[str, Any] = {source: value.anything(source) for source in _BINDING_SOURCES if value.has(source)}
     kind = next(iter(given), "")
     return OutputBinding(field, _BINDING_SOURCES.get(kind, ""), given.get(kind))

@@ -137,8 +137,8 @@ def write_typed(target: pb.TypedValue, value: FieldValue, name: str) -> None:
     elif isinstance(value, (Mapping, list, tuple)):
         try:
             target.json_value.CopyFrom(to_value(value))
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from None
     else:
         raise TypeError(
             f"{name} is a {type(value).__name__}; accepted are None, bool, int, float, str, bytes, datetime, "

@@ -13,6 +13,8 @@ from typing import Any
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gestalt_sdk.common.numbers import INEXACT, is_exact
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Integers beyond this are not exact as doubles, which is what a Struct carries.
 _EXACT_INTEGER = 2.0**53
@@ -23,6 +25,7 @@ def to_struct(mapping: Mapping[str, Any]) -> Struct:
 
     Raises:
         TypeError: JSON has no such value; the text names its path.
+        ValueError: an integer that no double holds, so that another one would arrive; likewise (decision 28).
     """
     struct = Struct()
     _fill_struct(struct, mapping, "")
@@ -81,7 +84,11 @@ def _fill_value(target: Value, value: Any, path: str) -> None:
         target.string_value = value
     elif isinstance(value, bool):
         target.bool_value = value
-    elif isinstance(value, (int, float)):
+    elif isinstance(value, float):
+        target.number_value = value
+    elif isinstance(value, int):
+        if not is_exact(value):
+            raise ValueError(f"{path or 'value'} {INEXACT}")
         target.number_value = float(value)
     elif isinstance(value, Mapping):
         target.struct_value.SetInParent()

@@ -102,6 +102,7 @@ def test_what_the_wire_may_leave_unset_is_null() -> None:
         ({1, 2}, TypeError, "n is a set; accepted are None, bool, int, float"),
         ({"at": [datetime(2026, 1, 1)]}, TypeError, r"n: at\[0\]: datetime is not a JSON value"),
         ({1: 2}, TypeError, "n: value: key 1 is not text"),
+        ({"ids": [1, 2**53 + 1]}, ValueError, r"n: ids\[1\] is an integer that no double holds"),
     ],
 )
 def test_a_value_that_records_do_not_have_is_refused_by_name(value: Any, error: type[Exception], text: str) -> None:

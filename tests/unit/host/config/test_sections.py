@@ -104,6 +104,10 @@ ONE_FAULT = [
     ("plugins: {p: null}", "plugins.p: is required"),
     ("plugins: {'../p': {source: m.yaml}}", "plugins.../p: '../p' cannot be a name"),
     ("plugins: {p: {source: m.yaml, config: [1]}}", "plugins.p.config: must be a mapping"),
+    (
+        "plugins: {p: {source: m.yaml, config: {guild: [123456789012345678]}}}",
+        "plugins.p.config.guild[0]: is an integer that no double holds, so another one would arrive; write it as text",
+    ),
     ("plugins: {p: {source: m.yaml, default: true}}", "plugins.p.default: is not allowed on plugins entries"),
     ("plugins: {p: {source: m.yaml, execution: {}}}", "plugins.p.execution: is no longer supported; use runtime"),
     ("plugins: {p: {source: m.yaml, allowedOperations: {}}}", "plugins.p.allowedOperations: must name at least one"),

@@ -54,6 +54,13 @@ workflows:
 
 
 ONE_FAULT: list[tuple[str, str]] = [
+    (
+        schedule(
+            "cron: '* * * * *', target: {plugin: {name: echo, operation: say, input: {a: [1, {id: 9007199254740993}]}}}"
+        ),
+        "workflows.schedules.s.target.plugin.input.a[1].id: is an integer that no double holds, so another one would "
+        "arrive; write it as text",
+    ),
     (schedule(f"cron: '* * * * *', {TARGET}, enabled: true"), "workflows.schedules.s.enabled: unknown key"),
     (schedule(f"{TARGET}"), "workflows.schedules.s.cron: is required"),
     (

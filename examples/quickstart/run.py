@@ -2,8 +2,8 @@
 
 State goes to ``state/`` beside this file, private to the user and ignored by git; delete the folder to begin anew. One
 host at a time may serve it. What the processes log goes to ``state/gestaltd.log``, so that the terminal shows only the
-host's lines for people; the log of the time before is ``state/gestaltd.log.1``. As soon as the host is ready the roadmap
-is synced once, so that there is something to be found before the schedule fires.
+host's lines for people; the log of the time before is ``state/gestaltd.log.1``. As soon as the host is ready the
+roadmap is synced once, so that there is something to be found before the schedule fires.
 """
 
 from __future__ import annotations

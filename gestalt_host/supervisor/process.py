@@ -496,9 +496,12 @@ class ProviderProcess:
             if self._groups is not None:
                 self._groups.hold(child.pid)
             note_child(self._directory, child.pid)
-            await self._unless_it_ends(child, self._connected(), self._timings.start_timeout_s, "did not serve gRPC")
-            left_s = max(0.0, started + self._timings.start_limit_s - time.monotonic())
-            await self._unless_it_ends(child, self._configured(), left_s, "was served, but not configured,")
+            limit_s = self._timings.start_timeout_s
+            await self._unless_it_ends(child, self._connected(), limit_s, f"did not serve gRPC within {limit_s:g} s")
+            limit_s = self._timings.start_limit_s
+            left_s = max(0.0, started + limit_s - time.monotonic())
+            missed = f"was served, but not configured, within {limit_s:g} s"
+            await self._unless_it_ends(child, self._configured(), left_s, missed)
         except BaseException as error:
             await child.stop(self._timings.stop_grace_s)
             self._let_go(child)
@@ -562,8 +565,7 @@ class ProviderProcess:
                     reason=f"its process ended before it could be called ({ended_how})",
                 )
             else:
-                text = f"{missed} within {timeout_s:g} s"
-                raise ProviderStartFailed(text, reason=f"it {text}")
+                raise ProviderStartFailed(missed, reason=f"it {missed}")
         finally:
             for future in (task, ended):
                 future.cancel()

@@ -41,7 +41,7 @@ class Rig:
         self.host = Host(cast(Any, None), {}, Console(-1))
         self.host._stores = cast(Any, {"main": self.store})
         self.host._wiring = cast(
-            Any, SimpleNamespace(processes=SimpleNamespace(plugins={}, workflows={"local": self.workflow}))
+            Any, SimpleNamespace(plugins=(), processes=SimpleNamespace(plugins={}, workflows={"local": self.workflow}))
         )
         self.host._plugins_loaded = self.host._workflows_begun = True
 

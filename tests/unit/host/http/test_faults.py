@@ -54,6 +54,7 @@ def test_every_host_error_that_a_request_can_meet_has_a_row() -> None:
         for cls in subclasses(HostError)
         if not any(base in HTTP_FAULTS for base in cls.__mro__)
         and not cls.__module__.startswith(STARTING)
+        and cls is not errors.EntryFailed  # the base of those that end the start of an entry
         and cls.__name__ not in INSIDE_RUNS
     ]
     assert without == []

@@ -22,7 +22,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gestalt_host.http.connections import Capacity, Connections
 from gestalt_host.http.headers import RawHeaders, security_headers
+from gestalt_host.http.shapes.rendering import error_document
 from gestalt_sdk.errors import GestaltError
 
 HEADER_LIMIT_BYTES = 1 << 20
@@ -31,7 +33,13 @@ DISCARD_LIMIT_BYTES = 8 << 20
 """Of a body that nobody reads any more, this much is taken and thrown away, so that the client gets to read the answer
 before the connection breaks."""
 IDLE_TIMEOUT_S = 120
-BACKLOG = 2048
+BODY_REST_TIMEOUT_S = 10.0
+"""How long the rest of a body may take when the request has been answered already."""
+LAST_ANSWER_S = 2.0
+"""How long a client may take to read the answer that its connection ends with."""
+
+JSON = "application/json"
+PLAIN_TEXT = "text/plain; charset=utf-8"
 
 ABORT = "gestalt.abort"
 """Extension of a request's scope; its member ``call`` ends the connection at once, within an answer."""
@@ -51,8 +59,18 @@ class Listener:
     Leaving it closes the socket, lets running requests finish for ``grace_s`` seconds, and then cancels them.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, base_url: str = "", grace_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        base_url: str = "",
+        grace_s: float = 5.0,
+        capacity: Capacity | None = None,
+    ) -> None:
         """Take the address: a blank ``host`` means every interface, ``port`` 0 picks a free one."""
+        self.connections = Connections(capacity or Capacity())
         self._host = host
         self._wanted_port = port
         self._grace_s = grace_s
@@ -78,13 +96,14 @@ class Listener:
 
     async def __aenter__(self) -> Listener:
         loop = asyncio.get_running_loop()
-        bound = _bind(self._host, self._wanted_port)
+        backlog = self.connections.capacity.backlog
+        bound = _bind(self._host, self._wanted_port, backlog)
         self.port = bound.getsockname()[1]
 
         def connection() -> asyncio.Protocol:
-            return ClientConnection(self._config, self._state, self._security_headers, loop)
+            return ClientConnection(self._config, self._state, self._security_headers, loop, self.connections)
 
-        self._server = await loop.create_server(connection, sock=bound, backlog=BACKLOG)
+        self._server = await loop.create_server(connection, sock=bound, backlog=backlog)
         return self
 
     async def __aexit__(
@@ -116,26 +135,69 @@ class ClientConnection(HttpToolsProtocol):
         state: ServerState,
         fixed_headers: RawHeaders,
         loop: asyncio.AbstractEventLoop,
+        places: Connections,
     ) -> None:
         super().__init__(config, state, {}, loop)
+        self._places = places
         self._fixed_headers = fixed_headers
         self._received = b""
         self._header_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
+        """Until the rest of a body has come, or the client has read its last answer."""
         self._discarded_bytes = 0
+        self._had_last_answer = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._expect_headers()
+        self._places.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
+        self._stop_rest_timer()
+        self._places.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._had_last_answer:
+            return
         self._received = data
         super().data_received(data)
         self._received = b""
+        if self._is_idle and not (self._header_timer or self._rest_timer or self.transport.is_closing()):
+            # What came was no request yet; the time that an idle connection has goes on.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether nothing is being done for it: it is idle, or its request is not complete."""
+        return self._is_idle or (self.cycle.more_body and not self.cycle.response_started)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def give_way(self, text: str) -> None:
+        """Answer 503 with the text where a request was begun, and close."""
+        if self._is_idle and self.cycle is not None and self._header_timer is None:
+            self.transport.close()
+        else:
+            self._answer_and_close(b"503 Service Unavailable", error_document(text), JSON)
+
+    def abort(self) -> None:
+        """End at once."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Begin the end of the server: what is being done is finished, what has not come whole is not begun."""
+        if not self._is_idle and self.waits_for_client:
+            self.give_way("the server is stopping; the request was not complete and nothing of it was done")
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -158,6 +220,16 @@ class ClientConnection(HttpToolsProtocol):
         self._set_date()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._stop_rest_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._places.served(self)
+        if self.cycle.more_body and self.cycle.response_complete and not self.transport.is_closing():
+            self._rest_timer = self.loop.call_later(BODY_REST_TIMEOUT_S, self.transport.close)
+
     def on_body(self, body: bytes) -> None:
         if self.cycle is not None and self.cycle.response_complete:
             self._discarded_bytes += len(body)
@@ -176,14 +248,25 @@ class ClientConnection(HttpToolsProtocol):
         else:
             self._answer_and_close(b"400 Bad Request", b"400 Bad Request")
 
-    def _answer_and_close(self, status: bytes, text: bytes = b"") -> None:
+    def _answer_and_close(self, status: bytes, text: bytes = b"", content_type: str = PLAIN_TEXT) -> None:
+        """Answer in place of the application. The connection stays until the client has read it, but not for long."""
         lines = [b"HTTP/1.1 " + status]
         lines += [name + b": " + value for name, value in self._fixed_headers]
         if text:
-            lines.append(b"content-type: text/plain; charset=utf-8")
+            lines.append(b"content-type: " + content_type.encode())
         lines += [b"content-length: %d" % len(text), b"connection: close", b"", text]
         self.transport.write(b"\r\n".join(lines))
-        self.transport.close()
+        self._had_last_answer = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._stop_header_timer()
+        self._stop_rest_timer()
+        self._unset_keepalive_if_required()
+        self._places.closes(self)
+        # Closing now would take the answer away from a client that is still sending.
+        self.transport.write_eof()
+        self._rest_timer = self.loop.call_later(LAST_ANSWER_S, self.transport.abort)
 
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
@@ -198,6 +281,11 @@ class ClientConnection(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _stop_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _close_slow(self) -> None:
         self._header_timer = None
@@ -216,15 +304,15 @@ _DATES: dict[int, RawHeaders] = {}
 """The Date header of the current second."""
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, backlog: int) -> socket.socket:
     """Bind a socket. Raises ``ListenFailed``."""
     try:
         if not host:
             both = socket.has_dualstack_ipv6()
             family = socket.AF_INET6 if both else socket.AF_INET
-            return socket.create_server(("", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+            return socket.create_server(("", port), family=family, backlog=backlog, dualstack_ipv6=both)
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        return socket.create_server(address[:2], family=family, backlog=backlog)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {reason}") from error

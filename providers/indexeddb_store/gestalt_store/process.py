@@ -1,34 +1,16 @@
-"""What this process asks of the system: open files, and memory that goes back when it is free."""
+"""What this process asks of the system: that memory goes back when it is free."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import resource
 from collections.abc import Callable
-from contextlib import suppress
 
-OPEN_FILES_WANTED = 65_536
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Names of mallopt(3)."""
 _OWN_MAPPING_BYTES = 256 * 1024
 _KEPT_FREE_BYTES = 8 * 1024 * 1024
 TRIM_EVERY_BYTES = 64 * 1024 * 1024
-
-
-def raise_open_files() -> None:
-    """Raise the limit of open files towards the one that the system lets this process have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def open_files() -> int:
-    """Return how many files this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return OPEN_FILES_WANTED if soft == resource.RLIM_INFINITY else soft
 
 
 def _no_trim(_: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from gestalt_sdk.common.open_files import raise_open_files
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_store import __version__
 from gestalt_store.config import read_config
@@ -16,7 +17,7 @@ from gestalt_store.edge.scopes import Scopes
 from gestalt_store.edge.scopes_service import add_scopes_service
 from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured
-from gestalt_store.process import FreedMemory, raise_open_files
+from gestalt_store.process import FreedMemory
 
 SWITCH_INTERVAL_S = 0.0005
 """Seconds after which the event loop lets the writer's thread have the interpreter; it mostly waits for the disk."""

@@ -1,4 +1,4 @@
-"""Which server is asked: flag, environment and files, which of them wins, and what a project may name. Sends nothing."""
+"""Which server is asked: flag, environment and files, which of them wins, what a project may name. Sends nothing."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from gestalt_sdk.common.open_files import raise_open_files
 from gestalt_sdk.bases.provider import Provider, ProviderKind
+from gestalt_sdk.common.open_files import raise_open_files
 from gestalt_store import __version__
 from gestalt_store.config import read_config
 from gestalt_store.databases import Configured, Databases, SocketAccess

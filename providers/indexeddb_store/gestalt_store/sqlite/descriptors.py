@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gestalt_sdk.common.open_files import open_files
 from gestalt_store.engines.scope_use import ScopeUse, Shares
 from gestalt_store.errors import LimitReached, StorageUnavailable
-from gestalt_sdk.common.open_files import open_files
 
 FILES_EACH = 2
 """A connection has the database and its log open."""

@@ -115,7 +115,7 @@ class OperationUse:
     place: Place
     path: str
     input: Mapping[str, Any] | None = field(default=None, repr=False)
-    input_place: Place = Place("")
+    input_place: Place | None = None
     input_places: Mapping[str, Place] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
 

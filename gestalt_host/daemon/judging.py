@@ -1,4 +1,4 @@
-"""`gestaltd validate --runtime`: the providers themselves judge their configurations (capability ``provider.check``)."""
+"""`gestaltd validate --runtime`: providers judge their own configurations (capability ``provider.check``)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _problems(use: OperationUse, plugin: ConfiguredPlugin) -> Iterator[Problem]:
         return
     for fault in check_input(operation, use.input, bound=use.bound):
         member = re.split(r"[.\[]", fault.member, maxsplit=1)[0]
-        place = use.input_places.get(member, use.input_place)
+        place = use.input_places.get(member) or use.input_place or use.place
         yield Problem(place, f"{use.input_path}.{fault.member}", fault.reason)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from gestalt_host.daemon import commands
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
+from tests.support.rigs.gestaltd import alive
 
 Validate = Callable[..., str]
 CATALOGUE = """
@@ -69,7 +71,8 @@ def validate(tmp_path: Path, plugin: Path, capsys: pytest.CaptureFixture[str]) -
 
 def schedule(target: str, more: str = "") -> str:
     """A configuration whose last lines, from 9 on, are one schedule."""
-    return f"{BASE}workflows:\n  schedules:\n    nightly:\n      cron: 0 3 * * *\n      target: {{plugin: {target}}}\n{more}"
+    text = "workflows:\n  schedules:\n    nightly:\n      cron: 0 3 * * *\n      target: {plugin: %s}\n"
+    return BASE + text % target + more
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,8 @@ def schedule(target: str, more: str = "") -> str:
         (
             "{name: notes, operation: notes.add, input: {text: a, copies: many}}",
             "",
-            "gestalt.yaml:11: workflows.schedules.nightly.target.plugin.input.copies: is a text; accepted is an integer",
+            "gestalt.yaml:11: workflows.schedules.nightly.target.plugin.input.copies: is a text; "
+            "accepted is an integer",
         ),
         (
             "{name: notes, operation: notes.add, input: {text: a, txt: b}}",
@@ -106,7 +110,8 @@ def schedule(target: str, more: str = "") -> str:
         (
             "{name: notes, operation: notes.list}",
             "",
-            "gestalt.yaml:11: workflows.schedules.nightly.target.plugin.input.limit: is missing; accepted is an integer",
+            "gestalt.yaml:11: workflows.schedules.nightly.target.plugin.input.limit: is missing; "
+            "accepted is an integer",
         ),
     ],
     ids=["operation", "permission", "missing input", "wrong input", "unknown input", "missing parameter"],
@@ -198,3 +203,141 @@ def test_good_encryption_keys_give_no_warning(validate: Validate, key: str) -> N
     found = validate(BASE.replace('"a key for tests only"', key))
     assert "config ok" in found
     assert "warning" not in found
+
+
+SOURCE = """
+import os
+from pathlib import Path
+from gestalt_sdk.bases.provider import ConfigFault
+from gestalt_sdk.plugin import Plugin, operation
+
+if "NOTES" in os.environ:  # not while its catalogue is made
+    Path(os.environ["NOTES"]).write_text(str(os.getpid()))
+
+class Notes(Plugin):
+    async def configure(self, name, config):
+        Path(config["file"]).touch()
+
+    @operation("notes.add")
+    async def add(self, request, text: str) -> dict:
+        return {}
+
+class Judged(Notes):
+    async def check(self, name, config):
+        if "refuse" in config:
+            raise ValueError("it is told to refuse")
+        return [ConfigFault("colour.name", "is unknown", is_warning=True)] if "colour" in config else []
+"""
+RUNTIME = """\
+server: {encryptionKey: "a key for tests only"}
+providers:
+  indexeddb:
+    main:
+      source: {builtin: indexeddb_store}
+      config:
+        dsn: sqlite://%(state)s/state.db
+  workflow:
+    local:
+      source: {builtin: indexeddb}
+      indexeddb: {provider: main, db: workflow}
+      config:
+        pollInterval: 1s
+plugins:
+  notes:
+    source: ./notes/manifest.yaml
+    env: {NOTES: "%(notes)s"}
+    config:
+      file: %(state)s/configured
+"""
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, plugin: Path) -> dict[str, str]:
+    """What ``RUNTIME`` is filled with: a directory of state, and a file outside that the plugin writes its pid to."""
+    (plugin / "catalog.yaml").unlink()
+    (plugin / "notes_plugin.py").write_text(SOURCE)
+    (tmp_path / "state").mkdir()
+    return {"state": str(tmp_path / "state"), "notes": str(tmp_path_factory.mktemp("notes") / "pid")}
+
+
+def tree(*folders: Path) -> dict[str, tuple[float, int]]:
+    """Every file and directory below, with what changes when it is written."""
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    return {str(path): (path.stat().st_mtime, path.stat().st_size) for path in paths}
+
+
+def test_runtime_finds_what_serve_finds(validate: Validate, runtime: dict[str, str]) -> None:
+    text = RUNTIME % {**runtime, "state": "/nowhere/at/all"}
+    text = text.replace("1s", "1 second\n        pollIntervall: 1s").replace(
+        "state.db", "state.db\n        colour: blue"
+    )
+    said = validate(text, runtime=True)
+    assert "config validation: 2 problems" in said
+    assert (
+        "gestalt.yaml:7: providers.indexeddb.main.config.dsn: names /nowhere/at/all/state.db, which cannot be used: "
+        "the directory /nowhere/at/all does not exist" in said
+    )
+    assert (
+        "gestalt.yaml:14: providers.workflow.local.config.pollInterval: is '1 second'; expected a duration such as "
+        "500ms, 1m30s or 10m" in said
+    )
+    assert "warning: gestalt.yaml:8: providers.indexeddb.main.config.colour: is unknown; known are dsn," in said
+    assert "warning: gestalt.yaml:15: providers.workflow.local.config.pollIntervall: is unknown; known are poll" in said
+    assert "config ok" not in said
+
+
+def test_runtime_opens_and_writes_nothing_and_ends_what_it_launched(
+    validate: Validate,
+    runtime: dict[str, str],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (tmp_path / "gestalt.yaml").write_text(RUNTIME % runtime)
+    before = tree(tmp_path)
+    said = validate(RUNTIME % runtime, runtime=True, TMPDIR=str(temporary))
+    assert "config ok: 0 schedules, 0 event triggers" in said
+    assert "checked by the provider itself: providers.indexeddb.main" in said
+    assert "checked by the provider itself: providers.workflow.local" in said
+    assert "not checked, the provider does not offer it: plugins.notes" in said
+    after = tree(tmp_path)
+    assert list(temporary.iterdir()) == []
+    config = str(tmp_path / "gestalt.yaml")
+    assert before.keys() == after.keys()
+    assert {path: stamp for path, stamp in after.items() if path != config} == {
+        path: stamp for path, stamp in before.items() if path != config
+    }
+    assert not alive(int(Path(runtime["notes"]).read_text()))
+
+
+def test_a_plugin_may_judge_its_configuration(validate: Validate, runtime: dict[str, str], plugin: Path) -> None:
+    (plugin / "pyproject.toml").write_text('[tool.gestalt]\nplugin = "notes_plugin:Judged"\n')
+    text = RUNTIME % runtime
+    assert "checked by the provider itself: plugins.notes" in validate(text, runtime=True)
+    said = validate(text + "      colour: {name: red}\n", runtime=True)
+    assert "warning: gestalt.yaml:20: plugins.notes.config.colour.name: is unknown" in said
+    assert "config ok" in said
+    said = validate(text + "      refuse: true\n", runtime=True)
+    assert said.endswith("gestalt.yaml:19: plugins.notes.config: it is told to refuse")
+
+
+def test_runtime_needs_what_serve_needs(validate: Validate, runtime: dict[str, str]) -> None:
+    text = RUNTIME % runtime
+    said = validate(text.replace('"a key for tests only"', "${KEY}"), runtime=True)
+    assert 'validation: gestalt.yaml:1: server.encryptionKey: environment variable "KEY" not set' in said
+    said = validate(text.replace('"a key for tests only"', "''"), runtime=True)
+    assert "gestalt.yaml:1: server.encryptionKey: is required to serve" in said
+    said = validate(text.replace("      indexeddb: {provider: main, db: workflow}\n", ""), runtime=True)
+    assert "providers.workflow.local.config: GESTALT_INDEXEDDB_SOCKET is not set" in said
+    assert said.endswith("; name a store under indexeddb")
+
+
+def test_runtime_names_a_provider_that_cannot_be_launched(
+    validate: Validate, runtime: dict[str, str], plugin: Path
+) -> None:
+    (plugin / "catalog.yaml").write_text(CATALOGUE)
+    (plugin / "notes_plugin.py").write_text("raise RuntimeError('broken')")
+    said = validate(RUNTIME % runtime, runtime=True)
+    assert 'gestalt.yaml:15: plugins.notes: plugin "notes": plugin process exited before serving gRPC' in said

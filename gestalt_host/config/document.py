@@ -46,6 +46,18 @@ class Node:
         """Whether nothing is written: null, or a variable that is empty."""
         return self.value is None or (self.from_variable and self.value == "")
 
+    def place_of(self, path: str) -> Place:
+        """Return where the key of a dotted path below this mapping is written, or the last of its parents."""
+        node, place = self, self.place
+        while path and isinstance(node.value, dict):
+            keys = [key for key in node.value if path == key or path.startswith(f"{key}.")]
+            if not keys:
+                break
+            key = max(keys, key=len)
+            place, path = node.key_places.get(key, place), path[len(key) + 1 :]
+            node = node.value[key]
+        return place
+
     def plain(self) -> Any:
         """Return the tree as dicts, lists and scalars."""
         if isinstance(self.value, dict):
@@ -249,7 +261,7 @@ class _Converter:
                 shown = self._placeholders.shown(written)
                 self._faults.add(key_place, path, f"key {shown} is not text; quote it to use it as a key")
                 continue
-            key = self._placeholders.fill(key_node.value, path, self._faults)
+            key = self._text(key_node, key_place, path)
             child_path = f"{path}.{key}" if path else key
             if key in result.value:
                 first = result.key_places[key].line
@@ -276,8 +288,17 @@ class _Converter:
                 self._faults.add(source.place, path, "parsing config YAML: map merge requires a mapping")
         return sources
 
-    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str) -> Node:
+    def _text(self, node: yaml.ScalarNode, place: Place, path: str) -> str:
+        """Return the text of a scalar or key; escapes of a surrogate pair are one character, as in JSON."""
         text = self._placeholders.fill(node.value, path, self._faults)
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._faults.add(place, path, "parsing config YAML: half of a surrogate pair is no character")
+            return ""
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str) -> Node:
+        text = self._text(node, place, path)
         value = self._value(self._tag(node), text, node, place, path)
         return Node(place, value, text=text, from_variable=text != node.value)
 

@@ -36,10 +36,16 @@ class Problem:
 
 
 class ConfigurationInvalid(HostError):
-    """The configuration cannot be used. ``problems`` holds every fault found, in the order of the text."""
+    """The configuration cannot be used.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    Attributes:
+        problems: Every fault found, in the order of the text.
+        unset: Mentions of variables that are not set and were taken as empty, which may be why.
+    """
+
+    def __init__(self, problems: Iterable[Problem], unset: Iterable[Problem] = ()) -> None:
         self.problems = tuple(dict.fromkeys(problems))
+        self.unset = tuple(unset)
         lines = [str(problem) for problem in self.problems]
         text = lines[0] if len(lines) == 1 else "\n  ".join((f"{len(lines)} problems", *lines))
         super().__init__(f"config validation: {text}")

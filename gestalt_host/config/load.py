@@ -11,7 +11,7 @@ from gestalt_host.config.document import Node, from_plain, merge, parse_yaml
 from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnreadable, Faults, Place, Problem
 from gestalt_host.config.files import read_text
 from gestalt_host.config.interpolate import Placeholders
-from gestalt_host.config.model import SUPPORTED_API_VERSION, HostConfig, ProviderEntry
+from gestalt_host.config.model import ACCEPTED_KEYS, SUPPORTED_API_VERSION, HostConfig, ProviderEntry
 from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
 from gestalt_host.config.reader import Block
 from gestalt_host.config.secret_providers import SecretResolver
@@ -79,7 +79,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = Fa
     covered = {(problem.place.file, problem.path) for problem in missing}
     problems = [p for p in shown if p in missing or (p.place.file, p.path) not in covered]
     if problems:
-        raise ConfigurationInvalid(sorted(dict.fromkeys(problems), key=_reading_order(paths)))
+        raise ConfigurationInvalid(sorted(dict.fromkeys(problems), key=_reading_order(paths)), unset if static else ())
     return replace(config, unset=tuple(unset)) if static else config
 
 
@@ -92,7 +92,8 @@ def require_serveable(config: HostConfig) -> None:
     faults = Faults()
     place = Place(str(config.files[0]))
     if not config.server.encryption_key:
-        faults.add(place, "server.encryptionKey", "is required to serve; any text, or 64 hexadecimal digits")
+        key_place = config.server.encryption_key_place or place
+        faults.add(key_place, "server.encryptionKey", f"is required to serve; {ACCEPTED_KEYS}")
     if not config.indexeddb:
         faults.add(place, "server.providers.indexeddb", "is required: no IndexedDB provider can be selected")
     faults.problems.extend(config.unprovided)
@@ -169,7 +170,12 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         check_databases_apart(providers["workflow"], stores, faults)
         _check_invokes(plugins, faults)
         workflow_context = WorkflowContext(
-            plugins, providers["workflow"], providers["agent"], selected.get("workflow", ""), selected.get("agent", "")
+            plugins,
+            providers["workflow"],
+            providers["agent"],
+            selected.get("workflow", ""),
+            selected.get("agent", ""),
+            findings.uses,
         )
         with top.block("workflows") as workflows:
             schedules = read_schedules(workflows, workflow_context)
@@ -188,6 +194,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         workflow=selected.get("workflow", ""),
         unprovided=tuple(findings.unprovided),
         unused=tuple(findings.unused),
+        uses=tuple(findings.uses),
     )
 
 

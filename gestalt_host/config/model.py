@@ -9,10 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Place, Problem
 from gestalt_sdk.workflow.types import EventMatch, Target
 
 SUPPORTED_API_VERSION = "gestaltd.config/v5"
+ACCEPTED_KEYS = "any text, or 64 hexadecimal digits"
+"""What ``server.encryptionKey`` may be, for messages."""
 
 
 class SourceMode(Enum):
@@ -97,6 +100,32 @@ class InvokeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationUse:
+    """An operation of a plugin that the configuration names, for a check against the plugin's catalogue.
+
+    Attributes:
+        place: Where it is written; ``path`` is the dotted path.
+        input: What it is given; None where that is not said here, as in a permission.
+        input_places: Where each member of the input is written.
+        bound: Members of the input that have their value only when the operation is called.
+    """
+
+    plugin: str
+    operation: str
+    place: Place
+    path: str
+    input: Mapping[str, Any] | None = field(default=None, repr=False)
+    input_place: Place | None = None
+    input_places: Mapping[str, Place] = field(default_factory=dict)
+    bound: tuple[str, ...] = ()
+
+    @property
+    def input_path(self) -> str:
+        """The dotted path of the input."""
+        return f"{self.path.rpartition('.')[0]}.input"
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEntry:
     """One entry of ``providers.<kind>`` or of ``plugins``.
 
@@ -109,6 +138,8 @@ class ProviderEntry:
     source: Source
     place: Place
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    config_node: Node | None = field(default=None, repr=False, compare=False)
+    """``config`` as it is written, for the places of its keys; None when there is none."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     default: bool = False
     display_name: str = ""
@@ -181,6 +212,8 @@ class ServerConfig:
     public: ListenerConfig = ListenerConfig()
     management: ListenerConfig | None = None
     encryption_key: str = field(default="", repr=False)
+    encryption_key_place: Place | None = None
+    """None when the key is not written, null or a variable that is empty."""
     api_token_ttl: timedelta = timedelta(days=30)
     """Accepted and not used yet: this version issues no API tokens."""
     artifacts_dir: Path | None = None
@@ -244,6 +277,7 @@ class HostConfig:
         workflow: Name of the default workflow provider, blank when a request has to name one.
         unprovided: What the configuration asks for and this version cannot do; `serve` refuses to start with any.
         unused: Keys that are set and that nothing in this version reads; each is logged when the configuration is read.
+        uses: The operations that schedules, triggers and plugins name, in the order of reading.
         unset: Mentions of variables that are not set, where they count as empty.
     """
 
@@ -260,6 +294,7 @@ class HostConfig:
     workflow: str = ""
     unprovided: tuple[Problem, ...] = ()
     unused: tuple[Problem, ...] = ()
+    uses: tuple[OperationUse, ...] = ()
     unset: tuple[Problem, ...] = ()
 
     @property

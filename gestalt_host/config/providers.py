@@ -12,6 +12,7 @@ from gestalt_host.config.model import (
     ConnectionConfig,
     IndexedDBBinding,
     InvokeConfig,
+    OperationUse,
     Policy,
     ProviderEntry,
     ServerConfig,
@@ -119,6 +120,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             source=source or Source(SourceMode.BUILTIN),
             place=block.place,
             config=config,
+            config_node=block.node("config"),
             env=env,
             default=block.boolean("default") if "default" not in rejected else False,
             display_name=block.text("displayName"),
@@ -235,6 +237,8 @@ def _invokes(block: Block, findings: Findings) -> tuple[InvokeConfig, ...]:
         if bool(operation) == bool(surface):
             item.fault("operation", "exactly one of operation and surface is required")
         invoke = InvokeConfig(plugin, operation, surface, mode)  # type: ignore[arg-type]
+        if plugin and operation:
+            findings.uses.append(OperationUse(plugin, operation, item.place_of("operation"), item.path_of("operation")))
         if any((i.plugin, i.operation, i.surface) == (plugin, operation, surface) for i in invokes):
             item.fault("", f"{plugin}.{operation or surface} is a duplicate")
         invokes.append(invoke)

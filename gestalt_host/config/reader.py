@@ -127,6 +127,10 @@ class Block:
         path = self.path_of(key)
         return tuple(self._as_text(node, f"{path}[{index}]") for index, node in enumerate(self._items(key)))
 
+    def item_place(self, key: str, index: int) -> Place:
+        """Return where an item of a list is written."""
+        return self._items(key)[index].place
+
     def names(self, key: str) -> tuple[str, ...]:
         """Return a list of texts that must not be blank nor appear twice."""
         names: list[str] = []

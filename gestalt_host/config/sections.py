@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Faults, Problem
+from gestalt_host.config.model import OperationUse
 from gestalt_host.config.reader import Block
 
 
@@ -14,12 +15,13 @@ class Findings:
     """Collected while a configuration is read.
 
     ``faults`` make it invalid; ``unprovided`` is valid but asks for something that this version cannot do; ``unused``
-    is accepted without any effect.
+    is accepted without any effect. ``uses`` are the operations that are named.
     """
 
     faults: Faults = field(default_factory=Faults)
     unprovided: list[Problem] = field(default_factory=list)
     unused: list[Problem] = field(default_factory=list)
+    uses: list[OperationUse] = field(default_factory=list)
 
     def not_provided(self, block: Block, key: str, what: str) -> None:
         self.unprovided.append(

@@ -72,6 +72,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         public=ListenerConfig(host, port, base_url, allowed_hosts, most_connections),
         management=management,
         encryption_key=key,
+        encryption_key_place=block.place_of("encryptionKey") if block.node("encryptionKey") is not None else None,
         api_token_ttl=ttl,
         artifacts_dir=artifacts_dir,
         provider_output=provider_output,

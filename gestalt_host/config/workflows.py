@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from gestalt_host.config.model import (
     EventTriggerConfig,
+    OperationUse,
     PermissionConfig,
     ProviderEntry,
     ScheduleConfig,
@@ -40,13 +41,14 @@ _BINDING_SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class WorkflowContext:
-    """What a schedule or trigger may name, and the provider of one that names none."""
+    """What a schedule or trigger may name, the provider of one that names none, and the operations that are named."""
 
     plugins: Mapping[str, ProviderEntry]
     workflows: Mapping[str, ProviderEntry]
     agents: Mapping[str, ProviderEntry]
     default_workflow: str
     default_agent: str
+    uses: list[OperationUse] = field(default_factory=list)
 
 
 def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[ScheduleConfig, ...]:
@@ -131,7 +133,7 @@ def _plugin_target(block: Block, context: WorkflowContext) -> PluginTarget:
         name, operation = block.text("name", required=True), block.text("operation", required=True)
         if name and name not in context.plugins:
             block.fault("name", _unknown_plugin(name, context))
-        return PluginTarget(
+        target = PluginTarget(
             name,
             operation,
             block.text("connection"),
@@ -139,6 +141,24 @@ def _plugin_target(block: Block, context: WorkflowContext) -> PluginTarget:
             block.one_of("credentialMode", _CREDENTIAL_MODES),
             block.free_form("input"),
         )
+    _note_call(block, target, context)
+    return target
+
+
+def _note_call(block: Block, target: PluginTarget, context: WorkflowContext, bound: tuple[str, ...] = ()) -> None:
+    node = block.node("input")
+    context.uses.append(
+        OperationUse(
+            target.plugin,
+            target.operation,
+            block.place_of("operation"),
+            block.path_of("operation"),
+            target.input,
+            block.place_of("input"),
+            {} if node is None else node.key_places,
+            bound,
+        )
+    )
 
 
 def _agent_target(block: Block, context: WorkflowContext) -> AgentTarget:
@@ -155,7 +175,7 @@ def _agent_target(block: Block, context: WorkflowContext) -> AgentTarget:
             prompt=prompt,
             messages=messages,
             tool_refs=_tools(block, context),
-            output_delivery=_output_delivery(block),
+            output_delivery=_output_delivery(block, context),
             response_schema=block.free_form("responseSchema"),
             metadata=block.free_form("metadata"),
             model_options=block.free_form("modelOptions"),
@@ -186,6 +206,10 @@ def _tools(block: Block, context: WorkflowContext) -> tuple[ToolRef, ...]:
             for key in ("connection", "instance"):
                 if getattr(tool, key):
                     item.fault(key, "is not allowed for a system tool")
+        elif tool.operation:
+            context.uses.append(
+                OperationUse(tool.plugin, tool.operation, item.place_of("operation"), item.path_of("operation"))
+            )
         tools.append((item, tool))
     if any(tool.system for _, tool in tools):
         for item, tool in tools:
@@ -194,7 +218,7 @@ def _tools(block: Block, context: WorkflowContext) -> tuple[ToolRef, ...]:
     return tuple(tool for _, tool in tools)
 
 
-def _output_delivery(block: Block) -> OutputDelivery | None:
+def _output_delivery(block: Block, context: WorkflowContext) -> OutputDelivery | None:
     delivery = block.block("outputDelivery")
     with delivery:
         target = delivery.block("target")
@@ -210,6 +234,7 @@ def _output_delivery(block: Block) -> OutputDelivery | None:
         mode = delivery.one_of("credentialMode", _CREDENTIAL_MODES)
     if not delivery.present:
         return None
+    _note_call(target, plugin, context, tuple(binding.input_field for binding in bindings))
     return OutputDelivery(plugin, bindings, mode)
 
 
@@ -234,8 +259,12 @@ def _permissions(block: Block, context: WorkflowContext) -> tuple[PermissionConf
             if not operations:
                 item.fault("operations", "is required")
             for index, operation in enumerate(operations):
+                path = f"operations[{index}]"
                 if not operation:
-                    item.fault(f"operations[{index}]", "is required")
+                    item.fault(path, "is required")
+                elif plugin:
+                    place = item.item_place("operations", index)
+                    context.uses.append(OperationUse(plugin, operation, place, item.path_of(path)))
             if item.anything("actions"):
                 item.fault("actions", "is not supported; list operations")
         known = merged.setdefault(plugin, [])

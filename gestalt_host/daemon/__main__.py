@@ -48,7 +48,7 @@ def _run(words: list[str]) -> int:
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)
     if command == "validate":
-        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE)
+        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
         commands.validate(options, os.environ)

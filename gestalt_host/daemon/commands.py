@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from gestalt_host.config import (
     ConfigurationInvalid,
     ConfigurationUnreadable,
     HostConfig,
+    Problem,
     find_config,
     load,
     require_serveable,
@@ -23,12 +24,15 @@ from gestalt_host.config import (
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
 from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_until_stopped
+from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import make_plugin
-from gestalt_host.invocation.model import Invocation, OperationResult
+from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
+from gestalt_sdk.serving.logs import tell
 from gestalt_sdk.serving.process import run_event_loop
 
 log = structlog.get_logger()
@@ -52,13 +56,31 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
-    """Check the configuration and every package that it names; nothing is written beside the configuration."""
-    config = load_config(options, find_config(options.all("config"), environ), environ, static=True)
-    if config.unprovided:
-        raise CommandFailed(f"loading config: {ConfigurationInvalid(config.unprovided)}")
+    """Check the configuration and every package that it names; nothing is written beside the configuration.
+
+    With ``--runtime`` as `serve` would: variables and secrets must be there, and providers judge their own ``config``.
+    """
+    is_runtime = "runtime" in options.flags
+    config = load_config(options, find_config(options.all("config"), environ), environ, static=not is_runtime)
+    _warn((*config.unset, *key_warnings(config)))
+    try:
+        if is_runtime:
+            require_serveable(config)
+        elif config.unprovided:
+            raise ConfigurationInvalid(config.unprovided)
+    except ConfigurationInvalid as error:
+        raise CommandFailed(f"loading config: {error}") from error
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
-        operations = run_event_loop(_check_packages(config, environ, Path(scratch)))
-    sys.stdout.write(f"{_summary(config, operations)}\n")
+        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), is_runtime=is_runtime)
+        run_event_loop(checks.run())
+    _warn(checks.judgement.warnings)
+    failures = checks.failures
+    problems = [*key_problems(config), *operation_problems(config, checks.plugins), *checks.judgement.problems]
+    if problems:
+        failures.append(ConfigurationInvalid(problems))
+    if failures:
+        raise CommandFailed("\n".join(str(failure) for failure in failures))
+    sys.stdout.write(f"{_summary(config, checks)}\n")
 
 
 def version() -> str:
@@ -80,6 +102,8 @@ def load_config(options: Options, paths: list[Path], environ: Mapping[str, str],
     try:
         config = load(paths, environ, static=static)
     except (ConfigurationInvalid, ConfigurationUnreadable) as error:
+        if isinstance(error, ConfigurationInvalid):
+            _warn(error.unset)
         raise CommandFailed(f"loading config: {error}") from error
     for item in config.unused:
         log.warning(
@@ -96,6 +120,11 @@ def load_config(options: Options, paths: list[Path], environ: Mapping[str, str],
     return config
 
 
+def _warn(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        tell(f"warning: {problem}")
+
+
 def _generate(path: Path) -> None:
     try:
         write_default_config(path)
@@ -106,25 +135,33 @@ def _generate(path: Path) -> None:
     log.info("generated default config", event_name="config.generated", path=str(path))
 
 
-async def _check_packages(config: HostConfig, environ: Mapping[str, str], scratch: Path) -> dict[str, int]:
-    """Check that every package is there and fits its entry; return the number of operations of each plugin."""
-    launchables = await prepare_entries(config, environ, scratch)
-    problems = [failure for _, failure in launchables.failed_plugins.values()]
-    operations: dict[str, int] = {}
-    for name, launchable in launchables.plugins.items():
-        assert launchable.catalogue is not None
-        try:
-            plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _NoRunner())
-        except HostError as error:
-            problems.append(error)
-        else:
-            operations[name] = len(plugin.operations)
-    if problems:
-        raise CommandFailed("\n".join(str(problem) for problem in problems))
-    return operations
+class _Checks:
+    """The checks of `validate` that need packages or processes, and what they have found."""
+
+    def __init__(self, config: HostConfig, environ: Mapping[str, str], scratch: Path, *, is_runtime: bool) -> None:
+        self._config = config
+        self._environ = environ
+        self._scratch = scratch
+        self._is_runtime = is_runtime
+        self.plugins: dict[str, ConfiguredPlugin] = {}
+        self.failures: list[Exception] = []
+        self.judgement = Judgement()
+
+    async def run(self) -> None:
+        """Check that every package is there and fits its entry, and ask the providers with ``--runtime``."""
+        launchables = await prepare_entries(self._config, self._environ, self._scratch)
+        self.failures += [failure for _, failure in launchables.failed_plugins.values()]
+        for name, item in launchables.plugins.items():
+            assert item.catalogue is not None
+            try:
+                self.plugins[name] = make_plugin(item.entry, item.manifest, item.catalogue, _NoRunner())
+            except HostError as error:
+                self.failures.append(error)
+        if self._is_runtime:
+            self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)
 
 
-def _summary(config: HostConfig, operations: Mapping[str, int]) -> str:
+def _summary(config: HostConfig, checks: _Checks) -> str:
     public = config.server.public
     rows = [
         ("files", ", ".join(str(path) for path in config.files)),
@@ -135,7 +172,12 @@ def _summary(config: HostConfig, operations: Mapping[str, int]) -> str:
         ("workflow", ", ".join(sorted(config.providers["workflow"])) or "(not set)"),
     ]
     lines = ["config loaded", *(f"  {label:<15} {value}" for label, value in rows)]
-    lines += [f"integration configured: {name} ({operations[name]} operations)" for name in sorted(operations)]
+    lines += [
+        f"integration configured: {name} ({len(plugin.operations)} operations)"
+        for name, plugin in sorted(checks.plugins.items())
+    ]
+    lines += [f"checked by the provider itself: {path}" for path in checks.judgement.checked]
+    lines += [f"not checked, the provider does not offer it: {path}" for path in checks.judgement.unchecked]
     lines.append(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ gestaltd serves Gestalt: an HTTP API in front of plugins, and the workflows that
 Usage:
   gestaltd [--config PATH]... [--artifacts-dir PATH]
   gestaltd serve [--config PATH]... [--artifacts-dir PATH]
-  gestaltd validate [--config PATH]... [--artifacts-dir PATH]
+  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--runtime]
   gestaltd store backup|restore|check ...
   gestaltd version
 
@@ -22,7 +22,7 @@ Without a command it serves, and when no configuration exists anywhere it first 
 
 Commands:
   serve     Start the providers and serve the API until SIGINT or SIGTERM.
-  validate  Check the configuration and the packages that it names, without starting anything.
+  validate  Check the configuration and the packages that it names, without serving anything.
   store     Back up, restore and check the databases of the bundled store.
   version   Print the version.
 
@@ -46,14 +46,18 @@ Options:
 """
 
 VALIDATE = f"""\
-Check the configuration and the packages that it names. Every fault is reported with file, line and dotted path.
-Variables that are not set count as empty, and secrets are not fetched.
+Check the configuration, the packages that it names, and the operations and inputs of its schedules and triggers. Every
+fault is reported with file, line and dotted path. Variables that are not set are named as warnings and count as empty,
+and secrets are not fetched.
 
 Usage:
-  gestaltd validate [--config PATH]... [--artifacts-dir PATH]
+  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--runtime]
 
 Options:
 {_CONFIG}
+  --runtime             Find what serve would find: variables and secrets must be there, and each provider is launched
+                        to judge its own config. Nothing is opened, created or written; a provider that does not offer
+                        this is named as not checked.
   -h, --help            This text.
 """
 

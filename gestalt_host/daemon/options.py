@@ -12,9 +12,13 @@ HELP_WORDS = ("h", "help")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was given: values by option name, in order, and the arguments after them; ``help`` when it was asked for."""
+    """What was given: values by option name, in order, options without a value, and the arguments after them.
+
+    ``help`` when it was asked for.
+    """
 
     values: dict[str, list[str]] = field(default_factory=dict)
+    flags: set[str] = field(default_factory=set)
     help: bool = False
     arguments: list[str] = field(default_factory=list)
 
@@ -26,8 +30,10 @@ class Options:
         return (self.all(name) or [""])[-1]
 
 
-def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: str, *, most: int = 0) -> Options:
-    """Read options that each take a value, and up to ``most`` arguments behind them.
+def parse_options(
+    arguments: Sequence[str], accepted: Sequence[str], help_text: str, *, flags: Sequence[str] = (), most: int = 0
+) -> Options:
+    """Read options that each take a value, ``flags``, which take none, and up to ``most`` arguments behind them.
 
     Raises:
         UsageWrong: an unknown option, a missing value, or arguments that are left over.
@@ -38,6 +44,12 @@ def parse_options(arguments: Sequence[str], accepted: Sequence[str], help_text: 
         name, has_value, value = word.lstrip("-").partition("=")
         if name in HELP_WORDS:
             return Options(help=True)
+        if name in flags:
+            if has_value:
+                notice = f"flag takes no value: -{name}"
+                raise UsageWrong(notice, notice=notice, help_text=help_text)
+            options.flags.add(name)
+            continue
         if name not in accepted:
             notice = f"flag provided but not defined: -{name}"
             raise UsageWrong(notice, notice=notice, help_text=help_text)

@@ -1,5 +1,6 @@
 """Provider processes: launching, configuring, watching, restarting and stopping them, and the sockets in between."""
 
+from gestalt_host.supervisor.checked import check_provider
 from gestalt_host.supervisor.directories import sweep_stale
 from gestalt_host.supervisor.errors import ProviderAway, ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
@@ -21,5 +22,6 @@ __all__ = [
     "State",
     "Store",
     "Timings",
+    "check_provider",
     "sweep_stale",
 ]

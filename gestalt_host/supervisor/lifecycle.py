@@ -11,7 +11,8 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_host.supervisor.errors import ProviderStartFailed
-from gestalt_sdk.bases.provider import Notice, ProviderKind
+from gestalt_sdk.bases.provider import ConfigFault, Notice, ProviderKind
+from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.values import to_struct
 
@@ -81,6 +82,31 @@ async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, A
         raise ProviderStartFailed(_prefixed("configure provider", error)) from error
     _require_version(response.protocol_version)
     return (await _identity(channel, "get configured provider identity")).identity
+
+
+async def check(
+    channel: grpc.aio.Channel, name: str, config: Mapping[str, Any], timeout_s: float = CALL_TIMEOUT_S
+) -> tuple[ConfigFault, ...] | None:
+    """Ask a provider that is not configured what is wrong with a configuration; None when it judges none.
+
+    Raises:
+        ProviderStartFailed: the configuration cannot be sent, or the call failed.
+    """
+    request = check_pb2.CheckConfigRequest(name=name)
+    if config:
+        try:
+            request.config.CopyFrom(to_struct(config))
+        except TypeError as error:
+            raise ProviderStartFailed(f"encode provider config: {error}") from error
+    try:
+        response = await check_pb2_grpc.ProviderCheckStub(channel).CheckConfig(request, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return None
+        raise ProviderStartFailed(_prefixed("check config", error)) from error
+    return tuple(
+        ConfigFault(fault.key[:NOTICE_TEXT], fault.reason[:NOTICE_TEXT], fault.is_warning) for fault in response.faults
+    )
 
 
 async def start_provider(channel: grpc.aio.Channel) -> None:

@@ -508,15 +508,18 @@ class ProviderProcess:
             if isinstance(error, ProviderStartFailed):
                 raise self._failure(error) from error
             raise
+        self._tell_ready(child.pid, time.monotonic() - started)
+        return child
+
+    def _tell_ready(self, pid: int, duration_s: float) -> None:
         log.info(
             "provider is ready",
             event_name="provider.ready",
-            provider=spec.name,
-            kind=spec.kind.value,
-            pid=child.pid,
-            duration_ms=round((time.monotonic() - started) * 1000),
+            provider=self.name,
+            kind=self.kind.value,
+            pid=pid,
+            duration_ms=round(duration_s * 1000),
         )
-        return child
 
     def _runtime_session(self) -> dict[str, str]:
         """Return the local runtime's id of this launch, which every plugin is given."""

@@ -9,6 +9,7 @@ import grpc
 import structlog
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_sdk.bases.check import CAPABILITY, offers_check
 from gestalt_sdk.bases.provider import Provider
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import health_pb2
@@ -41,7 +42,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
             warnings=provider.warnings,
             min_protocol_version=PROTOCOL_VERSION,
             max_protocol_version=PROTOCOL_VERSION,
-            capabilities=provider.capabilities,
+            capabilities=[*provider.capabilities, *([CAPABILITY] if offers_check(provider) else [])],
         )
 
     async def ConfigureProvider(

@@ -50,6 +50,24 @@ class Notice:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFault:
+    """Say what is wrong with a provider's configuration.
+
+    Attributes:
+        key: Dotted path below ``config``; empty for the configuration as a whole.
+        reason: What is wrong and what would be accepted, put after the key. It shows no value that may be a secret.
+        is_warning: The configuration can be used all the same.
+    """
+
+    key: str
+    reason: str
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.reason}".lstrip()
+
+
 class Provider:
     """Be one provider process: subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve``.
 
@@ -104,6 +122,17 @@ class Provider:
         Raises:
             Exception: any; its text reaches the host as ``configure provider: ...``.
         """
+
+    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+        """Return what is wrong with a configuration; override it to be judged by ``gestaltd validate --runtime``.
+
+        Find what ``configure`` would refuse or warn of, as far as it can be known without opening, creating or writing
+        anything and without calling anybody, and change nothing. Host services have their variables, and no sockets.
+
+        Raises:
+            ValueError, GestaltError: as in ``configure``; the text is a fault of the whole.
+        """
+        raise NotImplementedError
 
     async def start(self) -> None:
         """Begin background work. Called once everything that this provider calls is ready; idempotent."""

@@ -16,6 +16,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gestalt_sdk.bases.check import add_check_service
 from gestalt_sdk.bases.lifecycle import LifecycleServicer
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
@@ -108,6 +109,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
     if provider.kind is not ProviderKind.INTEGRATION:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(LifecycleServicer(provider), server)
         services.append(LIFECYCLE_SERVICE)
+    services += add_check_service(provider, server)
     checks = health.aio.HealthServicer()
     add_health_and_reflection(server, checks, services)
     await _set_health(checks, services, health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from gestalt_sdk.bases.provider import ConfigFault
 from gestalt_sdk.timing.durations import DurationInvalid, parse_duration
 from gestalt_workflow.model.errors import InvalidConfiguration
 
@@ -99,7 +100,16 @@ def read_config(values: Mapping[str, object]) -> Config:
     Raises:
         InvalidConfiguration: a value has the wrong form; names every such key.
     """
-    problems: list[str] = []
+    config, faults = judge_config(values)
+    problems = [str(fault) for fault in faults if not fault.is_warning]
+    if problems:
+        raise InvalidConfiguration("; ".join(problems))
+    return config
+
+
+def judge_config(values: Mapping[str, object]) -> tuple[Config, list[ConfigFault]]:
+    """Return the configuration, with defaults where it has faults, and all that is wrong or unknown."""
+    problems: list[ConfigFault] = []
     default = Config()
     poll = _duration(values, "pollInterval", default.poll_interval, problems)
     ttl = _duration(values, "runClaimTTL", default.claim_ttl, problems)
@@ -121,12 +131,12 @@ def read_config(values: Mapping[str, object]) -> Config:
     per_commit = _count(values, "runsPerCommit", default.runs_per_commit, problems, most=_MOST_RUNS_PER_COMMIT)
     limits = _limits(values, "targetLimits", problems)
     overdue = _duration(values, "overdueAfter", default.overdue_after, problems)
-    if problems:
-        raise InvalidConfiguration("; ".join(problems))
+    chain = _count(values, "maxChain", default.max_chain, problems)
+    caused = _count(values, "maxCaused", default.max_caused, problems)
     if renew >= ttl:
         renew = ttl / 3
-    unknown = [f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in values if key not in _KEYS]
-    return Config(
+    unknown = [key for key in values if key not in _KEYS]
+    config = Config(
         poll,
         workers,
         ttl,
@@ -143,21 +153,23 @@ def read_config(values: Mapping[str, object]) -> Config:
         max_concurrent_per_target=concurrent,
         target_limits=limits,
         runs_per_commit=per_commit,
-        max_chain=_count(values, "maxChain", default.max_chain, problems),
-        max_caused=_count(values, "maxCaused", default.max_caused, problems),
+        max_chain=chain,
+        max_caused=caused,
         overdue_after=overdue,
-        warnings=tuple(unknown),
+        warnings=tuple(f"unknown configuration key {key!r}; known are {', '.join(_KEYS)}" for key in unknown),
     )
+    known = f"is unknown; known are {', '.join(_KEYS)}"
+    return config, [*problems, *(ConfigFault(key, known, is_warning=True) for key in unknown)]
 
 
-def _duration(values: Mapping[str, object], key: str, default: timedelta, problems: list[str]) -> timedelta:
+def _duration(values: Mapping[str, object], key: str, default: timedelta, problems: list[ConfigFault]) -> timedelta:
     value = values.get(key)
     if value is None:
         return default
     try:
         duration = parse_duration(value if isinstance(value, str) else "")
     except DurationInvalid:
-        problems.append(f"{key} is {value!r}; expected {_FORM}")
+        problems.append(ConfigFault(key, f"is {value!r}; expected {_FORM}"))
         return default
     return duration if duration > timedelta() else default
 
@@ -166,7 +178,7 @@ def _keeping(
     values: Mapping[str, object],
     key: str,
     default: timedelta | None,
-    problems: list[str],
+    problems: list[ConfigFault],
     least: tuple[timedelta, str] = (timedelta(minutes=1), "1m"),
     reason: str = "",
 ) -> timedelta | None:
@@ -180,48 +192,54 @@ def _keeping(
     try:
         duration = parse_duration(value if isinstance(value, str) else "")
     except DurationInvalid:
-        problems.append(f"{key} is {value!r}; expected a duration such as 720h, at least {shown}, or {FOREVER}")
+        problems.append(
+            ConfigFault(key, f"is {value!r}; expected a duration such as 720h, at least {shown}, or {FOREVER}")
+        )
         return default
     if timedelta() < duration < shortest:
-        problems.append(f"{key} is {value!r}; expected at least {shown}{reason}")
+        problems.append(ConfigFault(key, f"is {value!r}; expected at least {shown}{reason}"))
     return duration if duration > timedelta() else default
 
 
-def _keeping_count(values: Mapping[str, object], key: str, default: int | None, problems: list[str]) -> int | None:
+def _keeping_count(
+    values: Mapping[str, object], key: str, default: int | None, problems: list[ConfigFault]
+) -> int | None:
     """Return how many of something stay, None for any number."""
     value = values.get(key)
     if isinstance(value, str) and value.strip() == UNLIMITED:
         return None
     if isinstance(value, str):
-        problems.append(f"{key} is {value!r}; expected a whole number such as 100000, or {UNLIMITED}")
+        problems.append(ConfigFault(key, f"is {value!r}; expected a whole number such as 100000, or {UNLIMITED}"))
         return default
     return _count(values, key, 0, problems) or default
 
 
-def _limits(values: Mapping[str, object], key: str, problems: list[str]) -> dict[str, int]:
+def _limits(values: Mapping[str, object], key: str, problems: list[ConfigFault]) -> dict[str, int]:
     value = values.get(key)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        problems.append(f"{key} is {value!r}; expected a mapping such as {{slack: 2, slack.chat.postMessage: 1}}")
+        problems.append(
+            ConfigFault(key, f"is {value!r}; expected a mapping such as {{slack: 2, slack.chat.postMessage: 1}}")
+        )
         return {}
     limits: dict[str, int] = {}
     for name, runs in value.items():
         if not name.strip():
-            problems.append(f"{key} is {value!r}; expected names such as slack, slack.send or agent:writer")
+            problems.append(ConfigFault(key, f"is {value!r}; expected names such as slack, slack.send or agent:writer"))
         limits[name.strip()] = _count({f"{key}.{name}": runs}, f"{key}.{name}", 0, problems, most=_MOST_CONCURRENT)
     return limits
 
 
 def _count(
-    values: Mapping[str, object], key: str, default: int, problems: list[str], *, most: int | None = None
+    values: Mapping[str, object], key: str, default: int, problems: list[ConfigFault], *, most: int | None = None
 ) -> int:
     value = values.get(key)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        problems.append(f"{key} is {value!r}; expected a whole number such as 4")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not float(value).is_integer():
+        problems.append(ConfigFault(key, f"is {value!r}; expected a whole number such as 4"))
         return default
     if most is not None and value > most:
-        problems.append(f"{key} is {value!r}; expected at most {most}")
+        problems.append(ConfigFault(key, f"is {value!r}; expected at most {most}"))
     return int(value) if value > 0 else default

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from gestalt_sdk.bases.provider import Notice
+from gestalt_sdk.bases.provider import ConfigFault, Notice
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, service_address
+from gestalt_sdk.transport.environment import (
+    INDEXEDDB_SOCKET,
+    WORKFLOW_HOST_SOCKET,
+    EnvironmentUnusable,
+    service_address,
+)
 from gestalt_sdk.workflow.provider import WorkflowProvider
-from gestalt_workflow.config import read_config
+from gestalt_workflow.config import judge_config, read_config
 from gestalt_workflow.dispatch.host_client import WorkflowHost
 from gestalt_workflow.edge.extensions import Server, add_extensions
 from gestalt_workflow.edge.workflow_service import WorkflowServicer
@@ -82,6 +87,16 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         if earlier is not None:
             await earlier.drain()
             await earlier.close()
+
+    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+        """Return what ``configure`` would refuse or warn of, as far as it is known without the store."""
+        _, faults = judge_config(config)
+        for variable, advice in ((INDEXEDDB_SOCKET, "; name a store under indexeddb"), (WORKFLOW_HOST_SOCKET, "")):
+            try:
+                service_address(variable)
+            except EnvironmentUnusable as error:
+                faults.append(ConfigFault("", f"{error}{advice}"))
+        return faults
 
     async def start(self) -> None:
         """Begin firing and dispatching."""

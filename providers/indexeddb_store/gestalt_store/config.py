@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gestalt_sdk.bases.provider import ConfigFault
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import ConfigInvalid
 
@@ -40,41 +41,50 @@ def read_config(config: Mapping[str, object]) -> tuple[StoreConfig, list[str]]:
     Raises:
         ConfigInvalid: naming every key that is wrong, its value and what is accepted.
     """
-    problems: list[str] = []
-    path, conninfo = _read_dsn(config, problems)
-    db = _read_db(config, problems)
-    limits = _read_limits(config, problems)
+    accepted, faults = judge_config(config)
+    problems = [str(fault) for fault in faults if not fault.is_warning]
     if problems:
         raise ConfigInvalid("; ".join(problems))
-    warnings = [f"unknown configuration key {key!r}" for key in sorted(set(config) - set(_KEYS))]
+    return accepted, [f"unknown configuration key {fault.key!r}" for fault in faults]
+
+
+def judge_config(config: Mapping[str, object]) -> tuple[StoreConfig, list[ConfigFault]]:
+    """Return the configuration, with defaults where it has faults, and all that is wrong or unknown."""
+    faults: list[ConfigFault] = []
+    path, conninfo = _read_dsn(config, faults)
+    db = _read_db(config, faults)
+    limits = _read_limits(config, faults)
+    known = f"is unknown; known are {', '.join(_KEYS)}"
+    faults += [ConfigFault(key, known, is_warning=True) for key in sorted(set(config) - set(_KEYS))]
     given = config.get("limits")
     if isinstance(given, Mapping):
-        unknown = set(given) - {*_LIMITS, *_NUMBERS}
-        warnings += [f"unknown configuration key 'limits.{key}'" for key in sorted(unknown)]
-    return StoreConfig(path, db, limits, conninfo), warnings
+        names = (*_LIMITS, *_NUMBERS)
+        known = f"is unknown; known are {', '.join(names)}"
+        faults += [ConfigFault(f"limits.{key}", known, is_warning=True) for key in sorted(set(given) - set(names))]
+    return StoreConfig(path, db, limits, conninfo), faults
 
 
-def _text(config: Mapping[str, object], key: str, problems: list[str]) -> str:
+def _text(config: Mapping[str, object], key: str, problems: list[ConfigFault]) -> str:
     value = config.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
-        problems.append(f"{key} is {value!r}; a text is expected")
+        problems.append(ConfigFault(key, f"is {value!r}; a text is expected"))
         return ""
     return value
 
 
-def _read_dsn(config: Mapping[str, object], problems: list[str]) -> tuple[Path | None, str | None]:
+def _read_dsn(config: Mapping[str, object], problems: list[ConfigFault]) -> tuple[Path | None, str | None]:
     """Return the file, or the DSN of PostgreSQL; neither for a database in memory."""
     before = len(problems)
     # Not read by ``_text``, whose error shows the value: it may hold a password.
     dsn = config.get("dsn")
     if dsn is not None and not isinstance(dsn, str):
-        problems.append(f"dsn is of type {type(dsn).__name__}; a text is expected, {_DSN_FORMS}")
+        problems.append(ConfigFault("dsn", f"is of type {type(dsn).__name__}; a text is expected, {_DSN_FORMS}"))
         return None, None
     dsn = (dsn or "").strip()
     if not dsn:
-        problems.append(f"dsn is missing; accepted are {_DSN_FORMS}")
+        problems.append(ConfigFault("dsn", f"is missing; accepted are {_DSN_FORMS}"))
     elif dsn.startswith(_POSTGRES):
         return None, _read_conninfo(dsn, problems)
     if len(problems) > before:
@@ -82,49 +92,54 @@ def _read_dsn(config: Mapping[str, object], problems: list[str]) -> tuple[Path |
     return _read_path(dsn, problems), None
 
 
-def _read_conninfo(dsn: str, problems: list[str]) -> str | None:
+def _read_conninfo(dsn: str, problems: list[ConfigFault]) -> str | None:
     try:
         from psycopg import ProgrammingError
         from psycopg.conninfo import conninfo_to_dict
     except ImportError:
         problems.append(
-            "dsn: PostgreSQL needs the package psycopg, which is not installed: pip install 'gestalt[postgres]'"
+            ConfigFault(
+                "dsn",
+                "needs the package psycopg for PostgreSQL, which is not installed: pip install 'gestalt[postgres]'",
+            )
         )
         return None
     try:
         conninfo_to_dict(dsn)
     except ProgrammingError:
         # The library's text quotes the DSN with its password.
-        problems.append(f"dsn cannot be read as a DSN of PostgreSQL; accepted are {_DSN_FORMS}")
+        problems.append(ConfigFault("dsn", f"cannot be read as a DSN of PostgreSQL; accepted are {_DSN_FORMS}"))
         return None
     return dsn
 
 
-def _read_path(dsn: str, problems: list[str]) -> Path | None:
+def _read_path(dsn: str, problems: list[ConfigFault]) -> Path | None:
     rest = dsn.removeprefix(_SQLITE) if dsn.startswith(_SQLITE) else ""
     if not rest or "\x00" in rest:
         # Only the scheme is shown: the rest of another database's DSN may hold a password.
         shown = repr(dsn.split("://")[0] + "://…") if "://" in dsn else "without a scheme"
-        problems.append(f"dsn is {shown}; accepted are {_DSN_FORMS}")
+        problems.append(ConfigFault("dsn", f"is {shown}; accepted are {_DSN_FORMS}"))
         return None
     if rest == ":memory:":
         return None
     if rest.endswith("/"):
-        problems.append(f"dsn names the directory {rest!r}; the path of a file is expected")
+        problems.append(ConfigFault("dsn", f"names the directory {rest!r}; the path of a file is expected"))
         return None
     path = Path(rest).absolute()
     if path.is_dir():
-        problems.append(f"dsn names the directory {rest!r}; the path of a file is expected")
+        problems.append(ConfigFault("dsn", f"names the directory {rest!r}; the path of a file is expected"))
     return path
 
 
-def _read_db(config: Mapping[str, object], problems: list[str]) -> str:
+def _read_db(config: Mapping[str, object], problems: list[ConfigFault]) -> str:
     prefixes = {key: _text(config, key, problems) for key in ("table_prefix", "prefix")}
     given = {value for value in prefixes.values() if value}
     if len(given) > 1:
         problems.append(
-            f"table_prefix {prefixes['table_prefix']!r} and prefix {prefixes['prefix']!r} differ; "
-            "they mean the same, give one"
+            ConfigFault(
+                "table_prefix",
+                f"{prefixes['table_prefix']!r} and prefix {prefixes['prefix']!r} differ; they mean the same, give one",
+            )
         )
     schema = _text(config, "schema", problems)
     if given:
@@ -132,12 +147,14 @@ def _read_db(config: Mapping[str, object], problems: list[str]) -> str:
     return schema
 
 
-def _read_limits(config: Mapping[str, object], problems: list[str]) -> StoreLimits:
+def _read_limits(config: Mapping[str, object], problems: list[ConfigFault]) -> StoreLimits:
     given = config.get("limits")
     if given is None:
         return StoreLimits()
     if not isinstance(given, Mapping):
-        problems.append(f"limits is {given!r}; a mapping of {', '.join((*_LIMITS, *_NUMBERS))} is expected")
+        problems.append(
+            ConfigFault("limits", f"is {given!r}; a mapping of {', '.join((*_LIMITS, *_NUMBERS))} is expected")
+        )
         return StoreLimits()
     usual = StoreLimits()
     lock_wait_s, transaction_idle_s, snapshot_idle_s = (
@@ -149,7 +166,7 @@ def _read_limits(config: Mapping[str, object], problems: list[str]) -> StoreLimi
     return StoreLimits(lock_wait_s, transaction_idle_s, snapshot_idle_s, connections, open_streams, stream_memory_mib)
 
 
-def _whole(limits: Mapping[str, object], key: str, usual: int, problems: list[str]) -> int:
+def _whole(limits: Mapping[str, object], key: str, usual: int, problems: list[ConfigFault]) -> int:
     value = limits.get(key)
     if value is None:
         return usual
@@ -161,16 +178,18 @@ def _whole(limits: Mapping[str, object], key: str, usual: int, problems: list[st
         or not least <= value <= most
         or value != int(value)
     ):
-        problems.append(f"limits.{key} is {value!r}; a whole number from {least} to {most} is expected")
+        problems.append(
+            ConfigFault(f"limits.{key}", f"is {value!r}; a whole number from {least} to {most} is expected")
+        )
         return usual
     return int(value)
 
 
-def _seconds(limits: Mapping[str, object], key: str, usual: float, problems: list[str]) -> float:
+def _seconds(limits: Mapping[str, object], key: str, usual: float, problems: list[ConfigFault]) -> float:
     value = limits.get(key)
     if value is None:
         return usual
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.05 <= value <= 86_400:
-        problems.append(f"limits.{key} is {value!r}; seconds from 0.05 to 86400 are expected")
+        problems.append(ConfigFault(f"limits.{key}", f"is {value!r}; seconds from 0.05 to 86400 are expected"))
         return usual
     return float(value)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
-from gestalt_sdk.bases.provider import Provider, ProviderKind
+from gestalt_sdk.bases.provider import ConfigFault, Provider, ProviderKind
 from gestalt_sdk.common.open_files import raise_open_files
 from gestalt_store import __version__
-from gestalt_store.config import read_config
+from gestalt_store.config import judge_config, read_config
 from gestalt_store.databases import Configured, Databases, SocketAccess
 from gestalt_store.edge.scopes import Scopes
 from gestalt_store.edge.scopes_service import add_scopes_service
 from gestalt_store.edge.service import add_services
 from gestalt_store.errors import NotConfigured
 from gestalt_store.process import FreedMemory
+from gestalt_store.sqlite.files import database_path, why_unusable
 
 SWITCH_INTERVAL_S = 0.0005
 """Seconds after which the event loop lets the writer's thread have the interpreter; it mostly waits for the disk."""
@@ -63,6 +65,15 @@ class StoreProvider(Provider):
             if current is not None:
                 await current.close()
         self.warnings = warnings
+
+    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+        """Return what ``configure`` would refuse or warn of; no file is opened and no server is called."""
+        accepted, faults = judge_config(config)
+        if accepted.path is not None:
+            path = database_path(accepted.path, accepted.db)
+            if reason := await asyncio.to_thread(why_unusable, path):
+                faults.append(ConfigFault("dsn", f"names {path}, which cannot be used: {reason}"))
+        return faults
 
     async def _replace_in_place(self, current: Databases, databases: Databases) -> None:
         """Open the same files with other settings; they must be closed first."""

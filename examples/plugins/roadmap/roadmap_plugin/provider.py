@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gestalt_sdk.bases import ConfigFault
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.plugin import OperationError, Plugin, Request, operation
 from roadmap_plugin.sync import ITEMS, Counts, prepare, sync
@@ -30,12 +31,17 @@ class RoadmapPlugin(Plugin):
         super().__init__()
         self._syncing = asyncio.Lock()
 
-    async def configure(self, name: str, config: dict[str, Any]) -> None:
-        if unknown := sorted(config.keys() - {"folder"}):
-            raise ValueError(f"config.{unknown[0]} is not known; accepted is folder")
+    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+        faults = [ConfigFault(key, "is not known; accepted is folder") for key in sorted(config.keys() - {"folder"})]
         folder = config.get("folder", str(SAMPLE))
         if not isinstance(folder, str) or not folder:
-            raise ValueError(f"config.folder is {folder!r}; accepted is the path of a folder")
+            faults.append(ConfigFault("folder", f"is {folder!r}; accepted is the path of a folder"))
+        return faults
+
+    async def configure(self, name: str, config: dict[str, Any]) -> None:
+        if faults := await self.check(name, config):
+            raise ValueError("; ".join(f"config.{fault}" for fault in faults))
+        folder = config.get("folder", str(SAMPLE))
         db = self.indexeddb()
         await prepare(db)
         self._folder, self._db = Path(folder), db

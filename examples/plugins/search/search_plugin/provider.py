@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import aiosqlite
 
+from gestalt_sdk.bases import ConfigFault
 from gestalt_sdk.plugin import OperationError, Plugin, Request, operation
 from search_plugin.index import Document, SearchIndex
 
@@ -23,12 +24,19 @@ class SearchPlugin(Plugin):
 
     _index: SearchIndex | None = None
 
-    async def configure(self, name: str, config: dict[str, Any]) -> None:
-        if unknown := sorted(config.keys() - {"database"}):
-            raise ValueError(f"config.{unknown[0]} is not known; accepted is database")
+    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+        faults = [
+            ConfigFault(key, "is not known; accepted is database") for key in sorted(config.keys() - {"database"})
+        ]
         path = config.get("database", str(DEFAULT_DATABASE))
         if not isinstance(path, str) or not path:
-            raise ValueError(f"config.database is {path!r}; accepted is the path of a file")
+            faults.append(ConfigFault("database", f"is {path!r}; accepted is the path of a file"))
+        return faults
+
+    async def configure(self, name: str, config: dict[str, Any]) -> None:
+        if faults := await self.check(name, config):
+            raise ValueError("; ".join(f"config.{fault}" for fault in faults))
+        path = config.get("database", str(DEFAULT_DATABASE))
         try:
             index = await SearchIndex.open(_expanded(path))
         except (OSError, aiosqlite.Error) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from gestalt_sdk.bases import ConfigFault
 from gestalt_sdk.plugin import OperationError, Plugin, Request, operation
 from slack_plugin.messages import DeliveryFailed, Destination, File, Message, Webhook
 
@@ -21,6 +22,9 @@ class SlackPlugin(Plugin):
     version = "0.1.0"
 
     _destination: Destination | None = None
+
+    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+        return _faults(config)
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
         destination = _destination(config)
@@ -52,17 +56,23 @@ class SlackPlugin(Plugin):
 
 
 def _destination(config: dict[str, Any]) -> Destination:
-    if unknown := sorted(config.keys() - ACCEPTED):
-        raise ValueError(f"config.{unknown[0]} is not known; accepted are {', '.join(sorted(ACCEPTED))}")
-    for name, value in config.items():
-        if not isinstance(value, str):
-            raise ValueError(f"config.{name} is not a text")
+    if faults := _faults(config):
+        raise ValueError("; ".join(f"config.{fault}" for fault in faults))
     if url := config.get("webhookUrl"):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("config.webhookUrl is not an http or https URL")  # the value itself is a secret
         return Webhook(url)
     return File(Path(config.get("file") or DEFAULT_FILE).expanduser())
+
+
+def _faults(config: dict[str, Any]) -> list[ConfigFault]:
+    known = f"is not known; accepted are {', '.join(sorted(ACCEPTED))}"
+    faults = [ConfigFault(name, known) for name in sorted(config.keys() - ACCEPTED)]
+    faults += [ConfigFault(name, "is not a text") for name, value in config.items() if not isinstance(value, str)]
+    url = config.get("webhookUrl")
+    if url and isinstance(url, str):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            faults.append(ConfigFault("webhookUrl", "is not an http or https URL"))  # the value itself is a secret
+    return faults
 
 
 def _described(event: dict[str, Any]) -> str:

@@ -38,10 +38,7 @@ def make_private(path: Path) -> None:
     folder = path.parent
     try:
         if not folder.exists():
-            raise DatabaseUnusable(
-                f"cannot open database {path}: the directory {folder} does not exist; correct the dsn, "
-                f"or make the directory if the database is to be a new one: mkdir -p {shlex.quote(str(folder))}"
-            )
+            raise DatabaseUnusable(f"cannot open database {path}: {_no_directory(folder)}")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(handle).st_mode & 0o077:
@@ -50,6 +47,29 @@ def make_private(path: Path) -> None:
             os.close(handle)
     except OSError as error:
         raise DatabaseUnusable(f"cannot open database {path}: {error.strerror or error}") from error
+
+
+def why_unusable(path: Path) -> str:
+    """Return why the file cannot be opened, as far as it shows without opening it; empty when nothing does."""
+    folder = path.parent
+    try:
+        if not folder.exists():
+            return _no_directory(folder)
+        if not folder.is_dir():
+            return f"{folder} is not a directory"
+        if path.exists() and not path.is_file():
+            return f"{path} is not a file"
+    except OSError as error:
+        return error.strerror or str(error)
+    needed = path if path.exists() else folder
+    return "" if os.access(needed, os.R_OK | os.W_OK) else f"{needed} cannot be read and written by this user"
+
+
+def _no_directory(folder: Path) -> str:
+    return (
+        f"the directory {folder} does not exist; correct the dsn, "
+        f"or make the directory if the database is to be a new one: mkdir -p {shlex.quote(str(folder))}"
+    )
 
 
 def make_directory(path: Path) -> None:

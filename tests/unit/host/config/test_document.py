@@ -56,6 +56,13 @@ def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
     assert plain(f"key: {text}") == {"key": value}
 
 
+def test_escapes_of_half_a_character_are_refused() -> None:
+    assert plain(r'{"\ud83d\ude00": "\ud83d\ude00"}') == {"\U0001f600": "\U0001f600"}
+    for text in (r'a: "\ud83d"', r'{"\ud83d": 1}'):
+        (found,) = problems(text)
+        assert found.endswith("parsing config YAML: half of a surrogate pair is no character")
+
+
 def test_anchors_aliases_and_merge_keys_are_expanded() -> None:
     text = """
 base: &base {a: 1, b: 2}

@@ -41,16 +41,17 @@ def exact(content: bytes | str, name: str = "") -> JsonValue:
         InexactInteger: the nearest double of an integer in it is another integer.
         ValueError: it is no JSON.
     """
-    value = parsed(content)
     text = content.encode() if isinstance(content, str) else content.removeprefix(codecs.BOM_UTF8)
     if _LONG.search(text):
-        # orjson has made doubles of integers beyond 64 bits already.
+        # orjson makes doubles of integers beyond 64 bits, and refuses those beyond every double as no JSON.
         try:
             document = json.loads(text, parse_int=_integer)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+        except ValueError:
+            document = None  # orjson says what is wrong with it
         _check(document, name)
-    return value
+    return parsed(text)
 
 
 class _Huge(str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any
 
 import orjson
 
@@ -62,7 +61,7 @@ def _integer(digits: str) -> int | _Huge:
     return int(digits) if len(digits) <= _MOST_DIGITS + 1 else _Huge(digits)
 
 
-def _check(document: Any, name: str) -> None:
+def _check(document: JsonValue, name: str) -> None:
     """Raise ``InexactInteger`` for the first such integer; the document may be nested as deeply as memory allows."""
     left = [(name, document)]
     while left:

@@ -49,8 +49,12 @@ class BadInput(CliError):
     exit_code = 2
 
 
-class OutputFailed(CliError):
-    """Standard output cannot be written."""
+class OutputFailed(Exception):
+    """Standard output cannot be written: exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 @contextmanager

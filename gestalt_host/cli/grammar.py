@@ -329,7 +329,7 @@ class Duration(_Seconds):
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if value == "none":
             return math.inf
         parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(ms|[hms])", str(value), re.ASCII)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any
 
 import orjson
 
@@ -41,16 +40,17 @@ def exact(content: bytes | str, name: str = "") -> JsonValue:
         InexactInteger: the nearest double of an integer in it is another integer.
         ValueError: it is no JSON.
     """
-    value = parsed(content)
     text = content.encode() if isinstance(content, str) else content.removeprefix(codecs.BOM_UTF8)
     if _LONG.search(text):
-        # orjson has made doubles of integers beyond 64 bits already.
+        # orjson makes doubles of integers beyond 64 bits, and refuses those beyond every double as no JSON.
         try:
             document = json.loads(text, parse_int=_integer)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+        except ValueError:
+            document = None  # orjson says what is wrong with it
         _check(document, name)
-    return value
+    return parsed(text)
 
 
 class _Huge(str):
@@ -61,7 +61,7 @@ def _integer(digits: str) -> int | _Huge:
     return int(digits) if len(digits) <= _MOST_DIGITS + 1 else _Huge(digits)
 
 
-def _check(document: Any, name: str) -> None:
+def _check(document: JsonValue, name: str) -> None:
     """Raise ``InexactInteger`` for the first such integer; the document may be nested as deeply as memory allows."""
     left = [(name, document)]
     while left:

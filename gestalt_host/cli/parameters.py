@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from gestalt_host.cli import json_input
 from gestalt_host.cli.errors import BadInput, CliError
+from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.settings import reason
 
 
-def parse_pair(text: str) -> tuple[str, Any]:
+def parse_pair(text: str) -> tuple[str, JsonValue]:
     """Split ``key=value`` (a string) or ``key:=json``, whichever separator starts first; the key is taken literally.
 
     Raises:
@@ -35,15 +35,15 @@ def parse_pair(text: str) -> tuple[str, Any]:
     return text[:equals], text[equals + 1 :]
 
 
-def gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
+def gather(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, list[JsonValue]]:
     """Return all values of each key, in order of appearance."""
-    gathered: dict[str, list[Any]] = {}
+    gathered: dict[str, list[JsonValue]] = {}
     for key, value in pairs:
         gathered.setdefault(key, []).append(value)
     return gathered
 
 
-def merged(gathered: Mapping[str, list[Any]], types: Mapping[str, str] | None = None) -> dict[str, Any]:
+def merged(gathered: Mapping[str, list[JsonValue]], types: Mapping[str, str] | None = None) -> dict[str, JsonValue]:
     """Return one value for each key: the value itself, or all of them as an array when the key was repeated.
 
     Args:
@@ -53,7 +53,7 @@ def merged(gathered: Mapping[str, list[Any]], types: Mapping[str, str] | None = 
     Raises:
         CliError: such a parameter was repeated.
     """
-    result: dict[str, Any] = {}
+    result: dict[str, JsonValue] = {}
     for key, values in gathered.items():
         declared = (types or {}).get(key)
         if len(values) > 1 and declared not in (None, "array"):
@@ -63,7 +63,7 @@ def merged(gathered: Mapping[str, list[Any]], types: Mapping[str, str] | None = 
     return result
 
 
-def read_object(file: str) -> dict[str, Any]:
+def read_object(file: str) -> dict[str, JsonValue]:
     """Read the JSON object in ``file``; ``-`` is standard input.
 
     Raises:
@@ -95,8 +95,8 @@ def read_object(file: str) -> dict[str, Any]:
 
 
 def input_of(
-    pairs: Iterable[tuple[str, Any]], file: str | None, types: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    pairs: Iterable[tuple[str, JsonValue]], file: str | None, types: Mapping[str, str] | None = None
+) -> dict[str, JsonValue]:
     """Return the file's members, each overridden as a whole by a flag of the same name."""
     flags = merged(gather(pairs), types)
     return ({} if file is None else read_object(file)) | flags

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
+
+import click
 
 from gestalt_host.cli import servers, settings
 from gestalt_host.cli.api import REQUEST_TIMEOUT_S, Api, login_supported
@@ -100,25 +101,25 @@ def not_sent(stored: settings.Credentials, server: servers.ServerUrl) -> str:
     return f"the stored CLI token {made_for} and is not sent to {server.shown}"
 
 
-def set_format(ctx: Any, param: Any, value: str | None) -> None:
+def set_format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Keep the format of the innermost level that names one; an option callback."""
     if value is not None:
         session_of(ctx).format = value
 
 
-def set_url(ctx: Any, param: Any, value: str | None) -> None:
+def set_url(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     """Keep the URL of the innermost level that names one; an option callback."""
     if value is not None:
         session_of(ctx).url_flag = value
 
 
-def set_timeout(ctx: Any, param: Any, value: float | None) -> None:
+def set_timeout(ctx: click.Context, param: click.Parameter, value: float | None) -> None:
     """Keep the timeout, in seconds, of the innermost level that names one; an option callback."""
     if value is not None:
         session_of(ctx).timeout_s = value
 
 
-def session_of(ctx: Any) -> CommandSession:
+def session_of(ctx: click.Context) -> CommandSession:
     root = ctx.find_root()
     if root.obj is None:
         root.obj = CommandSession(os.environ)

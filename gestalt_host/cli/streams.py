@@ -47,14 +47,12 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     # Python has None for what was closed when it began.
     sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
     # Answers are Unicode whatever the locale says.
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
-    sys.stdout = _Checked(
-        sys.stdout.buffer, encoding="utf-8", errors="backslashreplace", line_buffering=sys.stdout.isatty()
-    )
+    stdout = sys.stdout.buffer if sys.stdout else os.fdopen(1, "wb", closefd=False)
+    sys.stdout = _Checked(stdout, encoding="utf-8", errors="backslashreplace", line_buffering=stdout.isatty())
 
 
 def discard_stdout() -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from gestalt_host.cli.api import Api, path_of
 from gestalt_host.cli.errors import CliError
+from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.output import Output, member
 
 PLACE = ("_connection", "_instance")
 """Parameters of every operation, which say through which connection it is invoked."""
 
 
-def operations_of(api: Api, plugin: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+def operations_of(api: Api, plugin: str, query: Mapping[str, str]) -> list[dict[str, JsonValue]]:
     """Ask for a plugin's operations, each an object with an ``id`` and, if any, a list of ``parameters``.
 
     Args:
@@ -32,7 +32,7 @@ def operations_of(api: Api, plugin: str, query: Mapping[str, str]) -> list[dict[
     return answer
 
 
-def warn_of_unknown(output: Output, plugin: str, operation: dict[str, Any] | None, names: Iterable[str]) -> None:
+def warn_of_unknown(output: Output, plugin: str, operation: dict[str, JsonValue] | None, names: Iterable[str]) -> None:
     """Tell a person which of the names the operation does not declare; it may use them nevertheless."""
     if operation is None or not output.has_reader:
         return

@@ -139,6 +139,104 @@ def test_transport_failures(raised: Exception, expected: type[CliError]) -> None
         Api("http://localhost", transport=httpx.MockTransport(fail)).get("/x")
 
 
+def test_no_answer_in_time_is_not_an_unreachable_server(bare: Gestalt) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are made, and nobody answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        bare.env(GESTALT_API_KEY="k", GESTALT_URL=url)
+        for context, line in (
+            ("invoke demo", "invoke demo"),
+            ("list workflow runs", "workflow runs list"),
+            ("delete workflow schedule s", "workflow schedules delete s"),
+        ):
+            result = bare("--timeout", "200ms", *line.split())
+            assert (result.code, result.out, result.err) == (
+                1,
+                "",
+                f"error: failed to {context}: no answer within 0.2 s; it may still be running. "
+                "To wait longer: --timeout DURATION\n",
+            )
+        # The innermost one counts, as of --url.
+        assert "within 0.1 s" in bare("--timeout", "1h", "workflow", "runs", "list", "--timeout", "100ms").err
+
+
+def test_an_operation_is_waited_for_as_long_as_it_is_told(gestalt: Gestalt, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200, json=[])
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("gestalt_host.cli.api.new_client", lambda url, transport: client)
+    for given, expected in (
+        ([], {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}),
+        (["--timeout", "1m30s"], {"connect": 30.0, "read": 90.0, "write": 90.0, "pool": 90.0}),
+        (["--timeout=1.5s"], {"connect": 1.5, "read": 1.5, "write": 1.5, "pool": 1.5}),
+        (["--timeout", "none"], {"connect": 30.0, "read": None, "write": None, "pool": None}),
+    ):
+        monkeypatch.setattr(client, "_state", httpx._client.ClientState.UNOPENED)
+        assert gestalt("tokens", "list", *given).code == 0
+        assert seen[-1] == expected
+
+
+@pytest.mark.parametrize("given", ["0", "0s", "30", "", "-1s", "1d", "30 s", "s", "1s1", "25h", "inf", "nan", "None"])
+def test_a_timeout_is_a_duration_or_none(gestalt: Gestalt, server: Server, given: str) -> None:
+    result = gestalt(f"--timeout={given}", "tokens", "list")
+    assert (result.code, result.out, server.asked) == (2, "", [])
+    assert result.err.startswith(
+        f"error: invalid value '{given}' for '--timeout <DURATION>': expected more than 0 and at most 24h, "
+        "such as 500ms, 90s or 1m30s, or none for no limit\n"
+    )
+
+
+def test_the_request_id_of_an_error_is_printed(gestalt: Gestalt, server: Server) -> None:
+    headers = {"X-Request-Id": "0b0e\x1b[2J" + "x" * 500}
+    server.on("GET", f"{RUNS}/r", {"error": "internal error"}, status=500, headers=headers)
+    lines = gestalt("workflow", "runs", "get", "r").err.splitlines()
+    assert lines[0] == "error: failed to get workflow run r: internal error"
+    assert lines[1].startswith("  Request id: 0b0e\\x1b[2Jxxx")
+    assert lines[1].endswith("xxx (in the server's log)")
+    assert len(lines) == 2
+    assert len(lines[1]) < 180
+    server.on("GET", f"{RUNS}/r", {"id": "r"}, headers=headers)
+    assert gestalt("workflow", "runs", "get", "r").err == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"body": {"error": "request body of 2000017 bytes is over the limit of 1048576"}}, "limit of 1048576\n"),
+        ({"body": {"error": "too large"}}, "too large (the body of this request has 2000017 bytes)\n"),
+        ({"text": "<html>413</html>"}, "HTTP 413: <html>413</html> (the body of this request has 2000017 bytes)\n"),
+    ],
+)
+def test_a_body_that_is_too_large_is_told_with_its_size(
+    gestalt: Gestalt, server: Server, answer: dict[str, Any], said: str
+) -> None:
+    (gestalt.work / "in.json").write_text(json.dumps({"text": "x" * 2_000_006}))
+    server.on("GET", "/api/v1/integrations/demo/operations", [{"id": "echo"}])
+    server.on("POST", "/api/v1/demo/echo", answer.get("body"), text=answer.get("text"), status=413)
+    result = gestalt("invoke", "demo", "echo", "--input-file", "in.json")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.endswith(said)
+
+
+def test_a_connection_that_ends_under_a_large_body_names_its_size_and_the_limit() -> None:
+    def reset(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("[Errno 104] Connection reset by peer")
+
+    api = Api("http://localhost", transport=httpx.MockTransport(reset))
+    with pytest.raises(CliError) as caught:
+        api.post("/x", {"text": "x" * (1 << 20)})
+    assert caught.value.message == (
+        "request to http://localhost/x failed: [Errno 104] Connection reset by peer; the body of the request, "
+        "1048587 bytes, is over the limit that servers have, 1048576 bytes"
+    )
+    with pytest.raises(CliError) as caught:
+        api.post("/x", {"text": "x"})
+    assert caught.value.message.endswith("Connection reset by peer")
+
+
 def test_typed_errors_keep_code_and_plugin() -> None:
     document = {"error": "e", "code": "not_connected", "integration": "slack"}
     api = Api("http://localhost", transport=httpx.MockTransport(lambda request: httpx.Response(412, json=document)))

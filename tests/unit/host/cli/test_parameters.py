@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.parameters import gather, input_of, merged, parse_pair
+from tests.support.rigs.cli import Gestalt, Server
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 keys = texts.filter(lambda key: key and "=" not in key)
@@ -121,3 +122,101 @@ def test_a_file_that_holds_no_object_is_refused(tmp_path: Path, content: bytes, 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CliError, match=r"failed to read input file '.*no\.json': No such file"):
         input_of([], str(tmp_path / "no.json"))
+
+
+# --- integers that would arrive as others -----------------------------------------------------------------------------
+
+INEXACT = [
+    "9007199254740993",
+    "-3544790567247868102",
+    "18446744073709551615",
+    "12345678901234567890123",
+    "1" + "0" * 400,
+    "9" * 5000,
+]
+EXACT = [
+    "9007199254740992",
+    "-9007199254740994",
+    "18446744073709551616",
+    str(2**70),
+    "1" + "0" * 22,
+    "9007199254740993.0",
+    '"9007199254740993"',
+]
+
+
+@pytest.mark.parametrize("number", INEXACT)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("invoke", "demo", "echo"), "--param"),
+        (("workflow", "schedules", "create", "--cron=x", "--plugin=p", "--operation=o"), "--param"),
+        (("workflow", "schedules", "update", "x"), "--param"),
+        (("workflow", "triggers", "create", "--type=x", "--plugin=p", "--operation=o"), "--param"),
+        (("workflow", "triggers", "update", "x"), "--param"),
+        (("workflow", "events", "publish", "--type=x"), "--data"),
+        (("workflow", "events", "publish", "--type=x"), "--extension"),
+    ],
+)
+def test_an_integer_that_would_arrive_changed_is_refused(
+    gestalt: Gestalt, server: Server, command: tuple[str, ...], option: str, number: str
+) -> None:
+    result = gestalt(*command, option, f"n:={number}")
+    assert (result.code, result.out, server.asked) == (2, "", [])
+    assert f"invalid number in 'n:={number}': n: the integer {number[:20]}" in result.err
+    assert "would arrive changed" in result.err
+    assert "send it as text" in result.err
+    nested = gestalt(*command, option, f'n:={{"a.b": [1, {{"c": {number}}}]}}')
+    assert ": n.a.b[1].c: the integer " in nested.err
+
+
+@pytest.mark.parametrize("place", ["file", "-"])
+@pytest.mark.parametrize("number", INEXACT)
+def test_an_integer_of_a_file_that_would_arrive_changed_is_refused(
+    gestalt: Gestalt, server: Server, place: str, number: str
+) -> None:
+    server.on("GET", "/api/v1/integrations/demo/operations", [{"id": "echo"}])
+    server.on(
+        "GET", "/api/v1/workflow/schedules/x", {"cron": "x", "target": {"plugin": {"name": "p", "operation": "o"}}}
+    )
+    document = f'{{"ok": 1, "items": [{{"id": {number}}}]}}'
+    (gestalt.work / "file").write_text(document)
+    for command in (
+        ("invoke", "demo", "echo", "--input-file", place),
+        ("workflow", "schedules", "create", "--cron=x", "--plugin=p", "--operation=o", "--input-file", place),
+        ("workflow", "schedules", "update", "x", "--input-file", place),
+        ("workflow", "events", "publish", "--type=x", "--data-file", place),
+    ):
+        result = gestalt(*command, stdin=document)
+        assert (result.code, result.out) == (2, "")
+        assert "items[0].id: the integer " in result.err
+        assert "send it as text" in result.err
+    assert {request.method for request in server.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("number", EXACT)
+def test_numbers_that_arrive_as_they_are_pass(gestalt: Gestalt, server: Server, number: str) -> None:
+    assert gestalt("workflow", "events", "publish", "--type=x", "-p", f"n:={number}").code == 0
+    assert float(server.requests[-1].body["data"]["n"]) == float(json.loads(number))
+    (gestalt.work / "file").write_text(f'{{"n": {number}}}')
+    assert gestalt("workflow", "events", "publish", "--type=x", "--data-file", "file").code == 0
+    assert float(server.requests[-1].body["data"]["n"]) == float(json.loads(number))
+
+
+@given(st.integers())
+def test_exactly_the_integers_that_are_no_doubles_are_refused(number: int) -> None:
+    try:
+        parsed = parse_pair(f"n:={number}")[1]
+    except ValueError:
+        assert int(float(number)) != number
+    else:
+        assert parsed == number
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(gestalt: Gestalt, server: Server) -> None:
+    (gestalt.work / "in.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    for file in ("in.json", "-"):
+        assert (
+            gestalt("workflow", "events", "publish", "--type=x", "--data-file", file, stdin='\ufeff{"a": 1}').code == 0
+        )
+        assert server.requests[-1].body["data"] == {"a": 1}

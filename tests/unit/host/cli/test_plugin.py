@@ -102,6 +102,31 @@ def test_a_list_of_objects_is_a_table_of_the_first_ones_keys(gestalt: Gestalt, d
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("items", "lines"),
+    [
+        ([{}, {"b": 1, "a": 2}, {"c": 3}], ["│ a   b │", "╞═══════╡", "│       │", "│ 2   1 │", "│       │"]),
+        ([{}, 5, {"a": None}], ["│ a    │", "╞══════╡", "│      │", "│ null │"]),
+    ],
+)
+def test_a_list_that_begins_with_an_empty_object_is_a_table(
+    gestalt: Gestalt, server: Server, items: list[Any], lines: list[str]
+) -> None:
+    server.on("GET", OPERATIONS, CATALOGUE)
+    server.on("GET", "/api/v1/demo/echo", items)
+    result = gestalt("invoke", "demo", "echo")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[1:-1] == lines
+
+
+@pytest.mark.parametrize("items", [[{}], [{}, {}], [{}, 1]])
+def test_a_list_of_nothing_but_empty_objects_has_no_results(gestalt: Gestalt, server: Server, items: list[Any]) -> None:
+    server.on("GET", OPERATIONS, CATALOGUE)
+    server.on("GET", "/api/v1/demo/echo", items)
+    result = gestalt("invoke", "demo", "echo")
+    assert (result.code, result.out, result.err) == (0, "No results.\n", "")
+
+
 def test_no_operation_or_a_prefix_lists_operations(gestalt: Gestalt, demo: Server) -> None:
     listed = gestalt("invoke", "demo")
     assert "-p text=<string> (required), -p tags=<array> [body]" in listed.out

@@ -141,6 +141,40 @@ def test_the_key_of_the_environment_hides_the_stored_credentials(bare: Gestalt, 
     assert broken.err.startswith("error: failed to parse credentials file: ")
 
 
+def test_files_may_begin_with_a_byte_order_mark(bare: Gestalt, server: Server) -> None:
+    bare.config.mkdir(parents=True)
+    document = json.dumps({"api_url": server.url, "api_token": "stored", "api_token_id": "i"})
+    (bare.config / "credentials.json").write_text(document, encoding="utf-8-sig")
+    (bare.config / "config.json").write_text('{"url": "https://user.example"}', encoding="utf-8-sig")
+    assert bare("config", "get", "url").out == "https://user.example\n"
+    (bare.work / ".gestalt").mkdir()
+    (bare.work / ".gestalt" / "config.json").write_text(json.dumps({"url": server.url}), encoding="utf-8-sig")
+    server.on("GET", "/api/v1/tokens", [])
+    assert bare("tokens", "list").code == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer stored"
+
+
+@pytest.mark.parametrize("lacking", ["HOME", "a user"])
+def test_without_a_home_the_error_says_what_to_set(
+    bare: Gestalt, lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pwd
+
+    def none(number: int) -> pwd.struct_passwd:
+        if lacking == "a user":
+            raise KeyError(f"getpwuid(): uid not found: {number}")
+        return pwd.struct_passwd(("me", "x", number, 1, "", "", "/bin/sh"))
+
+    monkeypatch.setattr(pwd, "getpwuid", none)
+    for command in (("config", "list"), ("auth", "status"), ("auth", "logout"), ("tokens", "list")):
+        result = bare.env(HOME=None)(*command)
+        assert (result.code, result.out) == (1, "")
+        assert "could not determine home directory: the user with id " in result.err
+        assert "set HOME, or XDG_CONFIG_HOME" in result.err
+    assert bare().code == 0
+    assert bare.env(XDG_CONFIG_HOME=str(bare.work))("config", "set", "url", "x.example").code == 0
+
+
 def test_a_blank_stored_url_counts_as_none(bare: Gestalt) -> None:
     bare.config.mkdir(parents=True)
     (bare.config / "credentials.json").write_text('{"api_url": " ", "api_token": "t", "api_token_id": "i"}')

@@ -78,7 +78,7 @@ def test_nothing_that_a_terminal_obeys_is_printed_of_names_files_and_variables(b
         ("--url", f"http://a/{evil}"),
         ("--url", f"http://a/{evil}", "auth", "status"),
         ("--url", f"http://127.0.0.1:1/{evil}", "workflow", "runs", "list"),
-        ("workflow", "events", "publish", "--type", "a", "--data-file", evil),
+        ("--url", "http://a", "workflow", "events", "publish", "--type", "a", "--data-file", evil),
     ):
         result = bare.env(GESTALT_API_KEY="k")(*arguments)
         assert not RAW.search(result.out + result.err), arguments

@@ -38,11 +38,11 @@ define set_up
 endef
 
 $(READY_TO_RUN): pyproject.toml constraints.txt
-	$(call set_up,running (some 30 packages, 100 MB),host)
+	$(call set_up,running (some 40 packages, 120 MB),host)
 	@touch $@
 
 $(READY): pyproject.toml constraints.txt
-	$(call set_up,developing (some 80 packages, 300 MB),dev)
+	$(call set_up,developing (some 75 packages, 310 MB),dev)
 	@touch $(READY_TO_RUN) $@
 
 setup-run: $(READY_TO_RUN)

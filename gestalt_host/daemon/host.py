@@ -24,7 +24,7 @@ from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, prepare_entries
-from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics
+from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of
@@ -70,6 +70,7 @@ class Host:
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
+        self._told_metrics = ToldMetrics(self._processes)
 
     async def start(self) -> None:
         """Start everything; returns when the host is ready.
@@ -102,7 +103,8 @@ class Host:
         for name, process in wiring.processes.workflows.items():
             if (binding := config.providers["workflow"][name].indexeddb) is not None:
                 self._stores[binding.provider].needed_by(process)
-        wiring.metrics.register(ProviderMetrics(self._processes))
+        wiring.metrics.register(ProviderMetrics(self._processes, self._plugins_without_process))
+        wiring.metrics.register(self._told_metrics)
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
         for name, error in wiring.failed_plugins.items():
@@ -217,6 +219,11 @@ class Host:
         workflows, plugins = self._processes_of_wiring()
         return [*workflows, *plugins, *(process for store in self._stores.values() for process in store.processes)]
 
+    def _plugins_without_process(self) -> set[str]:
+        """Return the names of the plugins that could not even be launched."""
+        wiring = self._wiring
+        return set() if wiring is None else wiring.failed_plugins.keys() - wiring.processes.plugins.keys()
+
     def _processes_of_wiring(self) -> tuple[list[ProviderProcess], list[ProviderProcess]]:
         """Return the processes of workflow providers and those of plugins."""
         if self._wiring is None:
@@ -301,6 +308,7 @@ class Host:
             # There is no authentication, so it has to be known who is meant by a request.
             hosts=AllowedHosts((public.host, urlsplit(public.base_url).hostname or "", *public.allowed_hosts)),
             metrics=wiring.metrics,
+            read_metrics=self._told_metrics.read,
         )
         self._listener = await self._open_listener(self._http, create_app(services))
         log.info("gestaltd listening", event_name="host.listening", listener="public", url=self.url)

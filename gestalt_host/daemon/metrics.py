@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from gestalt_host.supervisor import ProviderProcess
+from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
+from gestalt_sdk.bases.metrics import MetricFamily, MetricKind
+from gestalt_sdk.bases.provider import ProviderKind
 
 LABELS = ("provider", "kind")
 
@@ -15,8 +20,12 @@ LABELS = ("provider", "kind")
 class ProviderMetrics(Collector):
     """Up or down, how often started again, what it says of itself, and how much of its output was dropped."""
 
-    def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
+    def __init__(
+        self, processes: Callable[[], Iterable[ProviderProcess]], without_process: Callable[[], Iterable[str]]
+    ) -> None:
+        """``without_process``: names of the plugins that could not even be launched."""
         self._processes = processes
+        self._without_process = without_process
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("gestalt_provider_up", "1 while the provider is ready, else 0.", labels=LABELS)
@@ -44,7 +53,53 @@ class ProviderMetrics(Collector):
             size.add_metric(labels, process.output.dropped_bytes)
             for notice in {notice.name: notice for notice in process.notices}.values():
                 notices.add_metric((*labels, notice.name), notice.value)
+        for name in self._without_process():
+            up.add_metric((name, ProviderKind.INTEGRATION.value), 0.0)
         return (up, restarts, lines, size, notices)
+
+
+class ToldMetrics(Collector):
+    """What providers tell of themselves (metrics.proto); ``read`` asks them, ``collect`` shows what they said then."""
+
+    def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
+        self._processes = processes
+        self._told: list[tuple[ProviderProcess, Sequence[MetricFamily] | None]] = []
+
+    async def read(self) -> None:
+        """Ask all providers at once; who does not answer within its time is left out, and counted as such."""
+        processes = [process for process in self._processes() if METRICS in process.capabilities]
+        told = await asyncio.gather(*(process.read_metrics() for process in processes))
+        self._told = list(zip(processes, told, strict=True))
+
+    def collect(self) -> Iterable[Metric]:
+        answered = GaugeMetricFamily(
+            "gestalt_provider_metrics_answered",
+            "1 where the provider told its own metrics for this answer, 0 where it could not.",
+            labels=LABELS,
+        )
+        families: dict[str, Metric] = {}
+        for process, told in self._told:
+            answered.add_metric((process.name, process.kind.value), float(told is not None))
+            for family in told or ():
+                name, kind = f"gestalt_{family.name}", family.kind.name.lower()
+                metric = families.setdefault(name, Metric(name, family.help, kind))
+                if metric.type == kind:
+                    _add(metric, family, process.name)
+        return (answered, *families.values())
+
+
+def _add(metric: Metric, family: MetricFamily, provider: str) -> None:
+    for sample in family.samples:
+        labels = {"provider": provider, **sample.labels}
+        if family.kind is MetricKind.COUNTER:
+            metric.add_sample(f"{metric.name}_total", labels, sample.value)
+        elif family.kind is MetricKind.GAUGE:
+            metric.add_sample(metric.name, labels, sample.value)
+        else:
+            for bound, count in sample.buckets:
+                metric.add_sample(f"{metric.name}_bucket", {**labels, "le": floatToGoString(bound)}, count)
+            metric.add_sample(f"{metric.name}_count", labels, sample.buckets[-1][1])
+            metric.add_sample(f"{metric.name}_sum", labels, sample.value)
 
 
 class LineMetrics(Collector):

@@ -14,6 +14,10 @@ from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.manager import WorkflowManager
 
 
+async def _nothing_to_read() -> None:
+    """Return at once: the registry has everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpServices:
     """The parts of the host that routes use.
@@ -28,6 +32,7 @@ class HttpServices:
             for management alone.
         agents_available: Whether an agent provider can be used.
         metrics: Registry behind ``/metrics``; None where metrics are disabled.
+        read_metrics: Asks for what the registry does not have by itself; awaited before it is read.
     """
 
     manager: WorkflowManager
@@ -40,3 +45,4 @@ class HttpServices:
     hosts: AllowedHosts | None = None
     agents_available: bool = False
     metrics: CollectorRegistry | None = None
+    read_metrics: Callable[[], Awaitable[None]] = _nothing_to_read

@@ -30,8 +30,11 @@ from gestalt_host.supervisor.greeting import greeted
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.links import CallsUnderWay
+from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
+from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
+from gestalt_sdk.bases.metrics import MetricFamily
 from gestalt_sdk.bases.provider import Notice, ProviderKind
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.common.beats import Beat, Beats
@@ -175,6 +178,7 @@ class ProviderProcess:
         self._unstable_ends = 0
         self._ended_because = self._failed_because = ""
         self._begun = False
+        self._metrics_left_out = 0
         self._lacking = 0
 
     @property
@@ -335,6 +339,20 @@ class ProviderProcess:
         health = await lifecycle.health(self._channel)
         self.notices = health.notices
         return health.problem
+
+    async def read_metrics(self) -> Sequence[MetricFamily] | None:
+        """Return the figures that the provider tells of itself, none where it offers none; None: it did not answer."""
+        if METRICS not in self.capabilities:
+            return ()
+        found = await read_metrics(self._channel, self.kind.value) if self.is_ready else None
+        if found is None:
+            return None
+        families, left_out = found
+        if left_out and not self._metrics_left_out:
+            text = "metrics of a provider are left out: they break the rules of metrics.proto, or are too many"
+            log.warning(text, event_name="provider.metrics_left_out", provider=self.name, samples=left_out)
+        self._metrics_left_out = left_out
+        return families
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""

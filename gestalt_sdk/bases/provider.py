@@ -16,6 +16,7 @@ from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET, binding_variable
 from gestalt_sdk.transport.host_channels import HostChannels
 
 if TYPE_CHECKING:
+    from gestalt_sdk.bases.metrics import MetricFamily
     from gestalt_sdk.indexeddb import IndexedDB
 
 
@@ -142,6 +143,10 @@ class Provider:
 
     def notices(self) -> Sequence[Notice]:
         """Return what is not as it should be although calls can be served; asked for with ``health``."""
+        return ()
+
+    async def metrics(self) -> Sequence[MetricFamily]:
+        """Return the figures of this provider as they are now; asked for where it offers ``provider.metrics``."""
         return ()
 
     async def drain(self) -> None:

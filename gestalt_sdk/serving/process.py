@@ -16,10 +16,12 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gestalt_sdk.bases import metrics
 from gestalt_sdk.bases.check import add_check_service
 from gestalt_sdk.bases.lifecycle import LifecycleServicer
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
+from gestalt_sdk.gen.extension.v1.metrics_pb2_grpc import add_ProviderMetricsServicer_to_server
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.serving.logs import configure_logging, tell
 from gestalt_sdk.serving.watchdog import Watchdog, end_process
@@ -110,6 +112,9 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(LifecycleServicer(provider), server)
         services.append(LIFECYCLE_SERVICE)
     services += add_check_service(provider, server)
+    if metrics.CAPABILITY in provider.capabilities:
+        add_ProviderMetricsServicer_to_server(metrics.MetricsServicer(provider.metrics), server)
+        services.append(metrics.SERVICE)
     checks = health.aio.HealthServicer()
     add_health_and_reflection(server, checks, services)
     await _set_health(checks, services, health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -41,6 +41,7 @@ async def _metrics(call: Call) -> Answer:
     registry = call.services.metrics
     if registry is None:
         return Answer(503, METRICS_DISABLED.encode(), PLAIN_TEXT)
+    await call.services.read_metrics()
     return Answer(200, await asyncio.to_thread(generate_latest, registry), METRICS_CONTENT_TYPE)
 
 

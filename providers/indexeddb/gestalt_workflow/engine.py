@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Self
 
 import structlog
 
+from gestalt_sdk.bases.metrics import MetricFamily, gauge
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.indexeddb import IndexedDB
@@ -83,6 +84,8 @@ class Engine:
         news = RunNews()
         self._beats = beats or Beats()
         self.storage = Storage(db, news.unclear.set, self._beats)
+        self._news = news
+        self._workers = config.worker_count
         self._host = host
         self._stack = AsyncExitStack()
         self._life: asyncio.Task[None] | None = None
@@ -186,6 +189,21 @@ class Engine:
     async def health(self) -> None:
         """Raise ``StorageFailed`` when the store does not answer."""
         await self.storage.find_record(FORMAT, "format", "health")
+
+    async def metrics(self) -> Sequence[MetricFamily]:
+        """Return the figures of this process, and of the queue, as they are now."""
+        count, longest = await self.lanes.waiting(self.clock())
+        return [
+            *self._news.metrics.families(),
+            gauge("workflow_runs_running", "Runs that this process has the host execute.", self.dispatcher.invoking),
+            gauge("workflow_workers", "How many runs this process has executed at once at most.", self._workers),
+            gauge("workflow_queue_runs", "Runs that wait for a worker, of all processes on the database.", count),
+            gauge(
+                "workflow_queue_oldest_seconds",
+                "How long the run has waited that has waited longest, of those that this process has in memory.",
+                longest.total_seconds(),
+            ),
+        ]
 
     async def drain(self, within: timedelta = DRAIN) -> None:
         """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from gestalt_sdk.bases.metrics import MetricFamily
 from gestalt_sdk.bases.provider import ConfigFault, Notice
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.transport.environment import (
@@ -43,6 +44,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         "workflow.limits",
         "workflow.revisions",
         "workflow.causes",
+        "provider.metrics",
     )
     event_loop_hung_after_s = 300.0
 
@@ -119,6 +121,10 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
             text = f"{engine.causes.stopped} triggers and starts were stopped: what caused them has gone too far"
             found.append(Notice("causes_stopped", text, engine.causes.stopped))
         return found
+
+    async def metrics(self) -> Sequence[MetricFamily]:
+        """Return the figures of the engine in force."""
+        return await self.engine.metrics()
 
     async def drain(self) -> None:
         """Claim and fire no more, and let what is being invoked finish."""

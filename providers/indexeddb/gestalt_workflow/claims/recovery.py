@@ -195,7 +195,9 @@ class Recovery:
         if not results[0].ok:
             return False
         log.warning("run failed", event_name="run.interrupted", run_id=run.id, claimant=run.claimant, reason=end.reason)
+        self._news.metrics.lost_claims.add()
         if not ended.status.terminal:  # it is pending again, and this process may be invoking it still
+            self._news.metrics.retries.add()
             self._news.lost(run.id)
         self._news.committed(ended)
         return True

@@ -130,6 +130,11 @@ class Dispatcher:
         """Look whether there is something to claim."""
         self._wake.set()
 
+    @property
+    def invoking(self) -> int:
+        """How many runs it has the host execute now."""
+        return self._config.worker_count - self._free
+
     def busy(self) -> set[str]:
         """Return the ids of the runs that this process is claiming, invoking or recording."""
         return self._claiming.keys() | self._executions.keys() | self._crashed.keys()
@@ -221,6 +226,7 @@ class Dispatcher:
             raise
         for (run, _), execution, result in zip(taken.runs, executions, results, strict=False):
             if result.ok:
+                self._news.metrics.claimed(now - transitions.queued_since(run))
                 self._start(execution, tasks)
             else:
                 index = checked.get(run.id)
@@ -304,6 +310,8 @@ class Dispatcher:
         after = await self._completions.record(run, execution.signals, outcome)
         self._leave(execution)
         if after is not None:
+            if after.not_before is not None and not after.status.terminal:
+                self._news.metrics.retries.add()
             self._news.committed(after)
 
     def _free_worker(self, execution: Execution) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from gestalt_workflow.claims import transitions
 from gestalt_workflow.dispatch.limits import Limit, Limits
@@ -22,7 +23,7 @@ from gestalt_workflow.dispatch.permits import Permits
 from gestalt_workflow.dispatch.run_queue import RunQueue
 from gestalt_workflow.dispatch.turns import Turns
 from gestalt_workflow.model.objects import Run, RunStatus
-from gestalt_workflow.stored.records import LANES_END, READY, RUNS, run_to_record, turn_of_key, turns_of
+from gestalt_workflow.stored.records import LANE, LANES_END, READY, RUNS, run_to_record, turn_of_key, turns_of
 from gestalt_workflow.stored.storage import Condition, KeyRange, Storage, Write, at_revision
 
 ASIDE_AT_ONCE = 512
@@ -123,6 +124,23 @@ class Lanes:
         for lane in self._lanes.values():
             lane.suspect()
         self._permits.doubt()
+
+    async def waiting(self, now: datetime) -> tuple[int, timedelta]:
+        """Return how many runs wait here, and how long the one that has waited longest of those in memory.
+
+        Nothing is read where all of them are in memory, else they are counted by one message, and by another one those
+        that processes of an earlier version have queued.
+        """
+        turns = [self.queue, *self._lanes.values()]
+        queues = [*(queue for part in turns for queue in part), *self._without_turns.values()]
+        waited = [now - transitions.queued_since(run) for queue in queues for run in queue.runs]
+        count, ready = len(waited), self._without_turns[READY]
+        if any(part.may_have_more for part in turns):
+            span = KeyRange(lower=[LANE], upper=[LANES_END], upper_open=True)
+            count = len(ready) + await self._storage.count(RUNS, "hot", [], "count queue", range=span)
+        if ready.may_have_more:
+            count += await self._storage.count(RUNS, "hot", [READY], "count queue") - len(ready)
+        return count, max([timedelta(), *waited])
 
     # Taking
 

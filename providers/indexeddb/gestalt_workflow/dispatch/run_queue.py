@@ -61,6 +61,11 @@ class RunQueue:
         return self._more or bool(self._order)
 
     @property
+    def runs(self) -> Collection[Run]:
+        """The runs that are held."""
+        return self._runs.values()
+
+    @property
     def head(self) -> Key:
         """Rank and id of the first run; there must be one."""
         return self._order[0]

@@ -61,6 +61,11 @@ class Turns:
         return self._unread is not None or bool(self._ring)
 
     @property
+    def may_have_more(self) -> bool:
+        """Whether the store may have a run here that is not held."""
+        return self._unread is not None or any(queue.may_have_more for queue in self._queues.values())
+
+    @property
     def is_empty(self) -> bool:
         """Whether no run is known here."""
         return not self._ring

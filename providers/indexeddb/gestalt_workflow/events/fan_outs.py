@@ -235,6 +235,7 @@ class FanOuts:
         self.claimant = claimant
         self._news = news
         self.causes = causes
+        self.metrics = news.metrics
         self._clock = clock
         self._pages = TriggerPages(storage)
         self._page_size = min(PAGE, runs_per_commit)
@@ -386,7 +387,11 @@ class FanOuts:
             await self.causes.counted(counting, results[len(asked.runs) :])
             results = results[: len(asked.runs)]
             self.made(asked.runs, results)
-            self.note(after, asked.verdicts(results))
+            verdicts = asked.verdicts(results)
+            self.note(after, verdicts)
+            if not fan_out.replay_id:
+                for verdict in verdicts:
+                    self.metrics.verdicts.add(verdict.kind.name.lower())
             fan_out = after
         if not asked.page.more:
             await self._end(fan_out)

@@ -48,6 +48,7 @@ from gestalt_workflow.events.verdicts import (
 from gestalt_workflow.model import ids, timeline
 from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, StateConflict, StorageFailed, TooMuchContention
+from gestalt_workflow.model.metrics import UNLISTED
 from gestalt_workflow.model.objects import Actor, Cause, Event, EventTrigger, Run
 from gestalt_workflow.objects.causes import Counting, Excess, counted_for
 from gestalt_workflow.objects.triggers import KnownType, Triggers
@@ -127,6 +128,7 @@ class Events:
             write = Write(EVENTS, "add", event_to_record(kept), conditions=[known.condition])
             first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
+                self._count(kept)
                 return await self._made(kept, runs, results, step)
             if first.code != "already_exists":
                 self._triggers.outdated(event.type, known)
@@ -170,6 +172,7 @@ class Events:
             write = Write(EVENTS, "put", event_to_record(kept), conditions=conditions)
             first, *results = await self._write(write, kept, runs, step, cause)
             if first.ok:
+                self._count(kept)
                 return await self._made(kept, runs, results, step)
             record = first.current
             if record is None:  # the triggers have changed, or the event has gone
@@ -206,8 +209,18 @@ class Events:
                 checked = attempt < CHECKED
                 written = await self._write_in_parts(kept, conditions, fan_out, _with_verdicts, step, checked=checked)
                 if written is not None:
+                    self._count(written[0])
                     return written[1]
         raise TooMuchContention(step)
+
+    def _count(self, kept: KeptEvent) -> None:
+        """Count a publication and what the triggers said to it."""
+        metrics = self._fan_outs.metrics
+        metrics.events.add("new" if kept.publications == 1 else "repeated")
+        for verdict in kept.verdicts.listed:
+            metrics.verdicts.add(verdict.kind.name.lower())
+        if kept.verdicts.left_out:
+            metrics.verdicts.add(UNLISTED, count=kept.verdicts.left_out)
 
     async def _write_in_parts(
         self,

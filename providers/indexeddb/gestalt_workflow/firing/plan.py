@@ -37,6 +37,7 @@ class Firing:
         following: As it is to be.
         runs: New ones, in the order of their slots.
         canceled: Runs that make way.
+        unfired: Slots that came and make no run.
         writes: Everything to write, the schedule last.
         relies: It relies on records other than the schedule, so that it may be refused although that is unchanged.
     """
@@ -47,6 +48,7 @@ class Firing:
     canceled: Sequence[Run] = ()
     writes: Sequence[Write] = ()
     relies: bool = False
+    unfired: Sequence[SlotRange] = ()
 
 
 def with_due_time(schedule: Schedule) -> Schedule:
@@ -125,7 +127,13 @@ def plan_firing(schedule: Schedule, recent: Mapping[str, Run], now: datetime) ->
     writes += [Write(RUNS, "add", run_to_record(run), conditions=[unchanged, *relied]) for run in decision.runs]
     freed = [write for run in decision.canceled for write in transitions.freeing_writes(recent[run.id], run)]
     firing = Firing(
-        schedule, with_due_time(following), decision.runs, decision.canceled, [*writes, *freed, *noted], bool(relied)
+        schedule,
+        with_due_time(following),
+        decision.runs,
+        decision.canceled,
+        [*writes, *freed, *noted],
+        bool(relied),
+        decision.ranges,
     )
     return written(firing, relied)
 

@@ -19,7 +19,7 @@ from gestalt_sdk.common.beats import Beat
 from gestalt_sdk.timing.cron import CronInvalid
 from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.firing.latest_planned import LatestPlanned
-from gestalt_workflow.firing.plan import Firing, plan_firing
+from gestalt_workflow.firing.plan import Firing, fires_at, plan_firing
 from gestalt_workflow.firing.planning_anew import PlanningAnew
 from gestalt_workflow.model.clock import WatchedClock
 from gestalt_workflow.model.errors import StorageFailed, Undecodable
@@ -294,7 +294,10 @@ class Scheduler:
                 self._news.committed(run)
         for run, made in zip(firing.runs, results[len(firing.canceled) :], strict=False):
             if made.ok:
-                late_s = (now - run.trigger.slot).total_seconds() if run.trigger.slot else 0.0
+                assert run.trigger.slot is not None
+                late_s = (now - run.trigger.slot).total_seconds()
+                self._news.metrics.slots.add("fired")
+                self._news.metrics.fired(now - fires_at(firing.schedule, run.trigger.slot))
                 log.info(
                     "schedule fired",
                     event_name="schedule.fired",
@@ -310,6 +313,9 @@ class Scheduler:
             schedule = await self._storage.find(SCHEDULES, firing.schedule.id, schedule_from_record, step)
             self._take(firing.schedule.id, schedule)
             return
+        if moved.ok:
+            for slots in firing.unfired:
+                self._news.metrics.slots.add(slots.state.name.lower(), count=slots.count)
         self._moved(firing.following, moved)
 
     def _moved(self, following: Schedule, result: WriteResult) -> None:

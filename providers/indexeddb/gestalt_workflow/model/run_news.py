@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from gestalt_workflow.model.metrics import Metrics
 from gestalt_workflow.model.objects import Run
 
 
@@ -28,6 +29,8 @@ class RunNews:
     """Tells every listener, in the order in which they came, before the call returns."""
 
     def __init__(self) -> None:
+        self.metrics = Metrics()
+        """What those who tell count besides."""
         self._listeners: list[RunListener] = []
         self.unclear = asyncio.Event()
         """Set when this process may not know all that it has written or claimed, because the answer of a write was
@@ -39,6 +42,8 @@ class RunNews:
 
     def committed(self, run: Run) -> None:
         """Tell of a run that was committed as pending or as ended; no claim holds it."""
+        if run.status.terminal:
+            self.metrics.ended(run)
         for listener in self._listeners:
             if run.status.terminal:
                 listener.ended(run.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, is_operation_id
@@ -78,7 +76,7 @@ def _operation(message: pb.CatalogOperation) -> CatalogueOperation:
     )
 
 
-def _schema(operation: str, field: str, text: str) -> dict[str, Any] | None:
+def _schema(operation: str, field: str, text: str) -> dict[str, object] | None:
     if not text.strip():
         return None
     try:

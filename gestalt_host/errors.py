@@ -176,6 +176,13 @@ class PluginAway(PluginUnavailable):
         super().__init__(f"integration {quoted(plugin)} is not available: {absence}")
 
 
+class SessionCatalogueFailed(PluginUnavailable):
+    """The plugin did not say which operations it offers to the caller, or nothing that can be used."""
+
+    def __init__(self, plugin: str, reason: str) -> None:
+        super().__init__(f"session catalogue of integration {quoted(plugin)} cannot be used: {reason}")
+
+
 class CallTooDeep(HostError):
     """Plugins invoke one another deeper than is allowed."""
 

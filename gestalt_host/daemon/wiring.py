@@ -141,7 +141,10 @@ class Wiring:
             spec, self._environ, self._timings, beats=self._beats, groups=self._groups
         )
         client = PluginClient(process, base_url=self._config.server.public.base_url)
-        self.plugins.add(replace(plugin, runner=client, absence=lambda: process.absence))
+        # A list of allowed operations is all that may be called: a plugin does not add to it while it runs.
+        limited = launchable.entry.allowed_operations is not None or launchable.manifest.allowed_operations is not None
+        sessions = None if limited else client
+        self.plugins.add(replace(plugin, runner=client, sessions=sessions, absence=lambda: process.absence))
 
     def add_failed_plugin(self, entry: ProviderEntry, error: Exception) -> None:
         """Register a plugin that has no process: calls to it are refused with why, what targets it stays configured."""

@@ -38,6 +38,7 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.ProviderUnknown: Fault("PROVIDER_UNKNOWN", StatusCode.NOT_FOUND),
     errors.ProviderUnavailable: Fault("PROVIDER_UNAVAILABLE", StatusCode.UNAVAILABLE),
     errors.ProviderRefused: Fault("PROVIDER_REFUSED", StatusCode.UNKNOWN),
+    errors.SessionCatalogueFailed: Fault("SESSION_CATALOGUE_FAILED", StatusCode.UNAVAILABLE),
     errors.PluginUnavailable: Fault("PLUGIN_UNAVAILABLE", StatusCode.UNAVAILABLE),
     errors.CallTooDeep: Fault("CALL_TOO_DEEP", StatusCode.RESOURCE_EXHAUSTED),
     errors.RecursiveCall: Fault("RECURSIVE_CALL", StatusCode.FAILED_PRECONDITION),

@@ -55,6 +55,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.ProviderUnavailable: HttpFault(503),
     errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
     errors.PluginAway: HttpFault(503),
+    errors.SessionCatalogueFailed: HttpFault(502),
     # For codes that ``PROVIDER_STATUS`` does not have.
     errors.ProviderRefused: HttpFault(500),
 }

@@ -18,6 +18,7 @@ from gestalt_host.errors import (
 from gestalt_host.invocation.connections import connection_for, require_usable
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult, Payload
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
+from gestalt_host.invocation.sessions import as_seen_by
 from gestalt_host.packages.catalogue import CatalogueOperation
 
 MAX_DEPTH = 5
@@ -64,6 +65,9 @@ class Invoker:
         access = self._authorizer.access(who, plugin)
         if access is None:
             raise OperationAccessDenied() if public else AuthorizationDenied(plugin)
+        found = await as_seen_by(
+            who, found, access, operation, connection=connection, instance=instance, credential_mode=credential_mode
+        )
         self._require_operation(who, found, operation, access, public=public)
         used = connection_for(found, operation, connection)
         require_usable(found, operation, used, who, named=bool(connection))
@@ -98,14 +102,34 @@ class Invoker:
             raise OperationAccessDenied
         return found
 
-    async def operations(self, who: Principal, plugin: ConfiguredPlugin) -> dict[str, CatalogueOperation]:
-        """Return the operations that the caller's role allows, by id; a permission ceiling hides none."""
+    async def seen_by(
+        self, who: Principal, plugin: ConfiguredPlugin, operation: str, *, connection: str = "", instance: str = ""
+    ) -> ConfiguredPlugin:
+        """Return the plugin with that operation, where its session catalogue for this caller has it.
+
+        Raises:
+            HostError: as ``sessions.as_seen_by``.
+        """
+        access = self._authorizer.access(who, plugin.name)
+        if access is None:
+            return plugin
+        return await as_seen_by(who, plugin, access, operation, connection=connection, instance=instance)
+
+    async def operations(
+        self, who: Principal, plugin: ConfiguredPlugin, *, connection: str = "", instance: str = ""
+    ) -> dict[str, CatalogueOperation]:
+        """Return the operations that the caller's role allows, by id; a permission ceiling hides none.
+
+        Raises:
+            HostError: as ``sessions.as_seen_by``.
+        """
         access = self._authorizer.access(who, plugin.name)
         if access is None:
             return {}
+        seen = await as_seen_by(who, plugin, access, connection=connection, instance=instance)
         return {
             name: operation
-            for name, operation in plugin.operations.items()
+            for name, operation in seen.operations.items()
             if self._authorizer.allows_operation(access, operation.allowed_roles)
         }
 

@@ -51,6 +51,28 @@ class Invocation:
     idempotency_key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """For whom, and with which credential, a plugin is asked which operations it offers."""
+
+    subject: Actor
+    credential: InvocationCredential
+    access: PluginAccess
+
+
+class SessionCatalogues(Protocol):
+    """Asks a plugin for session catalogues: ``plugin_client.PluginClient`` for a plugin process."""
+
+    @property
+    def offers_session_catalogue(self) -> bool:
+        """Whether the plugin has said that it has them; False until it has started."""
+        ...
+
+    async def session_catalogue(self, session: Session) -> Mapping[str, CatalogueOperation]:
+        """Return the operations that the plugin offers to the subject, by id."""
+        ...
+
+
 class OperationRunner(Protocol):
     """Carries out an invocation: ``plugin_client.PluginClient`` for a plugin process."""
 
@@ -62,6 +84,7 @@ class ConfiguredPlugin:
     """A configured plugin.
 
     Attributes:
+        sessions: Where operations for one caller are asked for; None where only those of the catalogue count.
         operations: By the id that callers use (the alias, where ``allowedOperations`` gives one).
         provider_operations: Those ids to the plugin's own, where they differ.
         operation_connections: Operation id to the connection that the catalogue binds it to.
@@ -82,6 +105,7 @@ class ConfiguredPlugin:
     operation_connections: Mapping[str, str] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
     default_connection: str = PLUGIN_CONNECTION
+    sessions: SessionCatalogues | None = None
     invokes: tuple[DeclaredInvoke, ...] = ()
     absence: Callable[[], str] = str
     is_known: bool = True

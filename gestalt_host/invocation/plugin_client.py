@@ -7,11 +7,23 @@ other.
 from __future__ import annotations
 
 import grpc
+import structlog
 
-from gestalt_host.errors import HostError, PluginAway, PluginUnavailable, ProviderRefused, quoted
-from gestalt_host.invocation.model import Invocation, OperationResult, Payload
+from gestalt_host.errors import (
+    HostError,
+    PluginAway,
+    PluginUnavailable,
+    ProviderRefused,
+    SessionCatalogueFailed,
+    quoted,
+)
+from gestalt_host.invocation.catalogue_convert import CatalogueUnfit, operations_from_proto
+from gestalt_host.invocation.model import Invocation, OperationResult, Payload, Session
+from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_host.supervisor.errors import ProviderDown
+from gestalt_host.supervisor.lifecycle import SESSION_CATALOGUE
 from gestalt_host.supervisor.links import ProviderLink
+from gestalt_sdk.common.printable import printable
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
@@ -19,16 +31,24 @@ from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.transport.streamed import STREAMED_BYTES, CallFailed, StreamedCalls, StreamUnserved
 from gestalt_sdk.transport.values import to_struct
 
+SESSION_CATALOGUE_TIMEOUT_S = 30.0
 READY_WAIT_S = 10.0
 """How long a call waits for a plugin that is being restarted."""
 
+log = structlog.get_logger()
+
 
 class PluginClient:
-    """Calls operations. There is no deadline: an operation may take as long as its caller waits."""
+    """Calls operations, and asks which there are for a caller.
+
+    An operation has no deadline: it may take as long as its caller waits.
+    """
 
     def __init__(self, link: ProviderLink, *, base_url: str = "") -> None:
         self._link = link
-        self._execute = plugin_pb2_grpc.IntegrationProviderStub(link.channel).Execute
+        stub = plugin_pb2_grpc.IntegrationProviderStub(link.channel)
+        self._execute = stub.Execute
+        self._get_session_catalogue = stub.GetSessionCatalog
         self._stream = StreamedCalls(
             plugin_dispatch_pb2_grpc.PluginDispatchStub(link.channel).Dispatch,
             plugin_dispatch_pb2.PluginCalls,
@@ -57,6 +77,8 @@ class PluginClient:
         if invocation.params:
             request.params.MergeFromString(_encoded(invocation.params))
         self._fill_context(request.context, invocation)
+        if invocation.workflow is not None:
+            request.context.workflow.MergeFromString(_encoded(invocation.workflow))
         try:
             await self._link.wait_ready(READY_WAIT_S)
             result = await self._send(request)
@@ -69,6 +91,49 @@ class PluginClient:
         except (TimeoutError, GestaltError) as error:
             raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
         return OperationResult(result.status, result.body)
+
+    @property
+    def offers_session_catalogue(self) -> bool:
+        return SESSION_CATALOGUE in self._link.capabilities
+
+    async def session_catalogue(self, session: Session) -> dict[str, CatalogueOperation]:
+        """Ask for the operations that the plugin offers to the session's subject.
+
+        Raises:
+            PluginUnavailable, PluginAway: as for ``invoke``.
+            SessionCatalogueFailed: it refused, took too long, or answered what cannot be used.
+        """
+        request = pb.GetSessionCatalogRequest(
+            token=session.credential.token, connection_params=session.credential.params
+        )
+        self._fill_context(request.context, session)
+        name = self._link.name
+        try:
+            await self._link.wait_ready(READY_WAIT_S)
+            asked = self._get_session_catalogue(request, timeout=SESSION_CATALOGUE_TIMEOUT_S)
+            answer: pb.GetSessionCatalogResponse = await self._link.calls.answer(asked)
+            return operations_from_proto(answer.catalog)
+        except ProviderDown as error:
+            raise PluginAway(name, str(error)) from error
+        except CatalogueUnfit as error:
+            raise SessionCatalogueFailed(name, str(error)) from error
+        except grpc.aio.AioRpcError as error:
+            code, text = error.code(), error.details() or ""
+            if code is grpc.StatusCode.UNAVAILABLE:
+                raise self._failed(code.name, text) from error
+            # What the plugin's process said is for whoever runs it; callers are told of the kind of failure.
+            log.warning(
+                "session catalogue refused",
+                event_name="session_catalogue.failed",
+                plugin=name,
+                code=code.name,
+                error=printable(text),
+            )
+            late = f"no answer within {SESSION_CATALOGUE_TIMEOUT_S:g} s"
+            reason = late if code is grpc.StatusCode.DEADLINE_EXCEEDED else f"it answered {code.name}"
+            raise SessionCatalogueFailed(name, reason) from error
+        except (TimeoutError, GestaltError) as error:
+            raise PluginUnavailable(f"integration {quoted(name)} is not available") from error
 
     async def _send(self, request: pb.ExecuteRequest) -> pb.OperationResult:
         result: pb.OperationResult
@@ -86,8 +151,8 @@ class PluginClient:
             return PluginUnavailable(f"integration {quoted(self._link.name)} is not available")
         return ProviderRefused(code, text or f"integration answered {code}")
 
-    def _fill_context(self, context: pb.RequestContext, invocation: Invocation) -> None:
-        actor, used, access = invocation.subject, invocation.credential, invocation.access
+    def _fill_context(self, context: pb.RequestContext, call: Invocation | Session) -> None:
+        actor, used, access = call.subject, call.credential, call.access
         subject = context.subject
         subject.id, subject.kind = actor.subject_id, actor.subject_kind
         subject.display_name, subject.auth_source = actor.display_name, actor.auth_source
@@ -99,8 +164,6 @@ class PluginClient:
             context.access.policy, context.access.role = access.policy, access.role
         if self._base_url:
             context.host.public_base_url = self._base_url
-        if invocation.workflow is not None:
-            context.workflow.MergeFromString(_encoded(invocation.workflow))
 
 
 def _encoded(payload: Payload) -> bytes:

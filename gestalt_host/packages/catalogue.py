@@ -67,6 +67,11 @@ class PluginCatalogue:
     operations: Mapping[str, CatalogueOperation] = field(default_factory=dict)
 
 
+def is_operation_id(text: str) -> bool:
+    """Return whether an operation can have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 def read_catalogue(path: Path) -> PluginCatalogue:
     """Read a catalogue file strictly.
 
@@ -101,7 +106,7 @@ def _read(block: Block) -> PluginCatalogue:
 def _operation(block: Block) -> CatalogueOperation:
     with block:
         operation_id = block.text("id", required=True)
-        if operation_id and not _ID.fullmatch(operation_id):
+        if operation_id and not is_operation_id(operation_id):
             block.fault("id", f"{operation_id!r} is not an operation id; accepted are dot-separated [A-Za-z0-9_-]+")
         return CatalogueOperation(
             id=operation_id,

@@ -24,13 +24,15 @@ HEALTH_TIMEOUT_S = 2.0
 NOTICES, NOTICE_NAME, NOTICE_TEXT = 20, 64, 1000
 """Of one provider are shown so many notices, with so many characters of name and text."""
 POLL_S = 0.025
+SESSION_CATALOGUE = "plugin.session_catalogue"
+"""Stands among the capabilities of a plugin whose metadata says ``supports_session_catalog``."""
 REFUSED = "it refused to start with its configuration"
 """Reason of a plugin that answered its start with an error, whose text is its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderIdentity:
-    """The answer of GetProviderIdentity after configuring; all empty for a plugin, which is never asked."""
+    """The answer of GetProviderIdentity after configuring. Of a plugin, which is never asked, only ``capabilities``."""
 
     display_name: str = ""
     version: str = ""
@@ -127,8 +129,10 @@ async def start_provider(channel: grpc.aio.Channel) -> None:
 
 async def start_plugin(
     channel: grpc.aio.Channel, name: str, config: Mapping[str, Any], timeout_s: float = START_TIMEOUT_S
-) -> None:
+) -> ProviderIdentity:
     """Start a plugin: ask for its metadata until it is served, then send StartProvider, which may take ``timeout_s``.
+
+    Of its metadata the identity has ``SESSION_CATALOGUE`` among the capabilities, where it offers that.
 
     Raises:
         ProviderStartFailed: it refused.
@@ -136,7 +140,7 @@ async def start_plugin(
     stub = plugin_pb2_grpc.IntegrationProviderStub(channel)
     try:
         async with asyncio.timeout(METADATA_TIMEOUT_S):
-            await _ask_for_metadata(stub)
+            identity = await _ask_for_metadata(stub)
     except TimeoutError as error:
         text = f"no answer within {METADATA_TIMEOUT_S:g} s"
         raise ProviderStartFailed(f"get provider metadata: {text}", reason=f"it gave {text}") from error
@@ -152,19 +156,21 @@ async def start_plugin(
         response = await stub.StartProvider(request, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            return
+            return identity
         raise ProviderStartFailed(_prefixed("start provider", error), reason=REFUSED) from error
     _require_version(response.protocol_version)
+    return identity
 
 
-async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> None:
+async def _ask_for_metadata(stub: plugin_pb2_grpc.IntegrationProviderStub) -> ProviderIdentity:
     while True:
         try:
-            await stub.GetMetadata(Empty(), timeout=CALL_TIMEOUT_S)
-            return
+            metadata = await stub.GetMetadata(Empty(), timeout=CALL_TIMEOUT_S)
+            offered = (SESSION_CATALOGUE,) if metadata.supports_session_catalog else ()
+            return ProviderIdentity(capabilities=frozenset(offered))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                return
+                return ProviderIdentity()
             if error.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise ProviderStartFailed(_prefixed("get provider metadata", error), reason=REFUSED) from error
             await asyncio.sleep(POLL_S)

@@ -556,7 +556,8 @@ class ProviderProcess:
     async def _configured(self) -> None:
         spec = self.spec
         if spec.kind is ProviderKind.INTEGRATION:
-            await lifecycle.start_plugin(self._channel, spec.name, spec.config, self._timings.start_limit_s)
+            limit_s = self._timings.start_limit_s
+            self.identity = await lifecycle.start_plugin(self._channel, spec.name, spec.config, limit_s)
         else:
             identity = await lifecycle.identify(self._channel, spec.kind)
             if self._check_identity is not None:

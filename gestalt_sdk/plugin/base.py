@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 
@@ -31,7 +31,8 @@ class Plugin(Provider):
 
     ``configure`` gets its configured name and its ``config`` before the first call.
 
-    Override ``session_catalogue``, ``post_connect`` or ``resolve_http_subject`` to offer them; the host learns of it.
+    Override ``session_catalogue`` (with ``session_operation``), ``post_connect`` or ``resolve_http_subject`` to offer
+    them; the host learns of it.
     """
 
     kind: ClassVar[ProviderKind] = ProviderKind.INTEGRATION
@@ -53,11 +54,21 @@ class Plugin(Provider):
             display_name=self.display_name,
             description=self.description,
             icon_svg=self.icon_svg,
-            operations=[bound.operation for bound in self.operations.values()],
+            operations=[bound.operation for bound in self.operations.values() if not bound.operation.session],
         )
 
     async def session_catalogue(self, request: Request) -> Catalogue:
-        """Return the operations that this caller's credential allows."""
+        """Return the operations that only this caller is offered, besides those of ``catalogue``.
+
+        The host asks for each list of operations, and before it calls one that ``catalogue`` does not have; it waits
+        30 seconds and takes up to 1 000 operations and 4 MiB. Declared operations (``@operation(..., session=True)``)
+        are in ``self.operations``; others are performed by ``session_operation``. What is offered here is not checked
+        again before it is called later, for example by a schedule: an operation itself refuses whom it must refuse.
+        """
+        raise NotImplementedError
+
+    async def session_operation(self, request: Request, params: dict[str, Any]) -> Any:
+        """Perform an operation that is not declared, ``request.operation``; results and errors as of a declared one."""
         raise NotImplementedError
 
     async def post_connect(self, credential: PostConnectCredential) -> Mapping[str, str]:

@@ -70,6 +70,8 @@ class Operation:
     tags: Sequence[str] = ()
     read_only: bool = False
     visible: bool | None = None
+    session: bool = False
+    """Not in the package's catalogue; offered to those callers whose session catalogue has it."""
 
 
 @dataclass(slots=True)
@@ -127,6 +129,7 @@ def operation(
     required_scopes: Sequence[str] = (),
     tags: Sequence[str] = (),
     visible: bool | None = None,
+    session: bool = False,
 ) -> Callable[[Method], Method]:
     """Declare an async method of a ``Plugin`` as an operation.
 
@@ -135,7 +138,8 @@ def operation(
     left out. Instead, one parameter may be a dataclass whose fields are the operation's parameters. A parameter of
     type ``Request`` gets the call's context; ``**rest`` gets the parameters that are not declared. Without it they are
     ignored in a call, and the schema says ``additionalProperties: false``, so that the host refuses them in a schedule
-    or trigger. The description defaults to the docstring's first paragraph.
+    or trigger. The description defaults to the docstring's first paragraph. With ``session`` the operation is left out of
+    the package's catalogue: only callers whose ``Plugin.session_catalogue`` has it are offered it.
     """
     hints = {
         "readOnlyHint": True if read_only else None,
@@ -165,6 +169,7 @@ def operation(
             tags=tuple(tags),
             read_only=read_only,
             visible=visible,
+            session=session,
         )
         setattr(function, _DECLARED, declared)
         return cast(Method, function)

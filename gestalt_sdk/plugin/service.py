@@ -120,13 +120,17 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
 
     async def _call(self, request: pb.ExecuteRequest) -> pb.OperationResult:
         bound = self._operations.get(request.operation)
-        if bound is None:
+        if bound is None and not self._plugin.offers("session_operation"):
             return _failed(404, f"unknown operation {request.operation!r}")
         task = asyncio.current_task()
         assert task is not None
         self._under_way[task] = request.operation
         try:
-            result = await bound.call(Request(request, self._plugin.host_channels), from_struct(request.params))
+            call, params = Request(request, self._plugin.host_channels), from_struct(request.params)
+            if bound is None:
+                result = await self._plugin.session_operation(call, params)
+            else:
+                result = await bound.call(call, params)
             if isinstance(result, Response):
                 body = result.body if isinstance(result.body, str) else orjson.dumps(result.body).decode()
                 return pb.OperationResult(status=result.status, body=body)

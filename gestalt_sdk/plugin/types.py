@@ -73,7 +73,7 @@ class HTTPSubjectRequest:
 
 
 class ServedPlugin(Protocol):
-    """Be what the service needs of a plugin, as ``Plugin`` is; the last four methods are the hooks."""
+    """Be what the service needs of a plugin, as ``Plugin`` is; the methods from ``session_catalogue`` on are the hooks."""
 
     name: str
     display_name: str
@@ -94,7 +94,10 @@ class ServedPlugin(Protocol):
         """Return what the host and its users see of the plugin."""
 
     async def session_catalogue(self, request: Request) -> Catalogue:
-        """Return the operations that the caller's credential allows."""
+        """Return the operations that only this caller is offered."""
+
+    async def session_operation(self, request: Request, params: dict[str, Any]) -> Any:
+        """Perform an operation that is not declared."""
 
     async def post_connect(self, credential: PostConnectCredential) -> Mapping[str, str]:
         """Return metadata to be stored with a credential that has just been connected."""

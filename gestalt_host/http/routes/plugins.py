@@ -54,15 +54,18 @@ async def list_operations(call: Call) -> Answer:
     plugin = _plugin(call)
     _check_names(call.query)
     plugin.require_known()
-    return json_answer(operation_shapes(plugin, await call.services.invoker.operations(call.who, plugin)))
+    chosen = {name: call.query.get(key, "") for name, key in _SELECTORS}
+    found = await call.services.invoker.operations(call.who, plugin, **chosen)
+    return json_answer(operation_shapes(plugin, found))
 
 
 async def invoke_with_query(call: Call) -> Answer:
     plugin = _plugin(call)
     _check_names(call.query)
-    _check_browser(call, plugin)
     params: dict[str, Any] = dict(call.query)
     chosen = {name: params.pop(key, "") for name, key in _SELECTORS}
+    if "sec-fetch-mode" in call.headers:
+        _check_browser(call, await call.services.invoker.seen_by(call.who, plugin, call.values[1], **chosen))
     return await _invoke(call, plugin, params, **chosen)
 
 
@@ -134,7 +137,7 @@ def _may_see(call: Call, plugin: str) -> bool:
 def _check_browser(call: Call, plugin: ConfiguredPlugin) -> None:
     """Refuse to run by GET, for a browser, what may change something: an image or a link of any page asks so."""
     operation = plugin.operations.get(call.values[1])
-    if operation is not None and not operation.read_only and "sec-fetch-mode" in call.headers:
+    if operation is not None and not operation.read_only:
         raise BrowserRefused(
             f"operation {quoted(call.values[1])} of integration {quoted(plugin.name)} is not marked as read-only, so a "
             "browser may run it by POST and not by GET"

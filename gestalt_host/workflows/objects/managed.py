@@ -134,7 +134,7 @@ class ManagedObjects(Generic[Managed, Request]):
         """
         require_subject(who)
         client = self._providers.select(request.provider)
-        target = self._resolver.resolve_for_later(who, request.target)
+        target = await self._resolver.resolve_for_later(who, request.target)
         request = self._kind.with_target(request, target)
         scope = idempotency_scope(who.subject_id, who.caller_plugin, idempotency_key) if idempotency_key else ""
         object_id = self._kind.new_id(scope)
@@ -188,7 +188,7 @@ class ManagedObjects(Generic[Managed, Request]):
 
     async def _replace(self, who: Principal, found: FoundObject[Managed], request: Request) -> Managed:
         client = self._providers.select(request.provider) if request.provider else found.client
-        target = self._resolver.resolve_for_later(who, request.target)
+        target = await self._resolver.resolve_for_later(who, request.target)
         wanted = found.object.id
         moving = client.name != found.client.name
         replaced = await self._stored(client, wanted) if moving else found.object

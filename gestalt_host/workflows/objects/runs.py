@@ -93,7 +93,7 @@ class ManagedRuns:
         """
         require_subject(who)
         client = self._providers.select(provider)
-        resolved = self._resolver.resolve(who, target)
+        resolved = await self._resolver.resolve(who, target)
         extra = self._resolver.declared_permissions(who, resolved)
         reference = reference_for(who, client.name, resolved, run_reference_id(), extra)
         await self._references.put(client, reference)
@@ -155,7 +155,7 @@ class ManagedRuns:
         if not workflow_key:
             raise InvalidArgument("workflow key is required")
         client = self._providers.select(provider)
-        resolved = self._resolver.resolve(who, target)
+        resolved = await self._resolver.resolve(who, target)
         signal = self._normalised(who, signal)
         extra = self._resolver.declared_permissions(who, resolved)
         draft = reference_for(who, client.name, resolved, "", extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from gestalt_host.invocation.model import ConfiguredPlugin
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages.inputs import InputInvalid, check_input
 from gestalt_host.workflows.model import PluginTarget, Target
@@ -18,14 +19,15 @@ def check_target_input(plugins: PluginRegistry, target: Target) -> None:
         InputInvalid: naming the operation, and each member with what is accepted.
     """
     if isinstance(target, PluginTarget):
-        _check(plugins, target)
+        check_plugin_input(plugins.find(target.plugin), target)
     elif target.output_delivery is not None:
         delivery = target.output_delivery
-        _check(plugins, delivery.target, {binding.input_field for binding in delivery.input_bindings})
+        bound = {binding.input_field for binding in delivery.input_bindings}
+        check_plugin_input(plugins.find(delivery.target.plugin), delivery.target, bound)
 
 
-def _check(plugins: PluginRegistry, target: PluginTarget, bound: Collection[str] = ()) -> None:
-    plugin = plugins.find(target.plugin)
+def check_plugin_input(plugin: ConfiguredPlugin | None, target: PluginTarget, bound: Collection[str] = ()) -> None:
+    """Refuse input that the operation, as ``plugin`` has it, cannot take; as ``check_target_input``."""
     operation = None if plugin is None else plugin.operations.get(target.operation)
     if operation is None:
         return

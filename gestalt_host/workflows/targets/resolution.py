@@ -23,10 +23,11 @@ from gestalt_host.errors import (
     quoted,
 )
 from gestalt_host.invocation.connections import check_selectors, connection_for
-from gestalt_host.invocation.model import DeclaredInvoke
+from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
+from gestalt_host.invocation.sessions import as_seen_by
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
-from gestalt_host.workflows.targets.inputs import check_target_input
+from gestalt_host.workflows.targets.inputs import check_plugin_input, check_target_input
 from gestalt_host.workflows.targets.permissions import merge_permissions
 
 AGENT_WORD, TURN_WORD = "agent", "turn"
@@ -43,24 +44,28 @@ class TargetResolver:
         self._agents = None if agents is None else sorted(agents)
         self._default_agent = default_agent
 
-    def resolve(self, who: Principal, target: Target) -> Target:
+    async def resolve(self, who: Principal, target: Target) -> Target:
         """Return the target to store, connection and instance pinned. The first failed check decides.
 
         Raises:
             HostError: see http-api.md 8.5.
         """
         if isinstance(target, PluginTarget):
-            return self._plugin(who, target)
+            return (await self._plugin(who, target))[0]
         return self._agent(who, target)
 
-    def resolve_for_later(self, who: Principal, target: Target) -> Target:
+    async def resolve_for_later(self, who: Principal, target: Target) -> Target:
         """Return the target to store in a schedule or trigger: ``resolve``, and its input fits the operation.
 
         A run that is started now tells itself what is wrong with its input; a schedule would only when it fires.
         """
-        resolved = self.resolve(who, target)
-        check_target_input(self._plugins, resolved)
-        return resolved
+        if isinstance(target, PluginTarget):
+            resolved, plugin = await self._plugin(who, target)
+            check_plugin_input(plugin, resolved)
+            return resolved
+        agent = self._agent(who, target)
+        check_target_input(self._plugins, agent)
+        return agent
 
     def declared_permissions(self, who: Principal, target: Target) -> tuple[Permission, ...]:
         """Return what an agent target's reference may call beyond the caller's ceiling.
@@ -86,7 +91,8 @@ class TargetResolver:
 
     # Plugin targets ---------------------------------------------------------------------------------------------------
 
-    def _plugin(self, who: Principal, target: PluginTarget) -> PluginTarget:
+    async def _plugin(self, who: Principal, target: PluginTarget) -> tuple[PluginTarget, ConfiguredPlugin]:
+        """Return the target to store, and its plugin as the caller sees it."""
         name, operation = target.plugin, target.operation
         plugin = self._plugins.find(name)
         if plugin is None:
@@ -99,6 +105,9 @@ class TargetResolver:
         mode = self._credential_mode(who, name, operation, target.credential_mode)
         connection, instance = internal_name(target.connection), target.instance
         check_selectors(connection, instance)
+        plugin = await as_seen_by(
+            who, plugin, access, operation, connection=connection, instance=instance, credential_mode=mode
+        )
         entry = operation_of(plugin, operation)
         if who.ceiling is not None and not who.ceiling.allows(name, operation):
             raise AuthorizationDenied(f"{name}.{operation}")
@@ -111,7 +120,7 @@ class TargetResolver:
                 connection, instance = credential.connection, credential.instance
         elif not connection and used.mode != "none":
             connection = used.name
-        return PluginTarget(name, operation, connection, instance, mode, dict(target.input))
+        return PluginTarget(name, operation, connection, instance, mode, dict(target.input)), plugin
 
     def _credential_mode(self, who: Principal, plugin: str, operation: str, mode: str) -> str:
         what = "workflow target credential_mode"

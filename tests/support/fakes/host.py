@@ -160,18 +160,18 @@ class FakeObjects(ManagedObjects[Managed, Request]):
         self.stored: dict[str, tuple[str, Managed]] = self.table.stored
         self.state = state
 
-    def make(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
+    async def make(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
         raise NotImplementedError
 
-    def put(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
+    async def put(self, who: Principal, request: Request, object_id: str, created: Any) -> Managed:
         self.state.begin(request)
         self.state.check_provider(request.provider)
-        item = self.make(who, request, object_id, created)
+        item = await self.make(who, request, object_id, created)
         self.stored[object_id] = (who.subject_id, item)
         return item
 
     async def create(self, who: Principal, request: Request, *, idempotency_key: str = "") -> Managed:
-        return self.put(who, request, str(uuid.uuid4()), datetime.now(UTC))
+        return await self.put(who, request, str(uuid.uuid4()), datetime.now(UTC))
 
     async def get(
         self, who: Principal, object_id: str, *, created_by: str = "", if_match: IfMatch | None = None
@@ -185,7 +185,7 @@ class FakeObjects(ManagedObjects[Managed, Request]):
         self, who: Principal, object_id: str, request: Request, *, if_match: IfMatch | None = None
     ) -> Managed:
         before = self.table.visible(who, object_id)
-        return self.put(who, request, before.id, before.created_at)
+        return await self.put(who, request, before.id, before.created_at)
 
     async def delete(self, who: Principal, object_id: str, *, if_match: IfMatch | None = None) -> None:
         del self.stored[self.table.visible(who, object_id).id]
@@ -203,8 +203,8 @@ class FakeObjects(ManagedObjects[Managed, Request]):
 
 
 class FakeSchedules(FakeObjects[Schedule, ScheduleSpec]):
-    def make(self, who: Principal, request: ScheduleSpec, object_id: str, created: Any) -> Schedule:
-        target = self.state.resolver.resolve(who, request.target)
+    async def make(self, who: Principal, request: ScheduleSpec, object_id: str, created: Any) -> Schedule:
+        target = await self.state.resolver.resolve(who, request.target)
         zone = request.timezone or "UTC"
         if len(request.cron.split()) != 5 or not croniter.is_valid(request.cron.replace("?", "*")):
             raise ProviderRefused("INVALID_ARGUMENT", f"cron {quoted(request.cron)} is not a cron expression")
@@ -226,12 +226,12 @@ class FakeSchedules(FakeObjects[Schedule, ScheduleSpec]):
 
 
 class FakeTriggers(FakeObjects[EventTrigger, EventTriggerSpec]):
-    def make(self, who: Principal, request: EventTriggerSpec, object_id: str, created: Any) -> EventTrigger:
+    async def make(self, who: Principal, request: EventTriggerSpec, object_id: str, created: Any) -> EventTrigger:
         return EventTrigger(
             id=object_id,
             provider="local",
             match=request.match,
-            target=self.state.resolver.resolve(who, request.target),
+            target=await self.state.resolver.resolve(who, request.target),
             paused=request.paused,
             created_at=created,
             updated_at=datetime.now(UTC),
@@ -350,7 +350,12 @@ class FakeManager(WorkflowManager):
     def add_config_trigger(self, event_type: str, target: PluginTarget) -> EventTrigger:
         request = EventTriggerSpec(EventMatch(event_type), target)
         key = "cfg_" + hashlib.sha256(repr(request).encode()).hexdigest()
-        return self.triggers.put(CONFIG, request, key, datetime.now(UTC))
+        now = datetime.now(UTC)
+        trigger = EventTrigger(
+            id=key, provider="local", match=request.match, target=target, paused=False, created_at=now, updated_at=now
+        )
+        self.triggers.stored[key] = (CONFIG.subject_id, trigger)
+        return trigger
 
     async def close(self) -> None:
         for task in self.runs.tasks.values():

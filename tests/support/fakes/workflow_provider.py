@@ -316,9 +316,18 @@ class FakePlugin(plugin_pb2_grpc.IntegrationProviderServicer):
         self.failure: tuple[Code, str] | None = None
         self.started: Callable[[], Awaitable[None]] | None = None
         self.canceled = 0
+        self.session_requests: list[plugin_pb2.GetSessionCatalogRequest] = []
+        self.session_catalogue = plugin_pb2.Catalog()
 
     def register(self, server: grpc.aio.Server) -> None:
         plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(self, server)
+
+    async def GetSessionCatalog(self, request: Any, context: Any) -> Any:
+        self.session_requests.append(request)
+        self.deadlines.append(context.time_remaining())
+        if self.failure is not None:
+            await context.abort(*self.failure)
+        return plugin_pb2.GetSessionCatalogResponse(catalog=self.session_catalogue)
 
     async def Execute(self, request: Any, context: Any) -> Any:
         self.requests.append(request)

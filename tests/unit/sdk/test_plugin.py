@@ -375,11 +375,50 @@ async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
     assert "abc" not in repr(PostConnectCredential(access_token="abc"))
 
 
+class Personal(Plugin):
+    @operation("open")
+    async def open(self) -> str:
+        return "open"
+
+    @operation("reset", session=True)
+    async def reset(self, hard: bool = False) -> dict[str, bool]:
+        return {"hard": hard}
+
+    async def session_catalogue(self, request: Request) -> Catalogue:
+        mine = Operation(f"{request.subject.id}.read", input_schema={"type": "object"})
+        return Catalogue(operations=[self.operations["reset"].operation, mine])
+
+    async def session_operation(self, request: Request, params: dict[str, Any]) -> Any:
+        if request.operation != "ann.read":
+            raise OperationError(404, f"unknown operation {request.operation}")
+        return {"read": params}
+
+
+async def test_operations_of_a_session_are_offered_there_alone_and_performed(tmp_path: Path) -> None:
+    plugin = Personal()
+    assert [item["id"] for item in plugin.catalogue().document()["operations"]] == ["open"]
+    async with served(plugin, tmp_path) as stub:
+        asked = pb.GetSessionCatalogRequest(context=pb.RequestContext(subject=pb.SubjectContext(id="ann")))
+        catalogue = (await stub.GetSessionCatalog(asked, timeout=5)).catalog
+        assert [item.id for item in catalogue.operations] == ["reset", "ann.read"]
+        assert await execute(stub, "open") == (200, "open")
+        assert await execute(stub, "reset", {"hard": True}) == (200, {"hard": True})
+        assert await execute(stub, "reset", {"hard": []}) == (
+            400,
+            {"error": 'parameter "hard" is []; accepted is true or false'},
+        )
+        assert await execute(stub, "ann.read", {"n": 1}) == (200, {"read": {"n": 1}})
+        assert await execute(stub, "bob.read") == (404, {"error": "unknown operation bob.read"})
+
+
 async def test_a_hook_that_is_not_overridden_is_not_offered() -> None:
     plugin = Plugin()
-    assert not any(map(Plugin.offers, ("session_catalogue", "post_connect", "resolve_http_subject")))
+    hooks = ("session_catalogue", "session_operation", "post_connect", "resolve_http_subject")
+    assert not any(map(Plugin.offers, hooks))
     with pytest.raises(NotImplementedError):
         await plugin.session_catalogue(Request.make())
+    with pytest.raises(NotImplementedError):
+        await plugin.session_operation(Request.make(), {})
     with pytest.raises(NotImplementedError):
         await plugin.post_connect(PostConnectCredential())
     with pytest.raises(NotImplementedError):

@@ -250,7 +250,7 @@ class AgentManager(FakeManager):
 
 
 class Verbatim:
-    def resolve(self, who: Principal, target: Any) -> Any:
+    async def resolve(self, who: Principal, target: Any) -> Any:
         return target
 
 

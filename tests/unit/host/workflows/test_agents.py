@@ -377,8 +377,8 @@ async def test_an_agent_run_from_the_provider(rig: Rig, turns: AgentTurns, agent
 # Targets of agents ----------------------------------------------------------------------------------------------------
 
 
-def resolved(rig: Rig, target: AgentTarget, who: Principal = ANN) -> Any:
-    return TargetResolver(rig.registry, rig.authorizer, ["helper", "second"]).resolve(who, target)
+async def resolved(rig: Rig, target: AgentTarget, who: Principal = ANN) -> Any:
+    return await TargetResolver(rig.registry, rig.authorizer, ["helper", "second"]).resolve(who, target)
 
 
 POST = PluginTarget("slack", "post")
@@ -450,27 +450,29 @@ POST = PluginTarget("slack", "post")
 )
 async def test_agent_targets_that_are_refused(rig: Rig, target: AgentTarget, error: type[Exception], text: str) -> None:
     with pytest.raises(error) as raised:
-        resolved(rig, target)
+        await resolved(rig, target)
     assert text in str(raised.value)
 
 
 async def test_tools_are_not_looked_up_at_creation_and_decide_visibility(rig: Rig) -> None:
     resolver = TargetResolver(rig.registry, rig.authorizer, ["helper"])
     target = replace(HELPER, tool_refs=(ToolRef("vault", "read"), ToolRef()))
-    assert resolver.resolve(ANN, replace(HELPER, tool_refs=(ToolRef("nope", "x"), ToolRef()))) is not None
+    assert await resolver.resolve(ANN, replace(HELPER, tool_refs=(ToolRef("nope", "x"), ToolRef()))) is not None
     assert resolver.allows(ANN, target)
     bob = Principal(replace(ANN.actor, subject_id="user:bob"))
-    assert resolver.resolve(bob, target) is not None
+    assert await resolver.resolve(bob, target) is not None
     assert not resolver.allows(bob, target)
 
 
 async def test_a_delivery_inherits_the_declared_mode(rig: Rig) -> None:
     slack = Principal(ANN.actor, caller_plugin="slack")
-    target = resolved(rig, replace(HELPER, output_delivery=OutputDelivery(PluginTarget("roadmap", "sync"))), slack)
+    target = await resolved(
+        rig, replace(HELPER, output_delivery=OutputDelivery(PluginTarget("roadmap", "sync"))), slack
+    )
     assert target.output_delivery.credential_mode == "none"
     wanted = 'output_delivery.credential_mode "user" requires that plugin "slack" declares it .* it declares "none"'
     with pytest.raises(AuthorizationDenied, match=wanted):
-        resolved(
+        await resolved(
             rig,
             replace(HELPER, output_delivery=OutputDelivery(PluginTarget("roadmap", "sync"), (), "user")),
             slack,

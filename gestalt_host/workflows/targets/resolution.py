@@ -26,6 +26,7 @@ from gestalt_host.invocation.connections import check_selectors, connection_for
 from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
+from gestalt_host.workflows.sizes import check_target_names
 from gestalt_host.workflows.targets.inputs import check_target_input
 from gestalt_host.workflows.targets.permissions import merge_permissions
 
@@ -49,6 +50,7 @@ class TargetResolver:
         Raises:
             HostError: see http-api.md 8.5.
         """
+        check_target_names(target)
         if isinstance(target, PluginTarget):
             return self._plugin(who, target)
         return self._agent(who, target)

@@ -22,13 +22,15 @@ from gestalt_host.http.faults import answer_to
 from gestalt_host.http.headers import security_headers
 from gestalt_host.http.listener import ABORT
 from gestalt_host.http.origins import BrowserRules
+from gestalt_host.http.request_ids import request_id_header
 from gestalt_host.http.routes import absent as absent_routes
 from gestalt_host.http.routes import auth as auth_routes
 from gestalt_host.http.routes import operational
 from gestalt_host.http.routes import plugins as plugin_routes
 from gestalt_host.http.routes import workflows as workflow_routes
-from gestalt_host.http.routing import METHODS, NoRoute, Router, decoded
+from gestalt_host.http.routing import METHODS, NO_METHOD, NoRoute, Router, decoded
 from gestalt_host.http.services import HttpServices
+from gestalt_sdk.common.requests import request_in_progress
 
 HANDLER_TIMEOUT_S = 60.0
 
@@ -62,21 +64,22 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._respond(scope, receive, send)
+            call = Call(self._services, scope, receive)
+            with request_in_progress(call.request_id):
+                await self._respond(call, scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        call = Call(self._services, scope, receive)
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         route = "other"
         try:
             self._browsers.check(scope, raw_path)
             if call.method not in METHODS:
-                answer = Answer(405, b"", content_type="")
+                answer = error_answer(405, NO_METHOD)
             elif raw_path == b"/api/v1" or raw_path.startswith(b"/api/v1/"):
                 route, answer = await self._api(call, raw_path)
             else:
@@ -88,7 +91,7 @@ class Application:
         except Exception:
             log.exception("request failed", event_name="http.failed", method=call.method, path=decoded(raw_path))
             answer = error_answer(500, call.failure)
-        headers = answer.raw_headers(self._fixed_headers)
+        headers = [request_id_header(call.request_id), *answer.raw_headers(self._fixed_headers)]
         body = b"" if answer.status in (204, 304) else answer.body
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": answer.rest is not None})
@@ -140,6 +143,7 @@ class Application:
                 try:
                     if not route.public:
                         call.who = await _authenticated(call)
+                    call.require_size()
                     return route.pattern, await route.handler(call)
                 except HostError as error:
                     return route.pattern, _answer_error(call, error)
@@ -147,7 +151,8 @@ class Application:
             if not limit.expired():
                 raise
             log.warning("request took too long", event_name="http.timeout", method=call.method, route=route.pattern)
-            return route.pattern, Answer(504, b"", content_type="")
+            text = f"no answer within {self._timeout_s:g} s to {call.method} {quoted(decoded(raw_path))}"
+            return route.pattern, error_answer(504, f"{text}; it may still be running")
 
 
 async def _disconnected(receive: Receive) -> None:

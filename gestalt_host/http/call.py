@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope
 
 from gestalt_host.access.subjects import NOBODY, Principal
 from gestalt_host.http.headers import RawHeaders
+from gestalt_host.http.request_ids import request_id_of
 from gestalt_host.http.services import HttpServices
-from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES
+from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES, BodyTooLarge
 from gestalt_host.http.shapes.rendering import document, document_parts, error_document
 
 JSON = "application/json"
@@ -53,6 +54,7 @@ class Call:
     """A request on its way through a handler.
 
     Attributes:
+        request_id: Name of the request, in its answer and in lines of the log.
         values: Decoded values of the route's placeholders, in order.
         who: The caller; ``ANONYMOUS`` on public routes.
         failure: What the answer says when something fails that the caller must not read about. Handlers set it to
@@ -65,6 +67,7 @@ class Call:
         "failure",
         "headers",
         "method",
+        "request_id",
         "scope",
         "services",
         "values",
@@ -76,6 +79,7 @@ class Call:
         self.scope = scope
         self.method: str = scope["method"]
         self.headers = Headers(scope=scope)
+        self.request_id = request_id_of(self.headers)
         self.values: tuple[str, ...] = ()
         self.who = ANONYMOUS
         self.failure = "internal error"
@@ -90,8 +94,14 @@ class Call:
             self._query = dict(reversed(pairs))
         return self._query
 
+    def require_size(self) -> None:
+        """Raise ``BodyTooLarge`` when the request announces a body over the limit."""
+        size = self.headers.get("content-length", "")
+        if len(size) > 6 and size.isdecimal() and int(size) > BODY_LIMIT_BYTES:
+            raise BodyTooLarge(int(size))
+
     async def body(self) -> bytes:
-        """Read the body; of one over the limit only as much as shows that it is. Raises ``ClientGone``."""
+        """Read the body. Raises ``ClientGone``, and ``BodyTooLarge`` as soon as it is known."""
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -101,9 +111,9 @@ class Call:
             if chunk := message.get("body", b""):
                 chunks.append(chunk)
                 size += len(chunk)
-            if not message.get("more_body", False):
-                break
             if size > BODY_LIMIT_BYTES:
+                raise BodyTooLarge(None)
+            if not message.get("more_body", False):
                 break
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

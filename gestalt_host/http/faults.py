@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gestalt_host import errors
+from gestalt_host.http.shapes.bodies import BodyTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.InvalidInvocation: HttpFault(400),
     errors.InvalidArgument: HttpFault(400),
     errors.ProviderRequired: HttpFault(400),
+    BodyTooLarge: HttpFault(413),
     errors.CredentialMissing: HttpFault(412, code="not_connected"),
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),
     errors.WorkflowNotConfigured: HttpFault(412),

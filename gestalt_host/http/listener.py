@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any
@@ -19,27 +20,26 @@ import httptools
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gestalt_host.http.connections import Capacity, Connections
 from gestalt_host.http.headers import RawHeaders, security_headers
+from gestalt_host.http.request_ids import new_request_id, request_id_header
+from gestalt_host.http.routing import NO_METHOD
 from gestalt_host.http.shapes.rendering import error_document
 from gestalt_sdk.errors import GestaltError
 
 HEADER_LIMIT_BYTES = 1 << 20
 HEADER_TIMEOUT_S = 10.0
-DISCARD_LIMIT_BYTES = 8 << 20
-"""Of a body that nobody reads any more, this much is taken and thrown away, so that the client gets to read the answer
-before the connection breaks."""
+DISCARD_LIMIT_BYTES = 64 << 20
+"""Of a body that nobody reads any more, this much is taken and thrown away: a client that sends it to its end before it
+reads would see a reset connection instead of the answer."""
 IDLE_TIMEOUT_S = 120
 BODY_REST_TIMEOUT_S = 10.0
 """How long the rest of a body may take when the request has been answered already."""
 LAST_ANSWER_S = 2.0
-"""How long a client may take to read the answer that its connection ends with."""
-
-JSON = "application/json"
-PLAIN_TEXT = "text/plain; charset=utf-8"
+"""How long a client may take to read the answer to what was no request."""
 
 ABORT = "gestalt.abort"
 """Extension of a request's scope; its member ``call`` ends the connection at once, within an answer."""
@@ -145,6 +145,8 @@ class ClientConnection(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         """Until the rest of a body has come, or the client has read its last answer."""
+        self._keep_alive = False
+        """Whether the request in progress, once it is here whole, leaves the connection open."""
         self._discarded_bytes = 0
         self._had_last_answer = False
 
@@ -161,6 +163,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._had_last_answer:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > DISCARD_LIMIT_BYTES:
+                self.transport.abort()
             return
         self._received = data
         super().data_received(data)
@@ -186,7 +191,7 @@ class ClientConnection(HttpToolsProtocol):
         if self._is_idle and self.cycle is not None and self._header_timer is None:
             self.transport.close()
         else:
-            self._answer_and_close(b"503 Service Unavailable", error_document(text), JSON)
+            self._answer_and_close(b"503 Service Unavailable", text)
 
     def abort(self) -> None:
         """End at once."""
@@ -197,13 +202,13 @@ class ClientConnection(HttpToolsProtocol):
         if not self._is_idle and self.waits_for_client:
             self.give_way("the server is stopping; the request was not complete and nothing of it was done")
         else:
+            self._keep_alive = False
             super().shutdown()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
         self._header_bytes = 0
-        self._discarded_bytes = 0
         if self._header_timer is None:
             self._expect_headers()
 
@@ -219,43 +224,49 @@ class ClientConnection(HttpToolsProtocol):
         self._stop_header_timer()
         self._set_date()
         super().on_headers_complete()
+        # An answer that is given before the body is here whole ends the connection. What of the body still comes could
+        # not be told from a next request where the client waits with it for 100 Continue.
+        self._keep_alive = self.cycle.keep_alive
+        self.cycle.keep_alive = False
+        self.cycle.transport = _AnswerTransport(self.transport, self.cycle, self._end_for_client)
 
     def on_message_complete(self) -> None:
-        self._stop_rest_timer()
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = self._keep_alive
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._places.served(self)
-        if self.cycle.more_body and self.cycle.response_complete and not self.transport.is_closing():
-            self._rest_timer = self.loop.call_later(BODY_REST_TIMEOUT_S, self.transport.close)
-
-    def on_body(self, body: bytes) -> None:
-        if self.cycle is not None and self.cycle.response_complete:
-            self._discarded_bytes += len(body)
-            if self._discarded_bytes > DISCARD_LIMIT_BYTES:
-                self.transport.close()
-            return
-        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused, and close. Called while its error is handled."""
+        if self.transport.is_closing() or (not self._is_idle and self.cycle.response_started):
+            self.transport.close()  # Nothing else can be said within an answer.
+            return
         error: BaseException | None = sys.exc_info()[1]
         if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(self._received):
-            self._answer_and_close(b"405 Method Not Allowed")
+            self._answer_and_close(b"405 Method Not Allowed", NO_METHOD)
         elif self._header_bytes > HEADER_LIMIT_BYTES:
-            self._answer_and_close(b"431 Request Header Fields Too Large")
+            text = f"the header of the request is over the limit of {HEADER_LIMIT_BYTES} bytes"
+            self._answer_and_close(b"431 Request Header Fields Too Large", text)
         else:
-            self._answer_and_close(b"400 Bad Request", b"400 Bad Request")
+            self._answer_and_close(b"400 Bad Request", "the request is not HTTP/1.1 or HTTP/1.0")
 
-    def _answer_and_close(self, status: bytes, text: bytes = b"", content_type: str = PLAIN_TEXT) -> None:
+    def _answer_and_close(self, status: bytes, text: str) -> None:
         """Answer in place of the application. The connection stays until the client has read it, but not for long."""
+        body = error_document(text)
         lines = [b"HTTP/1.1 " + status]
-        lines += [name + b": " + value for name, value in self._fixed_headers]
-        if text:
-            lines.append(b"content-type: " + content_type.encode())
-        lines += [b"content-length: %d" % len(text), b"connection: close", b"", text]
+        lines += [name + b": " + value for name, value in [*self._fixed_headers, request_id_header(new_request_id())]]
+        lines += [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close", b"", body]
         self.transport.write(b"\r\n".join(lines))
+        self._end_for_client(LAST_ANSWER_S)
+
+    def _end_for_client(self, within_s: float) -> None:
+        """End the connection towards the client, and for so long take and drop what it still sends.
+
+        Closing now would take the answer away from a client that is still sending.
+        """
         self._had_last_answer = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
@@ -264,9 +275,9 @@ class ClientConnection(HttpToolsProtocol):
         self._stop_rest_timer()
         self._unset_keepalive_if_required()
         self._places.closes(self)
-        # Closing now would take the answer away from a client that is still sending.
         self.transport.write_eof()
-        self._rest_timer = self.loop.call_later(LAST_ANSWER_S, self.transport.abort)
+        self.flow.resume_reading()
+        self._rest_timer = self.loop.call_later(within_s, self.transport.abort)
 
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
@@ -298,6 +309,33 @@ class ClientConnection(HttpToolsProtocol):
             _DATES.clear()
             date = _DATES[now] = [(b"date", formatdate(now, usegmt=True).encode())]
         self.server_state.default_headers = date
+
+
+class _AnswerTransport(asyncio.Transport):
+    """The transport as an answer uses it: its end is the connection's, once the client can have read it."""
+
+    def __init__(
+        self, transport: asyncio.Transport, cycle: RequestResponseCycle, end_for_client: Callable[[float], None]
+    ) -> None:
+        super().__init__()
+        self._transport = transport
+        self._cycle = cycle
+        self._end_for_client = end_for_client
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a part of the answer."""
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Return whether the connection ends."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """End the connection; where more of the request may come, only for the client at first."""
+        if self._cycle.more_body and self._cycle.response_complete and not self._transport.is_closing():
+            self._end_for_client(BODY_REST_TIMEOUT_S)
+        else:
+            self._transport.close()
 
 
 _DATES: dict[int, RawHeaders] = {}

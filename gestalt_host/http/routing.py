@@ -21,6 +21,8 @@ Handler: TypeAlias = "Callable[[Call], Awaitable[Answer]]"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 """The methods that HTTP defines (RFC 9110 section 9.3, RFC 5789)."""
 
+NO_METHOD = "the method of the request is none that HTTP defines"
+
 API_PREFIX = "/api/v1"
 
 

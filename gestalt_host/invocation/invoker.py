@@ -44,6 +44,7 @@ class Invoker:
         idempotency_key: str = "",
         public: bool = False,
         call: CallChain | None = None,
+        request_id: str = "",
     ) -> OperationResult:
         """Check, resolve the credential, execute.
 
@@ -52,7 +53,8 @@ class Invoker:
             workflow: The ``workflow`` struct, for calls that come from a run.
             public: The caller is a person's or program's HTTP request: hidden operations do not exist for it, and
                 denials do not say which part was denied.
-            call: Of a plugin that invokes another one: the chain so far.
+            call: Of a plugin that invokes another one: the chain so far, with the request that began it.
+            request_id: Of a client's request; told to the plugin, whose log has it.
         Raises:
             HostError: see http-api.md 7.4 and semantics.md 12.3 for the classes.
         """
@@ -68,7 +70,7 @@ class Invoker:
         if who.ceiling is not None and not who.ceiling.allows(plugin, operation):
             raise TokenScopeDenied(f"{plugin}.{operation}" if who.ceiling.allows_plugin(plugin) else plugin)
         credential = credential_for(plugin, used, instance, credential_mode)
-        call = _extend(call, plugin, credential.instance, operation)
+        call = _extend(call, plugin, credential.instance, operation, request_id)
         delegation = Delegation(
             principal=who, call=call, connection=credential.connection, instance=credential.instance
         )
@@ -115,10 +117,10 @@ class Invoker:
             raise OperationAccessDenied() if public else AuthorizationDenied(f"{plugin.name}.{operation}")
 
 
-def _extend(call: CallChain | None, plugin: str, instance: str, operation: str) -> CallChain:
+def _extend(call: CallChain | None, plugin: str, instance: str, operation: str, request_id: str) -> CallChain:
     link = f"{plugin}/{instance or 'default'}/{operation}"
     if call is None:
-        return CallChain(chain=(link,))
+        return CallChain(request_id, chain=(link,))
     if call.depth >= MAX_DEPTH:
         raise CallTooDeep(MAX_DEPTH)
     if link in call.chain:

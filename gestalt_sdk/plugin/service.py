@@ -17,6 +17,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
 from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, refuse, require_version
+from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
@@ -114,6 +115,10 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
 
     async def execute(self, request: pb.ExecuteRequest) -> pb.OperationResult:
         """Execute one operation; every failure of it is a result."""
+        with request_in_progress(request.invocation_id):
+            return await self._call(request)
+
+    async def _call(self, request: pb.ExecuteRequest) -> pb.OperationResult:
         bound = self._operations.get(request.operation)
         if bound is None:
             return _failed(404, f"unknown operation {request.operation!r}")

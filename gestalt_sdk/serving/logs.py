@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from gestalt_sdk.common.printable import printable, printable_json
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.serving.sink import LineSink
 
 _STDERR = 2
@@ -130,10 +131,12 @@ def _sink(process: str) -> LineSink:
 
 
 def _names(process: str) -> Processor:
-    """Return what says whose line it is, in every thread."""
+    """Return what says whose line it is, in every thread, and which request of a client it belongs to."""
 
     def name(_logger: object, _method: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)
+        if request_id := current_request_id():
+            event.setdefault("request_id", request_id)
         return event
 
     return name

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.transport.environment import (
     RELAY_TOKEN_HEADER,
     TLS_CA_FILE,
@@ -23,6 +24,7 @@ ServerContext: TypeAlias = grpc.aio.ServicerContext
 
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 METADATA_LIMIT_BYTES = 256 * 1024
+REQUEST_ID_HEADER = "x-request-id"
 
 SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
@@ -78,6 +80,17 @@ class Patience:
         if not self._connected:
             self._connected = self._channel.get_state() is grpc.ChannelConnectivity.READY
         return not self._connected
+
+
+def request_metadata() -> Sequence[tuple[str, str]] | None:
+    """Return what tells a peer which request of a client a call belongs to, so that its log can name it too."""
+    request_id = current_request_id()
+    return ((REQUEST_ID_HEADER, request_id),) if request_id else None
+
+
+def request_id_of(context: ServerContext) -> str:
+    """Return which request of a client the peer's call belongs to; empty when it did not say."""
+    return next((str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_HEADER), "")
 
 
 def _root_certificates(environ: Mapping[str, str]) -> bytes | None:

@@ -18,8 +18,9 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.channels import ServerContext, request_id_of
 
 DOMAIN = "gestalt"
 TRAILER_TEXT_BYTES = 2048
@@ -71,7 +72,7 @@ async def reporting_faults(context: ServerContext, table: FaultTable) -> AsyncIt
     except GestaltError as error:
         status = status_of(error, table)
         if status is None:
-            log.exception("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__)
+            _log_failure(context, "error without a fault row", error)
             await end_call(context, grpc.StatusCode.INTERNAL, "internal error")
         else:
             await end_call_with(context, status)
@@ -79,8 +80,13 @@ async def reporting_faults(context: ServerContext, table: FaultTable) -> AsyncIt
         raise  # ended on purpose, inside
     except Exception as error:
         # grpc would send the text of the exception to the peer.
-        log.exception("call failed", event_name="rpc.failed", error_type=type(error).__name__)
+        _log_failure(context, "call failed", error)
         await end_call(context, grpc.StatusCode.INTERNAL, "internal error")
+
+
+def _log_failure(context: ServerContext, text: str, error: Exception) -> None:
+    with request_in_progress(request_id_of(context)):
+        log.exception(text, event_name="rpc.failed", error_type=type(error).__name__)
 
 
 async def end_call(context: ServerContext, code: grpc.StatusCode, text: str) -> NoReturn:

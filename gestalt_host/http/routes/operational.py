@@ -7,12 +7,13 @@ import asyncio
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from gestalt_host.http.call import PLAIN_TEXT, Answer, Call, json_answer
+from gestalt_host.http.shapes.rendering import error_document
 
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 METRICS_DISABLED = "Prometheus metrics are unavailable because telemetry metrics are disabled."
 
 NOT_FOUND = Answer(404, b"404 page not found\n", PLAIN_TEXT)
-GET_ONLY = Answer(405, b"", content_type="", headers=((b"allow", b"GET, HEAD"),))
+GET_ONLY = Answer(405, error_document("accepted are GET and HEAD"), headers=((b"allow", b"GET, HEAD"),))
 
 
 async def answer(call: Call, path: str) -> tuple[str, Answer]:

@@ -96,6 +96,7 @@ async def _invoke(
             connection=internal_name(connection),
             instance=instance,
             public=True,
+            request_id=call.request_id,
         )
     except HostError as error:
         answer = answer_to_invocation(error)

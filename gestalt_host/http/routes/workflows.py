@@ -15,7 +15,7 @@ from gestalt_host.http.shapes import workflows as shapes
 from gestalt_host.http.shapes.bodies import Shape, decode_lenient, decode_strict
 from gestalt_host.http.shapes.targets import Json
 from gestalt_host.workflows.manager import WorkflowManager
-from gestalt_host.workflows.model import CREATED_BY, PluginTarget, RunQuery
+from gestalt_host.workflows.model import CREATED_BY, RUN_STATUSES, PluginTarget, RunQuery
 from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
 
 RUN_FAILURE = "workflow run request failed"
@@ -136,8 +136,7 @@ async def publish_event(call: Call) -> Answer:
 async def list_runs(call: Call) -> Answer:
     """Answer GET of the runs, newest first, with the filters ``plugin`` and ``status``; long results are cut."""
     call.failure = RUN_FAILURE
-    query = call.query
-    wanted = RunQuery(plugin=query.get("plugin", "").strip(), status=query.get("status", "").strip())
+    wanted = RunQuery(plugin=call.query.get("plugin", "").strip(), status=_status(call))
     found = call.services.manager.runs.list(call.who, wanted, created_by=_created_by(call))
     return await list_answer(shapes.run_shape(item) async for item in found)
 
@@ -162,6 +161,15 @@ async def cancel_run(call: Call) -> Answer:
         answer = answer_to(error, failure=call.failure, finished_run=True)
         return error_answer(answer.status, answer.text)
     return json_answer(shapes.run_shape(run))
+
+
+def _status(call: Call) -> str:
+    """Return which state of runs the query's ``status`` asks for; empty: any."""
+    status = call.query.get("status", "").strip()
+    if status and status not in RUN_STATUSES:
+        *most, last = RUN_STATUSES
+        raise InvalidArgument(f"status must be {', '.join(most)} or {last}, not {quoted(status)}")
+    return status
 
 
 def _created_by(call: Call) -> str:

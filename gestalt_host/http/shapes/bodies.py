@@ -1,8 +1,8 @@
 """Request bodies: JSON text to the fields a route declares, by the rules of http-api.md 1.2.
 
 A route declares the fixed-shape objects it takes as a ``Shape``: field name to field kind. Decoding answers a dict
-that holds the fields the body set, under the declared names. Everything wrong with a body is ``InvalidBody``, always
-with the same text, except nesting deeper than the wire to the providers can carry.
+that holds the fields the body set, under the declared names. Everything wrong with a body is ``InvalidBody``, which
+names the member, what it is and what is accepted; where the text is no JSON, the line and column.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from gestalt_host.errors import InvalidArgument
+from gestalt_host.errors import HostError, InvalidArgument, quoted
+from gestalt_sdk.common.members import member_path
+from gestalt_sdk.common.texts import cut
 
 BODY_LIMIT_BYTES = 1 << 20
 
@@ -26,11 +28,44 @@ that protobuf parsers accept, and the value travels inside requests, runs and re
 INVALID_BODY = "invalid JSON body"
 
 
-class InvalidBody(InvalidArgument):
-    """The body is not the JSON that the route takes."""
+class BodyTooLarge(HostError):
+    """The body is over the limit. ``size`` is in bytes, None where only that it is over is known."""
 
-    def __init__(self, text: str = INVALID_BODY) -> None:
-        super().__init__(text)
+    def __init__(self, size: int | None) -> None:
+        shown = f"more than {BODY_LIMIT_BYTES}" if size is None else f"{size}"
+        super().__init__(f"request body of {shown} bytes is over the limit of {BODY_LIMIT_BYTES} bytes")
+
+
+class InvalidBody(InvalidArgument):
+    """The body is not the JSON that the route takes.
+
+    Args:
+        fault: What is wrong and what is accepted, such as ``must be a string, not a number``.
+        member: Path of the member that is at fault; empty for the body itself.
+    """
+
+    def __init__(self, fault: str, member: tuple[str | int, ...] = ()) -> None:
+        super().__init__(f"{INVALID_BODY}: {member_path(member)} {fault}" if member else f"{INVALID_BODY}: {fault}")
+        self._fault = fault
+        self._member = member
+
+    def inside(self, part: str | int) -> InvalidBody:
+        """Return the error of what holds the member at fault as ``part``."""
+        return InvalidBody(self._fault, (part, *self._member))
+
+
+class NestedTooDeeply(InvalidBody):
+    """A value is nested deeper than the wire to the providers can carry; it is not said where."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.args = (
+            f"the JSON body is nested too deeply: at most {MAX_NESTING} levels of objects and lists are accepted",
+        )
+
+    def inside(self, part: str | int) -> InvalidBody:
+        """Return the error itself."""
+        return self
 
 
 class _Repeated(dict[str, Any]):
@@ -62,21 +97,29 @@ class Shape:
         declared = {name: (name, kind) for name, kind in kinds.items()}
         return cls({name.lower(): row for name, row in declared.items()} | declared)
 
+    @property
+    def names(self) -> list[str]:
+        """The declared names, in their order."""
+        return list(dict.fromkeys(name for name, _ in self.fields.values()))
+
     def decode(self, value: Any, into: dict[str, Any], *, strict: bool) -> dict[str, Any]:
         """Fill ``into`` from a parsed object; a repeated object is merged into what its first text gave."""
         if value is None:
             return into
         if not isinstance(value, dict):
-            raise InvalidBody
+            raise _must_be("an object", value)
         pairs: Iterable[tuple[str, Any]] = value.pairs if isinstance(value, _Repeated) else value.items()
         for key, item in pairs:
             field = self.fields.get(key) or self.fields.get(_folded(key))
             if field is None:
                 if strict:
-                    raise InvalidBody
+                    raise InvalidBody(f"is not known; accepted are {', '.join(self.names)}", (key,))
                 continue
             name, kind = field
-            decoded = kind(item, into.get(name, ABSENT), strict)
+            try:
+                decoded = kind(item, into.get(name, ABSENT), strict)
+            except InvalidBody as error:
+                raise error.inside(name) from None
             if decoded is ABSENT:
                 into.pop(name, None)
             else:
@@ -89,7 +132,7 @@ def text(value: Any, before: Any, strict: bool) -> Any:
     if value is None:
         return before
     if not isinstance(value, str):
-        raise InvalidBody
+        raise _must_be("a string", value)
     return value
 
 
@@ -98,7 +141,7 @@ def boolean(value: Any, before: Any, strict: bool) -> Any:
     if value is None:
         return before
     if not isinstance(value, bool):
-        raise InvalidBody
+        raise _must_be("true or false", value)
     return value
 
 
@@ -107,7 +150,8 @@ def integer(value: Any, before: Any, strict: bool) -> Any:
     if value is None:
         return before
     if type(value) is not int or not -(1 << 31) <= value < 1 << 31:
-        raise InvalidBody
+        shown = f"the number {value}" if type(value) in (int, float) else _kind_of(value)
+        raise InvalidBody(f"must be a whole number of 32 bits, without fraction and exponent, not {shown}")
     return value
 
 
@@ -116,7 +160,7 @@ def moment(value: Any, before: Any, strict: bool) -> Any:
     if value is None:
         return ABSENT
     if not isinstance(value, str):
-        raise InvalidBody
+        raise _must_be(_TIME, value)
     decoded = parse_moment(value)
     return ABSENT if decoded == _ZERO_TIME else decoded
 
@@ -126,7 +170,7 @@ def free_object(value: Any, before: Any, strict: bool) -> Any:
     if value is None:
         return ABSENT
     if not isinstance(value, dict):
-        raise InvalidBody
+        raise _must_be("an object", value)
     _check_nesting(value)
     return value if before is ABSENT else {**before, **value}
 
@@ -168,8 +212,14 @@ def list_of(shape: Shape) -> FieldKind:
         if value is None:
             return ABSENT
         if not isinstance(value, list):
-            raise InvalidBody
-        return [shape.decode(item, {}, strict=strict) for item in value]
+            raise _must_be("a list", value)
+        decoded = []
+        for at, item in enumerate(value):
+            try:
+                decoded.append(shape.decode(item, {}, strict=strict))
+            except InvalidBody as error:
+                raise error.inside(at) from None
+        return decoded
 
     return decode
 
@@ -190,31 +240,29 @@ def decode_parameters(body: bytes) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidBody
+        raise _must_be("an object", value)
     _check_nesting(value)
     return dict(value) if isinstance(value, _Repeated) else value
 
 
 def parse(body: bytes, *, strict: bool) -> Any:
-    """Parse the first JSON value of a body that may be longer than the limit; strict: the only one, within the limit.
+    """Parse the first JSON value of a body; strict: the only one.
 
     Numbers are ``int`` where a double holds them exactly, else ``float``. Invalid UTF-8 and lone surrogates become
     U+FFFD.
     """
-    if len(body) > BODY_LIMIT_BYTES:
-        if strict:
-            raise InvalidBody
-        body = body[:BODY_LIMIT_BYTES]
     source = body.decode("utf-8", _EACH_BYTE)
     try:
         start = _WHITESPACE.match(source).end()  # type: ignore[union-attr]
         value, end = _DECODER.raw_decode(source, start)
     except RecursionError:
-        raise InvalidBody(_TOO_DEEP) from None
-    except ValueError:
-        raise InvalidBody from None
-    if strict and _WHITESPACE.match(source, end).end() != len(source):  # type: ignore[union-attr]
-        raise InvalidBody
+        raise NestedTooDeeply from None
+    except json.JSONDecodeError as error:
+        raise _malformed(source, error) from None
+    except _NoNumber as error:
+        raise InvalidBody(str(error)) from None
+    if strict and (rest := _WHITESPACE.match(source, end).end()) != len(source):  # type: ignore[union-attr]
+        raise _malformed(source, json.JSONDecodeError("text behind the JSON value", source, rest))
     if _SURROGATE_ESCAPE.search(source, start, end):
         value = _without_surrogates(value)
     return value
@@ -224,20 +272,46 @@ def parse_moment(value: str) -> datetime:
     """Parse an RFC 3339 time with upper-case ``T`` and ``Z`` or an offset. Raises ``InvalidBody``."""
     match = _RFC3339.fullmatch(value)
     if match is None:
-        raise InvalidBody
+        raise InvalidBody(f"must be {_TIME}, not {quoted(value)}")
     year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
     micros = int((match[7] or "").ljust(6, "0")[:6])
     zone = UTC
     if match[8] != "Z":
         hours, minutes = int(match[9]), int(match[10])
         if hours > 23 or minutes > 59:
-            raise InvalidBody
+            raise InvalidBody(f"must be {_TIME}, not {quoted(value)}: offsets go to 23:59")
         offset = timedelta(hours=hours, minutes=minutes)
         zone = timezone(-offset if match[8][0] == "-" else offset)
     try:
         return datetime(year, month, day, hour, minute, second, micros, zone).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidBody from None
+        raise InvalidBody(f"must be {_TIME} that exists, in the years 1 to 9999, not {quoted(value)}") from None
+
+
+class _NoNumber(Exception):
+    """A number that the decoder does not take; no ValueError, which it would take for something else."""
+
+
+def _must_be(accepted: str, value: Any) -> InvalidBody:
+    return InvalidBody(f"must be {accepted}, not {_kind_of(value)}")
+
+
+def _kind_of(value: Any) -> str:
+    """Return what a JSON value is. A text is not shown: it may be a secret in the wrong place."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    kinds = {str: "a string", dict: "an object", list: "a list"}
+    return next((word for kind, word in kinds.items() if isinstance(value, kind)), "a number")
+
+
+def _malformed(source: str, error: json.JSONDecodeError) -> InvalidBody:
+    """Return where a text stops to be JSON, and why."""
+    if not source.strip(" \t\n\r"):
+        return InvalidBody("it is empty; a JSON object is accepted")
+    if source.startswith("\ufeff"):
+        return InvalidBody("it begins with a byte order mark; accepted is JSON without one")
+    why = error.msg.removesuffix(" at").removesuffix(" starting")
+    return InvalidBody(f"line {error.lineno}, column {error.colno}: {why[:1].lower()}{why[1:]}")
 
 
 def _folded(key: str) -> str:
@@ -266,12 +340,12 @@ def _whole(digits: str) -> int | float:
 def _number(digits: str) -> float:
     number = float(digits)
     if number in (_INFINITY, -_INFINITY):
-        raise ValueError("number out of range")
+        raise _NoNumber(f"the number {cut(digits, _SHOWN_BYTES)} is out of the range of a double")
     return number
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise _NoNumber(f"{name} is not JSON")
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -298,7 +372,7 @@ def _check_nesting(value: Any) -> None:
         ]
         if not level:
             return
-    raise InvalidBody(_TOO_DEEP)
+    raise NestedTooDeeply
 
 
 def _each_byte(error: UnicodeError) -> tuple[str, int]:
@@ -309,7 +383,8 @@ def _each_byte(error: UnicodeError) -> tuple[str, int]:
 _EACH_BYTE = "gestalt.each_byte"
 codecs.register_error(_EACH_BYTE, _each_byte)
 
-_TOO_DEEP = f"the JSON body is nested too deeply: at most {MAX_NESTING} levels of objects and lists are accepted"
+_TIME = "an RFC 3339 time such as 2026-05-08T09:00:00Z"
+_SHOWN_BYTES = 40
 _INFINITY = float("inf")
 _EXACT_INTEGER = 2.0**53
 _ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)

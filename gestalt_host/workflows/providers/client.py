@@ -37,6 +37,7 @@ from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import causes_pb2, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
+from gestalt_sdk.transport.channels import request_metadata
 from gestalt_sdk.transport.faults import reason_of
 from gestalt_sdk.transport.values import to_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
@@ -528,7 +529,8 @@ class WorkflowProviderClient:
         if wait:
             await wait_ready("workflow", self._link, self._deadline_s)
         try:
-            return await self._link.calls.answer(method(request, timeout=self._deadline_s))
+            call = method(request, timeout=self._deadline_s, metadata=request_metadata())
+            return await self._link.calls.answer(call)
         except ProviderAway as error:
             raise provider_away("workflow", self.name, error) from error
         except grpc.aio.AioRpcError as error:

@@ -60,7 +60,10 @@ def test_an_unknown_id_is_not_found(host: Gestaltd, kind: str) -> None:
 
 def test_malformed_json_is_refused(host: Gestaltd) -> None:
     answer = httpx.post(f"{host.url}/api/v1/workflow/schedules", content=b'{"cron": ')
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid JSON body"})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "invalid JSON body: line 1, column 10: expecting value"},
+    )
 
 
 def gestalt(host_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

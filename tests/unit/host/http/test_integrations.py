@@ -225,8 +225,8 @@ async def test_refused_with_the_contracts_text(
 @pytest.mark.parametrize(
     ("query", "body", "status", "text"),
     [
-        ("", b"", 400, "invalid JSON body"),
-        ("", b"[]", 400, "invalid JSON body"),
+        ("", b"", 400, "invalid JSON body: it is empty; a JSON object is accepted"),
+        ("", b"[]", 400, "invalid JSON body: must be an object, not a list"),
         ("", b'{"_instance":"a/b"}', 400, "instance name contains invalid characters"),
         (
             "?_instance=a",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
+import json
+import re
 import socket
 from collections.abc import Awaitable
 from typing import Any
@@ -35,8 +39,8 @@ async def test_a_method_that_http_does_not_define(path: bytes, listener: Listene
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 405 ")
     assert b"x-frame-options: DENY" in head
-    assert b"\r\ncontent-type" not in head.lower()
-    assert body == b""
+    assert b"\r\ncontent-type: application/json" in head.lower()
+    assert json.loads(body) == {"error": "the method of the request is none that HTTP defines"}
 
 
 @pytest.mark.parametrize(("reason", "status"), [(None, b"200"), ("loading", b"503")])
@@ -60,13 +64,18 @@ async def test_head_asks_for_health_without_a_body(
     [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"hello\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"GET\r\n\r\n"],
 )
 async def test_what_is_no_http_gets_400(request_bytes: bytes, listener: Listener) -> None:
-    assert (await exchange(listener.port, request_bytes)).startswith(b"HTTP/1.1 400 ")
+    head, _, body = (await exchange(listener.port, request_bytes)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert re.search(rb"\r\nx-request-id: [0-9a-f]{16}\r\n", head)
+    assert json.loads(body) == {"error": "the request is not HTTP/1.1 or HTTP/1.0"}
 
 
 async def test_headers_over_the_limit_are_refused(listener: Listener) -> None:
     line = b"x-filler: " + b"y" * 8000 + b"\r\n"
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n" + line * (HEADER_LIMIT_BYTES // len(line) + 2) + b"\r\n"
-    assert (await exchange(listener.port, request)).startswith(b"HTTP/1.1 431 ")
+    head, _, body = (await exchange(listener.port, request)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(body) == {"error": "the header of the request is over the limit of 1048576 bytes"}
 
 
 async def test_a_client_that_does_not_finish_its_headers_is_dropped(
@@ -88,8 +97,9 @@ async def test_a_body_far_over_the_limit_is_answered_and_not_read_to_its_end(lis
             writer.write(chunk)
             await writer.drain()
         answer = await asyncio.wait_for(reader.readuntil(b"}\n"), 10)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert answer.endswith(b'{"error":"invalid JSON body"}\n')
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        text = b"request body of 1000000000 bytes is over the limit of 1048576 bytes"
+        assert answer.endswith(b'{"error":"' + text + b'"}\n')
 
         async def flood() -> None:
             for _ in range(10_000):
@@ -99,6 +109,87 @@ async def test_a_body_far_over_the_limit_is_answered_and_not_read_to_its_end(lis
         with pytest.raises(ConnectionError):
             await flood()
     finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("path", ["/api/v1/workflow/schedules", "/api/v1/workflow/events", "/api/v1/roadmap/noop"])
+async def test_a_client_that_reads_when_it_has_sent_everything_gets_the_answer(
+    path: str, chunked: bool, listener: Listener
+) -> None:
+    def send() -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=30)
+        parts = (b" " * 65536 for _ in range(200))
+        headers = {} if chunked else {"Content-Length": str(200 * 65536)}
+        connection.request("POST", path, body=parts, headers=headers, encode_chunked=chunked)
+        answer = connection.getresponse()
+        with contextlib.closing(connection):
+            return answer.status, json.loads(answer.read())["error"]
+
+    size = "more than 1048576" if chunked else "13107200"
+    text = f"request body of {size} bytes is over the limit of 1048576 bytes"
+    assert await asyncio.to_thread(send) == (413, text)
+
+
+async def test_a_client_that_waits_for_100_continue_need_not_send_a_body_that_is_too_large(listener: Listener) -> None:
+    head = b"POST /api/v1/workflow/events HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(head + b"1048577\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(head + b"12\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 100 ")
+    writer.write(b'{"type":"x"}')
+    assert (await asyncio.wait_for(reader.readuntil(b"}\n"), 10)).startswith(b"HTTP/1.1 202 ")
+    writer.close()
+
+
+async def test_what_comes_of_a_body_after_the_answer_is_never_a_request(listener: Listener) -> None:
+    head = b"POST /api/v1/nope HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(head)
+    assert b"HTTP/1.1 404 " in await asyncio.wait_for(reader.readuntil(b"}\n"), 10)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+
+
+async def test_nothing_is_answered_to_a_request_whose_rest_is_no_http(
+    host: FakeHost, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    reached, release = held_list(host)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"GET /api/v1/workflow/schedules HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reached.wait()
+    writer.write(b"\x00\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.count(b"\r\n\r\n") == 1
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    release.set()
+    await eventually_idle(listener)
+    assert "Exception" not in caplog.text
+    writer.close()
+
+
+async def test_a_client_that_lingers_is_not_waited_for_long(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "BODY_REST_TIMEOUT_S", 0.05)
+    async with Listener(create_app(host.services()), "127.0.0.1", 0) as hurried:
+        reader, writer = await asyncio.open_connection("127.0.0.1", hurried.port)
+        writer.write(b"POST /api/v1/nope HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        assert b"HTTP/1.1 404 " in await asyncio.wait_for(reader.read(), 10)
+
+        async def broken() -> bool | None:
+            try:
+                writer.write(b" ")
+                await writer.drain()
+            except ConnectionError:
+                return True
+            return None
+
+        await eventually(broken)
         writer.close()
 
 
@@ -181,6 +272,15 @@ async def release_once_closed(port: int, release: asyncio.Event) -> None:
 
     await eventually(closed)
     release.set()
+
+
+async def eventually_idle(listener: Listener) -> None:
+    """Wait until no request is in progress."""
+
+    async def idle() -> bool | None:
+        return True if not listener._state.tasks else None
+
+    await eventually(idle)
 
 
 async def refused(request: Awaitable[httpx.Response]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -102,6 +103,16 @@ async def test_another_owner_is_refused_by_name(path: str, api: httpx.AsyncClien
     assert (answer.status_code, answer.json()) == (400, {"error": 'owner must be "config" or "all", got "me"'})
 
 
+@pytest.mark.parametrize("status", ["bogus", "Succeeded", "succeeded,failed", "\x00"])
+async def test_a_status_that_no_run_can_have_is_refused(status: str, api: httpx.AsyncClient) -> None:
+    answer = await api.get(RUNS, params={"status": status})
+    shown = status.replace("\x00", "\\x00")
+    text = f'status must be pending, running, succeeded, failed or canceled, not "{shown}"'
+    assert (answer.status_code, answer.json()) == (400, {"error": text})
+    for known in ("pending", "running", "succeeded", "failed", "canceled", " canceled ", ""):
+        assert (await api.get(RUNS, params={"status": known})).status_code == 200
+
+
 async def test_a_run_shows_who_published_its_event_when_that_is_not_the_owner(
     host: FakeHost, api: httpx.AsyncClient
 ) -> None:
@@ -144,17 +155,37 @@ async def test_what_only_a_request_can_get_wrong_is_checked_in_its_order(api: ht
 async def test_nothing_reaches_the_manager_of_a_refused_body(host: FakeHost, api: httpx.AsyncClient) -> None:
     before = len(host.manager.state.seen)
     body = b'{"cron":"0 3 * * *","target":{"plugin":{"name":"roadmap","operation":"noop"}}}{"timeZone":"UTC"}'
-    assert (await api.post(SCHEDULES, content=body)).json() == {"error": "invalid JSON body"}
+    refused = "invalid JSON body: line 1, column 79: text behind the JSON value"
+    assert (await api.post(SCHEDULES, content=body)).json() == {"error": refused}
     assert len(host.manager.state.seen) == before
 
 
-async def test_white_space_over_the_limit_is_refused_in_strict_mode(api: httpx.AsyncClient) -> None:
-    body = b'{"cron":"0 3 * * *","target":{"plugin":{"name":"roadmap","operation":"noop"}}}'
-    assert (await api.post(SCHEDULES, content=body.ljust(1 << 20))).status_code == 201
-    answer = await api.post(SCHEDULES, content=body.ljust((1 << 20) + 1))
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid JSON body"})
-    late = b'{"type":"x"}'.ljust((1 << 20) + 1)
-    assert (await api.post("/api/v1/workflow/events", content=late)).status_code == 202
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (SCHEDULES, b'{"cron":"0 3 * * *","target":{"plugin":{"name":"roadmap","operation":"noop"}}}'),
+        ("/api/v1/workflow/events", b'{"type":"x"}'),
+        ("/api/v1/roadmap/noop", b"{}"),
+        (f"{SCHEDULES}/x/pause", b""),
+    ],
+)
+async def test_a_body_over_the_limit_is_413_with_size_and_limit_on_every_route(
+    path: str, body: bytes, api: httpx.AsyncClient
+) -> None:
+    assert (await api.post(path, content=body.ljust(1 << 20))).status_code in (200, 201, 202, 404)
+    answer = await api.post(path, content=body.ljust((1 << 20) + 1))
+    text = "request body of 1048577 bytes is over the limit of 1048576 bytes"
+    assert (answer.status_code, answer.json()) == (413, {"error": text})
+
+
+async def test_a_body_of_unknown_size_is_read_to_the_limit(api: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * (1 << 16)
+
+    answer = await api.post(SCHEDULES, content=chunks())
+    text = "request body of more than 1048576 bytes is over the limit of 1048576 bytes"
+    assert (answer.status_code, answer.json()) == (413, {"error": text})
 
 
 async def test_an_agent_target_keeps_every_member(host: FakeHost, api: httpx.AsyncClient) -> None:
@@ -242,10 +273,10 @@ async def test_path_parameters_are_decoded_once(host: FakeHost, api: httpx.Async
 
 
 @pytest.mark.parametrize("path", ["/health", "/nope", SCHEDULES, "/api/v1/nope"])
-async def test_a_method_that_http_does_not_define_has_no_body(path: str, api: httpx.AsyncClient) -> None:
+async def test_a_method_that_http_does_not_define(path: str, api: httpx.AsyncClient) -> None:
     answer = await api.request("FOO", path)
-    assert (answer.status_code, answer.content) == (405, b"")
-    assert "content-type" not in answer.headers
+    text = "the method of the request is none that HTTP defines"
+    assert (answer.status_code, answer.json()) == (405, {"error": text})
     assert "allow" not in answer.headers
 
 
@@ -296,7 +327,8 @@ async def test_a_handler_that_takes_too_long_is_cut_off(host: FakeHost) -> None:
     transport = httpx.ASGITransport(create_app(host.services(), handler_timeout_s=0.05))
     async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test") as client:
         answer = await client.get(SCHEDULES)
-    assert (answer.status_code, answer.content) == (504, b"")
+    text = f'no answer within 0.05 s to GET "{SCHEDULES}"; it may still be running'
+    assert (answer.status_code, answer.json()) == (504, {"error": text})
     assert "x-frame-options" in answer.headers
     assert reached.is_set()
     assert cancelled.is_set()

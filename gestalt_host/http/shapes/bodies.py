@@ -293,11 +293,11 @@ class _NoNumber(Exception):
     """A number that the decoder does not take; no ValueError, which it would take for something else."""
 
 
-def _must_be(accepted: str, value: Any) -> InvalidBody:
+def _must_be(accepted: str, value: object) -> InvalidBody:
     return InvalidBody(f"must be {accepted}, not {_kind_of(value)}")
 
 
-def _kind_of(value: Any) -> str:
+def _kind_of(value: object) -> str:
     """Return what a JSON value is. A text is not shown: it may be a secret in the wrong place."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)

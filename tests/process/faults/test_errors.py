@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.rigs.gestaltd import INHERITED, QUICKSTART, Gestaltd, free_port, rig
+from tests.support.waiting import until
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 TARGET = {"plugin": {"name": "roadmap", "operation": "noop"}}
@@ -64,6 +67,51 @@ def test_malformed_json_is_refused(host: Gestaltd) -> None:
         400,
         {"error": "invalid JSON body: line 1, column 10: expecting value"},
     )
+
+
+def test_what_an_answer_hides_is_found_in_the_log_by_its_request_id(host: Gestaltd) -> None:
+    answer = httpx.post(f"{host.url}/api/v1/roadmap/fail", json={}, headers={"X-Request-Id": "looked-up-later"})
+    assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})
+    assert answer.headers["x-request-id"] == "looked-up-later"
+
+    def found() -> Any:
+        lines = [line for line in host.log.splitlines() if "looked-up-later" in line]
+        return json.loads(lines[0]) if lines else None
+
+    line = until(found)
+    assert (line["process"], line["request_id"], line["operation"]) == ("roadmap", "looked-up-later", "fail")
+    assert "the rig plugin fails when asked to" in str(line["exception"])
+
+
+@pytest.mark.parametrize("char", ["x", "%C3%A9", "%25"])
+def test_an_id_of_any_length_is_not_found(host: Gestaltd, char: str) -> None:
+    answer = httpx.get(f"{host.url}/api/v1/workflow/runs/{char * 5000}")
+    assert (answer.status_code, answer.json()["error"][-10:]) == (404, " not found")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin\x00", "\x1b[2J\u202e", "x" * 4498, "é" * 4498])
+def test_a_zone_is_refused_with_a_text_that_can_be_shown(host: Gestaltd, zone: str) -> None:
+    answer = host.post("/workflow/schedules", {"cron": "0 3 * * *", "timezone": zone, "target": TARGET})
+    assert answer.status_code == 400
+    text = answer.json()["error"]
+    assert zone[:8] in text or "\\x" in text
+    assert text.isprintable()
+    assert len(text) < 1000
+
+
+def test_a_finished_run_says_how_it_has_ended_when_it_is_canceled(host: Gestaltd) -> None:
+    match = {"type": "errors.finished"}
+    assert host.post("/workflow/event-triggers", {"match": match, "target": TARGET}).status_code == 201
+    assert host.post("/workflow/events", match).status_code == 202
+
+    def finished() -> Any:
+        runs = httpx.get(f"{host.url}/api/v1/workflow/runs?status=succeeded").json()
+        return runs[0] if runs else None
+
+    run = until(finished)["id"]
+    answer = host.post(f"/workflow/runs/{run}/cancel", {})
+    text = f'workflow run "{run}" has succeeded; only pending and running runs can be canceled'
+    assert (answer.status_code, answer.json()) == (409, {"error": text})
 
 
 def gestalt(host_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

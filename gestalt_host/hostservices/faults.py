@@ -13,8 +13,9 @@ from gestalt_host import errors
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokenInvalid
 from gestalt_host.workflows.agents.turns import AgentTurnFailed
 from gestalt_host.workflows.execution import ReferenceLookupFailed
+from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.channels import ServerContext, request_id_of
 from gestalt_sdk.transport.faults import Fault, FaultTable, end_call_with, status_of
 
 log = structlog.get_logger()
@@ -68,10 +69,11 @@ async def answering(context: ServerContext, table: FaultTable, prefix: str = "")
     Args:
         prefix: Put before the text, except before an invocation token's errors.
     """
-    try:
-        yield
-    except Exception as error:
-        await end_call_with(context, status_for(error, table, prefix))
+    with request_in_progress(request_id_of(context)):
+        try:
+            yield
+        except Exception as error:
+            await end_call_with(context, status_for(error, table, prefix))
 
 
 def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_pb2.Status:

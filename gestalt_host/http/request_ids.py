@@ -6,12 +6,11 @@ not refused: nothing about the request depends on it.
 
 from __future__ import annotations
 
-import re
 import secrets
 
 from starlette.datastructures import Headers
 
-_ACCEPTED = re.compile(r"[0-9A-Za-z._~:/+=@-]{1,128}")
+from gestalt_sdk.common.requests import accepted_request_id
 
 
 def new_request_id() -> str:
@@ -21,8 +20,7 @@ def new_request_id() -> str:
 
 def request_id_of(headers: Headers) -> str:
     """Return the id that the client has chosen, else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if _ACCEPTED.fullmatch(given) else new_request_id()
+    return accepted_request_id(headers.get("x-request-id", "")) or new_request_id()
 
 
 def request_id_header(request_id: str) -> tuple[bytes, bytes]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+_ACCEPTED = re.compile(r"[0-9A-Za-z._~:/+=@-]{1,128}")
+
+
+def accepted_request_id(given: str) -> str:
+    """Return an id that somebody else has given; empty when it is too long or has other characters than ids have."""
+    return given if _ACCEPTED.fullmatch(given) else ""
 
 
 class _InProgress:

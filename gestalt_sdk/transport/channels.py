@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from gestalt_sdk.common.requests import current_request_id
+from gestalt_sdk.common.requests import accepted_request_id, current_request_id
 from gestalt_sdk.transport.environment import (
     RELAY_TOKEN_HEADER,
     TLS_CA_FILE,
@@ -90,7 +90,8 @@ def request_metadata() -> Sequence[tuple[str, str]] | None:
 
 def request_id_of(context: ServerContext) -> str:
     """Return which request of a client the peer's call belongs to; empty when it did not say."""
-    return next((str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_HEADER), "")
+    found = (str(value) for key, value in context.invocation_metadata() or () if key == REQUEST_ID_HEADER)
+    return accepted_request_id(next(found, ""))
 
 
 def _root_certificates(environ: Mapping[str, str]) -> bytes | None:

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from gestalt_sdk.errors import ServiceRefused, ServiceUnavailable
-from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.channels import open_channel, request_metadata
 from gestalt_sdk.transport.environment import service_address
 
 CALL_TIMEOUT_S = 30.0
@@ -45,7 +45,7 @@ async def call(method: Callable[..., Any], request: Any, timeout_s: float | None
         ServiceRefused: any other status, with its code and text.
     """
     try:
-        return await method(request, timeout=timeout_s, wait_for_ready=True)
+        return await method(request, timeout=timeout_s, wait_for_ready=True, metadata=request_metadata())
     except grpc.aio.AioRpcError as error:
         code, text = error.code(), error.details() or error.code().name.lower().replace("_", " ")
         if code in _SILENT:

@@ -32,7 +32,7 @@ from gestalt_sdk.plugin import (
 from gestalt_sdk.plugin.catalogue import Catalogue
 from gestalt_sdk.plugin.operations import DeclarationInvalid
 from gestalt_sdk.serving.process import run_event_loop, write_catalogue
-from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.channels import open_channel, request_id_of
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.host_channels import HostChannels
 from gestalt_sdk.transport.values import from_struct, to_struct
@@ -270,7 +270,11 @@ async def test_a_canceled_call_cancels_the_operation(tmp_path: Path) -> None:
 
 
 class Host(workflow_pb2_grpc.WorkflowManagerHostServicer, plugin_pb2_grpc.PluginInvokerServicer):
+    def __init__(self) -> None:
+        self.request_ids: list[str] = []
+
     async def PublishEvent(self, request: workflow_pb2.WorkflowManagerPublishEventRequest, context: Any) -> Any:
+        self.request_ids.append(request_id_of(context))
         if request.invocation_token != "tok":
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "invocation token is required")
         request.event.id = f"{request.event.type}/{request.event.source}"
@@ -283,8 +287,9 @@ class Host(workflow_pb2_grpc.WorkflowManagerHostServicer, plugin_pb2_grpc.Plugin
 
 async def test_host_services_get_the_calls_token(stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = grpc.aio.server()
-    workflow_pb2_grpc.add_WorkflowManagerHostServicer_to_server(Host(), server)
-    plugin_pb2_grpc.add_PluginInvokerServicer_to_server(Host(), server)
+    host = Host()
+    workflow_pb2_grpc.add_WorkflowManagerHostServicer_to_server(host, server)
+    plugin_pb2_grpc.add_PluginInvokerServicer_to_server(host, server)
     server.add_insecure_port(f"unix:{tmp_path / 'h'}")
     await server.start()
     monkeypatch.setenv("GESTALT_WORKFLOW_MANAGER_SOCKET", str(tmp_path / "h"))
@@ -292,6 +297,9 @@ async def test_host_services_get_the_calls_token(stub: Any, tmp_path: Path, monk
     assert await execute(stub, "publish", invocation_token="tok") == (200, "probe.done/probe")
     assert await execute(stub, "forward", invocation_token="tok") == (200, [200, ["other", "do", "tok"]])
     assert (await execute(stub, "publish"))[0] == 500
+    for given in ("req-7", "x" * 129):
+        await execute(stub, "publish", invocation_token="tok", invocation_id=given)
+    assert host.request_ids == ["", "", "req-7", ""]
     await server.stop(0)
 
 

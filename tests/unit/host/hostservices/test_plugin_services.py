@@ -14,13 +14,14 @@ from grpc import StatusCode as Code
 
 from gestalt_host.access.subjects import Ceiling, Principal
 from gestalt_host.access.tokens.invocation_tokens import CallChain, Delegation
-from gestalt_host.errors import HostError
+from gestalt_host.errors import HostError, WorkflowObjectNotFound
 from gestalt_host.hostservices import faults
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
 from gestalt_host.invocation.model import DeclaredInvoke
 from gestalt_host.workflows.model import PluginTarget
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -113,6 +114,23 @@ async def test_the_life_of_a_schedule(rig: Rig, slack: Dialled) -> None:
         Code.NOT_FOUND,
         f'workflow schedule "{made.schedule.id}" not found',
     )
+
+
+async def test_what_a_plugin_asks_for_belongs_to_the_request_that_it_serves(
+    rig: Rig, slack: Dialled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def get(*_: Any, **__: Any) -> Any:
+        seen.append(current_request_id())
+        raise WorkflowObjectNotFound("schedule", "s")
+
+    monkeypatch.setattr(rig.manager.schedules, "get", get)
+    request = pb.WorkflowManagerGetScheduleRequest(schedule_id="s", invocation_token=slack.token)
+    for given in ("req-7", "a b"):
+        await refusal(slack.manager.GetSchedule(request, metadata=(("x-request-id", given),)))
+    await refusal(slack.manager.GetSchedule(request))
+    assert seen == ["req-7", "", ""]
 
 
 async def test_the_life_of_a_trigger(rig: Rig, slack: Dialled) -> None:

@@ -83,6 +83,13 @@ def test_what_an_answer_hides_is_found_in_the_log_by_its_request_id(host: Gestal
     assert "the rig plugin fails when asked to" in str(line["exception"])
 
 
+@pytest.mark.nightly
+def test_an_operation_of_more_than_a_minute_is_said_to_be_running_still(host: Gestaltd) -> None:
+    answer = httpx.post(f"{host.url}/api/v1/roadmap/noop", json={"sleep": 61_000}, timeout=90)
+    text = 'no answer within 60 s to POST "/api/v1/roadmap/noop"; it may still be running'
+    assert (answer.status_code, answer.json()) == (504, {"error": text})
+
+
 @pytest.mark.parametrize("char", ["x", "%C3%A9", "%25"])
 def test_an_id_of_any_length_is_not_found(host: Gestaltd, char: str) -> None:
     answer = httpx.get(f"{host.url}/api/v1/workflow/runs/{char * 5000}")

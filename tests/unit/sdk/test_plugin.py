@@ -383,6 +383,39 @@ async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
     assert "abc" not in repr(PostConnectCredential(access_token="abc"))
 
 
+class Verbose(Hooks):
+    async def configure(self, name: str, config: Mapping[str, Any]) -> None:
+        raise ValueError("é" * 100_000)
+
+    async def session_catalogue(self, request: Request) -> Catalogue:
+        raise ValueError("é" * 100_000)
+
+    async def post_connect(self, credential: PostConnectCredential) -> dict[str, str]:
+        raise ValueError("é" * 100_000)
+
+    async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
+        raise ValueError("é" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("rpc", "request_", "step"),
+    [
+        ("StartProvider", pb.StartProviderRequest(name="p", protocol_version=3), "configure provider"),
+        ("GetSessionCatalog", pb.GetSessionCatalogRequest(), "session catalogue"),
+        ("PostConnect", pb.PostConnectRequest(), "post-connect"),
+        ("ResolveHTTPSubject", pb.ResolveHTTPSubjectRequest(), "HTTP subject resolution"),
+    ],
+)
+async def test_what_a_hook_says_arrives_however_long_it_is(rpc: str, request_: Any, step: str, tmp_path: Path) -> None:
+    async with served(Verbose(), tmp_path) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await getattr(stub, rpc)(request_, timeout=5)
+    text = failed.value.details() or ""
+    assert failed.value.code() is grpc.StatusCode.UNKNOWN
+    assert text.startswith(f"{step}: éé")
+    assert text.endswith(" bytes in all)")
+
+
 class Personal(Plugin):
     @operation("open")
     async def open(self) -> str:

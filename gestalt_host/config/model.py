@@ -114,7 +114,7 @@ class OperationUse:
     operation: str
     place: Place
     path: str
-    input: Mapping[str, Any] | None = field(default=None, repr=False)
+    input: Mapping[str, object] | None = field(default=None, repr=False)
     input_place: Place | None = None
     input_places: Mapping[str, Place] = field(default_factory=dict)
     bound: tuple[str, ...] = ()

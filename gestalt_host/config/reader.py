@@ -23,6 +23,8 @@ T = TypeVar("T")
 # Words of YAML 1.1 that a field of type boolean takes beside true and false.
 _TRUE = ("y", "Y", "yes", "on")
 _FALSE = ("n", "N", "no", "off")
+MOST_LEVELS = 24
+"""Of free-form mappings and lists inside each other; a gRPC message takes 100 levels, and one of ours costs three."""
 _DAYS = re.compile(r"([0-9]+)d")
 
 
@@ -201,10 +203,11 @@ class Block:
     def opaque(self, key: str, *, sent: bool = False) -> dict[str, Any]:
         """Return a mapping with any keys and values below it.
 
-        ``sent``: it travels to a provider, so an integer that no double holds is a fault (decision 28).
+        ``sent``: it travels to a provider, so what does not arrive as it is written is a fault: an integer that no
+        double holds (decision 28), and what is nested too deeply for a message.
         """
         if sent:
-            self.check_numbers(key)
+            self.check_sent(key)
         node = self.node(key)
         if node is None:
             return {}
@@ -213,15 +216,18 @@ class Block:
             return {}
         return dict(node.plain())
 
-    def check_numbers(self, key: str) -> None:
-        """Note each integer at or below the key that no double holds."""
-        pending = [(self.path_of(key), node)] if (node := self.node(key)) is not None else []
+    def check_sent(self, key: str) -> None:
+        """Note what is at or below the key and does not arrive at a provider as it is written."""
+        pending = [(self.path_of(key), node, 0)] if (node := self.node(key)) is not None else []
         while pending:
-            path, node = pending.pop()
-            if isinstance(node.value, dict):
-                pending += [(f"{path}.{name}", child) for name, child in node.value.items()]
+            path, node, depth = pending.pop()
+            if isinstance(node.value, dict | list) and depth == MOST_LEVELS:
+                reason = f"is nested too deeply: at most {MOST_LEVELS} levels of mappings and lists reach a provider"
+                self._faults.add(node.place, path, reason)
+            elif isinstance(node.value, dict):
+                pending += [(f"{path}.{name}", child, depth + 1) for name, child in node.value.items()]
             elif isinstance(node.value, list):
-                pending += [(f"{path}[{index}]", child) for index, child in enumerate(node.value)]
+                pending += [(f"{path}[{index}]", child, depth + 1) for index, child in enumerate(node.value)]
             elif isinstance(node.value, int) and not is_exact(node.value):
                 self._faults.add(node.place, path, INEXACT)
 

@@ -258,7 +258,7 @@ def _input_binding(block: Block) -> OutputBinding:
     with block:
         field = block.text("inputField")
         with block.block("value") as value:
-            value.check_numbers("literal")
+            value.check_sent("literal")
             given: dict[str, Any] = {source: value.anything(source) for source in _BINDING_SOURCES if value.has(source)}
     kind = next(iter(given), "")
     return OutputBinding(field, _BINDING_SOURCES.get(kind, ""), given.get(kind))

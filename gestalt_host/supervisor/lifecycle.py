@@ -87,7 +87,7 @@ async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, A
 
 
 async def check(
-    channel: grpc.aio.Channel, name: str, config: Mapping[str, Any], timeout_s: float = CALL_TIMEOUT_S
+    channel: grpc.aio.Channel, name: str, config: Mapping[str, object], timeout_s: float = CALL_TIMEOUT_S
 ) -> tuple[ConfigFault, ...] | None:
     """Ask a provider that is not configured what is wrong with a configuration; None when it judges none.
 

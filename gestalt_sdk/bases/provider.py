@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -124,7 +124,7 @@ class Provider:
             Exception: any; its text reaches the host as ``configure provider: ...``.
         """
 
-    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> Sequence[ConfigFault]:
         """Return what is wrong with a configuration; override it to be judged by ``gestaltd validate --runtime``.
 
         Find what ``configure`` would refuse or warn of, as far as it can be known without opening, creating or writing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -90,7 +90,7 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
             await earlier.drain()
             await earlier.close()
 
-    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> Sequence[ConfigFault]:
         """Return what ``configure`` would refuse or warn of, as far as it is known without the store."""
         _, faults = judge_config(config)
         for variable, advice in ((INDEXEDDB_SOCKET, "; name a store under indexeddb"), (WORKFLOW_HOST_SOCKET, "")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -66,7 +66,7 @@ class StoreProvider(Provider):
                 await current.close()
         self.warnings = warnings
 
-    async def check(self, name: str, config: dict[str, Any]) -> Sequence[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> Sequence[ConfigFault]:
         """Return what ``configure`` would refuse or warn of; no file is opened and no server is called."""
         accepted, faults = judge_config(config)
         if accepted.path is not None:

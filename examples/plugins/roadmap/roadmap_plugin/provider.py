@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,7 @@ class RoadmapPlugin(Plugin):
         super().__init__()
         self._syncing = asyncio.Lock()
 
-    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> list[ConfigFault]:
         faults = [ConfigFault(key, "is not known; accepted is folder") for key in sorted(config.keys() - {"folder"})]
         folder = config.get("folder", str(SAMPLE))
         if not isinstance(folder, str) or not folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ class SearchPlugin(Plugin):
 
     _index: SearchIndex | None = None
 
-    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> list[ConfigFault]:
         faults = [
             ConfigFault(key, "is not known; accepted is database") for key in sorted(config.keys() - {"database"})
         ]

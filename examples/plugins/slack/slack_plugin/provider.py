@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ class SlackPlugin(Plugin):
 
     _destination: Destination | None = None
 
-    async def check(self, name: str, config: dict[str, Any]) -> list[ConfigFault]:
+    async def check(self, name: str, config: Mapping[str, object]) -> list[ConfigFault]:
         return _faults(config)
 
     async def configure(self, name: str, config: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ def _destination(config: dict[str, Any]) -> Destination:
     return File(Path(config.get("file") or DEFAULT_FILE).expanduser())
 
 
-def _faults(config: dict[str, Any]) -> list[ConfigFault]:
+def _faults(config: Mapping[str, object]) -> list[ConfigFault]:
     known = f"is not known; accepted are {', '.join(sorted(ACCEPTED))}"
     faults = [ConfigFault(name, known) for name in sorted(config.keys() - ACCEPTED)]
     faults += [ConfigFault(name, "is not a text") for name, value in config.items() if not isinstance(value, str)]

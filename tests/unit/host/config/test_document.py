@@ -8,6 +8,8 @@ import pytest
 
 from gestalt_host.config.document import parse_json, parse_yaml
 from gestalt_host.config.errors import Faults
+from gestalt_sdk.gen.v1 import runtime_pb2
+from gestalt_sdk.transport.values import from_struct, to_struct
 from tests.support.rigs.config import MINIMAL, Loader
 
 
@@ -223,3 +225,15 @@ def test_paths_start_from_the_file_that_declares_them(tmp_path: Path) -> None:
     assert config.plugins["b"].source.path == tmp_path / "over" / "b.yaml"
     assert config.artifacts_dir == tmp_path / "over" / "arts"
     assert config.directory == tmp_path
+
+
+def test_free_form_values_are_as_deep_as_a_message_carries(loaded: Loader, faults: Callable[..., list[str]]) -> None:
+    entry = "plugins: {p: {source: ./m.yaml, config: %s}}"
+    deep = "{k: " * 24 + "x" + "}" * 24
+    config = loaded(entry % deep).plugins["p"].config
+    message = runtime_pb2.ConfigureProviderRequest(config=to_struct(config))
+    assert from_struct(runtime_pb2.ConfigureProviderRequest.FromString(message.SerializeToString()).config) == config
+    for text in ("{k: " * 25 + "x" + "}" * 25, "{k: " + "[" * 24 + "]" * 24 + "}"):
+        (found,) = faults(entry % text)
+        assert found.startswith("a.yaml:1: plugins.p.config.k")
+        assert found.endswith("is nested too deeply: at most 24 levels of mappings and lists reach a provider")

@@ -100,8 +100,15 @@ def _known(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def home_of(stored: settings.Credentials) -> str:
-    """Return the server that the stored token was made for, normalised; empty when the file does not say."""
-    return normalise_url(stored.api_url) if stored.api_url.strip() else ""
+    """Return the server that the stored token was made for, normalised; empty when the file does not say.
+
+    Raises:
+        CliError: what it says is no URL.
+    """
+    try:
+        return normalise_url(stored.api_url) if stored.api_url.strip() else ""
+    except CliError as error:
+        raise CliError(f"{error.message} (api_url of the stored credentials)") from error
 
 
 def server_for_requests(flag: str | None, environ: Mapping[str, str], directory: Path | None) -> ServerUrl:

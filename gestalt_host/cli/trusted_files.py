@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 
@@ -18,6 +19,8 @@ def read(path: Path) -> bytes:
         WritableByOthers: another user than this one and root owns it or may write it, or may replace it in its folder.
         OSError: it cannot be read.
     """
+    if sys.platform == "win32":
+        return path.read_bytes()  # who may write is said in another way there
     # Non-blocking, so that a FIFO in its place does not hold the command up.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     status = os.fstat(descriptor)
@@ -26,8 +29,8 @@ def read(path: Path) -> bytes:
         raise IsADirectoryError(None, "it is not a file", str(path))
     with os.fdopen(descriptor, "rb") as file:
         _check(path, status, "file")
-        folder = path.resolve().parent
-        _check(folder, folder.stat(), "folder")
+        for folder in {path.parent, path.resolve().parent}:  # two where the file is a link
+            _check(folder, folder.stat(), "folder")
         return file.read()
 
 

@@ -10,7 +10,7 @@ from gestalt_host.cli.grammar import Group, argument
 from gestalt_host.cli.output import Output
 from gestalt_host.cli.session import CommandSession
 from gestalt_host.cli.tables import TableColumn
-from gestalt_host.cli.urls import normalise_url
+from gestalt_host.cli.urls import concealed, normalise_url
 
 
 @click.command(cls=Group)
@@ -45,7 +45,7 @@ def set_value(session: CommandSession, key: str, value: str) -> None:
     _check(key)
     value = normalise_url(value)
     settings.save_user_config(session.environ, {**settings.load_user_config(session.environ), key: value})
-    session.output.done(f"{key} = {value}")
+    session.output.done(f"{key} = {concealed(value)}")
 
 
 @config.command("unset")

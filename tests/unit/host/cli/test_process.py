@@ -28,7 +28,6 @@ def started(server: Server, redirections: str, *args: str, **env: str) -> tuple[
             "GESTALT_URL": server.url,
             "GESTALT_API_KEY": "k",
             "HOME": "/nonexistent",
-            "PYTHONDEVMODE": "",
             **env,
         },
     )

@@ -257,5 +257,32 @@ def test_a_fifo_in_the_place_of_a_file_does_not_hold_the_command_up(bare: Gestal
     assert "failed to read config file" in bare("config", "list").err
 
 
+@pytest.mark.usefixtures("umask")
+def test_a_link_is_as_safe_as_both_folders(bare: Gestalt, server: Server, tmp_path: Path) -> None:
+    lists(server)
+    store(bare, api_url=server.url)
+    link, kept = bare.work / ".gestalt" / "config.json", tmp_path / "kept" / "config.json"
+    kept.parent.mkdir()
+    kept.write_text(json.dumps({"url": server.url}))
+    link.parent.mkdir()
+    link.symlink_to(kept)
+    assert bare(*RUNS).code == 0
+    for folder in (link.parent, kept.parent):
+        folder.chmod(0o757)
+        assert f"the folder {folder} has mode 0757" in bare(*RUNS).err
+        folder.chmod(0o1777)  # sticky: only the owner replaces what is in it
+        assert bare(*RUNS).code == 0
+        folder.chmod(0o755)
+
+
+def test_a_stored_url_that_is_none_is_named(bare: Gestalt, server: Server) -> None:
+    store(bare, api_url="http://")
+    result = bare("--url", server.url, *RUNS)
+    assert result.code == 1
+    assert "invalid server URL 'http://'" in result.err
+    assert "(api_url of the stored credentials)" in result.err
+    assert server.requests == []
+
+
 def test_credentials_do_not_show_their_token() -> None:
     assert TOKEN not in repr(Credentials(TOKEN, "i", "u"))

@@ -52,14 +52,11 @@ def test_nothing_that_a_terminal_obeys_is_printed_of_an_answer(
     evil_everywhere(server)
     result = gestalt(*line.split(), "--format", form, stdin="1\nx\n")
     assert not RAW.search(result.out + result.err)
-    if form == "json" and result.out:
-        assert (
-            EVIL in str(result.json) or EVIL in json.dumps(result.json, ensure_ascii=False) or "\\u202e" in result.out
-        )
+    assert EVIL not in result.out + result.err
+    assert result.out + result.err != ""
 
 
-@pytest.mark.parametrize("form", ["table", "json"])
-def test_a_document_of_json_has_the_same_value_whatever_is_escaped(gestalt: Gestalt, server: Server, form: str) -> None:
+def test_a_document_of_json_has_the_same_value_whatever_is_escaped(gestalt: Gestalt, server: Server) -> None:
     evil_everywhere(server)
     printed = gestalt("workflow", "runs", "list", "--format", "json").json
     assert printed[0]["id"] == EVIL

@@ -629,7 +629,7 @@ class ProviderProcess:
         remove_directory(self._directory)
 
 
-def _broke(task: asyncio.Future[Any]) -> bool:
+def _broke(task: asyncio.Future[object]) -> bool:
     """Return whether the work that is done failed because nobody answered any more."""
     cause = None if task.cancelled() or (error := task.exception()) is None else error.__cause__
     return isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE

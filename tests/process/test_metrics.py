@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +157,24 @@ def test_the_queue_is_counted_with_its_oldest_while_the_one_worker_is_busy(host:
             f"{W}runs_running": 0,
             f"{W}queue_runs": 0,
             f"{W}queue_oldest_seconds": 0,
+        },
+    )
+
+
+def test_a_lost_claim_and_a_restart_are_counted(host: Gestaltd) -> None:
+    trigger(host, "noop", sleep=60_000)
+    publish(host, "one")
+    becomes(host, {f"{W}runs_running": 1})
+    (provider,) = [child for child in host.children() if child.name == "local"]
+    os.kill(provider.pid, signal.SIGKILL)
+    becomes(
+        host,
+        {
+            "gestalt_provider_restarts_total provider=local": 1,
+            "gestalt_provider_metrics_answered provider=local": 1,
+            f"{W}claims_lost_total": 1,
+            f"{W}runs_ended_total outcome=failed trigger=event": 1,
+            f"{W}run_retries_total": 0,
         },
     )
 

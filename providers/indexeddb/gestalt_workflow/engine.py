@@ -49,6 +49,8 @@ from gestalt_workflow.stored.storage import Storage
 from gestalt_workflow.watcher import Watcher
 
 DRAIN = timedelta(seconds=15)
+COUNT_TIMEOUT_S = 1.0
+"""Whoever asks for figures waits no longer for the store than that."""
 WATCHER_SILENT_AFTER_S = 180.0
 """One of its rounds reads all claims, or removes what is old, page by page."""
 
@@ -191,19 +193,27 @@ class Engine:
         await self.storage.find_record(FORMAT, "format", "health")
 
     async def metrics(self) -> Sequence[MetricFamily]:
-        """Return the figures of this process, and of the queue, as they are now."""
-        count, longest = await self.lanes.waiting(self.clock())
-        return [
+        """Return the figures of this process, and of the queue, as they are now.
+
+        How many runs wait is left out when the store, which may have to be asked, does not answer soon.
+        """
+        found = [
             *self._news.metrics.families(),
             gauge("workflow_runs_running", "Runs that this process has the host execute.", self.dispatcher.invoking),
             gauge("workflow_workers", "How many runs this process has executed at once at most.", self._workers),
-            gauge("workflow_queue_runs", "Runs that wait for a worker, of all processes on the database.", count),
             gauge(
                 "workflow_queue_oldest_seconds",
                 "How long the run has waited that has waited longest, of those that this process has in memory.",
-                longest.total_seconds(),
+                self.lanes.longest_wait(self.clock()).total_seconds(),
             ),
         ]
+        try:
+            async with asyncio.timeout(COUNT_TIMEOUT_S):
+                count = await self.lanes.count()
+        except (StorageFailed, TimeoutError):
+            return found
+        text = "Runs that wait for a worker or behind a limit, of all processes on the database."
+        return [*found, gauge("workflow_queue_runs", text, count)]
 
     async def drain(self, within: timedelta = DRAIN) -> None:
         """Claim and fire no more; let what is being invoked finish and be recorded. Objects stay usable."""

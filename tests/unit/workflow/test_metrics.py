@@ -13,6 +13,7 @@ from gestalt_workflow.model.policies import PLAIN_RUN, Retry, RetryOn, RunPolicy
 from gestalt_workflow.objects.runs import StartRequest
 from gestalt_workflow.objects.triggers import TriggerRequest
 
+from gestalt_sdk.indexeddb import IndexedDBError
 from tests.support.rigs.driving import fire_due, upsert
 from tests.support.rigs.engine import ALICE, World, client_of, plugin_target
 from tests.support.waiting import eventually
@@ -62,6 +63,17 @@ async def test_a_queue_that_is_longer_than_the_window_is_counted_by_the_store(wo
     before = client_of(engine).messages["index_count"]
     assert (await figures(engine))["queue_runs"] == WINDOW + 10
     assert client_of(engine).messages["index_count"] - before <= 2
+
+
+async def test_a_store_that_fails_leaves_out_the_count_of_the_queue_alone(world: World) -> None:
+    engine = await world.engine(start=False)
+    found = await figures(engine)
+
+    def broken(call: str) -> None:
+        raise IndexedDBError("the disk is full")
+
+    client_of(engine).before = broken
+    assert found.keys() - (await figures(engine)).keys() == {"queue_runs"}
 
 
 async def test_the_oldest_is_told_by_the_clock(world: World) -> None:

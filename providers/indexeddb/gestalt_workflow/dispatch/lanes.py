@@ -125,22 +125,30 @@ class Lanes:
             lane.suspect()
         self._permits.doubt()
 
-    async def waiting(self, now: datetime) -> tuple[int, timedelta]:
-        """Return how many runs wait here, and how long the one that has waited longest of those in memory.
+    def longest_wait(self, now: datetime) -> timedelta:
+        """Return how long the run has waited that has waited longest, of those in memory."""
+        waited = [now - transitions.queued_since(run) for queue in self._queues() for run in queue.runs]
+        return max([timedelta(), *waited])
+
+    async def count(self) -> int:
+        """Return how many runs wait here, or behind a limit.
 
         Nothing is read where all of them are in memory, else they are counted by one message, and by another one those
         that processes of an earlier version have queued.
         """
-        turns = [self.queue, *self._lanes.values()]
-        queues = [*(queue for part in turns for queue in part), *self._without_turns.values()]
-        waited = [now - transitions.queued_since(run) for queue in queues for run in queue.runs]
-        count, ready = len(waited), self._without_turns[READY]
-        if any(part.may_have_more for part in turns):
+        ready = self._without_turns[READY]
+        if any(part.may_have_more for part in (self.queue, *self._lanes.values())):
             span = KeyRange(lower=[LANE], upper=[LANES_END], upper_open=True)
-            count = len(ready) + await self._storage.count(RUNS, "hot", [], "count queue", range=span)
+            count = await self._storage.count(RUNS, "hot", [], "count queue", range=span)
+        else:
+            count = sum(len(queue) for queue in self._queues()) - len(ready)
         if ready.may_have_more:
-            count += await self._storage.count(RUNS, "hot", [READY], "count queue") - len(ready)
-        return count, max([timedelta(), *waited])
+            return count + await self._storage.count(RUNS, "hot", [READY], "count queue")
+        return count + len(ready)
+
+    def _queues(self) -> list[RunQueue]:
+        turns = (self.queue, *self._lanes.values())
+        return [*(queue for part in turns for queue in part), *self._without_turns.values()]
 
     # Taking
 

@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from gestalt_host import errors
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokenInvalid
+from gestalt_host.errors import quoted
 from gestalt_host.workflows.agents.turns import AgentTurnFailed
 from gestalt_host.workflows.execution import ReferenceLookupFailed
 from gestalt_sdk.common.requests import request_in_progress
@@ -84,6 +85,10 @@ def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_
             table = {**table, errors.ProviderRefused: Fault("PROVIDER_REFUSED", code)}
         status = status_of(error, table)
         if status is not None:
+            if isinstance(error, errors.CredentialMissing):
+                # How a person connects is told over HTTP alone (contract.md 4.4).
+                stored = f"no external credential stored for integration {quoted(error.plugin)}"
+                status.message = f"no external credential: {stored}"
             status.message = prefix + status.message
             return status
         log.error("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__, exc_info=error)

@@ -111,8 +111,8 @@ class IntegrationProviderServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionCatalog(self, request, context):
-        """Operations that depend on who asks, merged into the catalogue file's. Called only when the metadata said
-        supports_session_catalog; every error reaches the caller.
+        """Operations that depend on who asks, added to the catalogue file's, which wins where both have an id. Called only
+        when the metadata said supports_session_catalog; every error reaches the caller, without the plugin's own text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -325,6 +325,8 @@ class FakePlugin(plugin_pb2_grpc.IntegrationProviderServicer):
     async def GetSessionCatalog(self, request: Any, context: Any) -> Any:
         self.session_requests.append(request)
         self.deadlines.append(context.time_remaining())
+        if self.started is not None:
+            await self.started()
         if self.failure is not None:
             await context.abort(*self.failure)
         return plugin_pb2.GetSessionCatalogResponse(catalog=self.session_catalogue)

@@ -62,6 +62,10 @@ async def slack(rig: Rig, tmp_path: Path) -> AsyncIterator[Dialled]:
             )
 
 
+NO_CREDENTIAL = 'no external credential: no external credential stored for integration "mail"'
+"""What plugins and providers are told; over HTTP a person is told how to connect."""
+
+
 async def refusal(call: Any) -> tuple[Code, str]:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
@@ -326,7 +330,7 @@ async def test_the_token_comes_first_everywhere(rig: Rig, slack: Dialled, method
                 invocation_token=token, target=target_to_proto(PluginTarget("mail", "send"))
             ),
             Code.FAILED_PRECONDITION,
-            "no external credential stored",
+            NO_CREDENTIAL,
         ),
         (
             lambda token: pb.WorkflowManagerCreateScheduleRequest(
@@ -404,7 +408,7 @@ async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: D
         ({"plugin": "nope"}, Code.PERMISSION_DENIED, 'plugin "slack" may not invoke nope.sync'),
         ({"operation": "gone"}, Code.NOT_FOUND, 'operation "gone" not found on integration "roadmap"'),
         ({"plugin": "vault", "operation": "write"}, Code.PERMISSION_DENIED, "authorization denied: vault.write"),
-        ({"plugin": "mail", "operation": "send"}, Code.FAILED_PRECONDITION, "no external credential stored"),
+        ({"plugin": "mail", "operation": "send"}, Code.FAILED_PRECONDITION, NO_CREDENTIAL),
         (
             {"plugin": "slack", "operation": "post"},
             Code.FAILED_PRECONDITION,

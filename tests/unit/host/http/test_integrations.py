@@ -12,7 +12,7 @@ from gestalt_host import errors
 from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.config.model import Policy
 from gestalt_host.http.app import create_app
-from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult
+from gestalt_host.invocation.model import ConfiguredPlugin, OperationResult, Session
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue
 from tests.support.fakes.host import USER, FakeHost, FakeRunner, fake_host
 from tests.support.rigs.host import limited
@@ -195,6 +195,56 @@ async def test_of_the_operations_those_are_listed_that_the_role_may_call(
         listed = [item["id"] for item in (await api.get("/integrations/guarded/operations")).json()]
     await host.manager.close()
     assert listed == shown
+
+
+class FakeSessions:
+    """Offers ``mine`` and the read-only ``look``, or fails."""
+
+    offers_session_catalogue = True
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.asked: list[str] = []
+
+    async def session_catalogue(self, session: Session) -> dict[str, CatalogueOperation]:
+        self.asked.append(session.credential.connection)
+        if self.failure is not None:
+            raise self.failure
+        rows = (CatalogueOperation("mine", "POST"), CatalogueOperation("look", "GET", read_only=True))
+        return {row.id: row for row in rows}
+
+
+async def test_operations_of_a_session_are_listed_and_run_and_what_fails_is_said() -> None:
+    sessions = FakeSessions()
+    connections = {name: Connection(name, mode) for name, mode in (("default", "none"), ("own", "user"))}
+    plugin = ConfiguredPlugin(
+        "personal",
+        FakeRunner("personal"),
+        {"open": CatalogueOperation("open", "POST")},
+        connections=connections,
+        default_connection="default",
+        sessions=sessions,
+    )
+    host = fake_host(plugin)
+    transport = httpx.ASGITransport(create_app(host.services()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api/v1") as api:
+        listed = await api.get("/integrations/personal/operations?_connection=default")
+        assert [item["id"] for item in listed.json()] == ["look", "mine", "open"]
+        assert (await api.post("/personal/mine", json={})).status_code == 200
+        assert sessions.asked == ["default", "default"]
+        browser = {"sec-fetch-mode": "no-cors", "sec-fetch-site": "none"}
+        assert (await api.get("/personal/look", headers=browser)).status_code == 200
+        assert (await api.get("/personal/mine", headers=browser)).status_code == 403
+        for path in ("/integrations/personal/operations", "/personal/mine"):
+            answer = await api.get(f"{path}?_connection=own")
+            assert (answer.status_code, answer.json()["code"]) == (412, "not_connected")
+        sessions.failure = errors.SessionCatalogueFailed("personal", "it answered UNKNOWN")
+        for path in ("/integrations/personal/operations", "/personal/mine"):
+            answer = await api.get(path)
+            text = 'session catalogue of integration "personal" cannot be used: it answered UNKNOWN'
+            assert (answer.status_code, answer.json()) == (502, {"error": text})
+        assert (await api.post("/personal/open", json={})).status_code == 200
+    await host.manager.close()
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,11 @@ async def test_incomplete_requests(rig: Rig, made: Any, text: str) -> None:
     [
         (PluginTarget("gone", "x"), Code.NOT_FOUND, 'integration "gone" not found'),
         (PluginTarget("roadmap", "gone"), Code.NOT_FOUND, 'operation "gone" not found on integration "roadmap"'),
-        (PluginTarget("mail", "send"), Code.UNAUTHENTICATED, "no external credential stored"),
+        (
+            PluginTarget("mail", "send"),
+            Code.UNAUTHENTICATED,
+            "workflow invoke operation: no external credential: no external credential stored",
+        ),
         (PluginTarget("roadmap", "sync", credential_mode="odd"), Code.UNKNOWN, "invalid invocation"),
     ],
 )

@@ -21,7 +21,7 @@ from gestalt_host.config import (
     require_serveable,
     user_config_path,
 )
-from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any
 
 import httptools
 import structlog
@@ -157,7 +156,7 @@ class ClientConnection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._had_last_answer = False
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_headers()
         self._places.enter(self)

@@ -79,3 +79,21 @@ def test_a_signal_that_arrives_twice_is_one_request_to_end(number: signal.Signal
         host.signal(number)
         assert host.wait() == 0, host.log[-2000:]
         assert not any(alive(child.pid) for child in children)
+
+
+def test_no_answer_says_where_the_database_lies(tmp_path: Path) -> None:
+    with host_with(tmp_path) as host:
+        (store,) = [child for child in host.children() if "GESTALT_INDEXEDDB_SOCKET" not in child.environment][:1]
+        _, most = resource.prlimit(store.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(store.pid, resource.RLIMIT_FSIZE, (0, most))
+        answer = host.post("/workflow/events", {"type": "x", "source": "y"})
+        assert answer.status_code == 503, answer.text
+        assert str(tmp_path) not in answer.text
+
+        def unready() -> str:
+            return str(httpx.get(f"{host.url}/ready").json()) if "provider.unhealthy" in host.log else ""
+
+        shown = until(unready, within_s=30, what=lambda: host.log[-2000:])
+        assert "datastore unavailable" in shown
+        assert str(tmp_path) not in shown
+        assert str(tmp_path) in host.log

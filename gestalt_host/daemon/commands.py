@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.config import (
+    CONFIG_VARIABLE,
     ConfigurationInvalid,
     ConfigurationUnreadable,
     HostConfig,
@@ -21,7 +22,7 @@ from gestalt_host.config import (
     require_serveable,
     user_config_path,
 )
-from gestalt_host.daemon.console import Console, show
+from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
@@ -45,7 +46,8 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         generate: Write the default configuration first when none is found anywhere.
     """
     paths = find_config(options.all("config"), environ)
-    if generate and not options.all("config") and paths == [user_config_path(environ)] and not paths[0].exists():
+    is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
+    if generate and not is_chosen and paths == [user_config_path(environ)] and not paths[0].exists():
         _generate(paths[0])
     config = load_config(options, paths, environ, static=False)
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import os
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 
-from gestalt_host.errors import HostError
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.errors import HostError
 from gestalt_host.workflows.execution import RunReport
 from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.sink import LineSink

@@ -92,4 +92,3 @@ def _fail(error: GestaltError) -> int:
         log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
     tell(f"gestaltd: {error}")
     return 1
-

@@ -21,7 +21,7 @@ from gestalt_sdk.transport.environment import PLUGIN_SOCKET
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
 LONGEST_BASE_BYTES = 70
-"""The path of a socket has at most 103 bytes where that is least; the directory's name takes 14, a socket's up to 18."""
+"""The path of a socket may have 103 bytes, on some systems; the directory's name takes 14, a socket's up to 18."""
 _OWNER, _CHILD = "owner", "child"
 _POLL_S = 0.05
 _STAT_GROUP_FIELD = 2  # Of the fields that follow the command name.

@@ -23,10 +23,10 @@ UNFINISHED = b"POST /api/v1/workflow/events HTTP/1.1\r\nHost: localhost\r\nConte
 
 
 @contextmanager
-def host_with(folder: Path, *, open_files: int | None = None) -> Iterator[Gestaltd]:
+def host_with(folder: Path, *, open_files: int | None = None, streams: str = "") -> Iterator[Gestaltd]:
     port = free_port()
     environment = {"RIG_PORT": str(port), "RIG_STATE": str(folder)}
-    host = Gestaltd([RIG / "gestalt.yaml"], environment, port, folder, open_files=open_files)
+    host = Gestaltd([RIG / "gestalt.yaml"], environment, port, folder, open_files=open_files, streams=streams)
     try:
         host.start()
         yield host
@@ -97,3 +97,11 @@ def test_no_answer_says_where_the_database_lies(tmp_path: Path) -> None:
         assert "datastore unavailable" in shown
         assert str(tmp_path) not in shown
         assert str(tmp_path) in host.log
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_a_host_serves_without_streams(streams: str, tmp_path: Path) -> None:
+    with host_with(tmp_path, streams=streams) as host:
+        assert host.post("/roadmap/noop", {}).status_code == 200
+        host.signal(signal.SIGTERM)
+        assert host.wait() == 0

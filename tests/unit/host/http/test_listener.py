@@ -289,7 +289,6 @@ async def release_once_closed(port: int, release: asyncio.Event) -> None:
 
     await eventually(closed)
     release.set()
-<<<<<<< HEAD
 
 
 async def eventually_idle(listener: Listener) -> None:
@@ -299,13 +298,3 @@ async def eventually_idle(listener: Listener) -> None:
         return True if not listener._state.tasks else None
 
     await eventually(idle)
-
-
-async def refused(request: Awaitable[httpx.Response]) -> bool:
-    """Whether the request ends without a good answer."""
-    try:
-        return (await request).status_code >= 500
-    except httpx.HTTPError:
-        return True
-=======
->>>>>>> 09ff3ab (HTTP: connections have a limit below the descriptors, and end with their answer)

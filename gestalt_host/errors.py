@@ -93,6 +93,10 @@ class InvalidArgument(HostError):
     """A field is missing or malformed; the text names it and what is accepted."""
 
 
+class BodyLate(HostError):
+    """The client has begun a request and does not send the rest; the text says how much came."""
+
+
 class CredentialMissing(HostError):
     def __init__(self, plugin: str) -> None:
         super().__init__(f"no external credential stored for integration {quoted(plugin)}; connect via OAuth first")

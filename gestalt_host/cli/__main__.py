@@ -1,7 +1,7 @@
 """``gestalt``: runs one command and turns its outcome into an exit code; no stack trace reaches the user.
 
-Exit codes: 0 success, 1 the command failed, 2 the command line is wrong, 130 interrupted. Only the standard library is
-imported here, so that a package that is missing can be named.
+Exit codes: 0 success, 1 the command failed, 2 the command line is wrong, 130 interrupted. Nothing that needs
+packages is imported here, so that a package that is missing can be named.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from gestalt_host.cli import streams
+from gestalt_sdk.common.missing_packages import missing_package
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -19,13 +20,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
         return program.run(args)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "gestalt_host"):
-            raise
-        sys.stderr.write(
-            f"error: gestalt needs the Python package '{package}', which is not installed: "
-            "install gestalt with its extra 'host', from its source tree with pip install '.[host]'\n"
-        )
+        sys.stderr.write(f"error: {missing_package('gestalt', error)}\n")
         return 1
 
 

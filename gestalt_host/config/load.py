@@ -26,8 +26,19 @@ CONFIG_VARIABLE = "GESTALT_CONFIG"
 
 
 def user_config_path(environ: Mapping[str, str]) -> Path:
-    """Return ``~/.gestaltd/config.yaml``."""
-    return Path(environ.get("HOME") or Path.home()) / ".gestaltd" / "config.yaml"
+    """Return ``~/.gestaltd/config.yaml``.
+
+    Raises:
+        ConfigurationUnreadable: no home directory is known.
+    """
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise ConfigurationUnreadable(
+            "no home directory is known for this user, so there is no ~/.gestaltd/config.yaml: set HOME, or name the "
+            f"configuration with --config or {CONFIG_VARIABLE}"
+        ) from None
+    return home / ".gestaltd" / "config.yaml"
 
 
 def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Path | None = None) -> list[Path]:

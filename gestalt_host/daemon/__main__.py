@@ -1,98 +1,24 @@
-"""The program `gestaltd`: runs the command that its arguments name and shows its failure."""
+"""The program `gestaltd`. Imports what needs packages late, so that one that is missing can be named."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-import structlog
-
-from gestalt_host.daemon import commands, help_texts
-from gestalt_host.daemon.errors import UsageWrong
-from gestalt_host.daemon.options import HELP_WORDS, parse_options
-from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
-from gestalt_host.errors import HostError
-from gestalt_host.supervisor import ProviderStartFailed
-from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.logs import configure_logging, tell
-
-OPTIONS = ("config", "artifacts-dir")
-
-log = structlog.get_logger()
+from gestalt_sdk.common.missing_packages import missing_package
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    configure_logging("gestaltd")
+    """Run one command and return its exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(words)
-    except UsageWrong as error:
-        return _refuse(error)
-    except (HostError, GestaltError) as error:
-        return _fail(error)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        log.exception("gestaltd failed", event_name="daemon.failed")
-        tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
+        from gestalt_host.daemon import program
+    except ModuleNotFoundError as error:
+        text = missing_package("gestaltd", error)
+        if sys.stderr is not None:
+            sys.stderr.write(f"gestaltd: {text}\n")
         return 1
-
-
-def _run(words: list[str]) -> int:
-    command = words[0] if words else ""
-    if command in ("version", "--version", "-version", "-v"):
-        sys.stdout.write(f"{commands.version()}\n")
-        return 0
-    if command == "help" or command.lstrip("-") in HELP_WORDS:
-        return _help(help_texts.ROOT)
-    if command == "validate":
-        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE, flags=("runtime",))
-        if options.help:
-            return _help(help_texts.VALIDATE)
-        commands.validate(options, os.environ)
-        return 0
-    if command == "store":
-        return _store(words[1:])
-    is_serve = command == "serve"
-    text = help_texts.SERVE if is_serve else help_texts.ROOT
-    options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
-    if options.help:
-        return _help(text)
-    commands.serve(options, os.environ, generate=not is_serve)
-    return 0
-
-
-def _store(words: list[str]) -> int:
-    try:
-        status = run_store_command(words, os.environ)
-    except UsageWrong as error:
-        _refuse(error)
-        return NOT_DONE
-    except HostError as error:
-        _fail(error)
-        return NOT_DONE
-    return _help(help_texts.STORE) if status is None else status
-
-
-def _help(text: str) -> int:
-    tell(text)
-    return 0
-
-
-def _refuse(error: UsageWrong) -> int:
-    if error.notice:
-        tell(error.notice)
-        tell(error.help_text)
-    return _fail(error)
-
-
-def _fail(error: GestaltError) -> int:
-    if isinstance(error, ProviderStartFailed) and error.last_lines:
-        log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
-    tell(f"gestaltd: {error}")
-    return 1
+    return program.run(words)
 
 
 if __name__ == "__main__":

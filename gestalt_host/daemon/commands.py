@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.config import (
+    CONFIG_VARIABLE,
     ConfigurationInvalid,
     ConfigurationUnreadable,
     HostConfig,
@@ -45,7 +46,8 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         generate: Write the default configuration first when none is found anywhere.
     """
     paths = find_config(options.all("config"), environ)
-    if generate and not options.all("config") and paths == [user_config_path(environ)] and not paths[0].exists():
+    is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
+    if generate and not is_chosen and paths == [user_config_path(environ)] and not paths[0].exists():
         _generate(paths[0])
     config = load_config(options, paths, environ, static=False)
     try:

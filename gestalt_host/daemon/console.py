@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 
+from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.errors import HostError
 from gestalt_host.workflows.execution import RunReport
 from gestalt_sdk.common.printable import printable
@@ -13,6 +16,22 @@ from gestalt_sdk.serving.sink import LineSink
 _MAX_ERROR = 160
 _MAX_FAILURE = 1000
 _STDOUT = 1
+
+
+def show(text: str) -> None:
+    """Print the result of a command on stdout; where that was closed nobody wants it.
+
+    Raises:
+        CommandFailed: it cannot be written.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+    except OSError as error:
+        # Python would write what is left at its end, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        raise CommandFailed(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 class Console:

@@ -29,12 +29,14 @@ from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of
 from gestalt_host.http.app import create_app
+from gestalt_host.http.connections import Capacity
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
+from gestalt_sdk.common.open_files import open_files, raise_open_files
 from gestalt_sdk.indexeddb import IndexedDB
 from gestalt_sdk.serving.logs import log_lines_dropped
 from gestalt_sdk.serving.watchdog import Watchdog
@@ -79,6 +81,7 @@ class Host:
             HostError: a store, a workflow provider, the configured workflows or the listener failed.
         """
         self._watchdog = Watchdog(self._beats)
+        raise_open_files()
         await self._require_free_port()
         await sweep_stale()
         self._groups.start()
@@ -175,6 +178,8 @@ class Host:
                 if item.lack:
                     found.append(f"workflow provider {item.name}: {item.lack}")
                 found += [f"workflow provider {item.name}: {notice.text}" for notice in item.notices]
+        if self._listener is not None and self._listener.connections.lack:
+            found.append(self._listener.connections.lack)
         return sorted(found)
 
     async def stop(self) -> None:
@@ -311,17 +316,34 @@ class Host:
             read_metrics=self._told_metrics.read,
         )
         self._listener = await self._open_listener(self._http, create_app(services))
+        most = self._listener.connections.capacity.most
+        if most < public.most_connections:
+            log.warning(
+                "the limit of open files (RLIMIT_NOFILE) has no room for as many connections as are configured",
+                event_name="http.fewer_connections",
+                configured=public.most_connections,
+                limit=most,
+                open_files=open_files(),
+            )
         log.info("gestaltd listening", event_name="host.listening", listener="public", url=self.url)
 
     async def _open_listener(self, stack: AsyncExitStack, app: ASGIApp) -> Listener:
         public = self._config.server.public
         listener = Listener(
-            app, self._address(), public.port, base_url=public.base_url, grace_s=self._shutdown.requests_s
+            app,
+            self._address(),
+            public.port,
+            base_url=public.base_url,
+            grace_s=self._shutdown.requests_s,
+            capacity=Capacity.of(public.most_connections, open_files()),
         )
         try:
             return await stack.enter_async_context(listener)
         except ListenFailed as error:
-            raise CommandFailed(f"public http server: {error}") from error
+            where = "server.public.host and server.public.port"
+            raise CommandFailed(
+                f"public http server: {error}; {where} in {self._config.files[-1]} change it"
+            ) from error
 
     async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
         """Return the one user: without an authentication provider every request is that user's."""

@@ -1,4 +1,8 @@
-"""Running a host until a signal of the operating system: the first stops it in order, the second at once."""
+"""Running a host until a signal of the operating system: the first stops it in order, the second at once.
+
+`timeout` signals its child and the whole group, `make` its children, a supervisor perhaps both, so one request to end
+may arrive several times. SIGINT comes from a person's keyboard, once for each time that it is meant.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from gestalt_sdk.serving.logs import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KILLED = 130
+SAME_REQUEST_S = 2.0
+"""SIGTERM and SIGHUP that follow an earlier signal within this time repeat it."""
 
 log = structlog.get_logger()
 
@@ -27,18 +33,22 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
         HostError: it could not be started; everything that was has been stopped again.
     """
     host, stop = Host(config, environ, console), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    asked_at = 0.0
 
-    def on_signal() -> None:
-        if stop.is_set():
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal asked_at
+        if not stop.is_set():
+            asked_at = loop.time()
+            stop.set()
+        elif number is signal.SIGINT or loop.time() - asked_at > SAME_REQUEST_S:
             host.kill()
             console.flush()
             flush_logs()
             os._exit(KILLED)
-        stop.set()
 
-    loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     starting = asyncio.create_task(host.start(), name="start")
     stopped = asyncio.create_task(stop.wait(), name="stop signal")
     try:

@@ -20,7 +20,7 @@ from gestalt_host.errors import HostError, NotAuthenticated, quoted
 from gestalt_host.http.call import Answer, Call, ClientGone, error_answer
 from gestalt_host.http.faults import answer_to
 from gestalt_host.http.headers import security_headers
-from gestalt_host.http.listener import ABORT
+from gestalt_host.http.listener import ABORT, STOPPING
 from gestalt_host.http.origins import BrowserRules
 from gestalt_host.http.request_ids import request_id_header
 from gestalt_host.http.routes import absent as absent_routes
@@ -33,6 +33,7 @@ from gestalt_host.http.services import HttpServices
 from gestalt_sdk.common.requests import request_in_progress
 
 HANDLER_TIMEOUT_S = 60.0
+CUT_OFF = "the server is stopping and waits for this request no longer; whether it was carried out is not known"
 
 log = structlog.get_logger()
 
@@ -88,6 +89,11 @@ class Application:
             return
         except HostError as error:
             answer = _answer_error(call, error)
+        except asyncio.CancelledError:
+            stopping = scope.get("state", {}).get(STOPPING)
+            if stopping is None or not stopping.is_set():
+                raise
+            answer = error_answer(503, CUT_OFF)
         except Exception:
             log.exception("request failed", event_name="http.failed", method=call.method, path=decoded(raw_path))
             answer = error_answer(500, call.failure)
@@ -150,6 +156,8 @@ class Application:
         except TimeoutError:
             if not limit.expired():
                 raise
+            if call.lacking_body:
+                return route.pattern, error_answer(408, call.lacking_body)
             log.warning("request took too long", event_name="http.timeout", method=call.method, route=route.pattern)
             text = f"no answer within {self._timeout_s:g} s to {call.method} {quoted(decoded(raw_path))}"
             return route.pattern, error_answer(504, f"{text}; it may still be running")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,15 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from gestalt_host.access.subjects import NOBODY, Principal
+from gestalt_host.errors import BodyLate
 from gestalt_host.http.headers import RawHeaders
 from gestalt_host.http.request_ids import request_id_of
 from gestalt_host.http.services import HttpServices
 from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES, BodyTooLarge
 from gestalt_host.http.shapes.rendering import document, document_parts, error_document
+
+BODY_TIMEOUT_S = 10.0
+"""How long a client may take between two parts of a body."""
 
 JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"
@@ -62,6 +67,7 @@ class Call:
     """
 
     __slots__ = (
+        "_awaited_from",
         "_query",
         "_receive",
         "failure",
@@ -83,6 +89,7 @@ class Call:
         self.values: tuple[str, ...] = ()
         self.who = ANONYMOUS
         self.failure = "internal error"
+        self._awaited_from: int | None = None
         self._receive = receive
         self._query: dict[str, str] | None = None
 
@@ -100,21 +107,44 @@ class Call:
         if len(size) > 6 and size.isdecimal() and int(size) > BODY_LIMIT_BYTES:
             raise BodyTooLarge(int(size))
 
+    @property
+    def lacking_body(self) -> str:
+        """Say how much has come of a body that is still awaited; blank when none is."""
+        if self._awaited_from is None:
+            return ""
+        declared = self.headers.get("content-length")
+        size = f"of {declared} bytes of the request's body" if declared else "of the request's body, in chunks,"
+        return f"{size} {self._awaited_from} came and no more; the connection is closed"
+
     async def body(self) -> bytes:
-        """Read the body. Raises ``ClientGone``, and ``BodyTooLarge`` as soon as it is known."""
+        """Read the body.
+
+        Raises:
+            ClientGone: nobody waits for an answer.
+            BodyTooLarge: as soon as it is known.
+            BodyLate: the client has begun to send it and does not go on.
+        """
         chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            if chunk := message.get("body", b""):
-                chunks.append(chunk)
-                size += len(chunk)
-            if size > BODY_LIMIT_BYTES:
-                raise BodyTooLarge(None)
-            if not message.get("more_body", False):
-                break
+        size = self._awaited_from = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S) as limit:
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    if chunk := message.get("body", b""):
+                        chunks.append(chunk)
+                        size += len(chunk)
+                    if size > BODY_LIMIT_BYTES:
+                        self._awaited_from = None
+                        raise BodyTooLarge(None)
+                    if not message.get("more_body", False):
+                        break
+                    self._awaited_from = size
+                    limit.reschedule(asyncio.get_running_loop().time() + BODY_TIMEOUT_S)
+        except TimeoutError:
+            raise BodyLate(self.lacking_body) from None
+        self._awaited_from = None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -111,8 +111,8 @@ class Connections:
             self._is_full = True
             log.warning(
                 "connections are at their limit; each new one takes the place of the one that waits longest for its "
-                "client; the configuration and the limit of open files (RLIMIT_NOFILE) set it",
-                key=LIMIT_KEY,
+                "client",
+                set_by=f"{LIMIT_KEY}, and the limit of open files (RLIMIT_NOFILE)",
                 event_name="http.connections_full",
                 limit=self.capacity.most,
             )

@@ -44,6 +44,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.InvalidInvocation: HttpFault(400),
     errors.InvalidArgument: HttpFault(400),
     errors.ProviderRequired: HttpFault(400),
+    errors.BodyLate: HttpFault(408),
     BodyTooLarge: HttpFault(413),
     errors.CredentialMissing: HttpFault(412, code="not_connected"),
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any
 
 import httptools
 import structlog
@@ -43,6 +42,8 @@ LAST_ANSWER_S = 2.0
 
 ABORT = "gestalt.abort"
 """Extension of a request's scope; its member ``call`` ends the connection at once, within an answer."""
+STOPPING = "gestalt.stopping"
+"""Member of the state of a request's scope: an event that is set when the listener cancels what is unfinished."""
 
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} [^ \r\n]+ HTTP/1\.[01]\r?\n")
 
@@ -75,6 +76,7 @@ class Listener:
         self._wanted_port = port
         self._grace_s = grace_s
         self._state = ServerState()
+        self._stopping = asyncio.Event()
         self._security_headers = security_headers(base_url)
         self._config = uvicorn.Config(
             app,
@@ -101,7 +103,9 @@ class Listener:
         self.port = bound.getsockname()[1]
 
         def connection() -> asyncio.Protocol:
-            return ClientConnection(self._config, self._state, self._security_headers, loop, self.connections)
+            return ClientConnection(
+                self._config, self._state, self._security_headers, loop, self.connections, self._stopping
+            )
 
         self._server = await loop.create_server(connection, sock=bound, backlog=backlog)
         return self
@@ -116,6 +120,7 @@ class Listener:
         running = set(self._state.tasks)
         if running:
             _, late = await asyncio.wait(running, timeout=self._grace_s)
+            self._stopping.set()
             for task in late:
                 task.cancel()
             if late:
@@ -136,8 +141,9 @@ class ClientConnection(HttpToolsProtocol):
         fixed_headers: RawHeaders,
         loop: asyncio.AbstractEventLoop,
         places: Connections,
+        stopping: asyncio.Event,
     ) -> None:
-        super().__init__(config, state, {}, loop)
+        super().__init__(config, state, {STOPPING: stopping}, loop)
         self._places = places
         self._fixed_headers = fixed_headers
         self._received = b""
@@ -150,7 +156,7 @@ class ClientConnection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._had_last_answer = False
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_headers()
         self._places.enter(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from gestalt_sdk.transport.environment import PLUGIN_SOCKET
 
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
+LONGEST_BASE_BYTES = 70
+"""The path of a socket may have 103 bytes, on some systems; the directory's name takes 14, a socket's up to 18."""
 _OWNER, _CHILD = "owner", "child"
 _POLL_S = 0.05
 _STAT_GROUP_FIELD = 2  # Of the fields that follow the command name.
@@ -28,7 +31,9 @@ log = structlog.get_logger()
 
 def base_directories() -> list[Path]:
     """Return where socket directories may be, shortest first: the path of a socket is limited to about 100 bytes."""
-    names = ("/tmp", tempfile.gettempdir(), "/var/tmp", "/dev/shm", ".")
+    names = ["/tmp", "/var/tmp", "/dev/shm", "."]
+    with contextlib.suppress(OSError):  # It can write nowhere.
+        names.insert(1, tempfile.gettempdir())
     return [Path(name) for name in dict.fromkeys(names)]
 
 
@@ -36,16 +41,22 @@ def make_directory() -> Path:
     """Make a fresh ``gstp-*`` directory, mode 0700, that names this process as the one it belongs to.
 
     Raises:
-        HostError: none of the base directories can be written to.
+        HostError: none of the base directories can be written to and has a path that is short enough.
     """
     for base in base_directories():
+        if len(os.fsencode(base.absolute())) > LONGEST_BASE_BYTES:
+            continue
         try:
             directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base)).absolute()
         except OSError:
             continue
         (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
         return directory
-    raise HostError(f"no directory for sockets can be made in {', '.join(map(str, base_directories()))}")
+    tried = ", ".join(map(str, base_directories()))
+    raise HostError(
+        f"no directory for sockets can be made in {tried}; set TMPDIR to one that can be written to and whose path has "
+        f"at most {LONGEST_BASE_BYTES} bytes"
+    )
 
 
 def restore_directory(directory: Path) -> bool:

@@ -10,7 +10,7 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_host.supervisor.output import ProviderOutput
+from gestalt_host.supervisor.places import without_places
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
 from gestalt_sdk.bases.metrics import MetricFamily
@@ -180,6 +181,7 @@ class ProviderProcess:
         self._begun = False
         self._metrics_left_out = 0
         self._lacking = 0
+        self._logged_problem = ""
 
     @property
     def name(self) -> str:
@@ -337,8 +339,13 @@ class ProviderProcess:
         if self.kind is ProviderKind.INTEGRATION:
             return None
         health = await lifecycle.health(self._channel)
-        self.notices = health.notices
-        return health.problem
+        self.notices = [replace(notice, text=without_places(notice.text)) for notice in health.notices]
+        if health.problem and health.problem != self._logged_problem:
+            log.warning(
+                "provider is not healthy", event_name="provider.unhealthy", provider=self.name, problem=health.problem
+            )
+        self._logged_problem = health.problem or ""
+        return None if health.problem is None else without_places(health.problem)
 
     async def read_metrics(self) -> Sequence[MetricFamily] | None:
         """Return the figures that the provider tells of itself, none where it offers none; None: it did not answer."""

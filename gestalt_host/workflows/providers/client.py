@@ -13,11 +13,13 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import grpc
+import structlog
 
 from gestalt_host.access.subjects import Actor, Cause
 from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
 from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
+from gestalt_host.supervisor.places import without_places
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
@@ -58,6 +60,19 @@ LOST_RACE = frozenset({"ABORTED", "NOT_FOUND"})
 """Codes of a conditional write that was not made because somebody else was faster."""
 
 QUERY_PAGE = 1000
+
+TELLS_OF_THE_MACHINE = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+"""Codes whose texts are not about the request: files, databases and addresses in them are for the log alone."""
+
+log = structlog.get_logger()
 
 Object = TypeVar("Object", Run, Schedule, EventTrigger)
 Message = TypeVar("Message")
@@ -617,6 +632,11 @@ def provider_error(kind: str, name: str, error: grpc.aio.AioRpcError) -> Provide
     """Return the domain error of a failed call; UNAVAILABLE means that the provider could not be asked."""
     code: grpc.StatusCode = error.code()
     text = error.details() or ""
+    if code in TELLS_OF_THE_MACHINE:
+        log.warning(
+            "provider failed", event_name="provider.failed", provider=name, kind=kind, code=code.name, error=text
+        )
+        text = without_places(text)
     if code is grpc.StatusCode.UNAVAILABLE:
         if reason_of(error) is not None:
             # With a reason the text is the provider's own: something that it needs is away. Without one it is gRPC's.

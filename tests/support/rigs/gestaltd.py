@@ -73,6 +73,10 @@ class Gestaltd:
     folder: Path
     outputs: int | None = None
     """Descriptor that stdout and stderr go to, instead of the two files in ``folder``."""
+    open_files: int | None = None
+    """Limit of open files that the host is started with, soft and hard; None: that of the tests."""
+    streams: str = ""
+    """Redirections of a shell for the standard streams."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -100,6 +104,9 @@ class Gestaltd:
         """Start the process without waiting."""
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         command = [sys.executable, "-m", "gestalt_host.daemon", "serve"]
+        limit = "" if self.open_files is None else f"ulimit -n {self.open_files}; "
+        if limit or self.streams:
+            command = ["sh", "-c", f'{limit}exec "$@" {self.streams}', "sh", *command]
         for config in self.configs:
             command += ["--config", str(config)]
         with (self.folder / "gestaltd.log").open("ab") as log, (self.folder / "gestaltd.out").open("ab") as out:

@@ -1,0 +1,59 @@
+"""`gestaltd` where the system lacks something: one line that says what, and no traceback."""
+
+from __future__ import annotations
+
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gestalt_host.config import ConfigurationUnreadable, find_config
+
+GESTALTD = f"{sys.executable} -m gestalt_host.daemon"
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    done = shell(f"{GESTALTD} version >/dev/full", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "gestaltd: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_streams_that_are_closed_or_full_do_not_matter_where_they_are_not_needed(streams: str, tmp_path: Path) -> None:
+    assert shell(f"{GESTALTD} version {streams}", tmp_path).returncode == 0
+    done = shell(f"{GESTALTD} validate --config nowhere.yaml {streams}", tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) <= 1
+
+
+def test_a_missing_package_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['starlette'] = None; from gestalt_host.daemon.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("gestaltd: gestaltd needs the Python package 'starlette', which is not installed: ")
+    assert "pip install '.[host]'" in line
+
+
+def test_without_a_home_directory_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    with pytest.raises(
+        ConfigurationUnreadable, match="set HOME, or name the configuration with --config or GESTALT_CON"
+    ):
+        find_config([], {}, tmp_path)
+    assert find_config(["a.yaml"], {}, tmp_path) == [Path("a.yaml")]
+    assert find_config([], {"GESTALT_CONFIG": "b.yaml"}, tmp_path) == [Path("b.yaml")]

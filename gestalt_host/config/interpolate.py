@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults, Place
 from gestalt_host.config.files import read_text
+from gestalt_sdk.common.numbers import is_exact
 
 MARK = r"V[0-9a-f]{24}N[0-9]+E"
 _PLACEHOLDER = re.compile(
@@ -129,8 +130,8 @@ def typed(text: str) -> str | int | float | bool:
     if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return text
     number: int | float = float(text) if "." in text else int(text)
-    is_exact = isinstance(number, float) or int(float(number)) == number
-    return number if is_exact and str(number) == text else text
+    exact = isinstance(number, float) or is_exact(number)
+    return number if exact and str(number) == text else text
 
 
 def _parsed(match: re.Match[str], place: Place) -> _Placeholder:

@@ -109,7 +109,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             block.fault(key, f"is not allowed on {kind} entries")
     with block:
         source = read_source(block, kind, name, findings.faults)
-        config = block.free_form("config")
+        config = block.opaque("config", sent=True)
         env = block.text_map("env")
         with block.block("egress") as egress:
             if any(egress.texts("allowedHosts")):

@@ -198,21 +198,20 @@ class Block:
         text = self._as_text(node, self.path_of(key))
         return resolve_path(text, node.place) if text else None
 
-    def opaque(self, key: str) -> dict[str, Any]:
-        """Return a mapping with any keys and values below it."""
+    def opaque(self, key: str, *, sent: bool = False) -> dict[str, Any]:
+        """Return a mapping with any keys and values below it.
+
+        ``sent``: it travels to a provider, so an integer that no double holds is a fault (decision 28).
+        """
+        if sent:
+            self.check_numbers(key)
         node = self.node(key)
         if node is None:
             return {}
         if not isinstance(node.value, dict):
             self.fault(key, f"must be a mapping, not {_kind(node)}", shape=True)
             return {}
-        plain: dict[str, Any] = node.plain()
-        return plain
-
-    def free_form(self, key: str) -> dict[str, Any]:
-        """Return a mapping that travels to a provider; an integer that no double holds is a fault (decision 28)."""
-        self.check_numbers(key)
-        return self.opaque(key)
+        return dict(node.plain())
 
     def check_numbers(self, key: str) -> None:
         """Note each integer at or below the key that no double holds."""

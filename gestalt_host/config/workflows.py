@@ -16,6 +16,7 @@ from gestalt_host.config.model import (
 )
 from gestalt_host.config.reader import Block
 from gestalt_host.config.selection import unknown_entry
+from gestalt_sdk.common.sizes import CRON_BYTES, EVENT_TEXT_BYTES, too_long
 from gestalt_sdk.timing.cron import CronInvalid, check_cron
 from gestalt_sdk.timing.durations import parse_duration
 from gestalt_sdk.timing.zones import DEFAULT_ZONE, ZoneInvalid, normalise_zone
@@ -63,7 +64,7 @@ def read_schedules(workflows: Block, context: WorkflowContext) -> tuple[Schedule
             cron = block.text("cron", required=True)
             timezone = block.text("timezone") or DEFAULT_ZONE
             paused = block.boolean("paused")
-        if cron:
+        if cron and _fits(block, "cron", cron, CRON_BYTES):
             try:
                 check_cron(cron, datetime.now(UTC).date())
             except CronInvalid as error:
@@ -89,10 +90,20 @@ def read_event_triggers(workflows: Block, context: WorkflowContext) -> tuple[Eve
             with block.block("match") as match:
                 type_ = match.text("type", required=True)
                 wanted = EventMatch(type_, match.text("source"), match.text("subject"))
+                for part in ("type", "source", "subject"):
+                    _fits(match, part, getattr(wanted, part), EVENT_TEXT_BYTES)
             paused = block.boolean("paused")
         if target is not None and key:
             triggers[key] = EventTriggerConfig(key, provider, wanted, target, paused, permissions)
     return tuple(triggers.values())
+
+
+def _fits(block: Block, key: str, text: str, limit: int) -> bool:
+    """Note a text that has more bytes than are accepted, and return whether it has not."""
+    refusal = too_long("", text, limit).strip()
+    if refusal:
+        block.fault(key, refusal)
+    return not refusal
 
 
 def _key(raw: str, block: Block, known: Mapping[str, object]) -> str:
@@ -139,7 +150,7 @@ def _plugin_target(block: Block, context: WorkflowContext) -> PluginTarget:
             block.text("connection"),
             block.text("instance"),
             block.one_of("credentialMode", _CREDENTIAL_MODES),
-            block.free_form("input"),
+            block.opaque("input", sent=True),
         )
     _note_call(block, target, context)
     return target
@@ -176,16 +187,16 @@ def _agent_target(block: Block, context: WorkflowContext) -> AgentTarget:
             messages=messages,
             tool_refs=_tools(block, context),
             output_delivery=_output_delivery(block, context),
-            response_schema=block.free_form("responseSchema"),
-            metadata=block.free_form("metadata"),
-            model_options=block.free_form("modelOptions"),
+            response_schema=block.opaque("responseSchema", sent=True),
+            metadata=block.opaque("metadata", sent=True),
+            model_options=block.opaque("modelOptions", sent=True),
             timeout_seconds=max(int(timeout.total_seconds()), 0) if timeout is not None else 0,
         )
 
 
 def _message(block: Block) -> AgentMessage:
     with block:
-        return AgentMessage(block.text("role"), block.raw_text("text"), metadata=block.free_form("metadata"))
+        return AgentMessage(block.text("role"), block.raw_text("text"), metadata=block.opaque("metadata", sent=True))
 
 
 def _tools(block: Block, context: WorkflowContext) -> tuple[ToolRef, ...]:
@@ -228,7 +239,12 @@ def _output_delivery(block: Block, context: WorkflowContext) -> OutputDelivery |
             if target.text("credentialMode"):
                 target.fault("credentialMode", "is not allowed here; set outputDelivery.credentialMode")
             plugin = PluginTarget(
-                name, operation, target.text("connection"), target.text("instance"), "", target.free_form("input")
+                name,
+                operation,
+                target.text("connection"),
+                target.text("instance"),
+                "",
+                target.opaque("input", sent=True),
             )
         bindings = tuple(_input_binding(binding) for binding in delivery.blocks("inputBindings"))
         mode = delivery.one_of("credentialMode", _CREDENTIAL_MODES)

@@ -11,6 +11,7 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.workflows.model import Event
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.visibility import require_subject
+from gestalt_host.workflows.sizes import check_event
 
 
 class ManagedEvents:
@@ -25,6 +26,7 @@ class ManagedEvents:
         Publishing again with the same id and source is safe. What a run publishes has a cause.
         """
         require_subject(who)
+        check_event(event)
         clients = [self._providers.select(provider)] if provider else self._providers.all()
         event = self._completed(event)
         for client in clients:

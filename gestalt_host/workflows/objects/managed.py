@@ -42,6 +42,7 @@ from gestalt_host.workflows.references.ids import idempotency_scope
 from gestalt_host.workflows.references.references import reference_for
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.references.visibility import FoundObject, Visibility, is_active, require_subject
+from gestalt_host.workflows.sizes import check_key
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_host.workflows.turns import Turns
@@ -92,6 +93,7 @@ class ObjectKind(Generic[Managed, Request]):
         word: The word of messages, ``schedule`` or ``trigger``.
         new_id, reference_id: Ids, random or from an idempotency scope.
         same: Whether the stored object is what the request asks for, target apart.
+        check: Raises ``InvalidArgument`` for a request with a text that is too long.
         delete: Takes the reference to retire, blank for none, and like ``pause`` and ``resume`` the revision that the
             change was decided on, 0 for whatever there is.
     """
@@ -102,6 +104,7 @@ class ObjectKind(Generic[Managed, Request]):
     reference_prefix: str
     same: Callable[[Managed, Request], bool]
     with_target: Callable[[Request, Target], Request]
+    check: Callable[[Request], None]
     get: Callable[[WorkflowProviderClient, str], Awaitable[Managed]]
     of_subjects: Callable[[WorkflowProviderClient, Sequence[str]], Awaitable[list[Referenced[Managed]]]]
     upsert: Callable[[WorkflowProviderClient, Upsert[Request]], Awaitable[Managed]]
@@ -133,6 +136,8 @@ class ManagedObjects(Generic[Managed, Request]):
             InvalidInvocation: the key was used for a different request.
         """
         require_subject(who)
+        self._kind.check(request)
+        check_key("idempotencyKey", idempotency_key)
         client = self._providers.select(request.provider)
         target = await self._resolver.resolve_for_later(who, request.target)
         request = self._kind.with_target(request, target)
@@ -187,6 +192,7 @@ class ManagedObjects(Generic[Managed, Request]):
         return await self._change(who, object_id, if_match, write)
 
     async def _replace(self, who: Principal, found: FoundObject[Managed], request: Request) -> Managed:
+        self._kind.check(request)
         client = self._providers.select(request.provider) if request.provider else found.client
         target = await self._resolver.resolve_for_later(who, request.target)
         wanted = found.object.id

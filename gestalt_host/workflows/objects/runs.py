@@ -28,6 +28,7 @@ from gestalt_host.workflows.references.ids import (
 from gestalt_host.workflows.references.references import principal_of, reference_for
 from gestalt_host.workflows.references.store import ReferenceStore
 from gestalt_host.workflows.references.visibility import FoundObject, Visibility, require_subject
+from gestalt_host.workflows.sizes import check_key, check_signal
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_host.workflows.targets.permissions import permission_scope
 from gestalt_host.workflows.targets.resolution import TargetResolver
@@ -92,6 +93,8 @@ class ManagedRuns:
         never is, whatever the provider scopes its keys by.
         """
         require_subject(who)
+        check_key("idempotencyKey", idempotency_key)
+        check_key("workflowKey", workflow_key)
         client = self._providers.select(provider)
         resolved = await self._resolver.resolve(who, target)
         extra = self._resolver.declared_permissions(who, resolved)
@@ -154,6 +157,8 @@ class ManagedRuns:
         require_subject(who)
         if not workflow_key:
             raise InvalidArgument("workflow key is required")
+        check_key("idempotencyKey", idempotency_key)
+        check_key("workflowKey", workflow_key)
         client = self._providers.select(provider)
         resolved = await self._resolver.resolve(who, target)
         signal = self._normalised(who, signal)
@@ -204,6 +209,7 @@ class ManagedRuns:
     def _normalised(self, who: Principal, signal: Signal) -> Signal:
         if not signal.name:
             raise InvalidArgument("workflow signal name is required")
+        check_signal(signal)
         return replace(
             signal,
             created_by=who.actor if signal.created_by == NOBODY else signal.created_by,

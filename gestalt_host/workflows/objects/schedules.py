@@ -8,6 +8,7 @@ from gestalt_host.workflows.model import Schedule, ScheduleSpec, Target
 from gestalt_host.workflows.objects.managed import ObjectKind, Upsert
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.ids import SCHEDULE_REFERENCE_PREFIX, schedule_id, schedule_reference_id
+from gestalt_host.workflows.sizes import check_timing
 
 
 def _same(stored: Schedule, request: ScheduleSpec) -> bool:
@@ -57,6 +58,7 @@ SCHEDULES: ObjectKind[Schedule, ScheduleSpec] = ObjectKind(
     reference_prefix=SCHEDULE_REFERENCE_PREFIX,
     same=_same,
     with_target=_with_target,
+    check=check_timing,
     get=WorkflowProviderClient.get_schedule,
     of_subjects=WorkflowProviderClient.schedules_of,
     upsert=_upsert,

@@ -8,6 +8,7 @@ from gestalt_host.workflows.model import EventTrigger, EventTriggerSpec, Target
 from gestalt_host.workflows.objects.managed import ObjectKind, Upsert
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
 from gestalt_host.workflows.references.ids import TRIGGER_REFERENCE_PREFIX, trigger_id, trigger_reference_id
+from gestalt_host.workflows.sizes import check_match
 
 
 def _same(stored: EventTrigger, request: EventTriggerSpec) -> bool:
@@ -54,6 +55,7 @@ EVENT_TRIGGERS: ObjectKind[EventTrigger, EventTriggerSpec] = ObjectKind(
     reference_prefix=TRIGGER_REFERENCE_PREFIX,
     same=_same,
     with_target=_with_target,
+    check=check_match,
     get=WorkflowProviderClient.get_trigger,
     of_subjects=WorkflowProviderClient.triggers_of,
     upsert=_upsert,

@@ -27,6 +27,7 @@ from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.invocation.sessions import as_seen_by
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
+from gestalt_host.workflows.sizes import check_target_names
 from gestalt_host.workflows.targets.inputs import check_plugin_input, check_target_input
 from gestalt_host.workflows.targets.permissions import merge_permissions
 
@@ -50,6 +51,7 @@ class TargetResolver:
         Raises:
             HostError: see http-api.md 8.5.
         """
+        check_target_names(target)
         if isinstance(target, PluginTarget):
             return (await self._plugin(who, target))[0]
         return self._agent(who, target)

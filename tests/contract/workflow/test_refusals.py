@@ -183,3 +183,58 @@ async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) ->
         await workflow.signal_or_start(name, "go")
     assert refused.value.details() == "workflow_key is required"
     assert not [run for run in await workflow.list_runs() if run.status == PENDING]
+
+
+LONG = 900_000
+
+
+async def test_names_and_ids_that_are_too_long_are_refused_without_being_repeated(workflow: Workflow) -> None:
+    schedules, triggers = Kind(workflow, "schedule"), Kind(workflow, "trigger")
+    long = "x" * LONG
+
+    def too_long(name: str, limit: int) -> tuple[grpc.StatusCode, str]:
+        text = f"{name} has {LONG} bytes; accepted are at most {limit}"
+        return grpc.StatusCode.INVALID_ARGUMENT, text
+
+    for name in ("plugin_name", "operation", "connection", "instance", "credential_mode"):
+        named = target()
+        setattr(named.plugin, name, long)
+        assert await refusal(schedules.upsert("s", target=named)) == too_long(f"target.plugin.{name}", 512)
+        assert await refusal(triggers.upsert("t", target=named)) == too_long(f"target.plugin.{name}", 512)
+    assert await refusal(schedules.upsert(long)) == too_long("schedule_id", 512)
+    assert await refusal(triggers.upsert(long)) == too_long("trigger_id", 512)
+    assert await refusal(schedules.upsert("s", cron=long)) == too_long("cron", 1024)
+    for name in ("type", "source", "subject"):
+        match = pb.WorkflowEventMatch(type="t")
+        setattr(match, name, long)
+        assert await refusal(triggers.upsert("t", match=match)) == too_long(f"match.{name}", 1024)
+    for name, limit in (
+        ("id", 512),
+        ("spec_version", 512),
+        ("datacontenttype", 512),
+        ("type", 1024),
+        ("source", 1024),
+        ("subject", 1024),
+    ):
+        event = pb.WorkflowEvent(id="e", type="t", source="s")
+        setattr(event, name, long)
+        publish = workflow.rpc.PublishEvent(pb.PublishWorkflowProviderEventRequest(event=event), timeout=10)
+        assert await refusal(publish) == too_long(f"event.{name}", limit)
+    for key in ("idempotency_key", "workflow_key"):
+        assert await refusal(workflow.start_run(**{key: long})) == too_long(key, 1024)
+    assert await refusal(workflow.signal_or_start(long)) == too_long("workflow_key", 1024)
+    assert await refusal(workflow.signal("run", long)) == too_long("signal.name", 512)
+    assert await refusal(workflow.signal("run", id=long)) == too_long("signal.id", 512)
+    assert await refusal(workflow.signal("run", idempotency_key=long)) == too_long("signal.idempotency_key", 1024)
+
+
+async def test_names_and_ids_of_the_greatest_length_are_accepted(workflow: Workflow) -> None:
+    schedules, triggers = Kind(workflow, "schedule"), Kind(workflow, "trigger")
+    name, text = "\u00e9" * 256, "t" * 1024
+    await schedules.upsert(name, cron=f"{'1,' * 507}1 * * * *"[:1024], target=target(name, name))
+    await triggers.upsert(name, match=pb.WorkflowEventMatch(type=text, source=text, subject=text))
+    event = pb.WorkflowEvent(id=name, type=text, source=text, subject=text)
+    await workflow.rpc.PublishEvent(pb.PublishWorkflowProviderEventRequest(event=event), timeout=10)
+    await workflow.start_run(idempotency_key=text, workflow_key=text)
+    await schedules.of("Delete", name)
+    await triggers.of("Delete", name)

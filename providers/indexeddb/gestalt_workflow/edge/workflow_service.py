@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_sdk.common.sizes import KEY_BYTES
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import reporting_faults
@@ -22,6 +23,7 @@ from gestalt_workflow.objects.triggers import TriggerRequest
 from gestalt_workflow.reading.lists import ALL_REFERENCES, ALL_RUNS, ALL_SCHEDULES, ALL_TRIGGERS, REFERENCES_OF
 from gestalt_workflow.wire import messages, payloads
 from gestalt_workflow.wire.policies import pause_from_proto, run_policy_from_proto, schedule_policy_from_proto
+from gestalt_workflow.wire.sizes import named
 from gestalt_workflow.wire.targets import target_from_proto
 
 
@@ -41,8 +43,8 @@ class WorkflowServicer(WorkflowProviderServicer):
         async with reporting_faults(context, FAULTS):
             wanted = StartRequest(
                 target=target_from_proto(request.target, present=request.HasField("target")),
-                idempotency_key=request.idempotency_key.strip(),
-                workflow_key=request.workflow_key.strip(),
+                idempotency_key=named("idempotency_key", request.idempotency_key, KEY_BYTES),
+                workflow_key=named("workflow_key", request.workflow_key, KEY_BYTES),
                 created_by=messages.actor_from_proto(request.created_by),
                 execution_ref=request.execution_ref.strip(),
                 policy=run_policy_from_proto(request.policy, present=request.HasField("policy")),
@@ -85,7 +87,7 @@ class WorkflowServicer(WorkflowProviderServicer):
     ) -> pb.SignalWorkflowRunResponse:
         async with reporting_faults(context, FAULTS):
             wanted = SignalOrStartRequest(
-                workflow_key=_required(request.workflow_key, "workflow_key"),
+                workflow_key=named("workflow_key", _required(request.workflow_key, "workflow_key"), KEY_BYTES),
                 target=target_from_proto(request.target, present=request.HasField("target")),
                 signal=messages.signal_from_proto(request.signal, present=request.HasField("signal")),
                 created_by=messages.actor_from_proto(request.created_by),
@@ -103,7 +105,7 @@ class WorkflowServicer(WorkflowProviderServicer):
             target = target_from_proto(request.target, present=request.HasField("target"))
             cron, timezone, first_slot = checked_timing(request.cron, request.timezone, self._clock())
             wanted = ScheduleRequest(
-                id=request.schedule_id.strip(),
+                id=named("schedule_id", request.schedule_id),
                 cron=cron,
                 timezone=timezone,
                 target=target,
@@ -166,7 +168,7 @@ class WorkflowServicer(WorkflowProviderServicer):
     ) -> pb.BoundWorkflowEventTrigger:
         async with reporting_faults(context, FAULTS):
             wanted = TriggerRequest(
-                id=request.trigger_id.strip(),
+                id=named("trigger_id", request.trigger_id),
                 target=target_from_proto(request.target, present=request.HasField("target")),
                 match=messages.match_from_proto(request.match),
                 paused=request.paused,

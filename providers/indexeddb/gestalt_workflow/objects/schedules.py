@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gestalt_sdk.common.sizes import CRON_BYTES, too_long
 from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
 from gestalt_workflow.firing.ledger import missed, with_ranges
@@ -65,6 +66,9 @@ def checked_timing(cron: str, timezone: str, now: datetime) -> tuple[str, str, d
     cron = cron.strip()
     if not cron:
         raise InvalidRequest("cron is required")
+    refusal = too_long("cron", cron, CRON_BYTES)
+    if refusal:
+        raise InvalidRequest(refusal)
     zone = normalise_zone(timezone)
     slot = next_slot(parse_cron(cron), zone, now)
     if slot is None:

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from gestalt_sdk.common.sizes import EVENT_TEXT_BYTES, KEY_BYTES, NAME_BYTES
 from gestalt_sdk.gen.extension.v1 import causes_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.values import from_timestamp, to_timestamp
@@ -28,7 +29,7 @@ from gestalt_workflow.model.objects import (
     Signal,
 )
 from gestalt_workflow.wire.policies import pause_to_proto, run_policy_to_proto, schedule_policy_to_proto
-from gestalt_workflow.wire.sizes import bounded
+from gestalt_workflow.wire.sizes import bounded, named
 from gestalt_workflow.wire.targets import target_from_proto
 
 
@@ -71,9 +72,13 @@ def target_to_proto(data: bytes) -> pb.BoundWorkflowTarget:
     return pb.BoundWorkflowTarget.FromString(data)
 
 
+_EVENT_TEXTS = ("type", "source", "subject")
+
+
 def match_from_proto(message: pb.WorkflowEventMatch) -> EventMatch:
-    """Return the match, trimmed; raise ``InvalidRequest`` without a type."""
-    match = EventMatch(message.type.strip(), message.source.strip(), message.subject.strip())
+    """Return the match, trimmed; raise ``InvalidRequest`` without a type, or when a text is too long."""
+    texts = (named(f"match.{name}", getattr(message, name), EVENT_TEXT_BYTES) for name in _EVENT_TEXTS)
+    match = EventMatch(*texts)
     if not match.type:
         raise InvalidRequest("match.type is required")
     return match
@@ -83,16 +88,17 @@ def event_from_proto(request: pb.PublishWorkflowProviderEventRequest, now: datet
     """Return the event normalised as the host does it: trimmed, id, version and time filled in.
 
     Raises:
-        InvalidRequest: there is none, or it has no type.
+        InvalidRequest: there is none, it has no type, or one of its texts is too long.
     """
     if not request.HasField("event"):
         raise InvalidRequest("event is required")
     event = pb.WorkflowEvent()
     event.CopyFrom(request.event)
-    for name in ("id", "source", "spec_version", "type", "subject", "datacontenttype"):
+    for name in ("id", "spec_version", "datacontenttype", *_EVENT_TEXTS):
         value = getattr(event, name)
-        if value != value.strip():
-            setattr(event, name, value.strip())
+        trimmed = named(f"event.{name}", value, EVENT_TEXT_BYTES if name in _EVENT_TEXTS else NAME_BYTES)
+        if value != trimmed:
+            setattr(event, name, trimmed)
     if not event.type:
         raise InvalidRequest("event.type is required")
     event.id = event.id or new_id()
@@ -199,8 +205,8 @@ def signal_from_proto(message: pb.WorkflowSignal, *, present: bool) -> NewSignal
         raise InvalidRequest("signal is required")
     signal = pb.WorkflowSignal()
     signal.CopyFrom(message)
-    for name in ("id", "name", "idempotency_key"):
-        setattr(signal, name, getattr(signal, name).strip())
+    for name, limit in (("id", NAME_BYTES), ("name", NAME_BYTES), ("idempotency_key", KEY_BYTES)):
+        setattr(signal, name, named(f"signal.{name}", getattr(signal, name), limit))
     if not signal.name:
         raise InvalidRequest("signal.name is required")
     return NewSignal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gestalt_sdk.common.sizes import NAME_BYTES, too_long
 from gestalt_workflow.model.errors import InvalidRequest
 
 LARGEST_BYTES = 16 * 1024 * 1024
@@ -13,3 +14,12 @@ def bounded(name: str, data: bytes) -> bytes:
     if len(data) > LARGEST_BYTES:
         raise InvalidRequest(f"{name} has {len(data)} bytes; accepted are at most {LARGEST_BYTES}")
     return data
+
+
+def named(name: str, text: str, limit: int = NAME_BYTES) -> str:
+    """Return the text, trimmed; raise ``InvalidRequest`` when it has more bytes than an id or a name may have."""
+    trimmed = text.strip()
+    refusal = too_long(name, trimmed, limit)
+    if refusal:
+        raise InvalidRequest(refusal)
+    return trimmed

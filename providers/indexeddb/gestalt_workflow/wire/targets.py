@@ -7,14 +7,16 @@ from typing import Any
 from google.protobuf import struct_pb2
 
 from gestalt_sdk.common.printable import quoted
-from gestalt_sdk.gen.v1 import agent_pb2, workflow_pb2
+from gestalt_sdk.gen.v1 import workflow_pb2
 from gestalt_workflow.model.errors import InvalidRequest
 from gestalt_workflow.model.objects import Target
-from gestalt_workflow.wire.sizes import bounded
+from gestalt_workflow.wire.sizes import bounded, named
 
 CREDENTIAL_MODES = ("", "none", "user")
 PRIORITY_PATH = ("_gestalt", "workflow", "dispatchPriority")
 LARGEST_PRIORITY = 1_000_000
+_TARGET_NAMES = ("plugin_name", "operation", "connection", "instance", "credential_mode")
+_TOOL_NAMES = ("system", "plugin", "operation", "connection", "instance")
 
 
 def target_from_proto(message: workflow_pb2.BoundWorkflowTarget, *, present: bool = True) -> Target:
@@ -48,7 +50,7 @@ def describe_target(message: workflow_pb2.BoundWorkflowTarget) -> Target:
 
 
 def _normalise_plugin(plugin: workflow_pb2.BoundWorkflowPluginTarget) -> None:
-    _trim(plugin, "plugin_name", "operation", "connection", "instance", "credential_mode")
+    _trim_names(plugin, "target.plugin.", *_TARGET_NAMES)
     plugin.credential_mode = plugin.credential_mode.lower()
     if not plugin.plugin_name:
         raise InvalidRequest("target.plugin.plugin_name is required")
@@ -59,9 +61,11 @@ def _normalise_plugin(plugin: workflow_pb2.BoundWorkflowPluginTarget) -> None:
 
 
 def _normalise_agent(agent: workflow_pb2.BoundWorkflowAgentTarget) -> None:
-    _trim(agent, "provider_name", "model", "prompt")
-    for tool in agent.tool_refs:
-        _trim_tool(tool)
+    _trim_names(agent, "target.agent.", "provider_name", "model")
+    _trim(agent, "prompt")
+    for index, tool in enumerate(agent.tool_refs):
+        _trim_names(tool, f"target.agent.tool_refs[{index}].", *_TOOL_NAMES)
+        _trim(tool, "title", "description")
     if not agent.provider_name:
         raise InvalidRequest("target.agent.provider_name is required")
     if not agent.prompt and not agent.messages:
@@ -78,7 +82,7 @@ def _normalise_agent(agent: workflow_pb2.BoundWorkflowAgentTarget) -> None:
 def _normalise_delivery(delivery: workflow_pb2.WorkflowOutputDelivery) -> None:
     where = "target.agent.output_delivery."
     target = delivery.target
-    _trim(target, "plugin_name", "operation", "connection", "instance", "credential_mode")
+    _trim_names(target, f"{where}target.", *_TARGET_NAMES)
     _trim(delivery, "credential_mode")
     delivery.credential_mode = delivery.credential_mode.lower()
     if not target.plugin_name:
@@ -89,7 +93,7 @@ def _normalise_delivery(delivery: workflow_pb2.WorkflowOutputDelivery) -> None:
         raise InvalidRequest(f"{where}target.credential_mode {quoted(target.credential_mode)} is not supported")
     _require_mode(delivery.credential_mode, where)
     for binding in delivery.input_bindings:
-        _trim(binding, "input_field")
+        _trim_names(binding, f"{where}input_bindings.", "input_field")
         if not binding.input_field:
             raise InvalidRequest(f"{where}input_bindings.input_field is required")
         kind = binding.value.WhichOneof("kind")
@@ -102,8 +106,11 @@ def _normalise_delivery(delivery: workflow_pb2.WorkflowOutputDelivery) -> None:
             setattr(binding.value, kind, path)
 
 
-def _trim_tool(tool: agent_pb2.AgentToolRef) -> None:
-    _trim(tool, "plugin", "operation", "connection", "instance", "title", "description", "system")
+def _trim_names(message: Any, where: str, *names: str) -> None:
+    """Trim fields that name something; refuse one that is too long."""
+    _trim(message, *names)
+    for name in names:
+        named(f"{where}{name}", getattr(message, name))
 
 
 def _trim(message: Any, *names: str) -> None:

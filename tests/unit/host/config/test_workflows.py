@@ -55,6 +55,14 @@ workflows:
 
 ONE_FAULT: list[tuple[str, str]] = [
     (
+        schedule(f"cron: '{'1,' * 600}1 * * * *', {TARGET}"),
+        "workflows.schedules.s.cron: has 1209 bytes; accepted are at most 1024",
+    ),
+    (
+        trigger(f"match: {{type: {'t' * 1025}}}, {TARGET}"),
+        "workflows.eventTriggers.t.match.type: has 1025 bytes; accepted are at most 1024",
+    ),
+    (
         schedule(
             "cron: '* * * * *', target: {plugin: {name: echo, operation: say, input: {a: [1, {id: 9007199254740993}]}}}"
         ),

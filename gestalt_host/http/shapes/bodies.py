@@ -17,6 +17,7 @@ from typing import Any
 
 from gestalt_host.errors import HostError, InvalidArgument, quoted
 from gestalt_sdk.common.members import member_path
+from gestalt_sdk.common.numbers import INEXACT, first_inexact, is_exact
 from gestalt_sdk.common.texts import cut
 
 BODY_LIMIT_BYTES = 1 << 20
@@ -171,7 +172,7 @@ def free_object(value: Any, before: Any, strict: bool) -> Any:
         return ABSENT
     if not isinstance(value, dict):
         raise _must_be("an object", value)
-    _check_nesting(value)
+    _check_free_form(value)
     return value if before is ABSENT else {**before, **value}
 
 
@@ -179,7 +180,7 @@ def anything(value: Any, before: Any, strict: bool) -> Any:
     """Decode any JSON value; null is absent."""
     if value is None:
         return ABSENT
-    _check_nesting(value)
+    _check_free_form(value)
     return value
 
 
@@ -241,15 +242,15 @@ def decode_parameters(body: bytes) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise _must_be("an object", value)
-    _check_nesting(value)
+    _check_free_form(value)
     return dict(value) if isinstance(value, _Repeated) else value
 
 
 def parse(body: bytes, *, strict: bool) -> Any:
     """Parse the first JSON value of a body; strict: the only one.
 
-    Numbers are ``int`` where a double holds them exactly, else ``float``. Invalid UTF-8 and lone surrogates become
-    U+FFFD.
+    Numbers are ``float``, but for integers up to 2**53, and for those that no double holds, which free-form values
+    refuse: they are ``int``. Invalid UTF-8 and lone surrogates become U+FFFD.
     """
     source = body.decode("utf-8", _EACH_BYTE)
     try:
@@ -333,8 +334,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _whole(digits: str) -> int | float:
     if len(digits) < 16:
         return int(digits)
-    number = _number(digits)
-    return int(number) if abs(number) <= _EXACT_INTEGER else number
+    number = _number(digits)  # refuses what int() would take long for
+    whole = int(digits)
+    return number if is_exact(whole) and abs(number) > _EXACT_INTEGER else whole
 
 
 def _number(digits: str) -> float:
@@ -358,6 +360,14 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, dict):
         return _object([(_SURROGATE.sub("\ufffd", key), _without_surrogates(item)) for key, item in value.items()])
     return value
+
+
+def _check_free_form(value: object) -> None:
+    """Refuse what the wire to the providers cannot carry: deep nesting, integers that no double holds (decision 28)."""
+    _check_nesting(value)
+    member = first_inexact(value)
+    if member is not None:
+        raise InvalidBody(INEXACT, member)
 
 
 def _check_nesting(value: Any) -> None:

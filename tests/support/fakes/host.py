@@ -204,7 +204,7 @@ class FakeObjects(ManagedObjects[Managed, Request]):
 
 class FakeSchedules(FakeObjects[Schedule, ScheduleSpec]):
     async def make(self, who: Principal, request: ScheduleSpec, object_id: str, created: Any) -> Schedule:
-        target = await self.state.resolver.resolve(who, request.target)
+        target = await self.state.resolver.resolve_for_later(who, request.target)
         zone = request.timezone or "UTC"
         if len(request.cron.split()) != 5 or not croniter.is_valid(request.cron.replace("?", "*")):
             raise ProviderRefused("INVALID_ARGUMENT", f"cron {quoted(request.cron)} is not a cron expression")
@@ -231,7 +231,7 @@ class FakeTriggers(FakeObjects[EventTrigger, EventTriggerSpec]):
             id=object_id,
             provider="local",
             match=request.match,
-            target=await self.state.resolver.resolve(who, request.target),
+            target=await self.state.resolver.resolve_for_later(who, request.target),
             paused=request.paused,
             created_at=created,
             updated_at=datetime.now(UTC),

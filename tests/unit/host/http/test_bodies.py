@@ -31,8 +31,10 @@ from gestalt_host.http.shapes.bodies import (
     text,
 )
 from gestalt_host.http.shapes.workflows import EVENT, SCHEDULE
+from gestalt_sdk.common.numbers import INEXACT
 
 WHOLE = "a whole number of 32 bits, without fraction and exponent"
+
 INNER = Shape.of(a=text, b=text)
 SHAPE = Shape.of(
     name=text,
@@ -230,11 +232,36 @@ def test_strings_with_invalid_unicode_are_repaired() -> None:
 
 
 def test_numbers_are_what_a_double_holds() -> None:
-    value = parse(
-        b"[1, -0, 1.0, 1e6, 0.5, 9007199254740991, 9007199254740993, 123456789012345678901234567890]", strict=True
-    )
-    assert value == [1, 0, 1.0, 1e6, 0.5, 9007199254740991, 9007199254740992, 1.2345678901234568e29]
-    assert [type(item) for item in value] == [int, int, float, float, float, int, int, float]
+    value = parse(b"[1, -0, 1.0, 1e6, 0.5, 9007199254740991, 9007199254740994, 18446744073709551616]", strict=True)
+    assert value == [1, 0, 1.0, 1e6, 0.5, 9007199254740991, 9007199254740994.0, 2.0**64]
+    assert [type(item) for item in value] == [int, int, float, float, float, int, float, float]
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [
+        (b'{"input":{"value":3544790567247868102}}', "input.value"),
+        (b'{"input":{"a":[1,{"id":-9007199254740993}]}}', "input.a[1].id"),
+        (b'{"input":{"a b":12345678901234567890123}}', 'input["a b"]'),
+        (b'{"value":9007199254740993}', "value"),
+        (b'{"value":[18446744073709551615]}', "value[0]"),
+    ],
+)
+def test_an_integer_that_no_double_holds_is_refused_by_its_member(body: bytes, member: str) -> None:
+    with pytest.raises(InvalidBody) as refused:
+        lenient(body)
+    assert str(refused.value) == f"invalid JSON body: {member} {INEXACT}"
+
+
+def test_parameters_with_such_an_integer_are_refused_and_texts_and_doubles_are_not() -> None:
+    with pytest.raises(InvalidBody, match=r"^invalid JSON body: ids\[1\] is an integer that no double holds"):
+        decode_parameters(b'{"ids":[1,9007199254740993]}')
+    given = b'{"a":"9007199254740993","b":9007199254740992,"c":1e300,"d":10000000000000000000000}'
+    assert decode_parameters(given) == {"a": "9007199254740993", "b": 2**53, "c": 1e300, "d": 1e22}
+    with pytest.raises(InvalidBody, match="out of the range of a double"):
+        decode_parameters(b'{"a":' + b"9" * 400 + b"}")
+    # Fields that are ignored are not looked at.
+    assert lenient(b'{"unknown":9007199254740993}') == {}
 
 
 def test_nesting_that_no_provider_could_read_is_refused_by_name() -> None:

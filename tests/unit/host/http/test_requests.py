@@ -16,6 +16,7 @@ from gestalt_host.access.subjects import NOBODY, Principal
 from gestalt_host.errors import NotAuthenticated
 from gestalt_host.http.app import create_app
 from gestalt_host.workflows.model import PluginTarget
+from gestalt_sdk.common.numbers import INEXACT
 from tests.support.fakes.host import FakeHost, FakeManager
 
 SCHEDULES = "/api/v1/workflow/schedules"
@@ -161,6 +162,34 @@ async def test_nothing_reaches_the_manager_of_a_refused_body(host: FakeHost, api
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "member"),
+    [
+        ("/slack/noop", '{"value":3544790567247868102}', "value"),
+        (
+            "/workflow/schedules",
+            '{"target":{"plugin":{"name":"slack","operation":"noop","input":{"a":[9007199254740993]}}}}',
+            "target.plugin.input.a[0]",
+        ),
+        (
+            "/workflow/event-triggers",
+            '{"target":{"plugin":{"name":"slack","operation":"noop","input":{"a":9007199254740993}}}}',
+            "target.plugin.input.a",
+        ),
+        ("/workflow/events", '{"type":"t","data":{"id":9007199254740993}}', "data.id"),
+        ("/workflow/events", '{"type":"t","extensions":{"id":9007199254740993}}', "extensions.id"),
+    ],
+)
+async def test_an_integer_that_would_arrive_as_another_one_is_refused_where_it_enters(
+    path: str, body: str, member: str, host: FakeHost, api: httpx.AsyncClient
+) -> None:
+    before = len(host.manager.state.seen)
+    answer = await api.post(f"/api/v1{path}", content=body)
+    text = f"invalid JSON body: {member} {INEXACT}"
+    assert (answer.status_code, answer.json()) == (400, {"error": text})
+    assert len(host.manager.state.seen) == before
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         (SCHEDULES, b'{"cron":"0 3 * * *","target":{"plugin":{"name":"roadmap","operation":"noop"}}}'),
@@ -250,7 +279,7 @@ class AgentManager(FakeManager):
 
 
 class Verbatim:
-    async def resolve(self, who: Principal, target: Any) -> Any:
+    async def resolve_for_later(self, who: Principal, target: Any) -> Any:
         return target
 
 

@@ -61,6 +61,7 @@ class TargetResolver:
 
         A run that is started now tells itself what is wrong with its input; a schedule would only when it fires.
         """
+        check_target_names(target)
         if isinstance(target, PluginTarget):
             resolved, plugin = await self._plugin(who, target)
             check_plugin_input(plugin, resolved)

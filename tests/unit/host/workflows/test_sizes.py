@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -53,14 +54,14 @@ async def test_a_target_with_a_name_that_is_too_long_is_refused_everywhere(rig: 
     made = await schedules.create(ANN, SCHEDULE)
     rig.local.calls.clear()
     for attempt in (
-        schedules.create(ANN, replace(SCHEDULE, target=target)),
-        schedules.update(ANN, made.id, replace(SCHEDULE, target=target)),
-        triggers.create(ANN, replace(TRIGGER, target=target)),
-        runs.start(ANN, target),
-        runs.signal_or_start(ANN, "key", target, Signal("s")),
+        partial(schedules.create, ANN, replace(SCHEDULE, target=target)),
+        partial(schedules.update, ANN, made.id, replace(SCHEDULE, target=target)),
+        partial(triggers.create, ANN, replace(TRIGGER, target=target)),
+        partial(runs.start, ANN, target),
+        partial(runs.signal_or_start, ANN, "key", target, Signal("s")),
     ):
         with pytest.raises(InvalidArgument, match=refusal(name, 512)):
-            await attempt
+            await attempt()
     assert not [call for call in rig.local.calls if not call.startswith("Get")]
 
 

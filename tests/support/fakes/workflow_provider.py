@@ -314,7 +314,7 @@ class FakePlugin(plugin_pb2_grpc.IntegrationProviderServicer):
         self.deadlines: list[float | None] = []
         self.answer: Callable[[plugin_pb2.ExecuteRequest], tuple[int, str]] = lambda request: (200, '{"ok":true}')
         self.failure: tuple[Code, str] | None = None
-        self.started: Callable[[], Awaitable[None]] | None = None
+        self.started: Callable[[], Awaitable[object]] | None = None
         self.canceled = 0
         self.session_requests: list[plugin_pb2.GetSessionCatalogRequest] = []
         self.session_catalogue = plugin_pb2.Catalog()

@@ -21,7 +21,7 @@ SECRET = "s3cret-of-the-service"
 MANIFEST = "kind: plugin\nsource: a.org/b/c/{name}\nversion: 0.0.1\nspec: {spec}\n"
 WORKING = """
 import os
-from gestalt_sdk.plugin import Plugin, operation
+from gestalt_sdk.plugin import Plugin, Request, operation
 
 class OddPlugin(Plugin):
     async def configure(self, name, config):
@@ -31,7 +31,7 @@ class OddPlugin(Plugin):
             raise ValueError(f"the key {config['key']} of {__file__} is not accepted")
 
     @operation("post")
-    async def post(self, request) -> dict:
+    async def post(self, request: Request) -> dict:
         return {}
 """
 REASONS = {

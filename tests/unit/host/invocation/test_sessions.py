@@ -213,6 +213,10 @@ async def test_a_plugin_that_takes_too_long_is_not_waited_for(desk: Desk, monkey
     assert left_s is not None
     assert left_s <= plugin_client.SESSION_CATALOGUE_TIMEOUT_S == 30
     monkeypatch.setattr(plugin_client, "SESSION_CATALOGUE_TIMEOUT_S", 0.3)
-    desk.fake.started = asyncio.Event().wait
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    desk.fake.started = hang
     with pytest.raises(SessionCatalogueFailed, match=r"no answer within 0\.3 s"):
         await desk.invoker.operations(ANN, desk.plugin)

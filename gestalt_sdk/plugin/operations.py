@@ -138,8 +138,8 @@ def operation(
     left out. Instead, one parameter may be a dataclass whose fields are the operation's parameters. A parameter of
     type ``Request`` gets the call's context; ``**rest`` gets the parameters that are not declared. Without it they are
     ignored in a call, and the schema says ``additionalProperties: false``, so that the host refuses them in a schedule
-    or trigger. The description defaults to the docstring's first paragraph. With ``session`` the operation is left out of
-    the package's catalogue: only callers whose ``Plugin.session_catalogue`` has it are offered it.
+    or trigger. The description defaults to the docstring's first paragraph. With ``session`` the operation is left out
+    of the package's catalogue: only callers whose ``Plugin.session_catalogue`` has it are offered it.
     """
     hints = {
         "readOnlyHint": True if read_only else None,

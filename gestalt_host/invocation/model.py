@@ -68,6 +68,9 @@ class SessionCatalogues(Protocol):
         """Whether the plugin has said that it has them; False until it has started."""
         ...
 
+    async def started(self) -> None:
+        """Return at once when the plugin has started. Raises ``PluginUnavailable`` when it does not in time."""
+
     async def session_catalogue(self, session: Session) -> Mapping[str, CatalogueOperation]:
         """Return the operations that the plugin offers to the subject, by id."""
         ...

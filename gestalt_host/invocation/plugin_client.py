@@ -96,6 +96,15 @@ class PluginClient:
     def offers_session_catalogue(self) -> bool:
         return SESSION_CATALOGUE in self._link.capabilities
 
+    async def started(self) -> None:
+        """Wait for a plugin that is being started. Raises ``PluginUnavailable``, ``PluginAway``."""
+        try:
+            await self._link.wait_ready(READY_WAIT_S)
+        except ProviderDown as error:
+            raise PluginAway(self._link.name, str(error)) from error
+        except (TimeoutError, GestaltError) as error:
+            raise PluginUnavailable(f"integration {quoted(self._link.name)} is not available") from error
+
     async def session_catalogue(self, session: Session) -> dict[str, CatalogueOperation]:
         """Ask for the operations that the plugin offers to the session's subject.
 
@@ -108,8 +117,8 @@ class PluginClient:
         )
         self._fill_context(request.context, session)
         name = self._link.name
+        await self.started()
         try:
-            await self._link.wait_ready(READY_WAIT_S)
             asked = self._get_session_catalogue(request, timeout=SESSION_CATALOGUE_TIMEOUT_S)
             answer: pb.GetSessionCatalogResponse = await self._link.calls.answer(asked)
             return operations_from_proto(answer.catalog)

@@ -33,9 +33,13 @@ async def as_seen_by(
     Raises:
         HostError: of the connection or credential; ``SessionCatalogueFailed``; that the plugin is not available.
     """
-    if plugin.sessions is None or not plugin.sessions.offers_session_catalogue or operation in plugin.operations:
+    if plugin.sessions is None or operation in plugin.operations:
         return plugin
     if operation and who.ceiling is not None and not who.ceiling.allows(plugin.name, operation):
+        return plugin
+    if operation:
+        await plugin.sessions.started()  # until then nobody knows whether the operation exists
+    if not plugin.sessions.offers_session_catalogue:
         return plugin
     used = connection_for(plugin, operation, connection)
     if used.internal and not who.internal_connections:

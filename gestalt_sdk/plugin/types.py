@@ -73,7 +73,7 @@ class HTTPSubjectRequest:
 
 
 class ServedPlugin(Protocol):
-    """Be what the service needs of a plugin, as ``Plugin`` is; those from ``session_catalogue`` on are hooks."""
+    """Be what the service needs of a plugin, as ``Plugin`` is; those from ``session_catalogue`` on are the hooks."""
 
     name: str
     display_name: str

@@ -206,6 +206,9 @@ class FakeSessions:
         self.failure: Exception | None = None
         self.asked: list[str] = []
 
+    async def started(self) -> None:
+        pass
+
     async def session_catalogue(self, session: Session) -> dict[str, CatalogueOperation]:
         self.asked.append(session.credential.connection)
         if self.failure is not None:

@@ -36,6 +36,7 @@ from gestalt_sdk.transport.values import to_value
 from tests.support.fakes.workflow_provider import FakePlugin
 from tests.support.rigs.host import ANN, BOB, Rig, limited
 from tests.support.rigs.links import serving
+from tests.support.waiting import one_turn
 
 PERSONAL = pb.CatalogOperation(
     id="mine.read",
@@ -166,6 +167,18 @@ async def test_a_plugin_that_does_not_offer_it_is_not_asked(rig: Rig) -> None:
     assert rig.plugin.session_requests == []
 
 
+async def test_of_a_plugin_that_is_being_started_nobody_knows_yet_what_it_offers(rig: Rig) -> None:
+    rig.plugin.session_catalogue.operations.append(PERSONAL)
+    rig.registry.add(replace(rig.registry.get("roadmap"), sessions=PluginClient(rig.plugin_link)))
+    rig.plugin_link.ready.clear()
+    waiting = asyncio.create_task(rig.invoker.invoke(ANN, "roadmap", "mine.read", {}))
+    await one_turn()
+    assert not waiting.done()
+    rig.plugin_link.capabilities = frozenset({SESSION_CATALOGUE})
+    rig.plugin_link.ready.set()
+    assert (await waiting).status == 200
+
+
 @pytest.mark.parametrize(
     ("operations", "text"),
     [
@@ -200,6 +213,10 @@ async def test_a_plugin_that_takes_too_long_is_not_waited_for(desk: Desk, monkey
     assert left_s is not None
     assert left_s <= plugin_client.SESSION_CATALOGUE_TIMEOUT_S == 30
     monkeypatch.setattr(plugin_client, "SESSION_CATALOGUE_TIMEOUT_S", 0.3)
-    desk.fake.started = asyncio.Event().wait
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    desk.fake.started = hang
     with pytest.raises(SessionCatalogueFailed, match=r"no answer within 0\.3 s"):
         await desk.invoker.operations(ANN, desk.plugin)

@@ -162,6 +162,10 @@ class Scheduler:
             planned = await self._planning_anew.all(self._clock, self.changed)
             await self._set_back()
             by = max(self._set_back_by, ahead)
+            if again := self._clock.set_back():
+                # The clock was ahead while this planned. The record stays until all is planned by the clock as it is.
+                self._set_back_by = max(by, again)
+                return
             mine = bool(self._set_back_by)
             lowered = await self._latest.lower(self._clock()) if ahead else False
             self._set_back_by = timedelta()

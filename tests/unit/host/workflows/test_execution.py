@@ -296,7 +296,7 @@ async def test_a_bug_is_not_told_to_the_provider(rig: Rig, monkeypatch: pytest.M
 async def test_a_canceled_call_cancels_the_plugins(rig: Rig) -> None:
     reference = await stored(rig)
     forever = asyncio.Event()
-    rig.plugin.started = forever.wait  # type: ignore[assignment]
+    rig.plugin.started = forever.wait
     call = rig.workflow_host.InvokeOperation(request(reference))
     running = asyncio.ensure_future(call)
 

@@ -336,7 +336,7 @@ async def test_start_cancel_and_signal(system: System) -> None:
     assert refused.value.code == "FAILED_PRECONDITION"
 
     forever = asyncio.Event()
-    system.plugin.started = forever.wait  # type: ignore[assignment]
+    system.plugin.started = forever.wait
     slow = await manager.runs.start(ANN, POST)
 
     async def running() -> Run | None:

@@ -188,7 +188,9 @@ class Invariants:
             if change.store == CLAIMANTS:
                 self._renewed[change.id] = now
             if change.store == SLOTS:
-                self._noted[change.id] = now
+                # What is only cut shorter says nothing that it did not say before.
+                if change.before is None or change.after is None or not _is_cut(change.before, change.after):
+                    self._noted[change.id] = now
             decode = _DECODERS.get(change.store)
             if decode is None:
                 continue
@@ -668,6 +670,11 @@ class Invariants:
             if was_full and not any(full.values()):
                 since = max(at, first)
         return longest if any(full.values()) else max(longest, last - since)
+
+
+def _is_cut(before: Record, after: Record) -> bool:
+    old, new = slot_range_from_record(before), slot_range_from_record(after)
+    return old.first <= new.first and new.last <= old.last and (old.state, old.into) == (new.state, new.into)
 
 
 def _timing(schedule: Schedule | None) -> tuple[str, str] | None:

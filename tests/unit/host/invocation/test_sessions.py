@@ -208,10 +208,7 @@ async def test_a_plugin_s_refusal_shows_its_code_and_never_its_text(desk: Desk) 
 
 
 async def test_a_plugin_that_takes_too_long_is_not_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    await desk.invoker.operations(ANN, desk.plugin)
-    left_s = desk.fake.deadlines[-1]
-    assert left_s is not None
-    assert left_s <= plugin_client.SESSION_CATALOGUE_TIMEOUT_S == 30
+    assert plugin_client.SESSION_CATALOGUE_TIMEOUT_S == 30
     monkeypatch.setattr(plugin_client, "SESSION_CATALOGUE_TIMEOUT_S", 0.3)
 
     async def hang() -> None:

@@ -187,10 +187,8 @@ class Invariants:
         for change in changes:
             if change.store == CLAIMANTS:
                 self._renewed[change.id] = now
-            if change.store == SLOTS:
-                # What is only cut shorter says nothing that it did not say before.
-                if change.before is None or change.after is None or not _is_cut(change.before, change.after):
-                    self._noted[change.id] = now
+            if change.store == SLOTS and not _is_cut(change.before, change.after):
+                self._noted[change.id] = now
             decode = _DECODERS.get(change.store)
             if decode is None:
                 continue
@@ -672,7 +670,10 @@ class Invariants:
         return longest if any(full.values()) else max(longest, last - since)
 
 
-def _is_cut(before: Record, after: Record) -> bool:
+def _is_cut(before: Record | None, after: Record | None) -> bool:
+    """Whether a range was only cut shorter, and so says nothing that it did not say before."""
+    if before is None or after is None:
+        return False
     old, new = slot_range_from_record(before), slot_range_from_record(after)
     return old.first <= new.first and new.last <= old.last and (old.state, old.into) == (new.state, new.into)
 

@@ -32,7 +32,8 @@ Options:
 """
 
 SERVE = f"""\
-Start the providers and serve the API until SIGINT or SIGTERM. A second SIGINT, or a signal 2 s later, ends everything at once.
+Start the providers and serve the API until SIGINT or SIGTERM. A second SIGINT, or any signal 2 s later, ends everything
+at once.
 
 Usage:
   gestaltd serve [--config PATH]... [--artifacts-dir PATH]

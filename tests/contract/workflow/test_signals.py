@@ -66,7 +66,10 @@ async def test_a_signal_to_an_ended_run_is_refused_also_with_a_known_key(workflo
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await workflow.signal(delivery.run.id, idempotency_key="i")
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert refused.value.details() == f'workflow run "{delivery.run.id}" is WORKFLOW_RUN_STATUS_SUCCEEDED'
+    assert (
+        refused.value.details()
+        == f'workflow run "{delivery.run.id}" has succeeded; only pending and running runs take signals'
+    )
 
 
 async def test_a_repeated_idempotency_key_gives_the_stored_signal(rig: Rig, workflow: Workflow) -> None:

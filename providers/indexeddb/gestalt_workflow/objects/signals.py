@@ -82,7 +82,9 @@ class Signals:
             if run is None:
                 raise ObjectNotFound(KIND, run_id)
             if run.status.terminal:
-                raise StateConflict(f"{KIND} {quoted(run_id)} is {run.status.wire_name}")
+                raise StateConflict(
+                    f"{KIND} {quoted(run_id)} {run.status.ended}; only pending and running runs take signals"
+                )
             if not run.keyed:
                 raise StateConflict(f"{KIND} {quoted(run_id)} has no workflow key: it takes no signals")
             row = _row_id(run.target.plugin, signal)

@@ -58,10 +58,6 @@ class OperationAccessDenied(AuthorizationDenied):
         self.args = ("operation access denied",)
 
 
-class BrowserRefused(HostError):
-    """A page that is not the server's own caused the request; the text says what is accepted."""
-
-
 class TokenScopeDenied(HostError):
     """The permission ceiling lacks the plugin or operation."""
 
@@ -91,10 +87,6 @@ class InvalidInvocation(HostError):
 
 class InvalidArgument(HostError):
     """A field is missing or malformed; the text names it and what is accepted."""
-
-
-class BodyLate(HostError):
-    """The client has begun a request and does not send the rest; the text says how much came."""
 
 
 class CredentialMissing(HostError):

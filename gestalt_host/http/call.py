@@ -12,11 +12,10 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from gestalt_host.access.subjects import NOBODY, Principal
-from gestalt_host.errors import BodyLate
 from gestalt_host.http.headers import RawHeaders
 from gestalt_host.http.request_ids import request_id_of
 from gestalt_host.http.services import HttpServices
-from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES, BodyTooLarge
+from gestalt_host.http.shapes.bodies import BODY_LIMIT_BYTES, BodyLate, BodyTooLarge
 from gestalt_host.http.shapes.rendering import document, document_parts, error_document
 
 BODY_TIMEOUT_S = 10.0

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gestalt_host import errors
-from gestalt_host.http.shapes.bodies import BodyTooLarge
+from gestalt_host.http.origins import BrowserRefused
+from gestalt_host.http.shapes.bodies import BodyLate, BodyTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.NotAuthenticated: HttpFault(401),
     errors.AuthorizationDenied: HttpFault(403),
     errors.TokenScopeDenied: HttpFault(403),
-    errors.BrowserRefused: HttpFault(403),
+    BrowserRefused: HttpFault(403),
     errors.PluginNotFound: HttpFault(404),
     errors.OperationNotFound: HttpFault(404),
     errors.WorkflowObjectNotFound: HttpFault(404),
@@ -44,7 +45,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.InvalidInvocation: HttpFault(400),
     errors.InvalidArgument: HttpFault(400),
     errors.ProviderRequired: HttpFault(400),
-    errors.BodyLate: HttpFault(408),
+    BodyLate: HttpFault(408),
     BodyTooLarge: HttpFault(413),
     errors.CredentialMissing: HttpFault(412, code="not_connected"),
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from gestalt_host.errors import BrowserRefused, quoted
+from gestalt_host.errors import HostError, quoted
 from gestalt_sdk.common.texts import cut
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -22,6 +22,10 @@ _OPEN_PATHS = frozenset({b"/health", b"/ready"})
 _NAVIGATED = frozenset({b"/api/v1/auth/login", b"/api/v1/auth/login/callback", b"/api/v1/auth/callback"})
 """Routes of the API that other sites send a browser to: the sign-in, and what it and a connection come back to."""
 _SHOWN_BYTES = 200
+
+
+class BrowserRefused(HostError):
+    """A page that is not the server's own caused the request; the text says what is accepted."""
 
 
 class AllowedHosts:

@@ -9,7 +9,6 @@ import structlog
 from gestalt_host.access.credentials.connections import internal_name
 from gestalt_host.errors import (
     AuthorizationDenied,
-    BrowserRefused,
     HostError,
     InvalidArgument,
     InvalidInvocation,
@@ -17,6 +16,7 @@ from gestalt_host.errors import (
 )
 from gestalt_host.http.call import JSON, Answer, Call, error_answer, json_answer
 from gestalt_host.http.faults import answer_to_invocation
+from gestalt_host.http.origins import BrowserRefused
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes.bodies import decode_parameters
 from gestalt_host.http.shapes.plugins import (

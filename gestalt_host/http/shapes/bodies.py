@@ -29,6 +29,10 @@ that protobuf parsers accept, and the value travels inside requests, runs and re
 INVALID_BODY = "invalid JSON body"
 
 
+class BodyLate(HostError):
+    """The client has begun a request and does not send the rest; the text says how much came."""
+
+
 class BodyTooLarge(HostError):
     """The body is over the limit. ``size`` is in bytes, None where only that it is over is known."""
 

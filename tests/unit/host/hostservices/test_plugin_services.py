@@ -521,7 +521,7 @@ def subclasses(of: type[GestaltError]) -> set[type[GestaltError]]:
 def test_every_error_of_the_domain_has_a_row(table: str) -> None:
     rows = getattr(faults, table)
     packages = ("gestalt_host.errors", "gestalt_host.workflows", "gestalt_host.invocation", "gestalt_host.access")
-    start_up = {"ReconciliationFailed", "UserCredentialNeeded", "OperationsUnfit"}
+    start_up = {"ReconciliationFailed", "UserCredentialNeeded", "OperationsUnfit", "EntryFailed"}
     missing = [
         cls.__name__
         for cls in subclasses(HostError)

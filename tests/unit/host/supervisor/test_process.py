@@ -525,7 +525,7 @@ async def test_health_of_the_provider_is_reported(launched: Launch, script: Scri
         )
     )
     assert await process.health_problem() == "x"
-    assert process.notices == ()
+    assert not process.notices
 
 
 async def test_notices_of_a_provider_are_kept_with_its_health_and_bounded(launched: Launch, script: Script) -> None:

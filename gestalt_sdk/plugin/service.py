@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -132,9 +133,9 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             else:
                 result = await bound.call(call, params)
             if isinstance(result, Response):
-                body = result.body if isinstance(result.body, str) else orjson.dumps(result.body).decode()
+                body = result.body if isinstance(result.body, str) else _json(result.body)
                 return pb.OperationResult(status=result.status, body=body)
-            return pb.OperationResult(status=200, body=orjson.dumps(result).decode())
+            return pb.OperationResult(status=200, body=_json(result))
         except ParameterInvalid as error:
             return _failed(400, str(error))
         except OperationError as error:
@@ -186,6 +187,27 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
                 id=subject.id, kind=subject.kind, display_name=subject.display_name, auth_source=subject.auth_source
             )
         )
+
+
+def _json(value: Any) -> str:
+    """Return the value as JSON text. orjson alone refuses integers that 64 bits do not hold; JSON has them."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_with_long_integers_written(value)).decode()
+
+
+def _with_long_integers_written(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return orjson.Fragment(str(value))
+    if isinstance(value, dict):
+        return {key: _with_long_integers_written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_long_integers_written(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        members = (item.name for item in dataclasses.fields(value) if not item.name.startswith("_"))
+        return {name: _with_long_integers_written(getattr(value, name)) for name in members}
+    return value
 
 
 def _failed(status: int, text: str) -> pb.OperationResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,8 @@ class Probe(Plugin):
     async def results(self, kind: str) -> Any:
         if kind == "response":
             return Response(201, {"made": True})
+        if kind == "long integers":
+            return {"n": 10**30 + 1, "items": [-(2**64), PostMessage("#c", tags=[2**64])]}  # type: ignore[list-item]
         if kind == "text":
             return Response(202, "plain")
         if kind == "error":
@@ -223,6 +226,11 @@ async def test_results_and_errors(stub: Any) -> None:
     assert await execute(stub, "results", {"kind": "response"}) == (201, {"made": True})
     assert await execute(stub, "results", {"kind": "error"}) == (409, {"error": "it is taken"})
     assert await execute(stub, "results", {"kind": "none"}) == (200, None)
+    result = await stub.Execute(pb.ExecuteRequest(operation="results", params=to_struct({"kind": "long integers"})))
+    assert (result.status, json.loads(result.body)) == (
+        200,
+        {"n": 10**30 + 1, "items": [-(2**64), {"channel": "#c", "text": "hello", "tags": [2**64]}]},
+    )
     assert await execute(stub, "results", {"kind": "boom"}) == (500, {"error": "internal error"})
     assert await execute(stub, "results", {"kind": "object"}) == (500, {"error": "internal error"})
     assert await execute(stub, "nope") == (404, {"error": "unknown operation 'nope'"})

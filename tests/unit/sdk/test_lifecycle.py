@@ -18,8 +18,10 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc, metrics_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.faults import TRAILER_TEXT_BYTES
 from gestalt_sdk.transport.values import to_struct
 from tests.support.rigs.provider_process import ProviderProcess, provider_environment, provider_process
 from tests.support.waiting import eventually
@@ -372,3 +374,36 @@ async def test_tcp_addresses_are_served(tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert await process.wait() == 0
+
+
+JUDGED = WORKFLOW.replace(
+    'capabilities = "Probe", "A probe", "1.2.3", ("workflow.retarget",)',
+    'capabilities = "", "", "", ("provider.metrics",)',
+)
+JUDGED = JUDGED.replace(
+    "    async def start(self):",
+    """    async def check(self, name, config):
+        raise KeyError("n" * 10_000)
+
+    async def metrics(self):
+        raise KeyError("secret")
+
+    async def start(self):""",
+)
+
+
+async def test_a_bug_in_an_optional_hook_is_told_in_bounds_and_logged(tmp_path: Path) -> None:
+    async with provider_process(tmp_path, JUDGED, "workflow", variables={"NOTES": str(tmp_path / "notes")}) as running:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await check_pb2_grpc.ProviderCheckStub(running.channel).CheckConfig(
+                check_pb2.CheckConfigRequest(name="local"), timeout=5, wait_for_ready=True
+            )
+        assert failed.value.code() is grpc.StatusCode.UNKNOWN
+        text = failed.value.details() or ""
+        assert text.startswith("check config: 'nnnn")
+        assert len(text.encode()) <= TRAILER_TEXT_BYTES
+
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await metrics_pb2_grpc.ProviderMetricsStub(running.channel).ReadMetrics(Empty(), timeout=5)
+        assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+        assert (await lifecycle(running).GetProviderIdentity(Empty(), timeout=5)).kind

@@ -316,6 +316,10 @@ def run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
         ([".", "absent"], "there is no module 'absent' under the root"),
         ([".", "broken"], "module 'broken' needs 'nothing_of_the_kind', which is not installed"),
         ([".", "wrong"], "module 'wrong' cannot be imported: ZeroDivisionError"),
+        ([".", "undeclared"], "operation id is 'a b'; accepted are words of letters, digits, _ and -, joined by dots"),
+        ([".", "undeclared"], "/undeclared.py:4)"),
+        ([".", "unread"], "SyntaxError: "),
+        ([".", "unread"], "/unread.py:2)"),
         ([".", "empty"], "module 'empty' has none of the attributes integration, provider, plugin"),
         ([".", "empty:thing"], "module 'empty' has no attribute 'thing'"),
         ([".", "empty:NUMBER"], "empty:NUMBER is a int; accepted are a Provider"),
@@ -329,6 +333,11 @@ def test_a_target_that_cannot_be_served_is_named_in_one_line(tmp_path: Path, arg
     (tmp_path / "broken.py").write_text("import nothing_of_the_kind")
     (tmp_path / "wrong.py").write_text("1 / 0")
     (tmp_path / "empty.py").write_text("NUMBER = 1\nmake = dict")
+    (tmp_path / "unread.py").write_text("x = 1\ny = = 2")
+    (tmp_path / "undeclared.py").write_text(
+        "from gestalt_sdk.plugin import Plugin, operation\nclass P(Plugin):\n\n"
+        "    @operation('a b')\n    async def a(self): return 1"
+    )
     result = run(tmp_path, *arguments, GESTALT_PLUGIN_SOCKET=str(tmp_path / "s"))
     assert result.returncode == 1
     assert text in result.stderr

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -563,6 +564,13 @@ def test_declarations_that_cannot_work_are_refused() -> None:
 
     with pytest.raises(DeclarationInvalid, match="message is a dataclass, so it must be the only parameter"):
         Mixed()
+
+    class Shown(Plugin):
+        @operation("x")
+        async def one(self, when: Any = datetime.min) -> None: ...
+
+    with pytest.raises(DeclarationInvalid, match=r"parameter when: its default cannot be shown as JSON: .*datetime"):
+        Shown()
 
 
 async def test_an_operation_can_be_called_without_a_host() -> None:

@@ -32,7 +32,7 @@ from gestalt_sdk.plugin.types import (
     ServedPlugin,
     SubjectRejected,
 )
-from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.channels import ServerContext, request_id_of
 from gestalt_sdk.transport.faults import end_call, refuse
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.transport.values import from_struct, from_timestamp
@@ -158,7 +158,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             invocation_id=request.invocation_id,
             context=request.context,
         )
-        async with _refusing(context, "session catalogue"):
+        async with _refusing(context, "session catalogue", request.invocation_id):
             catalogue = await self._plugin.session_catalogue(Request(message, self._plugin.host_channels))
         return pb.GetSessionCatalogResponse(catalog=catalogue.to_proto())
 
@@ -215,14 +215,18 @@ def _failed(status: int, text: str) -> pb.OperationResult:
 
 
 @asynccontextmanager
-async def _refusing(context: ServerContext, hook: str) -> AsyncIterator[None]:
-    """End the call when a hook fails; grpc would send a text of its own, however long."""
-    try:
-        yield
-    except SubjectRejected:
-        raise  # an answer
-    except Exception as error:
-        await refuse(context, hook, error)
+async def _refusing(context: ServerContext, hook: str, request_id: str = "") -> AsyncIterator[None]:
+    """End the call when a hook fails; grpc would send a text of its own, however long.
+
+    Lines of the log carry the request's id, of the message or, where that has no place for it, of the metadata.
+    """
+    with request_in_progress(request_id or request_id_of(context)):
+        try:
+            yield
+        except SubjectRejected:
+            raise  # an answer
+        except Exception as error:
+            await refuse(context, hook, error)
 
 
 async def _unimplemented(context: ServerContext, what: str) -> None:

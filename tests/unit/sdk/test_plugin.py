@@ -16,6 +16,7 @@ import pytest
 import yaml
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.plugin import (
@@ -361,16 +362,31 @@ def test_a_request_names_everybody_who_takes_part() -> None:
 
 
 class Hooks(Plugin):
+    def __init__(self) -> None:
+        super().__init__()
+        self.request_ids: list[str] = []
+
     async def session_catalogue(self, request: Request) -> Catalogue:
+        self.request_ids.append(current_request_id())
         return Catalogue(name=request.token, operations=[Operation("only.mine", input_schema={"type": "object"})])
 
     async def post_connect(self, credential: PostConnectCredential) -> dict[str, str]:
+        self.request_ids.append(current_request_id())
         return {"account": credential.access_token.upper()}
 
     async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
         if http.headers.get("x-deny"):
             raise SubjectRejected(403, "no entry")
         return Subject(id=f"user:{http.verified_subject}", kind="user")
+
+
+async def test_hooks_know_which_request_they_are_called_for(tmp_path: Path) -> None:
+    plugin = Hooks()
+    async with served(plugin, tmp_path) as stub:
+        await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(invocation_id="req-7"), timeout=5)
+        await stub.PostConnect(pb.PostConnectRequest(), timeout=5, metadata=(("x-request-id", "req-8"),))
+        await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(), timeout=5)
+    assert plugin.request_ids == ["req-7", "req-8", ""]
 
 
 async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:

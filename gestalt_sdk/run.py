@@ -52,11 +52,11 @@ def find_provider(root: Path, target: str, kind_word: str) -> Callable[[], Provi
     if not module_name:
         raise TargetUnusable("no module is named; accepted is MODULE or MODULE:ATTR")
     sys.path.insert(0, str(root.resolve()))
-    value, name = _attribute(_import(module_name), attribute, kind)
+    value, name = _attribute(_import(module_name, root.resolve()), attribute, kind)
     return _maker(value, f"{module_name}:{name}", kind)
 
 
-def _import(name: str) -> ModuleType:
+def _import(name: str, root: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -64,10 +64,24 @@ def _import(name: str) -> ModuleType:
             raise TargetUnusable(f"there is no module {name!r} under the root") from error
         raise TargetUnusable(f"module {name!r} needs {error.name!r}, which is not installed") from error
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
         raise TargetUnusable(
-            f"module {name!r} cannot be imported: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+            f"module {name!r} cannot be imported: {type(error).__name__}: {text} ({_place_of(error, root)})"
         ) from error
+
+
+def _place_of(error: Exception, root: Path) -> str:
+    """Return file and line of the author's code: what fails in a library was called from there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno or 0}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(Path(frame.filename), root)]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def _is_own(file: Path, root: Path) -> bool:
+    return file.is_relative_to(root) and "site-packages" not in file.parts
 
 
 def _attribute(module: ModuleType, attribute: str, kind: ProviderKind) -> tuple[Any, str]:

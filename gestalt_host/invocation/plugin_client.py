@@ -24,6 +24,7 @@ from gestalt_host.supervisor.errors import ProviderDown
 from gestalt_host.supervisor.lifecycle import SESSION_CATALOGUE
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_sdk.common.printable import printable
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
@@ -113,7 +114,9 @@ class PluginClient:
             SessionCatalogueFailed: it refused, took too long, or answered what cannot be used.
         """
         request = pb.GetSessionCatalogRequest(
-            token=session.credential.token, connection_params=session.credential.params
+            token=session.credential.token,
+            connection_params=session.credential.params,
+            invocation_id=current_request_id(),
         )
         self._fill_context(request.context, session)
         name = self._link.name

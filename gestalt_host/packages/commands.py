@@ -55,7 +55,7 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     if target is None:
         raise PackageInvalid(
             f"{manifest.root}: no executable for {host_os()}/{host_arch()} in the manifest and no Python "
-            f"{manifest.kind} source: pyproject.toml has no target in [tool.gestalt]"
+            f"{manifest.kind} source: {_without_target(manifest)}"
         )
     interpreter = find_interpreter(manifest.root, environ)
     python_path = _python_path(environ)
@@ -75,7 +75,7 @@ def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCom
     """
     target = python_target(manifest)
     if target is None:
-        raise PackageInvalid(f"{manifest.root}: no Python source: pyproject.toml has no target in [tool.gestalt]")
+        raise PackageInvalid(f"{manifest.root}: no Python source: {_without_target(manifest)}")
     module = target.partition(":")[0].partition(".")[0]
     path = os.pathsep.join(part for part in (str(manifest.root), environ.get("PYTHONPATH", "")) if part)
     return LaunchCommand((str(find_interpreter(manifest.root, environ)), "-P", "-m", module), {"PYTHONPATH": path})
@@ -108,9 +108,10 @@ def python_target(manifest: Manifest) -> str | None:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackageInvalid(f"{path}: {error}") from None
-    table: Any = document.get("tool", {}).get("gestalt", {})
-    # A plugin's target may stand under `plugin` too, the kind in its manifest.
-    keys = ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
+    table: Any = document
+    for name in ("tool", "gestalt"):
+        table = table.get(name) if isinstance(table, dict) else None
+    keys = _target_keys(manifest)
     target = next((table[key] for key in keys if key in table), None) if isinstance(table, dict) else None
     if target is None:
         return None
@@ -119,6 +120,18 @@ def python_target(manifest: Manifest) -> str | None:
             f"{path}: tool.gestalt.{keys[0]}: {target!r} is not of the form module or module:attribute"
         )
     return target
+
+
+def _target_keys(manifest: Manifest) -> tuple[str, str]:
+    # A plugin's target may stand under `plugin` too, the kind in its manifest.
+    return ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
+
+
+def _without_target(manifest: Manifest) -> str:
+    """Say why ``python_target`` found none, and what would be one."""
+    if not (manifest.root / "pyproject.toml").is_file():
+        return "there is no pyproject.toml"
+    return f'pyproject.toml has no target in [tool.gestalt], such as {_target_keys(manifest)[0]} = "module:attribute"'
 
 
 def find_interpreter(root: Path, environ: Mapping[str, str]) -> Path:

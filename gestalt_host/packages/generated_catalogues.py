@@ -10,6 +10,7 @@ import asyncio
 import glob
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ RUN_TIMEOUT_S = 45
 KEPT_BYTES = 64 * 1024
 """Of what the plugin writes on stderr; its last line is shown when it fails."""
 SHOWN_CHARS = 1000
+_FRAME = re.compile(r'^[ |]*File "(.+)", line ([0-9]+)', re.MULTILINE)
+"""A line of a traceback of Python."""
 _IGNORED_FOLDERS = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"})
 _IGNORED_SUFFIXES = frozenset({".pyc", ".pyo"})
 
@@ -138,9 +141,22 @@ async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
-        last = f": {printable(lines[-1])[:SHOWN_CHARS]}" if lines else ""
-        raise PackageInvalid(f"{manifest.root}: cannot write its catalogue (exit status {process.returncode}){last}")
+        raise PackageInvalid(
+            f"{manifest.root}: cannot write its catalogue (exit status {process.returncode})"
+            f"{_reason_in(errors.decode(errors='replace'), manifest.root)}"
+        )
+
+
+def _reason_in(written: str, root: Path) -> str:
+    """Return the last line that the plugin wrote; of a traceback also where in the plugin it happened."""
+    lines = [line for line in written.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    frames = _FRAME.findall(written)
+    inside = [(file, line) for file, line in frames if Path(file).is_relative_to(root.resolve())]
+    own = [(file, line) for file, line in inside if "site-packages" not in Path(file).parts]
+    place = " ({}:{})".format(*(own or frames)[-1]) if frames else ""
+    return f": {printable(lines[-1])[:SHOWN_CHARS]}{printable(place)[:SHOWN_CHARS]}"
 
 
 async def _last_of(stream: asyncio.StreamReader) -> bytes:

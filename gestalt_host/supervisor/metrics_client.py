@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -34,7 +37,7 @@ async def read_metrics(channel: grpc.aio.Channel, kind: str) -> tuple[list[Metri
     found: dict[str, MetricFamily] = {}
     left, left_out = SAMPLES, 0
     for message in response.families:
-        samples = [_sample(sample) for sample in message.samples if _is_fit(sample, message.kind)][:left]
+        samples = _distinct(_sample(sample) for sample in message.samples if _is_fit(sample, message.kind))[:left]
         if message.name in found or len(found) == FAMILIES or not _is_named(message, kind):
             samples = []
         left_out += len(message.samples) - len(samples)
@@ -54,10 +57,22 @@ def _is_fit(sample: pb.MetricSample, kind: int) -> bool:
         return False
     if (kind == MetricKind.HISTOGRAM) != bool(sample.buckets) or len(sample.buckets) > BUCKETS:
         return False
+    bounds, counts = [item.upper_bound for item in sample.buckets], [item.count for item in sample.buckets]
+    ascending = all(low < high for low, high in pairwise(bounds)) and counts == sorted(counts)
+    if bounds and not (ascending and bounds[-1] == math.inf):
+        return False
     return all(
         len(name) <= NAME and _NAME.fullmatch(name) and name not in TAKEN_LABELS and len(value) <= LABEL_VALUE
         for name, value in sample.labels.items()
     )
+
+
+def _distinct(samples: Iterable[MetricSample]) -> list[MetricSample]:
+    """Return the first sample of each set of labels: a second one would be the same series with another value."""
+    found: dict[frozenset[tuple[str, str]], MetricSample] = {}
+    for sample in samples:
+        found.setdefault(frozenset(sample.labels.items()), sample)
+    return list(found.values())
 
 
 def _sample(sample: pb.MetricSample) -> MetricSample:

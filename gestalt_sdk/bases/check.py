@@ -8,6 +8,7 @@ from gestalt_sdk.bases.provider import ConfigFault, Provider
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import refuse
 from gestalt_sdk.transport.values import from_struct
 
 CAPABILITY = "provider.check"
@@ -36,11 +37,13 @@ class CheckServicer(check_pb2_grpc.ProviderCheckServicer):
     async def CheckConfig(
         self, request: check_pb2.CheckConfigRequest, context: ServerContext
     ) -> check_pb2.CheckConfigResponse:
-        """Return the faults; what the hook raises on purpose is one of the configuration as a whole."""
+        """Return the faults; what the hook raises on purpose is one of the configuration as a whole, else UNKNOWN."""
         try:
             faults = await self._provider.check(request.name, from_struct(request.config))
         except (GestaltError, ValueError) as error:
             faults = [ConfigFault("", str(error) or type(error).__name__)]
+        except Exception as error:
+            await refuse(context, "check config", error)
         return check_pb2.CheckConfigResponse(
             faults=[
                 check_pb2.ConfigFault(key=fault.key, reason=fault.reason, is_warning=fault.is_warning)

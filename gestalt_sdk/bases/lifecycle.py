@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
 
 import grpc
-import structlog
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.bases.check import CAPABILITY, offers_check
 from gestalt_sdk.bases.provider import Provider
-from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import health_pb2
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
-from gestalt_sdk.transport.faults import end_call
+from gestalt_sdk.transport.faults import end_call, refuse
 from gestalt_sdk.transport.values import from_struct
 
 PROTOCOL_VERSION = 3
-
-log = structlog.get_logger()
 
 
 class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
@@ -89,17 +84,3 @@ async def require_version(requested: int, context: ServerContext) -> None:
             grpc.StatusCode.FAILED_PRECONDITION,
             f"host requested protocol version {requested}, provider requires {PROTOCOL_VERSION}",
         )
-
-
-async def refuse(context: ServerContext, step: str, error: Exception) -> NoReturn:
-    """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
-    expected = isinstance(error, (GestaltError, ValueError))
-    log.warning(
-        "%s failed",
-        step,
-        event_name="lifecycle.refused",
-        step=step,
-        error=str(error),
-        exc_info=None if expected else error,
-    )
-    await end_call(context, grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")

@@ -14,6 +14,7 @@ from google.protobuf.empty_pb2 import Empty
 from gestalt_sdk.gen.extension.v1 import metrics_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import metrics_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import reporting_faults
 
 CAPABILITY = "provider.metrics"
 SERVICE = "gestalt.extension.v1.ProviderMetrics"
@@ -107,8 +108,9 @@ class MetricsServicer(metrics_pb2_grpc.ProviderMetricsServicer):
         self._read = read
 
     async def ReadMetrics(self, request: Empty, context: ServerContext) -> pb.ReadMetricsResponse:
-        """Return all of them."""
-        return pb.ReadMetricsResponse(families=map(_to_message, await self._read()))
+        """Return all of them; INTERNAL, and a line in the log, when they cannot be read."""
+        async with reporting_faults(context, {}):
+            return pb.ReadMetricsResponse(families=map(_to_message, await self._read()))
 
 
 def _to_message(family: MetricFamily) -> pb.MetricFamily:

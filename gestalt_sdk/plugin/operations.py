@@ -16,6 +16,7 @@ import orjson
 
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.plugin.request import Request
+from gestalt_sdk.transport.values import to_value
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
 _DECLARED = "__gestalt_operation__"
@@ -252,6 +253,10 @@ def _parameter(name: str, hint: Any, default: Any, where: str) -> Parameter:
         raise DeclarationInvalid(f"{where}: parameter {name}: {error}") from error
     if default is inspect.Parameter.empty:
         return Parameter(name, kind, required=True, description=description)
+    try:
+        to_value(default)
+    except (TypeError, ValueError) as error:
+        raise DeclarationInvalid(f"{where}: parameter {name}: its default cannot be shown as JSON: {error}") from error
     return Parameter(name, kind, required=False, default=default, description=description)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,7 @@ import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
-from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, refuse, require_version
+from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, require_version
 from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
@@ -31,8 +32,8 @@ from gestalt_sdk.plugin.types import (
     ServedPlugin,
     SubjectRejected,
 )
-from gestalt_sdk.transport.channels import ServerContext
-from gestalt_sdk.transport.faults import end_call
+from gestalt_sdk.transport.channels import ServerContext, request_id_of
+from gestalt_sdk.transport.faults import end_call, refuse
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.transport.values import from_struct, from_timestamp
 
@@ -132,9 +133,9 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             else:
                 result = await bound.call(call, params)
             if isinstance(result, Response):
-                body = result.body if isinstance(result.body, str) else orjson.dumps(result.body).decode()
+                body = result.body if isinstance(result.body, str) else _json(result.body)
                 return pb.OperationResult(status=result.status, body=body)
-            return pb.OperationResult(status=200, body=orjson.dumps(result).decode())
+            return pb.OperationResult(status=200, body=_json(result))
         except ParameterInvalid as error:
             return _failed(400, str(error))
         except OperationError as error:
@@ -157,7 +158,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
             invocation_id=request.invocation_id,
             context=request.context,
         )
-        async with _refusing(context, "session catalogue"):
+        async with _refusing(context, "session catalogue", request.invocation_id):
             catalogue = await self._plugin.session_catalogue(Request(message, self._plugin.host_channels))
         return pb.GetSessionCatalogResponse(catalog=catalogue.to_proto())
 
@@ -188,19 +189,44 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         )
 
 
+def _json(value: Any) -> str:
+    """Return the value as JSON text. orjson alone refuses integers that 64 bits do not hold; JSON has them."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_with_long_integers_written(value)).decode()
+
+
+def _with_long_integers_written(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return orjson.Fragment(str(value))
+    if isinstance(value, dict):
+        return {key: _with_long_integers_written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_long_integers_written(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        members = (item.name for item in dataclasses.fields(value) if not item.name.startswith("_"))
+        return {name: _with_long_integers_written(getattr(value, name)) for name in members}
+    return value
+
+
 def _failed(status: int, text: str) -> pb.OperationResult:
     return pb.OperationResult(status=status, body=orjson.dumps({"error": text}).decode())
 
 
 @asynccontextmanager
-async def _refusing(context: ServerContext, hook: str) -> AsyncIterator[None]:
-    """End the call when a hook fails; grpc would send a text of its own, however long."""
-    try:
-        yield
-    except SubjectRejected:
-        raise  # an answer
-    except Exception as error:
-        await refuse(context, hook, error)
+async def _refusing(context: ServerContext, hook: str, request_id: str = "") -> AsyncIterator[None]:
+    """End the call when a hook fails; grpc would send a text of its own, however long.
+
+    Lines of the log carry the request's id, of the message or, where that has no place for it, of the metadata.
+    """
+    with request_in_progress(request_id or request_id_of(context)):
+        try:
+            yield
+        except SubjectRejected:
+            raise  # an answer
+        except Exception as error:
+            await refuse(context, hook, error)
 
 
 async def _unimplemented(context: ServerContext, what: str) -> None:

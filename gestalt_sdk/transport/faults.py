@@ -89,6 +89,20 @@ def _log_failure(context: ServerContext, text: str, error: Exception) -> None:
         log.exception(text, event_name="rpc.failed", error_type=type(error).__name__)
 
 
+async def refuse(context: ServerContext, step: str, error: Exception) -> NoReturn:
+    """End the call because a hook of the provider failed; the host gets its text as UNKNOWN."""
+    expected = isinstance(error, (GestaltError, ValueError))
+    log.warning(
+        "%s failed",
+        step,
+        event_name="lifecycle.refused",
+        step=step,
+        error=str(error),
+        exc_info=None if expected else error,
+    )
+    await end_call(context, grpc.StatusCode.UNKNOWN, f"{step}: {str(error) or type(error).__name__}")
+
+
 async def end_call(context: ServerContext, code: grpc.StatusCode, text: str) -> NoReturn:
     """End the call with a status that has no details; a long text is cut (``trailer_text``)."""
     await context.abort(code, trailer_text(text))

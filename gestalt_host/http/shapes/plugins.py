@@ -23,8 +23,14 @@ _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
 
 def is_listed(plugin: ConfiguredPlugin) -> bool:
-    """Return whether the plugin has something a person can use, or would have if it could be started."""
-    offered = not plugin.is_known or any(True for _ in _offered(plugin, plugin.operations))
+    """Return whether the plugin has something a person can use, perhaps of a session, or cannot be called now."""
+    if (
+        not plugin.is_known
+        or plugin.absence()
+        or (plugin.sessions is not None and plugin.sessions.offers_session_catalogue)
+    ):
+        return True
+    offered = any(True for _ in _offered(plugin, plugin.operations))
     return offered or bool(_public_connections(plugin))
 
 

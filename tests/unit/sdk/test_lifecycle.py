@@ -18,8 +18,10 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc, metrics_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.environment import Address
+from gestalt_sdk.transport.faults import TRAILER_TEXT_BYTES
 from gestalt_sdk.transport.values import to_struct
 from tests.support.rigs.provider_process import ProviderProcess, provider_environment, provider_process
 from tests.support.waiting import eventually
@@ -314,6 +316,10 @@ def run(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
         ([".", "absent"], "there is no module 'absent' under the root"),
         ([".", "broken"], "module 'broken' needs 'nothing_of_the_kind', which is not installed"),
         ([".", "wrong"], "module 'wrong' cannot be imported: ZeroDivisionError"),
+        ([".", "undeclared"], "operation id is 'a b'; accepted are words of letters, digits, _ and -, joined by dots"),
+        ([".", "undeclared"], "/undeclared.py:4)"),
+        ([".", "unread"], "SyntaxError: "),
+        ([".", "unread"], "/unread.py:2)"),
         ([".", "empty"], "module 'empty' has none of the attributes integration, provider, plugin"),
         ([".", "empty:thing"], "module 'empty' has no attribute 'thing'"),
         ([".", "empty:NUMBER"], "empty:NUMBER is a int; accepted are a Provider"),
@@ -327,6 +333,11 @@ def test_a_target_that_cannot_be_served_is_named_in_one_line(tmp_path: Path, arg
     (tmp_path / "broken.py").write_text("import nothing_of_the_kind")
     (tmp_path / "wrong.py").write_text("1 / 0")
     (tmp_path / "empty.py").write_text("NUMBER = 1\nmake = dict")
+    (tmp_path / "unread.py").write_text("x = 1\ny = = 2")
+    (tmp_path / "undeclared.py").write_text(
+        "from gestalt_sdk.plugin import Plugin, operation\nclass P(Plugin):\n\n"
+        "    @operation('a b')\n    async def a(self): return 1"
+    )
     result = run(tmp_path, *arguments, GESTALT_PLUGIN_SOCKET=str(tmp_path / "s"))
     assert result.returncode == 1
     assert text in result.stderr
@@ -372,3 +383,36 @@ async def test_tcp_addresses_are_served(tmp_path: Path) -> None:
     finally:
         process.terminate()
         assert await process.wait() == 0
+
+
+JUDGED = WORKFLOW.replace(
+    'capabilities = "Probe", "A probe", "1.2.3", ("workflow.retarget",)',
+    'capabilities = "", "", "", ("provider.metrics",)',
+)
+JUDGED = JUDGED.replace(
+    "    async def start(self):",
+    """    async def check(self, name, config):
+        raise KeyError("n" * 10_000)
+
+    async def metrics(self):
+        raise KeyError("secret")
+
+    async def start(self):""",
+)
+
+
+async def test_a_bug_in_an_optional_hook_is_told_in_bounds_and_logged(tmp_path: Path) -> None:
+    async with provider_process(tmp_path, JUDGED, "workflow", variables={"NOTES": str(tmp_path / "notes")}) as running:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await check_pb2_grpc.ProviderCheckStub(running.channel).CheckConfig(
+                check_pb2.CheckConfigRequest(name="local"), timeout=5, wait_for_ready=True
+            )
+        assert failed.value.code() is grpc.StatusCode.UNKNOWN
+        text = failed.value.details() or ""
+        assert text.startswith("check config: 'nnnn")
+        assert len(text.encode()) <= TRAILER_TEXT_BYTES
+
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await metrics_pb2_grpc.ProviderMetricsStub(running.channel).ReadMetrics(Empty(), timeout=5)
+        assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+        assert (await lifecycle(running).GetProviderIdentity(Empty(), timeout=5)).kind

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc, workflow_pb2, workflow_pb2_grpc
 from gestalt_sdk.plugin import (
@@ -87,6 +90,8 @@ class Probe(Plugin):
     async def results(self, kind: str) -> Any:
         if kind == "response":
             return Response(201, {"made": True})
+        if kind == "long integers":
+            return {"n": 10**30 + 1, "items": [-(2**64), PostMessage("#c", tags=[2**64])]}  # type: ignore[list-item]
         if kind == "text":
             return Response(202, "plain")
         if kind == "error":
@@ -223,6 +228,11 @@ async def test_results_and_errors(stub: Any) -> None:
     assert await execute(stub, "results", {"kind": "response"}) == (201, {"made": True})
     assert await execute(stub, "results", {"kind": "error"}) == (409, {"error": "it is taken"})
     assert await execute(stub, "results", {"kind": "none"}) == (200, None)
+    result = await stub.Execute(pb.ExecuteRequest(operation="results", params=to_struct({"kind": "long integers"})))
+    assert (result.status, json.loads(result.body)) == (
+        200,
+        {"n": 10**30 + 1, "items": [-(2**64), {"channel": "#c", "text": "hello", "tags": [2**64]}]},
+    )
     assert await execute(stub, "results", {"kind": "boom"}) == (500, {"error": "internal error"})
     assert await execute(stub, "results", {"kind": "object"}) == (500, {"error": "internal error"})
     assert await execute(stub, "nope") == (404, {"error": "unknown operation 'nope'"})
@@ -352,16 +362,31 @@ def test_a_request_names_everybody_who_takes_part() -> None:
 
 
 class Hooks(Plugin):
+    def __init__(self) -> None:
+        super().__init__()
+        self.request_ids: list[str] = []
+
     async def session_catalogue(self, request: Request) -> Catalogue:
+        self.request_ids.append(current_request_id())
         return Catalogue(name=request.token, operations=[Operation("only.mine", input_schema={"type": "object"})])
 
     async def post_connect(self, credential: PostConnectCredential) -> dict[str, str]:
+        self.request_ids.append(current_request_id())
         return {"account": credential.access_token.upper()}
 
     async def resolve_http_subject(self, http: HTTPSubjectRequest, request: Request) -> Subject:
         if http.headers.get("x-deny"):
             raise SubjectRejected(403, "no entry")
         return Subject(id=f"user:{http.verified_subject}", kind="user")
+
+
+async def test_hooks_know_which_request_they_are_called_for(tmp_path: Path) -> None:
+    plugin = Hooks()
+    async with served(plugin, tmp_path) as stub:
+        await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(invocation_id="req-7"), timeout=5)
+        await stub.PostConnect(pb.PostConnectRequest(), timeout=5, metadata=(("x-request-id", "req-8"),))
+        await stub.GetSessionCatalog(pb.GetSessionCatalogRequest(), timeout=5)
+    assert plugin.request_ids == ["req-7", "req-8", ""]
 
 
 async def test_hooks_are_advertised_and_called(tmp_path: Path) -> None:
@@ -555,6 +580,13 @@ def test_declarations_that_cannot_work_are_refused() -> None:
 
     with pytest.raises(DeclarationInvalid, match="message is a dataclass, so it must be the only parameter"):
         Mixed()
+
+    class Shown(Plugin):
+        @operation("x")
+        async def one(self, when: Any = datetime.min) -> None: ...
+
+    with pytest.raises(DeclarationInvalid, match=r"parameter when: its default cannot be shown as JSON: .*datetime"):
+        Shown()
 
 
 async def test_an_operation_can_be_called_without_a_host() -> None:

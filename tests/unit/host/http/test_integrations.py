@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Literal
 
 import httpx
@@ -114,6 +115,19 @@ async def test_plugins_that_have_something_to_use_are_listed_by_name(api: httpx.
         "healthState": "not_applicable",
         "actions": [],
     }
+
+
+async def test_plugins_without_operations_are_listed_when_they_failed_or_offer_some_to_a_session() -> None:
+    empty = ConfiguredPlugin("empty", FakeRunner("empty"), {})
+    failed = replace(empty, name="failed", absence=lambda: "it could not be started: its process ended")
+    host = fake_host(empty, failed, replace(empty, name="personal", sessions=FakeSessions()))
+    transport = httpx.ASGITransport(create_app(host.services()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/api/v1") as api:
+        listed = {item["name"]: item for item in (await api.get("/integrations")).json()}
+    assert "empty" not in listed
+    assert listed["personal"]["status"] == "ready"
+    assert listed["failed"]["statusReason"] == "it could not be started: its process ended"
+    await host.manager.close()
 
 
 async def test_connections_with_credentials_show_what_they_lack_and_never_what_they_hold(

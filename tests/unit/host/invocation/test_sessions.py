@@ -31,6 +31,7 @@ from gestalt_host.packages.inputs import InputInvalid
 from gestalt_host.supervisor.lifecycle import SESSION_CATALOGUE
 from gestalt_host.workflows.model import PluginTarget
 from gestalt_host.workflows.targets.resolution import TargetResolver
+from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.transport.values import to_value
 from tests.support.fakes.workflow_provider import FakePlugin
@@ -82,7 +83,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def test_a_caller_is_offered_the_package_s_operations_and_its_own(desk: Desk) -> None:
     desk.fake.session_catalogue.operations.append(pb.CatalogOperation(id="open", title="Of the session"))
-    found = await desk.invoker.operations(ANN, desk.plugin)
+    with request_in_progress("req-7"):
+        found = await desk.invoker.operations(ANN, desk.plugin)
     assert sorted(found) == ["mine.read", "open"]
     assert found["open"].title == "Of the package"
     assert found["mine.read"] == CatalogueOperation(
@@ -95,6 +97,7 @@ async def test_a_caller_is_offered_the_package_s_operations_and_its_own(desk: De
         transport="plugin",
     )
     (request,) = desk.fake.session_requests
+    assert request.invocation_id == "req-7"
     assert request.context.subject.id == "user:ann"
     assert request.context.credential == pb.CredentialContext(mode="none")
     assert request.context.host.public_base_url == "https://host.example"

@@ -119,6 +119,9 @@ async def test_a_catalogue_in_the_package_is_taken_as_it_is(package: Write, tmp_
         ("raise RuntimeError('no luck')", "no luck"),
         ("import not_installed_anywhere", "not_installed_anywhere"),
         ("EchoPlugin = 1", "cannot serve echo_plugin:EchoPlugin"),
+        ("def EchoPlugin():\n    return {}['x']", "KeyError: 'x' ("),
+        ("def EchoPlugin():\n    return {}['x']", "echo_plugin.py:2)"),
+        ("import json\ndef EchoPlugin():\n    json.loads('')", "echo_plugin.py:3)"),
     ],
 )
 async def test_a_plugin_that_cannot_write_one_says_why(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import stat
 import sys
 import venv
@@ -155,6 +156,24 @@ async def test_a_package_for_another_platform_has_no_command(package: Write) -> 
     manifest = read_manifest(package(packaged().replace(host_os(), "plan9")))
     with pytest.raises(PackageInvalid, match=f"no executable for {host_os()}/{host_arch()} in the manifest"):
         await launch_command(manifest, {})
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "text"),
+    [
+        ({}, "there is no pyproject.toml"),
+        (
+            {"pyproject__toml": "tool = 5"},
+            'pyproject.toml has no target in [tool.gestalt], such as workflow = "module:attribute"',
+        ),
+        ({"pyproject__toml": "[tool.gestalt]"}, 'such as workflow = "module:attribute"'),
+    ],
+)
+async def test_a_source_without_target_says_what_is_missing(
+    package: Write, pyproject: dict[str, str], text: str
+) -> None:
+    with pytest.raises(PackageInvalid, match=re.escape(text)):
+        await launch_command(read_manifest(package(WORKFLOW, **pyproject)), {})
 
 
 async def test_preparing_names_the_entry_and_what_is_wrong(package: Write, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -65,6 +66,10 @@ def family(name: str = "workflow_x", kind: str = "GAUGE", *samples: pb.MetricSam
     return pb.MetricFamily(name=name, help="x", kind=f"METRIC_KIND_{kind}", samples=samples or [pb.MetricSample()])
 
 
+def buckets(*items: tuple[float, int]) -> list[pb.MetricBucket]:
+    return [pb.MetricBucket(upper_bound=bound, count=count) for bound, count in items]
+
+
 class Process:
     """A provider's process, as far as its figures go."""
 
@@ -121,12 +126,22 @@ async def test_what_the_sdk_tells_is_shown_in_the_text_format(serve: Serve) -> N
         family("workflow_x", "GAUGE", pb.MetricSample(labels={"a": "c" * 101})),
         family("workflow_x", "GAUGE", pb.MetricSample(labels={f"l{number}": "" for number in range(11)})),
         family("workflow_good", "COUNTER"),
+        family("workflow_x", "HISTOGRAM", pb.MetricSample(buckets=[pb.MetricBucket(upper_bound=1, count=1)])),
+        family("workflow_x", "HISTOGRAM", pb.MetricSample(buckets=buckets((2, 1), (1, 2), (math.inf, 3)))),
+        family("workflow_x", "HISTOGRAM", pb.MetricSample(buckets=buckets((1, 2), (math.inf, 1)))),
     ],
     ids=lambda broken: f"{broken.name[:24]!r} {broken.samples[0]!s:.24}",
 )
 async def test_what_breaks_the_rules_is_left_out_and_counted(serve: Serve, broken: pb.MetricFamily) -> None:
     found = await read_metrics(await serve(Foreign(family("workflow_good"), broken)), "workflow")
     assert found == ([MetricFamily("workflow_good", "x", MetricKind.GAUGE, [MetricSample(0.0, {}, [])])], 1)
+
+
+async def test_a_series_is_taken_once(serve: Serve) -> None:
+    samples = [pb.MetricSample(labels={"a": "x", "b": "y"}, value=value) for value in (1, 2)]
+    found = await read_metrics(await serve(Foreign(family("workflow_x", "GAUGE", *samples))), "workflow")
+    expected = MetricFamily("workflow_x", "x", MetricKind.GAUGE, [MetricSample(1.0, {"a": "x", "b": "y"}, [])])
+    assert found == ([expected], 1)
 
 
 async def test_no_more_is_taken_than_the_limits_allow(serve: Serve) -> None:

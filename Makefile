@@ -29,12 +29,13 @@ help:
 	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
 	@echo 'make setup        only the environment in $(VENV), for developing; make setup-run: for running'
 
-# Pip says itself what it downloads and installs.
+# Pip says itself what it downloads and installs. An environment that was interrupted before it had pip is completed. Pip's
+# own script is not run: its first line holds the folder's path, which must neither have changed nor have a `$`.
 define set_up
 @test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
 @echo 'Setting up $(VENV) with $(PYTHON) for $(1) ...'
-@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-@$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(2)]'
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(2)]'
 endef
 
 $(READY_TO_RUN): pyproject.toml constraints.txt

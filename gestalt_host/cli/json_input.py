@@ -27,6 +27,8 @@ def parsed(content: bytes | str) -> JsonValue:
         ValueError: it is no JSON.
     """
     text = content.encode() if isinstance(content, str) else content
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16, as some shells write into files; accepted is UTF-8")
     return orjson.loads(text.removeprefix(codecs.BOM_UTF8))
 
 

@@ -45,7 +45,8 @@ def _run(args: Sequence[str] | None, session: CommandSession, output: Output) ->
     except CliError as error:
         output.fail(error.message)
         if isinstance(error, ApiError) and error.request_id:
-            output.say(f"  Request id: {error.request_id} (in the server's log)")
+            # Of a refusal the answer says all, and the log need not know it; of a fault only the log knows the reason.
+            output.say(f"  Request id: {error.request_id}" + (" (in the server's log)" if error.status == 500 else ""))
         return error.exit_code
     except HelpOnStderr as error:
         output.say(error.ctx.get_help() if error.ctx is not None else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _GAP = 2
 """Blanks between the columns of a table without frame."""
@@ -34,6 +34,7 @@ class TableColumn:
 def draw(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
     """Return the lines of a table with at least one row; ``width`` None means no limit."""
     keep_lines = [column.wraps and width is not None for column in columns]
+    columns = [replace(column, title=printable(column.title)) for column in columns]
     cells = [[printable(cell, keep_lines=keep) for cell, keep in zip(row, keep_lines, strict=True)] for row in rows]
     kept = list(range(len(columns)))
     room = None if width is None else width - 4 - 3 * (len(kept) - 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from gestalt_host.cli.errors import CliError
 
+_PORT = re.compile(r"[^/?#]*[^/?#:]:[0-9]+(?=[/?#]|$)")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -21,6 +23,8 @@ def normalise_url(text: str) -> str:
         scheme, rest = "", scheme
     rest = rest.rstrip("/")
     host = _host(f"//{rest}")
+    if not host and _PORT.match(rest):
+        raise CliError(f"invalid server URL '{concealed(text)}': its port is over 65535")
     if not host:
         raise CliError(
             f"invalid server URL '{concealed(text)}': it names no host; expected for example http://localhost:8080"

@@ -54,7 +54,8 @@ class Console:
         noun = "plugin" if plugins == 1 else "plugins"
         count = f"{plugins} {noun}" if ready == plugins else f"{ready} of {plugins} {noun}"
         reasons = "".join(f"; {name} failed: {reason}" for name, reason in sorted(failed.items()))
-        self._sink.write(printable(f"Gestalt API at {url}  ({count}{reasons}, {config})"))
+        end = "; configured by" if failed else ","  # a path right behind a reason would read as part of it
+        self._sink.write(printable(f"Gestalt API at {url}  ({count}{reasons}{end} {config})"))
 
     def plugin(self, name: str, state: str) -> None:
         """Print what became of a plugin that the host does not wait for."""

@@ -132,7 +132,7 @@ def told(host: Gestaltd, text: str) -> None:
 def test_the_start_line_counts_and_names_them(host: Gestaltd) -> None:
     (line,) = [line for line in host.output.splitlines() if line.startswith("Gestalt API at ")]
     reasons = "; ".join(f"{name} failed: {REASONS[name]}" for name in sorted(REASONS))
-    assert f"(1 of {len(REASONS) + 1} plugins; {reasons}, " in line
+    assert f"(1 of {len(REASONS) + 1} plugins; {reasons}; configured by {host.folder}" in line
     told(host, line.replace(str(host.folder / "gestalt.yaml"), ""))
 
 

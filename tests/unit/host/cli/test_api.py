@@ -202,6 +202,12 @@ def test_the_request_id_of_an_error_is_printed(gestalt: Gestalt, server: Server)
     assert gestalt("workflow", "runs", "get", "r").err == ""
 
 
+def test_the_log_is_named_only_for_what_it_alone_knows(gestalt: Gestalt, server: Server) -> None:
+    for status in (400, 404, 422, 503):
+        server.on("GET", f"{RUNS}/r", {"error": "no"}, status=status, headers={"X-Request-Id": "0b0e"})
+        assert gestalt("workflow", "runs", "get", "r").err.splitlines()[1:] == ["  Request id: 0b0e"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

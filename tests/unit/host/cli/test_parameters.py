@@ -194,6 +194,14 @@ def test_an_integer_of_a_file_that_would_arrive_changed_is_refused(
     assert {request.method for request in server.requests} == {"GET"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_is_told_as_that(gestalt: Gestalt, encoding: str) -> None:
+    (gestalt.work / "file").write_text("\ufeff" * (encoding != "utf-16") + "{}", encoding=encoding)
+    result = gestalt("workflow", "events", "publish", "--type=x", "--data-file", "file")
+    assert (result.code, result.out) == (1, "")
+    assert "it is UTF-16, as some shells write into files; accepted is UTF-8" in result.err
+
+
 @pytest.mark.parametrize("number", EXACT)
 def test_numbers_that_arrive_as_they_are_pass(gestalt: Gestalt, server: Server, number: str) -> None:
     assert gestalt("workflow", "events", "publish", "--type=x", "-p", f"n:={number}").code == 0

@@ -118,6 +118,8 @@ def test_config_of_nothing(bare: Gestalt) -> None:
 def test_config_refuses_other_keys_bad_urls_and_broken_files(bare: Gestalt) -> None:
     assert bare("config", "get", "color").err == "error: unknown config key 'color'. Valid keys: url\n"
     assert "names no host" in bare("config", "set", "url", "http://").err
+    for url in ("localhost:99999", "http://127.0.0.1:99999/x", "https://[::1]:65536"):
+        assert "its port is over 65535" in bare("config", "set", "url", url).err
     bare.config.mkdir(parents=True)
     (bare.config / "config.json").write_text('{"url": 1}')
     for command in (["get", "url"], ["set", "url", "x.example"], ["unset", "url"], ["list"]):

@@ -26,6 +26,12 @@ def test_a_table_that_fits_has_a_frame() -> None:
     ]
 
 
+def test_a_heading_that_a_terminal_would_obey_is_escaped_before_it_is_measured() -> None:
+    lines = draw([TableColumn("\x1b[31mkey")], [["1"]])
+    assert "\\x1b[31mkey" in lines[1]
+    assert len({text_width(line) for line in lines}) == 1
+
+
 def test_without_a_terminal_every_row_is_one_whole_line() -> None:
     lines = draw((*COLUMNS, TableColumn("Text", 4, wraps=True)), [[*row, "long prose\n" * 50] for row in ROWS])
     assert len(lines) == 3 + len(ROWS) + 1

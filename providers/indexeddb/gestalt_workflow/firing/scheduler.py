@@ -20,7 +20,7 @@ from gestalt_sdk.timing.cron import CronInvalid
 from gestalt_sdk.timing.zones import ZoneInvalid
 from gestalt_workflow.firing.latest_planned import LatestPlanned
 from gestalt_workflow.firing.plan import Firing, fires_at, plan_firing
-from gestalt_workflow.firing.planning_anew import PlanningAnew
+from gestalt_workflow.firing.planning_anew import PlanningAnew, is_ahead
 from gestalt_workflow.model.clock import WatchedClock
 from gestalt_workflow.model.errors import StorageFailed, Undecodable
 from gestalt_workflow.model.objects import Run, Schedule
@@ -73,6 +73,8 @@ class Scheduler:
         self._set_back_by = timedelta()
         self._unnoted = False
         """Somebody here planned a slot in a commit that does not say by which moment."""
+        self._astray = False
+        """Somebody here committed a schedule that was planned by a clock that has been set back meanwhile."""
         self._known: dict[str, Schedule] = {}
         self._due: list[tuple[datetime, str, int]] = []
         self._horizon: datetime | None = None
@@ -83,7 +85,9 @@ class Scheduler:
 
     def changed(self, schedule_id: str, schedule: Schedule | None) -> None:
         """Take note of a schedule that was committed, or deleted (None)."""
-        self._unnoted = self._unnoted or schedule is not None
+        if schedule is not None:
+            self._unnoted = True
+            self._astray = self._astray or is_ahead(schedule, self._clock())
         if self._changes is not None:
             self._changes[schedule_id] = schedule
         self._broken.discard(schedule_id)
@@ -157,9 +161,14 @@ class Scheduler:
         self._set_back_by += self._clock.set_back()
         now = self._clock()
         ahead = self._latest.ahead_of(now)
-        if self._set_back_by or ahead:
+        if self._set_back_by or ahead or self._astray:
             self._horizon = None
-            planned = await self._planning_anew.all(self._clock, self.changed)
+            self._astray = False
+            try:
+                planned = await self._planning_anew.all(self._clock, self.changed)
+            except StorageFailed:
+                self._astray = True
+                raise
             await self._set_back()
             by = max(self._set_back_by, ahead)
             if again := self._clock.set_back():

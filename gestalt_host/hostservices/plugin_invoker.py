@@ -12,10 +12,12 @@ from gestalt_host.hostservices.faults import INVOKER_FAULTS, answering
 from gestalt_host.invocation import model
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.supervisor.service_sockets import HostService
+from gestalt_sdk.common.sizes import nested_too_deeply
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
 from gestalt_sdk.gen.v1 import plugin_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.environment import PLUGIN_INVOKER_SOCKET
+from gestalt_sdk.transport.values import is_struct_too_deep
 
 SERVICE = "gestalt.provider.v1.PluginInvoker"
 
@@ -67,6 +69,8 @@ class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
             declared = self._declared(plugin, operation)
             if declared is None or not _granted(delegation, plugin, operation=operation):
                 raise InvokeNotDeclared(f"plugin {quoted(self._plugin)} may not invoke {plugin}.{operation}")
+            if is_struct_too_deep(request.params):
+                raise InvalidArgument(nested_too_deeply("params"))
             connection, instance = request.connection.strip(), request.instance.strip()
             if not connection and not instance:
                 instance = delegation.instance

@@ -1,4 +1,4 @@
-"""Refusing names, ids and other short texts that are too long, before anything is stored (docs/limits.md)."""
+"""Refusing texts that are too long, and values nested too deeply, before anything is stored (docs/limits.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gestalt_host.workflows.model import (
     Signal,
     Target,
 )
-from gestalt_sdk.common.sizes import CRON_BYTES, EVENT_TEXT_BYTES, KEY_BYTES, NAME_BYTES, too_long
+from gestalt_sdk.common.sizes import CRON_BYTES, EVENT_TEXT_BYTES, KEY_BYTES, NAME_BYTES, too_deep, too_long
 
 
 def check_size(name: str, text: str, limit: int = NAME_BYTES) -> None:
@@ -27,8 +27,19 @@ def check_size(name: str, text: str, limit: int = NAME_BYTES) -> None:
         raise InvalidArgument(refusal)
 
 
-def check_target_names(target: Target) -> None:
-    """Refuse a target with a name that is too long; see ``check_size``."""
+def check_levels(name: str, value: object) -> None:
+    """Refuse a value that is nested too deeply: a run that carries it could not be sent to a plugin.
+
+    Raises:
+        InvalidArgument: naming it and the limit.
+    """
+    refusal = too_deep(name, value)
+    if refusal:
+        raise InvalidArgument(refusal)
+
+
+def check_target(target: Target) -> None:
+    """Refuse a target with a name that is too long or a value that is nested too deeply."""
     if isinstance(target, PluginTarget):
         _check_plugin("target.plugin", target)
         return
@@ -51,18 +62,23 @@ def check_match(request: EventTriggerSpec) -> None:
 
 
 def check_event(event: Event) -> None:
-    """Refuse an event with an id, type or other short text that is too long; see ``check_size``."""
+    """Refuse an event with a short text that is too long or data that is nested too deeply."""
     check_size("event.id", event.id)
     check_size("event.specVersion", event.spec_version)
     check_size("event.dataContentType", event.data_content_type)
     _check_event_texts("event", event)
+    check_levels("event.data", event.data)
+    for extension in event.extensions.values():
+        check_levels("event.extensions", extension)
 
 
 def check_signal(signal: Signal) -> None:
-    """Refuse a signal with a name or key that is too long; see ``check_size``."""
+    """Refuse a signal with a name or key that is too long or a value that is nested too deeply."""
     check_size("signal.id", signal.id)
     check_size("signal.name", signal.name)
     check_key("signal.idempotencyKey", signal.idempotency_key)
+    check_levels("signal.payload", signal.payload)
+    check_levels("signal.metadata", signal.metadata)
 
 
 def _check_event_texts(where: str, texts: EventMatch | Event) -> None:
@@ -77,11 +93,15 @@ def _check_plugin(where: str, target: PluginTarget) -> None:
     check_size(f"{where}.connection", target.connection)
     check_size(f"{where}.instance", target.instance)
     check_size(f"{where}.credentialMode", target.credential_mode)
+    check_levels(f"{where}.input", target.input)
 
 
 def _check_agent(target: AgentTarget) -> None:
     check_size("target.agent.provider", target.provider)
     check_size("target.agent.model", target.model)
+    check_levels("target.agent.responseSchema", target.response_schema)
+    check_levels("target.agent.metadata", target.metadata)
+    check_levels("target.agent.modelOptions", target.model_options)
     for index, ref in enumerate(target.tool_refs):
         for name in ("system", "plugin", "operation", "connection", "instance"):
             check_size(f"target.agent.toolRefs[{index}].{name}", getattr(ref, name))

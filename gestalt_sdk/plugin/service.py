@@ -193,7 +193,9 @@ def _json(value: Any) -> str:
     """Return the value as JSON text. orjson alone refuses integers that 64 bits do not hold; JSON has them."""
     try:
         return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:
+    except orjson.JSONEncodeError as error:
+        if "64-bit" not in str(error):
+            raise
         return orjson.dumps(_with_long_integers_written(value)).decode()
 
 

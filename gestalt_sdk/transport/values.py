@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gestalt_sdk.common.numbers import INEXACT, is_exact
+from gestalt_sdk.common.sizes import LEVELS, too_deep
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Integers beyond this are not exact as doubles, which is what a Struct carries.
@@ -37,6 +39,34 @@ def to_value(value: Any) -> Value:
     result = Value()
     _fill_value(result, value, "")
     return result
+
+
+def shallow_struct(name: str, mapping: Mapping[str, Any] | None) -> Struct | None:
+    """Return the mapping as a ``Struct`` that every host takes; None for an empty one.
+
+    Raises:
+        TypeError, ValueError: as ``to_struct``; ValueError also for more than ``LEVELS`` levels, naming the value.
+    """
+    if refusal := too_deep(name, mapping):
+        raise ValueError(refusal)
+    return to_struct(mapping) if mapping else None
+
+
+def is_struct_too_deep(struct: Struct) -> bool:
+    """Return whether a struct that has arrived has more than ``LEVELS`` levels of objects and lists."""
+    level: list[Struct | ListValue] = [struct]
+    for _ in range(LEVELS):
+        values = chain.from_iterable(
+            container.fields.values() if isinstance(container, Struct) else container.values for container in level
+        )
+        level = [
+            value.struct_value if value.HasField("struct_value") else value.list_value
+            for value in values
+            if value.HasField("struct_value") or value.HasField("list_value")
+        ]
+        if not level:
+            return False
+    return True
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from gestalt_sdk.common.sizes import too_deep
 from gestalt_sdk.gen.extension.v1 import workflow_dispatch_pb2, workflow_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
@@ -28,6 +29,7 @@ from gestalt_sdk.workflow.types import (
     Event,
     EventMatch,
     EventTrigger,
+    PluginTarget,
     Run,
     Schedule,
     Signal,
@@ -103,7 +105,7 @@ class WorkflowManagerClient:
             provider_name=provider,
             cron=cron,
             timezone=timezone,
-            target=target_to_proto(target),
+            target=_target(target),
             paused=paused,
             invocation_token=self._token,
             idempotency_key=idempotency_key or self._idempotency_key,
@@ -131,7 +133,7 @@ class WorkflowManagerClient:
             provider_name=provider,
             cron=cron,
             timezone=timezone,
-            target=target_to_proto(target),
+            target=_target(target),
             paused=paused,
             invocation_token=self._token,
         )
@@ -165,7 +167,7 @@ class WorkflowManagerClient:
         request = pb.WorkflowManagerCreateEventTriggerRequest(
             provider_name=provider,
             match=match_to_proto(match),
-            target=target_to_proto(target),
+            target=_target(target),
             paused=paused,
             invocation_token=self._token,
             idempotency_key=idempotency_key or self._idempotency_key,
@@ -185,7 +187,7 @@ class WorkflowManagerClient:
             trigger_id=trigger_id,
             provider_name=provider,
             match=match_to_proto(match),
-            target=target_to_proto(target),
+            target=_target(target),
             paused=paused,
             invocation_token=self._token,
         )
@@ -226,6 +228,9 @@ class WorkflowManagerClient:
 
         Returns:
             The event with id, time and version filled in.
+
+        Raises:
+            ValueError: the data is nested too deeply, or has an integer that no double holds.
         """
         if isinstance(event, str):
             event = Event(
@@ -233,6 +238,7 @@ class WorkflowManagerClient:
             )
         elif source or subject or data or id or time or extensions:
             raise ValueError("an Event is given whole: its parts cannot be given beside it")
+        _require_levels("data", event.data)
         request = pb.WorkflowManagerPublishEventRequest(
             event=event_to_proto(event), invocation_token=self._token, provider_name=provider
         )
@@ -249,7 +255,7 @@ class WorkflowManagerClient:
         """
         request = pb.WorkflowManagerStartRunRequest(
             provider_name=provider,
-            target=target_to_proto(target),
+            target=_target(target),
             idempotency_key=idempotency_key,
             workflow_key=workflow_key,
             invocation_token=self._token,
@@ -271,12 +277,24 @@ class WorkflowManagerClient:
         request = pb.WorkflowManagerSignalOrStartRunRequest(
             provider_name=provider,
             workflow_key=workflow_key,
-            target=target_to_proto(target),
+            target=_target(target),
             idempotency_key=idempotency_key,
             signal=signal_to_proto(signal),
             invocation_token=self._token,
         )
         return _signal(await call(self._stub.SignalOrStartRun, request))
+
+
+def _target(target: Target) -> pb.BoundWorkflowTarget:
+    if isinstance(target, PluginTarget):
+        _require_levels("input", target.input)
+    return target_to_proto(target)
+
+
+def _require_levels(name: str, value: object) -> None:
+    """Refuse what the host would refuse, before protobuf refuses it in words of its own."""
+    if refusal := too_deep(name, value):
+        raise ValueError(refusal)
 
 
 def _schedule(message: pb.ManagedWorkflowSchedule) -> Schedule:

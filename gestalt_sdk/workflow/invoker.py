@@ -11,7 +11,7 @@ import orjson
 
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc
 from gestalt_sdk.transport.host_channels import CALL_TIMEOUT_S, call
-from gestalt_sdk.transport.values import to_struct
+from gestalt_sdk.transport.values import shallow_struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class PluginInvokerClient:
         request = plugin_pb2.PluginInvokeRequest(
             plugin=plugin,
             operation=operation,
-            params=to_struct(params) if params else None,
+            params=shallow_struct("params", params),
             connection=connection,
             instance=instance,
             invocation_token=self._token,
@@ -97,7 +97,7 @@ class PluginInvokerClient:
         request = plugin_pb2.PluginInvokeGraphQLRequest(
             plugin=plugin,
             document=document,
-            variables=to_struct(variables) if variables else None,
+            variables=shallow_struct("variables", variables),
             connection=connection,
             instance=instance,
             invocation_token=self._token,

@@ -18,11 +18,12 @@ from typing import Any
 from gestalt_host.errors import HostError, InvalidArgument, quoted
 from gestalt_sdk.common.members import member_path
 from gestalt_sdk.common.numbers import INEXACT, first_inexact, is_exact
+from gestalt_sdk.common.sizes import LEVELS, is_nested_too_deeply
 from gestalt_sdk.common.texts import cut
 
 BODY_LIMIT_BYTES = 1 << 20
 
-MAX_NESTING = 24
+MAX_NESTING = LEVELS
 """Levels of objects and lists in a free-form value. Each level of objects costs three of the hundred message levels
 that protobuf parsers accept, and the value travels inside requests, runs and records that need their share."""
 
@@ -368,25 +369,11 @@ def _without_surrogates(value: Any) -> Any:
 
 def _check_free_form(value: object) -> None:
     """Refuse what the wire to the providers cannot carry: deep nesting, integers that no double holds (decision 28)."""
-    _check_nesting(value)
+    if is_nested_too_deeply(value):
+        raise NestedTooDeeply
     member = first_inexact(value)
     if member is not None:
         raise InvalidBody(INEXACT, member)
-
-
-def _check_nesting(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_NESTING):
-        level = [
-            item
-            for container in level
-            if isinstance(container, (dict, list))
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, (dict, list))
-        ]
-        if not level:
-            return
-    raise NestedTooDeeply
 
 
 def _each_byte(error: UnicodeError) -> tuple[str, int]:

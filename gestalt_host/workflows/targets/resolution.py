@@ -27,7 +27,7 @@ from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke
 from gestalt_host.invocation.plugins import PluginRegistry, operation_of
 from gestalt_host.invocation.sessions import as_seen_by
 from gestalt_host.workflows.model import AgentTarget, OutputBinding, OutputDelivery, Permission, PluginTarget, Target
-from gestalt_host.workflows.sizes import check_target_names
+from gestalt_host.workflows.sizes import check_target
 from gestalt_host.workflows.targets.inputs import check_plugin_input, check_target_input
 from gestalt_host.workflows.targets.permissions import merge_permissions
 
@@ -51,7 +51,7 @@ class TargetResolver:
         Raises:
             HostError: see http-api.md 8.5.
         """
-        check_target_names(target)
+        check_target(target)
         if isinstance(target, PluginTarget):
             return (await self._plugin(who, target))[0]
         return self._agent(who, target)
@@ -61,7 +61,7 @@ class TargetResolver:
 
         A run that is started now tells itself what is wrong with its input; a schedule would only when it fires.
         """
-        check_target_names(target)
+        check_target(target)
         if isinstance(target, PluginTarget):
             resolved, plugin = await self._plugin(who, target)
             check_plugin_input(plugin, resolved)

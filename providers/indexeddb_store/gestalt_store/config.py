@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gestalt_sdk.bases.provider import ConfigFault
+from gestalt_sdk.common.printable import quoted
 from gestalt_store.engines.limits import StoreLimits
 from gestalt_store.errors import ConfigInvalid
 
@@ -126,8 +127,12 @@ def _read_path(dsn: str, problems: list[ConfigFault]) -> Path | None:
         problems.append(ConfigFault("dsn", f"names the directory {rest!r}; the path of a file is expected"))
         return None
     path = Path(rest).absolute()
-    if path.is_dir():
-        problems.append(ConfigFault("dsn", f"names the directory {rest!r}; the path of a file is expected"))
+    try:
+        if path.is_dir():
+            problems.append(ConfigFault("dsn", f"names the directory {rest!r}; the path of a file is expected"))
+    except OSError as error:  # for example longer than the system takes
+        problems.append(ConfigFault("dsn", f"names {quoted(rest)}, which cannot be used: {error.strerror or error}"))
+        return None
     return path
 
 

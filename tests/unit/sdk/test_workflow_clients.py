@@ -141,6 +141,23 @@ async def test_the_manager_sends_token_and_key(host: tuple[Host, grpc.aio.Channe
     assert {request.invocation_token for request in service.requests} == {"tok"}
 
 
+async def test_what_is_nested_too_deeply_is_refused_in_words_before_it_is_sent(
+    host: tuple[Host, grpc.aio.Channel],
+) -> None:
+    manager, invoker = WorkflowManagerClient(host[1], "tok"), PluginInvokerClient(host[1], "tok")
+    deep: dict[str, Any] = {}
+    for _ in range(60):
+        deep = {"a": deep}
+    for refused, name in (
+        (manager.publish_event("t", data=deep), "data"),
+        (manager.start_run(PluginTarget("p", "o", input=deep)), "input"),
+        (manager.create_schedule("* * * * *", PluginTarget("p", "o", input=deep)), "input"),
+        (invoker.invoke("p", "o", deep), "params"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} is nested too deeply: at most 24 levels"):
+            await refused
+
+
 async def test_events_whole_and_by_their_parts(host: tuple[Host, grpc.aio.Channel]) -> None:
     manager = WorkflowManagerClient(host[1], "tok")
     assert await manager.publish_event(EVENT) == EVENT

@@ -22,6 +22,10 @@ from gestalt_store.sqlite.files import database_path
         ({"dsn": "sqlite://"}, "accepted are"),
         ({"dsn": "sqlite:///tmp/"}, "directory"),
         ({"dsn": "sqlite:///tmp"}, "directory"),
+        (
+            {"dsn": "sqlite:///tmp/" + "x" * 10_000},
+            "(cut, 10005 bytes in all), which cannot be used: File name too long",
+        ),
         ({"dsn": "sqlite://x.db", "table_prefix": 1}, "table_prefix is 1"),
         ({"dsn": "sqlite://x.db", "table_prefix": "a_", "prefix": "b_"}, "differ"),
         ({"dsn": "sqlite://x.db", "limits": 3}, "limits is 3"),

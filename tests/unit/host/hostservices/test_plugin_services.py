@@ -381,6 +381,20 @@ def invocation(token: str, plugin: str = "roadmap", operation: str = "sync", **m
     return plugin_pb2.PluginInvokeRequest(plugin=plugin, operation=operation, invocation_token=token, **members)
 
 
+async def test_parameters_that_the_called_plugin_could_not_read_are_refused(rig: Rig, slack: Dialled) -> None:
+    """Beyond this depth the stream on which all calls of the plugin travel would end."""
+    value: Any = 1
+    for _ in range(23):
+        value = [value]
+    request = invocation(slack.token, connection="alerts")
+    request.params.update({"v": value})
+    assert (await slack.invoker.Invoke(request)).status == 200
+    request.params.update({"v": {"a": value}})
+    code, text = (await refusal(slack.invoker.Invoke(request)))[:2]
+    assert code is Code.INVALID_ARGUMENT
+    assert text == "params is nested too deeply: at most 24 levels of objects and lists are accepted"
+
+
 async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: Dialled) -> None:
     request = invocation(slack.token, idempotency_key="k", instance="i", connection="alerts")
     request.params.update({"n": 1})

@@ -116,3 +116,32 @@ async def test_the_keys_of_runs_and_signals_have_limits(rig: Rig) -> None:
     ):
         with pytest.raises(InvalidArgument, match=refusal(name, limit)):
             await runs.signal(ANN, run.id, signal)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An object whose levels are objects and lists in turn."""
+    value: Any = 1
+    for level in range(levels - 1):
+        value = [value] if level % 2 else {"a": value}
+    return {"a": value}
+
+
+async def test_what_no_plugin_could_be_sent_is_refused_before_it_is_stored(rig: Rig) -> None:
+    """Deeper data arrived at the provider; its runs then broke the stream of all calls of their plugin."""
+    runs, events = rig.manager.runs, rig.manager.events
+    fits, deep = nested(24), nested(25)
+    await events.publish(ANN, replace(EVENT, data=fits, extensions={"x": fits}))
+    run = await runs.start(ANN, replace(SYNC, input=fits), workflow_key="k")
+    await runs.signal(ANN, run.id, Signal("s", payload=fits, metadata=fits))
+    target = replace(SYNC, input=deep)
+    for attempt, name in (
+        (partial(events.publish, ANN, replace(EVENT, data=deep)), "event.data"),
+        (partial(events.publish, ANN, replace(EVENT, extensions={"x": deep})), "event.extensions"),
+        (partial(runs.start, ANN, target), "target.plugin.input"),
+        (partial(rig.manager.schedules.create, ANN, replace(SCHEDULE, target=target)), "target.plugin.input"),
+        (partial(rig.manager.triggers.create, ANN, replace(TRIGGER, target=target)), "target.plugin.input"),
+        (partial(runs.start, ANN, AgentTarget("a", prompt="p", metadata=deep)), "target.agent.metadata"),
+        (partial(runs.signal, ANN, run.id, Signal("s", payload=deep)), "signal.payload"),
+    ):
+        with pytest.raises(InvalidArgument, match=f"^{name} is nested too deeply: at most 24 levels"):
+            await attempt()

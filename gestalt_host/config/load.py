@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,9 +51,10 @@ def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Pat
         return [Path(flag) for flag in flags]
     if environ.get(CONFIG_VARIABLE):
         return [Path(environ[CONFIG_VARIABLE])]
-    local = (directory or Path.cwd()) / "config.yaml"
-    if local.exists():
-        return [local]
+    with suppress(OSError):  # a working directory that is gone, or may not be read, has no such file
+        local = (directory or Path.cwd()) / "config.yaml"
+        if local.exists():
+            return [local]
     return [user_config_path(environ)]
 
 

@@ -190,7 +190,11 @@ def _resolved(name: str, catalogue: list[dict[str, Any]]) -> dict[str, Any] | li
             return entry
     if matches := [entry for entry in catalogue if entry["id"].startswith(f"{name}.")]:
         return matches
-    raise CliError(f"no operation matching '{name}' found")
+    raise CliError(f"no operation matching '{name}' found; available operations: {_ids(catalogue)}")
+
+
+def _ids(catalogue: list[dict[str, Any]]) -> str:
+    return ", ".join(entry["id"] for entry in catalogue) or "none"
 
 
 def _list_operations(
@@ -316,8 +320,7 @@ def describe(session: CommandSession, plugin: str, operation: str) -> None:
     catalogue = operations_of(session.api(), plugin, {})
     entry = next((entry for entry in catalogue if entry["id"] == operation), None)
     if entry is None:
-        available = ", ".join(entry["id"] for entry in catalogue)
-        raise CliError(f"operation '{operation}' not found; available operations: {available}")
+        raise CliError(f"operation '{operation}' not found; available operations: {_ids(catalogue)}")
     shown = _reduced(entry)
     output = session.output
     if output.as_json:

@@ -143,7 +143,11 @@ def test_no_operation_or_a_prefix_lists_operations(gestalt: Gestalt, demo: Serve
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("nope", "no operation matching 'nope' found"), ("a b.-c", "invalid operation"), ("..", "invalid operation '..'")],
+    [
+        ("nope", "no operation matching 'nope' found; available operations: echo, chat.post, chat.list\n"),
+        ("a b.-c", "invalid operation"),
+        ("..", "invalid operation '..'"),
+    ],
 )
 def test_an_operation_that_does_not_exist(gestalt: Gestalt, demo: Server, name: str, reason: str) -> None:
     result = gestalt("invoke", "demo", name)

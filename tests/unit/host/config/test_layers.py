@@ -105,3 +105,11 @@ def test_the_first_way_to_name_a_file_wins(tmp_path: Path) -> None:
     assert find_config([], environ, tmp_path) == [user]
     (tmp_path / "config.yaml").touch()
     assert find_config([], environ, tmp_path) == [tmp_path / "config.yaml"]
+
+
+def test_a_working_directory_that_is_gone_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert find_config([], {"HOME": str(tmp_path)}) == [tmp_path / ".gestaltd" / "config.yaml"]

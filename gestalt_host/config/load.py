@@ -50,9 +50,12 @@ def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Pat
         return [Path(flag) for flag in flags]
     if environ.get(CONFIG_VARIABLE):
         return [Path(environ[CONFIG_VARIABLE])]
-    local = (directory or Path.cwd()) / "config.yaml"
-    if local.exists():
-        return [local]
+    try:
+        local = (directory or Path.cwd()) / "config.yaml"
+        if local.exists():
+            return [local]
+    except FileNotFoundError:  # the working directory has been removed
+        pass
     return [user_config_path(environ)]
 
 

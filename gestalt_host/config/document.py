@@ -17,11 +17,15 @@ import yaml
 
 from gestalt_host.config.errors import Faults, Place
 from gestalt_host.config.interpolate import MARK, Placeholders, typed
+from gestalt_sdk.common.texts import cut
 
 MAX_NODES = 100_000
 MAX_DEPTH = 100
 """Mappings and lists inside each other, those that an alias stands for included."""
 Scalar: TypeAlias = str | int | float | bool | None
+_MOST_DIGITS = 400
+"""More than any double has, and few enough for Python to write out in an error."""
+_SHOWN_BYTES = 100
 _STANDARD = "tag:yaml.org,2002:"
 _TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
 
@@ -311,13 +315,13 @@ class _Converter:
             if tag == "bool":
                 return bool(text.lower() == "true")
             if tag == "int":
-                return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
+                return _integer(text)
             if tag == "float":
                 special = text.lower().replace(".inf", "inf").replace(".nan", "nan")
                 return float(special)
         except ValueError:
-            shown = self._placeholders.shown(node.value)
-            self._faults.add(place, path, f"{shown!r} is not of the type that its tag says")
+            shown = cut(self._placeholders.shown(node.value), _SHOWN_BYTES)
+            self._faults.add(place, path, f"{shown!r} is not of the type that its tag says, or too long for a number")
         return text
 
     def _tag(self, node: yaml.ScalarNode) -> str:
@@ -349,3 +353,9 @@ def _describe(error: yaml.YAMLError) -> str:
         character = error.character if isinstance(error.character, int) else ord(error.character)
         return f"the character #x{character:04x} is not allowed: {error.reason}"
     return str(error).splitlines()[0]
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"an integer of {len(text)} characters")
+    return int(text, 0) if text.startswith(("0x", "0o")) else int(text)

@@ -87,6 +87,8 @@ class AllowedOperation:
     description: str = ""
     allowed_roles: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
+    place: Place | None = field(default=None, compare=False)
+    """Where the configuration has it; None in a manifest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,12 @@ def _allowed_operations(kind: str, block: Block, findings: Findings) -> dict[str
             alias = operation.text("alias")
             roles = operation.texts("allowedRoles") if operation.has("allowedRoles") else None
             operations[name] = AllowedOperation(
-                name, alias, operation.text("description"), roles, operation.texts("tags")
+                name,
+                alias,
+                operation.text("description"),
+                roles,
+                operation.texts("tags"),
+                operation.place,
             )
             accept_unused(operation, findings, "paginate", "pagination")
             operation.boolean("paginate")

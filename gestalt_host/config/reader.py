@@ -25,7 +25,7 @@ _TRUE = ("y", "Y", "yes", "on")
 _FALSE = ("n", "N", "no", "off")
 MOST_LEVELS = 24
 """Of free-form mappings and lists inside each other; a gRPC message takes 100 levels, and one of ours costs three."""
-_DAYS = re.compile(r"([0-9]+)d")
+_DAYS = re.compile(r"0*([0-9]{1,9})d")
 
 
 class Block:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ from gestalt_host.config import (
     require_serveable,
     user_config_path,
 )
-from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
@@ -30,8 +29,7 @@ from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_until_stopped
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
-from gestalt_host.errors import HostError
-from gestalt_host.invocation.assembly import make_plugin
+from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_sdk.serving.logs import tell
 from gestalt_sdk.serving.process import run_event_loop
@@ -77,12 +75,17 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
         run_event_loop(checks.run())
     _warn(checks.judgement.warnings)
     failures = checks.failures
-    problems = [*key_problems(config), *operation_problems(config, checks.plugins), *checks.judgement.problems]
+    problems = [
+        *key_problems(config),
+        *checks.problems,
+        *operation_problems(config, checks.plugins),
+        *checks.judgement.problems,
+    ]
     if problems:
         failures.append(ConfigurationInvalid(problems))
     if failures:
         raise CommandFailed("\n".join(str(failure) for failure in failures))
-    sys.stdout.write(f"{_summary(config, checks)}\n")
+    show(_summary(config, checks))
 
 
 def version() -> str:
@@ -147,6 +150,7 @@ class _Checks:
         self._is_runtime = is_runtime
         self.plugins: dict[str, ConfiguredPlugin] = {}
         self.failures: list[Exception] = []
+        self.problems: list[Problem] = []
         self.judgement = Judgement()
 
     async def run(self) -> None:
@@ -157,8 +161,8 @@ class _Checks:
             assert item.catalogue is not None
             try:
                 self.plugins[name] = make_plugin(item.entry, item.manifest, item.catalogue, _NoRunner())
-            except HostError as error:
-                self.failures.append(error)
+            except OperationsUnfit as error:
+                self.problems.append(error.problem)
         if self._is_runtime:
             self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)
 

@@ -41,8 +41,10 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
         if not stop.is_set():
             asked_at = loop.time()
             stop.set()
+            log.info("gestaltd is stopping", event_name="host.stopping", signal=number.name)
         elif number is signal.SIGINT or loop.time() - asked_at > SAME_REQUEST_S:
             host.kill()
+            log.warning("a second signal ended everything at once", event_name="host.killed", signal=number.name)
             console.flush()
             flush_logs()
             os._exit(KILLED)
@@ -62,3 +64,4 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
     finally:
         stopped.cancel()
         await host.stop()
+        log.info("gestaltd has stopped", event_name="host.stopped")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
+from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import AllowedOperation, ProviderEntry
 from gestalt_host.errors import EntryFailed
 from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke, OperationRunner
@@ -14,10 +15,15 @@ from gestalt_host.packages.manifest import Manifest
 
 
 class OperationsUnfit(EntryFailed):
-    """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two."""
+    """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two.
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text, "its allowedOperations do not fit its catalogue")
+    Attributes:
+        problem: What is wrong and where it is written, in the configuration or in the plugin's manifest.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem), "its allowedOperations do not fit its catalogue")
+        self.problem = problem
 
 
 def make_plugin(
@@ -26,10 +32,10 @@ def make_plugin(
     """Make the plugin as callers see it.
 
     Raises:
-        OperationsUnfit: ``allowedOperations`` does not fit the catalogue; the text has the dotted path.
+        OperationsUnfit: ``allowedOperations`` does not fit the catalogue; the text has file, line and dotted path.
     """
     allowed = entry.allowed_operations if entry.allowed_operations is not None else manifest.allowed_operations
-    operations, provider_operations = _operations(entry.path, catalogue.operations, allowed)
+    operations, provider_operations = _operations(entry, catalogue.operations, allowed)
     connections, default = connections_of(entry, manifest)
     return ConfiguredPlugin(
         name=entry.name,
@@ -75,7 +81,7 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
 
 
 def _operations(
-    path: str, operations: Mapping[str, CatalogueOperation], allowed: Mapping[str, AllowedOperation] | None
+    entry: ProviderEntry, operations: Mapping[str, CatalogueOperation], allowed: Mapping[str, AllowedOperation] | None
 ) -> tuple[dict[str, CatalogueOperation], dict[str, str]]:
     """Return the operations by the name that callers use, and those names to the plugin's own where they differ."""
     if allowed is None:
@@ -83,12 +89,13 @@ def _operations(
     result: dict[str, CatalogueOperation] = {}
     renamed: dict[str, str] = {}
     for name, row in allowed.items():
+        place, path = row.place or entry.place, f"{entry.path}.allowedOperations.{name}"
         operation = operations.get(name)
         if operation is None:
-            raise OperationsUnfit(f"{path}.allowedOperations.{name}: unknown operation; known: {', '.join(operations)}")
+            raise OperationsUnfit(Problem(place, path, f"unknown operation; known: {', '.join(operations)}"))
         alias = row.alias or name
         if alias in result:
-            raise OperationsUnfit(f"{path}.allowedOperations.{name}.alias: {alias!r} is taken")
+            raise OperationsUnfit(Problem(place, f"{path}.alias", f"{alias!r} is taken"))
         result[alias] = replace(
             operation,
             id=alias,

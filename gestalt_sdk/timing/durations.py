@@ -20,11 +20,16 @@ MAX_NS = 2**63 - 1
 """The longest duration, some 292 years."""
 
 
+_MOST_CHARACTERS = 200
+"""More than any duration needs, and few enough for Python to read as an integer."""
+
+
 class DurationInvalid(ValueError):
     """Refuse a text that is no duration; the message says what is accepted."""
 
     def __init__(self, text: str, accepted: str) -> None:
-        super().__init__(f"{text!r} is not a duration; accepted are {accepted}")
+        shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+        super().__init__(f"{shown!r} is not a duration; accepted are {accepted}")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -37,6 +42,8 @@ def parse_duration(text: str) -> timedelta:
 
 def nanoseconds(text: str, accepted: str) -> int:
     """Read what ``parse_duration`` reads, uncut, for a caller who accepts more forms and says so in ``accepted``."""
+    if len(text) > _MOST_CHARACTERS:
+        raise DurationInvalid(text, accepted)
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -20,6 +21,7 @@ from tests.support.waiting import until
 
 RIG = ROOT / "tests" / "support" / "plugins" / "rig"
 UNFINISHED = b"POST /api/v1/workflow/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"
+STOPPING = ("host.stopping", "host.stopped", "host.killed")
 
 
 @contextmanager
@@ -79,6 +81,9 @@ def test_a_signal_that_arrives_twice_is_one_request_to_end(number: signal.Signal
         host.signal(number)
         assert host.wait() == 0, host.log[-2000:]
         assert not any(alive(child.pid) for child in children)
+        told = [line for line in map(json.loads, host.log.splitlines()) if line.get("event_name") in STOPPING]
+        assert [line["event_name"] for line in told] == ["host.stopping", "host.stopped"]
+        assert told[0]["signal"] == number.name
 
 
 def test_no_answer_says_where_the_database_lies(tmp_path: Path) -> None:

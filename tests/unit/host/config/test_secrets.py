@@ -18,6 +18,17 @@ def test_references_are_resolved_from_the_environment_by_default(loaded: Loader)
     assert "s3cret" not in repr(config)
 
 
+def test_a_layer_may_hold_a_reference_wherever_text_is_accepted(loaded: Loader) -> None:
+    layers = (ENTRY % "x", f"server: {{encryptionKey: {REFERENCE}}}\nplugins: {{p: {{env: {{A: {REFERENCE}}}}}}}")
+    config = loaded(*layers, environ={"SLACK_TOKEN": "s3cret"})
+    assert config.server.encryption_key == config.plugins["p"].env["A"] == "s3cret"
+
+
+def test_a_secret_that_is_not_there_is_one_fault_in_a_layer_too(faults: Faults) -> None:
+    (found,) = faults(ENTRY % "x", f"server: {{encryptionKey: {REFERENCE}}}")
+    assert found.startswith('b.yaml:1: server.encryptionKey: resolving secret "slack-token": ')
+
+
 def test_the_environment_provider_takes_a_prefix(loaded: Loader) -> None:
     text = (
         "providers: {secrets: {e: {source: env, config: {prefix: APP_}}}}\n"

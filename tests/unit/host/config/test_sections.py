@@ -430,6 +430,21 @@ def test_what_is_no_config_duration(text: str) -> None:
         parse_config_duration(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 5000 + "d", "9" * 5000 + "h", "0." + "9" * 5000 + "s", "1h" * 2500])
+def test_a_duration_is_not_as_long_as_a_page(text: str) -> None:
+    with pytest.raises(DurationInvalid) as refused:
+        parse_config_duration(text)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize("port", ["0x" + "f" * 9000, "0o" + "7" * 9000, "9" * 5000, "9" * 4200])
+def test_a_number_is_not_as_long_as_a_page(faults: Faults, port: str) -> None:
+    (found,) = faults(f"server: {{public: {{port: {port}}}}}")
+    assert found.startswith("a.yaml:1: server.public.port: '")
+    assert "too long for a number" in found
+    assert len(found) < 400
+
+
 def test_plain_durations_have_a_sign_and_no_days() -> None:
     assert parse_duration("-1.5s") == timedelta(seconds=-1.5)
     assert parse_duration("0") == timedelta()

@@ -18,15 +18,19 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    done = shell(f"{GESTALTD} version >/dev/full", tmp_path)
+@pytest.mark.parametrize("command", ["version", "validate --config gestalt.yaml"])
+def test_output_that_cannot_be_written_is_one_line(command: str, tmp_path: Path) -> None:
+    (tmp_path / "gestalt.yaml").write_text("{}")
+    done = shell(f"{GESTALTD} {command} >/dev/full", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "gestaltd: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 def test_streams_that_are_closed_or_full_do_not_matter_where_they_are_not_needed(streams: str, tmp_path: Path) -> None:
-    assert shell(f"{GESTALTD} version {streams}", tmp_path).returncode == 0
+    (tmp_path / "gestalt.yaml").write_text("{}")
+    for command in ("version", "validate --config gestalt.yaml"):
+        assert shell(f"{GESTALTD} {command} {streams}", tmp_path).returncode == 0, command
     done = shell(f"{GESTALTD} validate --config nowhere.yaml {streams}", tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) <= 1
@@ -57,3 +61,12 @@ def test_without_a_home_directory_it_says_what_to_set(tmp_path: Path, monkeypatc
         find_config([], {}, tmp_path)
     assert find_config(["a.yaml"], {}, tmp_path) == [Path("a.yaml")]
     assert find_config([], {"GESTALT_CONFIG": "b.yaml"}, tmp_path) == [Path("b.yaml")]
+
+
+def test_a_working_directory_that_was_removed_has_no_configuration(tmp_path: Path) -> None:
+    done = shell(f"mkdir gone && cd gone && rmdir ../gone && HOME={tmp_path} {GESTALTD} validate", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"gestaltd: loading config: reading config file: open {tmp_path}/.gestaltd/config.yaml: "
+        "no such file or directory\n"
+    )

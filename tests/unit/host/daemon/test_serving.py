@@ -350,6 +350,7 @@ def test_a_second_signal_ends_everything_at_once(host: Gestaltd) -> None:
     began = time.monotonic()
     host.signal(signal.SIGINT)
     assert host.wait() == 130
+    assert '"event_name":"host.killed","signal":"SIGINT"' in host.log
     assert time.monotonic() - began < 2
     until(lambda: not any(alive(child.pid) for child in children), what=lambda: "providers to end")
     assert no_directory_of(host.pid)

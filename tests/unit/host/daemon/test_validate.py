@@ -154,6 +154,15 @@ def test_operations_are_known_by_the_names_that_callers_use(validate: Validate) 
     assert 'has no operation "notes.add"; accepted are add' in validate(aliased.replace("n: add,", "n: notes.add,"))
 
 
+def test_allowed_operations_that_do_not_exist_are_named_with_line_and_with_all_else(validate: Validate) -> None:
+    text = BASE.replace("manifest.yaml}", "manifest.yaml, invokes: [{plugin: notes, operation: fly}]}")
+    text += "  tags:\n    source: ./notes/manifest.yaml\n    allowedOperations:\n      notes.list: {}\n"
+    said = validate(text + "      notes.drop: {}\n")
+    assert said.startswith("config validation: 2 problems")
+    assert "gestalt.yaml:6: plugins.notes.invokes[0].operation: " in said
+    assert "gestalt.yaml:11: plugins.tags.allowedOperations.notes.drop: unknown operation; known: notes.a" in said
+
+
 def test_unset_variables_are_warnings_with_file_and_line(validate: Validate) -> None:
     text = BASE.replace('"a key for tests only"', "${KEY}") + "    config:\n      a: |\n        x\n        ${A}\n"
     text = text.replace("notes: {source: ./notes/manifest.yaml}", "notes:\n    source: ./notes/manifest.yaml")

@@ -30,6 +30,8 @@ from gestalt_host.http.shapes.rendering import error_document
 from gestalt_sdk.errors import GestaltError
 
 HEADER_LIMIT_BYTES = 1 << 20
+URL_LIMIT_BYTES = 65_535
+"""More of a URL cannot be taken apart by the parser, which says nothing of its size."""
 HEADER_TIMEOUT_S = 10.0
 DISCARD_LIMIT_BYTES = 64 << 20
 """Of a body that nobody reads any more, this much is taken and thrown away: a client that sends it to its end before it
@@ -161,6 +163,10 @@ class ClientConnection(HttpToolsProtocol):
         """Whether the request in progress, once it is here whole, leaves the connection open."""
         self._discarded_bytes = 0
         self._had_last_answer = False
+        self._piece = b""
+        """What is being parsed."""
+        self._without_upgrade = b""
+        """What is to be parsed in its place, since it asked for an upgrade."""
         self._sent_ahead = b""
         """What has come behind a request that waits for its turn, and is not parsed yet."""
         self._within_headers = False
@@ -198,7 +204,7 @@ class ClientConnection(HttpToolsProtocol):
             if self.pipeline:
                 self._hold(data[start:])
                 break
-            super().data_received(data[start : start + PIECE_BYTES])
+            self._parse(data[start : start + PIECE_BYTES])
             if self._had_last_answer or self.transport.is_closing():
                 break
         self._received = b""
@@ -208,6 +214,29 @@ class ClientConnection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _parse(self, piece: bytes) -> None:
+        while piece:
+            self._piece, self._without_upgrade = piece, b""
+            super().data_received(piece)
+            piece = self._without_upgrade
+
+    def _should_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on without the upgrade that a request asks for. Called while the parser's exception is handled.
+
+        The parser takes what follows for the other protocol's. Here it is the body, which must neither be lost nor be
+        read as a request, so the request is parsed again without its Upgrade.
+        """
+        error = sys.exc_info()[1]
+        assert isinstance(error, httptools.HttpParserUpgrade)
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self._without_upgrade = b"\r\n".join([*lines, b"", b""]) + self._piece[error.args[0] :]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the one before
 
     def _hold(self, rest: bytes) -> None:
         """Keep what has come behind a request that waits for its turn. Nothing more is read until then."""
@@ -300,12 +329,16 @@ class ClientConnection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         self._count_header(len(url))
         super().on_url(url)
+        if len(self.url) > URL_LIMIT_BYTES:
+            raise ValueError("URL too long")  # ends as in ``_count_header``
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count_header(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._should_upgrade():
+            return
         self._stop_header_timer()
         self._set_date()
         super().on_headers_complete()
@@ -316,6 +349,8 @@ class ClientConnection(HttpToolsProtocol):
         self.cycle.transport = _AnswerTransport(self.transport, self.cycle, self._end_for_client)
 
     def on_message_complete(self) -> None:
+        if self._should_upgrade():
+            return
         if not self.cycle.response_started:
             self.cycle.keep_alive = self._keep_alive
         super().on_message_complete()
@@ -339,6 +374,9 @@ class ClientConnection(HttpToolsProtocol):
         elif self._header_bytes > HEADER_LIMIT_BYTES:
             text = f"the header of the request is over the limit of {HEADER_LIMIT_BYTES} bytes"
             self._answer_and_close(b"431 Request Header Fields Too Large", text)
+        elif self._header_bytes and len(self.url) > URL_LIMIT_BYTES:
+            text = f"the URL of the request is over the limit of {URL_LIMIT_BYTES} bytes"
+            self._answer_and_close(b"414 URI Too Long", text)
         else:
             self._answer_and_close(b"400 Bad Request", "the request is not HTTP/1.1 or HTTP/1.0")
 

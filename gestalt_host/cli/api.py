@@ -341,9 +341,7 @@ def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.
             verify=verify,
             transport=transport,
             trust_env=not here,
-            mounts=dict.fromkeys(
-                ("all://localhost", "all://127.0.0.1", "all://[::1]")
-            ),  # after a redirect to this machine
+            event_hooks={"request": [] if here else [_stay_elsewhere]},
             headers={"User-Agent": "gestalt-cli"},
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -356,6 +354,16 @@ def new_client(url: str, transport: httpx.BaseTransport | None = None) -> httpx.
             f"the proxy settings of the environment cannot be used: {found}; "
             f"proxies are URLs with http, https, socks5 or socks5h{missing}"
         ) from error
+
+
+def _stay_elsewhere(request: httpx.Request) -> None:
+    """Refuse what a server elsewhere redirects to this machine.
+
+    Here it could be a request to what only this machine's users reach, which a server on it takes for theirs.
+    """
+    if is_loopback_url(str(request.url)):
+        shown_url = concealed(str(request.url.copy_with(path="/", query=None)).rstrip("/"))
+        raise CliError(f"the server redirects to {shown_url}, which is this machine; nothing was sent there")
 
 
 class BrokenOff(CliError):

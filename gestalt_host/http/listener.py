@@ -30,6 +30,8 @@ from gestalt_host.http.shapes.rendering import error_document
 from gestalt_sdk.errors import GestaltError
 
 HEADER_LIMIT_BYTES = 1 << 20
+URL_LIMIT_BYTES = 65_535
+"""More of a URL cannot be taken apart by the parser, which says nothing of its size."""
 HEADER_TIMEOUT_S = 10.0
 DISCARD_LIMIT_BYTES = 64 << 20
 """Of a body that nobody reads any more, this much is taken and thrown away: a client that sends it to its end before it
@@ -39,6 +41,12 @@ BODY_REST_TIMEOUT_S = 10.0
 """How long the rest of a body may take when the request has been answered already."""
 LAST_ANSWER_S = 2.0
 """How long a client may take to read the answer to what was no request."""
+TAKE_TIMEOUT_S = 60.0
+"""How long a client may take nothing of its answers."""
+STALLED_AFTER_S = 2.0
+"""From when on a client that takes nothing gives way to others."""
+PIECE_BYTES = 4096
+"""So much is parsed at once. Of what a client sends ahead of its answers, no more than a piece becomes requests."""
 
 ABORT = "gestalt.abort"
 """Extension of a request's scope; its member ``call`` ends the connection at once, within an answer."""
@@ -155,6 +163,18 @@ class ClientConnection(HttpToolsProtocol):
         """Whether the request in progress, once it is here whole, leaves the connection open."""
         self._discarded_bytes = 0
         self._had_last_answer = False
+        self._piece = b""
+        """What is being parsed."""
+        self._without_upgrade = b""
+        """What is to be parsed in its place, since it asked for an upgrade."""
+        self._sent_ahead = b""
+        """What has come behind a request that waits for its turn, and is not parsed yet."""
+        self._within_headers = False
+        """Whether ``_sent_ahead`` begins within the headers of a request."""
+        self._take_timer: asyncio.TimerHandle | None = None
+        """While more is written than the client takes."""
+        self._stalled_from = 0.0
+        self._not_taken_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -164,6 +184,8 @@ class ClientConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_rest_timer()
+        self._stop_take_timer()
+        self._sent_ahead = b""
         self._places.leave(self)
         super().connection_lost(exc)
 
@@ -173,8 +195,18 @@ class ClientConnection(HttpToolsProtocol):
             if self._discarded_bytes > DISCARD_LIMIT_BYTES:
                 self.transport.abort()
             return
+        if self._sent_ahead:
+            self._sent_ahead += data
+            self.flow.pause_reading()
+            return
         self._received = data
-        super().data_received(data)
+        for start in range(0, len(data), PIECE_BYTES):
+            if self.pipeline:
+                self._hold(data[start:])
+                break
+            self._parse(data[start : start + PIECE_BYTES])
+            if self._had_last_answer or self.transport.is_closing():
+                break
         self._received = b""
         if self._is_idle and not (self._header_timer or self._rest_timer or self.transport.is_closing()):
             # What came was no request yet; the time that an idle connection has goes on.
@@ -183,10 +215,84 @@ class ClientConnection(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def _parse(self, piece: bytes) -> None:
+        while piece:
+            self._piece, self._without_upgrade = piece, b""
+            super().data_received(piece)
+            piece = self._without_upgrade
+
+    def _should_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on without the upgrade that a request asks for. Called while the parser's exception is handled.
+
+        The parser takes what follows for the other protocol's. Here it is the body, which must neither be lost nor be
+        read as a request, so the request is parsed again without its Upgrade.
+        """
+        error = sys.exc_info()[1]
+        assert isinstance(error, httptools.HttpParserUpgrade)
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self._without_upgrade = b"\r\n".join([*lines, b"", b""]) + self._piece[error.args[0] :]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the one before
+
+    def _hold(self, rest: bytes) -> None:
+        """Keep what has come behind a request that waits for its turn. Nothing more is read until then."""
+        self._sent_ahead = rest
+        self._within_headers = self._header_timer is not None
+        self._stop_header_timer()
+
+    def _go_on(self) -> None:
+        """Take up what ``_hold`` has kept."""
+        rest, self._sent_ahead = self._sent_ahead, b""
+        if rest and not self.transport.is_closing():
+            if self._within_headers:
+                self._expect_headers()
+            self.data_received(rest)
+
+    def pause_writing(self) -> None:
+        """Note that the client does not take what is written as fast as that."""
+        super().pause_writing()
+        self._stalled_from = self.loop.time()
+        self._await_taking()
+
+    def resume_writing(self) -> None:
+        """Note that it has taken most of it."""
+        self._stop_take_timer()
+        super().resume_writing()
+
+    def _await_taking(self) -> None:
+        self._not_taken_bytes = self.transport.get_write_buffer_size()
+        self._take_timer = self.loop.call_later(TAKE_TIMEOUT_S, self._check_taking)
+
+    def _check_taking(self) -> None:
+        if self.transport.get_write_buffer_size() < self._not_taken_bytes:
+            self._await_taking()
+            return
+        self._take_timer = None
+        log.warning(
+            "an answer was broken off: its client takes nothing of it",
+            event_name="http.broken_off",
+            not_taken_bytes=self._not_taken_bytes,
+            error=f"no progress within {TAKE_TIMEOUT_S:g} s",
+        )
+        self.transport.abort()
+
+    def _stop_take_timer(self) -> None:
+        if self._take_timer is not None:
+            self._take_timer.cancel()
+            self._take_timer = None
+
     @property
     def waits_for_client(self) -> bool:
-        """Whether nothing is being done for it: it is idle, or its request is not complete."""
-        return self._is_idle or (self.cycle.more_body and not self.cycle.response_started)
+        """Whether nothing is being done for it: it is idle, its request is not complete, or it takes no answer."""
+        return self._is_idle or (self.cycle.more_body and not self.cycle.response_started) or self._is_stalled
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self._take_timer is not None and self.loop.time() - self._stalled_from > STALLED_AFTER_S
 
     @property
     def _is_idle(self) -> bool:
@@ -194,7 +300,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def give_way(self, text: str) -> None:
         """Answer 503 with the text where a request was begun, and close."""
-        if self._is_idle and self.cycle is not None and self._header_timer is None:
+        if self._take_timer is not None:
+            self.transport.abort()  # What was written before it would have to be taken first.
+        elif self._is_idle and self.cycle is not None and self._header_timer is None:
             self.transport.close()
         else:
             self._answer_and_close(b"503 Service Unavailable", text)
@@ -221,12 +329,16 @@ class ClientConnection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         self._count_header(len(url))
         super().on_url(url)
+        if len(self.url) > URL_LIMIT_BYTES:
+            raise ValueError("URL too long")  # ends as in ``_count_header``
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count_header(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._should_upgrade():
+            return
         self._stop_header_timer()
         self._set_date()
         super().on_headers_complete()
@@ -237,6 +349,8 @@ class ClientConnection(HttpToolsProtocol):
         self.cycle.transport = _AnswerTransport(self.transport, self.cycle, self._end_for_client)
 
     def on_message_complete(self) -> None:
+        if self._should_upgrade():
+            return
         if not self.cycle.response_started:
             self.cycle.keep_alive = self._keep_alive
         super().on_message_complete()
@@ -244,6 +358,10 @@ class ClientConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._places.served(self)
+        if self.pipeline:
+            self.flow.pause_reading()
+        elif self._sent_ahead:
+            self.loop.call_soon(self._go_on)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused, and close. Called while its error is handled."""
@@ -256,6 +374,9 @@ class ClientConnection(HttpToolsProtocol):
         elif self._header_bytes > HEADER_LIMIT_BYTES:
             text = f"the header of the request is over the limit of {HEADER_LIMIT_BYTES} bytes"
             self._answer_and_close(b"431 Request Header Fields Too Large", text)
+        elif self._header_bytes and len(self.url) > URL_LIMIT_BYTES:
+            text = f"the URL of the request is over the limit of {URL_LIMIT_BYTES} bytes"
+            self._answer_and_close(b"414 URI Too Long", text)
         else:
             self._answer_and_close(b"400 Bad Request", "the request is not HTTP/1.1 or HTTP/1.0")
 

@@ -178,7 +178,10 @@ def free_object(value: Any, before: Any, strict: bool) -> Any:
     if not isinstance(value, dict):
         raise _must_be("an object", value)
     _check_free_form(value)
-    return value if before is ABSENT else {**before, **value}
+    if before is ABSENT:
+        return value
+    before.update(value)  # in place: a body may repeat a large one many thousand times
+    return before
 
 
 def anything(value: Any, before: Any, strict: bool) -> Any:
@@ -270,7 +273,10 @@ def parse(body: bytes, *, strict: bool) -> Any:
     if strict and (rest := _WHITESPACE.match(source, end).end()) != len(source):  # type: ignore[union-attr]
         raise _malformed(source, json.JSONDecodeError("text behind the JSON value", source, rest))
     if _SURROGATE_ESCAPE.search(source, start, end):
-        value = _without_surrogates(value)
+        try:
+            value = _without_surrogates(value)
+        except RecursionError:
+            raise NestedTooDeeply from None
     return value
 
 

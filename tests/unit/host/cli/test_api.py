@@ -121,6 +121,21 @@ def test_a_token_does_not_follow_a_redirect_to_another_server() -> None:
     assert "authorization" not in seen[1].headers
 
 
+@pytest.mark.parametrize("here", ["http://localhost:8080", "http://127.0.0.2", "http://[::ffff:127.0.0.1]:1"])
+def test_a_server_elsewhere_sends_no_request_to_this_machine(here: str) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        return httpx.Response(307, headers={"Location": f"{here}/api/v1/slack/chat.postMessage?text=x"})
+
+    api = Api("https://elsewhere.example", "secret", transport=httpx.MockTransport(answer))
+    with pytest.raises(CliError, match="which is this machine; nothing was sent there") as caught:
+        api.post(path_of("workflow", "events"), {})
+    assert "text=x" not in caught.value.message
+    assert seen == ["elsewhere.example"]
+
+
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [

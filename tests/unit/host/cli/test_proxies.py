@@ -74,15 +74,16 @@ def test_another_server_is_reached_through_the_proxy(bare: Gestalt, proxy: Serve
     assert bare("--url", "http://gestalt.invalid", *RUNS).out == "[]\n"
 
 
-def test_a_redirect_to_this_machine_goes_round_the_proxy(
+def test_a_redirect_to_this_machine_reaches_neither_it_nor_the_proxy(
     bare: Gestalt, proxy: Server, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.setenv("no_proxy", "")
     proxy.on("GET", "http://gestalt.invalid/x", status=307, headers={"Location": f"{server.url}/y"})
-    with new_client("http://gestalt.invalid") as client:
+    with new_client("http://gestalt.invalid") as client, pytest.raises(CliError, match="is this machine"):
         client.get("http://gestalt.invalid/x")
-    assert server.asked == ["GET /y"]
+    assert server.asked == []
+    assert proxy.asked == ["GET http://gestalt.invalid/x"]
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,15 @@ def test_nesting_that_no_provider_could_read_is_refused_by_name() -> None:
                 lenient(body(levels, opening, closing))
     with pytest.raises(InvalidArgument, match="levels"):
         decode_parameters(b"[" * 200_000)
+    for levels in (MAX_NESTING + 1, 500, 900):  # as deep as can be parsed, with something to repair within
+        for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+            with pytest.raises(InvalidArgument, match=f"at most {MAX_NESTING} levels"):
+                lenient(b'{"value":' + opening * levels + rb'"\ud800"' + closing * levels + b"}")
+
+
+def test_an_object_that_is_repeated_is_not_copied_each_time() -> None:
+    before = {"a": 1.0}
+    assert free_object({"b": 2.0}, before, False) is before == {"a": 1.0, "b": 2.0}
 
 
 def test_nesting_at_the_limit_survives_the_wire() -> None:

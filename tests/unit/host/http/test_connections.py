@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from gestalt_host.http import call as calls
 from gestalt_host.http import listener as listening
 from gestalt_host.http.app import create_app
 from gestalt_host.http.connections import Capacity, Connections
-from gestalt_host.http.listener import Listener
+from gestalt_host.http.listener import ClientConnection, Listener
 from tests.support.fakes.host import FakeHost
 from tests.support.waiting import eventually
 
 GET = b"GET /api/v1/workflow/schedules HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF = b'POST /api/v1/workflow/events HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"type"'
+
+_EVENT = b'{"type": "t", "source": "s", "data": {"text": "%s"}}' % (b"x" * 900_000)
+ECHO = b"POST /api/v1/workflow/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(_EVENT) + _EVENT
+"""Its answer has as many bytes; 24 are more than the buffers of a connection hold."""
 
 
 class Client:
@@ -53,6 +58,24 @@ async def clients(port: int, number: int, text: bytes = b"") -> AsyncIterator[li
             await client.says(text)
             made.append(client)
         yield made
+
+
+def connections_of(listener: Listener) -> list[ClientConnection]:
+    """The connections that the listener has open."""
+    return [item for item in listener.connections._open if isinstance(item, ClientConnection)]
+
+
+async def one_connection(listener: Listener) -> ClientConnection | None:
+    return next(iter(connections_of(listener)), None)
+
+
+async def holds(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+
+    async def probe() -> bool | None:
+        return condition() or None
+
+    await eventually(probe)
 
 
 @asynccontextmanager
@@ -151,6 +174,58 @@ async def test_requests_in_work_are_kept_and_who_comes_then_is_told(host: FakeHo
         release.set()
         for client in busy:
             assert await client.status() == b"200"
+
+
+async def test_of_requests_sent_ahead_few_are_taken_up_and_all_are_answered(listener: Listener) -> None:
+    several = 5_000
+    async with clients(listener.port, 1) as [client]:
+        sending = asyncio.create_task(client.says(GET * several))
+        connection = await eventually(lambda: one_connection(listener))
+        most = 0
+        for _ in range(several):
+            async with asyncio.timeout(20):
+                head = await client.reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 ")
+                await client.reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+            most = max(most, len(connection.pipeline))
+        await sending
+        assert most <= listening.PIECE_BYTES / len(GET) + 1
+
+
+async def test_bodies_of_requests_sent_ahead_arrive_whole(listener: Listener) -> None:
+    last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with clients(listener.port, 1) as [client]:
+        sending = asyncio.create_task(client.says((GET + ECHO) * 5 + last))
+        answer = await client.answer()
+        await sending
+    assert answer.count(b"HTTP/1.1 200 ") == 6
+    assert answer.count(b"HTTP/1.1 202 ") == 5
+    assert answer.count(b"x" * 900_000) == 5
+
+
+async def test_a_client_that_takes_no_answers_is_not_waited_for_for_ever(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "TAKE_TIMEOUT_S", 0.2)
+    with capture_logs() as logs:
+        async with clients(listener.port, 1) as [client]:
+            sending = asyncio.create_task(client.says(ECHO * 24))
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(20):
+                    await sending
+            await holds(lambda: not connections_of(listener))
+    assert [entry["event_name"] for entry in logs] == ["http.broken_off"]
+
+
+async def test_a_client_that_takes_no_answers_gives_way(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "STALLED_AFTER_S", 0.0)
+    async with listening_for(host, 2) as listener, clients(listener.port, 2) as stalled:
+        sending = [asyncio.create_task(client.says(ECHO * 24)) for client in stalled]
+        await holds(lambda: [item.flow.write_paused for item in connections_of(listener)] == [True, True])
+        async with clients(listener.port, 1, GET) as [other]:
+            assert await other.status() == b"200"
+        for task in sending:
+            task.cancel()
 
 
 async def test_a_flood_never_takes_more_than_its_share(host: FakeHost) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from gestalt_host.http import listener as listening
 from gestalt_host.http.app import CUT_OFF, create_app
-from gestalt_host.http.listener import HEADER_LIMIT_BYTES, Listener, ListenFailed
+from gestalt_host.http.listener import HEADER_LIMIT_BYTES, URL_LIMIT_BYTES, Listener, ListenFailed
 from tests.support.fakes.host import FakeHost
 from tests.support.waiting import eventually
 
@@ -75,6 +75,17 @@ async def test_headers_over_the_limit_are_refused(listener: Listener) -> None:
     head, _, body = (await exchange(listener.port, request)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 ")
     assert json.loads(body) == {"error": "the header of the request is over the limit of 1048576 bytes"}
+
+
+async def test_a_url_over_the_limit_is_refused_by_its_size(listener: Listener) -> None:
+    def request(path_bytes: int) -> bytes:
+        path = b"/api/v1/workflow/runs/" + b"r" * (path_bytes - 22)
+        return b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    assert (await exchange(listener.port, request(URL_LIMIT_BYTES))).startswith(b"HTTP/1.1 404 ")
+    head, _, body = (await exchange(listener.port, request(URL_LIMIT_BYTES + 1))).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 414 ")
+    assert json.loads(body) == {"error": "the URL of the request is over the limit of 65535 bytes"}
 
 
 async def test_a_client_that_does_not_finish_its_headers_is_dropped(
@@ -298,3 +309,18 @@ async def eventually_idle(listener: Listener) -> None:
         return True if not listener._state.tasks else None
 
     await eventually(idle)
+
+
+@pytest.mark.parametrize("split", [False, True])
+async def test_an_upgrade_is_not_made_and_costs_no_body(split: bool, listener: Listener) -> None:
+    """Some clients ask each server for HTTP/2 this way, with their first request."""
+    body = b'{"type":"t","source":"s","data":{"text":"%s"}}' % (b"GET /health HTTP/1.1\\r\\n" * 500)
+    head = (
+        b"POST /api/v1/workflow/events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEA\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    last = b"GET /ready HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close, upgrade\r\n\r\n"
+    parts = (head, body, last) if split else (head + body + last,)
+    answer = await exchange(listener.port, *parts)
+    assert re.findall(rb"HTTP/1.1 ([0-9]+) ", answer) == [b"202", b"200"]
+    assert answer.count(b"GET /health") == 500

@@ -190,7 +190,7 @@ def test_what_works_is_not_touched(host: Gestaltd) -> None:
     assert host.post("/roadmap/noop", {}).status_code == 200
     known = host.get("/integrations/refusing/operations")
     assert [operation["id"] for operation in known] == ["post"]
-    # Whether it has session catalogues, and so an operation that its package lacks, is known of a plugin that runs only.
+    # Whether it has session catalogues, and so an operation that its package lacks, is known once it runs.
     unknown = host.post("/refusing/nothing", {})
     assert (unknown.status_code, absence("refusing") in unknown.json()["error"]) == (503, True)
 

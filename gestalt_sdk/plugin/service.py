@@ -189,7 +189,7 @@ class PluginServicer(plugin_pb2_grpc.IntegrationProviderServicer):
         )
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Return the value as JSON text. orjson alone refuses integers that 64 bits do not hold; JSON has them."""
     try:
         return orjson.dumps(value).decode()
@@ -199,7 +199,7 @@ def _json(value: Any) -> str:
         return orjson.dumps(_with_long_integers_written(value)).decode()
 
 
-def _with_long_integers_written(value: Any) -> Any:
+def _with_long_integers_written(value: object) -> object:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return orjson.Fragment(str(value))
     if isinstance(value, dict):

@@ -41,7 +41,7 @@ def to_value(value: Any) -> Value:
     return result
 
 
-def shallow_struct(name: str, mapping: Mapping[str, Any] | None) -> Struct | None:
+def shallow_struct(name: str, mapping: Mapping[str, object] | None) -> Struct | None:
     """Return the mapping as a ``Struct`` that every host takes; None for an empty one.
 
     Raises:

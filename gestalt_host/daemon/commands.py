@@ -27,7 +27,7 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
 from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.until_stopped import run_until_stopped
+from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
@@ -72,7 +72,7 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
         raise CommandFailed(f"loading config: {error}") from error
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
         checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), is_runtime=is_runtime)
-        run_event_loop(checks.run())
+        run_event_loop(run_or_stop(checks.run()))
     _warn(checks.judgement.warnings)
     failures = checks.failures
     problems = [

@@ -1,4 +1,6 @@
-"""Running a host until a signal of the operating system: the first stops it in order, the second at once.
+"""Running a host, or the work of a command, until a signal of the operating system.
+
+The first signal stops a host in order, the second at once.
 
 `timeout` signals its child and the whole group, `make` its children, a supervisor perhaps both, so one request to end
 may arrive several times. SIGINT comes from a person's keyboard, once for each time that it is meant.
@@ -9,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 import structlog
 
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.host import Host
 from gestalt_sdk.serving.logs import flush_logs
 
@@ -24,6 +27,29 @@ SAME_REQUEST_S = 2.0
 """SIGTERM and SIGHUP that follow an earlier signal within this time repeat it."""
 
 log = structlog.get_logger()
+
+
+async def run_or_stop(work: Coroutine[object, object, None]) -> None:
+    """Run the work of a command; SIGTERM and SIGHUP end it with what it has started, as SIGINT does by itself.
+
+    Raises:
+        CommandFailed: a signal came first.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    signals: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        signals.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+        raise CommandFailed(f"stopped by {signals[0].name}") from None
 
 
 async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:

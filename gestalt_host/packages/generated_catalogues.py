@@ -26,6 +26,8 @@ from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
 RUN_TIMEOUT_S = 45
+SLOW_S = 10
+"""After so long the log says what the host waits for: it does not listen before."""
 KEPT_BYTES = 64 * 1024
 """Of what the plugin writes on stderr; its last line is shown when it fails."""
 SHOWN_CHARS = 1000
@@ -53,7 +55,11 @@ async def catalogue_of(
     if catalogue is None:
         with tempfile.TemporaryDirectory(prefix="gestalt-catalogue-") as directory:
             path = Path(directory) / FILE_NAME
-            await _write(command, path, manifest, environ)
+            slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, name)
+            try:
+                await _write(command, path, manifest, environ)
+            finally:
+                slow.cancel()
             catalogue = kept.keep(path)
     return catalogue
 
@@ -116,6 +122,11 @@ def _files(folder: Path) -> list[Path]:
         names[:] = sorted(name for name in names if name not in _IGNORED_FOLDERS)
         found.extend(Path(directory, name) for name in sorted(files) if Path(name).suffix not in _IGNORED_SUFFIXES)
     return [path for path in found if path.is_file()]
+
+
+def _tell_slow(name: str) -> None:
+    text = "a plugin is slow to write its catalogue, and is waited for"
+    log.warning(text, event_name="plugin.catalogue_slow", plugin=name, after_s=SLOW_S, at_most_s=RUN_TIMEOUT_S)
 
 
 async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.config import ConfigurationUnreadable, find_config
+from tests.support.rigs.gestaltd import alive
+from tests.support.waiting import until
 
 GESTALTD = f"{sys.executable} -m gestalt_host.daemon"
 
@@ -70,3 +73,33 @@ def test_a_working_directory_that_was_removed_has_no_configuration(tmp_path: Pat
         f"gestaltd: loading config: reading config file: open {tmp_path}/.gestaltd/config.yaml: "
         "no such file or directory\n"
     )
+
+
+def test_a_signal_ends_validate_with_what_it_has_started(tmp_path: Path) -> None:
+    plugin = tmp_path / "stuck"
+    plugin.mkdir()
+    (plugin / "manifest.yaml").write_text("kind: plugin\nsource: a.org/b/c/stuck\nversion: 0.0.1\nspec: {}\n")
+    (plugin / "pyproject.toml").write_text('[tool.gestalt]\nplugin = "stuck_plugin:Stuck"\n')
+    (plugin / "stuck_plugin.py").write_text(
+        "import os, pathlib, time\n"
+        "path = pathlib.Path(__file__).parent / 'pid'\n"
+        "path.with_suffix('.new').write_text(str(os.getpid()))\n"
+        "path.with_suffix('.new').rename(path)\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "gestalt.yaml").write_text("plugins: {stuck: {source: ./stuck/manifest.yaml}}\n")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [*GESTALTD.split(), "validate", "--config", "gestalt.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: (plugin / "pid").exists(), within_s=60)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "gestaltd: stopped by SIGTERM\n")
+    assert not alive(int((plugin / "pid").read_text()))
+    assert not list(scratch.iterdir())

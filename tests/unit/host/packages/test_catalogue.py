@@ -6,8 +6,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from gestalt_host.packages import LaunchCommand, PackageInvalid, prepare, read_catalogue
+from gestalt_host.packages import LaunchCommand, PackageInvalid, generated_catalogues, prepare, read_catalogue
 from tests.support.rigs.package import PLUGIN, PROJECT, Write, entry_of
 
 CATALOGUE = """
@@ -134,6 +135,18 @@ async def test_a_plugin_that_cannot_write_one_says_why(
     assert text.startswith('prepare plugin "echo": ')
     assert "cannot write its catalogue (exit status 1)" in text
     assert expected in text
+
+
+async def test_a_plugin_that_hangs_while_it_is_imported_is_named_before_it_has_failed(
+    package: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generated_catalogues, "SLOW_S", 0.1)
+    monkeypatch.setattr(generated_catalogues, "RUN_TIMEOUT_S", 1)
+    manifest = package(pyproject__toml=PROJECT, echo_plugin__py="import time; time.sleep(60)")
+    with capture_logs() as lines, pytest.raises(PackageInvalid, match="writing its catalogue took more than 1 s"):
+        await prepare(entry_of(manifest), tmp_path, os.environ)
+    (told,) = [line for line in lines if line["event_name"] == "plugin.catalogue_slow"]
+    assert (told["log_level"], told["plugin"]) == ("warning", "echo")
 
 
 async def test_a_program_that_writes_nothing_is_named(package: Write, tmp_path: Path) -> None:

@@ -147,6 +147,8 @@ def _check_shapes(layers: Sequence[Node], faults: Faults) -> None:
     """Check that each layer alone fits the schema, so that an overlay cannot hide a typing error below it."""
     for layer in layers:
         alone = Findings()
+        # A reference stands for a text, whatever its value is.
+        layer = replace_references(layer, lambda _reference: None, Faults())
         _read(layer, (Path(layer.place.file),), alone)
         faults.problems.extend(problem for problem in alone.faults.problems if problem.shape)
 

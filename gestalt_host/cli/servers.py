@@ -10,6 +10,10 @@ from pathlib import Path
 from gestalt_host.cli import settings
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.urls import concealed, normalise_url, same_server
+from gestalt_sdk.common.texts import cut
+
+_SHOWN = 512
+"""Bytes of a URL of a project that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,12 @@ def project_server(environ: Mapping[str, str], directory: Path) -> ServerUrl | N
     for known in _known(environ):
         if same_server(known, url):
             return ServerUrl(known, source)
+    shown = concealed(url)
+    # What is concealed or cut is not to be copied.
+    advice = shlex.quote(url) if url == shown and len(url) <= _SHOWN else "URL"
     refusal = (
-        f"{path} names the server {concealed(url)}, which you have not named yourself; nothing was sent to it. "
-        f"If you trust it: gestalt config set url {shlex.quote(concealed(url))}"
+        f"{path} names the server {cut(shown, _SHOWN)}, which you have not named yourself; nothing was sent to it. "
+        f"If you trust it: gestalt config set url {advice}"
     )
     return ServerUrl(url, source, refusal)
 

@@ -175,6 +175,15 @@ def test_the_command_that_allows_a_server_is_safe_to_paste(bare: Gestalt) -> Non
     assert "gestalt config set url 'https://evil.example/$(touch x);rm\\x1b[2J'" in said
 
 
+@pytest.mark.parametrize("url", ["https://user:secret@evil.example", "https://evil.example/" + "a" * 100_000])
+def test_what_is_not_shown_whole_is_not_offered_for_pasting(bare: Gestalt, url: str) -> None:
+    project(bare.work, url)
+    said = bare(*RUNS).err
+    assert said.rstrip().endswith("If you trust it: gestalt config set url URL")
+    assert "secret" not in said
+    assert len(said) < 2000
+
+
 # --- files that others can write --------------------------------------------------------------------------------------
 
 

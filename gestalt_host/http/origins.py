@@ -130,7 +130,8 @@ def _host_of(text: str) -> str:
     """Return the host of ``host``, ``host:port``, ``[address]`` or ``[address]:port``, or of an address alone."""
     text = text.strip().lower()
     if text.startswith("["):
-        return text[1:].partition("]")[0]
+        name, _, rest = text[1:].partition("]")
+        return name if not rest or rest.startswith(":") else ""
     if text.count(":") == 1:
         text = text.partition(":")[0]
     return text.removesuffix(".")
@@ -139,7 +140,7 @@ def _host_of(text: str) -> str:
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address, None for a name; an IPv4 address in IPv6 form is the IPv4 address."""
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -129,7 +129,18 @@ async def test_with_a_base_url_its_origin_alone_is_the_own_one(host: FakeHost) -
             )
 
 
-@pytest.mark.parametrize("name", ["evil.example", "evil.example:{port}", "localhost.evil.example", "10.0.0.1", "[::2]"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "localhost.evil.example",
+        "10.0.0.1",
+        "[::2]",
+        "[::1]evil.example",
+        "127.0.0.1%evil.example",
+    ],
+)
 async def test_a_name_that_was_made_to_lead_here_is_not_answered_to(name: str, client: httpx.AsyncClient) -> None:
     answer = await client.get(SCHEDULES, headers={"Host": name.format(port=client.base_url.port)})
     assert_refused(answer, name.partition(":{")[0], "server.public.allowedHosts", "server.baseUrl")

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,7 +150,7 @@ async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ
         raise PackageInvalid(f"{manifest.root}: writing its catalogue took more than {RUN_TIMEOUT_S} s") from None
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a group: what it has started ends with it
             await process.wait()
     if process.returncode != 0:
         raise PackageInvalid(

@@ -61,6 +61,9 @@ def code_name(number: int) -> str:
 _STATUS_LOST = "Internal error from Core"
 """What grpc.aio says of a stream whose peer ended it during a write: the peer's own status is lost then."""
 
+_NO_CONNECTION = "failed to connect to all addresses"
+"""What gRPC says where nothing listens: this, each address, and at last why."""
+
 
 def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
     """Return the domain error of a failed call."""
@@ -69,6 +72,8 @@ def error_of_call(error: grpc.aio.AioRpcError) -> IndexedDBError:
         return NotFound(text, reason_of(error))
     if code is grpc.StatusCode.ALREADY_EXISTS:
         return AlreadyExists(text)
+    if code is grpc.StatusCode.UNAVAILABLE and text.startswith(_NO_CONNECTION):
+        return StoreUnavailable(f"the store cannot be reached: {text.rpartition(': ')[2]}")
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return StoreUnavailable(f"the store did not answer: {text}")
     if code is grpc.StatusCode.INTERNAL and text == _STATUS_LOST:

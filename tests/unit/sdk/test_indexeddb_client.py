@@ -419,8 +419,9 @@ async def test_a_store_that_has_gone_is_not_waited_for(
             await client.create_object_store("items")
             await client.create_object_store("items")
         (tmp_path / "s").unlink(missing_ok=True)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable) as gone:
             await call(client)
+        assert str(gone.value) == "the store cannot be reached: No such file or directory"
 
 
 async def test_a_store_that_is_not_configured_yet_is_unavailable_not_refusing(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gestalt_host.packages import LaunchCommand, PackageInvalid, generated_catalogues, prepare, read_catalogue
+from tests.support.rigs.gestaltd import alive
 from tests.support.rigs.package import PLUGIN, PROJECT, Write, entry_of
+from tests.support.waiting import eventually
 
 CATALOGUE = """
 name: echo
@@ -142,11 +144,22 @@ async def test_a_plugin_that_hangs_while_it_is_imported_is_named_before_it_has_f
 ) -> None:
     monkeypatch.setattr(generated_catalogues, "SLOW_S", 0.1)
     monkeypatch.setattr(generated_catalogues, "RUN_TIMEOUT_S", 1)
-    manifest = package(pyproject__toml=PROJECT, echo_plugin__py="import time; time.sleep(60)")
+    child = tmp_path / "child"
+    source = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(child)!r}, 'w').write(str(child.pid))\n"
+    )
+    manifest = package(pyproject__toml=PROJECT, echo_plugin__py=source + "time.sleep(60)")
     with capture_logs() as lines, pytest.raises(PackageInvalid, match="writing its catalogue took more than 1 s"):
         await prepare(entry_of(manifest), tmp_path, os.environ)
     (told,) = [line for line in lines if line["event_name"] == "plugin.catalogue_slow"]
     assert (told["log_level"], told["plugin"]) == ("warning", "echo")
+
+    async def ended() -> bool | None:
+        return True if not alive(int(child.read_text())) else None
+
+    await eventually(ended)
 
 
 async def test_a_program_that_writes_nothing_is_named(package: Write, tmp_path: Path) -> None:

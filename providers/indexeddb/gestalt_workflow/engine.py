@@ -120,7 +120,7 @@ class Engine:
             PlanningAnew(self.storage, self.ledger),
             lambda: rank_anew(self.storage, news, clock),
         )
-        self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.changed)
+        self.schedules = Schedules(self.storage, self.references, clock, self.scheduler.latest, self.scheduler.changed)
         self.triggers = Triggers(self.storage, self.references, clock, most_known=2 * config.runs_per_commit)
         self.causes = Causes(self.storage, clock, config.max_chain, config.max_caused)
         self.runs = Runs(self.storage, self.recovery, news, clock, self.causes)

@@ -355,8 +355,8 @@ async def test_what_was_planned_is_noted_at_once_also_when_another_process_has_n
     set_clock(world, at(10, 5))
     await upsert(world, engine, cron=HOURLY)
     await fire_due(engine)
-    await other.scheduler._latest.read()
-    await other.scheduler._latest.lower(at(10, 1))
+    await other.scheduler.latest.read()
+    await other.scheduler.latest.lower(at(10, 1))
     set_clock(world, at(13, 20))
     await fire_due(engine)
     set_clock(world, at(10, 6))
@@ -369,12 +369,12 @@ async def test_a_schedule_made_while_the_clock_was_ahead_is_noted_whatever_other
     set_clock(world, at(10, 5))
     await upsert(world, engine, cron=HOURLY)
     await fire_due(engine)
-    await other.scheduler._latest.read()
-    await other.scheduler._latest.lower(at(10, 1))
+    await other.scheduler.latest.read()
+    await other.scheduler.latest.lower(at(10, 1))
     set_clock(world, at(13, 20))
     await upsert(world, engine, "made", cron=HOURLY)
     await engine.scheduler._check_clock()
-    await other.scheduler._latest.read()
-    noted = other.scheduler._latest.moment
+    await other.scheduler.latest.read()
+    noted = other.scheduler.latest.moment
     assert noted is not None
     assert noted >= at(13, 20)

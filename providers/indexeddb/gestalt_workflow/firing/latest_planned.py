@@ -8,6 +8,7 @@ a clock that was ahead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from gestalt_workflow.model.clock import SLACK, WatchedClock
@@ -27,6 +28,8 @@ class LatestPlanned:
         self._clock = clock
         self.moment: datetime | None = None
         """None: nothing was planned yet, as far as is known."""
+        self.begun = False
+        """Whether the record has been read."""
 
     async def begin(self) -> None:
         """Read the record for the first time, and have the clock prove time from there on."""
@@ -34,6 +37,7 @@ class LatestPlanned:
         self._know(record)
         proven = record.get(_PROVEN) if record is not None else None
         self._clock.remember(proven if isinstance(proven, datetime) else self.moment or self._clock())
+        self.begun = True
 
     async def read(self) -> None:
         """Read the record again; one message."""
@@ -45,8 +49,11 @@ class LatestPlanned:
         return ahead if ahead > SLACK else timedelta()
 
     def raising(self, now: datetime) -> list[Write]:
-        """Return the write to put into a commit that plans by that moment; none when the record says it already."""
-        if self.moment is not None and now - self.moment < SLACK / 2:
+        """Return the write to put into a commit that plans by that moment.
+
+        None when the record says it already, and before the record was read: then there is no proven time to write.
+        """
+        if not self.begun or (self.moment is not None and now - self.moment < SLACK / 2):
             return []
         return [self._write(now)]
 
@@ -56,6 +63,11 @@ class LatestPlanned:
             self.moment = now
         else:
             self._know(result.current)
+
+    def raised_all(self, results: Sequence[WriteResult], now: datetime) -> None:
+        """Do the same for each of the writes, of which there may be none."""
+        for result in results:
+            self.raised(result, now)
 
     async def lower(self, now: datetime) -> bool:
         """Bring the record down to that moment, because all that was planned behind it has been planned anew.

@@ -68,8 +68,8 @@ class Scheduler:
         self._news = news
         self._planning_anew = planning_anew
         self._set_back = set_back
-        self._latest = LatestPlanned(storage, clock)
-        self._latest_read = False
+        self.latest = LatestPlanned(storage, clock)
+        """The record of the latest planned moment; whoever plans a schedule raises it."""
         self._set_back_by = timedelta()
         self._unnoted = False
         """Somebody here planned a slot in a commit that does not say by which moment."""
@@ -100,14 +100,14 @@ class Scheduler:
 
     async def look_at_clock(self) -> None:
         """Look whether another process has planned by a clock that is ahead of this one; one message."""
-        await self._latest.read()
-        if self._latest.ahead_of(self._clock()):
+        await self.latest.read()
+        if self.latest.ahead_of(self._clock()):
             self._wake.set()
 
     async def note_moment(self) -> None:
         """Make the record where nothing has been planned yet: the next process proves time from there on."""
-        if self._latest_read and self._latest.moment is None:
-            await self._latest.raise_to(self._clock())
+        if self.latest.begun and self.latest.moment is None:
+            await self.latest.raise_to(self._clock())
 
     async def run(self, beat: Beat) -> None:
         """Fire what is due, and read what will be; a store that fails is asked again."""
@@ -149,9 +149,8 @@ class Scheduler:
 
     async def _check_clock(self) -> None:
         """Plan anew what a clock planned that was ahead: this process's own, or by what the store has, any other."""
-        if not self._latest_read:
-            await self._latest.begin()
-            self._latest_read = True
+        if not self.latest.begun:
+            await self.latest.begin()
         if forward := self._clock.set_forward():
             log.warning(
                 "the clock was set forward, or the machine slept",
@@ -160,7 +159,7 @@ class Scheduler:
             )
         self._set_back_by += self._clock.set_back()
         now = self._clock()
-        ahead = self._latest.ahead_of(now)
+        ahead = self.latest.ahead_of(now)
         if self._set_back_by or ahead or self._astray:
             self._horizon = None
             self._astray = False
@@ -176,7 +175,7 @@ class Scheduler:
                 self._set_back_by = max(by, again)
                 return
             mine = bool(self._set_back_by)
-            lowered = await self._latest.lower(self._clock()) if ahead else False
+            lowered = await self.latest.lower(self._clock()) if ahead else False
             self._set_back_by = timedelta()
             if mine or lowered:
                 log.warning(
@@ -189,7 +188,7 @@ class Scheduler:
         elif self._unnoted:
             self._unnoted = False
             try:
-                await self._latest.raise_to(now)
+                await self.latest.raise_to(now)
             except StorageFailed:
                 self._unnoted = True
                 raise
@@ -268,7 +267,7 @@ class Scheduler:
             writes += firing.writes
         if not writes:
             return
-        noted = self._latest.raising(now)
+        noted = self.latest.raising(now)
         try:
             results = await self._storage.write([*writes, *noted], "fire schedules")
         except StorageFailed:
@@ -276,7 +275,7 @@ class Scheduler:
                 self._take(firing.schedule.id, firing.schedule)
             raise
         if noted:
-            self._latest.raised(results[-1], now)
+            self.latest.raised(results[-1], now)
         start = 0
         for firing in planned:
             end = start + len(firing.writes)
@@ -285,7 +284,7 @@ class Scheduler:
         if noted and not results[-1].ok:
             # Another process has changed the record meanwhile. It is raised at once, or with the next look.
             self._unnoted = True
-            await self._latest.raise_to(now)
+            await self.latest.raise_to(now)
 
     async def _recent(self, schedules: Sequence[Schedule]) -> dict[str, Run]:
         """Return the last runs of schedules whose overlap policy asks for them; one message at most."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from gestalt_sdk.common.sizes import CRON_BYTES, too_long
 from gestalt_sdk.timing.cron import no_occurrence, parse_cron
 from gestalt_sdk.timing.zones import normalise_zone
+from gestalt_workflow.firing.latest_planned import LatestPlanned
 from gestalt_workflow.firing.ledger import missed, with_ranges
 from gestalt_workflow.firing.plan import following_slot, resumed, with_due_time
 from gestalt_workflow.firing.slots import next_slot
@@ -80,10 +81,21 @@ class Schedules(StoredObjects[Schedule]):
     """Every schedule; the scheduler fires them."""
 
     def __init__(
-        self, storage: Storage, references: References, clock: Clock, changed: Callable[[str, Schedule | None], None]
+        self,
+        storage: Storage,
+        references: References,
+        clock: Clock,
+        latest: LatestPlanned,
+        changed: Callable[[str, Schedule | None], None],
     ) -> None:
-        """``changed`` is called with the id and the schedule after each commit, None when it was deleted."""
+        """Make them.
+
+        Args:
+            latest: Raised in the commits that plan a schedule.
+            changed: Called with the id and the schedule after each commit, None when it was deleted.
+        """
         super().__init__("schedule", SCHEDULES, schedule_from_record, storage, references, clock)
+        self._latest = latest
         self._changed = changed
 
     async def upsert(self, wanted: ScheduleRequest) -> Schedule:
@@ -126,7 +138,14 @@ class Schedules(StoredObjects[Schedule]):
             schedule = replace(schedule, revision=existing.revision + 1, edit=existing.revision + 1)
         schedule, noted = with_ranges(schedule, ranges, unchanged)
         write = Write(SCHEDULES, "put", schedule_to_record(schedule), conditions=[condition])
-        return Change(schedule, [*noted, write], lambda: self._changed(schedule.id, schedule))
+        now = schedule.updated_at
+        return Change(
+            schedule,
+            [*noted, write],
+            lambda: self._changed(schedule.id, schedule),
+            beside=self._latest.raising(now),
+            noted=lambda results: self._latest.raised_all(results, now),
+        )
 
     def _removal(self, existing: Schedule, now: datetime) -> Change[Schedule]:
         unchanged = [at_revision(existing.revision)]

@@ -15,7 +15,7 @@ from gestalt_workflow.model.clock import Clock
 from gestalt_workflow.model.errors import ObjectNotFound, OwnedByAnother, RevisionConflict, TooMuchContention
 from gestalt_workflow.model.objects import EventTrigger, Schedule, Target
 from gestalt_workflow.objects.references import References
-from gestalt_workflow.stored.storage import Record, Storage, Write
+from gestalt_workflow.stored.storage import Record, Storage, Write, WriteResult
 
 ATTEMPTS = 16
 """How often a change is prepared, when another writer was faster each time, before it is given up."""
@@ -64,11 +64,15 @@ class Change(Generic[Stored]):
         writes: Everything to write, the object itself last. They may share a commit with those of other callers
             unless one of them is ``required``.
         committed: Called when they were written, to tell who has to know.
+        beside: Written in the same commit; the change stands also where these are refused.
+        noted: Called with what became of those.
     """
 
     after: Stored
     writes: Sequence[Write]
     committed: Callable[[], None]
+    beside: Sequence[Write] = ()
+    noted: Callable[[Sequence[WriteResult]], None] = lambda _: None
 
 
 class StoredObjects(Generic[Stored]):
@@ -186,8 +190,10 @@ class StoredObjects(Generic[Stored]):
             if retirement is not None:
                 writes = [*writes[:-1], replace(writes[-1], required=True), retirement[1]]
             alone = any(write.required for write in writes)
-            results = await (self._storage.write_alone if alone else self._storage.write)(writes, step)
-            if all(result.ok for result in results):
+            write = self._storage.write_alone if alone else self._storage.write
+            results = await write([*change.beside, *writes], step)
+            change.noted(results[: len(change.beside)])
+            if all(result.ok for result in results[len(change.beside) :]):
                 if retirement is not None:
                     self._references.committed(retirement[0])
                 change.committed()

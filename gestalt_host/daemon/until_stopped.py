@@ -90,4 +90,4 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
     finally:
         stopped.cancel()
         await host.stop()
-        log.info("gestaltd has stopped", event_name="host.stopped")
+    log.info("gestaltd has stopped", event_name="host.stopped")

@@ -393,7 +393,11 @@ async def test_restarts_that_fail_are_retried(launched: Launch, script: Script) 
     await eventually(tried_twice)
     assert "exit status 7" in process.last_error
     program.write_text(source)
-    await process.wait_ready(10)
+
+    async def ready() -> bool | None:
+        return True if process.is_ready else None
+
+    await eventually(ready)
 
 
 async def test_spawning_while_calls_are_in_flight_harms_nobody(script: Script) -> None:

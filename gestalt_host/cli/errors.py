@@ -44,7 +44,7 @@ class NoAnswer(Unreachable):
 
 
 class BadInput(CliError):
-    """What the user gave cannot be sent: exit code 2, as for a wrong command line."""
+    """Report that what the user gave cannot be sent: exit code 2, as for a wrong command line."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Which server is asked: flag, environment and files, which of them wins, what a project may name. Sends nothing."""
+"""Find which server is asked: by flag, environment or file, and what a project may name. Sends nothing."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class CommandSession:
         self.url_flag: str | None = None
         self.timeout_s = REQUEST_TIMEOUT_S
         self.secrets: set[str] = set()
-        """What errors and warnings of this invocation do not show."""
+        """Return what errors and warnings of this invocation do not show."""
         self.keep_secret(self.token_in_environment)
 
     @cached_property

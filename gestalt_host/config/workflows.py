@@ -42,7 +42,7 @@ _BINDING_SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class WorkflowContext:
-    """What a schedule or trigger may name, the provider of one that names none, and the operations that are named."""
+    """Hold what schedules and triggers may name, the provider of one that names none, and the operations named."""
 
     plugins: Mapping[str, ProviderEntry]
     workflows: Mapping[str, ProviderEntry]

@@ -26,7 +26,7 @@ NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 @dataclass(slots=True)
 class Judgement:
-    """What providers say of their configurations; ``unchecked`` are those that say nothing, by kind and name."""
+    """Hold what providers say of their configurations; ``unchecked`` are those that say nothing, by kind and name."""
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)

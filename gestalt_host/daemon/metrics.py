@@ -59,7 +59,7 @@ class ProviderMetrics(Collector):
 
 
 class ToldMetrics(Collector):
-    """What providers tell of themselves (metrics.proto); ``read`` asks them, ``collect`` shows what they said then."""
+    """Show what providers tell of themselves (metrics.proto); ``read`` asks them, ``collect`` shows what they said."""
 
     def __init__(self, processes: Callable[[], Iterable[ProviderProcess]]) -> None:
         self._processes = processes

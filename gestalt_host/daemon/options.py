@@ -12,7 +12,7 @@ HELP_WORDS = ("h", "help")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was given: values by option name, in order, options without a value, and the arguments after them.
+    """Hold what was given: values by option name, in order, options without a value, and the arguments after them.
 
     ``help`` when it was asked for.
     """

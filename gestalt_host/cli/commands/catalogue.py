@@ -1,4 +1,4 @@
-"""What an operation is said to take, for commands that invoke it now or later."""
+"""Find what an operation is said to take, for commands that invoke it now or later."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class Blocking(Plugin):
 
     @operation("patient")
     async def patient(self) -> None:
+        (HERE / "patient").touch()
         await asyncio.Event().wait()
 
     @operation("blocks")
@@ -70,6 +71,13 @@ def at_least(count: int, running: ProviderProcess, event_name: str) -> Callable[
     return found
 
 
+async def eventually_exists(path: Path) -> None:
+    async def there() -> bool | None:
+        return path.exists() or None
+
+    await eventually(there, within_s=30)
+
+
 def call(running: ProviderProcess, operation: str, **params: str) -> Any:
     request = plugin_pb2.ExecuteRequest(operation=operation)
     request.params.update(params)
@@ -79,6 +87,7 @@ def call(running: ProviderProcess, operation: str, **params: str) -> Any:
 async def test_a_blocked_event_loop_is_said_once_with_the_operation_and_its_place(tmp_path: Path) -> None:
     async with provider_process(tmp_path, BLOCKING, "integration") as running:
         patient = asyncio.ensure_future(call(running, "patient"))
+        await eventually_exists(tmp_path / "patient")
         for times in (1, 2):
             go = f"go-{times}"
             blocked = asyncio.ensure_future(call(running, "blocks", go=go))

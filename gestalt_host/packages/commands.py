@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import re
 import sys
 import tomllib
@@ -15,11 +14,11 @@ from typing import Any
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.platforms import host_arch, host_os, host_platform
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
 PROBE_TIMEOUT_S = 20
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
 _PROBE = """
 import importlib.util, sys
@@ -54,7 +53,7 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     target = python_target(manifest)
     if target is None:
         raise PackageInvalid(
-            f"{manifest.root}: no executable for {host_os()}/{host_arch()} in the manifest and no Python "
+            f"{manifest.root}: no executable for {host_platform()} in the manifest and no Python "
             f"{manifest.kind} source: {_without_target(manifest)}"
         )
     interpreter = find_interpreter(manifest.root, environ)
@@ -211,14 +210,3 @@ async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
     if process.returncode != 0 or len(words) != 2:
         raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install the package gestalt into its environment")
     return words[0], words[1] == "True"
-
-
-def host_os() -> str:
-    """Return ``linux``, ``darwin`` or ``windows``."""
-    return {"win32": "windows"}.get(sys.platform, sys.platform)
-
-
-def host_arch() -> str:
-    """Return ``amd64``, ``arm64`` or the machine's own word."""
-    machine = platform.machine().lower()
-    return _ARCHITECTURES.get(machine, machine)

@@ -14,27 +14,9 @@ from gestalt_host.config.files import read_text
 from gestalt_host.config.model import AllowedOperation
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
+from gestalt_host.packages.kinds import KINDS, canonical_kind
 
 FILE_NAMES = ("manifest.json", "manifest.yaml", "manifest.yml")
-KINDS = (
-    "plugin",
-    "authentication",
-    "authorization",
-    "external_credentials",
-    "indexeddb",
-    "cache",
-    "s3",
-    "workflow",
-    "agent",
-    "secrets",
-    "ui",
-    "runtime",
-)
-_ALIASES = {
-    "auth": "authentication",
-    "externalcredentials": "external_credentials",
-    "external-credentials": "external_credentials",
-}
 _ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){3,}")
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _VERSION = re.compile(
@@ -147,9 +129,9 @@ def read_document(path: Path, faults: Faults) -> Node | None:
 
 def _read(block: Block, path: Path) -> Manifest:
     with block:
-        kind_text = block.text("kind", required=True).lower()
-        kind = _ALIASES.get(kind_text, kind_text)
-        if kind and kind not in KINDS:
+        kind_text = block.text("kind", required=True)
+        kind = canonical_kind(kind_text)
+        if kind_text and not kind:
             block.fault("kind", f"{kind_text!r} is not a kind; accepted are {', '.join(KINDS)}")
         source = block.text("source", required=True)
         if source and (not _ADDRESS.fullmatch(source) or "." not in source.split("/")[0]):

@@ -12,9 +12,8 @@ from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.commands import LaunchCommand, launch_command
 from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.generated_catalogues import catalogue_of
+from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
-
-_MANIFEST_KINDS = {"plugins": "plugin", "externalCredentials": "external_credentials"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
 
 def wanted_word(entry: ProviderEntry) -> str:
     """Return the entry's kind as messages name it."""
-    return _MANIFEST_KINDS.get(entry.kind, entry.kind)
+    return ENTRY_KINDS[entry.kind].manifest
 
 
 def manifest_path(entry: ProviderEntry) -> Path:

@@ -11,7 +11,8 @@ import pytest
 from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.packages import PackageInvalid, prepare, read_manifest
-from gestalt_host.packages.commands import find_interpreter, host_arch, host_os, launch_command, python_target
+from gestalt_host.packages.commands import find_interpreter, launch_command, python_target
+from gestalt_host.packages.platforms import host_arch, host_os
 from tests.support.commands import ROOT
 from tests.support.rigs.package import MANIFEST, PROJECT, Write, entry_of
 

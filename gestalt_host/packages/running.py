@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ KEPT_BYTES = 64 * 1024
 """Of what a program writes to standard error; the last of it is shown when it fails."""
 DRAIN_S = 1.0
 """A process that left the group may hold the output open; it is not waited for longer."""
+_GATE = ("/bin/sh", "-c", 'read -r line && exec "$0" "$@" </dev/null')
+"""Becomes the program once its group is known to the keeper, and ends if the host has gone before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,14 @@ async def run_program(
         output_bytes: How much of its standard output is wanted, the last of it.
     Raises:
         TimeoutError: it took longer, and was ended.
-        OSError: it cannot be executed.
+        FileNotFoundError: it is not there, or not executable.
     """
+    if not os.access(args[0], os.X_OK):
+        raise FileNotFoundError(errno.ENOENT, "is not an executable file", args[0])
     async with _keeper() as keeper, _pipe() as errors, _pipe() as written:
         process = await asyncio.create_subprocess_exec(
-            *args,
-            stdin=asyncio.subprocess.DEVNULL,
+            *(*_GATE, *args),
+            stdin=asyncio.subprocess.PIPE,
             stdout=written.writer if output_bytes else asyncio.subprocess.DEVNULL,
             stderr=errors.writer,
             env=dict(env),
@@ -69,6 +74,9 @@ async def run_program(
         ]
         try:
             keeper.write(f"+{process.pid}\n".encode())
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            process.stdin.close()
             async with asyncio.timeout(limit_s):
                 await process.wait()
         finally:

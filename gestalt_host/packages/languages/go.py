@@ -15,7 +15,7 @@ from gestalt_host.packages.manifest import Manifest
 INSTALL = "Go 1.22 or newer: the system's package (golang-go), or the archive from https://go.dev/dl/"
 _OLDEST = (1, 22)
 _VERSION = re.compile(r"\bgo(\d+)\.(\d+)")
-_REPLACED = re.compile(r"^[^/\n]*=>\s*(\.{1,2}/\S+|\.{1,2})\s*(?://.*)?$", re.MULTILINE)
+_REPLACED = re.compile(r"^(?!\s*//).*=>\s*(\.{1,2}(?:/\S*)?)\s*(?://.*)?$", re.MULTILINE)
 _STATIC = {"CGO_ENABLED": "0"}
 
 

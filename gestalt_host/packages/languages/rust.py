@@ -78,9 +78,10 @@ class _Rust(BuiltLanguage):
         described = await run_tool((cargo, "metadata", "--no-deps", "--format-version=1"), root, environ)
         crate, directory = _crate(json.loads(described), root)
         program = _program(crate, root)
-        homes = {str(root.resolve()): "/source", _cargo_home(environ): "/cargo"}
-        # Folders of this machine do not get into what is built, so the same files give the same bytes anywhere.
-        flags = json.dumps([f"--remap-path-prefix={place}={name}" for place, name in homes.items() if place])
+        home = _cargo_home(environ)
+        # The paths of other people's crates get into what is built, so they must not begin with this machine's folder.
+        # cargo itself names files of the crate from its own folder.
+        flags = json.dumps([f"--remap-path-prefix={home}=/cargo"] if home else [])
         what = ("--package", crate["name"], "--bin", program, "--target", target)
         config = ("--config", f"build.rustflags={flags}", "--config", 'profile.release.strip="symbols"')
         args = (cargo, "build", "--release", "--quiet", "--message-format=short", *options, *what, *config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -52,8 +51,7 @@ async def run_tool(
     Raises:
         PackageInvalid: it failed, with the last lines that it wrote; or it took longer than ``BUILD_LIMIT_S``.
     """
-    shown = " ".join((Path(args[0]).name, *args[1:]))
-    began = time.monotonic()
+    shown = " ".join((Path(args[0]).name, *args[1:2]))
     slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, where, shown)
     try:
         ended = await run_program(
@@ -70,9 +68,6 @@ async def run_tool(
             f"{where}: {shown}: failed (exit status {ended.status}){_last_lines(ended.errors or ended.output)}",
             NOT_BUILT,
         )
-    took_s = time.monotonic() - began
-    if took_s > SLOW_S:
-        log.info("a source is built", event_name="build.done", folder=str(where), command=shown, after_s=round(took_s))
     return ended.output
 
 

@@ -86,7 +86,6 @@ class _TypeScript(BuiltLanguage):
             )
         await self.toolchain(manifest, environ)
         await self._bundle(manifest, output, environ, "--banner:js=#!/usr/bin/env node")
-        os.chmod(output, 0o755)
 
     async def _bundle(self, manifest: Manifest, output: Path, environ: Mapping[str, str], option: str) -> None:
         root, target = manifest.root, _required_target(manifest)
@@ -99,7 +98,7 @@ class _TypeScript(BuiltLanguage):
             files = (f"--outfile={bundle}", f"--metafile={parts}")
             await run_tool((*_esbuild(root, environ), target.file, *options, *quiet, *files), root, environ)
             _refuse_addons(root, json.loads(parts.read_text(encoding="utf-8"))["inputs"])
-            shutil.copyfile(bundle, output)
+            _copy(bundle, output)
 
 
 TYPESCRIPT = _TypeScript()
@@ -202,6 +201,11 @@ def _esbuild(root: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     if os.access(own, os.X_OK):
         return (str(own.absolute()),)
     return (find_tool("npx", INSTALL, environ), "--yes", f"esbuild@{ESBUILD}")
+
+
+def _copy(bundle: Path, output: Path) -> None:
+    shutil.copyfile(bundle, output)
+    output.chmod(0o755)
 
 
 def _refuse_addons(root: Path, inputs: Mapping[str, object]) -> None:

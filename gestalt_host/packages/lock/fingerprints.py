@@ -16,8 +16,8 @@ from gestalt_host.config.model import AllowedOperation, ProviderEntry, Source
 from gestalt_host.packages.catalogue import FILE_NAME as CATALOGUE
 from gestalt_host.packages.digests import escaped_json, sha256_of, sha256_of_text
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.manifest import find_manifest, read_manifest
-from gestalt_host.packages.manifests import manifest_document
+from gestalt_host.packages.manifests.document import manifest_document
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 from gestalt_host.packages.platforms import host_arch, host_os
 
 _DISTRIBUTION = "dist"

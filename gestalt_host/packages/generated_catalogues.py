@@ -20,8 +20,8 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
-from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.packages.manifest import Manifest
 from gestalt_sdk.common.printable import printable
 

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from gestalt_host.config.errors import ConfigurationUnreadable
-from gestalt_host.config.files import read_text
 from gestalt_host.config.model import HostConfig, ProviderEntry, SourceMode
 from gestalt_host.packages.digests import sha256_of_text
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.fingerprints import (
     digest_name,
-    github_location,
     input_json,
     metadata_digest,
     package_location,
@@ -25,7 +22,9 @@ from gestalt_host.packages.lock.fingerprints import (
 from gestalt_host.packages.lock.model import Key, Lock, LockEntry
 from gestalt_host.packages.manifests.document import manifest_document
 from gestalt_host.packages.manifests.reading import read_manifest
-from gestalt_host.packages.releases.metadata import metadata_json, read_metadata
+from gestalt_host.packages.releases.documents import read_file
+from gestalt_host.packages.releases.github import GitHubAsset
+from gestalt_host.packages.releases.metadata import MOST_BYTES, metadata_json, read_metadata
 from gestalt_host.packages.releases.versions import Constraint, Version
 
 
@@ -107,7 +106,8 @@ def locked_source(entry: ProviderEntry, directory: Path) -> str | None:
         case SourceMode.URL:
             return source.url
         case SourceMode.GITHUB_RELEASE:
-            return github_location(source)
+            assert source.github is not None
+            return str(GitHubAsset(*source.github))
         case SourceMode.LOCAL_RELEASE:
             assert source.path is not None
             return relative_path(source.path, directory)
@@ -148,9 +148,5 @@ def _input(entry: ProviderEntry, directory: Path) -> str:
     if source.mode is not SourceMode.LOCAL_RELEASE:
         return input_json(name, source=location)
     assert source.path is not None
-    try:
-        text = read_text(source.path)
-    except ConfigurationUnreadable as error:
-        raise PackageInvalid(f"{source.path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    metadata = read_metadata(text.encode(), str(source.path))
+    metadata = read_metadata(read_file(source.path, MOST_BYTES), str(source.path))
     return input_json(name, source=location, digest=metadata_digest(metadata_json(metadata), source.path))

@@ -14,7 +14,8 @@ from gestalt_host.config.files import read_text
 from gestalt_host.errors import HostError
 from gestalt_host.packages.digests import escaped_json
 from gestalt_host.packages.kinds import ENTRY_KINDS
-from gestalt_host.packages.lock.model import Archive, Key, Lock, LockedCatalogue, LockEntry
+from gestalt_host.packages.lock.model import Key, Lock, LockedCatalogue, LockEntry
+from gestalt_host.packages.releases.resolve import Archive
 
 FILE_NAME = "gestalt.lock.json"
 SCHEMA = "gestaltd-provider-lock"

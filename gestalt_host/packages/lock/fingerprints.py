@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from gestalt_host.config.model import AllowedOperation, ProviderEntry, Source
 from gestalt_host.packages.catalogue import FILE_NAME as CATALOGUE
@@ -32,13 +31,6 @@ def input_json(name: str, *, source: str = "", path: str = "", digest: str = "")
 def digest_name(entry: ProviderEntry) -> str:
     """Return the entry's name as its input digest has it."""
     return f"ui:{entry.name}" if entry.kind == "ui" else entry.name
-
-
-def github_location(source: Source) -> str:
-    """Return where a GitHub release's metadata is, in the one spelling that locks have."""
-    assert source.github is not None
-    repository, tag, asset = source.github
-    return f"github-release://github.com/{repository}?{urlencode({'asset': asset, 'tag': tag})}"
 
 
 def package_location(source: Source) -> str:

@@ -13,7 +13,7 @@ from gestalt_host.errors import quoted
 from gestalt_host.packages.archives.extract import extract
 from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
+from gestalt_host.packages.fitting import local_manifest, require_config, require_kind
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.install import check_unpacked
 from gestalt_host.packages.installed.record import Expected
@@ -78,8 +78,6 @@ class Locker:
     async def _release(self, entry: ProviderEntry, scratch: Path) -> LockEntry:
         resolved = await resolve(entry, self._context)
         metadata = resolved.metadata
-        if metadata.kind != wanted_word(entry):
-            raise PackageInvalid(f"the release is of kind {metadata.kind}, but {entry.path} needs {wanted_word(entry)}")
         files: dict[str, Path] = {}
         for platform in self._platforms:
             archive = archive_for(resolved.archives, platform, metadata.runtime)

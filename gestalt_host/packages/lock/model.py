@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gestalt_host.packages.releases.resolve import Archive
+
 Key = tuple[str, str]
 """Section of the lock file and name of the entry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    url: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from gestalt_host.config.model import ProviderEntry, SourceMode
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.installed.install import install
 from gestalt_host.packages.installed.record import Expected, faults_of
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.model import LockEntry
 from gestalt_host.packages.platforms import host_platform
-from gestalt_host.packages.releases.metadata import read_metadata
 from gestalt_host.packages.releases.resolve import Archive, SourceContext, archive_for, fetch_archive
 
 
@@ -53,21 +51,7 @@ async def install_locked(
         PackageInvalid: it cannot be had, or is not what the lock says.
     """
     archive = locked_archive(locked)
-    if not archive.sha256:
-        archive = Archive(archive.url, await asyncio.to_thread(_published_digest, entry, locked))
     file = await fetch_archive(archive, locked.source, entry, context)
     directory = prepared_directory(entry, artifacts_dir)
     await asyncio.to_thread(install, file, directory, expected(locked, archive.sha256), host_platform())
 
-
-def _published_digest(entry: ProviderEntry, locked: LockEntry) -> str:
-    """Return the archive's digest from the release metadata, where that is a file."""
-    path = entry.source.path
-    if entry.source.mode is not SourceMode.LOCAL_RELEASE or path is None:
-        raise PackageInvalid(f"the lock has no sha256 of its archive for {host_platform()}, so it is not installed")
-    metadata = read_metadata(path.read_bytes(), str(path))
-    return archive_for(
-        {name: Archive(item.path, item.sha256) for name, item in metadata.artifacts.items()},
-        host_platform(),
-        metadata.runtime,
-    ).sha256

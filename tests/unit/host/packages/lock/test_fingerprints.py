@@ -15,7 +15,6 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.lock.fingerprints import (
     catalogue_fingerprint,
     digest_name,
-    github_location,
     input_json,
     metadata_digest,
     package_location,
@@ -58,13 +57,6 @@ def test_the_name_of_a_ui_is_marked() -> None:
     place, source = Place("gestalt.yaml"), Source(SourceMode.URL)
     assert digest_name(ProviderEntry("ui", "site", source, place)) == "ui:site"
     assert digest_name(ProviderEntry("cache", "site", source, place)) == "site"
-
-
-def test_a_github_release_has_one_spelling() -> None:
-    row = next(row for row in ROWS if row["case"] == "github-release")
-    release = row["config"]["githubRelease"]
-    source = Source(SourceMode.GITHUB_RELEASE, github=(release["repo"], release["tag"], release["asset"]))
-    assert github_location(source) == row["source"]
 
 
 def test_a_package_has_one_spelling() -> None:

@@ -2,7 +2,8 @@
 
 A request goes to the URL that was asked for and along at most ten redirects, which lead neither from https to http nor
 from elsewhere to this machine. A token goes to the one origin that it is for, and no longer once a redirect has led
-away from it. What may pass is tried again; a body that broke off is resumed where the server says that it has not changed.
+away from it. What may pass is tried again; a body that broke off is resumed where the server says that it has not
+changed.
 """
 
 from __future__ import annotations
@@ -426,7 +427,5 @@ def _mismatch(partial: Partial, sha256: str) -> str:
     partial.flush()
     with partial.path.open("rb") as file:
         if is_html(file.read(_HTML_BYTES)):
-            return (
-                f"{text}: it is an HTML page, as servers send it to log in; check the URL, and whether it needs a token"
-            )
+            return f"{text}: it is an HTML page, as servers send it to log in; check the URL and its token"
     return f"{text}; whoever publishes it has changed it, or its metadata"

@@ -77,15 +77,16 @@ class UserRepositories:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self.path.resolve()  # where the file is a link, it stays one
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE_NAME}.")  # with mode 0600
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE_NAME}.")  # with mode 0600
+            temporary = Path(name)
             try:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     yaml.safe_dump(document, file, allow_unicode=True, width=1000)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                temporary.replace(path)
             except BaseException:
-                os.unlink(temporary)
+                temporary.unlink()
                 raise
         except OSError as error:
             raise PackageInvalid(f"{self.path}: {(error.strerror or str(error)).lower()}") from error

@@ -151,7 +151,7 @@ class ArchiveCache:
         """Put a complete file under its digest, at once for everybody, and return where it is."""
         partial.flush()
         path = partial.path.parent.parent / partial.sha256
-        os.replace(partial.path, path)
+        partial.path.replace(path)
         return path
 
     def close(self) -> None:

@@ -2,13 +2,15 @@
 
 A request goes to the URL that was asked for and along at most ten redirects, which lead neither from https to http nor
 from elsewhere to this machine. A token goes to the one origin that it is for, and no longer once a redirect has led
-away from it. What may pass is tried again; a body that broke off is resumed where the server says that it has not changed.
+away from it. What may pass is tried again; a body that broke off is resumed where the server says that it has not
+changed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,6 +46,7 @@ MOST_REDIRECTS = 10
 BYTES = "application/octet-stream"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HTML_BYTES = 1024
+_TOKEN = re.compile(r"[\x21-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,20 @@ class Token:
     text: str = field(repr=False)
     origin: Origin | None
 
+    @classmethod
+    def for_url(cls, text: str, url: str) -> Token:
+        """Return the token, without blanks around it, for the origin of a URL.
+
+        Raises:
+            FetchFailed: it has characters that no header can have; it is not shown.
+        """
+        text = text.strip()
+        if not _TOKEN.fullmatch(text):
+            raise FetchFailed("the token has characters other than printable ASCII; check source.auth.token")
+        return cls(text, origin(url))
+
     def goes_to(self, url: str) -> bool:
+        """Return whether a request for the URL carries the token."""
         return bool(self.text) and self.origin is not None and origin(url) == self.origin
 
 
@@ -207,9 +223,7 @@ class Fetcher:
                 raise FetchFailed(f"{shown(url)}: {_mismatch(partial, sha256)}")
             return self.cache.keep(partial), f"downloaded, {size_text(partial.size)}"
 
-    async def _attempts(
-        self, attempt: Callable[[], Awaitable[T]], url: str, label: str, waits: tuple[float, ...]
-    ) -> T:
+    async def _attempts(self, attempt: Callable[[], Awaitable[T]], url: str, label: str, waits: tuple[float, ...]) -> T:
         import httpx
 
         for number, wait in enumerate((*waits, None), 1):
@@ -217,7 +231,7 @@ class Fetcher:
                 return await attempt()
             except httpx.InvalidURL as error:
                 raise FetchFailed(f"{shown(url)}: not a URL that can be asked for: {error}") from error
-            except (httpx.HTTPError, MayPass, FetchFailed, PackageInvalid) as error:
+            except (httpx.HTTPError, MayPass, PackageInvalid) as error:
                 failure = judged(error) if isinstance(error, httpx.HTTPError) else error
                 passing = isinstance(failure, MayPass) and (self._patient or not failure.network)
                 if wait is None or not passing:
@@ -234,8 +248,9 @@ class Fetcher:
         """Give the answer at the end of the redirects, its body not read yet."""
         for _ in range(MOST_REDIRECTS + 1):
             client = self._client(url)
-            sent = {**headers, **self._authorization(url, token), "Accept-Encoding": "identity"}
-            request = client.build_request("GET", _asked_for(url), headers=sent)
+            authorization = {"Authorization": f"Bearer {token.text}"} if token.goes_to(url) else {}
+            sent = {**headers, **authorization, "Accept-Encoding": "identity"}
+            request = client.build_request("GET", _asked_for(url, with_token=bool(authorization)), headers=sent)
             response = await client.send(request, stream=True)
             client.cookies.clear()  # no request depends on what an earlier one was told
             try:
@@ -250,9 +265,6 @@ class Fetcher:
                 token = Token(token.text, None)
             url = target
         raise FetchFailed(f"more than {MOST_REDIRECTS} redirects, the last one to {shown(url)}; check the URL")
-
-    def _authorization(self, url: str, token: Token) -> dict[str, str]:
-        return {"Authorization": f"Bearer {token.text}"} if token.goes_to(url) else {}
 
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return the client for a URL: it honours the proxy variables, except for servers on this machine.
@@ -338,9 +350,11 @@ def _new_client(timing: Timing, *, trust_env: bool) -> httpx.AsyncClient:
         ) from error
 
 
-def _asked_for(url: str) -> str:
-    """Return the URL as it is asked for: a fragment is for the one who asks."""
-    return urlunsplit(urlsplit(url)._replace(fragment=""))
+def _asked_for(url: str, *, with_token: bool) -> str:
+    """Return the URL as it is asked for: a fragment is for the one who asks, and a token goes before a password."""
+    parts = urlsplit(url)
+    netloc = parts.netloc.rpartition("@")[2] if with_token else parts.netloc
+    return urlunsplit(parts._replace(netloc=netloc, fragment=""))
 
 
 def _followed(url: str, location: str) -> str:
@@ -356,8 +370,9 @@ def _followed(url: str, location: str) -> str:
     if not is_http(target):
         raise FetchFailed(f"{shown(url)} redirects to {shown(location[:200])!r}; only http and https are followed")
     parts = urlsplit(target)
-    # A name and password are for whoever the user named, not for whoever a server names.
-    target = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    # A name and password are for whom the user named, and not for whom a server names.
+    same = origin(target) == origin(url)
+    target = urlunsplit(parts._replace(netloc=urlsplit(url).netloc if same else parts.netloc.rpartition("@")[2]))
     if parts.scheme == "http" and urlsplit(url).scheme == "https":
         raise FetchFailed(f"the server redirects from https to {shown_origin(target)}, which is not encrypted")
     refuse_inward(url, target)
@@ -373,7 +388,9 @@ def refuse_inward(source: str, target: str) -> None:
         FetchFailed: the target is on this machine and the source is not.
     """
     if is_loopback(target) and not is_loopback(source):
-        raise FetchFailed(f"{shown(source)} leads to {shown_origin(target)}, which is this machine; nothing is sent there")
+        raise FetchFailed(
+            f"{shown(source)} leads to {shown_origin(target)}, which is this machine; nothing is sent there"
+        )
 
 
 def _check_status(response: httpx.Response, url: str, token: Token) -> None:
@@ -407,7 +424,8 @@ def _length_of(response: httpx.Response) -> int | None:
 
 def _mismatch(partial: Partial, sha256: str) -> str:
     text = f"the archive has digest {partial.sha256}, not {sha256} ({partial.size} bytes came)"
+    partial.flush()
     with partial.path.open("rb") as file:
         if is_html(file.read(_HTML_BYTES)):
-            return f"{text}: it is an HTML page, as servers send it to log in; check the URL, and whether it needs a token"
+            return f"{text}: it is an HTML page, as servers send it to log in; check the URL and its token"
     return f"{text}; whoever publishes it has changed it, or its metadata"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from gestalt_host.config.document import parse_yaml
-from gestalt_host.config.errors import Faults, Problem
+from gestalt_host.config.errors import ConfigurationUnreadable, Faults, Problem
+from gestalt_host.config.files import read_bytes
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.downloads.answers import is_html
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
@@ -14,6 +16,18 @@ from gestalt_host.packages.errors import PackageInvalid, raise_faults
 T = TypeVar("T")
 _MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _PREFIX = "parsing config YAML: "
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Return the content of a file of at most ``most`` bytes.
+
+    Raises:
+        PackageInvalid: naming the file.
+    """
+    try:
+        return read_bytes(path, most)
+    except ConfigurationUnreadable as error:
+        raise PackageInvalid(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
 
 
 def read_yaml(data: bytes, where: str, what: str, most: int, read: Callable[[Block], T]) -> T:

@@ -1,4 +1,4 @@
-"""Versions of packages, the constraints that the configuration puts on them, and which one is chosen (packaging.md 9)."""
+"""Versions of packages, what the configuration accepts of them, and which one is chosen (packaging.md 9)."""
 
 from __future__ import annotations
 
@@ -200,9 +200,9 @@ def _comparators(text: str) -> tuple[_Comparator, ...]:
 def _comparator(sign: str, match: re.Match[str]) -> _Comparator:
     levels = [level or "x" for level in match.group(2, 3, 4)]
     given = next((index for index, level in enumerate(levels) if level in "xX*"), 3)
-    numbers = [int(level) if index < given else 0 for index, level in enumerate(levels)]
+    major, minor, patch = (int(level) if index < given else 0 for index, level in enumerate(levels))
     pre, build = (match[5], match[6]) if given == 3 else (None, None)
-    return _Comparator(sign, Version(*numbers, _parts(pre), build or ""), given)
+    return _Comparator(sign, Version(major, minor, patch, _parts(pre), build or ""), given)
 
 
 def _parts(pre: str | None) -> tuple[str, ...]:

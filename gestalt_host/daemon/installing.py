@@ -1,4 +1,4 @@
-"""Bringing about what a start needs: packages locked and installed as they are configured, with or without a network."""
+"""Bringing about what a start needs: packages locked and installed as they are configured."""
 
 from __future__ import annotations
 
@@ -114,12 +114,12 @@ async def source_context(
     """
     fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress_on(sys.stderr), patient=patient)
     async with fetcher:
-        configured = {name: Repository(name, url) for name, url in config.repositories.items()}
+        configured = {name: Repository(name, url) for name, url in getattr(config, "repositories", {}).items()}
         yield SourceContext(
             config.directory,
             fetcher,
             all_repositories(configured, UserRepositories.of_user(environ).read()),
-            config.provider_keys,
+            getattr(config, "provider_keys", {}),
         )
 
 

@@ -10,13 +10,18 @@ import pytest
 
 from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
-from gestalt_host.packages import PackageInvalid, prepare, read_manifest
-from gestalt_host.packages.commands import find_interpreter, launch_command, python_target
+from gestalt_host.packages import Manifest, PackageInvalid, prepare, read_manifest
+from gestalt_host.packages.languages import LaunchCommand, python_target, source_command
+from gestalt_host.packages.languages.python import find_interpreter
 from gestalt_host.packages.platforms import host_arch, host_os
 from tests.support.commands import ROOT
 from tests.support.rigs.package import MANIFEST, PROJECT, Write, entry_of
 
 WORKFLOW = MANIFEST.replace("kind: plugin", "kind: workflow")
+
+
+async def launch_command(manifest: Manifest, environ: dict[str, str]) -> LaunchCommand:
+    return await source_command(manifest, "echo", manifest.root / "artifacts", environ)
 
 
 def program(path: Path, text: str) -> Path:

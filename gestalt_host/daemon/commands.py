@@ -34,6 +34,7 @@ from gestalt_host.daemon.locks import LockUse, require_installed
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
+from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
@@ -76,22 +77,16 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     is_runtime = "runtime" in options.flags
     platform = _platform(options, is_runtime=is_runtime)
     config = load_config(options, find_config(options.all("config"), environ), environ, static=not is_runtime)
-    _warn((*config.unset, *key_warnings(config)))
+    warnings = [*config.unset, *key_warnings(config)]
     try:
         if is_runtime:
-            require_serveable(config)
-        elif config.unprovided:
-            raise ConfigurationInvalid(config.unprovided)
-    except ConfigurationInvalid as error:
-        raise CommandFailed(f"loading config: {error}") from error
-    use = LockUse.of(config, options)
-    with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
-        locked = LockedPackages(config, use, Path(scratch), platform)
-        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), locked, is_runtime=is_runtime)
-        run_event_loop(run_or_stop(checks.run()))
-    _warn(checks.judgement.warnings)
-    for warning in locked.warnings:
-        tell(f"warning: {warning}")
+            _require_serveable(config)
+        warnings += [replace(problem, reason=f"{problem.reason}; serve refuses it") for problem in config.unprovided]
+        checks = _checked(config, environ, LockUse.of(config, options), platform, is_runtime=is_runtime)
+    except HostError:
+        _warn(warnings)
+        raise
+    warnings += (*checks.judgement.warnings, *checks.unchecked)
     failures = checks.failures
     problems = [
         *key_problems(config),
@@ -102,8 +97,28 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     if problems:
         failures.append(ConfigurationInvalid(problems))
     if failures:
+        _warn(warnings)
         raise CommandFailed("\n".join(str(failure) for failure in failures))
     show(_summary(config, checks))
+    _warn(warnings)
+    show(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
+
+
+def _require_serveable(config: HostConfig) -> None:
+    try:
+        require_serveable(config)
+    except ConfigurationInvalid as error:
+        raise CommandFailed(f"loading config: {error}") from error
+
+
+def _checked(
+    config: HostConfig, environ: Mapping[str, str], use: LockUse, platform: str, *, is_runtime: bool
+) -> _Checks:
+    with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
+        locked = LockedPackages(config, use, Path(scratch), platform)
+        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), locked, is_runtime=is_runtime)
+        run_event_loop(run_or_stop(checks.run()))
+    return checks
 
 
 def _platform(options: Options, *, is_runtime: bool) -> str:
@@ -128,17 +143,17 @@ def version() -> str:
 
 
 def load_config(
-    options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool, source_tokens: bool = False
+    options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool, tokens: bool | None = None
 ) -> HostConfig:
     """Load the configuration and log what it sets and nothing reads.
 
     Args:
-        static: As for ``load``, like ``source_tokens``.
+        static, tokens: As for ``load``.
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
     try:
-        config = load(paths, environ, static=static, source_tokens=source_tokens)
+        config = load(paths, environ, static=static, tokens=tokens)
     except (ConfigurationInvalid, ConfigurationUnreadable) as error:
         if isinstance(error, ConfigurationInvalid):
             _warn(error.unset)
@@ -195,6 +210,11 @@ class _Checks:
         self.problems: list[Problem] = []
         self.judgement = Judgement()
 
+    @property
+    def unchecked(self) -> list[Problem]:
+        """What could not be checked, because a package is not installed."""
+        return self._locked.warnings
+
     async def run(self) -> None:
         """Check that every package is there and fits its entry, and ask the providers with ``--runtime``."""
         there = await asyncio.to_thread(self._locked.sort, is_runtime=self._is_runtime)
@@ -229,7 +249,6 @@ def _summary(config: HostConfig, checks: _Checks) -> str:
     ]
     lines += [f"checked by the provider itself: {path}" for path in checks.judgement.checked]
     lines += [f"not checked, the provider does not offer it: {path}" for path in checks.judgement.unchecked]
-    lines.append(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
     return "\n".join(lines)
 
 

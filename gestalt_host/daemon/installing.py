@@ -22,7 +22,7 @@ from gestalt_host.packages.lock.file import write_lock
 from gestalt_host.packages.lock.locking import Locker
 from gestalt_host.packages.lock.model import Key, Lock, LockEntry
 from gestalt_host.packages.lock.prepared import install_locked
-from gestalt_host.packages.releases.repositories import Repository, UserRepositories, all_repositories
+from gestalt_host.packages.releases.repositories import UserRepositories, all_repositories
 from gestalt_host.packages.releases.resolve import SourceContext
 
 AT_ONCE = 4
@@ -114,12 +114,11 @@ async def source_context(
     """
     fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress_on(sys.stderr), patient=patient)
     async with fetcher:
-        configured = {name: Repository(name, url) for name, url in getattr(config, "repositories", {}).items()}
         yield SourceContext(
             config.directory,
             fetcher,
-            all_repositories(configured, UserRepositories.of_user(environ).read()),
-            getattr(config, "provider_keys", {}),
+            all_repositories(config.repositories, UserRepositories.of_user(environ).read()),
+            config.provider_keys,
         )
 
 

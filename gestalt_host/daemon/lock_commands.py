@@ -99,7 +99,7 @@ def load_for_sources(options: Options, environ: Mapping[str, str]) -> HostConfig
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
-    return load_config(options, find_config(options.all("config"), environ), environ, static=True, source_tokens=True)
+    return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=True)
 
 
 async def _prepare_sources(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from json.decoder import scanstring
 from typing import NoReturn
 
 from gestalt_host.config.document import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node
@@ -71,7 +70,7 @@ class _Walk:
         self._at += 1
         while self._next(",") != "}":
             where = self._place()
-            key, self._at = scanstring(self._text, self._at + 1)
+            key, self._at = self._scalars.raw_decode(self._text, self._at)
             self._check(key, where)
             self._next(":")
             node = self.value()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_arch, host_os, host_platform
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.

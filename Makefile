@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_RUN := $(VENV)/.ready-to-run
+REQUIREMENTS := pyproject.toml gestalt_sdk/pyproject.toml constraints.txt
 PYTEST := $(BIN)/pytest -q
 # Whichever worker is done takes over from the other, within a file too: the longest files have few tests.
 PARALLEL ?= -n 2 --dist worksteal
@@ -35,15 +36,15 @@ define set_up
 @test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
 @echo 'Setting up $(VENV) with $(PYTHON) for $(1) ...'
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(2)]'
+@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ./gestalt_sdk --editable '.$(2)'
 endef
 
-$(READY_TO_RUN): pyproject.toml constraints.txt
-	$(call set_up,running (some 40 packages, 120 MB),host)
+$(READY_TO_RUN): $(REQUIREMENTS)
+	$(call set_up,running (some 40 packages, 120 MB),)
 	@touch $@
 
-$(READY): pyproject.toml constraints.txt
-	$(call set_up,developing (some 75 packages, 310 MB),dev)
+$(READY): $(REQUIREMENTS)
+	$(call set_up,developing (some 75 packages, 310 MB),[dev])
 	@touch $(READY_TO_RUN) $@
 
 setup-run: $(READY_TO_RUN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import structlog
@@ -86,14 +85,6 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     if failures:
         raise CommandFailed("\n".join(str(failure) for failure in failures))
     show(_summary(config, checks))
-
-
-def version() -> str:
-    """Return the version of the distribution, ``dev`` where it is not installed."""
-    try:
-        return metadata.version("gestalt")
-    except metadata.PackageNotFoundError:
-        return "dev"
 
 
 def load_config(options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool) -> HostConfig:

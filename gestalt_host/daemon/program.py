@@ -16,6 +16,7 @@ from gestalt_host.errors import HostError
 from gestalt_host.supervisor import ProviderStartFailed
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.logs import configure_logging, tell
+from gestalt_sdk.version import VERSION
 
 OPTIONS = ("config", "artifacts-dir")
 
@@ -42,7 +43,7 @@ def run(words: Sequence[str]) -> int:
 def _run(words: list[str]) -> int:
     command = words[0] if words else ""
     if command in ("version", "--version", "-version", "-v"):
-        show(commands.version())
+        show(VERSION)
         return 0
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)

@@ -199,5 +199,5 @@ async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
         raise PackageInvalid(f"{interpreter}: did not answer within {PROBE_TIMEOUT_S} s") from None
     words = output.decode(errors="replace").split()
     if process.returncode != 0 or len(words) != 2:
-        raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install the package gestalt into its environment")
+        raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install gestaltd-sdk into its environment")
     return words[0], words[1] == "True"

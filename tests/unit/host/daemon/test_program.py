@@ -49,7 +49,7 @@ def test_a_missing_package_is_named_with_what_installs_it(tmp_path: Path) -> Non
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("gestaltd: gestaltd needs the Python package 'starlette', which is not installed: ")
-    assert "pip install '.[host]'" in line
+    assert "`pip install gestaltd`" in line
 
 
 def test_without_a_home_directory_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ _KINDS = {
 }
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
+def read_text(path: Path, encoding: str = "utf-8", *, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a regular file; anything else is refused at once.
 
     Raises:
@@ -36,8 +36,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "is of another kind")
             raise ConfigurationUnreadable(f"{kind}; a regular file is accepted")
-        if status.st_size > MOST_BYTES:
-            raise ConfigurationUnreadable(f"has {status.st_size} bytes; accepted are {MOST_BYTES}")
+        if status.st_size > most_bytes:
+            raise ConfigurationUnreadable(f"has {status.st_size} bytes; accepted are {most_bytes}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read()
     except OSError as error:

@@ -22,7 +22,7 @@ import structlog
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.python import RUNTIMES, find_interpreter, python_target, runtime_kind
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.releasing.tools import run_tool
 from gestalt_host.packages.releasing.wheels import Pip, collect_wheels, make_wheel, unpack_wheels
 

@@ -36,7 +36,15 @@ class Subcommand:
     most: int | None = 0
 
 
-SUBCOMMANDS: Mapping[str, Subcommand] = {}
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "release": Subcommand(
+        "release",
+        "Make a release of the provider in this directory: archives, check sums, metadata.",
+        "release --version V",
+        ("version", "output", "platform", "sign", "find-links", "extra"),
+    ),
+    "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
+}
 REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import stat
 import zipfile
@@ -64,31 +65,24 @@ async def make_wheel(pip: Pip, root: Path, work: Path) -> Path:
         PackageInvalid: it cannot be built.
     """
     copy, wheels = work / "source", work / "own"
-    shutil.copytree(root, copy, ignore=_IGNORED)
-    wheels.mkdir()
+    await asyncio.to_thread(shutil.copytree, root, copy, ignore=_IGNORED)
     await pip.run(
         f"{root}: building its wheel", "wheel", "--no-deps", "--wheel-dir", wheels, "--", f"file://{copy}", cwd=work
     )
-    shutil.rmtree(copy)
-    (wheel,) = wheels.glob("*.whl")
+    (wheel,) = _wheels_in(wheels)
     return wheel
 
 
-async def collect_wheels(
-    pip: Pip, requirements: Sequence[str], platform: str, directory: Path, *, may_build: bool
-) -> list[Path]:
+async def collect_wheels(pip: Pip, requirements: Sequence[str], platform: str, directory: Path) -> list[Path]:
     """Return the wheels that the requirements come to on a platform, by name.
 
     Binary ones that run on any machine of the platform are taken; for this machine's own platform what has none is
     built here, and then perhaps runs on no older system than this.
 
-    Args:
-        may_build: Whether this may be done.
     Raises:
         PackageInvalid: one has no wheel for the platform.
     """
     tags = WHEEL_PLATFORMS.get(platform)
-    directory.mkdir()
     if tags is None:
         known = ", ".join(sorted(WHEEL_PLATFORMS))
         raise PackageInvalid(f"a Python provider cannot be released for {platform}; accepted are {known}")
@@ -96,16 +90,19 @@ async def collect_wheels(
     platforms = [word for tag in tags for word in ("--platform", tag)]
     where = ("--python-version", pip.python, "--implementation", "cp", "--only-binary", ":all:")
     try:
-        await pip.run(what, "download", *platforms, *where, "--dest", directory, *requirements, cwd=directory)
+        await pip.run(what, "download", *platforms, *where, "--dest", directory, *requirements, cwd=directory.parent)
     except PackageInvalid as error:
-        if platform != host_platform() or not may_build:
+        if platform != host_platform():
             raise PackageInvalid(
                 f"{error}\n  A Python provider can be released for a platform where each of its requirements has a "
                 f"wheel for it ({', '.join(tags)}); leave the platform out, or release it on such a machine"
             ) from None
-        shutil.rmtree(directory)
-        directory.mkdir()
-        await pip.run(what, "wheel", "--wheel-dir", directory, *requirements, cwd=directory)
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await pip.run(what, "wheel", "--wheel-dir", directory, *requirements, cwd=directory.parent)
+    return _wheels_in(directory)
+
+
+def _wheels_in(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.whl"))
 
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
@@ -52,8 +53,10 @@ def is_private(path):
 def folders():
     cache = os.environ.get("XDG_CACHE_HOME", "")
     home = os.path.expanduser("~")
-    if os.path.isabs(cache) or os.path.isabs(home):
-        yield os.path.join(cache if os.path.isabs(cache) else os.path.join(home, ".cache"), "gestalt", "zipapps")
+    if os.path.isabs(cache):
+        yield os.path.join(cache, "gestalt", "zipapps")
+    elif os.path.isdir(home):
+        yield os.path.join(home, ".cache", "gestalt", "zipapps")
     yield os.path.join(tempfile.gettempdir(), "gestalt-zipapps-%d" % os.getuid())
 
 
@@ -81,7 +84,12 @@ class PythonRelease:
     """Makes the executables of one provider, for one platform after the other."""
 
     def __init__(
-        self, manifest: Manifest, work: Path, find_links: tuple[str, ...], extras: tuple[str, ...], environ: Mapping[str, str]
+        self,
+        manifest: Manifest,
+        work: Path,
+        find_links: tuple[str, ...],
+        extras: tuple[str, ...],
+        environ: Mapping[str, str],
     ) -> None:
         self._manifest = manifest
         self._work = work
@@ -99,11 +107,12 @@ class PythonRelease:
         """
         pip, requirement = await self._prepared()
         folder = self._work / platform.replace("/", "-")
-        folder.mkdir()
-        wheels = await collect_wheels(pip, [requirement], platform, folder / "wheels", may_build=True)
-        site_packages = folder / "site-packages"
-        site_packages.mkdir()
-        await asyncio.to_thread(unpack_wheels, wheels, site_packages)
+        await asyncio.to_thread(folder.mkdir)
+        wheels = await collect_wheels(pip, [requirement], platform, folder / "wheels")
+        await asyncio.to_thread(self._assemble, wheels, folder / "site-packages", output, pip.python)
+
+    def _assemble(self, wheels: list[Path], site_packages: Path, output: Path, python: str) -> None:
+        unpack_wheels(wheels, site_packages)
         if not self._is_project:
             _copy_modules(self._manifest, self._target, site_packages)
         runtime = next((name for name in RUNTIMES if _has(site_packages, name)), "")
@@ -114,8 +123,7 @@ class PythonRelease:
             )
         starter = _STARTER.format(target=self._target, kind=runtime_kind(self._manifest), runtime=runtime)
         (site_packages / f"{_MAIN}.py").write_text(starter, encoding="utf-8")
-        await asyncio.to_thread(_write_zipapp, site_packages, output, pip.python)
-        shutil.rmtree(folder)
+        _write_zipapp(site_packages, output, python)
 
     @property
     def _target(self) -> str:
@@ -164,7 +172,8 @@ def _for(interpreter: Path) -> tuple[str, ...]:
 
 async def _version_of(interpreter: Path, work: Path, environ: Mapping[str, str]) -> str:
     words = (interpreter, "-I", "-c", _SAY_VERSION)
-    name, _, version = (await run_tool("asking for its version", words, cwd=work, environ=environ)).strip().partition(" ")
+    said = await run_tool("asking for its version", words, cwd=work, environ=environ)
+    name, _, version = said.strip().partition(" ")
     if name != "cpython":
         raise PackageInvalid(f"{interpreter}: is {name}; providers are released for CPython")
     return version
@@ -194,7 +203,11 @@ def _write_zipapp(site_packages: Path, output: Path, python: str) -> None:
 
     loose = output.with_name(f"{output.name}.loose")
     environment = Environment(
-        built_at=_BUILT_AT, shiv_version=_shiv_version(), compile_pyc=False, reproducible=True, entry_point=f"{_MAIN}:main"
+        built_at=_BUILT_AT,
+        shiv_version=metadata.version("shiv"),
+        compile_pyc=False,
+        reproducible=True,
+        entry_point=f"{_MAIN}:main",
     )
     interpreter = f"/usr/bin/env python{python}"
     create_archive([site_packages], loose, interpreter, "_bootstrap:bootstrap", environment, compressed=False)
@@ -203,7 +216,7 @@ def _write_zipapp(site_packages: Path, output: Path, python: str) -> None:
 
 
 def _write_sorted(loose: Path, output: Path, interpreter: str) -> None:
-    """Write the zipapp anew with its entries in order and plain permissions, which shiv takes from where it found them."""
+    """Write the zipapp anew, with its entries in order and plain permissions: shiv has them as it found its files."""
     with zipfile.ZipFile(loose) as source, output.open("wb") as file:
         file.write(f"#!{interpreter}\n".encode())
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -214,9 +227,3 @@ def _write_sorted(loose: Path, output: Path, interpreter: str) -> None:
                 info.external_attr = (0o100755 if is_program else 0o100644) << 16
                 archive.writestr(info, _ENTRY if entry.filename == "__main__.py" else source.read(entry))
     output.chmod(0o755)
-
-
-def _shiv_version() -> str:
-    from importlib import metadata
-
-    return metadata.version("shiv")

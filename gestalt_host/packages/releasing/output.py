@@ -50,12 +50,17 @@ def write_output(files: Sequence[Path], stale: Sequence[str], output: Path) -> N
             for name in stale:
                 (new / name).unlink(missing_ok=True)
             for file in files:
-                (new / file.name).unlink(missing_ok=True)
-                shutil.copyfile(file, new / file.name)
-                (new / file.name).chmod(0o644)
+                put(file, new / file.name)
             put_in_place(new, output)
     except OSError as error:
         raise PackageInvalid(f"--output {output}: {(error.strerror or str(error)).lower()}") from None
+
+
+def put(file: Path, target: Path) -> None:
+    """Write a file of the release; what an older one of its name is linked to stays as it is."""
+    target.unlink(missing_ok=True)
+    shutil.copyfile(file, target)
+    target.chmod(0o644)
 
 
 def _link(source: str, target: str) -> None:

@@ -51,6 +51,7 @@ def stage(
     document = packaged_document(manifest, version, executable)
     name = f"manifest{'.json' if manifest.path.suffix == '.json' else '.yaml'}"
     (directory / name).write_text(_rendered(document, name), encoding="utf-8")
+    (directory / name).chmod(0o644)
 
 
 def packaged_document(manifest: Manifest, version: str, executable: Executable | None) -> dict[str, Any]:
@@ -144,5 +145,12 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 def _rendered(document: Mapping[str, Any], name: str) -> str:
     if name.endswith(".json"):
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, indent=4, width=1000)
+    text: str = yaml.dump(document, Dumper=_Indenting, sort_keys=False, allow_unicode=True, indent=4, width=1000)
     return text
+
+
+class _Indenting(yaml.SafeDumper):
+    """Indents lists too, as the rest of the file is."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)

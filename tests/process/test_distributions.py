@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -109,6 +110,11 @@ def test_a_release_replaces_the_one_before_and_a_step_that_fails_leaves_it(
     checked = subprocess.run(["sha256sum", "--check", "checksums.txt"], cwd=target, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout) == (0, "file: OK\n")
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+
+
+def test_the_changelog_has_a_heading_for_the_version() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    assert [line for line in lines if re.fullmatch(rf"## {re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)", line)]
 
 
 @pytest.mark.timeout(400)  # two environments are made and filled

@@ -2,8 +2,8 @@
 
 from gestalt_host.packages.bundled import bundled, bundled_names
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue, read_catalogue
-from gestalt_host.packages.commands import LaunchCommand
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.packages.manifests.document import manifest_document
 from gestalt_host.packages.manifests.model import Manifest, ManifestConnection
 from gestalt_host.packages.manifests.packaged import check_packaged

@@ -9,10 +9,10 @@ from pathlib import Path
 from gestalt_host.config.model import ProviderEntry, SourceMode
 from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.catalogue import PluginCatalogue
-from gestalt_host.packages.commands import LaunchCommand, launch_command
 from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.kinds import ENTRY_KINDS
+from gestalt_host.packages.languages import LaunchCommand, source_command
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 
@@ -41,7 +41,7 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
         with failing_because("its configuration does not fit its schema"):
             _check_config(manifest, entry)
         with failing_because("its package has no program that can be run here"):
-            command = await launch_command(manifest, environ)
+            command = await source_command(manifest, entry.name, artifacts_dir, environ)
         if entry.kind != "plugins":
             return Launchable(entry, manifest, command)
         cache_dir = artifacts_dir / ".gestaltd" / "catalogues"

@@ -20,7 +20,7 @@ import structlog
 
 from gestalt_host.config.model import OutputLimits
 from gestalt_host.errors import could_not_start, reason_of
-from gestalt_host.packages.commands import LaunchCommand
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory

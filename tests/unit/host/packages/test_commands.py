@@ -10,13 +10,18 @@ import pytest
 
 from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
-from gestalt_host.packages import PackageInvalid, prepare, read_manifest
-from gestalt_host.packages.commands import find_interpreter, launch_command, python_target
+from gestalt_host.packages import Manifest, PackageInvalid, prepare, read_manifest
+from gestalt_host.packages.languages import LaunchCommand, python_target, source_command
+from gestalt_host.packages.languages.python import find_interpreter
 from gestalt_host.packages.platforms import host_arch, host_os
 from tests.support.commands import ROOT
 from tests.support.rigs.package import MANIFEST, PROJECT, Write, entry_of
 
 WORKFLOW = MANIFEST.replace("kind: plugin", "kind: workflow")
+
+
+async def launch_command(manifest: Manifest, environ: dict[str, str]) -> LaunchCommand:
+    return await source_command(manifest, "echo", manifest.root / "artifacts", environ)
 
 
 def program(path: Path, text: str) -> Path:
@@ -122,7 +127,7 @@ async def test_the_probe_sees_what_the_provider_will_see_and_not_the_working_dir
 async def test_an_interpreter_without_a_runtime_is_named(package: Write, tmp_path: Path) -> None:
     python = program(tmp_path / "bare", f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     manifest = read_manifest(package(pyproject__toml=PROJECT))
-    with pytest.raises(PackageInvalid, match="bare: has no Gestalt runtime; install the package gestalt"):
+    with pytest.raises(PackageInvalid, match="bare: has no Gestalt runtime; install gestaltd-sdk into"):
         await launch_command(manifest, {"GESTALT_PYTHON": str(python)})
 
 

@@ -25,7 +25,7 @@ from gestalt_host.invocation.model import ConfiguredPlugin
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages import bundled, find_manifest, read_manifest
-from gestalt_host.packages.commands import launch_command
+from gestalt_host.packages.languages.python import launch_command
 from gestalt_host.supervisor import HostService, ProviderProcess, ProviderSpec, Store
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager

@@ -1,4 +1,4 @@
-"""How a provider's process is started: from a package's entry point or from Python source (contract.md 2.7)."""
+"""Providers in Python: which interpreter and runtime start a source (contract.md 2.7, packaging.md 13.2)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.manifests.model import Manifest
-from gestalt_host.packages.platforms import host_arch, host_os, host_platform
+from gestalt_host.packages.platforms import host_arch, host_os
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
@@ -32,34 +32,34 @@ print(next((name for name in sys.argv[1:] if has(name)), ""), sys.version_info >
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchCommand:
-    """A process to start: arguments, the first one an absolute path, and variables that its language needs."""
+class _Python:
+    """Python, whose sources are run as they are (decision 16)."""
 
-    args: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    name = "Python"
+
+    def is_source(self, manifest: Manifest) -> bool:
+        return python_target(manifest) is not None
+
+    async def command(
+        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+    ) -> LaunchCommand:
+        return await launch_command(manifest, environ)
+
+
+PYTHON = _Python()
 
 
 async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:
-    """Return the command that starts the package of the manifest.
+    """Return the command that serves the package's Python source.
 
     Raises:
-        PackageInvalid: it has neither an executable for this platform nor Python source, or its interpreter has no
-            Gestalt runtime.
+        PackageInvalid: it has none, or its interpreter has no Gestalt runtime.
     """
-    executable = _packaged(manifest)
-    if executable is not None:
-        return executable
-    target = python_target(manifest)
-    if target is None:
-        raise PackageInvalid(
-            f"{manifest.root}: no executable for {host_platform()} in the manifest and no Python "
-            f"{manifest.kind} source: {_without_target(manifest)}"
-        )
+    target = _required_target(manifest)
     interpreter = find_interpreter(manifest.root, environ)
     python_path = _python_path(environ)
     runtime, safe_path = await _runtime_of(interpreter, python_path)
-    kind = _runtime_kind(manifest)
+    kind = runtime_kind(manifest)
     # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
     args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
@@ -72,26 +72,17 @@ def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCom
     Raises:
         PackageInvalid: it has no Python source, or a variable names an interpreter that does not exist.
     """
-    target = python_target(manifest)
-    if target is None:
-        raise PackageInvalid(f"{manifest.root}: no Python source: {_without_target(manifest)}")
+    target = _required_target(manifest)
     module = target.partition(":")[0].partition(".")[0]
     path = os.pathsep.join(part for part in (str(manifest.root), environ.get("PYTHONPATH", "")) if part)
     return LaunchCommand((str(find_interpreter(manifest.root, environ)), "-P", "-m", module), {"PYTHONPATH": path})
 
 
-def _packaged(manifest: Manifest) -> LaunchCommand | None:
-    if manifest.entrypoint is None:
-        return None
-    for artifact in manifest.artifacts:
-        if (artifact.os, artifact.arch) == (host_os(), host_arch()) and (
-            artifact.path == manifest.entrypoint.artifact_path or len(manifest.artifacts) == 1
-        ):
-            path = manifest.root / artifact.path
-            if not os.access(path, os.X_OK) or not path.is_file():
-                raise PackageInvalid(f"{manifest.path}: entrypoint {path} is not an executable file")
-            return LaunchCommand((str(path.resolve()), *manifest.entrypoint.args))
-    return None
+def _required_target(manifest: Manifest) -> str:
+    target = python_target(manifest)
+    if target is None:
+        raise PackageInvalid(f"{manifest.root}: no Python source: {without_target(manifest)}")
+    return target
 
 
 def python_target(manifest: Manifest) -> str | None:
@@ -126,7 +117,7 @@ def _target_keys(manifest: Manifest) -> tuple[str, str]:
     return ("provider", "plugin") if manifest.kind == "plugin" else (manifest.kind, "provider")
 
 
-def _without_target(manifest: Manifest) -> str:
+def without_target(manifest: Manifest) -> str:
     """Say why ``python_target`` found none, and what would be one."""
     if not (manifest.root / "pyproject.toml").is_file():
         return "there is no pyproject.toml"
@@ -161,7 +152,7 @@ def _named(text: str, variable: str) -> Path:
     return path.absolute()
 
 
-def _runtime_kind(manifest: Manifest) -> str:
+def runtime_kind(manifest: Manifest) -> str:
     return {"plugin": "integration", "external_credentials": "external_credential"}.get(manifest.kind, manifest.kind)
 
 
@@ -208,5 +199,5 @@ async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
         raise PackageInvalid(f"{interpreter}: did not answer within {PROBE_TIMEOUT_S} s") from None
     words = output.decode(errors="replace").split()
     if process.returncode != 0 or len(words) != 2:
-        raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install the package gestalt into its environment")
+        raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install gestaltd-sdk into its environment")
     return words[0], words[1] == "True"

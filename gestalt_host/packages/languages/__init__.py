@@ -1,0 +1,17 @@
+"""The languages that providers are written in: how their sources are recognised, built and started."""
+
+from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
+from gestalt_host.packages.languages.python import PYTHON, program_command, python_target
+from gestalt_host.packages.languages.sources import build_release, language_of, source_command
+
+__all__ = [
+    "PYTHON",
+    "CompiledLanguage",
+    "Language",
+    "LaunchCommand",
+    "build_release",
+    "language_of",
+    "program_command",
+    "python_target",
+    "source_command",
+]

@@ -1,0 +1,59 @@
+"""What the languages of provider sources have in common, and what starting any provider comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from gestalt_host.packages.manifests.model import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchCommand:
+    """A process to start.
+
+    Attributes:
+        args: Its arguments, the first one an absolute path.
+        env: Variables that its language needs.
+        pinned: Files with their SHA-256 that are compared before it is started, each time.
+    """
+
+    args: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    pinned: tuple[tuple[Path, str], ...] = ()
+
+
+class Language(Protocol):
+    """A language that providers are written in; ``name`` as its people write it."""
+
+    name: str
+
+    def is_source(self, manifest: Manifest) -> bool:
+        """Tell whether the package's folder holds a source in this language, by the files that are in it.
+
+        Raises:
+            PackageInvalid: such a file is malformed.
+        """
+
+    async def command(
+        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+    ) -> LaunchCommand:
+        """Return how the source is started, built first where its language needs that.
+
+        Raises:
+            PackageInvalid: it cannot be started, or not be built.
+        """
+
+
+@runtime_checkable
+class CompiledLanguage(Language, Protocol):
+    """A language whose sources become one executable file."""
+
+    async def build_release(self, manifest: Manifest, platform: str, output: Path, environ: Mapping[str, str]) -> None:
+        """Write the executable for the platform to ``output``, the same bytes for the same source.
+
+        Raises:
+            PackageInvalid: it cannot be built.
+        """

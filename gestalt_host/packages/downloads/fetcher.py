@@ -121,7 +121,7 @@ class Fetcher:
         self._patient = patient
         self._timing = timing or Timing()
         self._sleep = sleep
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Fetcher:
         return self
@@ -251,7 +251,7 @@ class Fetcher:
             authorization = {"Authorization": f"Bearer {token.text}"} if token.goes_to(url) else {}
             sent = {**headers, **authorization, "Accept-Encoding": "identity"}
             request = client.build_request("GET", _asked_for(url, with_token=bool(authorization)), headers=sent)
-            response = await client.send(request, stream=True)
+            response = await self._sent(client, request, url)
             client.cookies.clear()  # no request depends on what an earlier one was told
             try:
                 location = response.headers.get("Location")
@@ -266,15 +266,26 @@ class Fetcher:
             url = target
         raise FetchFailed(f"more than {MOST_REDIRECTS} redirects, the last one to {shown(url)}; check the URL")
 
+    async def _sent(self, client: httpx.AsyncClient, request: httpx.Request, url: str) -> httpx.Response:
+        import httpx
+
+        try:
+            return await client.send(request, stream=True)
+        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+            # The client looks at where a redirect leads although it is not to follow it.
+            if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
+                raise
+            raise FetchFailed(f"{shown(url)} redirects to what is no URL; only http and https are followed") from error
+
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return the client for a URL: it honours the proxy variables, except for servers on this machine.
 
         No proxy reaches those, and it would be shown the token.
         """
-        here = is_loopback(url)
-        if here not in self._clients:
-            self._clients[here] = _new_client(self._timing, trust_env=not here)
-        return self._clients[here]
+        here, encrypted = is_loopback(url), urlsplit(url).scheme == "https"
+        if (here, encrypted) not in self._clients:
+            self._clients[here, encrypted] = _new_client(self._timing, proxies=not here, encrypted=encrypted)
+        return self._clients[here, encrypted]
 
 
 class _Body:
@@ -325,7 +336,9 @@ class _Body:
                 since, before = now, self._partial.size
 
 
-def _new_client(timing: Timing, *, trust_env: bool) -> httpx.AsyncClient:
+def _new_client(timing: Timing, *, proxies: bool, encrypted: bool) -> httpx.AsyncClient:
+    import ssl
+
     import httpx
 
     for name in ("httpx", "httpcore"):
@@ -333,7 +346,9 @@ def _new_client(timing: Timing, *, trust_env: bool) -> httpx.AsyncClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return httpx.AsyncClient(
-            trust_env=trust_env,
+            # Reading the certificates takes 0.1 s, and where nothing is encrypted they are not needed.
+            verify=httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=proxies,
             timeout=httpx.Timeout(timing.idle_s, connect=timing.connect_s, pool=None),
             headers={"User-Agent": "gestaltd"},
         )

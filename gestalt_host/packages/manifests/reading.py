@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
 
-from gestalt_host.config.document import Node, parse_json, parse_yaml
+from gestalt_host.config.document import Node, parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults
 from gestalt_host.config.files import read_text
+from gestalt_host.config.json_tree import parse_json
 from gestalt_host.config.model import AllowedOperation
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
@@ -73,6 +75,7 @@ def read_document(path: Path, faults: Faults, shown: str = "") -> Node | None:
 
 def _read(block: Block, path: Path, tree: Node) -> Manifest:
     document = read_fields(block, MANIFEST)
+    _check_values(block, tree)
     kind = _kind(block)
     source = block.raw_text("source")
     if not source:
@@ -116,6 +119,15 @@ def _read(block: Block, path: Path, tree: Node) -> Manifest:
         document={**document, "kind": kind},
         tree=tree,
     )
+
+
+def _check_values(block: Block, tree: Node) -> None:
+    """Refuse what neither a lock file nor the arguments of a process can hold."""
+    for path, node in tree.scalars():
+        if isinstance(node.value, str) and "\0" in node.value:
+            block.fault(path, "has a NUL character")
+        elif isinstance(node.value, float) and not math.isfinite(node.value):
+            block.fault(path, f"{node.text} is not a number that JSON has")
 
 
 def _kind(block: Block) -> str:

@@ -18,14 +18,14 @@ _KINDS = {
 }
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
+def read_text(path: Path, encoding: str = "utf-8", *, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a regular file; anything else is refused at once.
 
     Raises:
         ConfigurationUnreadable: the reason alone, for a text that names the file.
     """
     try:
-        return read_bytes(path).decode(encoding)
+        return read_bytes(path, most_bytes).decode(encoding)
     except UnicodeDecodeError as error:
         raise ConfigurationUnreadable(f"not UTF-8 text: {error.reason}") from None
 

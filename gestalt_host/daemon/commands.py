@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import structlog
@@ -27,12 +26,12 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
 from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
+from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
-from gestalt_sdk.serving.logs import tell
 from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.streams import tell
 
 log = structlog.get_logger()
 
@@ -43,6 +42,10 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     Args:
         generate: Write the default configuration first when none is found anywhere.
     """
+    # Most of what there is to import, and no other command needs it; before anything is written.
+    from gestalt_host.daemon.serving import run_until_stopped
+    from gestalt_host.supervisor import ProviderStartFailed
+
     paths = find_config(options.all("config"), environ)
     is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
     if generate and not is_chosen and paths == [user_config_path(environ)] and not paths[0].exists():
@@ -52,7 +55,12 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         require_serveable(config)
     except ConfigurationInvalid as error:
         raise CommandFailed(str(error)) from error
-    run_event_loop(run_until_stopped(config, environ, Console()))
+    try:
+        run_event_loop(run_until_stopped(config, environ, Console()))
+    except ProviderStartFailed as error:
+        if error.last_lines:
+            log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
+        raise
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
@@ -86,14 +94,6 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     if failures:
         raise CommandFailed("\n".join(str(failure) for failure in failures))
     show(_summary(config, checks))
-
-
-def version() -> str:
-    """Return the version of the distribution, ``dev`` where it is not installed."""
-    try:
-        return metadata.version("gestalt")
-    except metadata.PackageNotFoundError:
-        return "dev"
 
 
 def load_config(options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool) -> HostConfig:

@@ -14,7 +14,8 @@ from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import Options, parse_options
 from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.languages import program_command
-from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
+from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 from gestalt_host.packages.prepare import manifest_path
 
 NOT_DONE = 2

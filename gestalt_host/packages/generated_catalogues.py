@@ -22,7 +22,7 @@ import structlog
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
@@ -58,7 +58,7 @@ async def catalogue_of(
             path = Path(directory) / FILE_NAME
             slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, name)
             try:
-                await _write(command, path, manifest, environ)
+                await write_catalogue(command, path, manifest, environ)
             finally:
                 slow.cancel()
             catalogue = kept.keep(path)
@@ -130,7 +130,12 @@ def _tell_slow(name: str) -> None:
     log.warning(text, event_name="plugin.catalogue_slow", plugin=name, after_s=SLOW_S, at_most_s=RUN_TIMEOUT_S)
 
 
-async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+async def write_catalogue(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+    """Let the plugin write its catalogue to a file.
+
+    Raises:
+        PackageInvalid: it fails or takes too long.
+    """
     # The contract gives this run the host's full environment, unlike a provider that serves.
     env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
     process = await asyncio.create_subprocess_exec(

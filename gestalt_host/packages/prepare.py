@@ -13,7 +13,8 @@ from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.languages import LaunchCommand, source_command
-from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
+from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

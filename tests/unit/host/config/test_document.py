@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.config.document import parse_json, parse_yaml
+from gestalt_host.config.document import parse_yaml
 from gestalt_host.config.errors import Faults
+from gestalt_host.config.json_tree import parse_json
 from gestalt_sdk.gen.v1 import runtime_pb2
 from gestalt_sdk.transport.values import from_struct, to_struct
 from tests.support.rigs.config import MINIMAL, Loader

@@ -127,7 +127,7 @@ async def test_the_probe_sees_what_the_provider_will_see_and_not_the_working_dir
 async def test_an_interpreter_without_a_runtime_is_named(package: Write, tmp_path: Path) -> None:
     python = program(tmp_path / "bare", f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     manifest = read_manifest(package(pyproject__toml=PROJECT))
-    with pytest.raises(PackageInvalid, match="bare: has no Gestalt runtime; install the package gestalt"):
+    with pytest.raises(PackageInvalid, match="bare: has no Gestalt runtime; install gestaltd-sdk into"):
         await launch_command(manifest, {"GESTALT_PYTHON": str(python)})
 
 

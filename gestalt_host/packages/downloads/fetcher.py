@@ -46,6 +46,7 @@ MOST_REDIRECTS = 10
 BYTES = "application/octet-stream"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HTML_BYTES = 1024
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
 _TOKEN = re.compile(r"[\x21-\x7e]*")
 
 
@@ -294,6 +295,7 @@ class _Body:
     def __init__(self, partial: Partial, transfer: Transfer, timing: Timing) -> None:
         self._partial, self._transfer, self._timing = partial, transfer, timing
         self._validator = ""
+        self._whole = 0  # bytes that there are, where the server has said it with the last part
 
     def resume_headers(self) -> dict[str, str]:
         """Return the headers that ask for the rest, none where the whole is wanted."""
@@ -305,9 +307,9 @@ class _Body:
         """Return whether the answer is the rest of what is there."""
         if not self._partial.size or response.status_code not in (206, 416):
             return False
-        if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {self._partial.size}-"
-        ):
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status_code == 206 and found is not None and int(found[1]) == self._partial.size:
+            self._whole = int(found[2] or 0)
             return True
         self._partial.reset()
         raise MayPass("the server did not send the part that was asked for; it is fetched from the start")
@@ -315,6 +317,7 @@ class _Body:
     def begin(self, response: httpx.Response) -> None:
         """Take the answer as the whole body."""
         self._partial.reset()
+        self._whole = 0
         tag = response.headers.get("ETag", "")
         # A weak tag does not say that the bytes are the same.
         self._validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
@@ -334,6 +337,8 @@ class _Body:
                 if self._partial.size - before < self._timing.window_bytes:
                     raise MayPass(f"it comes too slowly: {self._partial.size - before} bytes in {now - since:.0f} s")
                 since, before = now, self._partial.size
+        if self._partial.size < self._whole:
+            raise MayPass("the server sent a part of what was asked for")
 
 
 def _new_client(timing: Timing, *, proxies: bool, encrypted: bool) -> httpx.AsyncClient:
@@ -434,7 +439,7 @@ def _too_large(size: str, most: int) -> str:
 
 def _length_of(response: httpx.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() and len(text) < 20 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _mismatch(partial: Partial, sha256: str) -> str:

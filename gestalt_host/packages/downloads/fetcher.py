@@ -190,19 +190,29 @@ class Fetcher:
         """
         if not is_digest(sha256):
             raise FetchFailed(f"{shown(url)}: {sha256[:100]!r} is no SHA-256 digest; accepted are 64 of 0-9 and a-f")
+        if not fresh and (kept := await self.kept(sha256, label=label, file=name_of(url))) is not None:
+            return kept
         transfer = self.progress.begin(label, name_of(url))
         outcome = "failed"
         try:
-            kept = None if fresh else await asyncio.to_thread(self.cache.take, sha256)
-            if kept is not None:
-                outcome = "from the cache"
-                return kept
             path, outcome = await self._download(url, sha256, label, token, accept, transfer)
             return path
         except OSError as error:
             raise FetchFailed(f"{shown(url)}: it cannot be stored: {error.strerror or error}") from error
         finally:
             transfer.end(outcome)
+
+    async def kept(self, sha256: str, *, label: str, file: str) -> Path | None:
+        """Return the archive of this digest if it is in the cache.
+
+        Args:
+            label: The entry that it is for.
+            file: Name of the archive, for the same.
+        """
+        path = await asyncio.to_thread(self.cache.take, sha256)
+        if path is not None:
+            self.progress.begin(label, file).end("from the cache")
+        return path
 
     async def _download(
         self, url: str, sha256: str, label: str, token: Token, accept: str, transfer: Transfer

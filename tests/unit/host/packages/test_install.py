@@ -24,7 +24,7 @@ PLATFORM = "linux/amd64"
 OTHER = "0" * 64
 
 
-def expected(data: bytes = b"", **changes: str) -> Expected:
+def expected(data: bytes = b"", /, **changes: str) -> Expected:
     fields = {
         "package": PACKAGE,
         "version": "1.2.3",
@@ -69,7 +69,7 @@ def artifact(**changes: str) -> list[dict[str, str]]:
 
 
 PLUGIN = {"kind": "plugin"}
-UI = {"kind": "ui", "artifacts": None, "entrypoint": None}
+UI: dict[str, object] = {"kind": "ui", "artifacts": None, "entrypoint": None}
 REST = {"surfaces": {"rest": {"baseUrl": "http://x", "operations": [{"name": "a"}]}}}
 REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "another archive": (store(), {"archive_sha256": OTHER}, f"expected was {OTHER}"),
@@ -215,7 +215,7 @@ def test_whatever_is_there_is_replaced_and_no_link_is_followed(
 def test_an_installation_that_is_killed_at_any_step_leaves_the_old_or_the_new_one(tmp_path: Path, mode: str) -> None:
     old = written(tmp_path / "old.tar.gz", store(entry("old/file")))
     new = written(tmp_path / "new.tar.gz", store(entry("new/file")))
-    words = [sys.executable, "-m", "tests.support.killed_installs", old, new, tmp_path / "work", mode]
+    words = [sys.executable, "-m", "tests.support.killed_installs", *map(str, (old, new, tmp_path / "work")), mode]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout) > 20

@@ -114,7 +114,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a record without files": (in_record(files=[]), [f"{FILE_NAME}: is not the record of an installation"]),
     "a record that is a pipe": (lambda d: replaced(d / FILE_NAME, os.mkfifo), [f"{FILE_NAME}: is a pipe"]),
     "a record that is a link": (
-        lambda d: [(d / FILE_NAME).rename(d.parent / "r"), (d / FILE_NAME).symlink_to(d.parent / "r")],
+        lambda d: (d / FILE_NAME).symlink_to((d / FILE_NAME).rename(d.parent / "r")),
         [f"{FILE_NAME}: is a link, not the file"],
     ),
     "another archive": (in_record(archive_sha256="0" * 64), ["installed from another archive: its sha256 is 000"]),

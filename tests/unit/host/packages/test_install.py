@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,6 +183,35 @@ def test_what_is_unpacked_elsewhere_can_be_checked_alike(tmp_path: Path) -> None
         check_unpacked(tmp_path / "a.tar.gz", tmp_path, expected(), PLATFORM)
     (tmp_path / "foo").write_bytes(PROGRAM)
     assert check_unpacked(tmp_path / "a.tar.gz", tmp_path, expected(), PLATFORM).version == "1.2.3"
+
+
+def zipapp(**files: str) -> bytes:
+    """Return an executable as shiv makes it, with these files in its site-packages."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("_bootstrap/__init__.py", "")
+        packed.writestr("environment.json", json.dumps({"build_id": "abc"}))
+        for name, text in files.items():
+            packed.writestr(f"site-packages/{name}", text)
+    return b"#!" + sys.executable.encode() + b"\n" + out.getvalue()
+
+
+def test_the_libraries_of_a_zipapp_are_unpacked_and_recorded(tmp_path: Path) -> None:
+    program = zipapp(**{"lib.py": "x = 1\n"})
+    data = store(program=program)
+    directory = installed(tmp_path, data)
+    library = directory / ".gestalt-zipapp" / "foo_abc" / "site-packages" / "lib.py"
+    assert faults_of(directory, expected(data)) == []
+    library.write_text("x = 2\n")
+    assert faults_of(directory, expected(data)) == [f"{library.relative_to(directory)}: its content has been changed"]
+
+
+def test_a_hostile_zipapp_is_refused_by_the_name_of_its_archive(tmp_path: Path) -> None:
+    data = store(program=zipapp(**{"../evil": ""}))
+    with pytest.raises(PackageInvalid, match=r"a\.tar\.gz: foo: 'site-packages/\.\./evil' is no plain file") as failure:
+        installed(tmp_path, data)
+    assert str(tmp_path) not in str(failure.value)
+    assert list((tmp_path / "prepared").iterdir()) == []
 
 
 def link_elsewhere(directory: Path, elsewhere: Path) -> None:

@@ -196,6 +196,13 @@ def zipapp(**files: str) -> bytes:
     return b"#!" + sys.executable.encode() + b"\n" + out.getvalue()
 
 
+@pytest.fixture
+def as_on_its_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zipapps are unpacked by the platform that they are for."""
+    monkeypatch.setattr("gestalt_host.packages.installed.install.host_platform", lambda: PLATFORM)
+
+
+@pytest.mark.usefixtures("as_on_its_platform")
 def test_the_libraries_of_a_zipapp_are_unpacked_and_recorded(tmp_path: Path) -> None:
     program = zipapp(**{"lib.py": "x = 1\n"})
     data = store(program=program)
@@ -206,6 +213,7 @@ def test_the_libraries_of_a_zipapp_are_unpacked_and_recorded(tmp_path: Path) -> 
     assert faults_of(directory, expected(data)) == [f"{library.relative_to(directory)}: its content has been changed"]
 
 
+@pytest.mark.usefixtures("as_on_its_platform")
 def test_a_hostile_zipapp_is_refused_by_the_name_of_its_archive(tmp_path: Path) -> None:
     data = store(program=zipapp(**{"../evil": ""}))
     with pytest.raises(PackageInvalid, match=r"a\.tar\.gz: foo: 'site-packages/\.\./evil' is no plain file") as failure:

@@ -172,3 +172,9 @@ def test_of_many_faults_the_first_are_named_and_the_others_counted(directory: Pa
     assert len(faults) == 21
     assert faults[0] == "000: was added"
     assert faults[-1] == "and 80 more faults"
+
+
+def test_a_record_that_is_too_large_is_a_fault(directory: Path) -> None:
+    with (directory / FILE_NAME).open("ab") as file:
+        file.truncate((64 << 20) + 1)
+    assert faults_of(directory, EXPECTED) == [f"{FILE_NAME}: has 67108865 bytes; accepted are 67108864"]

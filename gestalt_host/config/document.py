@@ -1,4 +1,4 @@
-"""YAML and JSON text as a tree whose every node knows its file and line.
+"""YAML text as a tree whose every node knows its file and line.
 
 Scalars follow the YAML 1.2 core schema: ``yes`` and ``on`` are text, dates are text. Anchors, aliases and merge keys
 are expanded, within bounds. Duplicate keys, keys that are not text, recursive aliases, an empty file and a second
@@ -7,7 +7,6 @@ document are faults.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.errors import Faults, Place, Problem
 from gestalt_host.config.interpolate import MARK, Placeholders, typed
 from gestalt_sdk.common.texts import cut
 
@@ -27,7 +26,7 @@ _MOST_DIGITS = 400
 """More than any double has, and few enough for Python to write out in an error."""
 _SHOWN_BYTES = 100
 _STANDARD = "tag:yaml.org,2002:"
-_TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
+TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
 
 
 @dataclass(slots=True)
@@ -86,6 +85,10 @@ class _TooDeep(yaml.MarkedYAMLError):
     """More than ``MAX_DEPTH`` mappings and lists stand inside each other."""
 
 
+class _TooMany(yaml.MarkedYAMLError):
+    """The document has more values than are kept while it is read."""
+
+
 class _Excess(Exception):
     """The document is larger than anything that is a configuration; its fault is noted, the rest is not read."""
 
@@ -94,11 +97,15 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes with the scalars of the core schema, and a tag for a mark by itself; constructs nothing."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  the base's shape
-    _depth = 0
+    _depth = _count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
-            raise _TooDeep(problem=_TOO_DEEP, problem_mark=self.peek_event().start_mark)
+            raise _TooDeep(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        self._count += 1
+        if self._count > 2 * MAX_NODES:  # keys count here too
+            mark = self.peek_event().start_mark
+            raise _TooMany(problem=f"document has more than {MAX_NODES} values", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -121,13 +128,22 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_STANDARD + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders | None = None) -> Node | None:
+def parse_yaml(
+    text: str,
+    file: str,
+    faults: Faults,
+    placeholders: Placeholders | None = None,
+    *,
+    ignored: list[Problem] | None = None,
+) -> Node | None:
     """Parse the document of a file; None when it has been found faulty.
 
     Tags of other schemas are ignored. What is not one document, a mapping, is a fault.
 
     Args:
         placeholders: Those whose marks are in the text; scalars and keys get their values.
+        ignored: When given, a file without a document is an empty mapping, and what follows the first document is
+            ignored and noted here.
     """
     placeholders = placeholders or Placeholders({})
     loader = None
@@ -143,16 +159,21 @@ def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders 
     finally:
         if loader is not None:
             loader.dispose()
+    is_empty = root is None or (isinstance(root, yaml.ScalarNode) and root.style is None and not root.value)
+    if is_empty and ignored is not None:
+        return Node(Place(file, 1), {})
     if root is None:
         faults.add(Place(file, 1), "", "parsing config YAML: the file is empty; expected mapping document")
         return None
-    if second:
+    if second and ignored is None:
         faults.add(
             Place(file, second),
             "",
             "parsing config YAML: a second document begins here; accepted is one in each file",
         )
         return None
+    if second and ignored is not None:
+        ignored.append(Problem(Place(file, second), "", "a second document begins here, and is not read"))
     before = len(faults.problems)
     try:
         node = _Converter(file, faults, placeholders).convert(root)
@@ -164,30 +185,6 @@ def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders 
         faults.add(node.place, "", "parsing config YAML: expected mapping document")
         return None
     return node
-
-
-def parse_json(text: str, file: str, faults: Faults) -> Node | None:
-    """Parse a JSON object as a tree; its lines are not known, so its places name the file only."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        faults.add(Place(file, getattr(error, "lineno", 0)), "", f"not valid JSON: {getattr(error, 'msg', error)}")
-        return None
-    except RecursionError:
-        faults.add(Place(file), "", _TOO_DEEP)
-        return None
-    if not isinstance(value, dict):
-        faults.add(Place(file), "", "expected a JSON object")
-        return None
-    if _is_too_deep(value):
-        faults.add(Place(file), "", _TOO_DEEP)
-        return None
-    return from_plain(value, Place(file))
-
-
-def _is_too_deep(value: object, left: int = MAX_DEPTH) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return children is not None and (left == 0 or any(_is_too_deep(child, left - 1) for child in children))
 
 
 def from_plain(value: Any, place: Place) -> Node:
@@ -238,7 +235,7 @@ class _Converter:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, place, path)
         if len(self._open) >= MAX_DEPTH:
-            self._faults.add(place, path, f"parsing config YAML: {_TOO_DEEP}")
+            self._faults.add(place, path, f"parsing config YAML: {TOO_DEEP}")
             raise _Excess
         self._open.add(id(node))
         try:

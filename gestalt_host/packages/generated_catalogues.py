@@ -19,10 +19,10 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.packages.languages.digests import files_of
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.running import run_program
 from gestalt_sdk.common.printable import printable
 
@@ -40,24 +40,34 @@ log = structlog.get_logger()
 
 
 async def catalogue_of(
-    manifest: Manifest, command: LaunchCommand, name: str, cache_dir: Path, environ: Mapping[str, str]
+    manifest: Manifest,
+    command: LaunchCommand,
+    name: str,
+    cache_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    may_run: bool = True,
 ) -> PluginCatalogue:
     """Return a plugin's catalogue: the file in its package, else the one that the plugin writes.
 
+    Args:
+        may_run: Whether the plugin may be run to write it; otherwise it has to be in the cache.
     Raises:
-        PackageInvalid: the plugin writes none, or what it writes cannot be used.
+        PackageInvalid: the plugin writes none, or what it writes cannot be used; ``NotPrepared`` when it has to be run.
     """
     packaged = _packaged(manifest)
     if packaged is not None:
         return packaged
     kept = _Kept(cache_dir, name, await asyncio.to_thread(source_digest, manifest.root, command))
     catalogue = kept.find()
+    if catalogue is None and not may_run:
+        raise NotPrepared(f"{manifest.root}: the plugin has to be run to write its {FILE_NAME}")
     if catalogue is None:
         with tempfile.TemporaryDirectory(prefix="gestalt-catalogue-") as directory:
             path = Path(directory) / FILE_NAME
             slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, name)
             try:
-                await _write(command, path, manifest, environ)
+                await write_catalogue(command, path, manifest, environ)
             finally:
                 slow.cancel()
             catalogue = kept.keep(path)
@@ -128,7 +138,12 @@ def _tell_slow(name: str) -> None:
     log.warning(text, event_name="plugin.catalogue_slow", plugin=name, after_s=SLOW_S, at_most_s=RUN_TIMEOUT_S)
 
 
-async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+async def write_catalogue(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+    """Let the plugin write its catalogue to a file.
+
+    Raises:
+        PackageInvalid: it fails or takes too long.
+    """
     # The contract gives this run the host's full environment, unlike a provider that serves.
     env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
     try:

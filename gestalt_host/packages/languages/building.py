@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages.builds import builds_directory, source_lock
 from gestalt_host.packages.languages.digests import digest_of
 from gestalt_host.packages.languages.packaged import lacks_artifact
 from gestalt_host.packages.languages.tools import NOT_BUILT, run_tool
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 
 _RECORD = "built-by-command"
 
@@ -44,16 +44,21 @@ async def run_build_command(manifest: Manifest, environ: Mapping[str, str]) -> N
 
 
 async def build_by_command(
-    manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+    manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str], *, build: bool
 ) -> None:
     """Run the manifest's build command if files of the package have changed since, or what it makes is missing.
 
+    Args:
+        build: Whether it may be run now.
     Raises:
-        PackageInvalid: it failed.
+        PackageInvalid: it failed; ``NotPrepared`` when it would have to be run and may not.
     """
     record = builds_directory(artifacts_dir, manifest, entry_name) / _RECORD
     async with source_lock(manifest.root):
         if lacks_artifact(manifest) or await asyncio.to_thread(_recorded, record) != await _digest(manifest):
+            if not build:
+                text = "release.build.command has not been run since its files have changed"
+                raise NotPrepared(f"{manifest.path}: {text}", NOT_BUILT)
             await run_build_command(manifest, environ)
             # What the command has written is part of it, so that it does not count as a change.
             await asyncio.to_thread(_write, record, await _digest(manifest))

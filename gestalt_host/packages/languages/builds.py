@@ -19,11 +19,11 @@ from pathlib import Path
 
 import structlog
 
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages.digests import digest_of
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.languages.tools import BUILD_LIMIT_S, NOT_BUILT
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 
 KEPT_BUILDS = 3
@@ -98,8 +98,9 @@ class BuiltLanguage(ABC):
             async with source_lock(manifest.root):
                 kept = await self._build(manifest, directory, toolchain, environ)
         if kept is None:
-            raise PackageInvalid(f"{manifest.root}: its source has changed since it was built, or never was", NOT_BUILT)
-        await asyncio.to_thread(_drop_old, directory, kept)
+            raise NotPrepared(f"{manifest.root}: its source has changed since it was built, or never was", NOT_BUILT)
+        if build:
+            await asyncio.to_thread(_drop_old, directory, kept)
         return LaunchCommand(self.args((kept / self.file).absolute(), environ), build=kept.name)
 
     async def _digest(self, manifest: Manifest) -> str:

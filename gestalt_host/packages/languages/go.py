@@ -10,7 +10,7 @@ from pathlib import Path
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.builds import BuiltLanguage
 from gestalt_host.packages.languages.tools import NOT_BUILT, find_tool, run_tool
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 
 INSTALL = "Go 1.22 or newer: the system's package (golang-go), or the archive from https://go.dev/dl/"
 _OLDEST = (1, 22)

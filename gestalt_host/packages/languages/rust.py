@@ -14,7 +14,7 @@ import structlog
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.builds import BuiltLanguage
 from gestalt_host.packages.languages.tools import NOT_BUILT, find_tool, run_tool
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 
 INSTALL = "Rust from https://rustup.rs, or the system's packages (cargo, rustc)"

@@ -13,7 +13,7 @@ from gestalt_host.packages.languages.packaged import lacks_artifact, packaged_co
 from gestalt_host.packages.languages.python import PYTHON, without_target
 from gestalt_host.packages.languages.rust import RUST
 from gestalt_host.packages.languages.typescript import TYPESCRIPT
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 
 LANGUAGES: tuple[Language, ...] = (GO, RUST, PYTHON, TYPESCRIPT)
@@ -37,10 +37,11 @@ async def source_command(
     Args:
         build: Whether anything may be built or written; else what was built before must be current.
     Raises:
-        PackageInvalid: it has neither an executable for this platform nor a source that can be started.
+        PackageInvalid: it has neither an executable for this platform nor a source that can be started;
+            ``NotPrepared`` when something would have to be built and may not.
     """
-    if manifest.release_command and build:
-        await build_by_command(manifest, entry_name, artifacts_dir, environ)
+    if manifest.release_command:
+        await build_by_command(manifest, entry_name, artifacts_dir, environ, build=build)
     language = language_of(manifest)
     # An executable that the manifest names and nobody has made yet is no reason not to use the source.
     executable = None if language is not None and lacks_artifact(manifest) else packaged_command(manifest)

@@ -17,7 +17,7 @@ from gestalt_host.packages.kinds import canonical_kind
 from gestalt_host.packages.languages.builds import BuiltLanguage
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.languages.tools import NOT_BUILT, find_tool, run_tool
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 
 ESBUILD = "0.28.2"
 """Version of the bundler for projects that do not have it among their own packages."""

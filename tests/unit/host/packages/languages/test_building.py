@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.packages import PackageInvalid, read_manifest
+from gestalt_host.packages.errors import NotPrepared
 from gestalt_host.packages.languages import run_build_command, source_command
 from gestalt_host.packages.platforms import host_arch, host_os
 from tests.support.rigs.package import MANIFEST, Write
@@ -42,6 +43,8 @@ async def test_the_command_is_run_when_files_have_changed_or_its_artifact_is_mis
     manifest: Path, tmp_path: Path
 ) -> None:
     program = manifest.parent / "bin" / "run"
+    with pytest.raises(NotPrepared, match="has not been run since its files have changed"):
+        await source_command(read_manifest(manifest), "echo", tmp_path, os.environ, build=False)
     assert await start(manifest, tmp_path) == [str(program), "1"]
     assert await start(manifest, tmp_path) == [str(program), "1"]
     (manifest.parent / "work" / "source").touch()

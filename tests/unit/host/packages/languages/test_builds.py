@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gestalt_host.packages import PackageInvalid, read_manifest
+from gestalt_host.packages.errors import NotPrepared
 from gestalt_host.packages.languages import LaunchCommand, source_command
 from gestalt_host.packages.languages import tools as tools_module
 from tests.support.rigs.gestaltd import alive
@@ -84,7 +85,7 @@ async def test_a_missing_tool_is_named_and_what_was_built_is_started_without_it(
     without = {**tools.environ, "PATH": "/nowhere"}
     with pytest.raises(PackageInvalid, match=r"^go is not on the search path .*; install Go 1.22 or newer.*go.dev"):
         await command(source, tmp_path, without)
-    with pytest.raises(PackageInvalid, match="has changed since it was built, or never was"):
+    with pytest.raises(NotPrepared, match="has changed since it was built, or never was"):
         await command(source, tmp_path, without, build=False)
     built = await command(source, tmp_path, tools.environ)
     assert await command(source, tmp_path, without) == built

@@ -20,14 +20,14 @@ function json(struct: Struct): object {
 }
 
 function jsonValue(value: Value): unknown {
-  if (value.structValue) return json(value.structValue);
-  if (value.listValue) return (value.listValue.values ?? []).map(jsonValue);
-  return value.stringValue ?? value.numberValue ?? value.boolValue ?? null;
+  if (value.struct_value) return json(value.struct_value);
+  if (value.list_value) return (value.list_value.values ?? []).map(jsonValue);
+  return value.string_value ?? value.number_value ?? value.bool_value ?? null;
 }
 
 const plugin = {
-  GetMetadata: (_: unknown, answer: Answer) => answer(null, { name: "echo", minProtocolVersion: 3, maxProtocolVersion: 3 }),
-  StartProvider: (_: unknown, answer: Answer) => answer(null, { protocolVersion: 3 }),
+  GetMetadata: (_: unknown, answer: Answer) => answer(null, { name: "echo", min_protocol_version: 3, max_protocol_version: 3 }),
+  StartProvider: (_: unknown, answer: Answer) => answer(null, { protocol_version: 3 }),
   Execute: (call: { request: { params?: Struct } }, answer: Answer) =>
     answer(null, { status: 200, body: JSON.stringify(json(call.request.params ?? {})) }),
 };

@@ -18,6 +18,7 @@ import structlog
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
+from gestalt_host.daemon.installing import Installation
 from gestalt_sdk.serving.streams import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,13 +29,17 @@ SAME_REQUEST_S = 2.0
 log = structlog.get_logger()
 
 
-async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+async def run_until_stopped(
+    config: HostConfig, environ: Mapping[str, str], console: Console, installation: Installation
+) -> None:
     """Start the host, serve until it is told to stop, stop it.
 
+    Args:
+        installation: How the start gets at its packages.
     Raises:
         HostError: it could not be started; everything that was has been stopped again.
     """
-    host, stop = Host(config, environ, console), asyncio.Event()
+    host, stop = Host(config, environ, console, installation), asyncio.Event()
     loop = asyncio.get_running_loop()
     asked_at = 0.0
 

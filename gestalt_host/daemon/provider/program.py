@@ -37,6 +37,12 @@ class Subcommand:
 
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "list": Subcommand(
+        "listing",
+        "List the configured providers and what their locks are worth.",
+        "list",
+        options=("kind", "lockfile", "config"),
+    ),
     "release": Subcommand(
         "release",
         "Make a release of the provider in this directory: archives, check sums, metadata.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -66,7 +65,6 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     use = LockUse.of(config, options)
     installation: Installation = OwnInstallation(config, use, environ)
     if "locked" in options.flags:
-        sys.dont_write_bytecode = True  # nothing but state is written
         require_installed(config, use)
         installation = LockedInstallation(config)
     try:

@@ -107,7 +107,7 @@ class _Edit:
         key_node, value = pairs[index]
         text = self._text
         start, end = key_node.start_mark.index, self._end(key_node, value)
-        if node is not None and node.flow_style:
+        if isinstance(node, yaml.MappingNode) and node.flow_style:
             if index + 1 < len(pairs):
                 end = pairs[index + 1][0].start_mark.index
             elif index:

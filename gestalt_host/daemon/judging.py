@@ -10,7 +10,7 @@ from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.concurrency import all_of
 from gestalt_host.daemon.launchables import Launchables
-from gestalt_host.packages import Launchable
+from gestalt_host.packages import NOTHING_WRITTEN, Launchable
 from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
 from gestalt_sdk.bases.provider import ConfigFault, ProviderKind
 from gestalt_sdk.transport.environment import (
@@ -19,9 +19,6 @@ from gestalt_sdk.transport.environment import (
     WORKFLOW_HOST_SOCKET,
     WORKFLOW_MANAGER_SOCKET,
 )
-
-NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""For the processes of providers: without it Python would write beside their sources."""
 
 
 @dataclass(slots=True)

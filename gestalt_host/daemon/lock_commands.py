@@ -12,11 +12,11 @@ from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.installing import install_all, source_context
 from gestalt_host.daemon.launchables import launched_entries
-from gestalt_host.daemon.locks import LockUse, artifact_faults, faults_by_entry, listed, shortened
+from gestalt_host.daemon.locks import LockUse, artifact_faults, faults_by_entry, shortened
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.packages import Workplace, prepare
-from gestalt_host.packages.errors import NotPrepared, PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid, PackageUnprovided, listed
 from gestalt_host.packages.lock.currency import Currency, is_release, label, lockable_entries, standing
 from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_lock
 from gestalt_host.packages.lock.locking import Locker, make_lock
@@ -63,10 +63,13 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
     """
     if "locked" not in options.flags:
         raise CommandFailed("gestaltd sync currently requires --locked: it installs what the lock file says")
-    config = load_for_sources(options, environ)
-    use, is_check = LockUse.of(config, options), "check" in options.flags
+    is_check = "check" in options.flags
+    config = load_for_sources(options, environ, tokens=not is_check)
+    use = LockUse.of(config, options)
     entries = lockable_entries(config)
-    locked = _read_or_refuse(use, f"source-backed providers require lock metadata; run {use.lock}") if entries else Lock()
+    locked = (
+        _read_or_refuse(use, f"source-backed providers require lock metadata; run {use.lock}") if entries else Lock()
+    )
     standings = [standing(entry, locked, config.directory) for entry in entries]
     stale = [item for item in standings if item.currency is not Currency.CURRENT]
     if stale:
@@ -91,13 +94,15 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
         raise CommandFailed(listed(faults))
 
 
-def load_for_sources(options: Options, environ: Mapping[str, str]) -> HostConfig:
+def load_for_sources(options: Options, environ: Mapping[str, str], *, tokens: bool = True) -> HostConfig:
     """Load the configuration for commands that only need its sources: no variable and no secret but their tokens.
 
+    Args:
+        tokens: Whether the command downloads anything, so that they have to be there.
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
-    return load_config(options, find_config(options.all("config"), environ), environ, static=True, source_tokens=True)
+    return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=tokens)
 
 
 async def _prepare_sources(
@@ -113,6 +118,8 @@ async def _prepare_sources(
             await prepare(entry, workplace, environ)
         except NotPrepared as error:
             faults.append(f"prepared artifact for {label(entry)} is missing or stale; run {use.sync}: {error}")
+        except PackageUnprovided:
+            continue  # serve says so; what it is installed for is another version's business
         except PackageInvalid as error:
             faults.append(str(error))
     return faults

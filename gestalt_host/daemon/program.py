@@ -18,7 +18,7 @@ from gestalt_host.supervisor import ProviderStartFailed
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.logs import configure_logging, tell
 
-OPTIONS = ("config", "artifacts-dir")
+OPTIONS = ("config", "artifacts-dir", "lockfile")
 
 log = structlog.get_logger()
 
@@ -48,11 +48,13 @@ def _run(words: list[str]) -> int:
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)
     if command == "validate":
-        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE, flags=("runtime",))
+        options = parse_options(words[1:], (*OPTIONS, "platform"), help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
         commands.validate(options, os.environ)
         return 0
+    if command in ("lock", "sync"):
+        return _lock_command(command, words[1:])
     if command == "store":
         return _store(words[1:])
     if command == "provider":
@@ -60,10 +62,25 @@ def _run(words: list[str]) -> int:
         return _help(text) if text else 0
     is_serve = command == "serve"
     text = help_texts.SERVE if is_serve else help_texts.ROOT
-    options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
+    flags = ("locked",) if is_serve else ()
+    options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
     commands.serve(options, os.environ, generate=not is_serve)
+    return 0
+
+
+def _lock_command(command: str, words: list[str]) -> int:
+    from gestalt_host.daemon import lock_commands
+
+    run, text, accepted, flags = {
+        "lock": (lock_commands.lock, help_texts.LOCK, ("config", "lockfile", "platform"), ("check",)),
+        "sync": (lock_commands.sync, help_texts.SYNC, OPTIONS, ("locked", "check")),
+    }[command]
+    options = parse_options(words, accepted, text, flags=flags)
+    if options.help:
+        return _help(text)
+    run(options, os.environ)
     return 0
 
 

@@ -19,6 +19,7 @@ from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.host import Host
+from gestalt_host.daemon.installing import Installation
 from gestalt_sdk.serving.logs import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,13 +53,17 @@ async def run_or_stop(work: Coroutine[object, object, None]) -> None:
         raise CommandFailed(f"stopped by {signals[0].name}") from None
 
 
-async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+async def run_until_stopped(
+    config: HostConfig, environ: Mapping[str, str], console: Console, installation: Installation
+) -> None:
     """Start the host, serve until it is told to stop, stop it.
 
+    Args:
+        installation: How the start gets at its packages.
     Raises:
         HostError: it could not be started; everything that was has been stopped again.
     """
-    host, stop = Host(config, environ, console), asyncio.Event()
+    host, stop = Host(config, environ, console, installation), asyncio.Event()
     loop = asyncio.get_running_loop()
     asked_at = 0.0
 

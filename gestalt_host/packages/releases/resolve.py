@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from gestalt_host.config.model import ProviderEntry, SourceMode
+from gestalt_host.config.model import ProviderEntry, Repository, SourceMode
 from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.downloads.answers import is_html
 from gestalt_host.packages.downloads.failures import REASON, FetchFailed
@@ -30,7 +30,6 @@ from gestalt_host.packages.releases.metadata import (
     ReleaseMetadata,
     read_metadata,
 )
-from gestalt_host.packages.releases.repositories import Repository
 from gestalt_host.packages.releases.versions import Constraint
 from gestalt_host.packages.signatures import MAX_BYTES, REQUIRED, SUFFIX, verify
 

@@ -87,7 +87,7 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
             async with source_context(config, environ) as context:
                 failures = await install_all(unfit, locked, context, config)
             faults.extend(map(str, failures.values()))
-        faults.extend(await _prepare_sources(config, environ, use, is_check=is_check))
+        faults.extend(await prepare_sources(config, environ, use, is_check=is_check))
 
     _run(work)
     if faults:
@@ -105,9 +105,7 @@ def load_for_sources(options: Options, environ: Mapping[str, str], *, tokens: bo
     return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=tokens)
 
 
-async def _prepare_sources(
-    config: HostConfig, environ: Mapping[str, str], use: LockUse, *, is_check: bool
-) -> list[str]:
+async def prepare_sources(config: HostConfig, environ: Mapping[str, str], use: LockUse, *, is_check: bool) -> list[str]:
     """Build the local sources that a start needs built, or find out which are not; return what is wrong."""
     workplace = Workplace(config.artifacts_dir, config.artifacts_dir, may_run=not is_check)
     faults = []

@@ -9,6 +9,7 @@ configured any more before its lock goes.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -50,6 +51,8 @@ def replace_together(replacements: Sequence[Replacement]) -> None:
         staged = []
         for item in replacements:
             path = item.path.resolve()
+            for left in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
+                left.unlink(missing_ok=True)  # by a command that was killed: no other one is here now
             staged.append((item, path, stack.enter_context(_staged(path, item.content))))
         for item, path, _ in staged:
             if content_of(path) != item.before:
@@ -71,7 +74,7 @@ def _staged(path: Path, content: bytes) -> Iterator[str]:
     """Give the name of a file beside the path that holds the content, safe on the disk."""
     name = ""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # with mode 0600
+        descriptor, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)  # with mode 0600
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
@@ -88,6 +91,10 @@ def _staged(path: Path, content: bytes) -> Iterator[str]:
         yield name
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.gestaltd-"
 
 
 def _put_back(path: Path, content: bytes | None) -> None:

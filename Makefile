@@ -7,11 +7,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_RUN := $(VENV)/.ready-to-run
+REQUIREMENTS := pyproject.toml gestalt_sdk/pyproject.toml constraints.txt
 PYTEST := $(BIN)/pytest -q
 # Whichever worker is done takes over from the other, within a file too: the longest files have few tests.
 PARALLEL ?= -n 2 --dist worksteal
 
-.PHONY: help setup setup-run run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
+.PHONY: help setup setup-run run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +26,7 @@ help:
 	@echo 'make nightly      randomised, kill and fuzz tests at full count, and recordings that take minutes'
 	@echo 'make coverage     which lines the tests of packages and contracts never run'
 	@echo 'make bench        measure; prints figures and how they were taken'
+	@echo 'make release      what a release consists of, into dist/: the same bytes from the same commit'
 	@echo 'make gen          generate gestalt_sdk/gen from proto/'
 	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
 	@echo 'make setup        only the environment in $(VENV), for developing; make setup-run: for running'
@@ -35,15 +37,15 @@ define set_up
 @test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
 @echo 'Setting up $(VENV) with $(PYTHON) for $(1) ...'
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(2)]'
+@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ./gestalt_sdk --editable '.$(2)'
 endef
 
-$(READY_TO_RUN): pyproject.toml constraints.txt
-	$(call set_up,running (some 40 packages, 120 MB),host)
+$(READY_TO_RUN): $(REQUIREMENTS)
+	$(call set_up,running (some 40 packages, 120 MB),)
 	@touch $@
 
-$(READY): pyproject.toml constraints.txt
-	$(call set_up,developing (some 75 packages, 310 MB),dev)
+$(READY): $(REQUIREMENTS)
+	$(call set_up,developing (some 80 packages, 310 MB),[dev])
 	@touch $(READY_TO_RUN) $@
 
 setup-run: $(READY_TO_RUN)
@@ -97,8 +99,11 @@ coverage: setup
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=miss
 
+release: setup
+	$(BIN)/python -m tools.release
+
 gen: setup
 	$(BIN)/python tools/generate_protos.py
 
 clean:
-	rm -rf $(VENV) examples/quickstart/state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) examples/quickstart/state build dist .dist-* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

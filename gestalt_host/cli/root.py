@@ -10,16 +10,12 @@ from gestalt_host.cli import grammar
 from gestalt_host.cli.commands import auth, config, plugin, tokens, workflow
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.session import session_of, set_format, set_timeout, set_url
+from gestalt_sdk.version import VERSION
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            click.echo(f"gestalt {version('gestalt')}")
-        except PackageNotFoundError:  # run from a source tree that was never installed
-            click.echo("gestalt (not installed)")
+        click.echo(f"gestalt {VERSION}")
         ctx.exit()
 
 

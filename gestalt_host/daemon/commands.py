@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import structlog
@@ -32,15 +31,15 @@ from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.locked_packages import LockedPackages
 from gestalt_host.daemon.locks import LockUse, require_installed
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
+from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.platforms import host_platform, is_platform
-from gestalt_sdk.serving.logs import tell
 from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.streams import tell
 
 log = structlog.get_logger()
 
@@ -51,6 +50,10 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     Args:
         generate: Write the default configuration first when none is found anywhere.
     """
+    # Most of what there is to import, and no other command needs it; before anything is written.
+    from gestalt_host.daemon.serving import run_until_stopped
+    from gestalt_host.supervisor import ProviderStartFailed
+
     paths = find_config(options.all("config"), environ)
     is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
     if generate and not is_chosen and paths == [user_config_path(environ)] and not paths[0].exists():
@@ -66,7 +69,12 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         sys.dont_write_bytecode = True  # nothing but state is written
         require_installed(config, use)
         installation = LockedInstallation(config)
-    run_event_loop(run_until_stopped(config, environ, Console(), installation))
+    try:
+        run_event_loop(run_until_stopped(config, environ, Console(), installation))
+    except ProviderStartFailed as error:
+        if error.last_lines:
+            log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
+        raise
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
@@ -82,11 +90,11 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
         if is_runtime:
             _require_serveable(config)
         warnings += [replace(problem, reason=f"{problem.reason}; serve refuses it") for problem in config.unprovided]
-        checks, unseen = _checked(config, environ, options, platform, is_runtime=is_runtime)
+        checks = _checked(config, environ, LockUse.of(config, options), platform, is_runtime=is_runtime)
     except HostError:
         _warn(warnings)
         raise
-    warnings += [*checks.judgement.warnings, *unseen]
+    warnings += (*checks.judgement.warnings, *checks.unchecked)
     failures = checks.failures
     problems = [
         *key_problems(config),
@@ -112,15 +120,13 @@ def _require_serveable(config: HostConfig) -> None:
 
 
 def _checked(
-    config: HostConfig, environ: Mapping[str, str], options: Options, platform: str, *, is_runtime: bool
-) -> tuple[_Checks, list[str]]:
-    """Return what was found, and warnings of what could not be seen."""
-    use = LockUse.of(config, options)
+    config: HostConfig, environ: Mapping[str, str], use: LockUse, platform: str, *, is_runtime: bool
+) -> _Checks:
     with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
         locked = LockedPackages(config, use, Path(scratch), platform)
         checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), locked, is_runtime=is_runtime)
         run_event_loop(run_or_stop(checks.run()))
-    return checks, locked.warnings
+    return checks
 
 
 def _platform(options: Options, *, is_runtime: bool) -> str:
@@ -134,14 +140,6 @@ def _platform(options: Options, *, is_runtime: bool) -> str:
             f'"{host_platform()}"'
         )
     return platform
-
-
-def version() -> str:
-    """Return the version of the distribution, ``dev`` where it is not installed."""
-    try:
-        return metadata.version("gestalt")
-    except metadata.PackageNotFoundError:
-        return "dev"
 
 
 def load_config(
@@ -211,6 +209,11 @@ class _Checks:
         self.failures: list[Exception] = []
         self.problems: list[Problem] = []
         self.judgement = Judgement()
+
+    @property
+    def unchecked(self) -> list[Problem]:
+        """What could not be checked, because a package is not installed."""
+        return self._locked.warnings
 
     async def run(self) -> None:
         """Check that every package is there and fits its entry, and ask the providers with ``--runtime``."""

@@ -11,7 +11,6 @@ from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.concurrency import all_of
 from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.packages import NOTHING_WRITTEN, Launchable
-from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
 from gestalt_sdk.bases.provider import ConfigFault, ProviderKind
 from gestalt_sdk.transport.environment import (
     INDEXEDDB_SOCKET,
@@ -39,6 +38,8 @@ async def judge_providers(
     Args:
         scratch: A directory for the paths of host services that nobody serves.
     """
+    from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
+
     judgement = Judgement()
 
     async def one(launchable: Launchable, kind: ProviderKind) -> None:

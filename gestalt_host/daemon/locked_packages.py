@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.locks import LockUse, faults_by_entry, lock_faults, shortened
@@ -39,7 +40,7 @@ class LockedPackages:
         self._scratch = scratch
         self._platform = platform or host_platform()
         self.plugins: list[tuple[ProviderEntry, Manifest, PluginCatalogue]] = []
-        self.warnings: list[str] = []
+        self.warnings: list[Problem] = []
 
     def sort(self, *, is_runtime: bool) -> HostConfig:
         """Check the entries against the lock; return the configuration without those that are not installed.
@@ -95,10 +96,8 @@ class LockedPackages:
         locked = lock.entries[key_of(entry)]
         spec = (locked.manifest or {}).get("spec")
         if isinstance(spec, dict) and spec.get("configSchemaPath"):
-            self.warnings.append(
-                f"{entry.place}: {entry.path}.config: not checked against the schema of its package, which is not "
-                f"installed; run {self._use.sync}"
-            )
+            reason = f"not checked against the schema of its package, which is not installed; run {self._use.sync}"
+            self.warnings.append(Problem(entry.place, f"{entry.path}.config", reason))
         if entry.kind != "plugins" or locked.manifest is None or locked.catalogue is None:
             return
         if not locked.catalogue.is_available or locked.catalogue.is_session_only:

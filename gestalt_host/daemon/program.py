@@ -1,31 +1,27 @@
-"""One command of `gestaltd`, from its words to its exit status."""
+"""One command of `gestaltd`, from its words to its exit status.
+
+What a command needs is imported when it is known, so that help and version come at once.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-import structlog
-
-from gestalt_host.daemon import commands, help_texts
+from gestalt_host.daemon import help_texts
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
-from gestalt_host.daemon.provider.program import run_provider_command
-from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
 from gestalt_host.errors import HostError
-from gestalt_host.supervisor import ProviderStartFailed
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.logs import configure_logging, tell
+from gestalt_sdk.serving.streams import tell
+from gestalt_sdk.version import VERSION
 
 OPTIONS = ("config", "artifacts-dir", "lockfile")
-
-log = structlog.get_logger()
 
 
 def run(words: Sequence[str]) -> int:
     """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
-    configure_logging("gestaltd")
     try:
         return _run(list(words))
     except UsageWrong as error:
@@ -34,8 +30,12 @@ def run(words: Sequence[str]) -> int:
         return _fail(error)
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError:
+        raise  # a package that is missing: the program's entry names it
     except Exception as error:
-        log.exception("gestaltd failed", event_name="daemon.failed")
+        import structlog
+
+        structlog.get_logger().exception("gestaltd failed", event_name="daemon.failed")
         tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
         return 1
 
@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
 def _run(words: list[str]) -> int:
     command = words[0] if words else ""
     if command in ("version", "--version", "-version", "-v"):
-        show(commands.version())
+        show(VERSION)
         return 0
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)
@@ -51,6 +51,9 @@ def _run(words: list[str]) -> int:
         options = parse_options(words[1:], (*OPTIONS, "platform"), help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
+        _begin()
+        from gestalt_host.daemon import commands
+
         commands.validate(options, os.environ)
         return 0
     if command in ("lock", "sync"):
@@ -58,6 +61,9 @@ def _run(words: list[str]) -> int:
     if command == "store":
         return _store(words[1:])
     if command == "provider":
+        _begin()
+        from gestalt_host.daemon.provider.program import run_provider_command
+
         text = run_provider_command(words[1:], os.environ)
         return _help(text) if text else 0
     is_serve = command == "serve"
@@ -66,25 +72,40 @@ def _run(words: list[str]) -> int:
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
+    _begin()
+    from gestalt_host.daemon import commands
+
     commands.serve(options, os.environ, generate=not is_serve)
     return 0
 
 
 def _lock_command(command: str, words: list[str]) -> int:
-    from gestalt_host.daemon import lock_commands
-
-    run, text, accepted, flags = {
-        "lock": (lock_commands.lock, help_texts.LOCK, ("config", "lockfile", "platform"), ("check",)),
-        "sync": (lock_commands.sync, help_texts.SYNC, OPTIONS, ("locked", "check")),
+    text, accepted, flags = {
+        "lock": (help_texts.LOCK, ("config", "lockfile", "platform"), ("check",)),
+        "sync": (help_texts.SYNC, OPTIONS, ("locked", "check")),
     }[command]
     options = parse_options(words, accepted, text, flags=flags)
     if options.help:
         return _help(text)
+    _begin()
+    from gestalt_host.daemon import lock_commands
+
+    run = lock_commands.lock if command == "lock" else lock_commands.sync
     run(options, os.environ)
     return 0
 
 
+def _begin() -> None:
+    """Log as the host does, which a command that only prints a text need not."""
+    from gestalt_sdk.serving.logs import configure_logging
+
+    configure_logging("gestaltd")
+
+
 def _store(words: list[str]) -> int:
+    _begin()
+    from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
+
     try:
         status = run_store_command(words, os.environ)
     except UsageWrong as error:
@@ -109,7 +130,5 @@ def _refuse(error: UsageWrong) -> int:
 
 
 def _fail(error: GestaltError) -> int:
-    if isinstance(error, ProviderStartFailed) and error.last_lines:
-        log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
     tell(f"gestaltd: {error}")
     return 1

@@ -14,5 +14,5 @@ def missing_package(program: str, error: ModuleNotFoundError) -> str:
         raise error
     return (
         f"{program} needs the Python package {package!r}, which is not installed: "
-        "install gestalt with its extra 'host', from its source tree with pip install '.[host]'"
+        "`pip install gestaltd` installs it, in a source tree `make setup-run`"
     )

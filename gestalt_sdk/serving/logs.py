@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import ParamSpec
@@ -18,15 +16,15 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gestalt_sdk.common.printable import printable, printable_json
+from gestalt_sdk.common.printable import printable_json
 from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.serving.sink import LineSink
+from gestalt_sdk.serving.streams import SINKS, standard_descriptor
+from gestalt_sdk.serving.streams import tell as tell
 
 _STDERR = 2
 _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "exception", "log", "msg")
 P = ParamSpec("P")
-
-_sinks: list[LineSink] = []
 
 
 def configure_logging(process: str, *, level: int = logging.INFO) -> None:
@@ -71,50 +69,10 @@ def write_line(fields: Mapping[str, object]) -> bool:
         line = _serialise(fields)
     except Exception:  # for example nested too deeply
         return False
-    if not _sinks:
+    if not SINKS:
         tell(line)
         return True
-    return _sinks[-1].offer(line)
-
-
-def log_lines_dropped() -> int:
-    """Return how many lines of the log of this process could not be written so far."""
-    return sum(sink.dropped for sink in _sinks)
-
-
-def flush_logs() -> None:
-    """Wait a moment until what was logged is written; for a process that is about to end by ``os._exit``."""
-    for sink in _sinks:
-        sink.flush()
-
-
-def tell(text: str) -> None:
-    """Print lines for people on stderr, behind what was logged; nothing happens when nobody can read them.
-
-    What is not printable is shown as its escape: much of an error's text comes from elsewhere.
-    """
-    flush_logs()
-    shown = "\n".join(printable(line) for line in text.split("\n"))
-    try:
-        sys.stderr.write(f"{shown}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # closed, broken, or there is none
-        return
-
-
-def standard_descriptor(number: int) -> int:
-    """Return ``number``, or -1 when that descriptor was closed: the null device takes its place then."""
-    try:
-        os.fstat(number)
-    except OSError:
-        opened = os.open(os.devnull, os.O_RDWR)
-        if opened != number:
-            os.dup2(opened, number, inheritable=True)
-            os.close(opened)
-        else:
-            os.set_inheritable(number, True)
-        return -1
-    return number
+    return SINKS[-1].offer(line)
 
 
 def _sink(process: str) -> LineSink:
@@ -126,7 +84,7 @@ def _sink(process: str) -> LineSink:
     standard_descriptor(0)
     standard_descriptor(1)
     sink = LineSink(standard_descriptor(_STDERR), notice)
-    _sinks.append(sink)
+    SINKS.append(sink)
     return sink
 
 

@@ -85,6 +85,13 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         most=1,
         does="upgrade",
     ),
+    "release": Subcommand(
+        "release",
+        "Make a release of the provider in this directory: archives, check sums, metadata.",
+        "release --version V",
+        ("version", "output", "platform", "sign", "find-links", "extra"),
+    ),
+    "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
 }
 REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
     "add": Subcommand(

@@ -12,9 +12,11 @@ from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.installed.record import Expected, record_of, write_record
 from gestalt_host.packages.installed.swap import installing_into, put_in_place
+from gestalt_host.packages.installed.zipapps import unpack_zipapp
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.manifests.packaged import check_packaged, started_artifact
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
+from gestalt_host.packages.platforms import host_platform
 
 _REASON = "its package cannot be installed"
 
@@ -37,6 +39,9 @@ def install(archive: Path, directory: Path, expected: Expected, platform: str) -
         if expected.archive_sha256 and digest != expected.archive_sha256.lower():
             raise PackageInvalid(f"{archive.name}: its sha256 is {digest}, expected was {expected.archive_sha256}")
         manifest = _checked(archive, new, expected, platform)
+        artifact = started_artifact(manifest, platform)
+        if artifact is not None and platform == host_platform():
+            unpack_zipapp(new / artifact.path, new)
         write_record(new, record_of(new, manifest, digest))
         put_in_place(new, directory)
     return read_manifest(find_manifest(directory))

@@ -101,7 +101,7 @@ def _read_conninfo(dsn: str, problems: list[ConfigFault]) -> str | None:
         problems.append(
             ConfigFault(
                 "dsn",
-                "needs the package psycopg for PostgreSQL, which is not installed: pip install 'gestalt[postgres]'",
+                "needs the package psycopg for PostgreSQL, which is not installed: pip install 'psycopg[binary]'",
             )
         )
         return None

@@ -115,7 +115,7 @@ def test_a_reader_that_goes_away_is_no_fault(server: Server, stream: str) -> Non
 @pytest.mark.parametrize("package", ["click", "httpx", "rich"])
 def test_a_package_that_is_missing_is_named_in_one_line(server: Server, tmp_path: Path, package: str) -> None:
     server.on("GET", RUNS, [{"id": "日本"}])  # wide characters are measured by rich
-    # As after an installation without extras: whoever imports the package does not find it.
+    # As after an installation with --no-deps: whoever imports the package does not find it.
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "class Missing:\n"
@@ -128,5 +128,5 @@ def test_a_package_that_is_missing_is_named_in_one_line(server: Server, tmp_path
     assert (code, out) == (1, "")
     assert err == (
         f"error: gestalt needs the Python package '{package}', which is not installed: "
-        "install gestalt with its extra 'host', from its source tree with pip install '.[host]'\n"
+        "`pip install gestaltd` installs it, in a source tree `make setup-run`\n"
     )

@@ -83,7 +83,7 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     is_runtime = "runtime" in options.flags
     platform = _platform(options, is_runtime=is_runtime)
     config = load_config(options, find_config(options.all("config"), environ), environ, static=not is_runtime)
-    warnings = [*config.unset, *key_warnings(config)]
+    warnings: list[object] = [*config.unset, *key_warnings(config)]
     try:
         if is_runtime:
             _require_serveable(config)
@@ -171,7 +171,7 @@ def load_config(
     return config
 
 
-def _warn(problems: Iterable[Problem]) -> None:
+def _warn(problems: Iterable[object]) -> None:
     for problem in problems:
         tell(f"warning: {problem}")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from gestalt_sdk.version import VERSION
 from tools.generate_protos import ROOT
+from tools.release_providers import providers
 
 EPOCH = "SOURCE_DATE_EPOCH"
 CHECKSUMS = "checksums.txt"
@@ -89,7 +90,7 @@ def checksums(directory: Path) -> None:
     (directory / CHECKSUMS).write_text("".join(lines))
 
 
-STEPS: tuple[Callable[[Path], None], ...] = (distributions, checksums)
+STEPS: tuple[Callable[[Path], None], ...] = (distributions, providers, checksums)
 """Each writes its files into the directory; the checksums come last."""
 
 

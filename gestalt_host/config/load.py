@@ -214,7 +214,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     with top:
         top.text("apiVersion")
         repositories = read_repositories(top, findings)
-        keys = _read_keys(top)
+        keys, key_places = _read_keys(top)
         server = read_server(top.block("server"), findings)
         policies = read_policies(top.block("authorization"))
         shared = read_shared_connections(top, findings)
@@ -259,6 +259,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         uses=tuple(findings.uses),
         repositories=repositories,
         provider_keys=keys,
+        provider_key_places=key_places,
     )
 
 
@@ -276,12 +277,13 @@ def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
     return Block(completed, "providers", faults, place)
 
 
-def _read_keys(top: Block) -> dict[str, str]:
+def _read_keys(top: Block) -> tuple[dict[str, str], dict[str, Place]]:
+    """Return the public keys by name, and where each is written; what they mean is for those who verify by them."""
     keys, block = top.text_map("providerKeys"), top.block("providerKeys")
     for name, key in keys.items():
         if not key.strip():
             block.fault(name, "is required: the text of a public key")
-    return {name: key.strip() for name, key in keys.items()}
+    return {name: key.strip() for name, key in keys.items()}, {name: block.place_of(name) for name in keys}
 
 
 def _check_verifiable(entries: Sequence[ProviderEntry], keys: Mapping[str, str], faults: Faults) -> None:

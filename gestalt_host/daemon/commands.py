@@ -21,6 +21,7 @@ from gestalt_host.config import (
     require_serveable,
     user_config_path,
 )
+from gestalt_host.config.errors import Faults
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
@@ -36,6 +37,7 @@ from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
+from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.platforms import host_platform, is_platform
 from gestalt_sdk.serving.process import run_event_loop
 from gestalt_sdk.serving.streams import tell
@@ -156,6 +158,7 @@ def load_config(
         if isinstance(error, ConfigurationInvalid):
             _warn(error.unset)
         raise CommandFailed(f"loading config: {error}") from error
+    _check_provider_keys(config)
     for item in config.unused:
         log.warning(
             "configuration key is not used",
@@ -169,6 +172,23 @@ def load_config(
         server = replace(config.server, artifacts_dir=(config.directory / artifacts_dir).resolve())
         config = replace(config, server=server)
     return config
+
+
+def _check_provider_keys(config: HostConfig) -> None:
+    if not config.provider_keys:
+        return
+    from gestalt_host.packages.signatures import check_public_key
+
+    faults = Faults()
+    for name, key in config.provider_keys.items():
+        try:
+            check_public_key(key)
+        except PackageInvalid as error:
+            faults.add(config.provider_key_places[name], f"providerKeys.{name}", str(error))
+    try:
+        faults.raise_any()
+    except ConfigurationInvalid as error:
+        raise CommandFailed(f"loading config: {error}") from error
 
 
 def _warn(problems: Iterable[object]) -> None:

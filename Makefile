@@ -45,7 +45,7 @@ $(READY_TO_RUN): $(REQUIREMENTS)
 	@touch $@
 
 $(READY): $(REQUIREMENTS)
-	$(call set_up,developing (some 75 packages, 310 MB),[dev])
+	$(call set_up,developing (some 80 packages, 310 MB),[dev])
 	@touch $(READY_TO_RUN) $@
 
 setup-run: $(READY_TO_RUN)

@@ -61,10 +61,26 @@ def release(target: Path) -> None:
 
 
 def distributions(directory: Path, root: Path = ROOT) -> None:
-    """Build a wheel and a source archive of gestaltd-sdk and of gestaltd into the directory."""
-    for folder in (root / "gestalt_sdk", root):
-        command = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory)]
-        subprocess.run(command, cwd=folder, check=True)
+    """Build a wheel and a source archive of gestaltd-sdk and of gestaltd into the directory.
+
+    From a copy that has what git knows and nothing else: the build tool takes whole folders, with environments and
+    databases that lie there.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = tracked(root, Path(scratch, "tree"))
+        for folder in (tree / "gestalt_sdk", tree):
+            command = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory.absolute())]
+            subprocess.run(command, cwd=folder, check=True)
+
+
+def tracked(root: Path, copy: Path) -> Path:
+    """Copy the files that git knows, as they are now; return the copy, or the root itself where there is no git."""
+    names = _git(root, "ls-files", "-z")
+    for name in filter(None, names.split("\0")):
+        if (root / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, copy / name)
+    return copy if names else root
 
 
 def checksums(directory: Path) -> None:
@@ -86,20 +102,21 @@ def epoch() -> str:
     """
     if given := os.environ.get(EPOCH):
         return given
-    if time := _git("log", "-1", "--format=%ct").strip():
+    if time := _git(ROOT, "log", "-1", "--format=%ct").strip():
         return time
     raise OSError(f"{EPOCH} is not set, and git knows no commit of {ROOT}")
 
 
 def uncommitted() -> list[str]:
     """Return the files that differ from the last commit or are not in it, as `git status` shows them."""
-    return _git("status", "--porcelain", "--untracked-files=all").splitlines()
+    return _git(ROOT, "status", "--porcelain", "--untracked-files=all").splitlines()
 
 
-def _git(*words: str) -> str:
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+def _git(root: Path, *words: str) -> str:
+    """Return what git says of the checkout, nothing where there is no git or no checkout."""
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return ""
-    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -85,6 +85,10 @@ class _TooDeep(yaml.MarkedYAMLError):
     """More than ``MAX_DEPTH`` mappings and lists stand inside each other."""
 
 
+class _TooMany(yaml.MarkedYAMLError):
+    """The document has more values than are kept while it is read."""
+
+
 class _Excess(Exception):
     """The document is larger than anything that is a configuration; its fault is noted, the rest is not read."""
 
@@ -93,11 +97,15 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes with the scalars of the core schema, and a tag for a mark by itself; constructs nothing."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  the base's shape
-    _depth = 0
+    _depth = _count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
             raise _TooDeep(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        self._count += 1
+        if self._count > 2 * MAX_NODES:  # keys count here too
+            mark = self.peek_event().start_mark
+            raise _TooMany(problem=f"document has more than {MAX_NODES} values", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)

@@ -50,6 +50,13 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> 
             (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, elsewhere / name)
             (elsewhere / name).chmod(0o600)
+    # A checkout in which somebody has worked.
+    for words in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["git", *words], cwd=elsewhere, check=True)
+    for junk in (".venv/lib/module.py", "roadmap_plugin/state.db", "notes.md"):
+        path = elsewhere / "examples" / "plugins" / "roadmap" / junk
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     distributions(tmp_path / "there", elsewhere)
     here = files(tmp_path / "here")
     assert sorted(here) == sorted(ARCHIVES)

@@ -53,7 +53,7 @@ def killed_at(step: int, archive: Path, directory: Path) -> bool:
 
 def main(old: Path, new: Path, work: Path, mode: str) -> None:
     if mode == "renames":
-        swap._exchange = lambda one, other: False  # type: ignore[assignment]
+        swap._exchange = lambda one, other: False
     step = 0
     while True:
         step += 1
@@ -80,4 +80,4 @@ def main(old: Path, new: Path, work: Path, mode: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), mode=sys.argv[4])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

@@ -46,6 +46,7 @@ MOST_REDIRECTS = 10
 BYTES = "application/octet-stream"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HTML_BYTES = 1024
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
 _TOKEN = re.compile(r"[\x21-\x7e]*")
 
 
@@ -189,19 +190,29 @@ class Fetcher:
         """
         if not is_digest(sha256):
             raise FetchFailed(f"{shown(url)}: {sha256[:100]!r} is no SHA-256 digest; accepted are 64 of 0-9 and a-f")
+        if not fresh and (kept := await self.kept(sha256, label=label, file=name_of(url))) is not None:
+            return kept
         transfer = self.progress.begin(label, name_of(url))
         outcome = "failed"
         try:
-            kept = None if fresh else await asyncio.to_thread(self.cache.take, sha256)
-            if kept is not None:
-                outcome = "from the cache"
-                return kept
             path, outcome = await self._download(url, sha256, label, token, accept, transfer)
             return path
         except OSError as error:
             raise FetchFailed(f"{shown(url)}: it cannot be stored: {error.strerror or error}") from error
         finally:
             transfer.end(outcome)
+
+    async def kept(self, sha256: str, *, label: str, file: str) -> Path | None:
+        """Return the archive of this digest if it is in the cache.
+
+        Args:
+            label: The entry that it is for.
+            file: Name of the archive, for the same.
+        """
+        path = await asyncio.to_thread(self.cache.take, sha256)
+        if path is not None:
+            self.progress.begin(label, file).end("from the cache")
+        return path
 
     async def _download(
         self, url: str, sha256: str, label: str, token: Token, accept: str, transfer: Transfer
@@ -294,6 +305,7 @@ class _Body:
     def __init__(self, partial: Partial, transfer: Transfer, timing: Timing) -> None:
         self._partial, self._transfer, self._timing = partial, transfer, timing
         self._validator = ""
+        self._whole = 0  # bytes that there are, where the server has said it with the last part
 
     def resume_headers(self) -> dict[str, str]:
         """Return the headers that ask for the rest, none where the whole is wanted."""
@@ -305,9 +317,9 @@ class _Body:
         """Return whether the answer is the rest of what is there."""
         if not self._partial.size or response.status_code not in (206, 416):
             return False
-        if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {self._partial.size}-"
-        ):
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status_code == 206 and found is not None and int(found[1]) == self._partial.size:
+            self._whole = int(found[2] or 0)
             return True
         self._partial.reset()
         raise MayPass("the server did not send the part that was asked for; it is fetched from the start")
@@ -315,6 +327,7 @@ class _Body:
     def begin(self, response: httpx.Response) -> None:
         """Take the answer as the whole body."""
         self._partial.reset()
+        self._whole = 0
         tag = response.headers.get("ETag", "")
         # A weak tag does not say that the bytes are the same.
         self._validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
@@ -334,6 +347,8 @@ class _Body:
                 if self._partial.size - before < self._timing.window_bytes:
                     raise MayPass(f"it comes too slowly: {self._partial.size - before} bytes in {now - since:.0f} s")
                 since, before = now, self._partial.size
+        if self._partial.size < self._whole:
+            raise MayPass("the server sent a part of what was asked for")
 
 
 def _new_client(timing: Timing, *, proxies: bool, encrypted: bool) -> httpx.AsyncClient:
@@ -434,7 +449,7 @@ def _too_large(size: str, most: int) -> str:
 
 def _length_of(response: httpx.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() and len(text) < 20 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _mismatch(partial: Partial, sha256: str) -> str:

@@ -39,9 +39,7 @@ def install(archive: Path, directory: Path, expected: Expected, platform: str) -
         if expected.archive_sha256 and digest != expected.archive_sha256.lower():
             raise PackageInvalid(f"{archive.name}: its sha256 is {digest}, expected was {expected.archive_sha256}")
         manifest = _checked(archive, new, expected, platform)
-        artifact = started_artifact(manifest, platform)
-        if artifact is not None and platform == host_platform():
-            unpack_zipapp(new / artifact.path, new)
+        _unpack_libraries(archive, manifest, platform)
         write_record(new, record_of(new, manifest, digest))
         put_in_place(new, directory)
     return read_manifest(find_manifest(directory))
@@ -98,3 +96,14 @@ def _check_executable(archive: Path, manifest: Manifest, platform: str) -> None:
         )
     if manifest.kind == "plugin" and not manifest.is_manifest_backed and not (manifest.root / CATALOGUE).is_file():
         raise PackageInvalid(f"{archive.name}: the archive of a plugin with an executable needs {CATALOGUE}")
+
+
+def _unpack_libraries(archive: Path, manifest: Manifest, platform: str) -> None:
+    artifact = started_artifact(manifest, platform)
+    if artifact is None or platform != host_platform():
+        return
+    try:
+        unpack_zipapp(manifest.root / artifact.path, manifest.root)
+    except PackageInvalid as error:
+        # The directory has this name for the moment only.
+        raise PackageInvalid(str(error).replace(f"{manifest.root}/", f"{archive.name}: "), error.reason) from None

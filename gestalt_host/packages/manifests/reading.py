@@ -47,7 +47,7 @@ def read_manifest(path: Path, shown: str = "") -> Manifest:
     """
     faults = Faults()
     node = read_document(path, faults, shown)
-    manifest = _read(Block(node, "", faults, node.place), path, node) if node is not None else None
+    manifest = _read(node, path, faults) if node is not None else None
     raise_faults("manifest", faults)
     assert manifest is not None
     return manifest
@@ -67,9 +67,10 @@ def read_document(path: Path, faults: Faults, shown: str = "") -> Node | None:
     return parse_json(text, where, faults) if path.suffix == ".json" else parse_yaml(text, where, faults)
 
 
-def _read(block: Block, path: Path, tree: Node) -> Manifest:
+def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
+    block = Block(tree, "", faults, tree.place)
     document = read_fields(block, MANIFEST)
-    _check_values(block, tree)
+    _check_values(tree, faults)
     kind = _kind(block)
     source = block.raw_text("source")
     if not source:
@@ -115,13 +116,13 @@ def _read(block: Block, path: Path, tree: Node) -> Manifest:
     )
 
 
-def _check_values(block: Block, tree: Node) -> None:
+def _check_values(tree: Node, faults: Faults) -> None:
     """Refuse what neither a lock file nor the arguments of a process can hold."""
     for path, node in tree.scalars():
         if isinstance(node.value, str) and "\0" in node.value:
-            block.fault(path, "has a NUL character")
+            faults.add(node.place, path, "has a NUL character")
         elif isinstance(node.value, float) and not math.isfinite(node.value):
-            block.fault(path, f"{node.text} is not a number that JSON has")
+            faults.add(node.place, path, f"{node.text} is not a number that JSON has")
 
 
 def _kind(block: Block) -> str:
@@ -216,4 +217,5 @@ def _package_path(block: Block, key: str, *, required: bool = False) -> str:
 def is_package_path(text: str) -> bool:
     """Tell whether the text is a path inside a package: relative, normalised, forward slashes, printable."""
     parts = text.split("/")
-    return "\\" not in text and text.isprintable() and not any(part in ("", ".", "..") for part in parts)
+    plain = "\\" not in text and text.isprintable() and text == text.strip()
+    return plain and not any(part in ("", ".", "..") for part in parts)

@@ -151,6 +151,9 @@ async def fetch_archive(
             asset = GitHubAsset.parse(archive.url)
             if asset is None:
                 raise PackageInvalid(f"{shown(archive.url)} is no asset of a release on GitHub")
+            kept = None if fresh else await context.fetcher.kept(sha256, label=_label(entry), file=asset.name)
+            if kept is not None:
+                return kept
             url = await asset.url(context.fetcher, context.github_api, place.token, _label(entry))
             return await context.fetcher.archive(url, sha256, label=_label(entry), token=place.token, fresh=fresh)
         if place.path is not None and not sha256:

@@ -9,18 +9,18 @@ import json
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 PROGRAM = b"#!/bin/sh\nexit 0\n"
 PACKAGE = "example.org/owner/repo/indexeddb/foo"
 END = b"\0" * 1024
-_FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def manifest_text(program: bytes = PROGRAM, **changes: object) -> str:
+def manifest_text(program: bytes = PROGRAM, /, **changes: object) -> str:
     """Return a packaged manifest of a store for linux/amd64; None leaves a key out."""
     document: dict[str, object] = {
         "kind": "indexeddb",
@@ -39,7 +39,7 @@ def entry(
     content: bytes = b"x",
     kind: bytes = tarfile.REGTYPE,
     mode: int = 0o644,
-    form: str = "pax",
+    form: Literal[0, 1, 2] = tarfile.PAX_FORMAT,
     **fields: object,
 ) -> bytes:
     """Return the header and content of one entry; ``fields`` are those of ``tarfile.TarInfo``."""
@@ -47,7 +47,7 @@ def entry(
     info.type, info.mode, info.size = kind, mode, len(content)
     for key, value in fields.items():
         setattr(info, key, value)
-    return info.tobuf(_FORMATS[form], "utf-8", "surrogateescape") + padded(content)
+    return info.tobuf(form, "utf-8", "surrogateescape") + padded(content)
 
 
 def raw_entry(name: bytes, content: bytes = b"x", kind: bytes = b"0", size: bytes = b"") -> bytes:

@@ -49,7 +49,7 @@ ACCEPTED: dict[str, tuple[bytes, list[str]]] = {
     "a directory after what is in it": (archive(entry("d/a"), entry("d", b"", tarfile.DIRTYPE)), ["d", "d/a"]),
     "a global header": (archive(pax(tarfile.XGLTYPE, comment="0123"), entry("a")), ["a"]),
     "a size in a pax header": (archive(pax(size="3"), raw_entry(b"a", b"xyz", size=b"0" * 11 + b"\0")), ["a"]),
-    "GNU long names": (archive(entry("d/" + "n" * 150, form="gnu")), ["d", "d/" + "n" * 150]),
+    "GNU long names": (archive(entry("d/" + "n" * 150, form=tarfile.GNU_FORMAT)), ["d", "d/" + "n" * 150]),
     "names that are not ASCII": (archive(entry("grün/日本")), ["grün", "grün/日本"]),
     "names with dots in front": (archive(entry("..a"), entry(".b")), ["..a", ".b"]),
     "old types": (archive(raw_entry(b"a", kind=b"\0"), raw_entry(b"d/", b"", b"\0")), ["a", "d"]),
@@ -301,10 +301,10 @@ def made_by_tar_posix(source: Path, target: Path) -> None:
 
 
 def made_by_git(source: Path, target: Path) -> None:
-    git = ["git", "-C", source, "-c", "user.name=n", "-c", "user.email=e@x"]
+    git = ["git", "-C", str(source), "-c", "user.name=n", "-c", "user.email=e@x"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "m"]):
         subprocess.run([*git, *words], check=True)
-    subprocess.run([*git, "archive", "--format=tar.gz", "-o", target, "HEAD"], check=True)
+    subprocess.run([*git, "archive", "--format=tar.gz", "-o", str(target), "HEAD"], check=True)
 
 
 @pytest.mark.parametrize("make", [made_by_tar, made_by_tar_posix, made_by_git])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,7 @@ PLATFORM = "linux/amd64"
 OTHER = "0" * 64
 
 
-def expected(data: bytes = b"", **changes: str) -> Expected:
+def expected(data: bytes = b"", /, **changes: str) -> Expected:
     fields = {
         "package": PACKAGE,
         "version": "1.2.3",
@@ -69,7 +71,7 @@ def artifact(**changes: str) -> list[dict[str, str]]:
 
 
 PLUGIN = {"kind": "plugin"}
-UI = {"kind": "ui", "artifacts": None, "entrypoint": None}
+UI: dict[str, object] = {"kind": "ui", "artifacts": None, "entrypoint": None}
 REST = {"surfaces": {"rest": {"baseUrl": "http://x", "operations": [{"name": "a"}]}}}
 REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "another archive": (store(), {"archive_sha256": OTHER}, f"expected was {OTHER}"),
@@ -183,6 +185,43 @@ def test_what_is_unpacked_elsewhere_can_be_checked_alike(tmp_path: Path) -> None
     assert check_unpacked(tmp_path / "a.tar.gz", tmp_path, expected(), PLATFORM).version == "1.2.3"
 
 
+def zipapp(**files: str) -> bytes:
+    """Return an executable as shiv makes it, with these files in its site-packages."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("_bootstrap/__init__.py", "")
+        packed.writestr("environment.json", json.dumps({"build_id": "abc"}))
+        for name, text in files.items():
+            packed.writestr(f"site-packages/{name}", text)
+    return b"#!" + sys.executable.encode() + b"\n" + out.getvalue()
+
+
+@pytest.fixture
+def as_on_its_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zipapps are unpacked by the platform that they are for."""
+    monkeypatch.setattr("gestalt_host.packages.installed.install.host_platform", lambda: PLATFORM)
+
+
+@pytest.mark.usefixtures("as_on_its_platform")
+def test_the_libraries_of_a_zipapp_are_unpacked_and_recorded(tmp_path: Path) -> None:
+    program = zipapp(**{"lib.py": "x = 1\n"})
+    data = store(program=program)
+    directory = installed(tmp_path, data)
+    library = directory / ".gestalt-zipapp" / "foo_abc" / "site-packages" / "lib.py"
+    assert faults_of(directory, expected(data)) == []
+    library.write_text("x = 2\n")
+    assert faults_of(directory, expected(data)) == [f"{library.relative_to(directory)}: its content has been changed"]
+
+
+@pytest.mark.usefixtures("as_on_its_platform")
+def test_a_hostile_zipapp_is_refused_by_the_name_of_its_archive(tmp_path: Path) -> None:
+    data = store(program=zipapp(**{"../evil": ""}))
+    with pytest.raises(PackageInvalid, match=r"a\.tar\.gz: foo: 'site-packages/\.\./evil' is no plain file") as failure:
+        installed(tmp_path, data)
+    assert str(tmp_path) not in str(failure.value)
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
 def link_elsewhere(directory: Path, elsewhere: Path) -> None:
     directory.symlink_to(elsewhere)
 
@@ -215,7 +254,7 @@ def test_whatever_is_there_is_replaced_and_no_link_is_followed(
 def test_an_installation_that_is_killed_at_any_step_leaves_the_old_or_the_new_one(tmp_path: Path, mode: str) -> None:
     old = written(tmp_path / "old.tar.gz", store(entry("old/file")))
     new = written(tmp_path / "new.tar.gz", store(entry("new/file")))
-    words = [sys.executable, "-m", "tests.support.killed_installs", old, new, tmp_path / "work", mode]
+    words = [sys.executable, "-m", "tests.support.killed_installs", *map(str, (old, new, tmp_path / "work")), mode]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout) > 20

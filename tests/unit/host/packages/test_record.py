@@ -114,7 +114,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a record without files": (in_record(files=[]), [f"{FILE_NAME}: is not the record of an installation"]),
     "a record that is a pipe": (lambda d: replaced(d / FILE_NAME, os.mkfifo), [f"{FILE_NAME}: is a pipe"]),
     "a record that is a link": (
-        lambda d: [(d / FILE_NAME).rename(d.parent / "r"), (d / FILE_NAME).symlink_to(d.parent / "r")],
+        lambda d: (d / FILE_NAME).symlink_to((d / FILE_NAME).rename(d.parent / "r")),
         [f"{FILE_NAME}: is a link, not the file"],
     ),
     "another archive": (in_record(archive_sha256="0" * 64), ["installed from another archive: its sha256 is 000"]),
@@ -172,3 +172,9 @@ def test_of_many_faults_the_first_are_named_and_the_others_counted(directory: Pa
     assert len(faults) == 21
     assert faults[0] == "000: was added"
     assert faults[-1] == "and 80 more faults"
+
+
+def test_a_record_that_is_too_large_is_a_fault(directory: Path) -> None:
+    with (directory / FILE_NAME).open("ab") as file:
+        file.truncate((64 << 20) + 1)
+    assert faults_of(directory, EXPECTED) == [f"{FILE_NAME}: has 67108865 bytes; accepted are 67108864"]

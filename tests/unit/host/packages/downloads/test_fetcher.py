@@ -245,6 +245,16 @@ async def test_a_body_that_breaks_off_is_resumed_where_it_has_not_changed(rig: R
     assert resumed["if-range"] == '"v1"'
 
 
+async def test_a_server_may_send_less_of_the_rest_than_was_asked_for(rig: Rig, web: Web) -> None:
+    def some(request: Request) -> None:
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        request.send(BODY[start : start + 500], 206, content_range=f"bytes {start}-{start + 499}/{len(BODY)}")
+
+    web.in_turn("/a", once_broken(tag='"v1"'), some, rest)
+    assert (await rig.archive(web.url("/a"))).read_bytes() == BODY
+    assert len(web.asked) == 3
+
+
 async def test_a_body_that_has_changed_meanwhile_comes_from_the_start(rig: Rig, web: Web) -> None:
     # Its server answers If-Range with the whole of the new one.
     web.in_turn("/a", once_broken(tag='"v1"'), lambda request: request.send(BODY, etag='"v2"'))
@@ -521,6 +531,16 @@ async def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
     text = await refusal(rig.document("http://elsewhere.invalid/x"))
     assert "http_proxy=gopher://proxy.invalid" in text
     assert "hush" not in text
+
+
+async def test_a_proxy_that_refuses_is_not_asked_again(rig: Rig, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", web.url("").replace("//", "//me:hush@"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(Request, "do_CONNECT", lambda request: request.send(b"", 407), raising=False)
+    text = await refusal(rig.document("https://elsewhere.invalid/x"))
+    assert "the proxy refuses it: 407" in text
+    assert "hush" not in text
+    assert rig.waits.seconds == []
 
 
 async def test_nothing_is_logged_by_the_client(rig: Rig, web: Web, caplog: pytest.LogCaptureFixture) -> None:

@@ -525,6 +525,7 @@ async def test_a_release_on_github_is_had_by_its_assets(rig: Rig, web: Web, othe
     assert {asked.authorization for asked in other.asked} == {None}
     assert web.asked[0].headers["accept"] == "application/vnd.github+json"
     assert web.asked[1].headers["accept"] == "application/octet-stream"
+    assert len(web.asked) == 4  # the archive was in the cache the second time
 
 
 @pytest.mark.parametrize(

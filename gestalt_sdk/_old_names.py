@@ -9,7 +9,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -45,7 +44,7 @@ MOVED = {
 """Old name -> new name below the package. ``agent``, ``plugin`` and ``workflow`` are packages of that name now."""
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -55,7 +54,7 @@ class _Finder(MetaPathFinder):
         return ModuleSpec(fullname, _Loader(f"{PACKAGE}.{MOVED[name]}"))
 
 
-class _Loader(Loader):
+class _Loader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._spec: ModuleSpec | None = None

@@ -9,7 +9,6 @@ import functools
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import ParamSpec
@@ -21,12 +20,13 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from gestalt_sdk.common.printable import printable, printable_json
 from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.serving.sink import LineSink
+from gestalt_sdk.serving.telling import flush_logs as flush_logs
+from gestalt_sdk.serving.telling import log_sinks
+from gestalt_sdk.serving.telling import tell as tell
 
 _STDERR = 2
 _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "exception", "log", "msg")
 P = ParamSpec("P")
-
-_sinks: list[LineSink] = []
 
 
 def configure_logging(process: str, *, level: int = logging.INFO) -> None:
@@ -71,35 +71,15 @@ def write_line(fields: Mapping[str, object]) -> bool:
         line = _serialise(fields)
     except Exception:  # for example nested too deeply
         return False
-    if not _sinks:
+    if not log_sinks:
         tell(line)
         return True
-    return _sinks[-1].offer(line)
+    return log_sinks[-1].offer(line)
 
 
 def log_lines_dropped() -> int:
     """Return how many lines of the log of this process could not be written so far."""
-    return sum(sink.dropped for sink in _sinks)
-
-
-def flush_logs() -> None:
-    """Wait a moment until what was logged is written; for a process that is about to end by ``os._exit``."""
-    for sink in _sinks:
-        sink.flush()
-
-
-def tell(text: str) -> None:
-    """Print lines for people on stderr, behind what was logged; nothing happens when nobody can read them.
-
-    What is not printable is shown as its escape: much of an error's text comes from elsewhere.
-    """
-    flush_logs()
-    shown = "\n".join(printable(line) for line in text.split("\n"))
-    try:
-        sys.stderr.write(f"{shown}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # closed, broken, or there is none
-        return
+    return sum(sink.dropped for sink in log_sinks)
 
 
 def standard_descriptor(number: int) -> int:
@@ -126,7 +106,7 @@ def _sink(process: str) -> LineSink:
     standard_descriptor(0)
     standard_descriptor(1)
     sink = LineSink(standard_descriptor(_STDERR), notice)
-    _sinks.append(sink)
+    log_sinks.append(sink)
     return sink
 
 

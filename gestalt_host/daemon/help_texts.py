@@ -15,6 +15,7 @@ Usage:
   gestaltd serve [--config PATH]... [--artifacts-dir PATH]
   gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--runtime]
   gestaltd store backup|restore|check ...
+  gestaltd provider <command> [flags]
   gestaltd version
 
 Without a command it serves, and when no configuration exists anywhere it first writes one to
@@ -24,6 +25,7 @@ Commands:
   serve     Start the providers and serve the API until SIGINT or SIGTERM.
   validate  Check the configuration and the packages that it names, without serving anything.
   store     Back up, restore and check the databases of the bundled store.
+  provider  Find provider packages, put them into a configuration, and release providers of one's own.
   version   Print the version.
 
 Options:

@@ -31,16 +31,30 @@ class Options:
 
 
 def parse_options(
-    arguments: Sequence[str], accepted: Sequence[str], help_text: str, *, flags: Sequence[str] = (), most: int = 0
+    arguments: Sequence[str],
+    accepted: Sequence[str],
+    help_text: str,
+    *,
+    flags: Sequence[str] = (),
+    most: int | None = 0,
+    options_anywhere: bool = False,
 ) -> Options:
     """Read options that each take a value, ``flags``, which take none, and up to ``most`` arguments behind them.
 
+    Args:
+        most: None allows any number of arguments.
+        options_anywhere: Options may follow arguments, up to a ``--``.
     Raises:
         UsageWrong: an unknown option, a missing value, or arguments that are left over.
     """
-    options, rest = Options(), list(arguments)
-    while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):
+    options, rest, plain = Options(), list(arguments), list[str]()
+    while rest and rest[0] != "--":
         word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            plain.append(word)
+            if options_anywhere:
+                continue
+            break
         name, has_value, value = word.lstrip("-").partition("=")
         if name in HELP_WORDS:
             return Options(help=True)
@@ -59,9 +73,10 @@ def parse_options(
                 raise UsageWrong(notice, notice=notice, help_text=help_text)
             value = rest.pop(0)
         options.values.setdefault(name, []).append(value)
-    if rest[:1] == ["--"]:
+    if rest[:1] == ["--"] and (options_anywhere or not plain):
         rest.pop(0)
-    if len(rest) > most:
+    rest = [*plain, *rest]
+    if most is not None and len(rest) > most:
         raise UsageWrong(f"unexpected arguments: {' '.join(rest[most:])}")
     options.arguments.extend(rest)
     return options

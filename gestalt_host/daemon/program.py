@@ -11,6 +11,7 @@ from gestalt_host.daemon import commands, help_texts
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
+from gestalt_host.daemon.provider.program import run_provider_command
 from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
 from gestalt_host.errors import HostError
 from gestalt_host.supervisor import ProviderStartFailed
@@ -55,6 +56,9 @@ def _run(words: list[str]) -> int:
         return 0
     if command == "store":
         return _store(words[1:])
+    if command == "provider":
+        text = run_provider_command(words[1:], os.environ)
+        return _help(text) if text else 0
     is_serve = command == "serve"
     text = help_texts.SERVE if is_serve else help_texts.ROOT
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text)

@@ -1,0 +1,1 @@
+"""`gestaltd provider`: packages of providers, in the configuration, in repositories and as releases."""

@@ -1,0 +1,92 @@
+"""One command of `gestaltd provider`, from its words to what it does; ``SUBCOMMANDS`` has a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from gestalt_host.daemon.errors import UsageWrong
+from gestalt_host.daemon.options import HELP_WORDS, parse_options
+
+_HERE = __package__
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """What is needed to run one subcommand and to list it.
+
+    Attributes:
+        module: Beside this one; imported when the command runs. Its ``run(options, environ)`` does what was asked or
+            raises ``HostError``, and its ``HELP`` is printed by ``--help``.
+        summary: One line for the list of commands.
+        usage: What follows ``gestaltd provider``: the command and its arguments, without options.
+        options: Names of options that take a value.
+        flags: Names of options that take none.
+        least: As many arguments must be given.
+        most: More than these may not be given; None: any number.
+    """
+
+    module: str
+    summary: str
+    usage: str
+    options: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    least: int = 0
+    most: int | None = 0
+
+
+SUBCOMMANDS: Mapping[str, Subcommand] = {}
+REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {}
+
+
+def run_provider_command(words: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Run one subcommand.
+
+    Returns:
+        The help text that was asked for, blank when the command was carried out.
+    Raises:
+        HostError: it was not carried out.
+    """
+    if words[:1] == ["repo"]:
+        return _run(words[1:], environ, "provider repo", REPO_SUBCOMMANDS)
+    return _run(words, environ, "provider", SUBCOMMANDS)
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str], group: str, table: Mapping[str, Subcommand]) -> str:
+    name = words[0] if words else "help"
+    if name.lstrip("-") in HELP_WORDS:
+        return _group_help(group, table)
+    if name not in table:
+        raise UsageWrong(f'unknown {group} command "{name}"; there are {", ".join(table)}')
+    command = table[name]
+    module = import_module(f"{_HERE}.{command.module}")
+    options = parse_options(
+        words[1:],
+        command.options,
+        module.HELP,
+        flags=command.flags,
+        most=command.most,
+        options_anywhere=True,
+    )
+    if options.help:
+        return str(module.HELP)
+    if len(options.arguments) < command.least:
+        raise UsageWrong(f"usage: gestaltd provider {command.usage}")
+    module.run(options, environ)
+    return ""
+
+
+def _group_help(group: str, table: Mapping[str, Subcommand]) -> str:
+    rows = [*table.items(), *([("repo", None)] if group == "provider" else [])]
+    width = max((len(name) for name, _ in rows), default=0)
+    lines = [f"  {name:<{width}}  {command.summary if command else _REPO_SUMMARY}" for name, command in rows]
+    text = [_ABOUT[group], "", "Usage:", f"  gestaltd {group} <command> [flags]", "", "Commands:", *lines, ""]
+    return "\n".join([*text, f"`gestaltd {group} <command> --help` says what a command takes.", ""])
+
+
+_REPO_SUMMARY = "Add, list, remove and refresh package repositories."
+_ABOUT = {
+    "provider": "Find provider packages, put them into a configuration, and release providers of one's own.",
+    "provider repo": "Add, list, remove and refresh package repositories.",
+}

@@ -11,6 +11,10 @@ import warnings
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:  # it imports what few processes need
+    from importlib.abc import Loader
 
 PACKAGE = "gestalt_sdk"
 MOVED = {
@@ -51,7 +55,7 @@ class _Finder:
         package, _, name = fullname.partition(".")
         if package != PACKAGE or name not in MOVED:
             return None
-        return ModuleSpec(fullname, _Loader(f"{PACKAGE}.{MOVED[name]}"))
+        return ModuleSpec(fullname, cast("Loader", _Loader(f"{PACKAGE}.{MOVED[name]}")))
 
 
 class _Loader:

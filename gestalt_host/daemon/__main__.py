@@ -13,12 +13,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         from gestalt_host.daemon import program
+
+        return program.run(words)
     except ModuleNotFoundError as error:
         text = missing_package("gestaltd", error)
         if sys.stderr is not None:
             sys.stderr.write(f"gestaltd: {text}\n")
         return 1
-    return program.run(words)
 
 
 if __name__ == "__main__":

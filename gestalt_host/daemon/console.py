@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.errors import HostError
-from gestalt_host.workflows.execution import RunReport
 from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.sink import LineSink
+
+if TYPE_CHECKING:  # the console shows it, the commands that only print need none of what it stands for
+    from gestalt_host.workflows.execution import RunReport
 
 _MAX_ERROR = 160
 _MAX_FAILURE = 1000

@@ -1,34 +1,41 @@
-"""One command of `gestaltd`, from its words to its exit status."""
+"""One command of `gestaltd`, from its words to its exit status.
+
+What a command needs is imported when it is run, so that help and errors of usage come at once.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import structlog
-
-from gestalt_host.daemon import commands, help_texts
+from gestalt_host.daemon import help_texts
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
-from gestalt_host.daemon.provider.program import run_provider_command
-from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
-from gestalt_host.errors import HostError
-from gestalt_host.supervisor import ProviderStartFailed
+from gestalt_host.errors import EntryFailed, HostError
+from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.logs import configure_logging, tell
+from gestalt_sdk.serving.telling import tell
 from gestalt_sdk.version import VERSION
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 OPTIONS = ("config", "artifacts-dir")
 
-log = structlog.get_logger()
-
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
-    configure_logging("gestaltd")
+    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr.
+
+    Raises:
+        ModuleNotFoundError: a package is not installed.
+    """
     try:
         return _run(list(words))
+    except ModuleNotFoundError:
+        raise
     except UsageWrong as error:
         return _refuse(error)
     except (HostError, GestaltError) as error:
@@ -36,7 +43,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        log.exception("gestaltd failed", event_name="daemon.failed")
+        _log().exception("gestaltd failed", event_name="daemon.failed")
         tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
         return 1
 
@@ -52,11 +59,14 @@ def _run(words: list[str]) -> int:
         options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
-        commands.validate(options, os.environ)
+        _commands().validate(options, os.environ)
         return 0
     if command == "store":
         return _store(words[1:])
     if command == "provider":
+        _configure_logging()
+        from gestalt_host.daemon.provider.program import run_provider_command
+
         text = run_provider_command(words[1:], os.environ)
         return _help(text) if text else 0
     is_serve = command == "serve"
@@ -64,11 +74,14 @@ def _run(words: list[str]) -> int:
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
     if options.help:
         return _help(text)
-    commands.serve(options, os.environ, generate=not is_serve)
+    _commands().serve(options, os.environ, generate=not is_serve)
     return 0
 
 
 def _store(words: list[str]) -> int:
+    _configure_logging()
+    with lean_imports():
+        from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
     try:
         status = run_store_command(words, os.environ)
     except UsageWrong as error:
@@ -78,6 +91,27 @@ def _store(words: list[str]) -> int:
         _fail(error)
         return NOT_DONE
     return _help(help_texts.STORE) if status is None else status
+
+
+def _commands() -> ModuleType:
+    """Import what serves and validates, once it is clear that this is what is wanted."""
+    _configure_logging()
+    with lean_imports():
+        from gestalt_host.daemon import commands
+    return commands
+
+
+def _configure_logging() -> None:
+    with lean_imports():
+        from gestalt_sdk.serving.logs import configure_logging
+    configure_logging("gestaltd")
+
+
+def _log() -> FilteringBoundLogger:
+    import structlog
+
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
 
 
 def _help(text: str) -> int:
@@ -93,7 +127,7 @@ def _refuse(error: UsageWrong) -> int:
 
 
 def _fail(error: GestaltError) -> int:
-    if isinstance(error, ProviderStartFailed) and error.last_lines:
-        log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
+    if isinstance(error, EntryFailed) and error.last_lines:
+        _log().error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
     tell(f"gestaltd: {error}")
     return 1

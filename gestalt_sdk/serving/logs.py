@@ -17,7 +17,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from gestalt_sdk.common.printable import printable, printable_json
+from gestalt_sdk.common.printable import printable_json
 from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.serving.sink import LineSink
 from gestalt_sdk.serving.telling import flush_logs as flush_logs

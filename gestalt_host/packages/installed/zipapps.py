@@ -131,9 +131,7 @@ def _is_inside(name: str) -> bool:
     return "\\" not in name and name.isprintable() and all(part not in ("", ".", "..") for part in parts)
 
 
-def _write(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, mode: int, room: int, executable: Path
-) -> int:
+def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, mode: int, room: int, executable: Path) -> int:
     """Write one file; return how many bytes the next ones may have."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600 | (mode & 0o755))
     with os.fdopen(descriptor, "wb") as file, archive.open(entry) as source:

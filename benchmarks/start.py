@@ -1,10 +1,11 @@
-"""The start of `gestaltd`: until it is ready with a store, a workflow provider and plugins, and until it prints its help.
+"""The start of `gestaltd`: until it is ready with store, workflow provider and plugins, and until it prints its help.
 
     python -m benchmarks.start [--repeats N] [--plugins N ...]
 
-The floor is a process that imports what a plugin imports and ends: a host with n plugins is n + 3 processes, each of which
-imports at least that. Floor and start are measured in turn. The CPU is that of all processes up to the moment of ready;
-"first" is a start in a folder where nothing is kept yet, so that each plugin is run once more to write its catalogue.
+The floor is a process that imports what a plugin imports and ends: a host with n plugins is n + 3 processes, each of
+which imports at least that. Floor and start are measured in turn. The CPU is that of all processes up to the moment of
+ready; "first" is a start in a folder where nothing is kept yet, so that each plugin is run once more to write its
+catalogue.
 """
 
 from __future__ import annotations
@@ -109,8 +110,9 @@ def started(folder: Path, count: int, repeats: int) -> None:
         if not is_last:
             shutil.rmtree(home)
     print(f"imports of one plugin: {_described(floors)}")
-    print(f"{words}, {count + 3} processes, first start: {_described(firsts)}; {_ratios(firsts, floors)} of the imports")
-    print(f"{words}, {count + 3} processes, later start: {_described(later)}; {_ratios(later, floors)} of the imports")
+    for name, spent in (("first", firsts), ("later", later)):
+        ratios = _ratios(spent, floors)
+        print(f"{words}, {count + 3} processes, {name} start: {_described(spent)}; {ratios} of the imports")
 
 
 def start(folder: Path, count: int, look: Callable[[Gestaltd], None] | None = None) -> Spent:

@@ -63,7 +63,7 @@ class Host:
         self._user: Principal | None = None
         self._http = AsyncExitStack()
         self._listener: Listener | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
         self._workflows_begun = False
@@ -86,7 +86,8 @@ class Host:
         await sweep_stale()
         self._groups.start()
         config = self._config
-        key = await asyncio.to_thread(master_key, config.server.encryption_key)
+        key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
+        self._tasks.append(key)
         launchables = await prepare_entries(config, self._environ, config.artifacts_dir)
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
@@ -94,7 +95,7 @@ class Host:
         bindings = await self._bind_workflows(config)
         wiring = self._wiring = Wiring(
             config,
-            key,
+            await key,
             self._environ,
             self._console.run,
             launchables.workflows,

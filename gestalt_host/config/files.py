@@ -18,8 +18,20 @@ _KINDS = {
 }
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
+def read_text(path: Path, encoding: str = "utf-8", *, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a regular file; anything else is refused at once.
+
+    Raises:
+        ConfigurationUnreadable: the reason alone, for a text that names the file.
+    """
+    try:
+        return read_bytes(path, most_bytes).decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ConfigurationUnreadable(f"not UTF-8 text: {error.reason}") from None
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return the content of a regular file of at most ``most`` bytes; anything else is refused at once.
 
     Raises:
         ConfigurationUnreadable: the reason alone, for a text that names the file.
@@ -36,15 +48,11 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "is of another kind")
             raise ConfigurationUnreadable(f"{kind}; a regular file is accepted")
-        if status.st_size > MOST_BYTES:
-            raise ConfigurationUnreadable(f"has {status.st_size} bytes; accepted are {MOST_BYTES}")
+        if status.st_size > most:
+            raise ConfigurationUnreadable(f"has {status.st_size} bytes; accepted are {most}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read()
+            return file.read()
     except OSError as error:
         raise ConfigurationUnreadable(error.strerror or str(error)) from None
     finally:
         os.close(descriptor)
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise ConfigurationUnreadable(f"not UTF-8 text: {error.reason}") from None

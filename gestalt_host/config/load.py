@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from gestalt_host.config.model import ACCEPTED_KEYS, SUPPORTED_API_VERSION, Host
 from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
 from gestalt_host.config.reader import Block
 from gestalt_host.config.secret_providers import SecretResolver
-from gestalt_host.config.secret_references import check_references, replace_references
+from gestalt_host.config.secret_references import SecretReference, check_references, replace_references
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
 from gestalt_host.config.selection import check_databases_apart, resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
@@ -24,6 +25,7 @@ from gestalt_host.config.sources import check_repository_name
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
 
 CONFIG_VARIABLE = "GESTALT_CONFIG"
+_SOURCE_TOKEN = re.compile(r"(?:plugins|providers\.\w+|runtime\.providers)\.(?!.*\.config\.).+\.source\.auth\.token")
 
 
 def user_config_path(environ: Mapping[str, str]) -> Path:
@@ -58,13 +60,16 @@ def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Pat
     return [user_config_path(environ)]
 
 
-def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False) -> HostConfig:
+def load(
+    paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False, source_tokens: bool = False
+) -> HostConfig:
     """Read and check the configuration.
 
     Args:
         paths: Layers, left to right; at least one.
         environ: Variables for placeholders and for the built-in secrets provider ``env``.
         static: For commands without run-time state: a missing variable counts as empty, secrets are not fetched.
+        source_tokens: Although static, fetch the secrets that are tokens of sources: packages are to be downloaded.
     Raises:
         ConfigurationUnreadable: a file cannot be read.
         ConfigurationInvalid: anything else, all of it.
@@ -86,7 +91,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = Fa
         root, *layers = [_without_unset(tree, placeholders) for tree in (root, *layers)]
     if len(layers) > 1:
         _check_shapes(layers, faults)
-    root = _replace_secrets(root, environ, findings, static=static)
+    root = _replace_secrets(root, environ, findings, static=static, source_tokens=source_tokens)
     config = _read(root, paths, findings)
     shown = [replace(p, path=placeholders.shown(p.path), reason=placeholders.shown(p.reason)) for p in faults.problems]
     covered = {(problem.place.file, problem.path) for problem in missing}
@@ -153,10 +158,17 @@ def _check_shapes(layers: Sequence[Node], faults: Faults) -> None:
         faults.problems.extend(problem for problem in alone.faults.problems if problem.shape)
 
 
-def _replace_secrets(root: Node, environ: Mapping[str, str], findings: Findings, *, static: bool) -> Node:
+def _replace_secrets(
+    root: Node, environ: Mapping[str, str], findings: Findings, *, static: bool, source_tokens: bool
+) -> Node:
     entries = _read(root, (Path(root.place.file),), Findings()).providers["secrets"]
     resolver = SecretResolver(entries, environ, findings.faults)
-    return replace_references(root, resolver.check if static else resolver.resolve, findings.faults)
+
+    def replaced(reference: SecretReference) -> str | None:
+        is_wanted = not static or (source_tokens and _SOURCE_TOKEN.fullmatch(reference.path) is not None)
+        return resolver.resolve(reference) if is_wanted else resolver.check(reference)
+
+    return replace_references(root, replaced, findings.faults)
 
 
 def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:

@@ -126,8 +126,12 @@ class Block:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of trimmed texts; blank ones are kept."""
+        return tuple(text.strip() for text in self.raw_texts(key))
+
+    def raw_texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts with the blanks at their ends."""
         path = self.path_of(key)
-        return tuple(self._as_text(node, f"{path}[{index}]") for index, node in enumerate(self._items(key)))
+        return tuple(self._as_text(node, f"{path}[{index}]", trim=False) for index, node in enumerate(self._items(key)))
 
     def item_place(self, key: str, index: int) -> Place:
         """Return where an item of a list is written."""

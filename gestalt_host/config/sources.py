@@ -20,6 +20,8 @@ DEFAULT_SOURCE = {"secrets": "env", "telemetry": "stdout", "audit": "inherit"}
 _UNSUPPORTED_PREFIX = re.compile(r"(?i)(https?|ssh|file|ftps?):")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){3,}")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
+ACCEPTED_ADDRESS = "host/owner/repo/path in lower case"
+"""What a package address may be, for messages."""
 
 
 def read_source(entry: Block, kind: str, name: str, faults: Faults) -> Source | None:
@@ -103,10 +105,8 @@ def _mapping(block: Block, kind: str, name: str) -> Source | None:
         local = _local(path_text, path_node)
         source = Source(local.mode, path=local.path, token=token)
     elif package:
-        if not _PACKAGE.fullmatch(package) or "." not in package.split("/")[0]:
-            block.fault(
-                "package", f"{package!r} is not a package address; accepted is host/owner/repo/path in lower case"
-            )
+        if not is_package_address(package):
+            block.fault("package", f"{package!r} is not a package address; accepted is {ACCEPTED_ADDRESS}")
         if repository:
             check_repository_name(repository, block, "repo")
         source = Source(SourceMode.PACKAGE, package=package, version=version, repository=repository, token=token)
@@ -118,6 +118,11 @@ def _mapping(block: Block, kind: str, name: str) -> Source | None:
     if auth.present and source.mode in (SourceMode.MANIFEST, SourceMode.BUILTIN):
         block.fault("auth", f"is not allowed with {source.mode.value}")
     return source
+
+
+def is_package_address(text: str) -> bool:
+    """Return whether the text is the address of a package (packaging.md 1.2)."""
+    return _PACKAGE.fullmatch(text) is not None and "." in text.split("/")[0]
 
 
 def check_repository_name(name: str, block: Block, key: str) -> None:

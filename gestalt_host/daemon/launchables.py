@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.concurrency import all_of
-from gestalt_host.packages import Launchable, prepare
+from gestalt_host.packages import Launchable, Workplace, prepare
+from gestalt_host.packages.lock.currency import key_of
+from gestalt_host.packages.lock.model import Key
 
 log = structlog.get_logger()
 
@@ -25,9 +26,13 @@ class Launchables:
     failed_plugins: dict[str, tuple[ProviderEntry, Exception]] = field(default_factory=dict)
 
 
-async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifacts_dir: Path) -> Launchables:
+async def prepare_entries(
+    config: HostConfig, environ: Mapping[str, str], workplace: Workplace, failures: Mapping[Key, Exception]
+) -> Launchables:
     """Prepare the IndexedDB entries that somebody uses, all workflow providers and all plugins.
 
+    Args:
+        failures: Why packages could not be installed, by entry.
     Raises:
         PackageInvalid: a store or workflow provider cannot be launchable. Plugins that cannot are only noted.
     """
@@ -35,23 +40,27 @@ async def prepare_entries(config: HostConfig, environ: Mapping[str, str], artifa
     used = used_stores(config)
     for name in config.providers["indexeddb"].keys() - used:
         log.info("indexeddb entry is not used", event_name="store.unused", provider=name)
+    into = {"indexeddb": result.stores, "workflow": result.workflows, "plugins": result.plugins}
 
-    async def one(entry: ProviderEntry, into: dict[str, Launchable]) -> None:
+    async def one(entry: ProviderEntry) -> None:
         try:
-            into[entry.name] = await prepare(entry, artifacts_dir, environ)
+            if key_of(entry) in failures:
+                raise failures[key_of(entry)]
+            into[entry.kind][entry.name] = await prepare(entry, workplace, environ)
         except Exception as error:  # also what nobody has thought of: a package is anybody's
             if entry.kind != "plugins":
                 raise
             result.failed_plugins[entry.name] = (entry, error)
 
-    await all_of(
-        [
-            *(one(config.providers["indexeddb"][name], result.stores) for name in sorted(used)),
-            *(one(entry, result.workflows) for entry in config.providers["workflow"].values()),
-            *(one(entry, result.plugins) for entry in config.plugins.values()),
-        ]
-    )
+    await all_of(one(entry) for entry in launched_entries(config))
     return result
+
+
+def launched_entries(config: HostConfig) -> list[ProviderEntry]:
+    """Return the entries that become processes: the stores that somebody uses, workflow providers and plugins."""
+    stores = config.providers["indexeddb"]
+    used = [stores[name] for name in sorted(used_stores(config)) if name in stores]
+    return [*used, *config.providers["workflow"].values(), *config.plugins.values()]
 
 
 def used_stores(config: HostConfig) -> set[str]:

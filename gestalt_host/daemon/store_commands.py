@@ -13,9 +13,10 @@ from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import Options, parse_options
 from gestalt_host.packages.bundled import bundled
+from gestalt_host.packages.fitting import local_manifest
 from gestalt_host.packages.languages import program_command
-from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
-from gestalt_host.packages.prepare import manifest_path
+from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 
 NOT_DONE = 2
 """Exit status of a command that could not be carried out; 1 is for problems that ``check`` has found."""
@@ -68,7 +69,7 @@ def _store(options: Options, named: str, environ: Mapping[str, str]) -> tuple[Ma
             raise UsageWrong("a DSN and --config exclude each other; give the DSN, or the name of a configured store")
         return own, named
     entry = _entry(load_config(options, find_config(options.all("config"), environ), environ, static=False), named)
-    manifest = read_manifest(manifest_path(entry))
+    manifest = read_manifest(local_manifest(entry))
     if manifest.source not in (own.source, _FORMER_SOURCE):
         raise CommandFailed(f"{entry.path} is {manifest.source}; `gestaltd store` works on databases of {own.source}")
     dsn = entry.config.get("dsn")

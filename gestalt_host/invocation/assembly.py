@@ -11,7 +11,7 @@ from gestalt_host.config.model import AllowedOperation, ProviderEntry
 from gestalt_host.errors import EntryFailed
 from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke, OperationRunner
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 
 
 class OperationsUnfit(EntryFailed):

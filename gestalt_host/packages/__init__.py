@@ -4,8 +4,11 @@ from gestalt_host.packages.bundled import bundled, bundled_names
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
-from gestalt_host.packages.manifest import Manifest, ManifestConnection, find_manifest, read_manifest
-from gestalt_host.packages.prepare import Launchable, prepare
+from gestalt_host.packages.manifests.document import manifest_document
+from gestalt_host.packages.manifests.model import Manifest, ManifestConnection
+from gestalt_host.packages.manifests.packaged import check_packaged
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
+from gestalt_host.packages.prepare import Launchable, Workplace, prepare
 
 __all__ = [
     "CatalogueOperation",
@@ -16,9 +19,12 @@ __all__ = [
     "ManifestConnection",
     "PackageInvalid",
     "PluginCatalogue",
+    "Workplace",
     "bundled",
     "bundled_names",
+    "check_packaged",
     "find_manifest",
+    "manifest_document",
     "prepare",
     "read_catalogue",
     "read_manifest",

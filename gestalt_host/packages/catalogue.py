@@ -11,7 +11,7 @@ from typing import Any
 from gestalt_host.config.errors import Faults
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.errors import raise_faults
-from gestalt_host.packages.manifest import read_document
+from gestalt_host.packages.manifests.reading import read_document
 
 FILE_NAME = "catalog.yaml"
 _ID = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")

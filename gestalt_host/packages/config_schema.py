@@ -16,7 +16,8 @@ from referencing.jsonschema import DRAFT202012
 
 from gestalt_host.config.errors import Faults
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
-from gestalt_host.packages.manifest import Manifest, read_document
+from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.reading import read_document
 
 # Messages of these keywords name properties only; those of all others show the value, which may be a secret.
 _NAMING_PROPERTIES = frozenset({"required", "additionalProperties", "unevaluatedProperties", "dependentRequired"})

@@ -13,6 +13,10 @@ class PackageInvalid(EntryFailed):
     """A manifest, catalogue or provider source cannot be used; the text names the file and every fault."""
 
 
+class NotPrepared(PackageInvalid):
+    """What has to be built or written before a start is not there, and nothing may be run or written now."""
+
+
 @contextmanager
 def failing_because(reason: str) -> Iterator[None]:
     """Give the ``PackageInvalid`` that is raised inside this reason, unless it has one.

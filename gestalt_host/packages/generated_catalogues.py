@@ -20,9 +20,9 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
@@ -41,18 +41,28 @@ log = structlog.get_logger()
 
 
 async def catalogue_of(
-    manifest: Manifest, command: LaunchCommand, name: str, cache_dir: Path, environ: Mapping[str, str]
+    manifest: Manifest,
+    command: LaunchCommand,
+    name: str,
+    cache_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    may_run: bool = True,
 ) -> PluginCatalogue:
     """Return a plugin's catalogue: the file in its package, else the one that the plugin writes.
 
+    Args:
+        may_run: Whether the plugin may be run to write it; otherwise it has to be in the cache.
     Raises:
-        PackageInvalid: the plugin writes none, or what it writes cannot be used.
+        PackageInvalid: the plugin writes none, or what it writes cannot be used; ``NotPrepared`` when it has to be run.
     """
     packaged = _packaged(manifest)
     if packaged is not None:
         return packaged
     kept = _Kept(cache_dir, name, await asyncio.to_thread(source_digest, manifest.root, command))
     catalogue = kept.find()
+    if catalogue is None and not may_run:
+        raise NotPrepared(f"{manifest.root}: the plugin has to be run to write its {FILE_NAME}")
     if catalogue is None:
         with tempfile.TemporaryDirectory(prefix="gestalt-catalogue-") as directory:
             path = Path(directory) / FILE_NAME

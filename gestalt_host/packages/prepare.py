@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gestalt_host.config.model import ProviderEntry, SourceMode
-from gestalt_host.packages.bundled import bundled
+from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.errors import PackageInvalid, failing_because
+from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
 from gestalt_host.packages.generated_catalogues import catalogue_of
-from gestalt_host.packages.kinds import ENTRY_KINDS
+from gestalt_host.packages.installed.record import read_record
+from gestalt_host.packages.installed.zipapps import zipapp_environment
 from gestalt_host.packages.languages import LaunchCommand, source_command
-from gestalt_host.packages.manifest import Manifest, find_manifest, read_manifest
+from gestalt_host.packages.languages.packaged import packaged_command
+from gestalt_host.packages.lock.currency import is_release
+from gestalt_host.packages.lock.prepared import prepared_directory
+from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
+from gestalt_host.packages.platforms import host_platform
+
+NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""For the processes of providers: without it Python would write beside their sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,23 @@ class Launchable:
     catalogue: PluginCatalogue | None = None
 
 
-async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[str, str]) -> Launchable:
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where packages are.
+
+    Attributes:
+        artifacts_dir: Packages from releases lie there, installed and verified.
+        built_dir: What local sources are built to, and the catalogues that they write, is kept there.
+        may_run: Whether sources may be built and run for that; otherwise it has to be there, and nothing is written
+            when they are started.
+    """
+
+    artifacts_dir: Path
+    built_dir: Path
+    may_run: bool = True
+
+
+async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[str, str]) -> Launchable:
     """Find and check what the entry's source names.
 
     Raises:
@@ -34,66 +60,47 @@ async def prepare(entry: ProviderEntry, artifacts_dir: Path, environ: Mapping[st
     """
     try:
         with failing_because("its source is missing"):
-            path = manifest_path(entry)
+            installed = prepared_directory(entry, workplace.artifacts_dir) if is_release(entry) else None
+            path = local_manifest(entry) if installed is None else find_manifest(installed)
         with failing_because("its manifest is broken"):
             manifest = _manifest_of_kind(path, entry)
         with failing_because("its configuration does not fit its schema"):
-            _check_config(manifest, entry)
+            require_config(manifest, entry)
         with failing_because("its package has no program that can be run here"):
-            command = await source_command(manifest, entry.name, artifacts_dir, environ)
-        if entry.kind != "plugins":
-            return Launchable(entry, manifest, command)
-        cache_dir = artifacts_dir / ".gestaltd" / "catalogues"
-        with failing_because("its catalogue is broken, or its code that writes it"):
-            catalogue = await catalogue_of(manifest, command, entry.name, cache_dir, environ)
+            if installed is None:
+                command = await source_command(
+                    manifest, entry.name, workplace.built_dir, environ, build=workplace.may_run
+                )
+            else:
+                command = await asyncio.to_thread(_installed_command, manifest, installed)
+        catalogue = None
+        if entry.kind == "plugins":
+            cache_dir = workplace.built_dir / ".gestaltd" / "catalogues"
+            with failing_because("its catalogue is broken, or its code that writes it"):
+                catalogue = await catalogue_of(
+                    manifest, command, entry.name, cache_dir, environ, may_run=workplace.may_run
+                )
+        if not workplace.may_run:
+            command = replace(command, env={**command.env, **NOTHING_WRITTEN})
         return Launchable(entry, manifest, command, catalogue)
     except PackageInvalid as error:
-        raise PackageInvalid(f'prepare {wanted_word(entry)} "{entry.name}": {error}', error.reason) from error
+        raise type(error)(f'prepare {wanted_word(entry)} "{entry.name}": {error}', error.reason) from error
 
 
 def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
-    manifest, wanted = read_manifest(path), wanted_word(entry)
-    if manifest.kind != wanted:
-        text = f"{manifest.path}: kind is {manifest.kind}, but {entry.path} needs {wanted}"
-        raise PackageInvalid(text, f"its package is for {manifest.kind}, not for {wanted}")
+    manifest = read_manifest(path)
+    require_kind(manifest, entry)
     if manifest.surfaces:
         text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
         raise PackageInvalid(f"{manifest.path}: {text}", f"its {text}")
     return manifest
 
 
-def _check_config(manifest: Manifest, entry: ProviderEntry) -> None:
-    if manifest.config_schema is None:
-        return
-    # Few packages have a schema, and the library takes a while to import.
-    from gestalt_host.packages.config_schema import check_config
-
-    try:
-        check_config(manifest, entry.config)
-    except PackageInvalid as error:
-        raise PackageInvalid(
-            f'provider config validation for {wanted_word(entry)} "{entry.name}": {error}', error.reason
-        ) from error
-
-
-def wanted_word(entry: ProviderEntry) -> str:
-    """Return the entry's kind as messages name it."""
-    return ENTRY_KINDS[entry.kind].manifest
-
-
-def manifest_path(entry: ProviderEntry) -> Path:
-    """Return the manifest file that the entry's source names.
-
-    Raises:
-        PackageInvalid: the source is remote, unknown, missing or a directory without a manifest.
-    """
-    source = entry.source
-    if source.mode is SourceMode.BUILTIN:
-        return find_manifest(bundled(source.builtin))
-    if source.mode is not SourceMode.MANIFEST or source.path is None:
-        raise PackageInvalid(f"a source by {source.mode.value} is not supported by this version")
-    if source.path.is_dir():
-        raise PackageInvalid(f"{source.path} is a directory; name its manifest file")
-    if not source.path.exists():
-        raise PackageInvalid(f"{source.path}: no such file or directory")
-    return source.path
+def _installed_command(manifest: Manifest, directory: Path) -> LaunchCommand:
+    """Return how an installed package is started; its files are compared with its record before each start."""
+    command = packaged_command(manifest)
+    if command is None:
+        raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
+    files = read_record(directory).files
+    pinned = tuple((directory / name, file.sha256) for name, file in sorted(files.items()))
+    return replace(command, env={**command.env, **zipapp_environment(directory)}, pinned=pinned)

@@ -17,6 +17,10 @@ class ProviderStartFailed(EntryFailed):
         super().__init__(text, reason, last_lines)
 
 
+class FilesChanged(ProviderStartFailed):
+    """Files of the installed provider are not those that were installed, so it is not started."""
+
+
 class ProviderDown(ProviderUnavailable):
     """The provider has failed for good or was stopped. The text, put after its name, says why."""
 

@@ -25,13 +25,14 @@ from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory
 from gestalt_host.supervisor.environment import provider_environment
-from gestalt_host.supervisor.errors import ProviderAway, ProviderDown, ProviderStartFailed
+from gestalt_host.supervisor.errors import FilesChanged, ProviderAway, ProviderDown, ProviderStartFailed
 from gestalt_host.supervisor.greeting import greeted
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_host.supervisor.output import ProviderOutput
+from gestalt_host.supervisor.pinned import check_pinned
 from gestalt_host.supervisor.places import without_places
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
@@ -177,7 +178,7 @@ class ProviderProcess:
         self._began_at = self._again_at = 0.0
         self._silent_s = 0.0
         self._unstable_ends = 0
-        self._ended_because = self._failed_because = ""
+        self._ended_because = self._failed_because = self._refused_because = ""
         self._begun = False
         self._metrics_left_out = 0
         self._lacking = 0
@@ -222,6 +223,8 @@ class ProviderProcess:
                 left_s = max(0.0, self._timings.restart_silent_after_s - self._silent_s)
                 then = "" if math.isinf(left_s) else f" and is started again in {left_s:.0f} s"
                 return f"it has not answered for {self._silent_s:.0f} s{then}"
+            case State.RESTARTING if self._refused_because:
+                return f"it has ended and cannot be started again: {self._refused_because}"
             case State.RESTARTING if now < self._again_at:
                 return f"it has ended and is started again in {self._again_at - now:.1f} s"
             case State.RESTARTING:
@@ -428,6 +431,7 @@ class ProviderProcess:
             try:
                 return await self._launch()
             except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
+                self._refused_because = error.reason if isinstance(error, FilesChanged) else ""
                 self._lost(str(error))
 
     async def _listen(self, beat: Beat) -> None:
@@ -514,6 +518,7 @@ class ProviderProcess:
         )
         started = time.monotonic()
         try:
+            await check_pinned(spec.command.pinned)
             child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
             raise self._failure(error) from error
@@ -607,10 +612,12 @@ class ProviderProcess:
     def _failure(self, error: ProviderStartFailed) -> ProviderStartFailed:
         """Return the error with this provider's name and what it wrote last."""
         text = f'{_word(self.kind)} "{self.name}": {error}'
-        return ProviderStartFailed(text, self.output.last_lines, error.reason)
+        kind = FilesChanged if isinstance(error, FilesChanged) else ProviderStartFailed
+        return kind(text, self.output.last_lines, error.reason)
 
     def _ready(self, child: Child) -> None:
         self._child = child
+        self._refused_because = ""
         self._become(State.READY, "")
 
     def _lost(self, reason: str) -> None:

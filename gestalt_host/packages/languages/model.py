@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import LaunchCommand
-from gestalt_host.packages.manifest import Artifact, Entrypoint, Manifest
+from gestalt_host.packages.manifests.model import Artifact, Entrypoint, Manifest
 from gestalt_host.packages.platforms import host_arch, host_os
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import LaunchCommand
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_arch, host_os
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.

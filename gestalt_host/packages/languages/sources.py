@@ -9,7 +9,7 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
 from gestalt_host.packages.languages.packaged import packaged_command
 from gestalt_host.packages.languages.python import PYTHON, without_target
-from gestalt_host.packages.manifest import Manifest
+from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 
 LANGUAGES: tuple[Language, ...] = (PYTHON,)

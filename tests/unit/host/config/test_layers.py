@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_host.config import ConfigurationUnreadable, find_config, load
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.manifest import read_manifest
+from gestalt_host.packages.manifests.reading import read_manifest
 from tests.support.rigs.config import MINIMAL, Loader
 
 Faults = Callable[..., list[str]]

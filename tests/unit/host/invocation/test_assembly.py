@@ -19,7 +19,7 @@ from gestalt_host.config.model import (
 from gestalt_host.invocation.assembly import OperationsUnfit, connections_of, make_plugin
 from gestalt_host.invocation.model import Invocation, OperationResult
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
-from gestalt_host.packages.manifest import Manifest, ManifestConnection
+from gestalt_host.packages.manifests.model import Manifest, ManifestConnection
 
 CATALOGUE = PluginCatalogue(
     "roadmap",

@@ -164,7 +164,7 @@ async def test_a_plugin_that_hangs_while_it_is_imported_is_named_before_it_has_f
 
 async def test_a_program_that_writes_nothing_is_named(package: Write, tmp_path: Path) -> None:
     from gestalt_host.packages.generated_catalogues import catalogue_of
-    from gestalt_host.packages.manifest import read_manifest
+    from gestalt_host.packages.manifests.reading import read_manifest
 
     manifest = read_manifest(package())
     command = LaunchCommand((sys.executable, "-c", "pass"))

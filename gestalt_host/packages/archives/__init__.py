@@ -1,0 +1,1 @@
+"""Release archives: gzip-compressed tar files, written and unpacked (packaging.md 6, 8.4)."""

@@ -1,0 +1,1 @@
+"""Fetching over HTTP: bounded, with retries and resumption, tokens to one origin, archives kept by their digest."""

@@ -1,0 +1,81 @@
+"""Judging what a server answers: its status in words that say what to do, its encoding, and pages for browsers."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from gestalt_host.packages.errors import PackageInvalid
+
+PASSING = frozenset({429, *range(500, 600)})
+"""Statuses after which the same request may succeed."""
+_HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|script|\?xml)", re.IGNORECASE)
+_HINTS = {
+    204: "the server has nothing to send; check the URL",
+    404: "nothing is published there, or not for everybody; check the URL, and source.auth.token where it is private",
+    407: "the proxy wants a name and password; set them in the proxy variable",
+    410: "it is no longer published there; check the URL",
+    429: "the server wants fewer requests; try again later",
+}
+
+
+def is_html(data: bytes) -> bool:
+    """Return whether the bytes are a page for a browser, which many servers send in place of a refusal."""
+    return _HTML.match(data) is not None
+
+
+def status_text(status: int, token: str) -> str:
+    """Return what an unexpected status means and what to do.
+
+    Args:
+        token: ``sent``, ``withheld`` (the server is not the one that it is for) or blank without one.
+    """
+    if status in (401, 403):
+        hint = {
+            "sent": "the server refuses the token; check source.auth.token",
+            "withheld": "the token was not sent there, since it is for the origin of the metadata alone",
+        }.get(token, "the server wants a token; set source.auth.token")
+    elif status in _HINTS:
+        hint = _HINTS[status]
+    elif status in PASSING:
+        hint = "the server has failed; try again later"
+    else:
+        hint = "accepted is 200; check the URL"
+    return f"unexpected status {status}; {hint}"
+
+
+def seconds_to_wait(retry_after: str | None) -> float:
+    """Return how long a ``Retry-After`` asks to wait, 0 when it says nothing that can be read."""
+    if not retry_after:
+        return 0
+    if re.fullmatch(r"[0-9]{1,9}", retry_after.strip()):
+        return float(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int) -> bytes:
+    """Return a body that is wanted whole, unpacked where the server has packed it without being asked.
+
+    Raises:
+        PackageInvalid: it has more than ``most`` bytes, or an encoding other than gzip.
+        zlib.error: it is not gzip.
+    """
+    name = (encoding or "").strip().lower()
+    if name not in ("", "identity", "gzip", "x-gzip"):
+        raise PackageInvalid(f"the body has Content-Encoding {name[:50]!r}; accepted are none and gzip")
+    unpack = zlib.decompressobj(wbits=31) if name in ("gzip", "x-gzip") else None
+    body = bytearray()
+    async for chunk in chunks:
+        # No more is unpacked than shows that it is too much.
+        body += unpack.decompress(chunk, most + 1 - len(body)) if unpack else chunk
+        if len(body) > most:
+            raise PackageInvalid(f"the body has more than the {most} bytes that are accepted")
+    return bytes(body)

@@ -1,0 +1,70 @@
+"""Files that a provider was installed with are compared before each start of its process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gestalt_host.packages import LaunchCommand
+from gestalt_host.packages.digests import sha256_of
+from gestalt_host.supervisor import ProviderProcess, State
+from gestalt_host.supervisor.errors import FilesChanged
+from tests.support.rigs.supervisor import WORKFLOW, new_process
+from tests.support.waiting import eventually
+
+Launch = Callable[..., Awaitable[ProviderProcess]]
+Script = Callable[..., LaunchCommand]
+
+
+def pinned(command: LaunchCommand) -> LaunchCommand:
+    path = Path(command.args[1])
+    return replace(command, pinned=((path, sha256_of(path)),))
+
+
+async def test_a_replaced_file_is_refused_by_name_and_nothing_runs(script: Script, tmp_path: Path) -> None:
+    command = pinned(script(WORKFLOW))
+    Path(command.args[1]).write_text("open('ran', 'w')")
+    process = new_process(command)
+    with pytest.raises(FilesChanged) as caught:
+        await process.start()
+    await process.stop(1)
+    assert str(caught.value).startswith(f'workflow "local": it is not started: {tmp_path}/provider.py is not the file')
+    assert caught.value.reason == "not as installed: provider.py"
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_a_file_that_is_gone_is_refused_by_name(script: Script, tmp_path: Path) -> None:
+    process = new_process(replace(script(WORKFLOW), pinned=((tmp_path / "gone", "0" * 64),)))
+    with pytest.raises(FilesChanged, match="gone cannot be read: no such file or directory"):
+        await process.start()
+    await process.stop(1)
+
+
+async def test_a_program_replaced_while_it_runs_is_refused_at_its_restart_and_used_again_once_it_is_back(
+    launched: Launch, script: Script
+) -> None:
+    command = pinned(script(WORKFLOW))
+    process = await launched(command)
+    program = Path(command.args[1])
+    program.write_text(WORKFLOW + "\n# evil")
+    os.kill(process.pid or 0, signal.SIGKILL)
+
+    async def refused() -> bool | None:
+        return True if "not as installed" in process.absence else None
+
+    await eventually(refused)
+    assert process.absence == "it has ended and cannot be started again: not as installed: provider.py"
+    assert "is not the file that was installed" in process.last_error
+    assert process.state is State.RESTARTING
+    script(WORKFLOW)
+
+    async def ready() -> bool | None:
+        return True if process.is_ready else None
+
+    await eventually(ready)
+    assert process.absence == ""

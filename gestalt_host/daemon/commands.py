@@ -23,15 +23,15 @@ from gestalt_host.config import (
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.judging import NOTHING_WRITTEN, Judgement, judge_providers
+from gestalt_host.daemon.judgement import NOTHING_WRITTEN, Judgement
 from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
+from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.logs import tell
-from gestalt_sdk.serving.process import run_event_loop
 
 log = structlog.get_logger()
 
@@ -155,6 +155,8 @@ class _Checks:
             except OperationsUnfit as error:
                 self.problems.append(error.problem)
         if self._is_runtime:
+            from gestalt_host.daemon.judging import judge_providers
+
             self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.concurrency import all_of
+from gestalt_host.daemon.judgement import NOTHING_WRITTEN, Judgement
 from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.packages import Launchable
 from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
@@ -19,19 +19,6 @@ from gestalt_sdk.transport.environment import (
     WORKFLOW_HOST_SOCKET,
     WORKFLOW_MANAGER_SOCKET,
 )
-
-NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""For the processes of providers: without it Python would write beside their sources."""
-
-
-@dataclass(slots=True)
-class Judgement:
-    """Hold what providers say of their configurations; ``unchecked`` are those that say nothing, by kind and name."""
-
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
 
 
 async def judge_providers(

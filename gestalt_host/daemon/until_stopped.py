@@ -18,7 +18,7 @@ import structlog
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.host import Host
+from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.logs import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -58,6 +58,10 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
     Raises:
         HostError: it could not be started; everything that was has been stopped again.
     """
+    # Most commands serve nothing, and this is most of what there is to import.
+    with lean_imports():
+        from gestalt_host.daemon.host import Host
+
     host, stop = Host(config, environ, console), asyncio.Event()
     loop = asyncio.get_running_loop()
     asked_at = 0.0

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from gestalt_host.config.errors import Faults, Place
+from gestalt_host.config.errors import Faults, Place, Problem
 from gestalt_host.config.interpolate import MARK, Placeholders, typed
 from gestalt_sdk.common.texts import cut
 
@@ -121,13 +121,22 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_STANDARD + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders | None = None) -> Node | None:
+def parse_yaml(
+    text: str,
+    file: str,
+    faults: Faults,
+    placeholders: Placeholders | None = None,
+    *,
+    ignored: list[Problem] | None = None,
+) -> Node | None:
     """Parse the document of a file; None when it has been found faulty.
 
     Tags of other schemas are ignored. What is not one document, a mapping, is a fault.
 
     Args:
         placeholders: Those whose marks are in the text; scalars and keys get their values.
+        ignored: When given, a file without a document is an empty mapping, and what follows the first document is
+            ignored and noted here.
     """
     placeholders = placeholders or Placeholders({})
     loader = None
@@ -143,16 +152,21 @@ def parse_yaml(text: str, file: str, faults: Faults, placeholders: Placeholders 
     finally:
         if loader is not None:
             loader.dispose()
+    is_empty = root is None or (isinstance(root, yaml.ScalarNode) and root.style is None and not root.value)
+    if is_empty and ignored is not None:
+        return Node(Place(file, 1), {})
     if root is None:
         faults.add(Place(file, 1), "", "parsing config YAML: the file is empty; expected mapping document")
         return None
-    if second:
+    if second and ignored is None:
         faults.add(
             Place(file, second),
             "",
             "parsing config YAML: a second document begins here; accepted is one in each file",
         )
         return None
+    if second and ignored is not None:
+        ignored.append(Problem(Place(file, second), "", "a second document begins here, and is not read"))
     before = len(faults.problems)
     try:
         node = _Converter(file, faults, placeholders).convert(root)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +13,23 @@ from gestalt_host.config.errors import ConfigurationInvalid, ConfigurationUnread
 from gestalt_host.config.files import read_text
 from gestalt_host.config.interpolate import Placeholders
 from gestalt_host.config.model import ACCEPTED_KEYS, SUPPORTED_API_VERSION, HostConfig, ProviderEntry
-from gestalt_host.config.providers import EntryContext, read_plugins, read_provider_entries
+from gestalt_host.config.providers import (
+    PROVIDER_KINDS,
+    EntryContext,
+    read_plugins,
+    read_provider_entries,
+    read_runtime_providers,
+)
 from gestalt_host.config.reader import Block
 from gestalt_host.config.secret_providers import SecretResolver
 from gestalt_host.config.secret_references import SecretReference, check_references, replace_references
-from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
+from gestalt_host.config.sections import Findings
 from gestalt_host.config.selection import check_databases_apart, resolve_bindings, select_entries, unknown_entry
 from gestalt_host.config.server import read_policies, read_server
-from gestalt_host.config.sources import check_repository_name
+from gestalt_host.config.sources import read_repositories
 from gestalt_host.config.workflows import WorkflowContext, read_event_triggers, read_schedules
 
 CONFIG_VARIABLE = "GESTALT_CONFIG"
-_SOURCE_TOKEN = re.compile(r"(?:plugins|providers\.\w+|runtime\.providers)\.(?!.*\.config\.).+\.source\.auth\.token")
 
 
 def user_config_path(environ: Mapping[str, str]) -> Path:
@@ -61,7 +65,7 @@ def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 
 def load(
-    paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False, source_tokens: bool = False
+    paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False, tokens: bool | None = None
 ) -> HostConfig:
     """Read and check the configuration.
 
@@ -69,7 +73,8 @@ def load(
         paths: Layers, left to right; at least one.
         environ: Variables for placeholders and for the built-in secrets provider ``env``.
         static: For commands without run-time state: a missing variable counts as empty, secrets are not fetched.
-        source_tokens: Although static, fetch the secrets that are tokens of sources: packages are to be downloaded.
+        tokens: With ``static``, for commands on packages: whether what the tokens of sources and repositories are taken
+            from must be there. Nothing else need be, nor is it judged where a variable is missing.
     Raises:
         ConfigurationUnreadable: a file cannot be read.
         ConfigurationInvalid: anything else, all of it.
@@ -77,7 +82,7 @@ def load(
     findings = Findings()
     faults = findings.faults
     placeholders = Placeholders(environ)
-    documents = [_read_document(path, placeholders, faults) for path in paths]
+    documents = [_read_document(path, placeholders, findings) for path in paths]
     layers = [document for document in documents if document is not None]
     if len(layers) < len(documents):
         raise ConfigurationInvalid(faults.problems)
@@ -85,16 +90,21 @@ def load(
     for layer in layers[1:]:
         root = merge(root, layer)
     unset = _unset_variables(root, placeholders)
-    missing = [] if static else unset
+    token_paths = _token_paths(root)
+    needed = token_paths if tokens else ()
+    missing = [problem for problem in unset if not static or problem.path in needed]
     faults.problems.extend(missing)
     if static:
         root, *layers = [_without_unset(tree, placeholders) for tree in (root, *layers)]
     if len(layers) > 1:
         _check_shapes(layers, faults)
-    root = _replace_secrets(root, environ, findings, static=static, source_tokens=source_tokens)
+    before = len(faults.problems)
+    root = _replace_secrets(root, environ, findings, needed=needed if static else None)
+    missing += faults.problems[before:]
     config = _read(root, paths, findings)
     shown = [replace(p, path=placeholders.shown(p.path), reason=placeholders.shown(p.reason)) for p in faults.problems]
-    covered = {(problem.place.file, problem.path) for problem in missing}
+    unset_here = [p for p in unset if not static or _may_be_missing(p.path, token_paths, tokens)]
+    covered = {(problem.place.file, problem.path) for problem in (*missing, *unset_here)}
     problems = [p for p in shown if p in missing or (p.place.file, p.path) not in covered]
     if problems:
         raise ConfigurationInvalid(sorted(dict.fromkeys(problems), key=_reading_order(paths)), unset if static else ())
@@ -114,17 +124,18 @@ def require_serveable(config: HostConfig) -> None:
         faults.add(key_place, "server.encryptionKey", f"is required to serve; {ACCEPTED_KEYS}")
     if not config.indexeddb:
         faults.add(place, "server.providers.indexeddb", "is required: no IndexedDB provider can be selected")
-    faults.problems.extend(config.unprovided)
+    faults.problems.extend(replace(problem, reason=f"{problem.reason}; remove it") for problem in config.unprovided)
     faults.raise_any()
 
 
-def _read_document(path: Path, placeholders: Placeholders, faults: Faults) -> Node | None:
+def _read_document(path: Path, placeholders: Placeholders, findings: Findings) -> Node | None:
+    faults = findings.faults
     try:
         text = read_text(path, "utf-8-sig")
     except ConfigurationUnreadable as error:
         reason = str(error)
         raise ConfigurationUnreadable(f"reading config file: open {path}: {reason[:1].lower()}{reason[1:]}") from None
-    node = parse_yaml(placeholders.mark(text, str(path)), str(path), faults, placeholders)
+    node = parse_yaml(placeholders.mark(text, str(path)), str(path), faults, placeholders, ignored=findings.unused)
     if node is not None:
         _check_version(node, faults)
         check_references(node, faults)
@@ -159,16 +170,37 @@ def _check_shapes(layers: Sequence[Node], faults: Faults) -> None:
 
 
 def _replace_secrets(
-    root: Node, environ: Mapping[str, str], findings: Findings, *, static: bool, source_tokens: bool
+    root: Node, environ: Mapping[str, str], findings: Findings, *, needed: Collection[str] | None
 ) -> Node:
+    """Return the tree with secrets in place of their references; of those ``needed``, by dotted path. None: all."""
     entries = _read(root, (Path(root.place.file),), Findings()).providers["secrets"]
     resolver = SecretResolver(entries, environ, findings.faults)
 
-    def replaced(reference: SecretReference) -> str | None:
-        is_wanted = not static or (source_tokens and _SOURCE_TOKEN.fullmatch(reference.path) is not None)
-        return resolver.resolve(reference) if is_wanted else resolver.check(reference)
+    def resolve(reference: SecretReference) -> str | None:
+        if needed is None:
+            return resolver.resolve(reference)
+        return resolver.resolve_alone(reference) if reference.path in needed else resolver.check(reference)
 
-    return replace_references(root, replaced, findings.faults)
+    return replace_references(root, resolve, findings.faults)
+
+
+def _token_paths(root: Node) -> frozenset[str]:
+    """Return the dotted paths of the tokens that packages and indexes are downloaded with."""
+    kinds = ["plugins", "runtime.providers", *(f"providers.{kind}" for kind in PROVIDER_KINDS)]
+    found = {f"{kind}.{name}.source.auth.token" for kind in kinds for name in _names(root, kind)}
+    return frozenset(found | {f"providerRepositories.{name}.token" for name in _names(root, "providerRepositories")})
+
+
+def _may_be_missing(path: str, token_paths: Collection[str], tokens: bool | None) -> bool:
+    """Return whether it is no fault of a value, read without run-time state, that a variable in it is not set."""
+    return path in token_paths or (tokens is not None and ".source" not in path)
+
+
+def _names(root: Node, path: str) -> Collection[str]:
+    node: Node | None = root
+    for key in path.split("."):
+        node = node.value.get(key) if node is not None and isinstance(node.value, dict) else None
+    return node.value if node is not None and isinstance(node.value, dict) else ()
 
 
 def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
@@ -176,18 +208,15 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     top = Block(root, "", faults, root.place)
     with top:
         top.text("apiVersion")
-        accept_unused(top, findings, "providerRepositories")
-        for name, repository in top.entries("providerRepositories"):
-            check_repository_name(name, repository, "")
-            with repository:
-                repository.text("url", required=True)
+        repositories = read_repositories(top, findings)
+        keys = _read_keys(top)
         server = read_server(top.block("server"), findings)
         policies = read_policies(top.block("authorization"))
         shared = read_shared_connections(top, findings)
         context = EntryContext(server, policies, shared)
         providers = read_provider_entries(_with_defaults(top.block("providers"), top, faults), context, findings)
         with top.block("runtime") as runtime:
-            accept_unprovided(runtime, findings, providers="hosted placement")
+            providers["runtime"] = read_runtime_providers(runtime, context, findings)
         plugins = read_plugins(top, context, findings)
         selected = select_entries(server, providers, top.block("server").block("providers").place, faults)
         stores, store = providers["indexeddb"], selected.get("indexeddb", "")
@@ -196,6 +225,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
             providers[kind] = resolve_bindings(providers[kind], stores, store, faults)
         check_databases_apart(providers["workflow"], stores, faults)
         _check_invokes(plugins, faults)
+        _check_verifiable([*plugins.values(), *(e for kind in providers.values() for e in kind.values())], keys, faults)
         workflow_context = WorkflowContext(
             plugins,
             providers["workflow"],
@@ -222,6 +252,8 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         unprovided=tuple(findings.unprovided),
         unused=tuple(findings.unused),
         uses=tuple(findings.uses),
+        repositories=repositories,
+        provider_keys=keys,
     )
 
 
@@ -237,6 +269,21 @@ def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
     base = node or Node(place, {})
     completed = replace(base, value={**values, "secrets": from_plain({"default": {"source": "env"}}, place)})
     return Block(completed, "providers", faults, place)
+
+
+def _read_keys(top: Block) -> dict[str, str]:
+    keys, block = top.text_map("providerKeys"), top.block("providerKeys")
+    for name, key in keys.items():
+        if not key.strip():
+            block.fault(name, "is required: the text of a public key")
+    return {name: key.strip() for name, key in keys.items()}
+
+
+def _check_verifiable(entries: Sequence[ProviderEntry], keys: Mapping[str, str], faults: Faults) -> None:
+    for entry in entries:
+        if entry.verify and not keys:
+            reason = "needs the public key of whoever signs the release; name it in providerKeys"
+            faults.add(entry.place, f"{entry.path}.verify", reason)
 
 
 def _check_invokes(plugins: Mapping[str, ProviderEntry], faults: Faults) -> None:

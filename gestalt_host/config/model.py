@@ -50,6 +50,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """A package repository: the URL of its index (http, https or file), and the token that its origin wants."""
+
+    name: str
+    url: str
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedDBBinding:
     """The part of an IndexedDB provider that one consumer sees. No ``object_stores``: every store."""
 
@@ -154,11 +163,18 @@ class ProviderEntry:
     """Plugins: None offers every operation of the catalogue."""
     invokes: tuple[InvokeConfig, ...] = ()
     authorization_policy: str = ""
+    verify: Literal["", "required"] = ""
+    """``required``: its release metadata must be signed by one of ``HostConfig.provider_keys``."""
 
     @property
     def path(self) -> str:
         """The entry's dotted path."""
-        return f"plugins.{self.name}" if self.kind == "plugins" else f"providers.{self.kind}.{self.name}"
+        return f"{section_path(self.kind)}.{self.name}"
+
+
+def section_path(kind: str) -> str:
+    """Return the dotted path of the mapping that holds the entries of a kind."""
+    return {"plugins": "plugins", "runtime": "runtime.providers"}.get(kind, f"providers.{kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +290,15 @@ class HostConfig:
 
     Attributes:
         files: The layers, leftmost first; ``directory`` is that of the first.
-        providers: Kind (the key below ``providers``) to the entries by name.
+        providers: Kind (the key below ``providers``; ``runtime`` for ``runtime.providers``) to the entries by name.
         indexeddb: Name of the host-wide IndexedDB entry, blank when none can be selected.
         workflow: Name of the default workflow provider, blank when a request has to name one.
         unprovided: What the configuration asks for and this version cannot do; `serve` refuses to start with any.
         unused: Keys that are set and that nothing in this version reads; each is logged when the configuration is read.
         uses: The operations that schedules, triggers and plugins name, in the order of reading.
         unset: Mentions of variables that are not set, where they count as empty.
+        repositories: Package repositories by name, besides the built-in one and those of the user.
+        provider_keys: Public keys by name; one of them must have signed what an entry with ``verify: required`` uses.
     """
 
     files: tuple[Path, ...]
@@ -298,6 +316,13 @@ class HostConfig:
     unused: tuple[Problem, ...] = ()
     uses: tuple[OperationUse, ...] = ()
     unset: tuple[Problem, ...] = ()
+    repositories: Mapping[str, Repository] = field(default_factory=dict)
+    provider_keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[ProviderEntry, ...]:
+        """Every entry of every kind."""
+        return (*(entry for entries in self.providers.values() for entry in entries.values()), *self.plugins.values())
 
     @property
     def artifacts_dir(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gestalt_host.config.connections import read_bindings
 from gestalt_host.config.errors import Problem
@@ -61,6 +62,7 @@ _UNPROVIDED_KINDS = {
     "cache": "a cache provider",
     "s3": "an S3 provider",
     "agent": "an agent provider",
+    "runtime": "hosted placement",
 }
 
 
@@ -79,6 +81,10 @@ def read_provider_entries(
     """Read every kind's entries by name; IndexedDB bindings are not resolved yet."""
     with providers:
         return {kind: _entries(providers, kind, kind, context, findings) for kind in PROVIDER_KINDS}
+
+
+def read_runtime_providers(runtime: Block, context: EntryContext, findings: Findings) -> dict[str, ProviderEntry]:
+    return _entries(runtime, "providers", "runtime", context, findings)
 
 
 def read_plugins(root: Block, context: EntryContext, findings: Findings) -> dict[str, ProviderEntry]:
@@ -108,7 +114,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
         if block.has(key) and (node is None or node.value != [] or key not in ("invokes", "cache", "s3")):
             block.fault(key, f"is not allowed on {kind} entries")
     with block:
-        source = read_source(block, kind, name, findings.faults)
+        source = _source(block, kind, name, findings)
         config = block.opaque("config", sent=True)
         env = block.text_map("env")
         with block.block("egress") as egress:
@@ -131,11 +137,31 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             allowed_operations=_allowed_operations(kind, block, findings),
             invokes=_invokes(block, findings) if "invokes" not in rejected else (),
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
+            verify=_verify(block, source),
         )
         _read_rest(kind, block, rejected, findings)
     if source is not None:
         _check_provided(kind, block, source, findings)
     return entry if source is not None else None
+
+
+def _source(block: Block, kind: str, name: str, findings: Findings) -> Source | None:
+    """Read ``source``, or what a runtime provider may have instead: ``driver: local``, which the host itself is."""
+    driver = block.one_of("driver", ("local",)) if kind == "runtime" else ""
+    if not driver:
+        return read_source(block, kind, name, findings)
+    for key in ("source", "config"):
+        if block.has(key):
+            block.fault(key, "is not allowed with driver")
+    return Source(SourceMode.BUILTIN, builtin=driver)
+
+
+def _verify(block: Block, source: Source | None) -> Literal["", "required"]:
+    if not block.one_of("verify", ("required",)):
+        return ""
+    if source is not None and source.mode in (SourceMode.BUILTIN, SourceMode.MANIFEST):
+        block.fault("verify", f"is not allowed with a source by {source.mode.value}: only releases are signed")
+    return "required"
 
 
 def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Findings) -> None:
@@ -180,8 +206,6 @@ def _check_provided(kind: str, block: Block, source: Source, findings: Findings)
         findings.not_provided(block, "source", f"{kind} from {source}")
     elif kind in _UNUSED_KINDS:
         findings.unused.append(Problem(block.place, block.path, _UNUSED_KINDS[kind]))
-    elif source.mode not in (SourceMode.BUILTIN, SourceMode.MANIFEST):
-        findings.not_provided(block, "source", f"a source by {source.mode.value}")
 
 
 def _binding(block: Block) -> IndexedDBBinding | None:

@@ -29,6 +29,15 @@ class SecretResolver:
             return ""
         return None
 
+    def resolve_alone(self, reference: SecretReference) -> str | None:
+        """Return the secret's value, for reading where the provider's own entry is not reported."""
+        entry = self._entries.get(reference.provider)
+        if entry is not None and entry.source.builtin not in ("env", "file"):
+            accepted = "accepted here are those with the source env or file"
+            self._fault(reference, f"secret.provider {reference.provider!r} is a package, which is not run; {accepted}")
+            return ""
+        return self.resolve(reference)
+
     def resolve(self, reference: SecretReference) -> str | None:
         """Return the secret's value."""
         if self.check(reference) is not None:

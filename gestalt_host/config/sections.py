@@ -9,6 +9,9 @@ from gestalt_host.config.errors import Faults, Problem
 from gestalt_host.config.model import OperationUse
 from gestalt_host.config.reader import Block
 
+LONGEST_NAME = 200
+"""Bytes of an entry's name in UTF-8: a directory's name may have 255, with what is put beside it while it is made."""
+
 
 @dataclass(slots=True)
 class Findings:
@@ -25,7 +28,7 @@ class Findings:
 
     def not_provided(self, block: Block, key: str, what: str) -> None:
         self.unprovided.append(
-            Problem(block.place_of(key), block.path_of(key), f"{what} is not supported by this version; remove it")
+            Problem(block.place_of(key), block.path_of(key), f"{what} is not supported by this version")
         )
 
 
@@ -45,14 +48,16 @@ def accept_unprovided(block: Block, findings: Findings, **features: str) -> None
 
 
 def check_entry_name(name: str, block: Block) -> None:
-    """Check a name that becomes the name of a directory: no blank, separator, dot name or control character."""
-    bad = (
-        not name.strip() or name != name.strip() or name in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in name)
-    )
-    if bad:
+    """Check a name that becomes the name of a directory, and is shown to people."""
+    is_plain = name.isprintable() and name == name.strip() and not any(c in "/\\" for c in name)
+    if not is_plain or name in ("", ".", ".."):
         block.fault(
-            "", f"{name!r} cannot be a name; accepted are texts without '/', '\\' and blanks at the ends, and no '..'"
+            "",
+            f"{name!r} cannot be a name; accepted are texts without '/', '\\', characters that do not show and blanks "
+            "at the ends, and no '..'",
         )
+    elif len(name.encode()) > LONGEST_NAME:
+        block.fault("", f"the name has {len(name.encode())} bytes in UTF-8; accepted are at most {LONGEST_NAME}")
 
 
 def _asks_for_something(node: Node) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gestalt_host.config.errors import Faults, Place
-from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, ServerConfig
+from gestalt_host.config.model import IndexedDBBinding, ProviderEntry, ServerConfig, section_path
 
 POSTGRESQL_PORT = 5432
 # Kinds of which the host uses one entry: several without a choice between them are a fault.
@@ -30,7 +30,7 @@ def select_entries(
         defaults = sorted(name for name, entry in entries.items() if entry.default)
         if len(defaults) > 1:
             place = entries[defaults[1]].place
-            faults.add(place, f"providers.{kind}", f"declares multiple defaults: {', '.join(defaults)}")
+            faults.add(place, section_path(kind), f"declares multiple defaults: {', '.join(defaults)}")
         elif defaults:
             chosen[kind] = defaults[0]
         elif len(entries) == 1:

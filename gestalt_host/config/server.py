@@ -151,7 +151,7 @@ def _base_url(block: Block) -> str:
     if text:
         # urlsplit would take line breaks and tabs out.
         parts = urlsplit(text)
-        if not text.isprintable() or " " in text or parts.scheme not in ("http", "https") or not parts.netloc:
+        if not text.isprintable() or " " in parts.netloc or parts.scheme not in ("http", "https") or not parts.netloc:
             block.fault("baseUrl", "must be an absolute http or https URL")
             return ""
     return text

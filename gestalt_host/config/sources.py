@@ -6,9 +6,10 @@ import re
 from urllib.parse import urlsplit
 
 from gestalt_host.config.document import Node
-from gestalt_host.config.errors import Faults
-from gestalt_host.config.model import Source, SourceMode
+from gestalt_host.config.errors import Problem
+from gestalt_host.config.model import Repository, Source, SourceMode
 from gestalt_host.config.reader import Block, resolve_path
+from gestalt_host.config.sections import Findings
 
 RELEASE_FILE = "provider-release.yaml"
 BUILTINS = {
@@ -24,7 +25,7 @@ ACCEPTED_ADDRESS = "host/owner/repo/path in lower case"
 """What a package address may be, for messages."""
 
 
-def read_source(entry: Block, kind: str, name: str, faults: Faults) -> Source | None:
+def read_source(entry: Block, kind: str, name: str, findings: Findings) -> Source | None:
     """Read the entry's source; None when it is missing or faulty, which has been noted."""
     node = entry.node("source")
     if node is None:
@@ -33,7 +34,7 @@ def read_source(entry: Block, kind: str, name: str, faults: Faults) -> Source | 
         entry.fault("source", f'{kind} "{name}" source.path or provider-release metadata URL is required')
         return None
     if isinstance(node.value, dict):
-        return _mapping(entry.block("source"), kind, name)
+        return _mapping(entry.block("source"), kind, name, findings)
     if isinstance(node.value, list):
         entry.fault("source", "must be text or a mapping, not a list")
         return None
@@ -66,7 +67,7 @@ def _local(text: str, node: Node) -> Source:
     return Source(mode, path=path)
 
 
-def _mapping(block: Block, kind: str, name: str) -> Source | None:
+def _mapping(block: Block, kind: str, name: str, findings: Findings) -> Source | None:
     with block:
         builtin, url, package = block.text("builtin"), block.text("url"), block.text("package")
         version, repository = block.text("version"), block.text("repo")
@@ -94,6 +95,11 @@ def _mapping(block: Block, kind: str, name: str) -> Source | None:
     if not modes:
         block.fault("", f'{kind} "{name}" source.path or provider-release metadata URL is required')
         return None
+    if not package:
+        for key in ("version", "repo"):
+            if block.node(key) is not None:
+                reason = "is not used: only a source by package has it"
+                findings.unused.append(Problem(block.place_of(key), block.path_of(key), reason))
     source: Source | None = None
     if builtin:
         source = Source(SourceMode.BUILTIN, builtin=builtin)
@@ -130,6 +136,29 @@ def check_repository_name(name: str, block: Block, key: str) -> None:
     if not _REPOSITORY.fullmatch(name):
         accepted = "accepted are a-z, 0-9, '.', '_' and '-', a letter or digit first"
         block.fault(key, f"{name!r} is not a repository name; {accepted}")
+
+
+def read_repositories(top: Block, findings: Findings) -> dict[str, Repository]:
+    """Read ``providerRepositories``; a URL that none can have is noted as unused, since nothing may ask for it."""
+    found: dict[str, Repository] = {}
+    for name, block in top.entries("providerRepositories"):
+        check_repository_name(name, block, "")
+        with block:
+            url, token = block.text("url", required=True), block.text("token")
+        if url and not is_index_url(url):
+            reason = f"{url!r} cannot be used; accepted are absolute http, https and file URLs"
+            findings.unused.append(Problem(block.place_of("url"), block.path_of("url"), reason))
+        found[name] = Repository(name, url, token)
+    return found
+
+
+def is_index_url(text: str) -> bool:
+    """Return whether the text is a URL that the index of a repository can have."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "file" if parts.path and not parts.netloc else _is_http_url(text)
+    except ValueError:
+        return False
 
 
 def _is_http_url(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -23,13 +25,19 @@ from gestalt_host.config import (
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.judgement import NOTHING_WRITTEN, Judgement
+from gestalt_host.daemon.installing import Installation, LockedInstallation, OwnInstallation
+from gestalt_host.daemon.judgement import Judgement
 from gestalt_host.daemon.launchables import prepare_entries
+from gestalt_host.daemon.locked_packages import LockedPackages
+from gestalt_host.daemon.locks import LockUse, require_installed
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
+from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
+from gestalt_host.packages import NOTHING_WRITTEN, Workplace
+from gestalt_host.packages.platforms import host_platform, is_platform
 from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.logs import tell
 
@@ -51,7 +59,13 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         require_serveable(config)
     except ConfigurationInvalid as error:
         raise CommandFailed(str(error)) from error
-    run_event_loop(run_until_stopped(config, environ, Console()))
+    use = LockUse.of(config, options)
+    installation: Installation = OwnInstallation(config, use, environ)
+    if "locked" in options.flags:
+        sys.dont_write_bytecode = True  # nothing but state is written
+        require_installed(config, use)
+        installation = LockedInstallation(config)
+    run_event_loop(run_until_stopped(config, environ, Console(), installation))
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
@@ -60,19 +74,18 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     With ``--runtime`` as `serve` would: variables and secrets must be there, and providers judge their own ``config``.
     """
     is_runtime = "runtime" in options.flags
+    platform = _platform(options, is_runtime=is_runtime)
     config = load_config(options, find_config(options.all("config"), environ), environ, static=not is_runtime)
-    _warn((*config.unset, *key_warnings(config)))
+    warnings = [*config.unset, *key_warnings(config)]
     try:
         if is_runtime:
-            require_serveable(config)
-        elif config.unprovided:
-            raise ConfigurationInvalid(config.unprovided)
-    except ConfigurationInvalid as error:
-        raise CommandFailed(f"loading config: {error}") from error
-    with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
-        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), is_runtime=is_runtime)
-        run_event_loop(run_or_stop(checks.run()))
-    _warn(checks.judgement.warnings)
+            _require_serveable(config)
+        warnings += [replace(problem, reason=f"{problem.reason}; serve refuses it") for problem in config.unprovided]
+        checks = _checked(config, environ, LockUse.of(config, options), platform, is_runtime=is_runtime)
+    except HostError:
+        _warn(warnings)
+        raise
+    warnings += (*checks.judgement.warnings, *checks.unchecked)
     failures = checks.failures
     problems = [
         *key_problems(config),
@@ -83,20 +96,55 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     if problems:
         failures.append(ConfigurationInvalid(problems))
     if failures:
+        _warn(warnings)
         raise CommandFailed("\n".join(str(failure) for failure in failures))
     show(_summary(config, checks))
+    _warn(warnings)
+    show(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
 
 
-def load_config(options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool) -> HostConfig:
+def _require_serveable(config: HostConfig) -> None:
+    try:
+        require_serveable(config)
+    except ConfigurationInvalid as error:
+        raise CommandFailed(f"loading config: {error}") from error
+
+
+def _checked(
+    config: HostConfig, environ: Mapping[str, str], use: LockUse, platform: str, *, is_runtime: bool
+) -> _Checks:
+    with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
+        locked = LockedPackages(config, use, Path(scratch), platform)
+        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), locked, is_runtime=is_runtime)
+        run_event_loop(run_or_stop(checks.run()))
+    return checks
+
+
+def _platform(options: Options, *, is_runtime: bool) -> str:
+    """Return the platform that ``--platform`` names, blank without one."""
+    platform = options.last("platform")
+    if platform and not is_platform(platform):
+        raise CommandFailed(f'invalid --platform "{platform}", expected os/arch')
+    if is_runtime and platform not in ("", host_platform()):
+        raise CommandFailed(
+            "--runtime validation executes host providers; --platform must be omitted or equal the host platform "
+            f'"{host_platform()}"'
+        )
+    return platform
+
+
+def load_config(
+    options: Options, paths: list[Path], environ: Mapping[str, str], *, static: bool, tokens: bool | None = None
+) -> HostConfig:
     """Load the configuration and log what it sets and nothing reads.
 
     Args:
-        static: As for ``load``.
+        static, tokens: As for ``load``.
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
     try:
-        config = load(paths, environ, static=static)
+        config = load(paths, environ, static=static, tokens=tokens)
     except (ConfigurationInvalid, ConfigurationUnreadable) as error:
         if isinstance(error, ConfigurationInvalid):
             _warn(error.unset)
@@ -134,24 +182,41 @@ def _generate(path: Path) -> None:
 class _Checks:
     """The checks of `validate` that need packages or processes, and what they have found."""
 
-    def __init__(self, config: HostConfig, environ: Mapping[str, str], scratch: Path, *, is_runtime: bool) -> None:
+    def __init__(
+        self,
+        config: HostConfig,
+        environ: Mapping[str, str],
+        scratch: Path,
+        locked: LockedPackages,
+        *,
+        is_runtime: bool,
+    ) -> None:
         self._config = config
         self._environ = environ
         self._scratch = scratch
+        self._locked = locked
         self._is_runtime = is_runtime
         self.plugins: dict[str, ConfiguredPlugin] = {}
         self.failures: list[Exception] = []
         self.problems: list[Problem] = []
         self.judgement = Judgement()
 
+    @property
+    def unchecked(self) -> list[Problem]:
+        """What could not be checked, because a package is not installed."""
+        return self._locked.warnings
+
     async def run(self) -> None:
         """Check that every package is there and fits its entry, and ask the providers with ``--runtime``."""
-        launchables = await prepare_entries(self._config, self._environ, self._scratch)
+        there = await asyncio.to_thread(self._locked.sort, is_runtime=self._is_runtime)
+        workplace = Workplace(self._config.artifacts_dir, self._scratch)
+        launchables = await prepare_entries(there, self._environ, workplace, {})
         self.failures += [failure for _, failure in launchables.failed_plugins.values()]
-        for name, item in launchables.plugins.items():
-            assert item.catalogue is not None
+        known = [(item.entry, item.manifest, item.catalogue) for item in launchables.plugins.values()]
+        for entry, manifest, catalogue in (*known, *self._locked.plugins):
+            assert catalogue is not None
             try:
-                self.plugins[name] = make_plugin(item.entry, item.manifest, item.catalogue, _NoRunner())
+                self.plugins[entry.name] = make_plugin(entry, manifest, catalogue, _NoRunner())
             except OperationsUnfit as error:
                 self.problems.append(error.problem)
         if self._is_runtime:
@@ -177,7 +242,6 @@ def _summary(config: HostConfig, checks: _Checks) -> str:
     ]
     lines += [f"checked by the provider itself: {path}" for path in checks.judgement.checked]
     lines += [f"not checked, the provider does not offer it: {path}" for path in checks.judgement.unchecked]
-    lines.append(f"config ok: {len(config.schedules)} schedules, {len(config.event_triggers)} event triggers")
     return "\n".join(lines)
 
 

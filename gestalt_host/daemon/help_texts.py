@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-_CONFIG = """\
+_CONFIG_ONLY = """\
   --config PATH         Configuration file. Repeated --config flags merge left-to-right.
-                        Without any: $GESTALT_CONFIG, ./config.yaml, ~/.gestaltd/config.yaml.
+                        Without any: $GESTALT_CONFIG, ./config.yaml, ~/.gestaltd/config.yaml."""
+_CONFIG = f"""\
+{_CONFIG_ONLY}
   --artifacts-dir PATH  Where prepared packages are kept; relative to the first configuration file's directory."""
+_LOCKFILE = """\
+  --lockfile PATH       Lock file; without it gestalt.lock.json beside the first configuration file."""
 
 ROOT = f"""\
 gestaltd serves Gestalt: an HTTP API in front of plugins, and the workflows that invoke them later.
 
 Usage:
-  gestaltd [--config PATH]... [--artifacts-dir PATH]
-  gestaltd serve [--config PATH]... [--artifacts-dir PATH]
-  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--runtime]
+  gestaltd [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH]
+  gestaltd serve [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--locked]
+  gestaltd lock [--config PATH]... [--lockfile PATH] [--platform LIST|all] [--check]
+  gestaltd sync --locked [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--check]
+  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--platform OS/ARCH] [--runtime]
   gestaltd store backup|restore|check ...
   gestaltd provider <command> [flags]
   gestaltd version
@@ -23,6 +29,8 @@ Without a command it serves, and when no configuration exists anywhere it first 
 
 Commands:
   serve     Start the providers and serve the API until SIGINT or SIGTERM.
+  lock      Resolve the sources of providers and write the lock file.
+  sync      Install what the lock file names, exactly that.
   validate  Check the configuration and the packages that it names, without serving anything.
   store     Back up, restore and check the databases of the bundled store.
   provider  Find provider packages, put them into a configuration, and release providers of one's own.
@@ -30,6 +38,7 @@ Commands:
 
 Options:
 {_CONFIG}
+{_LOCKFILE}
   -h, --help            This text.
 """
 
@@ -38,13 +47,49 @@ Start the providers and serve the API until SIGINT or SIGTERM. A second SIGINT, 
 at once.
 
 Usage:
-  gestaltd serve [--config PATH]... [--artifacts-dir PATH]
+  gestaltd serve [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--locked]
+
+Packages from releases that are locked and installed are used as they are; what is not is resolved, locked and installed
+first. With --locked nothing is: the lock file and what is installed must match the configuration.
 
 Standard output has one line when the host is ready and one for each finished run; logs are JSON lines on standard
 error.
 
 Options:
 {_CONFIG}
+{_LOCKFILE}
+  --locked              Resolve, download and write nothing; refuse to start where anything is not as locked.
+  -h, --help            This text.
+"""
+
+LOCK = f"""\
+Resolve the source of every provider and write canonical lock metadata: versions, archives and their digests. Every
+archive for this platform is downloaded and checked, and so are schemas, catalogues and invoked operations. Of the
+secrets in the configuration only the tokens of sources are fetched, and variables that are not set count as empty.
+
+Usage:
+  gestaltd lock [--config PATH]... [--lockfile PATH] [--platform LIST|all] [--check]
+
+Options:
+{_CONFIG_ONLY}
+{_LOCKFILE}
+  --platform LIST       Check the archives of these platforms too: os/arch with commas between, or all.
+  --check               Write nothing; fail when the lock file is not what would be written.
+  -h, --help            This text.
+"""
+
+SYNC = f"""\
+Materialize prepared artifacts: install every package that the lock file names, where it is not installed as locked, and
+build local sources. Nothing is resolved anew.
+
+Usage:
+  gestaltd sync --locked [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--check]
+
+Options:
+{_CONFIG}
+{_LOCKFILE}
+  --locked              Required.
+  --check               Install nothing; fail when anything is not as locked.
   -h, --help            This text.
 """
 
@@ -54,10 +99,14 @@ fault is reported with file, line and dotted path. Variables that are not set ar
 and secrets are not fetched.
 
 Usage:
-  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--runtime]
+  gestaltd validate [--config PATH]... [--artifacts-dir PATH] [--lockfile PATH] [--platform OS/ARCH] [--runtime]
+
+Repeated --config flags merge left-to-right. Packages from releases are known by the lock file.
 
 Options:
 {_CONFIG}
+{_LOCKFILE}
+  --platform OS/ARCH    Check that packages are there for this platform, rather than for this machine's.
   --runtime             Find what serve would find: variables and secrets must be there, and each provider is launched
                         to judge its own config. Nothing is opened, created or written; a provider that does not offer
                         this is named as not checked.

@@ -1,8 +1,8 @@
 """The running host: the order in which its parts start, when it is ready, and the order in which they stop.
 
-Start: stores, workflow providers beside plugins, configured workflows, listener, plugins ready, workflow providers
-told to begin (config.md 18.3, semantics.md 20). Stop: listener, workflow providers with time to finish, plugins,
-stores.
+Start: packages installed, stores, workflow providers beside plugins, configured workflows, listener, plugins ready,
+workflow providers told to begin (config.md 18.3, semantics.md 20). Stop: listener, workflow providers with time to
+finish, plugins, stores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.launchables import Launchables, prepare_entries
+from gestalt_host.daemon.installing import Installation
+from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
@@ -53,8 +54,11 @@ log = structlog.get_logger()
 class Host:
     """One `gestaltd serve`. ``start`` once, then ``stop`` once, whatever ``start`` did."""
 
-    def __init__(self, config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+    def __init__(
+        self, config: HostConfig, environ: Mapping[str, str], console: Console, installation: Installation
+    ) -> None:
         self._config = config
+        self._installation = installation
         self._environ = environ
         self._console = console
         self._wiring: Wiring | None = None
@@ -88,7 +92,8 @@ class Host:
         config = self._config
         key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
         self._tasks.append(key)
-        launchables = await prepare_entries(config, self._environ, config.artifacts_dir)
+        workplace, failures = await self._installation.ready(launched_entries(config))
+        launchables = await prepare_entries(config, self._environ, workplace, failures)
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
         await self._open_own_records()

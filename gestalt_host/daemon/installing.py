@@ -1,4 +1,4 @@
-"""Bringing about what a start needs: packages locked and installed as they are configured, with or without a network."""
+"""Bringing about what a start needs: packages locked and installed as they are configured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gestalt_host.packages.lock.file import write_lock
 from gestalt_host.packages.lock.locking import Locker
 from gestalt_host.packages.lock.model import Key, Lock, LockEntry
 from gestalt_host.packages.lock.prepared import install_locked
-from gestalt_host.packages.releases.repositories import Repository, UserRepositories, all_repositories
+from gestalt_host.packages.releases.repositories import UserRepositories, all_repositories
 from gestalt_host.packages.releases.resolve import SourceContext
 
 AT_ONCE = 4
@@ -114,11 +114,10 @@ async def source_context(
     """
     fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress_on(sys.stderr), patient=patient)
     async with fetcher:
-        configured = {name: Repository(name, url) for name, url in config.repositories.items()}
         yield SourceContext(
             config.directory,
             fetcher,
-            all_repositories(configured, UserRepositories.of_user(environ).read()),
+            all_repositories(config.repositories, UserRepositories.of_user(environ).read()),
             config.provider_keys,
         )
 

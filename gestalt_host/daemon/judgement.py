@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 
 from gestalt_host.config.errors import Problem
 
-NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""For the processes of providers: without it Python would write beside their sources."""
-
 
 @dataclass(slots=True)
 class Judgement:

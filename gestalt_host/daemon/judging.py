@@ -8,9 +8,9 @@ from pathlib import Path
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.concurrency import all_of
-from gestalt_host.daemon.judgement import NOTHING_WRITTEN, Judgement
+from gestalt_host.daemon.judgement import Judgement
 from gestalt_host.daemon.launchables import Launchables
-from gestalt_host.packages import Launchable
+from gestalt_host.packages import NOTHING_WRITTEN, Launchable
 from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
 from gestalt_sdk.bases.provider import ConfigFault, ProviderKind
 from gestalt_sdk.transport.environment import (

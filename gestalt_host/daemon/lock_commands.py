@@ -12,11 +12,11 @@ from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.installing import install_all, source_context
 from gestalt_host.daemon.launchables import launched_entries
-from gestalt_host.daemon.locks import LockUse, artifact_faults, faults_by_entry, listed, shortened
+from gestalt_host.daemon.locks import LockUse, artifact_faults, faults_by_entry, shortened
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.packages import Workplace, prepare
-from gestalt_host.packages.errors import NotPrepared, PackageInvalid
+from gestalt_host.packages.errors import NotPrepared, PackageInvalid, PackageUnprovided, listed
 from gestalt_host.packages.lock.currency import Currency, is_release, label, lockable_entries, standing
 from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_lock
 from gestalt_host.packages.lock.locking import Locker, make_lock
@@ -66,7 +66,9 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
     config = load_for_sources(options, environ)
     use, is_check = LockUse.of(config, options), "check" in options.flags
     entries = lockable_entries(config)
-    locked = _read_or_refuse(use, f"source-backed providers require lock metadata; run {use.lock}") if entries else Lock()
+    locked = (
+        _read_or_refuse(use, f"source-backed providers require lock metadata; run {use.lock}") if entries else Lock()
+    )
     standings = [standing(entry, locked, config.directory) for entry in entries]
     stale = [item for item in standings if item.currency is not Currency.CURRENT]
     if stale:
@@ -97,7 +99,7 @@ def load_for_sources(options: Options, environ: Mapping[str, str]) -> HostConfig
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
-    return load_config(options, find_config(options.all("config"), environ), environ, static=True, source_tokens=True)
+    return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=True)
 
 
 async def _prepare_sources(
@@ -113,6 +115,8 @@ async def _prepare_sources(
             await prepare(entry, workplace, environ)
         except NotPrepared as error:
             faults.append(f"prepared artifact for {label(entry)} is missing or stale; run {use.sync}: {error}")
+        except PackageUnprovided:
+            continue  # serve says so; what it is installed for is another version's business
         except PackageInvalid as error:
             faults.append(str(error))
     return faults

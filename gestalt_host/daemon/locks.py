@@ -1,4 +1,4 @@
-"""What commands need to work with a lock file: where it is, what they suggest, and what is wrong with an installation."""
+"""What commands need to work with a lock file: where it is, what they suggest, what is wrong with what is installed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from pathlib import Path
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
-from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.lock.currency import Currency, Standing, is_release, key_of, label, lockable_entries, standing
+from gestalt_host.packages.errors import PackageInvalid, listed
+from gestalt_host.packages.lock.currency import (
+    Currency,
+    Standing,
+    is_release,
+    key_of,
+    label,
+    lockable_entries,
+    standing,
+)
 from gestalt_host.packages.lock.file import FILE_NAME, LockUnreadable, read_lock
 from gestalt_host.packages.lock.model import Lock
 from gestalt_host.packages.lock.prepared import prepared_faults
@@ -129,8 +137,3 @@ def shortened(faults: Sequence[str]) -> str:
     """Return the faults on one line, the first ones of many."""
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     return "; ".join(faults[:_SHOWN]) + more
-
-
-def listed(faults: Sequence[str]) -> str:
-    """Return one message that has them all."""
-    return faults[0] if len(faults) == 1 else "\n  ".join((f"{len(faults)} problems", *faults))

@@ -23,7 +23,7 @@ from gestalt_sdk.version import VERSION
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-OPTIONS = ("config", "artifacts-dir")
+OPTIONS = ("config", "artifacts-dir", "lockfile")
 
 
 def run(words: Sequence[str]) -> int:
@@ -56,11 +56,13 @@ def _run(words: list[str]) -> int:
     if command == "help" or command.lstrip("-") in HELP_WORDS:
         return _help(help_texts.ROOT)
     if command == "validate":
-        options = parse_options(words[1:], OPTIONS, help_texts.VALIDATE, flags=("runtime",))
+        options = parse_options(words[1:], (*OPTIONS, "platform"), help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
         _commands().validate(options, os.environ)
         return 0
+    if command in ("lock", "sync"):
+        return _lock_command(command, words[1:])
     if command == "store":
         return _store(words[1:])
     if command == "provider":
@@ -71,10 +73,26 @@ def _run(words: list[str]) -> int:
         return _help(text) if text else 0
     is_serve = command == "serve"
     text = help_texts.SERVE if is_serve else help_texts.ROOT
-    options = parse_options(words[1:] if is_serve else words, OPTIONS, text)
+    flags = ("locked",) if is_serve else ()
+    options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
     _commands().serve(options, os.environ, generate=not is_serve)
+    return 0
+
+
+def _lock_command(command: str, words: list[str]) -> int:
+    text, accepted, flags = {
+        "lock": (help_texts.LOCK, ("config", "lockfile", "platform"), ("check",)),
+        "sync": (help_texts.SYNC, OPTIONS, ("locked", "check")),
+    }[command]
+    options = parse_options(words, accepted, text, flags=flags)
+    if options.help:
+        return _help(text)
+    _configure_logging()
+    with lean_imports():
+        from gestalt_host.daemon import lock_commands
+    (lock_commands.lock if command == "lock" else lock_commands.sync)(options, os.environ)
     return 0
 
 

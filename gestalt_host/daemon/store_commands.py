@@ -15,6 +15,8 @@ from gestalt_host.daemon.options import Options, parse_options
 from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.fitting import local_manifest
 from gestalt_host.packages.languages import program_command
+from gestalt_host.packages.lock.currency import is_release
+from gestalt_host.packages.lock.prepared import prepared_directory
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 
@@ -68,14 +70,22 @@ def _store(options: Options, named: str, environ: Mapping[str, str]) -> tuple[Ma
         if options.all("config"):
             raise UsageWrong("a DSN and --config exclude each other; give the DSN, or the name of a configured store")
         return own, named
-    entry = _entry(load_config(options, find_config(options.all("config"), environ), environ, static=False), named)
-    manifest = read_manifest(local_manifest(entry))
+    config = load_config(options, find_config(options.all("config"), environ), environ, static=False)
+    entry = _entry(config, named)
+    manifest = _manifest(entry, config)
     if manifest.source not in (own.source, _FORMER_SOURCE):
         raise CommandFailed(f"{entry.path} is {manifest.source}; `gestaltd store` works on databases of {own.source}")
     dsn = entry.config.get("dsn")
     if not isinstance(dsn, str) or not dsn.strip() or "\n" in dsn:
         raise CommandFailed(f"{entry.place}: {entry.path}.config.dsn: the DSN of the store is required")
     return manifest, dsn
+
+
+def _manifest(entry: ProviderEntry, config: HostConfig) -> Manifest:
+    """Return the entry's package; one from a release has to be installed."""
+    if not is_release(entry):
+        return read_manifest(local_manifest(entry))
+    return read_manifest(find_manifest(prepared_directory(entry, config.artifacts_dir)))
 
 
 def _entry(config: HostConfig, name: str) -> ProviderEntry:

@@ -18,6 +18,7 @@ import structlog
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.installing import Installation
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.logs import flush_logs
 
@@ -52,9 +53,13 @@ async def run_or_stop(work: Coroutine[object, object, None]) -> None:
         raise CommandFailed(f"stopped by {signals[0].name}") from None
 
 
-async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], console: Console) -> None:
+async def run_until_stopped(
+    config: HostConfig, environ: Mapping[str, str], console: Console, installation: Installation
+) -> None:
     """Start the host, serve until it is told to stop, stop it.
 
+    Args:
+        installation: How the start gets at its packages.
     Raises:
         HostError: it could not be started; everything that was has been stopped again.
     """
@@ -62,7 +67,7 @@ async def run_until_stopped(config: HostConfig, environ: Mapping[str, str], cons
     with lean_imports():
         from gestalt_host.daemon.host import Host
 
-    host, stop = Host(config, environ, console), asyncio.Event()
+    host, stop = Host(config, environ, console, installation), asyncio.Event()
     loop = asyncio.get_running_loop()
     asked_at = 0.0
 

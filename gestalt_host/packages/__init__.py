@@ -8,9 +8,10 @@ from gestalt_host.packages.manifests.document import manifest_document
 from gestalt_host.packages.manifests.model import Manifest, ManifestConnection
 from gestalt_host.packages.manifests.packaged import check_packaged
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
-from gestalt_host.packages.prepare import Launchable, Workplace, prepare
+from gestalt_host.packages.prepare import NOTHING_WRITTEN, Launchable, Workplace, prepare
 
 __all__ = [
+    "NOTHING_WRITTEN",
     "CatalogueOperation",
     "CatalogueParameter",
     "LaunchCommand",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gestalt_host.config.errors import Faults
@@ -15,6 +15,10 @@ class PackageInvalid(EntryFailed):
 
 class NotPrepared(PackageInvalid):
     """What has to be built or written before a start is not there, and nothing may be run or written now."""
+
+
+class PackageUnprovided(PackageInvalid):
+    """The package is sound and needs something that this version cannot do."""
 
 
 @contextmanager
@@ -39,6 +43,9 @@ def failing_because(reason: str) -> Iterator[None]:
 def raise_faults(what: str, faults: Faults) -> None:
     """Raise ``PackageInvalid`` listing the faults, if there are any."""
     if faults.problems:
-        lines = [str(problem) for problem in dict.fromkeys(faults.problems)]
-        text = lines[0] if len(lines) == 1 else "\n  ".join((f"{len(lines)} problems", *lines))
-        raise PackageInvalid(f"{what}: {text}")
+        raise PackageInvalid(f"{what}: {listed([str(problem) for problem in dict.fromkeys(faults.problems)])}")
+
+
+def listed(faults: Sequence[str]) -> str:
+    """Return one text that has all the faults, of which there is at least one."""
+    return faults[0] if len(faults) == 1 else "\n  ".join((f"{len(faults)} problems", *faults))

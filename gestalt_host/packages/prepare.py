@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.catalogue import PluginCatalogue
-from gestalt_host.packages.errors import PackageInvalid, failing_because
+from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided, failing_because
 from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.record import read_record
@@ -92,7 +92,7 @@ def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
     require_kind(manifest, entry)
     if manifest.surfaces:
         text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
-        raise PackageInvalid(f"{manifest.path}: {text}", f"its {text}")
+        raise PackageUnprovided(f"{manifest.path}: {text}", f"its {text}")
     return manifest
 
 

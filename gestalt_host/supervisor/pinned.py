@@ -1,4 +1,4 @@
-"""Files of an installed provider, compared with what was installed before its process is started, the first time too."""
+"""Files of an installed provider, compared with what was installed before each start of its process."""
 
 from __future__ import annotations
 

@@ -36,8 +36,22 @@ class Subcommand:
     most: int | None = 0
 
 
-SUBCOMMANDS: Mapping[str, Subcommand] = {}
-REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {}
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "list": Subcommand(
+        "listing",
+        "List the configured providers and what their locks are worth.",
+        "list",
+        options=("kind", "lockfile", "config"),
+    ),
+}
+REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "list": Subcommand(
+        "listing",
+        "List the configured providers and what their locks are worth.",
+        "list",
+        options=("kind", "lockfile", "config"),
+    ),
+}
 
 
 def run_provider_command(words: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ def language_of(manifest: Manifest) -> Language | None:
 
 
 async def source_command(
-    manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+    manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str], *, build: bool = True
 ) -> LaunchCommand:
     """Return the command that starts the package of a local manifest, building it where that is due.
 

@@ -1,4 +1,4 @@
-"""Whether the lock's entries still are of what the configuration names. Nothing is asked of a network, nothing is run."""
+"""Whether the lock's entries are of what the configuration names. Nothing is asked of a network, nothing is run."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def write_lock(path: Path, lock: Lock) -> None:
             file.flush()
             os.fchmod(descriptor, _MODE)
             os.fsync(descriptor)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -152,9 +152,7 @@ class _Reader:
             archives[platform] = Archive(url, sha256)
         return archives
 
-    def _catalogue(
-        self, members: Mapping[str, Any], where: str, text: Callable[[str], str]
-    ) -> LockedCatalogue | None:
+    def _catalogue(self, members: Mapping[str, Any], where: str, text: Callable[[str], str]) -> LockedCatalogue | None:
         if not any(key.startswith("catalog") for key in members):
             return None
 

@@ -61,7 +61,7 @@ def metadata_digest(metadata: str, file: Path) -> str:
 
 
 def tree_digest(manifest: Path, document: Mapping[str, Any]) -> str:
-    """Return the digest of a source tree: of its manifest and of the files that it names. Source code is not among them.
+    """Return the digest of a source tree: of its manifest and of the files that it names, so not of source code.
 
     Args:
         document: The manifest's content as lock files have it.

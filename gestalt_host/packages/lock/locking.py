@@ -12,7 +12,7 @@ from gestalt_host.config.model import ProviderEntry
 from gestalt_host.errors import quoted
 from gestalt_host.packages.archives.extract import extract
 from gestalt_host.packages.catalogue import PluginCatalogue
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import PackageInvalid, listed
 from gestalt_host.packages.fitting import local_manifest, require_config, require_kind
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.install import check_unpacked
@@ -83,9 +83,7 @@ class Locker:
             archive = archive_for(resolved.archives, platform, metadata.runtime)
             files[platform] = await fetch_archive(archive, resolved.source, entry, self._context, fresh=True)
         archive = archive_for(resolved.archives, host_platform(), metadata.runtime)
-        expected = Expected(
-            metadata.package, metadata.version, metadata.kind, archive.sha256, runtime=metadata.runtime
-        )
+        expected = Expected(metadata.package, metadata.version, metadata.kind, archive.sha256, runtime=metadata.runtime)
         manifest = await asyncio.to_thread(_looked_into, files[host_platform()], scratch, expected)
         require_config(manifest, entry)
         catalogue = None
@@ -107,7 +105,7 @@ class Locker:
         manifest = await asyncio.to_thread(read_manifest, local_manifest(entry))
         require_kind(manifest, entry)
         require_config(manifest, entry)
-        if self._compared_with is None and lacks_artifact(manifest):
+        if self._compared_with is None and (manifest.release_command or lacks_artifact(manifest)):
             await source_command(manifest, entry.name, scratch, self._environ)
         return LockEntry(
             input_digest=await asyncio.to_thread(input_digest, entry, self._context.config_dir),
@@ -117,15 +115,17 @@ class Locker:
             catalogue=await self._local_catalogue(entry, manifest, scratch) if entry.kind == "plugins" else None,
         )
 
-    async def _local_catalogue(
-        self, entry: ProviderEntry, manifest: Manifest, scratch: Path
-    ) -> LockedCatalogue | None:
+    async def _local_catalogue(self, entry: ProviderEntry, manifest: Manifest, scratch: Path) -> LockedCatalogue | None:
         catalogue = packaged_catalogue(manifest)
         if catalogue is None and not manifest.is_manifest_backed:
             if self._compared_with is not None:
                 before = self._compared_with.entries.get(key_of(entry))
                 known = before.catalogue if before is not None else None
-                return None if known is None else replace(known, fingerprint=catalogue_fingerprint(entry.allowed_operations))
+                return (
+                    None
+                    if known is None
+                    else replace(known, fingerprint=catalogue_fingerprint(entry.allowed_operations))
+                )
             command = await source_command(manifest, entry.name, scratch, self._environ)
             catalogue = await catalogue_of(manifest, command, entry.name, scratch, self._environ)
         return locked_catalogue(entry, manifest, catalogue)
@@ -142,7 +142,7 @@ async def make_lock(entries: Sequence[ProviderEntry], locker: Locker) -> Lock:
     lock = Lock({key: item for key, item in outcomes.items() if isinstance(item, LockEntry)})
     failures += invoke_faults(entries, lock)
     if failures:
-        raise PackageInvalid(failures[0] if len(failures) == 1 else "\n  ".join((f"{len(failures)} problems", *failures)))
+        raise PackageInvalid(listed(failures))
     return lock
 
 

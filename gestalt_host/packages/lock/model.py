@@ -1,4 +1,4 @@
-"""What a lock file says: for every entry whose source is no builtin, what the source was resolved to (packaging.md 10)."""
+"""What a lock file says: to what the source of each entry was resolved, unless it is a builtin (packaging.md 10)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def prepared_directory(entry: ProviderEntry, artifacts_dir: Path) -> Path:
 
 
 def prepared_faults(entry: ProviderEntry, locked: LockEntry, artifacts_dir: Path) -> list[str]:
-    """Return every reason why what lies in the prepared directory is not what the lock names; reads every file of it."""
+    """Return every reason why what lies in the prepared directory is not what the lock names; reads each file."""
     return faults_of(prepared_directory(entry, artifacts_dir), expected(locked, locked_archive(locked).sha256))
 
 
@@ -42,9 +42,7 @@ def expected(locked: LockEntry, sha256: str) -> Expected:
     return Expected(locked.package, locked.version, locked.kind, sha256, locked.manifest, locked.runtime)
 
 
-async def install_locked(
-    entry: ProviderEntry, locked: LockEntry, context: SourceContext, artifacts_dir: Path
-) -> None:
+async def install_locked(entry: ProviderEntry, locked: LockEntry, context: SourceContext, artifacts_dir: Path) -> None:
     """Install the locked archive, in place of whatever lies there.
 
     Raises:
@@ -54,4 +52,3 @@ async def install_locked(
     file = await fetch_archive(archive, locked.source, entry, context)
     directory = prepared_directory(entry, artifacts_dir)
     await asyncio.to_thread(install, file, directory, expected(locked, archive.sha256), host_platform())
-

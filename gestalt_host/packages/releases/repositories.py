@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
 
 from gestalt_host.config.files import MOST_BYTES
+from gestalt_host.config.model import Repository
 from gestalt_host.config.reader import Block
 from gestalt_host.config.sources import check_repository_name
 from gestalt_host.packages.downloads.cache import user_directory
@@ -21,15 +22,6 @@ from gestalt_host.packages.releases.documents import read_file, read_yaml
 
 FILE_NAME = "provider-repositories.yaml"
 SCHEMES = ("http", "https", "file")
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """An index of packages: its URL (http, https or file), and the token that its origin wants."""
-
-    name: str
-    url: str
-    token: str = field(default="", repr=False)
 
 
 BUILTIN = Repository(

@@ -26,8 +26,10 @@ Loader = Callable[..., HostConfig]
 def loaded(tmp_path: Path) -> Loader:
     """Loads texts as layers of one configuration: ``a.yaml``, ``b.yaml``, ..."""
 
-    def load_texts(*texts: str, environ: Mapping[str, str] | None = None, static: bool = False) -> HostConfig:
-        return load(write(tmp_path, *texts), environ or {}, static=static)
+    def load_texts(
+        *texts: str, environ: Mapping[str, str] | None = None, static: bool = False, tokens: bool | None = None
+    ) -> HostConfig:
+        return load(write(tmp_path, *texts), environ or {}, static=static, tokens=tokens)
 
     return load_texts
 
@@ -36,9 +38,11 @@ def loaded(tmp_path: Path) -> Loader:
 def faults(tmp_path: Path) -> Callable[..., list[str]]:
     """Loads texts that are wrong; the problems as ``file:line: path: reason`` without the directory."""
 
-    def problems(*texts: str, environ: Mapping[str, str] | None = None, static: bool = False) -> list[str]:
+    def problems(
+        *texts: str, environ: Mapping[str, str] | None = None, static: bool = False, tokens: bool | None = None
+    ) -> list[str]:
         with pytest.raises(ConfigurationInvalid) as failure:
-            load(write(tmp_path, *texts), environ or {}, static=static)
+            load(write(tmp_path, *texts), environ or {}, static=static, tokens=tokens)
         return [str(problem).replace(f"{tmp_path}/", "") for problem in failure.value.problems]
 
     return problems

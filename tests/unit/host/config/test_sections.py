@@ -325,7 +325,7 @@ def test_the_forms_of_a_source(loaded: Loader) -> None:
     }
     assert config.plugins["e"].source.token == "t"
     assert "'t'" not in repr(config)
-    assert {problem.path for problem in config.unprovided} == {f"plugins.{name}.source" for name in "bcde"}
+    require_serveable(loaded(MINIMAL, "plugins: {echo: {source: https://example.com/provider-release.yaml}}"))
 
 
 def test_connections_take_their_mode_from_the_shared_definition(loaded: Loader) -> None:
@@ -380,7 +380,7 @@ UNPROVIDED = [
     ("providers: {audit: {a: {source: stdout}}}", "providers.audit.a.source"),
     ("providers: {secrets: {a: {source: m.yaml}}}", "providers.secrets.a.source"),
     ("providers: {ui: {a: {source: m.yaml, path: /}}}", "providers.ui.a"),
-    ("runtime: {providers: {a: {driver: local}}}", "runtime.providers"),
+    ("runtime: {providers: {a: {driver: local}}}", "runtime.providers.a"),
     ("server: {management: {port: 9090}}", "server.management"),
     ("server: {egress: {defaultAction: deny}}", "server.egress.defaultAction"),
     ("server: {admin: {allowedRoles: [admin]}}", "server.admin.allowedRoles"),
@@ -465,7 +465,6 @@ def test_supervision_has_defaults(loaded: Loader) -> None:
 
 
 UNUSED = """
-providerRepositories: {main: {url: https://packages.example}}
 server: {apiTokenTtl: 1d, agent: {defaultToolNarrowingThreshold: 10}}
 providers:
   telemetry: {default: {source: stdout}}
@@ -484,7 +483,6 @@ plugins:
 def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: Loader) -> None:
     unused = loaded(UNUSED).unused
     assert {problem.path for problem in unused} == {
-        "providerRepositories",
         "server.apiTokenTtl",
         "server.agent.defaultToolNarrowingThreshold",
         "providers.telemetry.default",

@@ -28,7 +28,10 @@ def imported(program: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["serve", "--help"], ["validate", "--help"], ["version"], ["-h"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["serve", "--help"], ["validate", "--help"], ["lock", "--help"], ["sync", "--help"], ["version"]],
+)
 def test_help_and_version_import_nothing_that_serves(words: list[str]) -> None:
     found = imported(f"from gestalt_host.daemon.__main__ import main\nassert main({words!r}) == 0")
     assert not found & SERVING

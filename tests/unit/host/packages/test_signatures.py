@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+
 from gestalt_host.packages import PackageInvalid
 from gestalt_host.packages.signatures import (
     check_public_key,

@@ -10,11 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from shiv.bootstrap.environment import Environment
+from shiv.builder import create_archive
+
 from gestalt_host.packages import PackageInvalid
 from gestalt_host.packages.installed import zipapps
 from gestalt_host.packages.installed.zipapps import ROOT, unpack_zipapp, zipapp_environment
-from shiv.bootstrap.environment import Environment
-from shiv.builder import create_archive
 
 PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PROGRAM = """

@@ -83,11 +83,13 @@ def test_what_is_no_lock_is_refused_by_name(changed: Callable[[Change], Path], c
     assert named in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "gestaltd-provider-lock", "schemaVersion": 6} x', "[" * 9999])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": "gestaltd-provider-lock", "schemaVersion": 6} x', "[" * 9999]
+)
 def test_a_file_that_is_no_object_of_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / FILE_NAME
     path.write_text(text)
-    with pytest.raises(LockUnreadable, match="gestalt.lock.json"):
+    with pytest.raises(LockUnreadable, match=r"gestalt\.lock\.json"):
         read_lock(path)
 
 
@@ -114,7 +116,7 @@ def test_a_lock_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path, m
     def fail(*_: object) -> None:
         raise OSError("planted")
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="planted"):
         write_lock(path, Lock())
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]

@@ -31,16 +31,12 @@ HOST = {"os": "linux", "arch": "amd64"}
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['case']}-{row['section']}-{row['entry']}")
 def test_a_recorded_digest_is_met(row: dict[str, Any]) -> None:
-    text = input_json(
-        row["name"], source=row.get("source", ""), path=row.get("path", ""), digest=row.get("digest", "")
-    )
+    text = input_json(row["name"], source=row.get("source", ""), path=row.get("path", ""), digest=row.get("digest", ""))
     assert text == row["json"]
     assert sha256_of_text(text) == row["inputDigest"]
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in ROWS if "tree" in row], ids=lambda row: f"{row['case']}-{row['entry']}"
-)
+@pytest.mark.parametrize("row", [row for row in ROWS if "tree" in row], ids=lambda row: f"{row['case']}-{row['entry']}")
 def test_the_digest_of_a_recorded_tree_is_that_of_its_lines(row: dict[str, Any]) -> None:
     digest = sha256_of_text("\n".join(row["tree"]))
     if "metadata_json" in row:

@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest -q
 # Whichever worker is done takes over from the other, within a file too: the longest files have few tests.
 PARALLEL ?= -n 2 --dist worksteal
 
-.PHONY: help setup setup-run run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks clean
+.PHONY: help setup setup-run run test test-packages lint proto-check fix check gen bench conformance nightly coverage hooks release clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make nightly      randomised, kill and fuzz tests at full count, and recordings that take minutes'
 	@echo 'make coverage     which lines the tests of packages and contracts never run'
 	@echo 'make bench        measure; prints figures and how they were taken'
+	@echo 'make release      what a release consists of, into dist/: the same bytes from the same commit'
 	@echo 'make gen          generate gestalt_sdk/gen from proto/'
 	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
 	@echo 'make setup        only the environment in $(VENV), for developing; make setup-run: for running'
@@ -44,7 +45,7 @@ $(READY_TO_RUN): $(REQUIREMENTS)
 	@touch $@
 
 $(READY): $(REQUIREMENTS)
-	$(call set_up,developing (some 75 packages, 310 MB),[dev])
+	$(call set_up,developing (some 80 packages, 310 MB),[dev])
 	@touch $(READY_TO_RUN) $@
 
 setup-run: $(READY_TO_RUN)
@@ -99,8 +100,11 @@ coverage: setup
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=miss
 
+release: setup
+	$(BIN)/python -m tools.release
+
 gen: setup
 	$(BIN)/python tools/generate_protos.py
 
 clean:
-	rm -rf $(VENV) examples/quickstart/state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) examples/quickstart/state build dist .dist-* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

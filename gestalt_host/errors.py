@@ -5,8 +5,6 @@ The texts are the contract's (http-api.md 7.4 and 8, contract.md 4); quoting of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gestalt_sdk.common.printable import quoted as quoted
 from gestalt_sdk.errors import GestaltError
 
@@ -20,13 +18,11 @@ class EntryFailed(HostError):
 
     Attributes:
         reason: Why, for everybody who may call the provider: no path, no value and nothing that it wrote itself.
-        last_lines: What its process wrote last, for the log alone.
     """
 
-    def __init__(self, text: str, reason: str = "", last_lines: Sequence[str] = ()) -> None:
+    def __init__(self, text: str, reason: str = "") -> None:
         super().__init__(text)
         self.reason = reason or UNTOLD
-        self.last_lines = tuple(last_lines)
 
 
 UNTOLD = "the log of the host says why"

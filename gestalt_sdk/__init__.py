@@ -7,13 +7,11 @@ the conversion between protobuf values and Python's own. Knows nothing about the
 import os
 from typing import TYPE_CHECKING
 
-from gestalt_sdk import _old_names
 from gestalt_sdk._lazy import lazy_names
 
 # A process that spawns children while gRPC calls are in flight loses them to SIGSEGV with the fork handlers on; the
 # variable is read when grpc is first imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-_old_names.install()
 
 if TYPE_CHECKING:
     from gestalt_sdk.agent.provider import AgentProvider as AgentProvider

@@ -1,4 +1,4 @@
-"""YAML and JSON text as a tree whose every node knows its file and line.
+"""YAML text as a tree whose every node knows its file and line.
 
 Scalars follow the YAML 1.2 core schema: ``yes`` and ``on`` are text, dates are text. Anchors, aliases and merge keys
 are expanded, within bounds. Duplicate keys, keys that are not text, recursive aliases, an empty file and a second
@@ -7,7 +7,6 @@ document are faults.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ _MOST_DIGITS = 400
 """More than any double has, and few enough for Python to write out in an error."""
 _SHOWN_BYTES = 100
 _STANDARD = "tag:yaml.org,2002:"
-_TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
+TOO_DEEP = f"mappings and lists are nested more than {MAX_DEPTH} deep"
 
 
 @dataclass(slots=True)
@@ -86,6 +85,10 @@ class _TooDeep(yaml.MarkedYAMLError):
     """More than ``MAX_DEPTH`` mappings and lists stand inside each other."""
 
 
+class _TooMany(yaml.MarkedYAMLError):
+    """The document has more values than are kept while it is read."""
+
+
 class _Excess(Exception):
     """The document is larger than anything that is a configuration; its fault is noted, the rest is not read."""
 
@@ -94,11 +97,15 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes with the scalars of the core schema, and a tag for a mark by itself; constructs nothing."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  the base's shape
-    _depth = 0
+    _depth = _count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
-            raise _TooDeep(problem=_TOO_DEEP, problem_mark=self.peek_event().start_mark)
+            raise _TooDeep(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        self._count += 1
+        if self._count > 2 * MAX_NODES:  # keys count here too
+            mark = self.peek_event().start_mark
+            raise _TooMany(problem=f"document has more than {MAX_NODES} values", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -180,30 +187,6 @@ def parse_yaml(
     return node
 
 
-def parse_json(text: str, file: str, faults: Faults) -> Node | None:
-    """Parse a JSON object as a tree; its lines are not known, so its places name the file only."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        faults.add(Place(file, getattr(error, "lineno", 0)), "", f"not valid JSON: {getattr(error, 'msg', error)}")
-        return None
-    except RecursionError:
-        faults.add(Place(file), "", _TOO_DEEP)
-        return None
-    if not isinstance(value, dict):
-        faults.add(Place(file), "", "expected a JSON object")
-        return None
-    if _is_too_deep(value):
-        faults.add(Place(file), "", _TOO_DEEP)
-        return None
-    return from_plain(value, Place(file))
-
-
-def _is_too_deep(value: object, left: int = MAX_DEPTH) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return children is not None and (left == 0 or any(_is_too_deep(child, left - 1) for child in children))
-
-
 def from_plain(value: Any, place: Place) -> Node:
     """Make a tree of dicts, lists and scalars that all stand at one place."""
     if isinstance(value, dict):
@@ -252,7 +235,7 @@ class _Converter:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, place, path)
         if len(self._open) >= MAX_DEPTH:
-            self._faults.add(place, path, f"parsing config YAML: {_TOO_DEEP}")
+            self._faults.add(place, path, f"parsing config YAML: {TOO_DEEP}")
             raise _Excess
         self._open.add(id(node))
         try:

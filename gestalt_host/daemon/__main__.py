@@ -1,10 +1,11 @@
-"""The program `gestaltd`. Imports what needs packages late, so that one that is missing can be named."""
+"""The program `gestaltd`. Names a package that is missing, whichever command needs it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
+from gestalt_host.daemon import program
 from gestalt_sdk.common.missing_packages import missing_package
 
 
@@ -12,8 +13,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        from gestalt_host.daemon import program
-
         return program.run(words)
     except ModuleNotFoundError as error:
         text = missing_package("gestaltd", error)

@@ -26,20 +26,21 @@ from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.installing import Installation, LockedInstallation, OwnInstallation
-from gestalt_host.daemon.judgement import Judgement
+from gestalt_host.daemon.judging import Judgement, judge_providers
 from gestalt_host.daemon.launchables import prepare_entries
 from gestalt_host.daemon.locked_packages import LockedPackages
 from gestalt_host.daemon.locks import LockUse, require_installed
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.until_stopped import run_or_stop, run_until_stopped
+from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.platforms import host_platform, is_platform
+from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.event_loop import run_event_loop
-from gestalt_sdk.serving.logs import tell
+from gestalt_sdk.serving.streams import tell
 
 log = structlog.get_logger()
 
@@ -50,6 +51,11 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     Args:
         generate: Write the default configuration first when none is found anywhere.
     """
+    # Most of what there is to import, and no other command needs it; before anything is written.
+    with lean_imports():
+        from gestalt_host.daemon.serving import run_until_stopped
+        from gestalt_host.supervisor import ProviderStartFailed
+
     paths = find_config(options.all("config"), environ)
     is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
     if generate and not is_chosen and paths == [user_config_path(environ)] and not paths[0].exists():
@@ -65,7 +71,12 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         sys.dont_write_bytecode = True  # nothing but state is written
         require_installed(config, use)
         installation = LockedInstallation(config)
-    run_event_loop(run_until_stopped(config, environ, Console(), installation))
+    try:
+        run_event_loop(run_until_stopped(config, environ, Console(), installation))
+    except ProviderStartFailed as error:
+        if error.last_lines:
+            log.error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
+        raise
 
 
 def validate(options: Options, environ: Mapping[str, str]) -> None:
@@ -220,8 +231,6 @@ class _Checks:
             except OperationsUnfit as error:
                 self.problems.append(error.problem)
         if self._is_runtime:
-            from gestalt_host.daemon.judging import judge_providers
-
             self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)
 
 

@@ -13,7 +13,7 @@ from gestalt_host.errors import HostError
 from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.sink import LineSink
 
-if TYPE_CHECKING:  # the console shows it, the commands that only print need none of what it stands for
+if TYPE_CHECKING:
     from gestalt_host.workflows.execution import RunReport
 
 _MAX_ERROR = 160

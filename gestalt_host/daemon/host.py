@@ -39,7 +39,7 @@ from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.common.open_files import open_files, raise_open_files
 from gestalt_sdk.indexeddb import IndexedDB
-from gestalt_sdk.serving.logs import log_lines_dropped
+from gestalt_sdk.serving.streams import log_lines_dropped
 from gestalt_sdk.serving.watchdog import Watchdog
 from gestalt_sdk.transport.environment import Address
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.concurrency import all_of
-from gestalt_host.daemon.judgement import Judgement
 from gestalt_host.daemon.launchables import Launchables
 from gestalt_host.packages import NOTHING_WRITTEN, Launchable
-from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
 from gestalt_sdk.bases.provider import ConfigFault, ProviderKind
 from gestalt_sdk.transport.environment import (
     INDEXEDDB_SOCKET,
@@ -19,6 +18,16 @@ from gestalt_sdk.transport.environment import (
     WORKFLOW_HOST_SOCKET,
     WORKFLOW_MANAGER_SOCKET,
 )
+
+
+@dataclass(slots=True)
+class Judgement:
+    """Hold what providers say of their configurations; ``unchecked`` are those that say nothing, by kind and name."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
 
 async def judge_providers(
@@ -29,6 +38,8 @@ async def judge_providers(
     Args:
         scratch: A directory for the paths of host services that nobody serves.
     """
+    from gestalt_host.supervisor import ProviderSpec, ProviderStartFailed, check_provider
+
     judgement = Judgement()
 
     async def one(launchable: Launchable, kind: ProviderKind) -> None:

@@ -1,49 +1,42 @@
 """One command of `gestaltd`, from its words to its exit status.
 
-What a command needs is imported when it is run, so that help and errors of usage come at once.
+What a command needs is imported when it is known, so that help and version come at once.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 from gestalt_host.daemon import help_texts
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
-from gestalt_host.errors import EntryFailed, HostError
+from gestalt_host.errors import HostError
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.errors import GestaltError
-from gestalt_sdk.serving.telling import tell
+from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.version import VERSION
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 OPTIONS = ("config", "artifacts-dir", "lockfile")
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr.
-
-    Raises:
-        ModuleNotFoundError: a package is not installed.
-    """
+    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
     try:
         return _run(list(words))
-    except ModuleNotFoundError:
-        raise
     except UsageWrong as error:
         return _refuse(error)
     except (HostError, GestaltError) as error:
         return _fail(error)
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError:
+        raise  # a package that is missing: the program's entry names it
     except Exception as error:
-        _log().exception("gestaltd failed", event_name="daemon.failed")
+        import structlog
+
+        structlog.get_logger().exception("gestaltd failed", event_name="daemon.failed")
         tell(f"gestaltd: internal error: {type(error).__name__}: {error}; the log line above says where")
         return 1
 
@@ -59,14 +52,17 @@ def _run(words: list[str]) -> int:
         options = parse_options(words[1:], (*OPTIONS, "platform"), help_texts.VALIDATE, flags=("runtime",))
         if options.help:
             return _help(help_texts.VALIDATE)
-        _commands().validate(options, os.environ)
+        _begin()
+        from gestalt_host.daemon import commands
+
+        commands.validate(options, os.environ)
         return 0
     if command in ("lock", "sync"):
         return _lock_command(command, words[1:])
     if command == "store":
         return _store(words[1:])
     if command == "provider":
-        _configure_logging()
+        _begin()
         from gestalt_host.daemon.provider.program import run_provider_command
 
         text = run_provider_command(words[1:], os.environ)
@@ -77,7 +73,10 @@ def _run(words: list[str]) -> int:
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
-    _commands().serve(options, os.environ, generate=not is_serve)
+    _begin()
+    from gestalt_host.daemon import commands
+
+    commands.serve(options, os.environ, generate=not is_serve)
     return 0
 
 
@@ -89,17 +88,25 @@ def _lock_command(command: str, words: list[str]) -> int:
     options = parse_options(words, accepted, text, flags=flags)
     if options.help:
         return _help(text)
-    _configure_logging()
-    with lean_imports():
-        from gestalt_host.daemon import lock_commands
-    (lock_commands.lock if command == "lock" else lock_commands.sync)(options, os.environ)
+    _begin()
+    from gestalt_host.daemon import lock_commands
+
+    run = lock_commands.lock if command == "lock" else lock_commands.sync
+    run(options, os.environ)
     return 0
 
 
-def _store(words: list[str]) -> int:
-    _configure_logging()
+def _begin() -> None:
+    """Log as the host does, which a command that only prints a text need not."""
     with lean_imports():
-        from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
+        from gestalt_sdk.serving.logs import configure_logging
+    configure_logging("gestaltd")
+
+
+def _store(words: list[str]) -> int:
+    _begin()
+    from gestalt_host.daemon.store_commands import NOT_DONE, run_store_command
+
     try:
         status = run_store_command(words, os.environ)
     except UsageWrong as error:
@@ -109,27 +116,6 @@ def _store(words: list[str]) -> int:
         _fail(error)
         return NOT_DONE
     return _help(help_texts.STORE) if status is None else status
-
-
-def _commands() -> ModuleType:
-    """Import what serves and validates, once it is clear that this is what is wanted."""
-    _configure_logging()
-    with lean_imports():
-        from gestalt_host.daemon import commands
-    return commands
-
-
-def _configure_logging() -> None:
-    with lean_imports():
-        from gestalt_sdk.serving.logs import configure_logging
-    configure_logging("gestaltd")
-
-
-def _log() -> FilteringBoundLogger:
-    import structlog
-
-    logger: FilteringBoundLogger = structlog.get_logger()
-    return logger
 
 
 def _help(text: str) -> int:
@@ -145,7 +131,5 @@ def _refuse(error: UsageWrong) -> int:
 
 
 def _fail(error: GestaltError) -> int:
-    if isinstance(error, EntryFailed) and error.last_lines:
-        _log().error("provider did not start", event_name="provider.start_failed", last_lines=error.last_lines)
     tell(f"gestaltd: {error}")
     return 1

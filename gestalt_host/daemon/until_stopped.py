@@ -1,33 +1,12 @@
-"""Running a host, or the work of a command, until a signal of the operating system.
-
-The first signal stops a host in order, the second at once.
-
-`timeout` signals its child and the whole group, `make` its children, a supervisor perhaps both, so one request to end
-may arrive several times. SIGINT comes from a person's keyboard, once for each time that it is meant.
-"""
+"""Running the work of a command that ends by itself, until a signal of the operating system."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 
-import structlog
-
-from gestalt_host.config.model import HostConfig
-from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import Installation
-from gestalt_sdk.common.lean_imports import lean_imports
-from gestalt_sdk.serving.logs import flush_logs
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-KILLED = 130
-SAME_REQUEST_S = 2.0
-"""SIGTERM and SIGHUP that follow an earlier signal within this time repeat it."""
-
-log = structlog.get_logger()
 
 
 async def run_or_stop(work: Coroutine[object, object, None]) -> None:
@@ -51,52 +30,3 @@ async def run_or_stop(work: Coroutine[object, object, None]) -> None:
         if not signals:
             raise
         raise CommandFailed(f"stopped by {signals[0].name}") from None
-
-
-async def run_until_stopped(
-    config: HostConfig, environ: Mapping[str, str], console: Console, installation: Installation
-) -> None:
-    """Start the host, serve until it is told to stop, stop it.
-
-    Args:
-        installation: How the start gets at its packages.
-    Raises:
-        HostError: it could not be started; everything that was has been stopped again.
-    """
-    # Most commands serve nothing, and this is most of what there is to import.
-    with lean_imports():
-        from gestalt_host.daemon.host import Host
-
-    host, stop = Host(config, environ, console, installation), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    asked_at = 0.0
-
-    def on_signal(number: signal.Signals) -> None:
-        nonlocal asked_at
-        if not stop.is_set():
-            asked_at = loop.time()
-            stop.set()
-            log.info("gestaltd is stopping", event_name="host.stopping", signal=number.name)
-        elif number is signal.SIGINT or loop.time() - asked_at > SAME_REQUEST_S:
-            host.kill()
-            log.warning("a second signal ended everything at once", event_name="host.killed", signal=number.name)
-            console.flush()
-            flush_logs()
-            os._exit(KILLED)
-
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    starting = asyncio.create_task(host.start(), name="start")
-    stopped = asyncio.create_task(stop.wait(), name="stop signal")
-    try:
-        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
-            await stopped
-        else:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-    finally:
-        stopped.cancel()
-        await host.stop()
-    log.info("gestaltd has stopped", event_name="host.stopped")

@@ -31,9 +31,16 @@ def check_config(manifest: Manifest, config: Mapping[str, Any]) -> None:
     """
     if manifest.config_schema is None:
         return
+    path, root = manifest.config_schema.resolve(), manifest.root.resolve()
+    if root not in path.parents:
+        raise PackageInvalid(f"{manifest.config_schema}: is a link to {path}; accepted is a file inside the package")
     schema = _load(manifest.config_schema)
     try:
-        faults = _faults(schema, manifest.config_schema, manifest.root, dict(config))
+        faults = _faults(schema, manifest.config_schema, root, dict(config))
+    except RecursionError:
+        raise PackageInvalid(f"{manifest.config_schema}: its references lead back to themselves") from None
+    except ValueError as error:  # of a $ref that is no URL
+        raise PackageInvalid(f"{manifest.config_schema}: cannot be used: {error}") from error
     except jsonschema.SchemaError as error:
         raise PackageInvalid(f"{manifest.config_schema}: not a JSON Schema: {error.message}") from error
     except Unresolvable as error:
@@ -46,17 +53,18 @@ def check_config(manifest: Manifest, config: Mapping[str, Any]) -> None:
 
 
 def _faults(schema: Any, path: Path, root: Path, config: dict[str, Any]) -> list[str]:
-    kind = validator_for(schema, default=None) if isinstance(schema, dict) and "$schema" in schema else None
+    draft = schema.get("$schema", "") if isinstance(schema, dict) else ""
+    kind = jsonschema.Draft202012Validator
+    if draft != "":
+        kind = validator_for(schema, default=None) if isinstance(draft, str) else None
     if kind is None:
-        if isinstance(schema, dict) and "$schema" in schema:
-            raise PackageInvalid(f"{path}: $schema {schema['$schema']!r} is not a known draft of JSON Schema")
-        kind = jsonschema.Draft202012Validator
+        raise PackageInvalid(f"{path}: $schema {draft!r} is not a known draft of JSON Schema")
     kind.check_schema(schema)
 
     def retrieve(uri: str) -> Resource[Any]:
         parts = urlsplit(uri)
         file = Path(unquote(parts.path)).resolve()
-        if parts.scheme != "file" or root.resolve() not in file.parents:
+        if parts.scheme != "file" or root not in file.parents:
             raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
         return Resource.from_contents(_load(file), default_specification=DRAFT202012)
 

@@ -68,7 +68,7 @@ async def catalogue_of(
             path = Path(directory) / FILE_NAME
             slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, name)
             try:
-                await _write(command, path, manifest, environ)
+                await write_catalogue(command, path, manifest, environ)
             finally:
                 slow.cancel()
             catalogue = kept.keep(path)
@@ -140,7 +140,12 @@ def _tell_slow(name: str) -> None:
     log.warning(text, event_name="plugin.catalogue_slow", plugin=name, after_s=SLOW_S, at_most_s=RUN_TIMEOUT_S)
 
 
-async def _write(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+async def write_catalogue(command: LaunchCommand, path: Path, manifest: Manifest, environ: Mapping[str, str]) -> None:
+    """Let the plugin write its catalogue to a file.
+
+    Raises:
+        PackageInvalid: it fails or takes too long.
+    """
     # The contract gives this run the host's full environment, unlike a provider that serves.
     env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
     process = await asyncio.create_subprocess_exec(

@@ -156,35 +156,6 @@ def verify(data: bytes, signature_text: str, keys: Mapping[str, str]) -> str:
     return found
 
 
-def require_trusted(
-    where: str, data: bytes, signature_text: str | None, keys: Mapping[str, str], *, required: bool
-) -> str:
-    """Return the name of the pinned key that has signed the metadata; blank where none has and none is required.
-
-    Args:
-        where: The metadata's place, for messages.
-        signature_text: Content of the ``.sig`` file; None when there is none.
-        required: Whether the entry says ``verify: required``.
-    Raises:
-        PackageInvalid: a pinned key's signature is wrong; or one is required, and there is none by a pinned key.
-    """
-    try:
-        name = verify(data, signature_text, keys) if signature_text is not None else ""
-    except PackageInvalid as error:
-        raise PackageInvalid(f"{where}{SUFFIX}: {error}", _REASON) from None
-    if name or not required:
-        return name
-    pinned = ", ".join(sorted(keys)) or "none is pinned"
-    if signature_text is None:
-        text = f"{where}: is not signed (there is no {SUFFIX} beside it)"
-    else:
-        text = f"{where}{SUFFIX}: is signed by no key of providerKeys"
-    raise PackageInvalid(
-        f"{text}, but the entry says verify: {REQUIRED}; accepted is a signature by a key of providerKeys ({pinned})",
-        "its release is not signed by a key that the configuration pins",
-    )
-
-
 def _signature(line: str, number: int) -> tuple[str, bytes]:
     head, _, rest = line.removeprefix(f"{_SIGNATURE}:").partition(":")
     signature = _bytes_of(rest)

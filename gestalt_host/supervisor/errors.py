@@ -14,7 +14,8 @@ class ProviderStartFailed(EntryFailed):
     """
 
     def __init__(self, text: str, last_lines: Sequence[str] = (), reason: str = "") -> None:
-        super().__init__(text, reason, last_lines)
+        super().__init__(text, reason)
+        self.last_lines = tuple(last_lines)
 
 
 class FilesChanged(ProviderStartFailed):

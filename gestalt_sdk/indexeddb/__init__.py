@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from gestalt_sdk.indexeddb.schema import ColumnType as ColumnType
     from gestalt_sdk.indexeddb.schema import Condition as Condition
     from gestalt_sdk.indexeddb.schema import CursorEntry as CursorEntry
-    from gestalt_sdk.indexeddb.schema import Entry as Entry
     from gestalt_sdk.indexeddb.schema import FieldValue as FieldValue
     from gestalt_sdk.indexeddb.schema import IndexSchema as IndexSchema
     from gestalt_sdk.indexeddb.schema import KeyRange as KeyRange
     from gestalt_sdk.indexeddb.schema import ObjectStoreSchema as ObjectStoreSchema
-    from gestalt_sdk.indexeddb.schema import Outcome as Outcome
     from gestalt_sdk.indexeddb.schema import Page as Page
     from gestalt_sdk.indexeddb.schema import Record as Record
     from gestalt_sdk.indexeddb.schema import Write as Write
@@ -63,8 +61,8 @@ else:
             ),
             "migrations": "IndexConflict Migration",
             "schema": (
-                "Column ColumnType Condition CursorEntry Entry FieldValue IndexSchema KeyRange ObjectStoreSchema "
-                "Outcome Page Record Write WriteResult"
+                "Column ColumnType Condition CursorEntry FieldValue IndexSchema KeyRange ObjectStoreSchema "
+                "Page Record Write WriteResult"
             ),
             "transaction": "Transaction TransactionIndex TransactionStore",
             "values": "Nanos from_key from_record from_typed to_key to_range to_record to_typed",

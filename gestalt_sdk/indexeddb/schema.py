@@ -184,8 +184,3 @@ class WriteResult:
             raise AlreadyExists(self.message)
         if self.code == "aborted":
             raise ConditionFailed(self.message)
-
-
-# Their names until the first release.
-Entry = Write
-Outcome = WriteResult

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import ParamSpec
@@ -20,9 +19,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from gestalt_sdk.common.printable import printable_json
 from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.serving.sink import LineSink
-from gestalt_sdk.serving.telling import flush_logs as flush_logs
-from gestalt_sdk.serving.telling import log_sinks
-from gestalt_sdk.serving.telling import tell as tell
+from gestalt_sdk.serving.streams import SINKS, standard_descriptor
+from gestalt_sdk.serving.streams import tell as tell
 
 _STDERR = 2
 _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "exception", "log", "msg")
@@ -71,30 +69,10 @@ def write_line(fields: Mapping[str, object]) -> bool:
         line = _serialise(fields)
     except Exception:  # for example nested too deeply
         return False
-    if not log_sinks:
+    if not SINKS:
         tell(line)
         return True
-    return log_sinks[-1].offer(line)
-
-
-def log_lines_dropped() -> int:
-    """Return how many lines of the log of this process could not be written so far."""
-    return sum(sink.dropped for sink in log_sinks)
-
-
-def standard_descriptor(number: int) -> int:
-    """Return ``number``, or -1 when that descriptor was closed: the null device takes its place then."""
-    try:
-        os.fstat(number)
-    except OSError:
-        opened = os.open(os.devnull, os.O_RDWR)
-        if opened != number:
-            os.dup2(opened, number, inheritable=True)
-            os.close(opened)
-        else:
-            os.set_inheritable(number, True)
-        return -1
-    return number
+    return SINKS[-1].offer(line)
 
 
 def _sink(process: str) -> LineSink:
@@ -106,7 +84,7 @@ def _sink(process: str) -> LineSink:
     standard_descriptor(0)
     standard_descriptor(1)
     sink = LineSink(standard_descriptor(_STDERR), notice)
-    log_sinks.append(sink)
+    SINKS.append(sink)
     return sink
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.serving.blockage import Blockage
-from gestalt_sdk.serving.logs import flush_logs
+from gestalt_sdk.serving.streams import flush_logs
 
 EVENT_LOOP = "event loop"
 EVENT_LOOP_SILENT_AFTER_S = 5.0

@@ -18,7 +18,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"transport", "timing"},
         {"common"},
         {"errors"},
-        {"_lazy", "_old_names", "version"},
+        {"_lazy", "version"},
     ),
     "gestalt_host": (
         {"daemon", "cli"},

@@ -43,15 +43,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "list",
         options=("kind", "lockfile", "config"),
     ),
-}
-REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
-    "list": Subcommand(
-        "listing",
-        "List the configured providers and what their locks are worth.",
-        "list",
-        options=("kind", "lockfile", "config"),
+    "release": Subcommand(
+        "release",
+        "Make a release of the provider in this directory: archives, check sums, metadata.",
+        "release --version V",
+        ("version", "output", "platform", "sign", "find-links", "extra"),
     ),
+    "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
 }
+REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {}
 
 
 def run_provider_command(words: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gestalt_host.packages.archives.entries import MOST_ENTRIES, Entry, entries_of
-from gestalt_host.packages.archives.gunzip import MOST_BYTES, Gunzip
+from gestalt_host.packages.archives.gunzip import MOST_BYTES, TOO_LARGE, Gunzip
 from gestalt_host.packages.archives.names import parts_of
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_sdk.common.printable import quoted
@@ -28,9 +28,12 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> str:
         PackageInvalid: naming the archive, the entry and what is wrong.
     """
     try:
+        # Opening a pipe would wait for somebody to write it.
+        if not archive.is_file():
+            raise PackageInvalid("is not there, or not a regular file")
         with archive.open("rb") as file:
             stream = Gunzip(file, most_bytes)
-            unpacking = _Unpacking(into)
+            unpacking = _Unpacking(into, most_bytes)
             for entry, read in entries_of(stream):
                 unpacking.add(entry, read)
             digest = stream.finish()
@@ -48,8 +51,9 @@ def _said(error: OSError) -> str:
 
 
 class _Unpacking:
-    def __init__(self, into: Path) -> None:
-        self._into = into
+    def __init__(self, into: Path, most_bytes: int) -> None:
+        self._root = str(into)
+        self._most, self._left = most_bytes, most_bytes
         self._files: set[tuple[str, ...]] = set()
         self._directories: set[tuple[str, ...]] = {()}
         self._modes: dict[tuple[str, ...], int] = {}
@@ -65,6 +69,9 @@ class _Unpacking:
             raise PackageInvalid(f"entry {quoted(entry.name)}: {clash}")
         if parts in self._files:
             raise PackageInvalid(f"entry {quoted(entry.name)}: a second one of this name")
+        self._left -= entry.size
+        if self._left < 0:
+            raise PackageInvalid(f"entry {quoted(entry.name)}: {TOO_LARGE.format(self._most)}")
         self._make_directories(parts[:-1], entry)
         self._files.add(parts)
         self._check_count()
@@ -74,7 +81,7 @@ class _Unpacking:
         """Give the directories their modes; one that has something in it stays open to its owner."""
         used = {parts[:-1] for parts in (*self._files, *self._directories) if parts}
         for parts, mode in self._modes.items():
-            path = self._path(parts)
+            path = Path(self._path(parts))
             path.chmod(mode & path.stat().st_mode | (0o700 if parts in used else 0o600))
 
     def _add_directory(self, entry: Entry, parts: tuple[str, ...]) -> None:
@@ -94,7 +101,7 @@ class _Unpacking:
         self._directories.add(parts)
         self._check_count()
         try:
-            self._path(parts).mkdir(0o777)
+            Path(self._path(parts)).mkdir()
         except FileExistsError:
             raise PackageInvalid(_alike(entry)) from None
 
@@ -109,15 +116,22 @@ class _Unpacking:
             descriptor = os.open(self._path(parts), flags, entry.mode & 0o777 | 0o600)
         except FileExistsError:
             raise PackageInvalid(_alike(entry)) from None
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        try:
             left = entry.size
             while left:
                 piece = read(min(left, _CHUNK))
                 left -= len(piece)
-                file.write(piece)
+                _write_all(descriptor, piece)
+        finally:
+            os.close(descriptor)
 
-    def _path(self, parts: tuple[str, ...]) -> Path:
-        return self._into.joinpath(*parts)
+    def _path(self, parts: tuple[str, ...]) -> str:
+        return "/".join((self._root, *parts))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _alike(entry: Entry) -> str:

@@ -11,6 +11,7 @@ from gestalt_host.packages.errors import PackageInvalid
 MOST_ARCHIVE_BYTES = 512 * 1024 * 1024
 MOST_BYTES = 2 * 1024 * 1024 * 1024
 """Of all that the stream contains."""
+TOO_LARGE = "the archive contains more than {} bytes; no more are unpacked"
 _CHUNK = 128 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _MAGIC = b"\x1f\x8b"
@@ -76,7 +77,7 @@ class Gunzip:
         self._compressed = self._member.unconsumed_tail
         self._given += len(piece)
         if self._given > self._most:
-            raise PackageInvalid(f"its content has more than {self._most} bytes; no more are unpacked")
+            raise PackageInvalid(TOO_LARGE.format(self._most))
         return piece
 
     def _fill(self) -> bytes:
@@ -84,7 +85,5 @@ class Gunzip:
         self._digest.update(data)
         self._read += len(data)
         if self._read > MOST_ARCHIVE_BYTES:
-            raise PackageInvalid(
-                f"has more than {MOST_ARCHIVE_BYTES} bytes, which is the most that an archive may have"
-            )
+            raise PackageInvalid(f"has more than {MOST_ARCHIVE_BYTES} bytes; no archive may have more")
         return data

@@ -78,4 +78,6 @@ async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int)
         body += unpack.decompress(chunk, most + 1 - len(body)) if unpack else chunk
         if len(body) > most:
             raise PackageInvalid(f"the body has more than the {most} bytes that are accepted")
+    if unpack is not None and not unpack.eof:
+        raise PackageInvalid("the gzip body breaks off before its end")
     return bytes(body)

@@ -60,8 +60,8 @@ def judged(error: BaseException) -> MayPass | FetchFailed:
         return MayPass("no connection in time")
     if isinstance(error, httpx.TimeoutException):
         return MayPass("the server has sent nothing for too long")
-    if isinstance(error, httpx.ProxyError) and "407" in str(error):
-        return FetchFailed("the proxy wants a name and password; set them in the proxy variable", 407)
+    if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+        return FetchFailed(f"the proxy refuses it: {error}; check the proxy variable, and name and password in it")
     return MayPass(f"the connection broke: {str(error) or type(error).__name__}")
 
 

@@ -46,6 +46,7 @@ MOST_REDIRECTS = 10
 BYTES = "application/octet-stream"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HTML_BYTES = 1024
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:([0-9]{1,18})|\*)")
 _TOKEN = re.compile(r"[\x21-\x7e]*")
 
 
@@ -121,7 +122,7 @@ class Fetcher:
         self._patient = patient
         self._timing = timing or Timing()
         self._sleep = sleep
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Fetcher:
         return self
@@ -189,19 +190,29 @@ class Fetcher:
         """
         if not is_digest(sha256):
             raise FetchFailed(f"{shown(url)}: {sha256[:100]!r} is no SHA-256 digest; accepted are 64 of 0-9 and a-f")
+        if not fresh and (kept := await self.kept(sha256, label=label, file=name_of(url))) is not None:
+            return kept
         transfer = self.progress.begin(label, name_of(url))
         outcome = "failed"
         try:
-            kept = None if fresh else await asyncio.to_thread(self.cache.take, sha256)
-            if kept is not None:
-                outcome = "from the cache"
-                return kept
             path, outcome = await self._download(url, sha256, label, token, accept, transfer)
             return path
         except OSError as error:
             raise FetchFailed(f"{shown(url)}: it cannot be stored: {error.strerror or error}") from error
         finally:
             transfer.end(outcome)
+
+    async def kept(self, sha256: str, *, label: str, file: str) -> Path | None:
+        """Return the archive of this digest if it is in the cache.
+
+        Args:
+            label: The entry that it is for.
+            file: Name of the archive, for the same.
+        """
+        path = await asyncio.to_thread(self.cache.take, sha256)
+        if path is not None:
+            self.progress.begin(label, file).end("from the cache")
+        return path
 
     async def _download(
         self, url: str, sha256: str, label: str, token: Token, accept: str, transfer: Transfer
@@ -251,7 +262,7 @@ class Fetcher:
             authorization = {"Authorization": f"Bearer {token.text}"} if token.goes_to(url) else {}
             sent = {**headers, **authorization, "Accept-Encoding": "identity"}
             request = client.build_request("GET", _asked_for(url, with_token=bool(authorization)), headers=sent)
-            response = await client.send(request, stream=True)
+            response = await self._sent(client, request, url)
             client.cookies.clear()  # no request depends on what an earlier one was told
             try:
                 location = response.headers.get("Location")
@@ -266,15 +277,26 @@ class Fetcher:
             url = target
         raise FetchFailed(f"more than {MOST_REDIRECTS} redirects, the last one to {shown(url)}; check the URL")
 
+    async def _sent(self, client: httpx.AsyncClient, request: httpx.Request, url: str) -> httpx.Response:
+        import httpx
+
+        try:
+            return await client.send(request, stream=True)
+        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+            # The client looks at where a redirect leads although it is not to follow it.
+            if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
+                raise
+            raise FetchFailed(f"{shown(url)} redirects to what is no URL; only http and https are followed") from error
+
     def _client(self, url: str) -> httpx.AsyncClient:
         """Return the client for a URL: it honours the proxy variables, except for servers on this machine.
 
         No proxy reaches those, and it would be shown the token.
         """
-        here = is_loopback(url)
-        if here not in self._clients:
-            self._clients[here] = _new_client(self._timing, trust_env=not here)
-        return self._clients[here]
+        here, encrypted = is_loopback(url), urlsplit(url).scheme == "https"
+        if (here, encrypted) not in self._clients:
+            self._clients[here, encrypted] = _new_client(self._timing, proxies=not here, encrypted=encrypted)
+        return self._clients[here, encrypted]
 
 
 class _Body:
@@ -283,6 +305,7 @@ class _Body:
     def __init__(self, partial: Partial, transfer: Transfer, timing: Timing) -> None:
         self._partial, self._transfer, self._timing = partial, transfer, timing
         self._validator = ""
+        self._whole = 0  # bytes that there are, where the server has said it with the last part
 
     def resume_headers(self) -> dict[str, str]:
         """Return the headers that ask for the rest, none where the whole is wanted."""
@@ -294,9 +317,9 @@ class _Body:
         """Return whether the answer is the rest of what is there."""
         if not self._partial.size or response.status_code not in (206, 416):
             return False
-        if response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {self._partial.size}-"
-        ):
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status_code == 206 and found is not None and int(found[1]) == self._partial.size:
+            self._whole = int(found[2] or 0)
             return True
         self._partial.reset()
         raise MayPass("the server did not send the part that was asked for; it is fetched from the start")
@@ -304,6 +327,7 @@ class _Body:
     def begin(self, response: httpx.Response) -> None:
         """Take the answer as the whole body."""
         self._partial.reset()
+        self._whole = 0
         tag = response.headers.get("ETag", "")
         # A weak tag does not say that the bytes are the same.
         self._validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
@@ -323,9 +347,13 @@ class _Body:
                 if self._partial.size - before < self._timing.window_bytes:
                     raise MayPass(f"it comes too slowly: {self._partial.size - before} bytes in {now - since:.0f} s")
                 since, before = now, self._partial.size
+        if self._partial.size < self._whole:
+            raise MayPass("the server sent a part of what was asked for")
 
 
-def _new_client(timing: Timing, *, trust_env: bool) -> httpx.AsyncClient:
+def _new_client(timing: Timing, *, proxies: bool, encrypted: bool) -> httpx.AsyncClient:
+    import ssl
+
     import httpx
 
     for name in ("httpx", "httpcore"):
@@ -333,7 +361,9 @@ def _new_client(timing: Timing, *, trust_env: bool) -> httpx.AsyncClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return httpx.AsyncClient(
-            trust_env=trust_env,
+            # Reading the certificates takes 0.1 s, and where nothing is encrypted they are not needed.
+            verify=httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=proxies,
             timeout=httpx.Timeout(timing.idle_s, connect=timing.connect_s, pool=None),
             headers={"User-Agent": "gestaltd"},
         )
@@ -419,7 +449,7 @@ def _too_large(size: str, most: int) -> str:
 
 def _length_of(response: httpx.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() and len(text) < 20 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _mismatch(partial: Partial, sha256: str) -> str:

@@ -88,6 +88,8 @@ def resolved(base: str, reference: str) -> str:
         parts = urlsplit(text)
         if _CONTROL.search(text) or parts.scheme not in ("", "http", "https", "file"):
             raise ValueError
+        if parts.scheme in _PORTS and not parts.hostname:
+            raise ValueError
         parts = urlsplit(urljoin(base, text))
         if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
             raise ValueError

@@ -12,9 +12,11 @@ from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.installed.record import Expected, record_of, write_record
 from gestalt_host.packages.installed.swap import installing_into, put_in_place
+from gestalt_host.packages.installed.zipapps import unpack_zipapp
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.manifests.packaged import check_packaged, started_artifact
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
+from gestalt_host.packages.platforms import host_platform
 
 _REASON = "its package cannot be installed"
 
@@ -37,6 +39,7 @@ def install(archive: Path, directory: Path, expected: Expected, platform: str) -
         if expected.archive_sha256 and digest != expected.archive_sha256.lower():
             raise PackageInvalid(f"{archive.name}: its sha256 is {digest}, expected was {expected.archive_sha256}")
         manifest = _checked(archive, new, expected, platform)
+        _unpack_libraries(archive, manifest, platform)
         write_record(new, record_of(new, manifest, digest))
         put_in_place(new, directory)
     return read_manifest(find_manifest(directory))
@@ -93,3 +96,14 @@ def _check_executable(archive: Path, manifest: Manifest, platform: str) -> None:
         )
     if manifest.kind == "plugin" and not manifest.is_manifest_backed and not (manifest.root / CATALOGUE).is_file():
         raise PackageInvalid(f"{archive.name}: the archive of a plugin with an executable needs {CATALOGUE}")
+
+
+def _unpack_libraries(archive: Path, manifest: Manifest, platform: str) -> None:
+    artifact = started_artifact(manifest, platform)
+    if artifact is None or platform != host_platform():
+        return
+    try:
+        unpack_zipapp(manifest.root / artifact.path, manifest.root)
+    except PackageInvalid as error:
+        # The directory has this name for the moment only.
+        raise PackageInvalid(str(error).replace(f"{manifest.root}/", f"{archive.name}: "), error.reason) from None

@@ -123,7 +123,11 @@ def faults_of(directory: Path, expected: Expected) -> list[str]:
     except PackageInvalid as error:
         return [str(error)]
     try:
-        faults = [*_of_release(record, expected), *_of_files(directory, record), *_of_manifest(directory, expected)]
+        faults = [
+            *_of_release(record, expected),
+            *_of_files(directory, record),
+            *_of_manifest(directory, record, expected),
+        ]
     except OSError as error:
         faults = [f"{error.filename or directory}: {(error.strerror or str(error)).lower()}"]
     if len(faults) > _MOST_SHOWN:
@@ -165,7 +169,7 @@ def _of_files(directory: Path, record: Record) -> Iterator[str]:
         yield f"{name}: is missing"
 
 
-def _of_manifest(directory: Path, expected: Expected) -> Iterator[str]:
+def _of_manifest(directory: Path, record: Record, expected: Expected) -> Iterator[str]:
     try:
         path = find_manifest(directory)
         manifest = read_manifest(path, path.name)
@@ -186,8 +190,9 @@ def _of_manifest(directory: Path, expected: Expected) -> Iterator[str]:
             if dotted not in ("source", "version", "kind"):  # compared above
                 yield f"{path.name}: {dotted} is not as in the lock file"
     for artifact in manifest.artifacts:
-        file = directory / artifact.path
-        if file.is_file() and not file.is_symlink() and artifact.sha256 and sha256_of(file) != artifact.sha256:
+        # The record's digests have been compared with the files.
+        file = record.files.get(artifact.path)
+        if file is not None and file.sha256 != artifact.sha256:
             yield f"{artifact.path}: its sha256 is not the one that {path.name} names"
 
 

@@ -59,7 +59,7 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     interpreter = find_interpreter(manifest.root, environ)
     python_path = _python_path(environ)
     runtime, safe_path = await _runtime_of(interpreter, python_path)
-    kind = _runtime_kind(manifest)
+    kind = runtime_kind(manifest)
     # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
     args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
@@ -152,7 +152,7 @@ def _named(text: str, variable: str) -> Path:
     return path.absolute()
 
 
-def _runtime_kind(manifest: Manifest) -> str:
+def runtime_kind(manifest: Manifest) -> str:
     return {"plugin": "integration", "external_credentials": "external_credential"}.get(manifest.kind, manifest.kind)
 
 

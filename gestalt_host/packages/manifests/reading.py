@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
-import re
 from pathlib import Path
 
-from gestalt_host.config.document import Node, parse_json, parse_yaml
+from gestalt_host.config.document import Node, parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults
 from gestalt_host.config.files import read_text
+from gestalt_host.config.json_tree import parse_json
 from gestalt_host.config.model import AllowedOperation
 from gestalt_host.config.reader import Block
+from gestalt_host.config.sources import ACCEPTED_ADDRESS, is_package_address
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
 from gestalt_host.packages.kinds import KINDS, canonical_kind
 from gestalt_host.packages.manifests.model import Artifact, Entrypoint, Manifest, ManifestConnection
 from gestalt_host.packages.manifests.shapes import MANIFEST, read_fields
+from gestalt_host.packages.releases.versions import is_version
 
 FILE_NAMES = ("manifest.json", "manifest.yaml", "manifest.yml")
-_ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){3,}")
-_NUMBER = r"(?:0|[1-9][0-9]*)"
-_VERSION = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
-    r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
-)
 _CONNECTION_MODES = ("none", "platform", "user")
 
 
@@ -51,7 +47,7 @@ def read_manifest(path: Path, shown: str = "") -> Manifest:
     """
     faults = Faults()
     node = read_document(path, faults, shown)
-    manifest = _read(Block(node, "", faults, node.place), path, node) if node is not None else None
+    manifest = _read(node, path, faults) if node is not None else None
     raise_faults("manifest", faults)
     assert manifest is not None
     return manifest
@@ -71,14 +67,16 @@ def read_document(path: Path, faults: Faults, shown: str = "") -> Node | None:
     return parse_json(text, where, faults) if path.suffix == ".json" else parse_yaml(text, where, faults)
 
 
-def _read(block: Block, path: Path, tree: Node) -> Manifest:
+def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
+    block = Block(tree, "", faults, tree.place)
     document = read_fields(block, MANIFEST)
+    _check_values(tree, faults)
     kind = _kind(block)
     source = block.raw_text("source")
     if not source:
         block.fault("source", "is required")
-    elif not is_address(source):
-        block.fault("source", f"{source!r} is not a package address; accepted is host/owner/repo/path in lower case")
+    elif not is_package_address(source):
+        block.fault("source", f"{source!r} is not a package address; accepted is {ACCEPTED_ADDRESS}")
     version = block.raw_text("version")
     if not version:
         block.fault("version", "is required")
@@ -116,6 +114,15 @@ def _read(block: Block, path: Path, tree: Node) -> Manifest:
         document={**document, "kind": kind},
         tree=tree,
     )
+
+
+def _check_values(tree: Node, faults: Faults) -> None:
+    """Refuse what neither a lock file nor the arguments of a process can hold."""
+    for path, node in tree.scalars():
+        if isinstance(node.value, str) and "\0" in node.value:
+            faults.add(node.place, path, "has a NUL character")
+        elif isinstance(node.value, float) and not math.isfinite(node.value):
+            faults.add(node.place, path, f"{node.text} is not a number that JSON has")
 
 
 def _kind(block: Block) -> str:
@@ -210,14 +217,5 @@ def _package_path(block: Block, key: str, *, required: bool = False) -> str:
 def is_package_path(text: str) -> bool:
     """Tell whether the text is a path inside a package: relative, normalised, forward slashes, printable."""
     parts = text.split("/")
-    return "\\" not in text and text.isprintable() and not any(part in ("", ".", "..") for part in parts)
-
-
-def is_address(text: str) -> bool:
-    """Tell whether the text is a package address, ``host/owner/repo/path``."""
-    return bool(_ADDRESS.fullmatch(text)) and "." in text.split("/")[0]
-
-
-def is_version(text: str) -> bool:
-    """Tell whether the text is a semantic version in its one spelling, such as ``1.2.3-alpha.4``."""
-    return bool(_VERSION.fullmatch(text))
+    plain = "\\" not in text and text.isprintable() and text == text.strip()
+    return plain and not any(part in ("", ".", "..") for part in parts)

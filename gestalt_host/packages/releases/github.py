@@ -28,7 +28,10 @@ class GitHubAsset:
     @classmethod
     def parse(cls, location: str) -> GitHubAsset | None:
         """Return the asset of a location as lock files write it; None when it is none."""
-        parts = urlsplit(location)
+        try:
+            parts = urlsplit(location)
+        except ValueError:
+            return None
         query = parse_qs(parts.query)
         repository = parts.path.strip("/")
         names, tags = query.get("asset", []), query.get("tag", [])

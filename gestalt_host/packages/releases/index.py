@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gestalt_host.config.model import Repository
 from gestalt_host.config.reader import Block
 from gestalt_host.config.sources import ACCEPTED_ADDRESS, is_package_address
 from gestalt_host.packages.downloads.fetcher import Fetcher, Token
@@ -13,7 +14,7 @@ from gestalt_host.packages.downloads.urls import file_of, is_http
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.releases.documents import read_file, read_yaml
 from gestalt_host.packages.releases.metadata import read_kind, read_runtime, read_schema
-from gestalt_host.packages.releases.repositories import Repository, check_repository_url
+from gestalt_host.packages.releases.repositories import check_repository_url
 from gestalt_host.packages.releases.versions import Constraint, Version
 
 SCHEMA = "gestaltd-provider-index"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from gestalt_host.config.model import ProviderEntry, SourceMode
+from gestalt_host.config.model import ProviderEntry, Repository, SourceMode
 from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.downloads.answers import is_html
 from gestalt_host.packages.downloads.failures import REASON, FetchFailed
@@ -30,7 +30,6 @@ from gestalt_host.packages.releases.metadata import (
     ReleaseMetadata,
     read_metadata,
 )
-from gestalt_host.packages.releases.repositories import Repository
 from gestalt_host.packages.releases.versions import Constraint
 from gestalt_host.packages.signatures import MAX_BYTES, REQUIRED, SUFFIX, verify
 
@@ -152,6 +151,9 @@ async def fetch_archive(
             asset = GitHubAsset.parse(archive.url)
             if asset is None:
                 raise PackageInvalid(f"{shown(archive.url)} is no asset of a release on GitHub")
+            kept = None if fresh else await context.fetcher.kept(sha256, label=_label(entry), file=asset.name)
+            if kept is not None:
+                return kept
             url = await asset.url(context.fetcher, context.github_api, place.token, _label(entry))
             return await context.fetcher.archive(url, sha256, label=_label(entry), token=place.token, fresh=fresh)
         if place.path is not None and not sha256:

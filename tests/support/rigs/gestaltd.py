@@ -77,6 +77,8 @@ class Gestaltd:
     """Limit of open files that the host is started with, soft and hard; None: that of the tests."""
     streams: str = ""
     """Redirections of a shell for the standard streams."""
+    program: Sequence[str] = (sys.executable, "-m", "gestalt_host.daemon", "serve")
+    """What is run, before the configurations."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -103,7 +105,7 @@ class Gestaltd:
     def launch(self) -> None:
         """Start the process without waiting."""
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        command = [sys.executable, "-m", "gestalt_host.daemon", "serve"]
+        command = [*self.program]
         limit = "" if self.open_files is None else f"ulimit -n {self.open_files}; "
         if limit or self.streams:
             command = ["sh", "-c", f'{limit}exec "$@" {self.streams}', "sh", *command]

@@ -38,7 +38,8 @@ def test_what_cannot_be_rendered_is_shown_as_far_as_it_can_or_counted() -> None:
     ended = run(
         """
         import logging, structlog
-        from gestalt_sdk.serving.logs import configure_logging, flush_logs, log_lines_dropped
+        from gestalt_sdk.serving.logs import configure_logging
+        from gestalt_sdk.serving.streams import flush_logs, log_lines_dropped
 
         class Broken:
             def __str__(self):
@@ -105,7 +106,8 @@ def test_without_stderr_no_file_takes_its_place() -> None:
     ended = run(
         """
         import os, structlog
-        from gestalt_sdk.serving.logs import configure_logging, flush_logs, log_lines_dropped, tell
+        from gestalt_sdk.serving.logs import configure_logging
+        from gestalt_sdk.serving.streams import flush_logs, log_lines_dropped, tell
         configure_logging("test")
         print(os.open("/dev/zero", os.O_RDONLY) > 2)
         structlog.get_logger().warning("nobody hears this")
@@ -141,7 +143,7 @@ def test_a_process_whose_log_nobody_reads_ends_by_itself() -> None:
 def test_what_is_told_to_people_moves_no_terminal_and_keeps_its_lines() -> None:
     ended = run(
         """
-        from gestalt_sdk.serving.logs import tell
+        from gestalt_sdk.serving.streams import tell
         tell("first \\x1b[2J\\nsecond\\ttab")
         """
     )

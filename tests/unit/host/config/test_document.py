@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.config.document import parse_json, parse_yaml
+from gestalt_host.config import document
+from gestalt_host.config.document import parse_yaml
 from gestalt_host.config.errors import Faults
+from gestalt_host.config.json_tree import parse_json
 from gestalt_sdk.gen.v1 import runtime_pb2
 from gestalt_sdk.transport.values import from_struct, to_struct
 from tests.support.rigs.config import MINIMAL, Loader
@@ -155,6 +157,12 @@ def test_aliases_cannot_explode() -> None:
     found = problems("\n".join(lines))
     assert len(found) == 1
     assert "document contains excessive aliasing: more than 100000 values when it is expanded" in found[0]
+
+
+def test_of_a_document_with_too_many_values_no_more_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MAX_NODES", 100)
+    found = problems("a:\n" + "- x\n" * 100_000)
+    assert found == ["f.yaml:199: parsing config YAML: document has more than 100 values"]
 
 
 def test_merge_keys_cannot_explode() -> None:

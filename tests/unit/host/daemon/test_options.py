@@ -12,7 +12,7 @@ ACCEPTED = ("config", "artifacts-dir")
 @pytest.fixture(autouse=True)
 def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program's logging is the whole process's; a test's process keeps its own."""
-    monkeypatch.setattr("gestalt_host.daemon.program.configure_logging", lambda name: None)
+    monkeypatch.setattr("gestalt_host.daemon.program._begin", lambda: None)
 
 
 def parsed(*arguments: str) -> dict[str, list[str]]:

@@ -44,9 +44,16 @@ def test_a_missing_package_is_named_with_what_installs_it(tmp_path: Path) -> Non
         "import sys; sys.modules['starlette'] = None; from gestalt_host.daemon.__main__ import main; sys.exit(main())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 1
+    assert list(tmp_path.iterdir()) == []  # found before anything is written
     (line,) = done.stderr.splitlines()
     assert line.startswith("gestaltd: gestaltd needs the Python package 'starlette', which is not installed: ")
     assert "`pip install gestaltd`" in line

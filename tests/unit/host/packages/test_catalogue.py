@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gestalt_host.packages import LaunchCommand, PackageInvalid, generated_catalogues, prepare, read_catalogue
+from gestalt_host.packages import (
+    LaunchCommand,
+    PackageInvalid,
+    Workplace,
+    generated_catalogues,
+    prepare,
+    read_catalogue,
+)
 from tests.support.rigs.gestaltd import alive
 from tests.support.rigs.package import PLUGIN, PROJECT, Write, entry_of
 from tests.support.waiting import eventually
@@ -64,7 +71,7 @@ async def test_a_plugin_from_source_writes_its_catalogue_once(package: Write, tm
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py=PLUGIN)
     artifacts = tmp_path / "artifacts"
 
-    prepared = await prepare(entry_of(manifest), artifacts, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(artifacts, artifacts), os.environ)
 
     assert prepared.catalogue is not None
     assert set(prepared.catalogue.operations) == {"say", "items.list"}
@@ -79,13 +86,13 @@ async def test_a_plugin_from_source_writes_its_catalogue_once(package: Write, tm
 
     # Kept: the plugin is not run again, so that what is in the file is what is read.
     kept.write_text(kept.read_text().replace("title: Say", "title: Kept"))
-    prepared = await prepare(entry_of(manifest), artifacts, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(artifacts, artifacts), os.environ)
     assert prepared.catalogue is not None
     assert prepared.catalogue.operations["say"].title == "Kept"
 
     # Another state of the sources is another catalogue, and the old one goes.
     (manifest.parent / "echo_plugin.py").write_text(PLUGIN.replace('title="Say"', 'title="Speak"'))
-    prepared = await prepare(entry_of(manifest), artifacts, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(artifacts, artifacts), os.environ)
     assert prepared.catalogue is not None
     assert prepared.catalogue.operations["say"].title == "Speak"
     assert len(list((artifacts / ".gestaltd" / "catalogues").iterdir())) == 1
@@ -93,10 +100,10 @@ async def test_a_plugin_from_source_writes_its_catalogue_once(package: Write, tm
 
 async def test_a_kept_catalogue_that_is_damaged_is_made_again(package: Write, tmp_path: Path) -> None:
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py=PLUGIN)
-    await prepare(entry_of(manifest), tmp_path, os.environ)
+    await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
     (kept,) = (tmp_path / ".gestaltd" / "catalogues").iterdir()
     kept.write_text("operations: [{")
-    prepared = await prepare(entry_of(manifest), tmp_path, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
     assert prepared.catalogue is not None
     assert "say" in prepared.catalogue.operations
 
@@ -105,13 +112,13 @@ async def test_a_catalogue_that_cannot_be_kept_is_no_failure(package: Write, tmp
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py=PLUGIN)
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
-    prepared = await prepare(entry_of(manifest), blocked, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(blocked, blocked), os.environ)
     assert prepared.catalogue is not None
 
 
 async def test_a_catalogue_in_the_package_is_taken_as_it_is(package: Write, tmp_path: Path) -> None:
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py="raise SystemExit(1)", catalog__yaml=CATALOGUE)
-    prepared = await prepare(entry_of(manifest), tmp_path, os.environ)
+    prepared = await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
     assert prepared.catalogue is not None
     assert set(prepared.catalogue.operations) == {"chat.say", "ping"}
 
@@ -132,7 +139,7 @@ async def test_a_plugin_that_cannot_write_one_says_why(
 ) -> None:
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py=source)
     with pytest.raises(PackageInvalid) as failure:
-        await prepare(entry_of(manifest), tmp_path, os.environ)
+        await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
     text = str(failure.value)
     assert text.startswith('prepare plugin "echo": ')
     assert "cannot write its catalogue (exit status 1)" in text
@@ -152,7 +159,7 @@ async def test_a_plugin_that_hangs_while_it_is_imported_is_named_before_it_has_f
     )
     manifest = package(pyproject__toml=PROJECT, echo_plugin__py=source + "time.sleep(60)")
     with capture_logs() as lines, pytest.raises(PackageInvalid, match="writing its catalogue took more than 1 s"):
-        await prepare(entry_of(manifest), tmp_path, os.environ)
+        await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
     (told,) = [line for line in lines if line["event_name"] == "plugin.catalogue_slow"]
     assert (told["log_level"], told["plugin"]) == ("warning", "echo")
 
@@ -178,7 +185,7 @@ async def test_what_a_failing_plugin_writes_costs_little_and_moves_no_terminal(p
     tracemalloc.start()
     try:
         with pytest.raises(PackageInvalid) as failure:
-            await prepare(entry_of(manifest), tmp_path, os.environ)
+            await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), os.environ)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

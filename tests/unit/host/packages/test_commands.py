@@ -10,7 +10,7 @@ import pytest
 
 from gestalt_host.config.errors import Place
 from gestalt_host.config.model import ProviderEntry, Source, SourceMode
-from gestalt_host.packages import Manifest, PackageInvalid, prepare, read_manifest
+from gestalt_host.packages import Manifest, PackageInvalid, Workplace, prepare, read_manifest
 from gestalt_host.packages.languages import LaunchCommand, python_target, source_command
 from gestalt_host.packages.languages.python import find_interpreter
 from gestalt_host.packages.platforms import host_arch, host_os
@@ -187,14 +187,14 @@ async def test_preparing_names_the_entry_and_what_is_wrong(package: Write, tmp_p
     with pytest.raises(
         PackageInvalid, match=r'^prepare plugin "echo": .*kind is workflow, but plugins.echo needs plugin'
     ):
-        await prepare(entry_of(manifest), tmp_path, {})
+        await prepare(entry_of(manifest), Workplace(tmp_path, tmp_path), {})
     with pytest.raises(PackageInvalid, match="is a directory; name its manifest file"):
-        await prepare(entry_of(manifest.parent), tmp_path, {})
+        await prepare(entry_of(manifest.parent), Workplace(tmp_path, tmp_path), {})
     with pytest.raises(PackageInvalid, match=r'prepare workflow "local": .*none.yaml: no such file or directory'):
-        await prepare(entry_of(tmp_path / "none.yaml", "workflow", "local"), tmp_path, {})
+        await prepare(entry_of(tmp_path / "none.yaml", "workflow", "local"), Workplace(tmp_path, tmp_path), {})
     remote = ProviderEntry("plugins", "far", Source(SourceMode.URL, url="https://x.org/p"), Place("c.yaml"))
-    with pytest.raises(PackageInvalid, match='prepare plugin "far": a source by url is not supported by this version'):
-        await prepare(remote, tmp_path, {})
+    with pytest.raises(PackageInvalid, match=r'prepare plugin "far": .*/\.gestaltd/providers/far: no manifest'):
+        await prepare(remote, Workplace(tmp_path, tmp_path), {})
     declarative = package(MANIFEST.replace("spec: {}", "spec: {surfaces: {rest: {}}}"), folder="rest")
     with pytest.raises(PackageInvalid, match=r"spec.surfaces \(rest\) is not supported by this version"):
-        await prepare(entry_of(declarative), tmp_path, {})
+        await prepare(entry_of(declarative), Workplace(tmp_path, tmp_path), {})

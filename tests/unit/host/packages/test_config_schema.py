@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.packages import PackageInvalid, prepare, read_manifest
+from gestalt_host.packages import PackageInvalid, Workplace, prepare, read_manifest
 from gestalt_host.packages.config_schema import check_config
 from tests.support.rigs.package import MANIFEST, Write, entry_of
 
@@ -89,5 +89,5 @@ def test_older_drafts_are_known(package: Write, draft: str) -> None:
 async def test_preparing_an_entry_checks_its_config(package: Write, tmp_path: Path) -> None:
     entry = replace(entry_of(package(WITH_SCHEMA, schema__yaml=SCHEMA)), config={"dsn": 1})
     with pytest.raises(PackageInvalid) as failure:
-        await prepare(entry, tmp_path, {})
+        await prepare(entry, Workplace(tmp_path, tmp_path), {})
     assert 'provider config validation for plugin "echo": config validation failed:\n- at ' in str(failure.value)

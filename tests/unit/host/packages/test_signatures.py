@@ -14,7 +14,6 @@ from gestalt_host.packages.signatures import (
     new_key,
     public_key,
     read_private_key,
-    require_trusted,
     sign,
     verify,
     write_private_key,
@@ -73,35 +72,6 @@ def test_a_signature_under_the_id_of_another_key_is_refused() -> None:
 def test_a_line_that_is_no_signature_is_named_by_its_number(text: str) -> None:
     with pytest.raises(PackageInvalid, match="line 2 is no signature; accepted is gestalt-signature:ed25519:1:"):
         verify(DATA, sign(DATA, OURS) + text, KEYS)
-
-
-class TestPolicy:
-    def test_unsigned_is_accepted_unless_it_is_required(self) -> None:
-        assert require_trusted("x.yaml", DATA, None, KEYS, required=False) == ""
-        with pytest.raises(PackageInvalid, match=r"^x\.yaml: is not signed .*verify: required.*\(other, ours\)"):
-            require_trusted("x.yaml", DATA, None, KEYS, required=True)
-
-    def test_a_signature_by_an_unpinned_key_is_as_good_as_none(self) -> None:
-        text = sign(DATA, new_key())
-        assert require_trusted("x.yaml", DATA, text, KEYS, required=False) == ""
-        with pytest.raises(PackageInvalid, match=r"x\.yaml\.sig: is signed by no key of providerKeys"):
-            require_trusted("x.yaml", DATA, text, KEYS, required=True)
-
-    def test_an_empty_signature_file_is_no_signature(self) -> None:
-        with pytest.raises(PackageInvalid, match="signed by no key"):
-            require_trusted("x.yaml", DATA, "", KEYS, required=True)
-
-    def test_required_without_any_pinned_key_says_so(self) -> None:
-        with pytest.raises(PackageInvalid, match="none is pinned"):
-            require_trusted("x.yaml", DATA, sign(DATA, OURS), {}, required=True)
-
-    @pytest.mark.parametrize("required", [True, False])
-    def test_a_wrong_signature_by_a_pinned_key_is_always_refused(self, required: bool) -> None:
-        with pytest.raises(PackageInvalid, match=r'x\.yaml\.sig: the signature by the key "ours"'):
-            require_trusted("x.yaml", DATA + b"\n", sign(DATA, OURS), KEYS, required=required)
-
-    def test_a_right_signature_names_its_key(self) -> None:
-        assert require_trusted("x.yaml", DATA, sign(DATA, OTHER), KEYS, required=True) == "other"
 
 
 class TestKeys:

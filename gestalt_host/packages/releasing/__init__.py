@@ -1,0 +1,1 @@
+"""`gestaltd provider release`: from a package's folder to the archives and metadata of a release (packaging.md 12)."""

@@ -2,9 +2,9 @@
 
 import { writeFileSync } from "node:fs";
 import * as grpc from "@grpc/grpc-js";
-import { loadFileDescriptorSetFromObject } from "@grpc/proto-loader";
+import { fromJSON } from "@grpc/proto-loader";
 
-import descriptors from "./contract.json";
+import definitions from "./contract.json";
 
 const CATALOGUE = `name: echo
 operations:
@@ -33,7 +33,7 @@ const plugin = {
 };
 
 function serve(socket: string): void {
-  const contract = grpc.loadPackageDefinition(loadFileDescriptorSetFromObject(descriptors, {})) as any;
+  const contract = grpc.loadPackageDefinition(fromJSON(definitions, { keepCase: true })) as any;
   const server = new grpc.Server();
   server.addService(contract.gestalt.provider.v1.IntegrationProvider.service, plugin as any);
   server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => {

@@ -20,9 +20,9 @@ function json(struct: Struct): object {
 }
 
 function jsonValue(value: Value): unknown {
-  if (value.struct_value) return json(value.struct_value);
-  if (value.list_value) return (value.list_value.values ?? []).map(jsonValue);
-  return value.string_value ?? value.number_value ?? value.bool_value ?? null;
+  if (value.structValue) return json(value.structValue);
+  if (value.listValue) return (value.listValue.values ?? []).map(jsonValue);
+  return value.stringValue ?? value.numberValue ?? value.boolValue ?? null;
 }
 
 const plugin = {

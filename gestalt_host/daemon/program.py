@@ -6,6 +6,7 @@ What a command needs is imported when it is known, so that help and version come
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from gestalt_host.daemon import help_texts
@@ -73,6 +74,8 @@ def _run(words: list[str]) -> int:
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
+    if "locked" in options.flags:
+        sys.dont_write_bytecode = True  # nothing but state is written, not even beside our own modules
     _begin()
     from gestalt_host.daemon import commands
 

@@ -39,7 +39,8 @@ from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, Operatio
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.platforms import host_platform, is_platform
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.common.lean_imports import lean_imports
+from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.streams import tell
 
 log = structlog.get_logger()
@@ -52,8 +53,9 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         generate: Write the default configuration first when none is found anywhere.
     """
     # Most of what there is to import, and no other command needs it; before anything is written.
-    from gestalt_host.daemon.serving import run_until_stopped
-    from gestalt_host.supervisor import ProviderStartFailed
+    with lean_imports():
+        from gestalt_host.daemon.serving import run_until_stopped
+        from gestalt_host.supervisor import ProviderStartFailed
 
     paths = find_config(options.all("config"), environ)
     is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))

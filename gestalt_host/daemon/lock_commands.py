@@ -22,7 +22,7 @@ from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_loc
 from gestalt_host.packages.lock.locking import Locker, make_lock
 from gestalt_host.packages.lock.model import Lock
 from gestalt_host.packages.platforms import ALL, is_platform
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.event_loop import run_event_loop
 
 log = structlog.get_logger()
 

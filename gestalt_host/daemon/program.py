@@ -14,6 +14,7 @@ from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.errors import HostError
+from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.version import VERSION
@@ -100,8 +101,8 @@ def _lock_command(command: str, words: list[str]) -> int:
 
 def _begin() -> None:
     """Log as the host does, which a command that only prints a text need not."""
-    from gestalt_sdk.serving.logs import configure_logging
-
+    with lean_imports():
+        from gestalt_sdk.serving.logs import configure_logging
     configure_logging("gestaltd")
 
 

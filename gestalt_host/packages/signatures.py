@@ -133,11 +133,12 @@ def verify(data: bytes, signature_text: str, keys: Mapping[str, str]) -> str:
     Args:
         keys: Texts of the public keys that the configuration pins, by name (``providerKeys``).
     Raises:
-        PackageInvalid: the signature of a pinned key does not fit the data, or a line is no signature.
+        PackageInvalid: the signature of a pinned key does not fit the data, a line is no signature, or a pinned text no
+            key.
     """
     from cryptography.exceptions import InvalidSignature
 
-    names = {key_id(text): name for name, text in sorted(keys.items(), reverse=True)}
+    names = {_pinned_id(name, text): name for name, text in sorted(keys.items(), reverse=True)}
     found = ""
     for number, line in enumerate(signature_text.splitlines(), start=1):
         if not line.strip():
@@ -154,6 +155,13 @@ def verify(data: bytes, signature_text: str, keys: Mapping[str, str]) -> str:
             ) from None
         found = found or name
     return found
+
+
+def _pinned_id(name: str, text: str) -> str:
+    try:
+        return key_id(text)
+    except PackageInvalid as error:
+        raise PackageInvalid(f"providerKeys.{name}: {error}", "a key in providerKeys is none") from None
 
 
 def _signature(line: str, number: int) -> tuple[str, bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator
@@ -25,8 +27,10 @@ from gestalt_sdk.gen.v1 import plugin_pb2_grpc, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.version import VERSION
+from tests.support.commands import ROOT
 from tests.support.released import PLUGINS, STORE, WORKFLOW, archive_of, released
-from tests.support.waiting import eventually
+from tests.support.rigs.gestaltd import QUICKSTART, Gestaltd, quickstart_host
+from tests.support.waiting import eventually, until
 
 PACKAGES = (STORE, WORKFLOW, *(f"plugins/{name}" for name in PLUGINS))
 PROTOCOL = 3
@@ -111,3 +115,56 @@ def test_an_archive_holds_no_path_of_the_machine_that_made_it() -> None:
     for name in PACKAGES:
         with tarfile.open(archive_of(name)) as archive:
             assert {(item.uid, item.gid, item.uname, item.gname, item.mtime) for item in archive} == {(0, 0, "", "", 0)}
+
+
+SOURCES = {
+    "../../providers/indexeddb_store/manifest.yaml": STORE,
+    "../../providers/indexeddb/manifest.yaml": WORKFLOW,
+    **{f"../plugins/{name}/manifest.yaml": f"plugins/{name}" for name in PLUGINS},
+}
+
+
+def released_quickstart(folder: Path) -> Gestaltd:
+    """Return the quickstart with every provider from its release; prepared, not started."""
+    host = quickstart_host(folder)
+    text = (QUICKSTART / "gestalt.yaml").read_text()
+    for manifest, package in SOURCES.items():
+        assert manifest in text
+        text = text.replace(manifest, str(released() / "providers" / package / "provider-release.yaml"))
+    (folder / "gestalt.yaml").write_text(text)
+    host.configs = [folder / "gestalt.yaml", *host.configs[1:]]
+    for command in (["lock"], ["sync", "--locked"]):
+        words = [sys.executable, "-m", "gestalt_host.daemon", *command]
+        words += [word for config in host.configs for word in ("--config", str(config))]
+        environment = {**os.environ, **host.environment}
+        done = subprocess.run(
+            words, env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    host.program = (*host.program, "--locked")
+    return host
+
+
+def test_the_quickstart_runs_from_released_archives(tmp_path: Path) -> None:
+    host = released_quickstart(tmp_path)
+    prepared = [tmp_path / ".gestaltd", tmp_path / "indexeddb"]
+    before = {path: path.lstat().st_mtime_ns for root in prepared for path in root.rglob("*")}
+    try:
+        host.start()
+        started = {
+            child.name: Path(f"/proc/{child.pid}/cmdline").read_bytes().split(b"\0") for child in host.children()
+        }
+        assert sorted(started) == ["local", "roadmap", "search", "slack", "workflow_state"]
+        # The kernel has put the interpreter of the first line before it.
+        assert all(str(tmp_path).encode() in words[1] for words in started.values())
+        until(lambda: host.output.count("succeeded") >= 3, within_s=100, what=lambda: host.output + host.log)
+        assert {line.split()[2] for line in host.output.splitlines() if "succeeded" in line} == {
+            *("roadmap.sync", "search.reindex", "slack.chat.postMessage"),
+        }
+        for child in host.children():
+            maps = Path(f"/proc/{child.pid}/maps").read_text()
+            assert str(ROOT / ".venv") not in maps, "its libraries are those of the archive"
+    finally:
+        host.stop()
+    after = {path: path.lstat().st_mtime_ns for root in prepared for path in root.rglob("*")}
+    assert after == before, "a start writes nothing into what is installed"

@@ -74,6 +74,11 @@ def test_a_line_that_is_no_signature_is_named_by_its_number(text: str) -> None:
         verify(DATA, sign(DATA, OURS) + text, KEYS)
 
 
+def test_a_pinned_text_that_is_no_key_is_named() -> None:
+    with pytest.raises(PackageInvalid, match=r"providerKeys\.theirs: 'abc' is no public key; accepted is"):
+        verify(DATA, sign(DATA, OURS), {**KEYS, "theirs": "abc"})
+
+
 class TestKeys:
     def test_a_public_key_reads_back(self) -> None:
         check_public_key(KEYS["ours"])

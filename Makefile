@@ -88,6 +88,7 @@ nightly: setup
 	GESTALT_NIGHTLY=1 $(PYTEST)
 
 bench: setup
+	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.first_light
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.workflow

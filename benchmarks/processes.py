@@ -20,6 +20,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_of_ended_children_s(pid: int) -> float:
+    """CPU seconds of the processes that it has started and that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mb(pid: int) -> tuple[float, float]:
     """Resident and proportional set size: the latter counts a page that n processes share as 1/n."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

@@ -19,7 +19,7 @@ from gestalt_host.config.files import read_text
 from gestalt_sdk.common.numbers import is_exact
 
 MARK = r"V[0-9a-f]{24}N[0-9]+E"
-_PLACEHOLDER = re.compile(
+PLACEHOLDER = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[^}\n]*)\}|(?P<open>\{)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*|[*#@!?\-0-9]))"
 )
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
@@ -60,7 +60,7 @@ class Placeholders:
             self._found.append(_parsed(match, Place(file, line)))
             return f"{self._prefix}{len(self._found) - 1}E"
 
-        return _PLACEHOLDER.sub(replace, text)
+        return PLACEHOLDER.sub(replace, text)
 
     def fill(self, text: str, path: str, faults: Faults) -> str:
         """Return the text with its marks replaced by values, which are not looked through for placeholders again.

@@ -65,7 +65,12 @@ def find_config(flags: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 
 def load(
-    paths: Sequence[Path], environ: Mapping[str, str], *, static: bool = False, tokens: bool | None = None
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    *,
+    static: bool = False,
+    tokens: bool | None = None,
+    texts: Mapping[Path, str] | None = None,
 ) -> HostConfig:
     """Read and check the configuration.
 
@@ -73,8 +78,9 @@ def load(
         paths: Layers, left to right; at least one.
         environ: Variables for placeholders and for the built-in secrets provider ``env``.
         static: For commands without run-time state: a missing variable counts as empty, secrets are not fetched.
-        tokens: With ``static``, for commands on packages: whether what the tokens of sources and repositories are taken
-            from must be there. Nothing else need be, nor is it judged where a variable is missing.
+        tokens: With ``static``, for commands on packages: whether what the tokens of sources are taken from must be
+            there. Nothing else need be, nor is it judged where a variable is missing.
+        texts: What to read in place of files that are still to be written.
     Raises:
         ConfigurationUnreadable: a file cannot be read.
         ConfigurationInvalid: anything else, all of it.
@@ -82,7 +88,7 @@ def load(
     findings = Findings()
     faults = findings.faults
     placeholders = Placeholders(environ)
-    documents = [_read_document(path, placeholders, findings) for path in paths]
+    documents = [_read_document(path, (texts or {}).get(path), placeholders, findings) for path in paths]
     layers = [document for document in documents if document is not None]
     if len(layers) < len(documents):
         raise ConfigurationInvalid(faults.problems)
@@ -128,10 +134,10 @@ def require_serveable(config: HostConfig) -> None:
     faults.raise_any()
 
 
-def _read_document(path: Path, placeholders: Placeholders, findings: Findings) -> Node | None:
+def _read_document(path: Path, text: str | None, placeholders: Placeholders, findings: Findings) -> Node | None:
     faults = findings.faults
     try:
-        text = read_text(path, "utf-8-sig")
+        text = read_text(path, "utf-8-sig") if text is None else text.removeprefix("\ufeff")
     except ConfigurationUnreadable as error:
         reason = str(error)
         raise ConfigurationUnreadable(f"reading config file: open {path}: {reason[:1].lower()}{reason[1:]}") from None
@@ -185,10 +191,9 @@ def _replace_secrets(
 
 
 def _token_paths(root: Node) -> frozenset[str]:
-    """Return the dotted paths of the tokens that packages and indexes are downloaded with."""
+    """Return the dotted paths of the tokens that packages are downloaded with."""
     kinds = ["plugins", "runtime.providers", *(f"providers.{kind}" for kind in PROVIDER_KINDS)]
-    found = {f"{kind}.{name}.source.auth.token" for kind in kinds for name in _names(root, kind)}
-    return frozenset(found | {f"providerRepositories.{name}.token" for name in _names(root, "providerRepositories")})
+    return frozenset(f"{kind}.{name}.source.auth.token" for kind in kinds for name in _names(root, kind))
 
 
 def _may_be_missing(path: str, token_paths: Collection[str], tokens: bool | None) -> bool:
@@ -209,7 +214,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
     with top:
         top.text("apiVersion")
         repositories = read_repositories(top, findings)
-        keys = _read_keys(top)
+        keys, key_places = _read_keys(top)
         server = read_server(top.block("server"), findings)
         policies = read_policies(top.block("authorization"))
         shared = read_shared_connections(top, findings)
@@ -254,6 +259,7 @@ def _read(root: Node, paths: Sequence[Path], findings: Findings) -> HostConfig:
         uses=tuple(findings.uses),
         repositories=repositories,
         provider_keys=keys,
+        provider_key_places=key_places,
     )
 
 
@@ -271,12 +277,13 @@ def _with_defaults(providers: Block, top: Block, faults: Faults) -> Block:
     return Block(completed, "providers", faults, place)
 
 
-def _read_keys(top: Block) -> dict[str, str]:
+def _read_keys(top: Block) -> tuple[dict[str, str], dict[str, Place]]:
+    """Return the public keys by name, and where each is written; what they mean is for those who verify by them."""
     keys, block = top.text_map("providerKeys"), top.block("providerKeys")
     for name, key in keys.items():
         if not key.strip():
             block.fault(name, "is required: the text of a public key")
-    return {name: key.strip() for name, key in keys.items()}
+    return {name: key.strip() for name, key in keys.items()}, {name: block.place_of(name) for name in keys}
 
 
 def _check_verifiable(entries: Sequence[ProviderEntry], keys: Mapping[str, str], faults: Faults) -> None:

@@ -299,6 +299,7 @@ class HostConfig:
         unset: Mentions of variables that are not set, where they count as empty.
         repositories: Package repositories by name, besides the built-in one and those of the user.
         provider_keys: Public keys by name; one of them must have signed what an entry with ``verify: required`` uses.
+        provider_key_places: Where each of the keys is written.
     """
 
     files: tuple[Path, ...]
@@ -318,6 +319,7 @@ class HostConfig:
     unset: tuple[Problem, ...] = ()
     repositories: Mapping[str, Repository] = field(default_factory=dict)
     provider_keys: Mapping[str, str] = field(default_factory=dict)
+    provider_key_places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def entries(self) -> tuple[ProviderEntry, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from unicodedata import category
 
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Faults, Problem
 from gestalt_host.config.model import OperationUse
 from gestalt_host.config.reader import Block
 
+_HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co")
+"""Categories of characters that do not show."""
 LONGEST_NAME = 200
 """Bytes of an entry's name in UTF-8: a directory's name may have 255, with what is put beside it while it is made."""
 
@@ -49,7 +52,8 @@ def accept_unprovided(block: Block, findings: Findings, **features: str) -> None
 
 def check_entry_name(name: str, block: Block) -> None:
     """Check a name that becomes the name of a directory, and is shown to people."""
-    is_plain = name.isprintable() and name == name.strip() and not any(c in "/\\" for c in name)
+    # Line separators are refused by no file system, and escaped where the name is shown.
+    is_plain = name == name.strip(" \t") and not any(c in "/\\" or category(c) in _HIDDEN for c in name)
     if not is_plain or name in ("", ".", ".."):
         block.fault(
             "",

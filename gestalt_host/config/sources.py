@@ -21,6 +21,8 @@ DEFAULT_SOURCE = {"secrets": "env", "telemetry": "stdout", "audit": "inherit"}
 _UNSUPPORTED_PREFIX = re.compile(r"(?i)(https?|ssh|file|ftps?):")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){3,}")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*")
+ACCEPTED_REPOSITORY = "accepted are a-z, 0-9, '.', '_' and '-', a letter or digit first"
+"""What ``is_repository_name`` accepts, for messages."""
 ACCEPTED_ADDRESS = "host/owner/repo/path in lower case"
 """What a package address may be, for messages."""
 
@@ -133,9 +135,13 @@ def is_package_address(text: str) -> bool:
 
 def check_repository_name(name: str, block: Block, key: str) -> None:
     """Note a fault of the key when the name is none that a package repository can have (packaging.md 9)."""
-    if not _REPOSITORY.fullmatch(name):
-        accepted = "accepted are a-z, 0-9, '.', '_' and '-', a letter or digit first"
-        block.fault(key, f"{name!r} is not a repository name; {accepted}")
+    if not is_repository_name(name):
+        block.fault(key, f"{name!r} is not a repository name; {ACCEPTED_REPOSITORY}")
+
+
+def is_repository_name(text: str) -> bool:
+    """Return whether a package repository can have this name."""
+    return _REPOSITORY.fullmatch(text) is not None
 
 
 def read_repositories(top: Block, findings: Findings) -> dict[str, Repository]:
@@ -144,11 +150,11 @@ def read_repositories(top: Block, findings: Findings) -> dict[str, Repository]:
     for name, block in top.entries("providerRepositories"):
         check_repository_name(name, block, "")
         with block:
-            url, token = block.text("url", required=True), block.text("token")
+            url = block.text("url", required=True)
         if url and not is_index_url(url):
             reason = f"{url!r} cannot be used; accepted are absolute http, https and file URLs"
             findings.unused.append(Problem(block.place_of("url"), block.path_of("url"), reason))
-        found[name] = Repository(name, url, token)
+        found[name] = Repository(name, url)
     return found
 
 

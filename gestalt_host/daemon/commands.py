@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from gestalt_host.config import (
     require_serveable,
     user_config_path,
 )
+from gestalt_host.config.errors import Faults
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
@@ -37,8 +37,10 @@ from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
+from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.platforms import host_platform, is_platform
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.common.lean_imports import lean_imports
+from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.streams import tell
 
 log = structlog.get_logger()
@@ -51,8 +53,9 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
         generate: Write the default configuration first when none is found anywhere.
     """
     # Most of what there is to import, and no other command needs it; before anything is written.
-    from gestalt_host.daemon.serving import run_until_stopped
-    from gestalt_host.supervisor import ProviderStartFailed
+    with lean_imports():
+        from gestalt_host.daemon.serving import run_until_stopped
+        from gestalt_host.supervisor import ProviderStartFailed
 
     paths = find_config(options.all("config"), environ)
     is_chosen = bool(options.all("config") or environ.get(CONFIG_VARIABLE))
@@ -66,7 +69,6 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     use = LockUse.of(config, options)
     installation: Installation = OwnInstallation(config, use, environ)
     if "locked" in options.flags:
-        sys.dont_write_bytecode = True  # nothing but state is written
         require_installed(config, use)
         installation = LockedInstallation(config)
     try:
@@ -85,7 +87,7 @@ def validate(options: Options, environ: Mapping[str, str]) -> None:
     is_runtime = "runtime" in options.flags
     platform = _platform(options, is_runtime=is_runtime)
     config = load_config(options, find_config(options.all("config"), environ), environ, static=not is_runtime)
-    warnings = [*config.unset, *key_warnings(config)]
+    warnings: list[object] = [*config.unset, *key_warnings(config)]
     try:
         if is_runtime:
             _require_serveable(config)
@@ -158,6 +160,7 @@ def load_config(
         if isinstance(error, ConfigurationInvalid):
             _warn(error.unset)
         raise CommandFailed(f"loading config: {error}") from error
+    _check_provider_keys(config)
     for item in config.unused:
         log.warning(
             "configuration key is not used",
@@ -173,7 +176,24 @@ def load_config(
     return config
 
 
-def _warn(problems: Iterable[Problem]) -> None:
+def _check_provider_keys(config: HostConfig) -> None:
+    if not config.provider_keys:
+        return
+    from gestalt_host.packages.signatures import check_public_key
+
+    faults = Faults()
+    for name, key in config.provider_keys.items():
+        try:
+            check_public_key(key)
+        except PackageInvalid as error:
+            faults.add(config.provider_key_places[name], f"providerKeys.{name}", str(error))
+    try:
+        faults.raise_any()
+    except ConfigurationInvalid as error:
+        raise CommandFailed(f"loading config: {error}") from error
+
+
+def _warn(problems: Iterable[object]) -> None:
     for problem in problems:
         tell(f"warning: {problem}")
 

@@ -67,7 +67,7 @@ class Host:
         self._user: Principal | None = None
         self._http = AsyncExitStack()
         self._listener: Listener | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
         self._workflows_begun = False
@@ -90,7 +90,8 @@ class Host:
         await sweep_stale()
         self._groups.start()
         config = self._config
-        key = await asyncio.to_thread(master_key, config.server.encryption_key)
+        key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
+        self._tasks.append(key)
         workplace, failures = await self._installation.ready(launched_entries(config))
         launchables = await prepare_entries(config, self._environ, workplace, failures)
         timings = timings_of(config.server.supervision, self._shutdown)
@@ -99,7 +100,7 @@ class Host:
         bindings = await self._bind_workflows(config)
         wiring = self._wiring = Wiring(
             config,
-            key,
+            await key,
             self._environ,
             self._console.run,
             launchables.workflows,

@@ -22,7 +22,7 @@ from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_loc
 from gestalt_host.packages.lock.locking import Locker, make_lock
 from gestalt_host.packages.lock.model import Lock
 from gestalt_host.packages.platforms import ALL, is_platform
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.event_loop import run_event_loop
 
 log = structlog.get_logger()
 
@@ -63,8 +63,9 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
     """
     if "locked" not in options.flags:
         raise CommandFailed("gestaltd sync currently requires --locked: it installs what the lock file says")
-    config = load_for_sources(options, environ)
-    use, is_check = LockUse.of(config, options), "check" in options.flags
+    is_check = "check" in options.flags
+    config = load_for_sources(options, environ, tokens=not is_check)
+    use = LockUse.of(config, options)
     entries = lockable_entries(config)
     locked = (
         _read_or_refuse(use, f"source-backed providers require lock metadata; run {use.lock}") if entries else Lock()
@@ -86,25 +87,25 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
             async with source_context(config, environ) as context:
                 failures = await install_all(unfit, locked, context, config)
             faults.extend(map(str, failures.values()))
-        faults.extend(await _prepare_sources(config, environ, use, is_check=is_check))
+        faults.extend(await prepare_sources(config, environ, use, is_check=is_check))
 
     _run(work)
     if faults:
         raise CommandFailed(listed(faults))
 
 
-def load_for_sources(options: Options, environ: Mapping[str, str]) -> HostConfig:
+def load_for_sources(options: Options, environ: Mapping[str, str], *, tokens: bool = True) -> HostConfig:
     """Load the configuration for commands that only need its sources: no variable and no secret but their tokens.
 
+    Args:
+        tokens: Whether the command downloads anything, so that they have to be there.
     Raises:
         CommandFailed: it cannot be read or is invalid.
     """
-    return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=True)
+    return load_config(options, find_config(options.all("config"), environ), environ, static=True, tokens=tokens)
 
 
-async def _prepare_sources(
-    config: HostConfig, environ: Mapping[str, str], use: LockUse, *, is_check: bool
-) -> list[str]:
+async def prepare_sources(config: HostConfig, environ: Mapping[str, str], use: LockUse, *, is_check: bool) -> list[str]:
     """Build the local sources that a start needs built, or find out which are not; return what is wrong."""
     workplace = Workplace(config.artifacts_dir, config.artifacts_dir, may_run=not is_check)
     faults = []

@@ -6,6 +6,7 @@ What a command needs is imported when it is known, so that help and version come
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from gestalt_host.daemon import help_texts
@@ -13,6 +14,7 @@ from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.errors import HostError
+from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.version import VERSION
@@ -72,6 +74,8 @@ def _run(words: list[str]) -> int:
     options = parse_options(words[1:] if is_serve else words, OPTIONS, text, flags=flags)
     if options.help:
         return _help(text)
+    if "locked" in options.flags:
+        sys.dont_write_bytecode = True  # nothing but state is written, not even beside our own modules
     _begin()
     from gestalt_host.daemon import commands
 
@@ -97,8 +101,8 @@ def _lock_command(command: str, words: list[str]) -> int:
 
 def _begin() -> None:
     """Log as the host does, which a command that only prints a text need not."""
-    from gestalt_sdk.serving.logs import configure_logging
-
+    with lean_imports():
+        from gestalt_sdk.serving.logs import configure_logging
     configure_logging("gestaltd")
 
 

@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +21,15 @@ import structlog
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
+from gestalt_host.packages.languages.digests import files_of
 from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.running import run_program
 from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
 RUN_TIMEOUT_S = 45
 SLOW_S = 10
 """After so long the log says what the host waits for: it does not listen before."""
-KEPT_BYTES = 64 * 1024
-"""Of what the plugin writes on stderr; its last line is shown when it fails."""
 SHOWN_CHARS = 1000
 _FRAME = re.compile(r'^[ |]*File "(.+)", line ([0-9]+)', re.MULTILINE)
 """A line of a traceback of Python."""
@@ -115,24 +114,23 @@ class _Kept:
 
 
 def source_digest(root: Path, command: LaunchCommand) -> str:
-    """Return a digest of what the catalogue depends on: the source folder's files, the command, the SDK's files."""
+    """Return a digest of what the catalogue depends on: the source folder's files, the command, the SDK's files.
+
+    For a source that was built it is that of the build, whose file the command names.
+    """
     digest = hashlib.sha256(repr(command).encode())
+    if command.build:
+        return digest.hexdigest()[:32]
     sdk = Path(__file__).resolve().parent.parent.parent / "gestalt_sdk"
     for folder in (root, sdk):
-        for path in _files(folder):
+        for path in files_of(folder, _IGNORED_FOLDERS):
+            if path.suffix in _IGNORED_SUFFIXES:
+                continue
             status = path.stat()
             digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
             # The SDK's files are many and rarely change: size and time stand for their content.
             digest.update(path.read_bytes() if folder == root else str(status.st_mtime_ns).encode())
     return digest.hexdigest()[:32]
-
-
-def _files(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for directory, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if name not in _IGNORED_FOLDERS)
-        found.extend(Path(directory, name) for name in sorted(files) if Path(name).suffix not in _IGNORED_SUFFIXES)
-    return [path for path in found if path.is_file()]
 
 
 def _tell_slow(name: str) -> None:
@@ -148,29 +146,14 @@ async def write_catalogue(command: LaunchCommand, path: Path, manifest: Manifest
     """
     # The contract gives this run the host's full environment, unlike a provider that serves.
     env = {**environ, **command.env, WRITE_VARIABLE: str(path)}
-    process = await asyncio.create_subprocess_exec(
-        *command.args,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-        start_new_session=True,
-    )
     try:
-        async with asyncio.timeout(RUN_TIMEOUT_S):
-            assert process.stderr is not None
-            errors = await _last_of(process.stderr)
-            await process.wait()
+        ended = await run_program(command.args, env, limit_s=RUN_TIMEOUT_S)
     except TimeoutError:
         raise PackageInvalid(f"{manifest.root}: writing its catalogue took more than {RUN_TIMEOUT_S} s") from None
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # it leads a group: what it has started ends with it
-            await process.wait()
-    if process.returncode != 0:
+    if ended.status != 0:
         raise PackageInvalid(
-            f"{manifest.root}: cannot write its catalogue (exit status {process.returncode})"
-            f"{_reason_in(errors.decode(errors='replace'), manifest.root)}"
+            f"{manifest.root}: cannot write its catalogue (exit status {ended.status})"
+            f"{_reason_in(ended.errors, manifest.root)}"
         )
 
 
@@ -184,11 +167,3 @@ def _reason_in(written: str, root: Path) -> str:
     own = [(file, line) for file, line in inside if "site-packages" not in Path(file).parts]
     place = " ({}:{})".format(*(own or frames)[-1]) if frames else ""
     return f": {printable(lines[-1])[:SHOWN_CHARS]}{printable(place)[:SHOWN_CHARS]}"
-
-
-async def _last_of(stream: asyncio.StreamReader) -> bytes:
-    """Read to the end; return the last ``KEPT_BYTES``, however much it was."""
-    kept = b""
-    while data := await stream.read(KEPT_BYTES):
-        kept = (kept + data)[-KEPT_BYTES:]
-    return kept

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from gestalt_host.supervisor import group_keeper
+from gestalt_sdk.common import group_keeper
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.common.process_identity import is_stopped

@@ -6,10 +6,9 @@ import asyncio
 import os
 import signal
 import stat
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -23,6 +22,7 @@ from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1.metrics_pb2_grpc import add_ProviderMetricsServicer_to_server
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
+from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.logs import configure_logging
 from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.serving.watchdog import Watchdog, end_process
@@ -41,7 +41,6 @@ LIFECYCLE_SERVICE = "gestalt.provider.v1.ProviderLifecycle"
 PARENT_POLL_S = 0.5
 STOP_GRACE_S = 1.5
 ORPHAN_GRACE_S = 0.3
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -63,15 +62,6 @@ def serve(make_provider: Callable[[], Provider]) -> int:
         tell(f"cannot serve: {error}")
         return 1
     return 0
-
-
-def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine on uvloop where it is installed, else on asyncio's own loop; return its result."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 async def write_catalogue(make_provider: Callable[[], Provider], path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Replays the recorded conversations against real processes: the contract, the store, the workflow provider, HTTP, CLI.
+"""Replays what was recorded against real processes: contract, store, workflow provider, HTTP, CLI, packages.
 
 One test a recording. A failing one prints every step that differs; the programs in ``tools/`` do the same by hand.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ from tests.support.recordings import RECORDINGS, as_built, recordings, replay
 from tests.support.rigs.gestaltd import Gestaltd, rig
 
 PROGRAM = Path(sys.executable).with_name("gestalt")
+GESTALTD = Path(sys.executable).with_name("gestaltd")
+PACKAGING = RECORDINGS / "packaging"
+PARTS = ("config", "archives", "lock", "stale", "downloads", "release")
+PACKAGING_WITHIN_S = 580
+"""Each of two hundred rows is one or more commands, and other tests run beside them."""
 PROTOS = ("--proto-path", ROOT / "proto")
 
 
@@ -32,6 +38,11 @@ def replay_workflow(path: Path) -> None:
 
 def replay_cli(url: str, path: Path) -> None:
     replay("replay_cli.py", "--program", PROGRAM, "--url", url, path)
+
+
+def replay_packaging(part: str, program: str | Path = GESTALTD, recorded: Path = PACKAGING) -> None:
+    words = ("--program", shlex.quote(str(program)), "--part", part)
+    replay("replay_packaging.py", *words, recorded, within_s=PACKAGING_WITHIN_S)
 
 
 def altered(recording: str, folder: Path, was: str, becomes: str) -> Path:
@@ -75,6 +86,58 @@ def test_an_http_api_and_a_command_line_that_answer_otherwise_are_found(other_ho
         replay("replay_http.py", other_host.url, altered("http/basics.jsonl", tmp_path, '"ok"', '"fine"'))
     with found():
         replay_cli(other_host.url, altered("cli/schedules.jsonl", tmp_path, "No results.", "Some results."))
+
+
+def with_one_row(name: str, row: str, was: str, becomes: str, folder: Path) -> Path:
+    """Copy the recordings of packages with one row of a file, with an answer changed."""
+    changed = folder / "packaging"
+    shutil.copytree(PACKAGING, changed)
+    (line,) = [line for line in (PACKAGING / name).read_text().splitlines() if f'"name": "{row}"' in line]
+    assert was in line
+    (changed / name).write_text(line.replace(was, becomes) + "\n")
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "row", "was", "becomes"),
+    [
+        ("config", "config.jsonl", "secret-good", '"expect": "ok"', '"expect": "error"'),
+        ("archives", "archives.jsonl", "good", '"expect": "accepted"', '"expect": "refused"'),
+        ("downloads", "downloads.jsonl", "url", "/h/archive.tar.gz", "/h/another.tar.gz"),
+        ("stale", "stale.jsonl", "nothing", '"ok"', '{"error": ""}'),
+    ],
+)
+@pytest.mark.timeout(300)
+def test_packages_that_are_judged_otherwise_are_found(
+    part: str, name: str, row: str, was: str, becomes: str, tmp_path: Path
+) -> None:
+    with found():
+        replay_packaging(part, recorded=with_one_row(name, row, was, becomes, tmp_path))
+
+
+@pytest.mark.timeout(300)
+def test_a_lock_file_with_another_byte_is_found(tmp_path: Path) -> None:
+    changed = tmp_path / "packaging"
+    shutil.copytree(PACKAGING, changed)
+    for case in (changed / "lock").glob("*/gestalt.lock.json"):
+        if case.parent.name != "local-release":
+            shutil.rmtree(case.parent)
+    path = changed / "lock" / "local-release" / "gestalt.lock.json"
+    path.write_text(path.read_text() + "\n")
+    with found():
+        replay_packaging("lock", recorded=changed)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_program_that_does_nothing_agrees_in_no_row(part: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"(?m)^0 of [1-9][0-9]* rows agree$"):
+        replay_packaging(part, "/bin/false")
+
+
+@pytest.mark.timeout(PACKAGING_WITHIN_S + 20)
+@pytest.mark.parametrize("part", PARTS)
+def test_packages_are_handled_as_recorded(part: str) -> None:
+    replay_packaging(part)
 
 
 @pytest.mark.parametrize("path", recordings("store"))

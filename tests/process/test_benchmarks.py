@@ -19,6 +19,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.nightly
+def test_the_benchmark_of_the_start_runs() -> None:
+    command = [sys.executable, "-m", "benchmarks.start", "--repeats", "1", "--plugins", "1"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    for words in ("gestaltd --help", "imports of one plugin: ", "first start: ", "later start: ", "memory gestaltd: "):
+        assert words in ended.stdout
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_of_the_workflow_benchmark_runs(section: str, kept: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.workflow", "--tiny", "--keep", str(kept), section]

@@ -63,9 +63,9 @@ def recordings(folder: str) -> list[object]:
     ]
 
 
-def replay(tool: str, *arguments: str | Path) -> None:
+def replay(tool: str, *arguments: str | Path, within_s: float = 280) -> None:
     """Run a tool; fail with what it printed unless every step agrees."""
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=within_s, check=False)
     if done.returncode:
         pytest.fail(f"{tool} exited with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)

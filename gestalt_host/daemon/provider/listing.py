@@ -50,7 +50,7 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
     Raises:
         CommandFailed: the configuration or the lock file cannot be read.
     """
-    config = load_for_sources(options, environ)
+    config = load_for_sources(options, environ, tokens=False)
     use = LockUse.of(config, options)
     try:
         lock = read_lock(use.path) if use.path.exists() else Lock()

@@ -17,8 +17,9 @@ class Subcommand:
     """What is needed to run one subcommand and to list it.
 
     Attributes:
-        module: Beside this one; imported when the command runs. Its ``run(options, environ)`` does what was asked or
-            raises ``HostError``, and its ``HELP`` is printed by ``--help``.
+        module: Beside this one; imported when the command runs.
+        does: Its function, ``(options, environ)``, which does what was asked or raises ``HostError``. ``--help`` prints
+            the module's ``HELP``, where that is a mapping the text for this function.
         summary: One line for the list of commands.
         usage: What follows ``gestaltd provider``: the command and its arguments, without options.
         options: Names of options that take a value.
@@ -34,14 +35,55 @@ class Subcommand:
     flags: tuple[str, ...] = ()
     least: int = 0
     most: int | None = 0
+    does: str = "run"
 
 
+_CHANGED = ("lockfile", "config", "kind")
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "search": Subcommand(
+        "discovery",
+        "Find packages in the repositories.",
+        "search [QUERY]...",
+        ("repo", "config"),
+        most=None,
+        does="search",
+    ),
+    "info": Subcommand(
+        "discovery", "Show the versions of a package.", "info PACKAGE", ("repo", "config"), least=1, most=1, does="info"
+    ),
+    "add": Subcommand(
+        "packages",
+        "Put a package into the configuration and lock it.",
+        "add PACKAGE",
+        (*_CHANGED, "name", "version", "repo", "set"),
+        ("no-lock", "sync", "exact-source", "dry-run"),
+        least=1,
+        most=1,
+        does="add",
+    ),
     "list": Subcommand(
         "listing",
         "List the configured providers and what their locks are worth.",
         "list",
         options=("kind", "lockfile", "config"),
+    ),
+    "remove": Subcommand(
+        "packages",
+        "Take a provider out of the configuration and its lock.",
+        "remove NAME",
+        _CHANGED,
+        ("no-lock",),
+        least=1,
+        most=1,
+        does="remove",
+    ),
+    "upgrade": Subcommand(
+        "packages",
+        "Lock newer versions, or change which versions of a package are accepted.",
+        "upgrade [NAME]",
+        (*_CHANGED, "version"),
+        most=1,
+        does="upgrade",
     ),
     "release": Subcommand(
         "release",
@@ -51,7 +93,22 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     ),
     "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
 }
-REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {}
+REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "add": Subcommand(
+        "repositories", "Name a repository.", "repo add NAME URL", ("config",), least=2, most=2, does="add"
+    ),
+    "list": Subcommand("repositories", "List the repositories.", "repo list", ("config",), does="list_all"),
+    "remove": Subcommand(
+        "repositories", "Forget a repository.", "repo remove NAME", ("config",), least=1, most=1, does="remove"
+    ),
+    "update": Subcommand(
+        "repositories",
+        "Fetch the index of every repository and keep a copy.",
+        "repo update",
+        ("config",),
+        does="update",
+    ),
+}
 
 
 def run_provider_command(words: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -75,19 +132,20 @@ def _run(words: Sequence[str], environ: Mapping[str, str], group: str, table: Ma
         raise UsageWrong(f'unknown {group} command "{name}"; there are {", ".join(table)}')
     command = table[name]
     module = import_module(f"{_HERE}.{command.module}")
+    text = module.HELP if isinstance(module.HELP, str) else module.HELP[command.does]
     options = parse_options(
         words[1:],
         command.options,
-        module.HELP,
+        text,
         flags=command.flags,
         most=command.most,
         options_anywhere=True,
     )
     if options.help:
-        return str(module.HELP)
+        return str(text)
     if len(options.arguments) < command.least:
         raise UsageWrong(f"usage: gestaltd provider {command.usage}")
-    module.run(options, environ)
+    getattr(module, command.does)(options, environ)
     return ""
 
 

@@ -9,7 +9,7 @@ from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import UsageWrong
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.event_loop import run_event_loop
 
 HELP = """\
 Make a release of the provider whose manifest is in this directory: an archive for each platform, checksums.txt and

@@ -1,5 +1,6 @@
 """The languages that providers are written in: how their sources are recognised, built and started."""
 
+from gestalt_host.packages.languages.building import run_build_command
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
 from gestalt_host.packages.languages.python import PYTHON, program_command, python_target
 from gestalt_host.packages.languages.sources import build_release, language_of, source_command
@@ -13,5 +14,6 @@ __all__ = [
     "language_of",
     "program_command",
     "python_target",
+    "run_build_command",
     "source_command",
 ]

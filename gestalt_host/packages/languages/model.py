@@ -18,11 +18,13 @@ class LaunchCommand:
         args: Its arguments, the first one an absolute path.
         env: Variables that its language needs.
         pinned: Files with their SHA-256 that are compared before it is started, each time.
+        build: Digest of what the program was built from; blank for one that the host has not built.
     """
 
     args: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[tuple[Path, str], ...] = ()
+    build: str = ""
 
 
 class Language(Protocol):
@@ -38,10 +40,12 @@ class Language(Protocol):
         """
 
     async def command(
-        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str], *, build: bool
     ) -> LaunchCommand:
         """Return how the source is started, built first where its language needs that.
 
+        Args:
+            build: Whether it may be built now; else it must have been.
         Raises:
             PackageInvalid: it cannot be started, or not be built.
         """

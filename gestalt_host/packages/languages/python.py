@@ -41,7 +41,7 @@ class _Python:
         return python_target(manifest) is not None
 
     async def command(
-        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str]
+        self, manifest: Manifest, entry_name: str, artifacts_dir: Path, environ: Mapping[str, str], *, build: bool
     ) -> LaunchCommand:
         return await launch_command(manifest, environ)
 

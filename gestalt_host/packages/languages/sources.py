@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.languages.building import build_by_command
+from gestalt_host.packages.languages.go import GO
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
-from gestalt_host.packages.languages.packaged import packaged_command
+from gestalt_host.packages.languages.packaged import lacks_artifact, packaged_command
 from gestalt_host.packages.languages.python import PYTHON, without_target
+from gestalt_host.packages.languages.rust import RUST
+from gestalt_host.packages.languages.typescript import TYPESCRIPT
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 
-LANGUAGES: tuple[Language, ...] = (PYTHON,)
+LANGUAGES: tuple[Language, ...] = (GO, RUST, PYTHON, TYPESCRIPT)
 """In the order in which they are looked for."""
 
 
@@ -30,19 +34,33 @@ async def source_command(
 ) -> LaunchCommand:
     """Return the command that starts the package of a local manifest, building it where that is due.
 
+    Args:
+        build: Whether anything may be built or written; else what was built before must be current.
     Raises:
-        PackageInvalid: it has neither an executable for this platform nor a source that can be started.
+        PackageInvalid: it has neither an executable for this platform nor a source that can be started;
+            ``NotPrepared`` when something would have to be built and may not.
     """
-    executable = packaged_command(manifest)
+    if manifest.release_command:
+        await build_by_command(manifest, entry_name, artifacts_dir, environ, build=build)
+    language = language_of(manifest)
+    # An executable that the manifest names and nobody has made yet is no reason not to use the source.
+    executable = None if language is not None and lacks_artifact(manifest) else packaged_command(manifest)
     if executable is not None:
         return executable
-    language = language_of(manifest)
     if language is None:
         raise PackageInvalid(
-            f"{manifest.root}: no executable for {host_platform()} in the manifest and no Python "
-            f"{manifest.kind} source: {without_target(manifest)}"
+            f"{manifest.root}: no executable for {host_platform()} in the manifest, and {_no_source(manifest)}"
         )
-    return await language.command(manifest, entry_name, artifacts_dir, environ)
+    return await language.command(manifest, entry_name, artifacts_dir, environ, build=build)
+
+
+def _no_source(manifest: Manifest) -> str:
+    names = [language.name for language in LANGUAGES]
+    missing = f"no go.mod, no Cargo.toml; {without_target(manifest)}"
+    if (manifest.root / "package.json").is_file():
+        missing += '; package.json has no gestalt.provider, such as "./src/main.ts"'
+    listed = f"{', '.join(names[:-1])}, or {names[-1]}"
+    return f"no {listed} {manifest.kind} source package found: {missing}"
 
 
 async def build_release(manifest: Manifest, platform: str, output: Path, environ: Mapping[str, str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,17 +67,33 @@ def write_lock(path: Path, lock: Lock) -> None:
         OSError: it cannot be written.
     """
     path = path.resolve()  # a symbolic link stays one
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    prefix = f".{path.name}."
+    with _alone_in(path.parent):
+        for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(lock_text(lock))
+                file.flush()
+                os.fchmod(descriptor, _MODE)
+                os.fsync(descriptor)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other writers of lock files out of the directory, as far as its file system has locks."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(lock_text(lock))
-            file.flush()
-            os.fchmod(descriptor, _MODE)
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _written(entry: LockEntry) -> dict[str, object]:

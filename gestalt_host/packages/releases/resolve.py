@@ -229,7 +229,7 @@ async def _of_package(entry: ProviderEntry, context: SourceContext) -> tuple[_Pl
     source = entry.source
     with failing_because("no version of its package can be used"):
         constraint = Constraint.parse(source.version)
-        repository, package = await _found(entry, context)
+        repository, package = await find_package(entry, context)
         chosen = package.choose(constraint)
         if chosen is None:
             offered = ", ".join(f"{text}{' (yanked)' * one.yanked}" for text, one in package.versions.items())
@@ -245,7 +245,12 @@ async def _of_package(entry: ProviderEntry, context: SourceContext) -> tuple[_Pl
         return _place_of_url(url, entry, context), str(chosen.version)
 
 
-async def _found(entry: ProviderEntry, context: SourceContext) -> tuple[Repository, IndexedPackage]:
+async def find_package(entry: ProviderEntry, context: SourceContext) -> tuple[Repository, IndexedPackage]:
+    """Return the package of an entry's source, and the repository that has it.
+
+    Raises:
+        PackageInvalid: none has it, or several have.
+    """
     source, label = entry.source, _label(entry)
     if source.repository and source.repository not in context.repositories:
         known = ", ".join(sorted(context.repositories)) or "none"

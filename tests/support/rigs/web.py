@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -146,6 +147,20 @@ def serving(certificate: Path | None = None) -> Iterator[Web]:
         yield web
     finally:
         web.close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A server."""
+    with serving() as one:
+        yield one
+
+
+@pytest.fixture
+def other() -> Iterator[Web]:
+    """Another one, on another port."""
+    with serving() as one:
+        yield one
 
 
 def write_certificate(path: Path) -> None:

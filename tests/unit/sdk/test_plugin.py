@@ -34,7 +34,8 @@ from gestalt_sdk.plugin import (
 )
 from gestalt_sdk.plugin.catalogue import Catalogue
 from gestalt_sdk.plugin.operations import DeclarationInvalid
-from gestalt_sdk.serving.process import run_event_loop, write_catalogue
+from gestalt_sdk.serving.event_loop import run_event_loop
+from gestalt_sdk.serving.process import write_catalogue
 from gestalt_sdk.transport.channels import open_channel, request_id_of
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.host_channels import HostChannels

@@ -15,20 +15,19 @@ URL = "https://example.com/provider-release.yaml"
 KEY = "providerKeys: {acme: gestalt-key}\n"
 
 
-def test_repositories_have_a_url_and_perhaps_a_token(loaded: Loader) -> None:
+def test_repositories_have_a_url(loaded: Loader) -> None:
     config = loaded(
         """
         providerRepositories:
-          acme: {url: " https://packages.example/index.yaml ", token: t0ken}
+          acme: {url: " https://packages.example/index.yaml "}
           here: {url: file:///srv/index.yaml}
         """
     )
     assert config.repositories == {
-        "acme": Repository("acme", "https://packages.example/index.yaml", "t0ken"),
+        "acme": Repository("acme", "https://packages.example/index.yaml"),
         "here": Repository("here", "file:///srv/index.yaml"),
     }
     assert config.unused == ()
-    assert "t0ken" not in repr(config)
 
 
 @pytest.mark.parametrize("url", ["foo", "ftp://example.com/index.yaml", "https:///index.yaml", "http://[x/"])
@@ -125,7 +124,6 @@ def test_a_name_leaves_room_for_what_is_put_beside_its_directory(loaded: Loader,
 
 TOKENS = """
 server: {encryptionKey: {secret: {provider: default, name: key}}, baseUrl: "http://${HOST}"}
-providerRepositories: {acme: {url: "https://a.example/i.yaml", token: {secret: {provider: default, name: index}}}}
 providers:
   indexeddb: {main: {source: ./store/m.yaml, config: {dsn: "${DSN}"}}}
 plugins:
@@ -137,9 +135,8 @@ plugins:
 
 
 def test_locking_takes_the_tokens_of_sources_and_nothing_else(loaded: Loader) -> None:
-    config = loaded(TOKENS, static=True, tokens=True, environ={"FAR": "one", "INDEX": "two", "TOKEN": "three"})
+    config = loaded(TOKENS, static=True, tokens=True, environ={"FAR": "one", "TOKEN": "three"})
     assert [config.plugins[name].source.token for name in "pq"] == ["one", "three"]
-    assert config.repositories["acme"].token == "two"
     assert {problem.path for problem in config.unset} == {
         "server.baseUrl",
         "providers.indexeddb.main.config.dsn",
@@ -155,9 +152,8 @@ def test_a_source_that_a_variable_leaves_open_is_a_fault(faults: Faults) -> None
 
 def test_every_token_that_is_not_there_is_named_at_once(faults: Faults) -> None:
     assert [line.split(": ")[:2] for line in faults(TOKENS, static=True, tokens=True)] == [
-        ["a.yaml:2", "providerRepositories.acme.token"],
-        ["a.yaml:7", "plugins.p.source.auth.token"],
-        ["a.yaml:9", "plugins.q.source.auth.token"],
+        ["a.yaml:6", "plugins.p.source.auth.token"],
+        ["a.yaml:8", "plugins.q.source.auth.token"],
     ]
 
 

@@ -350,3 +350,18 @@ def test_runtime_names_a_provider_that_cannot_be_launched(
     (plugin / "notes_plugin.py").write_text("raise RuntimeError('broken')")
     said = validate(RUNTIME % runtime, runtime=True)
     assert 'gestalt.yaml:15: plugins.notes: plugin "notes": plugin process exited before serving gRPC' in said
+
+
+def test_what_serve_refuses_is_a_warning(validate: Validate) -> None:
+    text = BASE.replace("manifest.yaml}", "manifest.yaml, mcp: true}")
+    said = "gestalt.yaml:6: plugins.notes.mcp: the MCP endpoint is not supported by this version"
+    shown = validate(text)
+    assert shown.startswith(f"warning: {said}; serve refuses it\n")
+    assert "\nconfig ok: " in shown
+    assert f"{said}; remove it" in validate(text, runtime=True)
+
+
+def test_a_key_that_is_none_is_a_fault_of_the_configuration(validate: Validate) -> None:
+    said = validate(BASE + "providerKeys:\n  acme: rubbish\n")
+    assert "gestalt.yaml:8: providerKeys.acme: " in said
+    assert "accepted is" in said

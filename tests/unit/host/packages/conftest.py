@@ -1,4 +1,4 @@
-"""A package folder that tests write, and web servers that they fetch from."""
+"""A package folder that tests write, web servers that they fetch from, and tools that stand in for real ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.rigs.package import package as package
+from tests.support.rigs.toolchains import tools as tools
 from tests.support.rigs.web import Web, serving
 
 

@@ -72,7 +72,10 @@ def test_a_malformed_target_is_refused(package: Write, target: str) -> None:
 
 async def test_a_source_without_target_is_named(package: Write) -> None:
     manifest = read_manifest(package(WORKFLOW, pyproject__toml="[project]\nname = 'x'\n"))
-    with pytest.raises(PackageInvalid, match=r"no Python workflow source: pyproject.toml has no target"):
+    with pytest.raises(
+        PackageInvalid,
+        match=r"TypeScript workflow source package found: no go.mod, no Cargo.toml; pyproject.toml has no target",
+    ):
         await launch_command(manifest, {})
     manifest = read_manifest(package(pyproject__toml="[tool.gestalt\n"))
     with pytest.raises(PackageInvalid, match=r"pyproject\.toml: "):

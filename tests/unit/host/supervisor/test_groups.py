@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gestalt_host.supervisor import ProcessGroups, group_keeper
+from gestalt_host.supervisor import ProcessGroups
 from gestalt_host.supervisor import groups as module
+from gestalt_sdk.common import group_keeper
 from gestalt_sdk.common.beats import Beats
 from tests.support.rigs.gestaltd import alive
 from tests.support.waiting import eventually, until

@@ -1,4 +1,4 @@
-"""The program that ends the process groups of a host's providers when the host has gone, however it went.
+"""The program that ends process groups which a host has started when that host has gone, however it went.
 
 It is told of groups on standard input, ``+4711`` and ``-4711`` on lines of their own, and holds them until the input
 ends: the kernel closes the pipe when the host dies. It runs from its file, by any Python, with nothing but the standard

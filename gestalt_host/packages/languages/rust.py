@@ -7,7 +7,6 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -76,13 +75,12 @@ class _Rust(BuiltLanguage):
         root = manifest.root
         cargo = find_tool("cargo", INSTALL, environ)
         described = await run_tool((cargo, "metadata", "--no-deps", "--format-version=1"), root, environ)
-        crate, directory = _crate(json.loads(described), root)
-        program = _program(crate, root)
+        crate, program, directory = _program(described, root)
         home = _cargo_home(environ)
         # The paths of other people's crates get into what is built, so they must not begin with this machine's folder.
         # cargo itself names files of the crate from its own folder.
         flags = json.dumps([f"--remap-path-prefix={home}=/cargo"] if home else [])
-        what = ("--package", crate["name"], "--bin", program, "--target", target)
+        what = ("--package", crate, "--bin", program, "--target", target)
         config = ("--config", f"build.rustflags={flags}", "--config", 'profile.release.strip="symbols"')
         args = (cargo, "build", "--release", "--quiet", "--message-format=short", *options, *what, *config)
         await run_tool(args, root, environ, {"CARGO_TERM_COLOR": "never"})
@@ -99,22 +97,22 @@ class _Rust(BuiltLanguage):
 RUST = _Rust()
 
 
-def _crate(described: Any, root: Path) -> tuple[Any, str]:
-    """Return the crate of this folder and where cargo puts what it builds, out of what ``cargo metadata`` tells."""
-    path = str((root / "Cargo.toml").resolve())
-    for crate in described["packages"]:
-        if str(Path(crate["manifest_path"]).resolve()) == path:
-            return crate, described["target_directory"]
-    text = "is a workspace; accepted is the folder of one crate with a program"
-    raise PackageInvalid(f"{root}/Cargo.toml: {text}", NOT_BUILT)
+def _program(described: str, root: Path) -> tuple[str, str, str]:
+    """Return the names of this folder's crate and program, and where cargo puts what it builds.
 
-
-def _program(crate: Any, root: Path) -> str:
+    Args:
+        described: What ``cargo metadata`` has told.
+    """
+    document = json.loads(described)
+    path = (root / "Cargo.toml").resolve()
+    crate = next((item for item in document["packages"] if Path(item["manifest_path"]).resolve() == path), None)
+    if crate is None:
+        text = "is a workspace; accepted is the folder of one crate with a program"
+        raise PackageInvalid(f"{root}/Cargo.toml: {text}", NOT_BUILT)
     names = [target["name"] for target in crate["targets"] if "bin" in target["kind"]]
-    if crate.get("default_run") in names:
-        return str(crate["default_run"])
-    if len(names) == 1:
-        return str(names[0])
+    named = [name for name in names if name == crate.get("default_run")] or names
+    if len(named) == 1:
+        return crate["name"], named[0], document["target_directory"]
     if names:
         found = ", ".join(names)
         raise PackageInvalid(f"{root}/Cargo.toml: several programs: {found}; name one as `default-run`", NOT_BUILT)
@@ -130,7 +128,7 @@ def _cargo_home(environ: Mapping[str, str]) -> str:
     return environ.get("CARGO_HOME") or (f"{home}/.cargo" if home else "")
 
 
-def _cargo_toml(folder: Path) -> Any:
+def _cargo_toml(folder: Path) -> dict[str, object]:
     path = folder / "Cargo.toml"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -138,7 +136,7 @@ def _cargo_toml(folder: Path) -> Any:
         raise PackageInvalid(f"{path}: {error}", NOT_BUILT) from None
 
 
-def _path_dependencies(table: Any) -> Iterator[str]:
+def _path_dependencies(table: object) -> Iterator[str]:
     """Yield the ``path`` of each dependency in the table and the tables below it."""
     if not isinstance(table, dict):
         return

@@ -2,9 +2,9 @@
 
 import { writeFileSync } from "node:fs";
 import * as grpc from "@grpc/grpc-js";
-import { loadFileDescriptorSetFromObject } from "@grpc/proto-loader";
+import { fromJSON } from "@grpc/proto-loader";
 
-import descriptors from "./contract.json";
+import definitions from "./contract.json";
 
 const CATALOGUE = `name: echo
 operations:
@@ -26,14 +26,14 @@ function jsonValue(value: Value): unknown {
 }
 
 const plugin = {
-  GetMetadata: (_: unknown, answer: Answer) => answer(null, { name: "echo", minProtocolVersion: 3, maxProtocolVersion: 3 }),
-  StartProvider: (_: unknown, answer: Answer) => answer(null, { protocolVersion: 3 }),
+  GetMetadata: (_: unknown, answer: Answer) => answer(null, { name: "echo", min_protocol_version: 3, max_protocol_version: 3 }),
+  StartProvider: (_: unknown, answer: Answer) => answer(null, { protocol_version: 3 }),
   Execute: (call: { request: { params?: Struct } }, answer: Answer) =>
     answer(null, { status: 200, body: JSON.stringify(json(call.request.params ?? {})) }),
 };
 
 function serve(socket: string): void {
-  const contract = grpc.loadPackageDefinition(loadFileDescriptorSetFromObject(descriptors, {})) as any;
+  const contract = grpc.loadPackageDefinition(fromJSON(definitions, { keepCase: true })) as any;
   const server = new grpc.Server();
   server.addService(contract.gestalt.provider.v1.IntegrationProvider.service, plugin as any);
   server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => {

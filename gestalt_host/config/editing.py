@@ -20,6 +20,7 @@ from gestalt_host.config.interpolate import PLACEHOLDER, Placeholders
 from gestalt_host.errors import HostError
 
 Value: TypeAlias = "str | Mapping[str, Value]"
+Plain: TypeAlias = "dict[str, Any]"
 _STEP = 2
 """Blanks that a level is indented by where the file shows no other way."""
 _WIDE = 1 << 20
@@ -64,7 +65,7 @@ class _Edit:
     def checked(
         self,
         change: Callable[[_Edit], str],
-        expect: Callable[[Any], Any],
+        expect: Callable[[Plain], Plain],
         path: Sequence[str],
         value: Value | None,
     ) -> str:
@@ -218,14 +219,14 @@ class _Echo(Mapping[str, str]):
         return 0
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str) -> Plain | None:
     """Return what the file says as plain Python, None when it cannot be read."""
     faults, placeholders = Faults(), Placeholders(_Echo())
     node = parse_yaml(placeholders.mark(text, ""), "", faults, placeholders, ignored=[])
     return None if node is None or faults.problems else node.plain()
 
 
-def _put(plain: Any, path: Sequence[str], value: Value) -> Any:
+def _put(plain: Plain, path: Sequence[str], value: Value) -> Plain:
     current = plain
     for key in path[:-1]:
         if not isinstance(current.get(key), dict):
@@ -235,7 +236,7 @@ def _put(plain: Any, path: Sequence[str], value: Value) -> Any:
     return plain
 
 
-def _remove(plain: Any, path: Sequence[str]) -> Any:
+def _remove(plain: Plain, path: Sequence[str]) -> Plain:
     current = plain
     for key in path[:-1]:
         current = current[key]
@@ -243,10 +244,12 @@ def _remove(plain: Any, path: Sequence[str]) -> Any:
     return plain
 
 
-def _nested(path: Sequence[str], value: Value | None) -> Any:
+def _nested(path: Sequence[str], value: Value) -> dict[str, Value]:
+    nested = value
     for key in reversed(path):
-        value = {key: value}  # type: ignore[dict-item]
-    return value
+        nested = {key: nested}
+    assert isinstance(nested, dict)
+    return nested
 
 
 def _pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
@@ -271,13 +274,13 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
 
 
-def _rendered(value: Any, indent: str, step: int) -> str:
+def _rendered(value: Value, indent: str, step: int) -> str:
     text = yaml.safe_dump(
         value, default_flow_style=False, sort_keys=False, allow_unicode=True, indent=max(step, 2), width=_WIDE
     )
     return re.sub(r"(?m)^(?=.)", indent, text.replace("$", "$$"))
 
 
-def _flow(value: Any) -> str:
+def _flow(value: Value) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDE)
     return text.removesuffix("\n").removesuffix("\n...").replace("$", "$$")

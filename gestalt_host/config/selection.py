@@ -35,7 +35,7 @@ def select_entries(
             chosen[kind] = defaults[0]
         elif len(entries) == 1:
             chosen[kind] = next(iter(entries))
-        elif entries and kind in _SINGLE and kind != "secrets":
+        elif entries and kind in _SINGLE:
             place = next(iter(entries.values())).place
             names = ", ".join(sorted(entries))
             faults.add(place, f"providers.{kind}", f"has multiple providers but no selection or default: {names}")

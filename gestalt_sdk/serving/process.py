@@ -22,7 +22,7 @@ from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1.metrics_pb2_grpc import add_ProviderMetricsServicer_to_server
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
-from gestalt_sdk.serving.event_loop import run_event_loop
+from gestalt_sdk.serving.event_loop import run_event_loop as run_event_loop
 from gestalt_sdk.serving.logs import configure_logging
 from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.serving.watchdog import Watchdog, end_process

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,6 +37,7 @@ _MADE_FROM = (
 _SUFFIXES = (".py", ".toml", ".yaml", ".md", ".json", ".txt")
 
 
+@cache
 def released() -> Path:
     """Return a folder with ``providers/<package path>`` for the store, the workflow provider and three plugins."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gestalt-tests" / "releases"

@@ -25,7 +25,7 @@ from gestalt_host.packages.lock.file import lock_text
 from gestalt_host.packages.lock.locking import Locker, invoke_faults
 from gestalt_host.packages.lock.model import Key, Lock, LockEntry
 from gestalt_host.packages.releases.resolve import SourceContext
-from gestalt_sdk.serving.process import run_event_loop
+from gestalt_sdk.serving.event_loop import run_event_loop
 
 
 @dataclass(frozen=True, slots=True)

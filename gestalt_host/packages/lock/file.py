@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gestalt_host.config.errors import ConfigurationUnreadable
 from gestalt_host.config.files import read_text
@@ -126,7 +126,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def lock(self, document: Any) -> Lock:
+    def lock(self, document: object) -> Lock:
         top = self._members(document, "the document")
         if top.get("schema") != SCHEMA:
             raise self._refused(f'schema is {top.get("schema")!r}; accepted is "{SCHEMA}"')
@@ -140,7 +140,7 @@ class _Reader:
                 entries[section, name] = self._entry(value, f"providers.{section}.{name}")
         return Lock(entries)
 
-    def _entry(self, value: Any, where: str) -> LockEntry:
+    def _entry(self, value: object, where: str) -> LockEntry:
         members = self._members(value, where)
 
         def text(key: str) -> str:
@@ -161,7 +161,7 @@ class _Reader:
             catalogue=self._catalogue(members, where, text),
         )
 
-    def _archives(self, value: Any, where: str) -> dict[str, Archive]:
+    def _archives(self, value: object, where: str) -> dict[str, Archive]:
         archives = {}
         for platform, item in self._map(value, where).items():
             members = self._members(item, f"{where}.{platform}")
@@ -171,7 +171,9 @@ class _Reader:
             archives[platform] = Archive(url, sha256)
         return archives
 
-    def _catalogue(self, members: Mapping[str, Any], where: str, text: Callable[[str], str]) -> LockedCatalogue | None:
+    def _catalogue(
+        self, members: Mapping[str, object], where: str, text: Callable[[str], str]
+    ) -> LockedCatalogue | None:
         if not any(key.startswith("catalog") for key in members):
             return None
 
@@ -189,14 +191,14 @@ class _Reader:
             is_session_only=flag("catalogSessionOnly"),
         )
 
-    def _members(self, value: Any, where: str) -> dict[str, Any]:
+    def _members(self, value: object, where: str) -> dict[str, object]:
         """Return the members of an object whose keys are read without regard to case."""
         return {key.lower(): member for key, member in self._map(value, where).items()}
 
-    def _map(self, value: Any, where: str) -> dict[str, Any]:
+    def _map(self, value: object, where: str) -> dict[str, object]:
         return {} if value is None else self._typed(value, dict, where, "an object")
 
-    def _typed(self, value: Any, kind: type[T], where: str, accepted: str) -> T:
+    def _typed(self, value: object, kind: type[T], where: str, accepted: str) -> T:
         if not isinstance(value, kind):
             raise self._refused(f"{where} is {json.dumps(value)[:80]}; accepted is {accepted}")
         return value

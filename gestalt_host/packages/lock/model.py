@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gestalt_host.packages.releases.resolve import Archive
 
@@ -46,7 +45,7 @@ class LockEntry:
     source: str = ""
     version: str = ""
     archives: Mapping[str, Archive] = field(default_factory=dict)
-    manifest: Mapping[str, Any] | None = None
+    manifest: Mapping[str, object] | None = None
     catalogue: LockedCatalogue | None = None
 
 

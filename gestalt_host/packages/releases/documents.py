@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from gestalt_host.config.document import parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults, Problem
 from gestalt_host.config.files import read_bytes
@@ -14,6 +16,7 @@ from gestalt_host.packages.downloads.answers import is_html
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
 
 T = TypeVar("T")
+log = structlog.get_logger()
 _MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _PREFIX = "parsing config YAML: "
 
@@ -31,7 +34,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 
 def read_yaml(data: bytes, where: str, what: str, most: int, read: Callable[[Block], T]) -> T:
-    """Return what ``read`` makes of the mapping that the bytes are.
+    """Return what ``read`` makes of the mapping that the bytes are; documents behind the first are not read.
 
     Args:
         where: File or URL for messages, without secrets.
@@ -41,8 +44,10 @@ def read_yaml(data: bytes, where: str, what: str, most: int, read: Callable[[Blo
     Raises:
         PackageInvalid: listing every fault with its line and dotted path.
     """
-    faults = Faults()
-    node = parse_yaml(_text(data, where, what, most), where, faults)
+    faults, ignored = Faults(), list[Problem]()
+    node = parse_yaml(_text(data, where, what, most), where, faults, ignored=ignored)
+    for problem in ignored:
+        log.warning("document.ignored", text=f"{what}: {problem}")
     found = read(Block(node, "", faults, node.place)) if node is not None else None
     faults.problems = [_unprefixed(problem) for problem in faults.problems]
     raise_faults(what, faults)
@@ -53,6 +58,8 @@ def read_yaml(data: bytes, where: str, what: str, most: int, read: Callable[[Blo
 def _text(data: bytes, where: str, what: str, most: int) -> str:
     if len(data) > most:
         raise PackageInvalid(f"{what}: {where}: has {len(data)} bytes; accepted are {most}")
+    if not data.strip():
+        raise PackageInvalid(f"{what}: {where}: the file is empty")
     if is_html(data):
         raise PackageInvalid(
             f"{what}: {where}: this is an HTML page, as servers send it to log in or for an error; "

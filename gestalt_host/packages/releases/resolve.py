@@ -310,7 +310,7 @@ def _check_meant(metadata: ReleaseMetadata, entry: ProviderEntry, version: str, 
 
 async def _signer(data: bytes, place: _Place, where: str, entry: ProviderEntry, context: SourceContext) -> str:
     """Return the name of the pinned key that has signed the metadata, blank where none has and none needs to."""
-    required = entry_verify(entry) == REQUIRED
+    required = entry.verify == REQUIRED
     if not required and not context.keys:
         return ""
     with failing_because("the signature of its release is missing or wrong"):
@@ -339,11 +339,6 @@ async def _signature(place: _Place, fetch: Callable[[], Awaitable[bytes]]) -> st
             return None
         raise
     return None if is_html(data) else data.decode("ascii", "replace")
-
-
-def entry_verify(entry: ProviderEntry) -> str:
-    """Return the entry's ``verify``."""
-    return str(getattr(entry, "verify", ""))
 
 
 # Where archives are ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -54,14 +53,14 @@ def stage(
     (directory / name).chmod(0o644)
 
 
-def packaged_document(manifest: Manifest, version: str, executable: Executable | None) -> dict[str, Any]:
+def packaged_document(manifest: Manifest, version: str, executable: Executable | None) -> dict[str, object]:
     """Return the manifest as it is packaged: without ``release``, with the version and the executable's digest."""
-    document: dict[str, Any] = {**manifest_document(manifest), "version": version}
+    document: dict[str, object] = {**manifest_document(manifest), "version": version}
     if executable is not None:
         artifact = executable.artifact
         item = {"os": artifact.os, "arch": artifact.arch, "libc": artifact.libc, "path": artifact.path}
-        document["artifacts"] = [{key: value for key, value in item.items() if value}]
-        document["artifacts"][0]["sha256"] = sha256_of(executable.file)
+        written = {key: value for key, value in item.items() if value}
+        document["artifacts"] = [{**written, "sha256": sha256_of(executable.file)}]
         args = list(manifest.entrypoint.args) if manifest.entrypoint is not None else []
         document["entrypoint"] = {"artifactPath": artifact.path, **({"args": args} if args else {})}
     if manifest.kind == "plugin":
@@ -111,7 +110,7 @@ def _referenced(schema: Path, seen: set[Path]) -> Iterator[Path]:
                 yield from _referenced(file, seen)
 
 
-def _references(value: Any) -> Iterator[str]:
+def _references(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         reference = value.get("$ref")
         if isinstance(reference, str):
@@ -142,7 +141,7 @@ def _copy(source: Path, target: Path, mode: int) -> None:
         raise PackageInvalid(f"{source}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _rendered(document: Mapping[str, Any], name: str) -> str:
+def _rendered(document: Mapping[str, object], name: str) -> str:
     if name.endswith(".json"):
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     text: str = yaml.dump(document, Dumper=_Indenting, sort_keys=False, allow_unicode=True, indent=4, width=1000)

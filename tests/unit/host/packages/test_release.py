@@ -313,7 +313,7 @@ class TestOutput:
         killed = subprocess.run(
             [sys.executable, "-c", KILLED, point, "--version", "2.0.0", "--output", str(output)],
             cwd=root,
-            env={**ENV, **({"after": "1"} if after else {})},
+            env={**ENV, "TMPDIR": str(root), **({"after": "1"} if after else {})},
             capture_output=True,
             timeout=60,
             check=False,

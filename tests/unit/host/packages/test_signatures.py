@@ -20,7 +20,8 @@ from gestalt_host.packages.signatures import (
 )
 
 DATA = b"schema: gestaltd-provider-release\n"
-OURS, OTHER = new_key(), new_key()
+# Always the same ones: they are in the names of tests.
+OURS, OTHER = (f"gestalt-private-key:ed25519:1:{base64.b64encode(bytes([n] * 32)).decode()}" for n in (1, 2))
 KEYS = {"ours": public_key(OURS), "other": public_key(OTHER)}
 
 

@@ -62,6 +62,11 @@ def test_json_a_byte_order_mark_comments_and_other_spellings_of_a_kind_are_accep
     assert read_metadata(b"\xef\xbb\xbf# a comment\n" + text_of(METADATA, kind=" IndexedDB "), "where") == release
 
 
+def test_documents_behind_the_first_are_not_read() -> None:
+    release = read_metadata(text_of(METADATA), "where")
+    assert read_metadata(text_of(METADATA) + b"---\nschema: other\n", "where") == release
+
+
 def test_the_digest_of_local_metadata_is_taken_of_one_text() -> None:
     # Written down from what another host recorded.
     recorded = (
@@ -189,7 +194,6 @@ RUBBISH: dict[str, tuple[bytes, str]] = {
     "broken YAML": (b"schema: [", "where:1: while parsing a flow"),
     "tabs": (b"schema:\n\tx: 1", "cannot start any token"),
     "duplicate key": (b"schema: x\nschema: x\n", "where:2: schema: the key is already defined on line 1"),
-    "two documents": (b"schema: x\n---\nschema: y\n", "a second document begins here"),
     "deep nesting": (b"schema: " + b"[" * 10_000 + b"]" * 10_000, "nested more than 100 deep"),
     "deep mappings": (b"{a: " * 5000 + b"1" + b"}" * 5000, "nested more than 100 deep"),
     "aliases of aliases": (BOMB.encode(), "excessive aliasing"),

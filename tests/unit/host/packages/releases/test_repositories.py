@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gestalt_host.config.model import Repository
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.releases.repositories import (
     BUILTIN,
-    Repository,
     UserRepositories,
     all_repositories,
     check_repository_url,

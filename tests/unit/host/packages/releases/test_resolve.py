@@ -14,13 +14,11 @@ import pytest_asyncio
 import yaml
 
 from gestalt_host.config.errors import Place
-from gestalt_host.config.model import ProviderEntry, Source, SourceMode
+from gestalt_host.config.model import ProviderEntry, Repository, Source, SourceMode
 from gestalt_host.errors import UNTOLD
 from gestalt_host.packages.downloads.cache import ArchiveCache
 from gestalt_host.packages.downloads.fetcher import Fetcher
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.releases import resolve as module
-from gestalt_host.packages.releases.repositories import Repository
 from gestalt_host.packages.releases.resolve import Archive, Resolved, SourceContext, archive_for, fetch_archive, resolve
 from gestalt_host.packages.signatures import new_key, public_key, sign
 from tests.support.rigs.web import Web
@@ -589,9 +587,9 @@ def check_signed(case: Signed, outcome: str) -> None:
         assert outcome == f"signed by {case.outcome!r}"
 
 
-async def outcome_of(entry: ProviderEntry, case: Signed, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> str:
+async def outcome_of(entry: ProviderEntry, case: Signed, rig: Rig) -> str:
     rig.context.keys = case.keys
-    monkeypatch.setattr(module, "entry_verify", lambda entry: "required" if case.required else "")
+    entry = dataclasses.replace(entry, verify="required" if case.required else "")
     try:
         return f"signed by {(await resolve(entry, rig.context)).signed_by!r}"
     except PackageInvalid as error:
@@ -599,38 +597,34 @@ async def outcome_of(entry: ProviderEntry, case: Signed, rig: Rig, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", SIGNED)
-async def test_a_signature_of_remote_metadata_is_checked(
-    rig: Rig, web: Web, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_signature_of_remote_metadata_is_checked(rig: Rig, web: Web, name: str) -> None:
     case = SIGNED[name]
     web.put("/provider-release.yaml", DATA)
     if case.signature is not None:
         web.put("/provider-release.yaml.sig", case.signature)
     entry = rig.url(web.url("/provider-release.yaml?x=1"))
-    check_signed(case, await outcome_of(entry, case, rig, monkeypatch))
+    check_signed(case, await outcome_of(entry, case, rig))
     asked = ["/provider-release.yaml?x=1"] + ["/provider-release.yaml.sig?x=1"] * bool(case.keys or case.required)
     assert web.paths() == asked
 
 
 @pytest.mark.parametrize("name", SIGNED)
-async def test_a_signature_of_local_metadata_is_checked(rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_signature_of_local_metadata_is_checked(rig: Rig, name: str) -> None:
     case = SIGNED[name]
     metadata = rig.config / "provider-release.yaml"
     metadata.write_bytes(DATA)
     if case.signature is not None:
         metadata.with_name("provider-release.yaml.sig").write_bytes(case.signature)
-    check_signed(case, await outcome_of(rig.local(metadata), case, rig, monkeypatch))
+    check_signed(case, await outcome_of(rig.local(metadata), case, rig))
 
 
 @pytest.mark.parametrize("name", ["signed, required", "unsigned, required", "unsigned"])
-async def test_a_signature_on_github_is_another_asset(
-    rig: Rig, web: Web, other: Web, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_signature_on_github_is_another_asset(rig: Rig, web: Web, other: Web, name: str) -> None:
     case = SIGNED[name]
     github(web, other, release(), **({} if case.signature is None else {"provider-release.yaml.sig": case.signature}))
     rig.context.github_api = web.url("")
     entry = rig.entry(SourceMode.GITHUB_RELEASE, github=("Acme/prov", TAG, "provider-release.yaml"))
-    check_signed(case, await outcome_of(entry, case, rig, monkeypatch))
+    check_signed(case, await outcome_of(entry, case, rig))
 
 
 async def test_a_signature_that_cannot_be_had_now_is_no_missing_one(rig: Rig, web: Web) -> None:

@@ -34,6 +34,7 @@ from gestalt_host.http.connections import Capacity
 from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
+from gestalt_host.http.starting import StartingApplication
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
@@ -67,6 +68,10 @@ class Host:
         self._user: Principal | None = None
         self._http = AsyncExitStack()
         self._listener: Listener | None = None
+        self._app: ASGIApp | None = None
+        """What answers now: it says that the host is starting until there is an API."""
+        self._preparing: set[str] = set()
+        """Entries whose packages are being prepared."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
@@ -86,14 +91,16 @@ class Host:
         """
         self._watchdog = Watchdog(self._beats)
         raise_open_files()
-        await self._require_free_port()
+        await self._listen()
         await sweep_stale()
         self._groups.start()
         config = self._config
         key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
         self._tasks.append(key)
-        workplace, failures = await self._installation.ready(launched_entries(config))
-        launchables = await prepare_entries(config, self._environ, workplace, failures)
+        entries = launched_entries(config)
+        self._preparing.update(entry.path for entry in entries)
+        workplace, failures = await self._installation.ready(entries)
+        launchables = await prepare_entries(config, self._environ, workplace, failures, self._preparing)
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
         await self._open_own_records()
@@ -121,7 +128,7 @@ class Host:
         plugins = {self._own(self._start_plugin(process)): process for process in wiring.processes.plugins.values()}
         await all_of(process.start() for process in wiring.processes.workflows.values())
         await wiring.reconciliation().run(config.schedules, config.event_triggers)
-        await self._listen(wiring)
+        self._serve_api(wiring)
         await self._plugins_started(plugins, timings.slow_start_s)
         self._plugins_loaded = True
         missing = {plugin.name: absence for plugin in wiring.plugins if (absence := plugin.absence())}
@@ -242,10 +249,14 @@ class Host:
         processes = self._wiring.processes
         return list(processes.workflows.values()), list(processes.plugins.values())
 
-    async def _require_free_port(self) -> None:
-        """Fail before any provider is started when the port is taken."""
-        async with AsyncExitStack() as stack:
-            await self._open_listener(stack, _answer_nothing)
+    async def _listen(self) -> None:
+        """Take the port before anything is started: a taken one fails at once, and `/ready` says what is awaited."""
+        self._app = StartingApplication(self._loading, self._config.server.public.base_url)
+        self._listener = await self._open_listener(self._http, self._answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
 
     async def _start_stores(self, launchables: Launchables, timings: Timings) -> None:
         self._stores = {
@@ -302,11 +313,14 @@ class Host:
     def _loading(self) -> str:
         """Return that plugins are loading, and which."""
         if self._wiring is None:
-            return "providers loading"
+            names = ", ".join(sorted(self._preparing))
+            return f"preparing packages: {names}" if names else "providers loading"
         starting = [item for item in self._wiring.processes.plugins.values() if item.state is State.STARTING]
         return f"providers loading: {', '.join(item.name for item in starting)}" if starting else "providers loading"
 
-    async def _listen(self, wiring: Wiring) -> None:
+    def _serve_api(self, wiring: Wiring) -> None:
+        """Answer requests of the API from now on."""
+        assert self._listener is not None
         public = self._config.server.public
         services = HttpServices(
             manager=wiring.manager,
@@ -321,7 +335,7 @@ class Host:
             metrics=wiring.metrics,
             read_metrics=self._told_metrics.read,
         )
-        self._listener = await self._open_listener(self._http, create_app(services))
+        self._app = create_app(services)
         most = self._listener.connections.capacity.most
         if most < public.most_connections:
             log.warning(
@@ -374,7 +388,3 @@ class Host:
         task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
-
-
-async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer nothing: bound early, so that a taken port fails before providers are started."""

@@ -27,12 +27,17 @@ class Launchables:
 
 
 async def prepare_entries(
-    config: HostConfig, environ: Mapping[str, str], workplace: Workplace, failures: Mapping[Key, Exception]
+    config: HostConfig,
+    environ: Mapping[str, str],
+    workplace: Workplace,
+    failures: Mapping[Key, Exception],
+    under_way: set[str] | None = None,
 ) -> Launchables:
     """Prepare the IndexedDB entries that somebody uses, all workflow providers and all plugins.
 
     Args:
         failures: Why packages could not be installed, by entry.
+        under_way: Has the dotted paths of the entries that are not prepared yet, for somebody who waits.
     Raises:
         PackageInvalid: a store or workflow provider cannot be launchable. Plugins that cannot are only noted.
     """
@@ -42,7 +47,10 @@ async def prepare_entries(
         log.info("indexeddb entry is not used", event_name="store.unused", provider=name)
     into = {"indexeddb": result.stores, "workflow": result.workflows, "plugins": result.plugins}
 
+    under_way = set() if under_way is None else under_way
+
     async def one(entry: ProviderEntry) -> None:
+        under_way.add(entry.path)
         try:
             if key_of(entry) in failures:
                 raise failures[key_of(entry)]
@@ -51,6 +59,8 @@ async def prepare_entries(
             if entry.kind != "plugins":
                 raise
             result.failed_plugins[entry.name] = (entry, error)
+        finally:
+            under_way.discard(entry.path)
 
     await all_of(one(entry) for entry in launched_entries(config))
     return result

@@ -16,6 +16,7 @@ from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.generated_catalogues import write_catalogue
 from gestalt_host.packages.languages import PYTHON, LaunchCommand, build_release, language_of
+from gestalt_host.packages.languages.building import run_build_command
 from gestalt_host.packages.manifests.model import Artifact, Manifest
 from gestalt_host.packages.manifests.packaged import check_packaged
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
@@ -24,7 +25,6 @@ from gestalt_host.packages.releases.metadata import ReleaseArtifact, ReleaseMeta
 from gestalt_host.packages.releases.versions import is_version
 from gestalt_host.packages.releasing.output import check_output, write_output
 from gestalt_host.packages.releasing.staging import Executable, stage
-from gestalt_host.packages.releasing.tools import run_tool
 from gestalt_host.packages.releasing.zipapp import PythonRelease
 from gestalt_host.packages.signatures import SUFFIX, sign
 
@@ -68,7 +68,7 @@ async def release(root: Path, request: ReleaseRequest, environ: Mapping[str, str
     check_output(request.output, manifest)
     with tempfile.TemporaryDirectory(prefix="gestalt-release-") as work:
         making = _Making(manifest, request, environ, Path(work))
-        await making.run_build_command()
+        await run_build_command(manifest, environ)
         files = await making.make()
         await asyncio.to_thread(write_output, files, making.stale, request.output)
     return [request.output / file.name for file in files]
@@ -112,13 +112,6 @@ class _Making:
         self._language = language_of(manifest)
         self._catalogue: Path | None = None
         self.stale: list[str] = []
-
-    async def run_build_command(self) -> None:
-        """Run the package's own build command, if it has one."""
-        manifest = self._manifest
-        if manifest.release_command:
-            where = manifest.root / manifest.release_workdir
-            await run_tool("release.build.command", manifest.release_command, cwd=where, environ=self._environ)
 
     async def make(self) -> list[Path]:
         """Write all files of the release into a folder of the work; return them."""

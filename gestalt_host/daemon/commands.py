@@ -25,11 +25,11 @@ from gestalt_host.config.errors import Faults
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import Installation, LockedInstallation, OwnInstallation
 from gestalt_host.daemon.judging import Judgement, judge_providers
 from gestalt_host.daemon.launchables import prepare_entries
-from gestalt_host.daemon.locked_packages import LockedPackages
-from gestalt_host.daemon.locks import LockUse, require_installed
+from gestalt_host.daemon.locking.faults import LockUse, require_installed
+from gestalt_host.daemon.locking.installing import Installation, LockedInstallation, OwnInstallation
+from gestalt_host.daemon.locking.packages import LockedPackages
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems

@@ -23,8 +23,8 @@ from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.concurrency import all_of, every_one
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import Installation
 from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
+from gestalt_host.daemon.locking.installing import Installation
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of

@@ -92,7 +92,7 @@ def _lock_command(command: str, words: list[str]) -> int:
     if options.help:
         return _help(text)
     _begin()
-    from gestalt_host.daemon import lock_commands
+    from gestalt_host.daemon.locking import commands as lock_commands
 
     run = lock_commands.lock if command == "lock" else lock_commands.sync
     run(options, os.environ)

@@ -18,7 +18,7 @@ import structlog
 from gestalt_host.config.model import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
-from gestalt_host.daemon.installing import Installation
+from gestalt_host.daemon.locking.installing import Installation
 from gestalt_sdk.serving.streams import flush_logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

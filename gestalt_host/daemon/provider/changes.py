@@ -12,9 +12,9 @@ from gestalt_host.config.editing import EditImpossible
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import install_all
-from gestalt_host.daemon.lock_commands import prepare_sources
-from gestalt_host.daemon.locks import LockUse, faults_by_entry
+from gestalt_host.daemon.locking.commands import prepare_sources
+from gestalt_host.daemon.locking.faults import LockUse, faults_by_entry
+from gestalt_host.daemon.locking.installing import install_all
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.writing import Replacement, content_of, replace_together
 from gestalt_host.daemon.until_stopped import run_or_stop

@@ -9,7 +9,7 @@ from gestalt_host.config.model import Repository
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import source_context
+from gestalt_host.daemon.locking.installing import source_context
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.changes import run_work
 from gestalt_host.packages.errors import PackageInvalid

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from gestalt_host.config.model import HostConfig, ProviderEntry, SourceMode
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.lock_commands import load_for_sources
-from gestalt_host.daemon.locks import LockUse
+from gestalt_host.daemon.locking.commands import load_for_sources
+from gestalt_host.daemon.locking.faults import LockUse
 from gestalt_host.daemon.options import Options
 from gestalt_host.packages.kinds import canonical_kind
 from gestalt_host.packages.lock.currency import Currency, key_of, standing

@@ -14,7 +14,7 @@ from gestalt_host.config.model import ProviderEntry, Repository, Source, SourceM
 from gestalt_host.config.sources import ACCEPTED_ADDRESS, is_package_address
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import source_context
+from gestalt_host.daemon.locking.installing import source_context
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.changes import (
     ConfigFile,

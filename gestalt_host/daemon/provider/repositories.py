@@ -15,7 +15,7 @@ from gestalt_host.config.sources import ACCEPTED_REPOSITORY, is_repository_name
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import source_context
+from gestalt_host.daemon.locking.installing import source_context
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.changes import ConfigFile, run_work
 from gestalt_host.packages.downloads.cache import user_directory

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gestalt_host.daemon import commands, lock_commands
+from gestalt_host.daemon import commands
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.locks import LockUse, require_installed
+from gestalt_host.daemon.locking import commands as lock_commands
+from gestalt_host.daemon.locking.faults import LockUse, require_installed
 from gestalt_host.daemon.options import Options
 from gestalt_host.packages.archives.pack import pack
 from gestalt_host.packages.digests import sha256_of

@@ -36,12 +36,18 @@ def _manifest(installation: Installation, **members: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **members}))
 
 
+def _put(path: Path, make: Callable[[Path], None]) -> None:
+    """Put something else in the file's place."""
+    path.unlink()
+    make(path)
+
+
 TAMPERED: dict[str, tuple[Change, str]] = {
     "replaced executable": (lambda it: (it.store / "run").write_text("#!/bin/sh\nexit 1\n"), "run: "),
     "same size executable": (lambda it: (it.store / "run").write_text("#!/bin/sh\nexit 7\n"), "run: "),
     "no x bit": (lambda it: (it.store / "run").chmod(0o644), "run: its mode is 0644"),
-    "link": (lambda it: ((it.store / "run").unlink(), (it.store / "run").symlink_to("/bin/true")), "run: is a link"),
-    "directory": (lambda it: ((it.store / "run").unlink(), (it.store / "run").mkdir()), "run: is a directory"),
+    "link": (lambda it: _put(it.store / "run", lambda path: path.symlink_to("/bin/true")), "run: is a link"),
+    "directory": (lambda it: _put(it.store / "run", Path.mkdir), "run: is a directory"),
     "missing": (lambda it: (it.store / "run").unlink(), "run: is missing"),
     "arguments": (
         lambda it: _manifest(it, entrypoint={"artifactPath": "run", "args": ["--evil"]}),
@@ -304,7 +310,7 @@ def test_local_sources_alone_need_no_lock_to_be_validated(installation: Installa
 
 
 def test_sync_wants_to_be_told_that_it_goes_by_the_lock(installation: Installation) -> None:
-    from gestalt_host.daemon import lock_commands
+    from gestalt_host.daemon.locking import commands as lock_commands
 
     with pytest.raises(CommandFailed, match="gestaltd sync currently requires --locked"):
         lock_commands.sync(installation.options(), installation.environ)

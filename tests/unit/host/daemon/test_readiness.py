@@ -38,7 +38,7 @@ class Watched:
 class Rig:
     def __init__(self) -> None:
         self.store, self.workflow = Watched("main"), Watched("local")
-        self.host = Host(cast(Any, None), {}, Console(-1))
+        self.host = Host(cast(Any, None), {}, Console(-1), cast(Any, None))
         self.host._stores = cast(Any, {"main": self.store})
         self.host._wiring = cast(
             Any, SimpleNamespace(plugins=(), processes=SimpleNamespace(plugins={}, workflows={"local": self.workflow}))

@@ -10,9 +10,9 @@ from gestalt_host.config import find_config
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.installing import install_all, source_context
 from gestalt_host.daemon.launchables import launched_entries
-from gestalt_host.daemon.locks import LockUse, artifact_faults, faults_by_entry, shortened
+from gestalt_host.daemon.locking.faults import LockUse, artifact_faults, faults_by_entry, shortened
+from gestalt_host.daemon.locking.installing import install_all, source_context
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.packages import Workplace, prepare

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from gestalt_host.config.model import HostConfig, ProviderEntry
-from gestalt_host.daemon.locks import LockUse, faults_by_entry
+from gestalt_host.daemon.locking.faults import LockUse, faults_by_entry
 from gestalt_host.packages import Workplace
 from gestalt_host.packages.downloads.cache import ArchiveCache
 from gestalt_host.packages.downloads.fetcher import Fetcher

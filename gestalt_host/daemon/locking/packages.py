@@ -9,7 +9,7 @@ from pathlib import Path
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.errors import CommandFailed
-from gestalt_host.daemon.locks import LockUse, faults_by_entry, lock_faults, shortened
+from gestalt_host.daemon.locking.faults import LockUse, faults_by_entry, lock_faults, shortened
 from gestalt_host.packages import CatalogueOperation, Manifest, PluginCatalogue, read_manifest
 from gestalt_host.packages.errors import PackageInvalid, listed
 from gestalt_host.packages.lock.currency import is_release, key_of, label, lockable_entries, standing

@@ -105,6 +105,10 @@ def _installed_command(manifest: Manifest, directory: Path, readings: Readings) 
     if command is None:
         raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
     files = read_record(directory).files
-    pinned = tuple((directory / name, file.sha256) for name, file in sorted(files.items()))
-    env = {**command.env, **zipapp_environment(directory)}
-    return replace(command, env=env, pinned=pinned, compared=readings.of(directory))
+    paths = {name: directory / name for name in sorted(files)}
+    return replace(
+        command,
+        env={**command.env, **zipapp_environment(directory)},
+        pinned=tuple((path, files[name].sha256) for name, path in paths.items()),
+        compared={paths[name]: state for name, state in readings.take(directory).items() if name in paths},
+    )

@@ -27,10 +27,10 @@ class Readings:
             with self._lock:
                 self._states.setdefault(directory, {})[name] = state_of(status)
 
-    def of(self, directory: Path) -> dict[Path, FileState]:
-        """Return the states of the files of a prepared directory, by path."""
+    def take(self, directory: Path) -> dict[str, FileState]:
+        """Return the states of the files of a prepared directory by relative path, and forget them."""
         with self._lock:
-            return {directory / name: state for name, state in self._states.get(directory, {}).items()}
+            return self._states.pop(directory, {})
 
 
 def state_of(status: os.stat_result) -> FileState:

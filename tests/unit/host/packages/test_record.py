@@ -188,9 +188,9 @@ def test_what_was_read_and_is_as_installed_is_noted_unless_it_was_written_a_mome
     (directory / "d" / "deep" / "file").write_text("other")
     recent, settled = Readings(), Readings()
     assert faults_of(directory, EXPECTED, recent) == ["d/deep/file: its content has been changed"]
-    assert recent.of(directory) == {}
+    assert recent.take(directory) == {}
     later = time.time_ns() + 2_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: later)
     faults_of(directory, EXPECTED, settled)
-    unchanged = [directory / name for name in read_record(directory).files if name != "d/deep/file"]
-    assert settled.of(directory) == {path: state_of(path.lstat()) for path in unchanged}
+    unchanged = read_record(directory).files.keys() - {"d/deep/file"}
+    assert settled.take(directory) == {name: state_of((directory / name).lstat()) for name in unchanged}

@@ -113,14 +113,16 @@ def help_text(repeats: int) -> None:
 
 def from_source() -> Packages:
     """Return the packages of this tree and the tests' plugin, used where they lie."""
-    manifests = (ROOT / "providers" / "indexeddb_store", ROOT / "providers" / "indexeddb", PLUGIN)
-    return Packages(*(f"{{path: {folder}/manifest.yaml}}" for folder in manifests))
+    store, workflow = (f"{{path: {ROOT}/providers/{name}/manifest.yaml}}" for name in ("indexeddb_store", "indexeddb"))
+    return Packages(store, workflow, f"{{path: {PLUGIN}/manifest.yaml}}")
 
 
 def from_releases() -> Packages:
     """Return our own releases, built when no run before has built them, with the example plugin ``search``."""
-    metadata = (released() / "providers" / name / "provider-release.yaml" for name in (STORE, WORKFLOW, SEARCH))
-    return Packages(*map(str, metadata), is_locked=True)
+    store, workflow, plugin = (
+        f"{released()}/providers/{name}/provider-release.yaml" for name in (STORE, WORKFLOW, SEARCH)
+    )
+    return Packages(store, workflow, plugin, is_locked=True)
 
 
 PACKAGES: dict[str, Callable[[], Packages]] = {"source": from_source, "locked": from_releases}

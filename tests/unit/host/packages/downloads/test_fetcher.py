@@ -9,8 +9,6 @@ import io
 import socket
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -161,7 +159,7 @@ async def test_a_token_that_is_refused_is_told_from_one_that_is_missing(rig: Rig
         ("86400", [60]),
         ("soon", [1]),
         ("Wed, 21 Oct 2015 07:28:00 GMT", [1]),
-        (format_datetime(datetime.now(UTC) + timedelta(days=2)), [60]),
+        ("Tue, 31 Dec 2999 23:59:59 GMT", [60]),
     ],
 )
 async def test_a_server_s_wish_to_wait_is_obeyed_within_bounds(
@@ -346,7 +344,7 @@ async def test_a_packed_document_is_unpacked_as_far_as_its_limit(rig: Rig, web: 
         ("br", b"x", "Content-Encoding 'br'; accepted are none and gzip"),
         ("gzip", b"not packed", "not the gzip that its Content-Encoding says"),
         ("deflate", zlib.compress(b"x"), "Content-Encoding 'deflate'"),
-        ("gzip", gzip.compress(b"x" * 500)[:-20], "the gzip body breaks off"),
+        ("gzip", gzip.compress(b"x" * 500, mtime=0)[:-20], "the gzip body breaks off"),
     ],
 )
 async def test_another_encoding_is_named(rig: Rig, web: Web, encoding: str, body: bytes, says: str) -> None:

@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from gestalt_host.config.document import MAX_DEPTH
 from gestalt_host.config.errors import ConfigurationUnreadable
 from gestalt_host.config.files import read_text
+from gestalt_host.config.json_tree import is_too_deep
 from gestalt_host.errors import HostError
 from gestalt_host.packages.digests import escaped_json
 from gestalt_host.packages.kinds import ENTRY_KINDS
@@ -28,6 +30,8 @@ VERSIONS = (5, 6)
 SECTIONS = tuple(kind.section for kind in ENTRY_KINDS.values())
 MOST_BYTES = 64 * 1024 * 1024
 """Of a lock file: it holds the manifest of each entry, of up to 4 MiB."""
+_MOST_LEVELS = 2 * MAX_DEPTH
+"""Of its objects and lists inside each other; those of a manifest in it are fewer."""
 _MODE = 0o644
 T = TypeVar("T")
 
@@ -44,12 +48,14 @@ def read_lock(path: Path) -> Lock:
     """
     try:
         document = json.loads(read_text(path, most_bytes=MOST_BYTES))
+        if is_too_deep(document, _MOST_LEVELS):
+            raise RecursionError
     except ConfigurationUnreadable as error:
         raise LockUnreadable(f"open {path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except ValueError as error:
         raise LockUnreadable(f"{path}: not JSON: {error}") from None
     except RecursionError:
-        raise LockUnreadable(f"{path}: is nested too deeply") from None
+        raise LockUnreadable(f"{path}: is nested too deeply; accepted are {_MOST_LEVELS} levels") from None
     return _Reader(path).lock(document)
 
 

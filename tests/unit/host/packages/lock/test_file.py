@@ -151,3 +151,11 @@ def test_what_is_written_can_be_read_again_however_much_it_is(tmp_path: Path, mo
         write_lock(tmp_path / FILE_NAME, Lock(entries))
     with pytest.raises(LockUnreadable, match=r"has 6\d+ bytes; accepted are 1000"):
         read_lock(tmp_path / FILE_NAME)
+
+
+@pytest.mark.parametrize("levels", [201, 900, 100_000])
+def test_what_is_nested_too_deeply_to_be_compared_is_refused(changed: Callable[[Change], Path], levels: int) -> None:
+    path = changed(lambda lock: lock["providers"]["indexeddb"]["main"].update(manifest="@"))
+    path.write_text(path.read_text().replace('"@"', '{"a":' * levels + "0" + "}" * levels))
+    with pytest.raises(LockUnreadable, match=r"is nested too deeply; accepted are 200 levels"):
+        read_lock(path)

@@ -105,7 +105,8 @@ def test_an_origin_is_scheme_host_and_port(url: str, who: object) -> None:
     assert origin(url) == who
 
 
-@pytest.mark.parametrize("host", 
+@pytest.mark.parametrize(
+    "host",
     [
         *("127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "[::1]", "[::ffff:127.0.0.2]"),
         *("127.1", "2130706433", "0x7f000001", "017700000001", "127\u30020\uff0e0\uff611"),

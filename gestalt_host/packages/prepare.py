@@ -9,10 +9,12 @@ from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.catalogue import PluginCatalogue
+from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided, failing_because
 from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.readings import Readings
+from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.installed.record import read_record
 from gestalt_host.packages.installed.zipapps import zipapp_environment
 from gestalt_host.packages.languages import LaunchCommand, source_command
@@ -104,11 +106,17 @@ def _installed_command(manifest: Manifest, directory: Path, readings: Readings) 
     command = packaged_command(manifest)
     if command is None:
         raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
+    states = readings.take(directory)
+    directory = directory.resolve()  # as the executable's path: a link that leads there may lead elsewhere later
     files = read_record(directory).files
     paths = {name: directory / name for name in sorted(files)}
     return replace(
         command,
         env={**command.env, **zipapp_environment(directory)},
-        pinned=tuple((path, files[name].sha256) for name, path in paths.items()),
-        compared={paths[name]: state for name, state in readings.take(directory).items() if name in paths},
+        pinned=(
+            *((path, files[name].sha256) for name, path in paths.items()),
+            (directory / RECORD, sha256_of(directory / RECORD)),
+        ),
+        compared={paths[name]: state for name, state in states.items() if name in paths},
+        sealed=directory,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,16 +18,22 @@ _NAMED = 5
 
 
 async def check_pinned(
-    pinned: Iterable[tuple[Path, str]], compared: Mapping[Path, FileState] = MappingProxyType({})
+    pinned: Sequence[tuple[Path, str]],
+    sealed: Path | None = None,
+    compared: Mapping[Path, FileState] = MappingProxyType({}),
 ) -> None:
     """Compare the files with their SHA-256.
 
     Args:
-        compared: States in which files had it a moment ago; those that are in the same are not read.
+        sealed: Directory that may hold no other files.
+        compared: States in which files had their SHA-256 a moment ago; those that are in the same are not read.
+
     Raises:
-        FilesChanged: naming those that are others or missing.
+        FilesChanged: naming those that are others, missing or added.
     """
-    faults = await asyncio.to_thread(lambda: list(_faults(pinned, compared)))
+    faults = await asyncio.to_thread(
+        lambda: [*_faults(pinned, compared), *_added(sealed, {path for path, _ in pinned})]
+    )
     if faults:
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         text = "; ".join(f"{path} {what}" for path, what in faults[:_NAMED])
@@ -36,7 +44,11 @@ async def check_pinned(
 def _faults(pinned: Iterable[tuple[Path, str]], compared: Mapping[Path, FileState]) -> Iterator[tuple[Path, str]]:
     for path, wanted in pinned:
         try:
-            if (state := compared.get(path)) is not None and state == state_of(path.lstat()):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                yield path, "is no regular file any more"
+                continue
+            if path in compared and compared[path] == state_of(status):
                 continue
             found = sha256_of(path)
         except OSError as error:
@@ -44,3 +56,21 @@ def _faults(pinned: Iterable[tuple[Path, str]], compared: Mapping[Path, FileStat
         else:
             if found != wanted:
                 yield path, f"is not the file that was installed: its sha256 is {found}, not {wanted}"
+
+
+def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield whatever a directory holds besides directories and the files that are known; no link is followed."""
+    if directory is None:
+        return
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield directory, f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return
+    for entry in found:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _added(path, known)
+        elif path not in known:
+            yield path, "was added"

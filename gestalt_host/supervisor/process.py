@@ -519,7 +519,7 @@ class ProviderProcess:
         )
         started = time.monotonic()
         try:
-            await check_pinned(spec.command.pinned, self._take_compared())
+            await check_pinned(spec.command.pinned, spec.command.sealed, self._take_compared())
             child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
             raise self._failure(error) from error

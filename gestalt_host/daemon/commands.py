@@ -38,6 +38,7 @@ from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.platforms import host_platform, is_platform
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.event_loop import run_event_loop
@@ -69,8 +70,9 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     use = LockUse.of(config, options)
     installation: Installation = OwnInstallation(config, use, environ)
     if "locked" in options.flags:
-        require_installed(config, use)
-        installation = LockedInstallation(config)
+        readings = Readings()
+        require_installed(config, use, readings)
+        installation = LockedInstallation(config, readings)
     try:
         run_event_loop(run_until_stopped(config, environ, Console(), installation))
     except ProviderStartFailed as error:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.locking.faults import LockUse, require_installed
+from gestalt_host.daemon.locking.installing import LockedInstallation
+from gestalt_host.packages import LaunchCommand, prepare
+from gestalt_host.packages.installed.readings import Readings
+from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.platforms import host_platform
 from tests.support.rigs.installation import CONFIG, Installation, publish, refusal, tree_of
 from tests.support.rigs.installation import installation as installation
@@ -325,3 +333,24 @@ def test_a_web_server_is_never_asked_by_a_check(installation: Installation) -> N
         installation.sync("check")
         installation.require_installed()
         assert len(web.asked) == count
+
+
+def test_a_locked_start_reads_no_file_of_a_package_twice(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.ready()
+    later = time.time_ns() + 2_000_000_000  # what was written a moment ago would be read again
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    options, readings = installation.options("locked"), Readings()
+    config = load_config(options, [installation.config], installation.environ, static=False)
+    require_installed(config, LockUse.of(config, options), readings)
+    entries = [config.providers["indexeddb"]["main"], config.plugins["tasks"]]
+
+    async def commands() -> list[LaunchCommand]:
+        workplace, _ = await LockedInstallation(config, readings).ready(entries)
+        return [(await prepare(entry, workplace, installation.environ)).command for entry in entries]
+
+    for command in asyncio.run(commands()):
+        assert len(command.pinned) >= 2
+        unread = {path.name for path, _ in command.pinned if path not in command.compared}
+        assert unread == {RECORD}  # it says what is compared, and has been read anew for that

@@ -98,8 +98,8 @@ def all_repositories(configured: Mapping[str, Repository], user: Mapping[str, Re
     """Return every repository by name, in the order in which they are asked.
 
     One of the configuration goes before the user's of the same name, and that before the built-in one. The user's
-    token, and a password in the user's URL, goes along only to the origin that the user has stored it for: whoever writes a configuration must not get it
-    by naming another server.
+    token, and a password in the user's URL, goes along only to the origin that the user has stored it for: whoever
+    writes a configuration must not get it by naming another server.
     """
     found = {BUILTIN.name: BUILTIN, **user}
     for name, one in configured.items():

@@ -354,3 +354,31 @@ def test_a_locked_start_reads_no_file_of_a_package_twice(
         assert len(command.pinned) >= 2
         unread = {path.name for path, _ in command.pinned if path not in command.compared}
         assert unread == {RECORD}  # it says what is compared, and has been read anew for that
+
+
+def test_no_password_or_query_of_a_source_is_shown_or_locked(installation: Installation) -> None:
+    with serving() as web:
+        installation.serve(web)
+        web.put("/main/provider-release.yaml?key=hush", web_bytes(installation))
+        url = web.url("/main/provider-release.yaml").replace("//", "//me:hush@")
+
+        def configure(text: str) -> None:
+            installation.config.write_text(CONFIG.replace("../releases/main/provider-release.yaml", f'"{text}"'))
+
+        configure(url)
+        installation.lock()
+        assert "hush" not in installation.lockfile.read_text()
+        configure(url.replace("/main/", "/other/"))
+        refused = refusal(installation.sync, "check")
+        assert "hush" not in refused
+        assert f"the lock's source is '{web.url('/main/provider-release.yaml')}', not" in refused
+        configure(f"{url}?key=hush")
+        installation.lock()
+        configure(f"{url}?key=hush2")
+        refused = refusal(installation.sync, "check")
+        assert "hush" not in refused
+        assert "has another query, or a name and password" in refused
+
+
+def web_bytes(installation: Installation) -> bytes:
+    return (installation.folder / "releases/main/provider-release.yaml").read_bytes()

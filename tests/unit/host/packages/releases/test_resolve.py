@@ -493,6 +493,33 @@ async def test_repositories_that_the_entry_does_not_name_get_none_of_its_token(r
     }
 
 
+BASIC = "Basic bWU6aHVzaA=="
+"""Of ``me:hush``."""
+
+
+async def test_a_password_in_a_url_reaches_its_server_and_no_lock_file(rig: Rig, web: Web, other: Web) -> None:
+    web.put("/provider-release.yaml", release())
+    web.put("/archive.tar.gz", BODY)
+    url = web.url("/provider-release.yaml")
+    entry = rig.url(url.replace("//", "//me:hush@"))
+    found = await resolve(entry, rig.context)
+    assert (found.source, found.archives) == (url, {HOST: Archive(web.url("/archive.tar.gz"), SHA)})
+    await fetch_archive(found.archives[HOST], found.source, entry, rig.context)
+    assert asked_with(web) == {"/provider-release.yaml": BASIC, "/archive.tar.gz": BASIC}
+    other.put("/archive.tar.gz", BODY)
+    moved = Archive(other.url("/archive.tar.gz"), SHA)
+    await fetch_archive(moved, found.source, entry, rig.context, fresh=True)
+    assert asked_with(other) == {"/archive.tar.gz": None}
+
+
+async def test_a_password_in_a_repository_s_url_reaches_its_server_and_no_lock_file(rig: Rig, web: Web) -> None:
+    publish(web, FIRST)
+    rig.repositories(one=web.url("/provider-index.yaml").replace("//", "//me:hush@"))
+    found, _ = await rig.had(rig.package())
+    assert (found.source, found.archives[HOST].url) == (web.url("/1.yaml"), web.url("/archive.tar.gz"))
+    assert asked_with(web) == {"/provider-index.yaml": BASIC, "/1.yaml": BASIC, "/archive.tar.gz": BASIC}
+
+
 # GitHub ---------------------------------------------------------------------------------------------------------------
 
 TAG = "indexeddb/foo/v1.0.0"

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.catalogue import PluginCatalogue
+from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided, failing_because
 from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
 from gestalt_host.packages.generated_catalogues import catalogue_of
+from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.installed.record import read_record
 from gestalt_host.packages.installed.zipapps import zipapp_environment
 from gestalt_host.packages.languages import LaunchCommand, source_command
@@ -101,6 +103,9 @@ def _installed_command(manifest: Manifest, directory: Path) -> LaunchCommand:
     command = packaged_command(manifest)
     if command is None:
         raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
+    directory = directory.resolve()  # as the executable's path: a link that leads there may lead elsewhere later
     files = read_record(directory).files
-    pinned = tuple((directory / name, file.sha256) for name, file in sorted(files.items()))
-    return replace(command, env={**command.env, **zipapp_environment(directory)}, pinned=pinned)
+    pinned = [(directory / name, file.sha256) for name, file in sorted(files.items())]
+    pinned.append((directory / RECORD, sha256_of(directory / RECORD)))
+    environment = {**command.env, **zipapp_environment(directory)}
+    return replace(command, env=environment, pinned=tuple(pinned), sealed=directory)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gestalt_host.packages.digests import sha256_of
@@ -13,13 +15,16 @@ _NAMED = 5
 """Of the files that are not as installed; there may be thousands."""
 
 
-async def check_pinned(pinned: Iterable[tuple[Path, str]]) -> None:
+async def check_pinned(pinned: Sequence[tuple[Path, str]], sealed: Path | None = None) -> None:
     """Compare the files with their SHA-256.
 
+    Args:
+        sealed: Directory that may hold no other files.
+
     Raises:
-        FilesChanged: naming those that are others or missing.
+        FilesChanged: naming those that are others, missing or added.
     """
-    faults = await asyncio.to_thread(lambda: list(_faults(pinned)))
+    faults = await asyncio.to_thread(lambda: [*_faults(pinned), *_added(sealed, {path for path, _ in pinned})])
     if faults:
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         text = "; ".join(f"{path} {what}" for path, what in faults[:_NAMED])
@@ -30,9 +35,30 @@ async def check_pinned(pinned: Iterable[tuple[Path, str]]) -> None:
 def _faults(pinned: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
     for path, wanted in pinned:
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                yield path, "is no regular file any more"
+                continue
             found = sha256_of(path)
         except OSError as error:
             yield path, f"cannot be read: {(error.strerror or str(error)).lower()}"
         else:
             if found != wanted:
                 yield path, f"is not the file that was installed: its sha256 is {found}, not {wanted}"
+
+
+def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield whatever a directory holds besides directories and the files that are known; no link is followed."""
+    if directory is None:
+        return
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield directory, f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return
+    for entry in found:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _added(path, known)
+        elif path not in known:
+            yield path, "was added"

@@ -518,7 +518,7 @@ class ProviderProcess:
         )
         started = time.monotonic()
         try:
-            await check_pinned(spec.command.pinned)
+            await check_pinned(spec.command.pinned, spec.command.sealed)
             child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
             raise self._failure(error) from error

@@ -96,7 +96,9 @@ def read_record(directory: Path) -> Record:
         document = json.loads(read_text(path, most_bytes=MOST_BYTES))
         if document["format"] != _FORMAT:
             raise ValueError
-        files = {str(name): InstalledFile(**file) for name, file in document["files"].items()}
+        files = {name: InstalledFile(**file) for name, file in document["files"].items()}
+        if not all(_is_sound(file) for file in files.values()):
+            raise ValueError
         archive, package, version, kind = (
             str(document[key]) for key in ("archive_sha256", "package", "version", "kind")
         )
@@ -105,6 +107,10 @@ def read_record(directory: Path) -> Record:
         raise PackageInvalid(f"{FILE_NAME}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PackageInvalid(f"{FILE_NAME}: is not the record of an installation") from None
+
+
+def _is_sound(file: InstalledFile) -> bool:
+    return (type(file.sha256), type(file.size), type(file.mode)) == (str, int, int)
 
 
 def faults_of(directory: Path, expected: Expected) -> list[str]:

@@ -18,12 +18,14 @@ class LaunchCommand:
         args: Its arguments, the first one an absolute path.
         env: Variables that its language needs.
         pinned: Files with their SHA-256 that are compared before it is started, each time.
+        sealed: Directory that holds the pinned files and no others, which is compared likewise; None without one.
         build: Digest of what the program was built from; blank for one that the host has not built.
     """
 
     args: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[tuple[Path, str], ...] = ()
+    sealed: Path | None = None
     build: str = ""
 
 

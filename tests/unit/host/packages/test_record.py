@@ -111,6 +111,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "no record": (lambda d: (d / FILE_NAME).unlink(), [f"{FILE_NAME}: no such file or directory"]),
     "a broken record": (lambda d: (d / FILE_NAME).write_text("[" * 9999), [f"{FILE_NAME}: is not the record"]),
     "a record of another form": (in_record(format=99), [f"{FILE_NAME}: is not the record of an installation"]),
+    "a record with numbers that are none": (
+        in_record(files={"run": {"sha256": "x", "size": 1.5, "mode": 0.5}}),
+        [f"{FILE_NAME}: is not the record of an installation"],
+    ),
     "a record without files": (in_record(files=[]), [f"{FILE_NAME}: is not the record of an installation"]),
     "a record that is a pipe": (lambda d: replaced(d / FILE_NAME, os.mkfifo), [f"{FILE_NAME}: is a pipe"]),
     "a record that is a link": (

@@ -14,6 +14,7 @@ from gestalt_host.packages import LaunchCommand
 from gestalt_host.packages.digests import sha256_of
 from gestalt_host.supervisor import ProviderProcess, State
 from gestalt_host.supervisor.errors import FilesChanged
+from gestalt_host.supervisor.pinned import check_pinned
 from tests.support.rigs.supervisor import WORKFLOW, new_process
 from tests.support.waiting import eventually
 
@@ -68,3 +69,45 @@ async def test_a_program_replaced_while_it_runs_is_refused_at_its_restart_and_us
 
     await eventually(ready)
     assert process.absence == ""
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> tuple[Path, tuple[tuple[Path, str], ...]]:
+    """A directory with two files, and their digests."""
+    folder = tmp_path / "installed"
+    (folder / "lib").mkdir(parents=True)
+    files = (folder / "run", folder / "lib" / "code.py")
+    for file in files:
+        file.write_text(file.name)
+    return folder, tuple((file, sha256_of(file)) for file in files)
+
+
+async def test_what_is_not_as_installed_is_named_whatever_it_is(
+    sealed: tuple[Path, tuple[tuple[Path, str], ...]], tmp_path: Path
+) -> None:
+    folder, pinned = sealed
+    await check_pinned(pinned, folder)
+
+    async def fault() -> str:
+        with pytest.raises(FilesChanged) as caught:
+            await check_pinned(pinned, folder)
+        return str(caught.value)
+
+    (folder / "lib" / "sitecustomize.py").write_text("evil")
+    assert f"{folder}/lib/sitecustomize.py was added" in await fault()
+    (folder / "lib" / "sitecustomize.py").unlink()
+    (folder / "link").symlink_to(tmp_path)
+    assert f"{folder}/link was added" in await fault()
+    (folder / "link").unlink()
+    (folder / "run").rename(tmp_path / "run")
+    (folder / "run").symlink_to(tmp_path / "run")
+    assert f"{folder}/run is no regular file any more" in await fault()
+    (folder / "run").unlink()
+    os.mkfifo(folder / "run")
+    assert f"{folder}/run is no regular file any more" in await fault()
+    (folder / "run").unlink()
+    (tmp_path / "run").rename(folder / "run")
+    await check_pinned(pinned, folder)
+    (folder / "lib").rename(tmp_path / "elsewhere")
+    (folder / "lib").symlink_to(tmp_path / "elsewhere")
+    assert f"{folder}/lib was added" in await fault()

@@ -78,6 +78,9 @@ def test_whatever_the_reference_it_is_resolved_or_refused(reference: str) -> Non
         ("https://h/x", "https://h/x"),
         ("https://hush@h", "https://h"),
         ("https://h/x@y", "https://h/x@y"),
+        ("me:hush@proxy:3128", "proxy:3128"),
+        ("//me:hush@h/x", "//h/x"),
+        ("https:me:hush@h/x", "h/x"),
     ],
 )
 def test_secrets_of_a_url_are_not_shown(url: str, text: str) -> None:
@@ -102,7 +105,14 @@ def test_an_origin_is_scheme_host_and_port(url: str, who: object) -> None:
     assert origin(url) == who
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "[::1]", "[::ffff:127.0.0.2]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "[::1]", "[::ffff:127.0.0.2]"),
+        *("127.1", "2130706433", "0x7f000001", "017700000001", "127\u30020\uff0e0\uff611"),
+        *("0", "0.0.0.0", "[::]", "[::ffff:0:0]"),
+    ],
+)
 def test_this_machine_has_many_names(host: str) -> None:
     assert is_loopback(f"http://{host}:1/")
     assert not is_loopback(f"http://example.com/{host}")

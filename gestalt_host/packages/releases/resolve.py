@@ -268,7 +268,8 @@ async def find_package(entry: ProviderEntry, context: SourceContext) -> tuple[Re
             found.append((repository, index[source.package]))
     if len(found) > 1:
         where = ", ".join(repository.name for repository, _ in found)
-        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; name one: repo in the source, --repo of a command")
+        hint = "name one: repo in the source, --repo of a command"
+        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; {hint}")
     if not found:
         asked_for = ", ".join(names) or "no repository"
         problems = "".join(f"; {text}" for text in unread)

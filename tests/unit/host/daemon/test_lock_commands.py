@@ -19,6 +19,7 @@ from gestalt_host.packages import LaunchCommand, prepare
 from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.platforms import host_platform
+from gestalt_host.packages.signatures import new_key, public_key
 from tests.support.rigs.installation import CONFIG, Installation, publish, refusal, tree_of
 from tests.support.rigs.installation import installation as installation
 from tests.support.rigs.web import serving
@@ -128,6 +129,13 @@ STALE: dict[str, tuple[Change, str]] = {
     "metadata gone": (
         lambda it: (it.folder / "releases/main/provider-release.yaml").unlink(),
         'fingerprinting indexeddb "main"',
+    ),
+    "signature asked for": (
+        lambda it: it.config.write_text(
+            CONFIG.replace("main/provider-release.yaml}", "main/provider-release.yaml, verify: required}")
+            + f'providerKeys: {{acme: "{public_key(new_key())}"}}\n'
+        ),
+        'lock entry for indexeddb "main" is stale',
     ),
     "entry added": (
         lambda it: it.config.write_text(f"{CONFIG}  more: {{source: ../releases/tasks/provider-release.yaml}}\n"),

@@ -41,7 +41,7 @@ from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided
 from gestalt_host.packages.fitting import read_fitting
 from gestalt_host.packages.lock.currency import is_release, key_of, label, lockable_entries
-from gestalt_host.packages.lock.offered import locked_catalogue, packaged_catalogue
+from gestalt_host.packages.lock.offered import require_fit
 from gestalt_host.packages.platforms import host_platform, is_platform
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.event_loop import run_event_loop
@@ -269,9 +269,7 @@ def _unfit(entries: Iterable[ProviderEntry]) -> list[Exception]:
     failures: list[Exception] = []
     for entry in entries:
         try:
-            manifest = read_fitting(entry)
-            if entry.kind == "plugins":
-                locked_catalogue(entry, manifest, packaged_catalogue(manifest))
+            require_fit(read_fitting(entry), entry)
         except PackageInvalid as error:
             failures.append(PackageInvalid(f"{label(entry)}: {error}", error.reason))
     return failures

@@ -390,3 +390,22 @@ def test_no_password_or_query_of_a_source_is_shown_or_locked(installation: Insta
 
 def web_bytes(installation: Installation) -> bytes:
     return (installation.folder / "releases/main/provider-release.yaml").read_bytes()
+
+
+def test_sync_refuses_what_the_configuration_asks_of_a_package_that_cannot_do_it(installation: Installation) -> None:
+    schema = json.dumps({"type": "object", "properties": {"size": {"type": "integer"}}})
+    installation.republish("main", schema__json=schema)
+    installation.ready()
+    before = tree_of(installation.store)
+    text = installation.config.read_text()
+    main, tasks = "main/provider-release.yaml", "tasks/provider-release.yaml"
+    changed = text.replace(main, f"{main}, config: {{size: big}}")
+    changed = changed.replace(tasks, f"{tasks}, allowedOperations: {{nope: {{}}}}")
+    installation.config.write_text(changed)
+    for flags in ((), ("check",)):
+        refused = refusal(installation.sync, *flags)
+        assert 'provider config validation for indexeddb "main": config validation failed' in refused
+        assert 'plugins.tasks.allowedOperations: "nope": no such operation; there are list, sub.add' in refused
+    installation.config.write_text(text)
+    installation.sync("check")
+    assert tree_of(installation.store) == before

@@ -88,7 +88,7 @@ def require_installed(config: HostConfig, use: LockUse, readings: Readings | Non
     standings = [standing(entry, lock, config.directory) for entry in entries]
     faults = lock_faults(standings, use)
     current = [item.entry for item in standings if item.currency is Currency.CURRENT]
-    faults += artifact_faults(current, lock, config.artifacts_dir, use, readings)
+    faults += artifact_faults(faults_by_entry(current, lock, config.artifacts_dir, readings), use)
     if faults:
         raise CommandFailed(listed(faults))
     return lock
@@ -110,11 +110,8 @@ def lock_faults(standings: Iterable[Standing], use: LockUse, plugin: str = "prov
     return faults
 
 
-def artifact_faults(
-    entries: Sequence[ProviderEntry], lock: Lock, artifacts_dir: Path, use: LockUse, readings: Readings | None = None
-) -> list[str]:
-    """Return what is wrong with the prepared directories of entries from releases, by file."""
-    found = faults_by_entry(entries, lock, artifacts_dir, readings)
+def artifact_faults(found: Iterable[tuple[ProviderEntry, Sequence[str]]], use: LockUse) -> list[str]:
+    """Return what is wrong with prepared directories, as ``faults_by_entry`` has found it, with what mends it."""
     return [
         f"prepared artifact for {label(entry)} is missing or stale; run {use.sync}: {shortened(faults)}"
         for entry, faults in found

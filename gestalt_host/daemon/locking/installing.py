@@ -116,9 +116,10 @@ async def source_context(
     """Give what resolving and downloading need; its connections are closed at the end.
 
     Args:
-        patient: Wait also for a network that is not up yet: nobody sits before it.
+        patient: For a host: wait also for a network that is not up yet, and tell of downloads in the log.
     """
-    fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress_on(sys.stderr), patient=patient)
+    progress = progress_on(sys.stderr, is_log=patient)
+    fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress, patient=patient)
     async with fetcher:
         yield SourceContext(
             config.directory,

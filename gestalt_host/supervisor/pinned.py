@@ -32,7 +32,7 @@ async def check_pinned(
         FilesChanged: naming those that are others, missing or added.
     """
     faults = await asyncio.to_thread(
-        lambda: [*_faults(pinned, compared), *_added(sealed, {path for path, _ in pinned})]
+        lambda: [*_faults(pinned, compared), *_added(sealed, {str(path) for path, _ in pinned})]
     )
     if faults:
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
@@ -58,7 +58,7 @@ def _faults(pinned: Iterable[tuple[Path, str]], compared: Mapping[Path, FileStat
                 yield path, f"is not the file that was installed: its sha256 is {found}, not {wanted}"
 
 
-def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Path, str]]:
+def _added(directory: Path | None, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Yield whatever a directory holds besides directories and the files that are known; no link is followed."""
     if directory is None:
         return
@@ -69,8 +69,7 @@ def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Pa
         yield directory, f"cannot be read: {(error.strerror or str(error)).lower()}"
         return
     for entry in found:
-        path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            yield from _added(path, known)
-        elif path not in known:
-            yield path, "was added"
+            yield from _added(Path(entry.path), known)
+        elif entry.path not in known:
+            yield Path(entry.path), "was added"

@@ -60,6 +60,20 @@ def shown_origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def without_password(url: str) -> str:
+    """Return the URL without name and password, which whoever configured it keeps to himself."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+
+
+def with_password_of(url: str, other: str) -> str:
+    """Return the URL with name and password of the other one, where both have one origin and it has none itself."""
+    parts, known = urlsplit(url), urlsplit(other)
+    if "@" in parts.netloc or "@" not in known.netloc or origin(url) != origin(other):
+        return url
+    return urlunsplit(parts._replace(netloc=f"{known.netloc.rpartition('@')[0]}@{parts.netloc}"))
+
+
 def is_loopback(url: str) -> bool:
     """Return whether the URL names this machine."""
     try:

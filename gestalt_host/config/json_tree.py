@@ -22,7 +22,7 @@ def parse_json(text: str, file: str, faults: Faults) -> Node | None:
     if not isinstance(value, dict):
         faults.add(Place(file), "", "expected a JSON object")
         return None
-    if _is_too_deep(value):
+    if is_too_deep(value):
         faults.add(Place(file), "", TOO_DEEP)
         return None
     walk, before = _Walk(text, file, faults), len(faults.problems)
@@ -36,9 +36,10 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a number of JSON")
 
 
-def _is_too_deep(value: object, left: int = MAX_DEPTH) -> bool:
+def is_too_deep(value: object, left: int = MAX_DEPTH) -> bool:
+    """Return whether more than ``left`` objects and lists are inside each other in what JSON text has become."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return children is not None and (left == 0 or any(_is_too_deep(child, left - 1) for child in children))
+    return children is not None and (left == 0 or any(is_too_deep(child, left - 1) for child in children))
 
 
 class _Walk:

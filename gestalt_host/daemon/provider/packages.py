@@ -26,7 +26,7 @@ from gestalt_host.daemon.provider.changes import (
     run_work,
     stale_entries,
 )
-from gestalt_host.packages.downloads.urls import file_of, resolved
+from gestalt_host.packages.downloads.urls import file_of, resolved, without_password
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.currency import key_of
@@ -101,7 +101,7 @@ class _Choice:
     @property
     def metadata(self) -> str:
         """URL of the version's metadata."""
-        return resolved(self.repository.url, self.version.metadata)
+        return resolved(without_password(self.repository.url), self.version.metadata)
 
 
 def add(options: Options, environ: Mapping[str, str]) -> None:
@@ -130,13 +130,13 @@ def add(options: Options, environ: Mapping[str, str]) -> None:
                 return
             name = options.last("name") or _default_name(address)
             if entries_named(file.config, name, kind):
-                raise CommandFailed(f'provider "{name}" of kind "{kind_word(kind)}" already exists')
+                raise CommandFailed(f'provider "{name}" of kind "{kind_word(kind)}" already exists: {file.path}')
             entry = _entry(address, kind, settings, choice, options)
 
             def change(text: str) -> str:
                 if "exact-source" not in options.flags and _is_of_user(choice.repository, file):
-                    repository = choice.repository
-                    text = with_value(text, ("providerRepositories", repository.name, "url"), repository.url)
+                    repository, url = choice.repository, without_password(choice.repository.url)
+                    text = with_value(text, ("providerRepositories", repository.name, "url"), url)
                 return with_value(text, (*section_path(kind).split("."), name), entry)
 
             text, config = file.changed(change, environ, tokens=is_locking)

@@ -129,7 +129,8 @@ def _run(words: Sequence[str], environ: Mapping[str, str], group: str, table: Ma
     if name.lstrip("-") in HELP_WORDS:
         return _group_help(group, table)
     if name not in table:
-        raise UsageWrong(f'unknown {group} command "{name}"; there are {", ".join(table)}')
+        known = ", ".join(name for name, _ in _rows(group, table))
+        raise UsageWrong(f'unknown {group} command "{name}"; there are {known}')
     command = table[name]
     module = import_module(f"{_HERE}.{command.module}")
     text = module.HELP if isinstance(module.HELP, str) else module.HELP[command.does]
@@ -149,8 +150,13 @@ def _run(words: Sequence[str], environ: Mapping[str, str], group: str, table: Ma
     return ""
 
 
+def _rows(group: str, table: Mapping[str, Subcommand]) -> list[tuple[str, Subcommand | None]]:
+    """Return the commands of a group by name; None stands for another group."""
+    return [*table.items(), *([("repo", None)] if group == "provider" else [])]
+
+
 def _group_help(group: str, table: Mapping[str, Subcommand]) -> str:
-    rows = [*table.items(), *([("repo", None)] if group == "provider" else [])]
+    rows = _rows(group, table)
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"  {name:<{width}}  {command.summary if command else _REPO_SUMMARY}" for name, command in rows]
     text = [_ABOUT[group], "", "Usage:", f"  gestaltd {group} <command> [flags]", "", "Commands:", *lines, ""]

@@ -42,7 +42,9 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> str:
     except PackageInvalid as error:
         raise PackageInvalid(f"{archive.name}: {error}", _REASON) from None
     except OSError as error:
-        raise PackageInvalid(f"{archive.name}: cannot be unpacked: {_said(error)}", _REASON) from error
+        raise PackageInvalid(
+            f"{archive.name}: cannot be unpacked into {into.parent}: {_said(error)}", _REASON
+        ) from error
 
 
 def _said(error: OSError) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -57,6 +56,7 @@ class Timing:
     Attributes:
         connect_s: For a connection.
         idle_s: For the next part of an answer.
+        answer_s: For status and headers of an answer.
         document_s: For a whole document.
         window_s: In each such time an archive must come on by ``window_bytes``.
         waits_s: Before each further attempt.
@@ -65,6 +65,7 @@ class Timing:
 
     connect_s: float = 10
     idle_s: float = 30
+    answer_s: float = 60
     document_s: float = 60
     window_s: float = 60
     window_bytes: int = 64 * 1024
@@ -199,6 +200,9 @@ class Fetcher:
             return path
         except OSError as error:
             raise FetchFailed(f"{shown(url)}: it cannot be stored: {error.strerror or error}") from error
+        except asyncio.CancelledError:
+            outcome = "stopped"
+            raise
         finally:
             transfer.end(outcome)
 
@@ -211,7 +215,7 @@ class Fetcher:
         """
         path = await asyncio.to_thread(self.cache.take, sha256)
         if path is not None:
-            self.progress.begin(label, file).end("from the cache")
+            self.progress.note(label, f"{file}: from the cache")
         return path
 
     async def _download(
@@ -281,7 +285,11 @@ class Fetcher:
         import httpx
 
         try:
-            return await client.send(request, stream=True)
+            # The client waits for each byte of a header anew, and for what follows any number of answers 1xx.
+            async with asyncio.timeout(self._timing.answer_s):
+                return await client.send(request, stream=True)
+        except TimeoutError:
+            raise MayPass(f"no whole answer began within {self._timing.answer_s:g} s") from None
         except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
             # The client looks at where a redirect leads although it is not to follow it.
             if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
@@ -336,17 +344,20 @@ class _Body:
         """Write what comes, as it comes: an archive is not unpacked here."""
         length = _length_of(response)
         total = None if length is None else self._partial.size + length
-        since, before = time.monotonic(), self._partial.size
-        async for chunk in response.aiter_raw():
-            self._partial.write(chunk)
-            if self._partial.size > MOST_ARCHIVE_BYTES:
-                raise FetchFailed(_too_large(f"more than {MOST_ARCHIVE_BYTES}", MOST_ARCHIVE_BYTES))
-            self._transfer.at(self._partial.size, total)
-            now = time.monotonic()
-            if now - since > self._timing.window_s:
-                if self._partial.size - before < self._timing.window_bytes:
-                    raise MayPass(f"it comes too slowly: {self._partial.size - before} bytes in {now - since:.0f} s")
-                since, before = now, self._partial.size
+        before, window_s, clock = self._partial.size, self._timing.window_s, asyncio.get_running_loop().time
+        try:
+            # Not only looked at when a part has come: the frame of a part can trickle too.
+            async with asyncio.timeout(window_s) as window:
+                async for chunk in response.aiter_raw():
+                    self._partial.write(chunk)
+                    if self._partial.size > MOST_ARCHIVE_BYTES:
+                        raise FetchFailed(_too_large(f"more than {MOST_ARCHIVE_BYTES}", MOST_ARCHIVE_BYTES))
+                    self._transfer.at(self._partial.size, total)
+                    if self._partial.size - before >= self._timing.window_bytes:
+                        before = self._partial.size
+                        window.reschedule(clock() + window_s)
+        except TimeoutError:
+            raise MayPass(f"it comes too slowly: {self._partial.size - before} bytes in {window_s:g} s") from None
         if self._partial.size < self._whole:
             raise MayPass("the server sent a part of what was asked for")
 

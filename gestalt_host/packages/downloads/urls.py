@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
@@ -14,6 +15,8 @@ _PORTS = {"http": 80, "https": 443}
 # What a path may consist of as it stands; in one with anything else all that is not in the second set is encoded.
 _PATH = re.compile(r"(?:[A-Za-z0-9\-._~$&+,/:;=@!'()*\[\]]|%[0-9A-Fa-f]{2})*")
 _KEPT_IN_PATH = "$&+,/:;=@-._~"
+_DOTS = "\u3002\uff0e\uff61"
+"""Of other scripts, which names of hosts may have in place of a full stop."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Origin = tuple[str, str, int]
@@ -46,7 +49,7 @@ def shown(url: str) -> str:
     head, mark, _ = url.partition("?")
     if not mark:
         head, mark, _ = url.partition("#")
-    scheme, sign, rest = head.partition("://")
+    scheme, sign, rest = head.partition("//") if "//" in head else ("", "", head)
     authority, slash, path = rest.partition("/")
     return f"{scheme}{sign}{authority.rpartition('@')[2]}{slash}{path}{f'{mark}***' if mark else ''}"
 
@@ -57,19 +60,49 @@ def shown_origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def without_password(url: str) -> str:
+    """Return the URL without name and password, which whoever configured it keeps to himself."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+
+
+def with_password_of(url: str, other: str) -> str:
+    """Return the URL with name and password of the other one, where both have one origin and it has none itself."""
+    parts, known = urlsplit(url), urlsplit(other)
+    if "@" in parts.netloc or "@" not in known.netloc or origin(url) != origin(other):
+        return url
+    return urlunsplit(parts._replace(netloc=f"{known.netloc.rpartition('@')[0]}@{parts.netloc}"))
+
+
 def is_loopback(url: str) -> bool:
     """Return whether the URL names this machine."""
     try:
-        host = (urlsplit(url).hostname or "").removesuffix(".").lower()
+        host = urlsplit(url).hostname or ""
     except ValueError:
         return False
+    for dot in _DOTS:
+        host = host.replace(dot, ".")
+    host = host.removesuffix(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = _address(host)
+    if address is None:
         return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    address = getattr(address, "ipv4_mapped", None) or address
+    # A connection to the unspecified address comes to this machine too.
+    return address.is_loopback or address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is in any spelling that a connection understands, such as ``127.1``."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
 
 
 def resolved(base: str, reference: str) -> str:
@@ -90,7 +123,10 @@ def resolved(base: str, reference: str) -> str:
             raise ValueError
         if parts.scheme in _PORTS and not parts.hostname:
             raise ValueError
-        parts = urlsplit(urljoin(base, text))
+        given, parts = parts, urlsplit(urljoin(base, text))
+        if given.path and not given.scheme and not given.netloc:  # urljoin leaves empty segments out
+            folder = "" if given.path.startswith("/") else f"{urlsplit(base).path.rpartition('/')[0]}/"
+            parts = parts._replace(path=folder + given.path)
         if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
             raise ValueError
         parts.port  # noqa: B018 - the property checks the port

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_sdk.common.printable import quoted
 
 ROOT = ".gestalt-zipapp"
 """Folder of a prepared directory that holds the unpacked libraries."""
@@ -28,6 +30,8 @@ _SHEBANG_BYTES = 256
 _ENVIRONMENT = "environment.json"
 _ENVIRONMENT_BYTES = 16 * 1024**2
 _SITE_PACKAGES = "site-packages"
+_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _REASON = "its executable is a broken zipapp"
 
 
@@ -49,12 +53,13 @@ def unpack_zipapp(executable: Path, directory: Path) -> bool:
             if "_bootstrap/__init__.py" not in archive.namelist() or _ENVIRONMENT not in archive.namelist():
                 return False
             interpreter = _interpreter(interpreter_line, executable)
+            _check_methods(archive, executable)
             target = directory / ROOT / f"{executable.name}_{_build_id(archive, executable)}"
             if (directory / ROOT).exists() or (directory / ROOT).is_symlink():
                 raise PackageInvalid(f"{directory / ROOT}: the name is reserved, no package may hold it", _REASON)
             target.mkdir(parents=True, mode=0o700)
             _unpack(archive, executable, target)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise PackageInvalid(f"{executable}: is no sound zipapp: {error}", _REASON) from None
     _compile(interpreter, target / _SITE_PACKAGES)
     return True
@@ -79,6 +84,13 @@ def _interpreter(line: str, executable: Path) -> Path:
     """Return the interpreter that the kernel would start for the first line of the file."""
     words = line.split()
     name = words[1] if len(words) == 2 and Path(words[0]).name == "env" else words[0]
+    # It is started now, to compile: it must be a Python of this machine, and nothing that a package has brought along.
+    is_path = "/" in name
+    if not _PYTHON.fullmatch(Path(name).name) or (is_path and not name.startswith("/")):
+        raise PackageInvalid(
+            f"{executable}: its first line names {quoted(name)}; accepted is a Python, by its name or absolute path",
+            _REASON,
+        )
     found = shutil.which(name)
     if found is None:
         raise PackageInvalid(
@@ -87,6 +99,13 @@ def _interpreter(line: str, executable: Path) -> Path:
             f"it needs {name}, which is not installed",
         )
     return Path(found)
+
+
+def _check_methods(archive: zipfile.ZipFile, executable: Path) -> None:
+    """Refuse what shiv does not write, whose decoders have errors and appetites of their own."""
+    for entry in archive.infolist():
+        if entry.compress_type not in _METHODS:
+            raise PackageInvalid(f"{executable}: {entry.filename!r} is neither stored nor deflated", _REASON)
 
 
 def _build_id(archive: zipfile.ZipFile, executable: Path) -> str:

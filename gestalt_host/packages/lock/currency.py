@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gestalt_host.config.model import HostConfig, ProviderEntry, SourceMode
 from gestalt_host.packages.digests import sha256_of_text
+from gestalt_host.packages.downloads.urls import shown, without_password
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.fingerprints import (
@@ -104,7 +105,7 @@ def locked_source(entry: ProviderEntry, directory: Path) -> str | None:
     source = entry.source
     match source.mode:
         case SourceMode.URL:
-            return source.url
+            return without_password(source.url)
         case SourceMode.GITHUB_RELEASE:
             assert source.github is not None
             return str(GitHubAsset(*source.github))
@@ -123,7 +124,7 @@ def _differences(entry: ProviderEntry, locked: LockEntry, directory: Path) -> It
         yield f"the lock's kind is {locked.kind}, not {kind}"
     wanted = locked_source(entry, directory)
     if wanted is not None and locked.source != wanted:
-        yield f"the lock's source is {locked.source!r}, not {wanted!r}"
+        yield _other_source(shown(locked.source), shown(wanted))
     source = entry.source
     if source.mode is SourceMode.PACKAGE:
         if locked.package != source.package:
@@ -131,13 +132,20 @@ def _differences(entry: ProviderEntry, locked: LockEntry, directory: Path) -> It
         if source.version and not Constraint.parse(source.version).allows(Version.parse(locked.version)):
             yield f"the locked version {locked.version} is not within {source.version!r}"
     if locked.input_digest != input_digest(entry, directory):
-        yield "its source was changed since it was locked"
+        yield "its source, or what it asks of signatures, was changed since it was locked"
+
+
+def _other_source(locked: str, wanted: str) -> str:
+    """Return how two sources differ, which are shown without what may be secret in them."""
+    if locked == wanted:
+        return f"the lock's source {locked!r} has another query, or a name and password"
+    return f"the lock's source is {locked!r}, not {wanted!r}"
 
 
 def _input(entry: ProviderEntry, directory: Path) -> str:
     source, name = entry.source, digest_name(entry)
     if source.mode is SourceMode.PACKAGE:
-        return input_json(name, source=package_location(source))
+        return input_json(name, source=package_location(source), verify=entry.verify)
     if source.mode is SourceMode.MANIFEST:
         assert source.path is not None
         manifest = read_manifest(source.path)
@@ -146,7 +154,8 @@ def _input(entry: ProviderEntry, directory: Path) -> str:
     location = locked_source(entry, directory)
     assert location is not None
     if source.mode is not SourceMode.LOCAL_RELEASE:
-        return input_json(name, source=location)
+        return input_json(name, source=location, verify=entry.verify)
     assert source.path is not None
     metadata = read_metadata(read_file(source.path, MOST_BYTES), str(source.path))
-    return input_json(name, source=location, digest=metadata_digest(metadata_json(metadata), source.path))
+    digest = metadata_digest(metadata_json(metadata), source.path)
+    return input_json(name, source=location, digest=digest, verify=entry.verify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import json
@@ -12,8 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from gestalt_host.config.document import MAX_DEPTH
 from gestalt_host.config.errors import ConfigurationUnreadable
 from gestalt_host.config.files import read_text
+from gestalt_host.config.json_tree import is_too_deep
 from gestalt_host.errors import HostError
 from gestalt_host.packages.digests import escaped_json
 from gestalt_host.packages.kinds import ENTRY_KINDS
@@ -25,6 +28,10 @@ SCHEMA = "gestaltd-provider-lock"
 VERSIONS = (5, 6)
 """Read are all of these, written is the last one."""
 SECTIONS = tuple(kind.section for kind in ENTRY_KINDS.values())
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a lock file: it holds the manifest of each entry, of up to 4 MiB."""
+_MOST_LEVELS = 2 * MAX_DEPTH
+"""Of its objects and lists inside each other; those of a manifest in it are fewer."""
 _MODE = 0o644
 T = TypeVar("T")
 
@@ -40,13 +47,15 @@ def read_lock(path: Path) -> Lock:
         LockUnreadable: also when there is none.
     """
     try:
-        document = json.loads(read_text(path))
+        document = json.loads(read_text(path, most_bytes=MOST_BYTES))
+        if is_too_deep(document, _MOST_LEVELS):
+            raise RecursionError
     except ConfigurationUnreadable as error:
         raise LockUnreadable(f"open {path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except ValueError as error:
         raise LockUnreadable(f"{path}: not JSON: {error}") from None
     except RecursionError:
-        raise LockUnreadable(f"{path}: is nested too deeply") from None
+        raise LockUnreadable(f"{path}: is nested too deeply; accepted are {_MOST_LEVELS} levels") from None
     return _Reader(path).lock(document)
 
 
@@ -66,15 +75,18 @@ def write_lock(path: Path, lock: Lock) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    content = lock_text(lock).encode()
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it would have {len(content)} bytes; accepted are {MOST_BYTES}")
     path = path.resolve()  # a symbolic link stays one
-    prefix = f".{path.name}."
+    prefix = f".{path.name}.new-"  # of nobody else: editors keep files of theirs beside the one that they edit
     with _alone_in(path.parent):
         for left in path.parent.glob(f"{glob.escape(prefix)}*"):
             left.unlink(missing_ok=True)  # of a process that was killed while it wrote
         descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=path.parent)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(lock_text(lock))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fchmod(descriptor, _MODE)
                 os.fsync(descriptor)

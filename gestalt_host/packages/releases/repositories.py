@@ -16,7 +16,7 @@ from gestalt_host.config.model import Repository
 from gestalt_host.config.reader import Block
 from gestalt_host.config.sources import check_repository_name
 from gestalt_host.packages.downloads.cache import user_directory
-from gestalt_host.packages.downloads.urls import origin, shown
+from gestalt_host.packages.downloads.urls import origin, shown, with_password_of
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.releases.documents import read_file, read_yaml
 
@@ -98,14 +98,16 @@ def all_repositories(configured: Mapping[str, Repository], user: Mapping[str, Re
     """Return every repository by name, in the order in which they are asked.
 
     One of the configuration goes before the user's of the same name, and that before the built-in one. The user's
-    token goes along only to the origin that the user has stored it for: whoever writes a configuration must not get it
-    by naming another server.
+    token, and a password in the user's URL, goes along only to the origin that the user has stored it for: whoever
+    writes a configuration must not get it by naming another server.
     """
     found = {BUILTIN.name: BUILTIN, **user}
     for name, one in configured.items():
         known = user.get(name)
         if known is not None and not one.token and known.token and origin(known.url) == origin(one.url):
             one = replace(one, token=known.token)
+        if known is not None:
+            one = replace(one, url=with_password_of(one.url, known.url))
         found[name] = one
     return found
 

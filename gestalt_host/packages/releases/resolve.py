@@ -16,7 +16,16 @@ from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.downloads.answers import is_html
 from gestalt_host.packages.downloads.failures import REASON, FetchFailed
 from gestalt_host.packages.downloads.fetcher import MOST_ARCHIVE_BYTES, NO_TOKEN, Fetcher, Token, refuse_inward
-from gestalt_host.packages.downloads.urls import beside, file_of, is_http, origin, resolved, shown
+from gestalt_host.packages.downloads.urls import (
+    beside,
+    file_of,
+    is_http,
+    origin,
+    resolved,
+    shown,
+    with_password_of,
+    without_password,
+)
 from gestalt_host.packages.errors import PackageInvalid, failing_because
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.platforms import GENERIC
@@ -97,7 +106,12 @@ class SourceContext:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where metadata is: ``location`` as lock files write it; ``url`` blank for a file named by the configuration."""
+    """Where metadata is.
+
+    Attributes:
+        location: As lock files write it, without the name and password that the configuration has for it.
+        url: With them; blank for a file named by the configuration.
+    """
 
     location: str
     url: str = ""
@@ -161,6 +175,7 @@ async def fetch_archive(
         url = archive.url if is_http(archive.url) or place.path is not None else resolved(place.url, archive.url)
         if is_http(url):
             refuse_inward(place.url or url, url)
+            url = with_password_of(url, place.url)
             return await context.fetcher.archive(url, sha256, label=_label(entry), token=place.token, fresh=fresh)
         path = place.path.parent / url if place.path is not None else file_of(_local_only(place.url, url))
         await asyncio.to_thread(_check_file, path, sha256)
@@ -201,7 +216,7 @@ def _place(entry: ProviderEntry, context: SourceContext) -> _Place:
         location = Path(os.path.relpath(source.path, context.config_dir.resolve())).as_posix()
         return _Place(location, path=source.path)
     if source.mode is SourceMode.URL:
-        return _Place(source.url, source.url, token=Token.for_url(source.token, source.url))
+        return _Place(without_password(source.url), source.url, token=Token.for_url(source.token, source.url))
     if source.mode is SourceMode.GITHUB_RELEASE and source.github is not None:
         asset = GitHubAsset(*source.github)
         return _Place(str(asset), asset=asset, token=Token.for_url(source.token, context.github_api))
@@ -209,14 +224,16 @@ def _place(entry: ProviderEntry, context: SourceContext) -> _Place:
 
 
 def _place_of_url(url: str, entry: ProviderEntry, context: SourceContext) -> _Place:
-    """Return the place of metadata whose URL an index gave: a repository's token is for its own origin."""
+    """Return the place of metadata whose URL an index gave: a repository's token and password are for its origin."""
     source = entry.source
     if not is_http(url):
         return _Place(url, url)
     names = [source.repository] if source.repository else list(context.repositories)
     asked = [context.repositories[name] for name in names if name in context.repositories]
-    own = (one.token for one in asked if one.token and origin(one.url) == origin(url))
-    return _Place(url, url, token=Token.for_url(source.token or next(own, ""), url))
+    own = [one for one in asked if origin(one.url) == origin(url)]
+    token = source.token or next((one.token for one in own if one.token), "")
+    known = next((one.url for one in own if one.url != without_password(one.url)), url)
+    return _Place(url, with_password_of(url, known), token=Token.for_url(token, url))
 
 
 def _place_of_lock(source: str, entry: ProviderEntry, context: SourceContext) -> _Place:
@@ -237,7 +254,7 @@ async def _of_package(entry: ProviderEntry, context: SourceContext) -> tuple[_Pl
             raise PackageInvalid(
                 f"package {source.package} in repository {repository.name}: {wanted} accepts none of {offered}"
             )
-        url = resolved(repository.url, chosen.metadata)
+        url = resolved(without_password(repository.url), chosen.metadata)
         if is_http(url):
             refuse_inward(repository.url if is_http(repository.url) else url, url)
         else:
@@ -268,7 +285,8 @@ async def find_package(entry: ProviderEntry, context: SourceContext) -> tuple[Re
             found.append((repository, index[source.package]))
     if len(found) > 1:
         where = ", ".join(repository.name for repository, _ in found)
-        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; name one with source.repo")
+        hint = "name one: repo in the source, --repo of a command"
+        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; {hint}")
     if not found:
         asked_for = ", ".join(names) or "no repository"
         problems = "".join(f"; {text}" for text in unread)
@@ -320,7 +338,10 @@ async def _signer(data: bytes, place: _Place, where: str, entry: ProviderEntry, 
             if required:
                 raise PackageInvalid(f"{where}: is not signed; verify: required accepts what a key of providerKeys has")
             return ""
-        signer = verify(data, text, context.keys)
+        try:
+            signer = verify(data, text, context.keys)
+        except PackageInvalid as error:
+            raise PackageInvalid(f"{where}{SUFFIX}: {error}", error.reason) from error
         if required and not signer:
             raise PackageInvalid(f"{where}: is signed by no key of providerKeys; pinned are {pinned}")
         return signer
@@ -350,7 +371,7 @@ def _archive_location(place: _Place, artifact: ReleaseArtifact) -> str:
     if place.asset is not None:
         return str(place.asset.beside(path.rpartition("/")[2]))
     if place.path is None:
-        return _local_only(place.url, resolved(place.url, path))
+        return _local_only(place.url, resolved(place.location, path))
     if is_http(path):
         return resolved(path, path)
     if "://" in path:

@@ -205,3 +205,20 @@ def test_an_executable_replaced_while_it_runs_is_refused_at_its_restart(served: 
         assert "is not the file that was installed" in host.log
     finally:
         host.stop()
+
+
+def test_a_file_that_is_added_while_it_runs_is_refused_at_its_restart(served: Served) -> None:
+    served.ready()
+    host = served.host("--locked")
+    try:
+        host.start()
+        (rig,) = (child for child in host.children() if child.name == "rig")
+        (served.rig / "sitecustomize.py").write_text("import os")
+        os.kill(rig.pid, signal.SIGKILL)
+        until(
+            lambda: "not as installed: sitecustomize.py" in httpx.get(f"{host.url}/ready", timeout=5).text,
+            what=lambda: f"refused:\n{host.log[-3000:]}",
+        )
+        assert "sitecustomize.py was added" in host.log
+    finally:
+        host.stop()

@@ -108,6 +108,42 @@ def test_the_name_of_the_interpreter_is_looked_up_on_the_path(tmp_path: Path) ->
     assert unpack_zipapp(executable, tmp_path)
 
 
+@pytest.mark.parametrize("line", ["/bin/sh", "./python3", "bin/python3", "/usr/bin/env ./python3", "/tmp/evil"])
+def test_what_is_started_to_compile_is_a_python_and_nothing_that_a_package_brings_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    for name in ("python3", "bin/python3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("#!/bin/sh\ntouch ran\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PackageInvalid, match="accepted is a Python, by its name or absolute path"):
+        unpack_zipapp(make_zipapp(tmp_path / "made", line), tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["environment.json", "site-packages/pack/__init__.py"])
+def test_a_packing_that_shiv_does_not_use_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    executable = make_zipapp(tmp_path)
+    data = bytearray(executable.read_bytes())
+    with zipfile.ZipFile(executable) as archive:
+        offset = archive.getinfo(name).header_offset
+    directory = data.index(name.encode(), data.index(b"PK\1\2")) - 46
+    for method in (offset + 8, directory + 10):
+        data[method] = zipfile.ZIP_LZMA
+    executable.write_bytes(data)
+    with pytest.raises(PackageInvalid, match=f"{name}' is neither stored nor deflated"):
+        unpack_zipapp(executable, tmp_path)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    executable = make_zipapp(tmp_path)
+    changed(executable, "site-packages/ü")
+    executable.write_bytes(executable.read_bytes().replace("ü".encode(), b"\xff\xff"))
+    with pytest.raises(PackageInvalid, match="is no sound zipapp"):
+        unpack_zipapp(executable, tmp_path)
+
+
 def changed(executable: Path, name: str, data: bytes = b"x", mode: int = 0o100644, build_id: object = None) -> None:
     """Append an entry to the zipapp, or put another build id in."""
     with zipfile.ZipFile(executable) as archive:

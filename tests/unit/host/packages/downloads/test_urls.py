@@ -25,6 +25,8 @@ BASE = "http://h:1/a/provider-release.yaml?download=1"
         ("ü.tar.gz", "http://h:1/a/%C3%BC.tar.gz"),
         ("a%2Fb.tar.gz", "http://h:1/a/a%2Fb.tar.gz"),
         ("a(1)[2].tar.gz", "http://h:1/a/a(1)[2].tar.gz"),
+        ("x//y.tar.gz", "http://h:1/a/x//y.tar.gz"),
+        ("../x//./y.tar.gz", "http://h:1/x//y.tar.gz"),
         ("a%zz.tar.gz", "http://h:1/a/a%25zz.tar.gz"),
         ("../h/archive.tar.gz", "http://h:1/h/archive.tar.gz"),
         ("../../../x", "http://h:1/x"),
@@ -78,6 +80,9 @@ def test_whatever_the_reference_it_is_resolved_or_refused(reference: str) -> Non
         ("https://h/x", "https://h/x"),
         ("https://hush@h", "https://h"),
         ("https://h/x@y", "https://h/x@y"),
+        ("me:hush@proxy:3128", "proxy:3128"),
+        ("//me:hush@h/x", "//h/x"),
+        ("https:me:hush@h/x", "h/x"),
     ],
 )
 def test_secrets_of_a_url_are_not_shown(url: str, text: str) -> None:
@@ -102,7 +107,14 @@ def test_an_origin_is_scheme_host_and_port(url: str, who: object) -> None:
     assert origin(url) == who
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "[::1]", "[::ffff:127.0.0.2]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "LOCALHOST.", "x.localhost", "[::1]", "[::ffff:127.0.0.2]"),
+        *("127.1", "2130706433", "0x7f000001", "017700000001", "127\u30020\uff0e0\uff611"),
+        *("0", "0.0.0.0", "[::]", "[::ffff:0:0]"),
+    ],
+)
 def test_this_machine_has_many_names(host: str) -> None:
     assert is_loopback(f"http://{host}:1/")
     assert not is_loopback(f"http://example.com/{host}")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from gestalt_host.packages.lock import file
 from gestalt_host.packages.lock.file import FILE_NAME, LockUnreadable, lock_text, read_lock, write_lock
-from gestalt_host.packages.lock.model import Lock
+from gestalt_host.packages.lock.model import Lock, LockEntry
 from tests.support.recordings import RECORDINGS
 
 LOCKS = sorted((RECORDINGS / "packaging" / "lock").glob(f"*/{FILE_NAME}"))
@@ -130,3 +131,31 @@ def test_a_symbolic_link_to_a_lock_stays_one(tmp_path: Path) -> None:
     write_lock(path, Lock())
     assert path.is_symlink()
     assert read_lock(tmp_path / "elsewhere" / FILE_NAME) == Lock()
+
+
+def test_files_that_an_editor_keeps_beside_a_lock_file_stay(tmp_path: Path) -> None:
+    swap = tmp_path / f".{FILE_NAME}.swp"
+    swap.write_text("of an editor")
+    (tmp_path / f".{FILE_NAME}.new-abc").write_text("of a process that was killed")
+    write_lock(tmp_path / FILE_NAME, read_lock(LOCKS[0]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [swap.name, FILE_NAME]
+
+
+def test_what_is_written_can_be_read_again_however_much_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = {"spec": {"text": "x" * 3_000_000}}
+    entries = {("plugin", name): LockEntry("digest", "plugin", "executable", manifest=manifest) for name in "ab"}
+    write_lock(tmp_path / FILE_NAME, Lock(entries))
+    assert read_lock(tmp_path / FILE_NAME) == Lock(entries)
+    monkeypatch.setattr(file, "MOST_BYTES", 1000)
+    with pytest.raises(OSError, match=r"it would have 6\d+ bytes; accepted are 1000"):
+        write_lock(tmp_path / FILE_NAME, Lock(entries))
+    with pytest.raises(LockUnreadable, match=r"has 6\d+ bytes; accepted are 1000"):
+        read_lock(tmp_path / FILE_NAME)
+
+
+@pytest.mark.parametrize("levels", [201, 900, 100_000])
+def test_what_is_nested_too_deeply_to_be_compared_is_refused(changed: Callable[[Change], Path], levels: int) -> None:
+    path = changed(lambda lock: lock["providers"]["indexeddb"]["main"].update(manifest="@"))
+    path.write_text(path.read_text().replace('"@"', '{"a":' * levels + "0" + "}" * levels))
+    with pytest.raises(LockUnreadable, match=r"is nested too deeply; accepted are 200 levels"):
+        read_lock(path)

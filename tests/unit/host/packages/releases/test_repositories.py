@@ -116,6 +116,20 @@ def test_the_user_s_token_goes_along_to_its_own_origin_alone(url: str, token: st
     assert all_repositories({"mine": Repository("mine", url)}, {"mine": MINE})["mine"].token == token
 
 
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("https://mine.example.com/i.yaml", "https://me:hush@mine.example.com/i.yaml"),
+        ("https://you@mine.example.com/i.yaml", "https://you@mine.example.com/i.yaml"),
+        ("https://eve.example.com/i.yaml", "https://eve.example.com/i.yaml"),
+        ("https://mine.example.com:8443/i.yaml", "https://mine.example.com:8443/i.yaml"),
+    ],
+)
+def test_a_password_in_the_user_s_url_goes_along_to_its_own_origin_alone(url: str, used: str) -> None:
+    mine = Repository("mine", "https://me:hush@mine.example.com/index.yaml")
+    assert all_repositories({"mine": Repository("mine", url)}, {"mine": mine})["mine"].url == used
+
+
 def test_a_token_of_the_configuration_goes_before_the_user_s() -> None:
     own = Repository("mine", MINE.url, "other")
     assert all_repositories({"mine": own}, {"mine": MINE})["mine"].token == "other"

@@ -372,7 +372,10 @@ async def test_a_package_in_several_repositories_needs_one_named(rig: Rig, web: 
         publish(server, FIRST)
     rig.repositories(one=web.url("/provider-index.yaml"), two=other.url("/provider-index.yaml"))
     text = await refusal(resolve(rig.package(), rig.context))
-    assert text == f"package {ADDRESS} is in several repositories: one, two; name one with source.repo"
+    assert (
+        text
+        == f"package {ADDRESS} is in several repositories: one, two; name one: repo in the source, --repo of a command"
+    )
     assert (await resolve(rig.package(repository="two"), rig.context)).source == other.url("/1.yaml")
 
 
@@ -491,6 +494,33 @@ async def test_repositories_that_the_entry_does_not_name_get_none_of_its_token(r
         "/1.yaml": "Bearer t0ken",
         "/archive.tar.gz": "Bearer t0ken",
     }
+
+
+BASIC = "Basic bWU6aHVzaA=="
+"""Of ``me:hush``."""
+
+
+async def test_a_password_in_a_url_reaches_its_server_and_no_lock_file(rig: Rig, web: Web, other: Web) -> None:
+    web.put("/provider-release.yaml", release())
+    web.put("/archive.tar.gz", BODY)
+    url = web.url("/provider-release.yaml")
+    entry = rig.url(url.replace("//", "//me:hush@"))
+    found = await resolve(entry, rig.context)
+    assert (found.source, found.archives) == (url, {HOST: Archive(web.url("/archive.tar.gz"), SHA)})
+    await fetch_archive(found.archives[HOST], found.source, entry, rig.context)
+    assert asked_with(web) == {"/provider-release.yaml": BASIC, "/archive.tar.gz": BASIC}
+    other.put("/archive.tar.gz", BODY)
+    moved = Archive(other.url("/archive.tar.gz"), SHA)
+    await fetch_archive(moved, found.source, entry, rig.context, fresh=True)
+    assert asked_with(other) == {"/archive.tar.gz": None}
+
+
+async def test_a_password_in_a_repository_s_url_reaches_its_server_and_no_lock_file(rig: Rig, web: Web) -> None:
+    publish(web, FIRST)
+    rig.repositories(one=web.url("/provider-index.yaml").replace("//", "//me:hush@"))
+    found, _ = await rig.had(rig.package())
+    assert (found.source, found.archives[HOST].url) == (web.url("/1.yaml"), web.url("/archive.tar.gz"))
+    assert asked_with(web) == {"/provider-index.yaml": BASIC, "/1.yaml": BASIC, "/archive.tar.gz": BASIC}
 
 
 # GitHub ---------------------------------------------------------------------------------------------------------------

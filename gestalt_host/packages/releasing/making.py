@@ -17,6 +17,7 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.generated_catalogues import write_catalogue
 from gestalt_host.packages.languages import PYTHON, LaunchCommand, build_release, language_of
 from gestalt_host.packages.languages.building import run_build_command
+from gestalt_host.packages.languages.python import find_interpreter
 from gestalt_host.packages.manifests.model import Artifact, Manifest
 from gestalt_host.packages.manifests.packaged import check_packaged
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
@@ -182,7 +183,10 @@ class _Making:
                 )
             executable = await self._built(host_platform())
         written = self._work / CATALOGUE
-        command = LaunchCommand((str(executable.file),), {"SHIV_ROOT": str(self._work / "unpacked")})
+        # The interpreter that it was made for need not be on this machine's PATH, only on that of those who run it.
+        interpreter = find_interpreter(self._manifest.root, self._environ) if self._language is PYTHON else None
+        words = (*((str(interpreter),) if interpreter else ()), str(executable.file))
+        command = LaunchCommand(words, {"SHIV_ROOT": str(self._work / "unpacked")})
         await write_catalogue(command, written, self._manifest, self._environ)
         if not written.is_file():
             raise PackageInvalid(f"{self._manifest.root}: there is no {CATALOGUE}, and the executable writes none")

@@ -552,6 +552,14 @@ class TestPython:
         assert (site_packages / "extra.py").is_file() == (pyproject == PROJECT)
         assert not (site_packages / "bin").exists()
 
+    async def test_the_interpreter_that_a_variable_names_need_not_be_on_the_path(
+        self, tmp_path: Path, wheels: Path
+    ) -> None:
+        root = python_source(tmp_path / "src", "plugin", PROJECT)
+        environ = {**ENVIRON, "PATH": str(tmp_path), "GESTALT_PYTHON": sys.executable}
+        (archive, *_) = await release(root, request(tmp_path / "out", find_links=(str(wheels),)), environ)
+        assert members(archive)["catalog.yaml"][1].decode() == CATALOGUE
+
     async def test_by_itself_it_unpacks_into_the_users_cache(self, tmp_path: Path, wheels: Path) -> None:
         root = python_source(tmp_path / "src", "indexeddb", TARGET)
         (archive, *_) = await release(root, request(tmp_path / "out", find_links=(str(wheels),)), ENVIRON)

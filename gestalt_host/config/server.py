@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from gestalt_host.config.model import ListenerConfig, OutputLimits, Policy, ServerConfig, SupervisionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unprovided, accept_unused
+from gestalt_host.config.sources import is_http_url
 
 DEFAULT_PORT = 8080
 DEFAULT_TOKEN_TTL = timedelta(days=30)
@@ -124,7 +124,7 @@ def _management(block: Block, public_host: str, public_port: int, findings: Find
     with block.block("management") as management:
         host, base_url = management.text("host"), _base_url(management)
         port = management.integer("port", 0, minimum=1, maximum=65535)
-    if not management.present:
+    if not management.present or not (port or host or base_url):
         return None
     findings.not_provided(block, "management", "a second listener")
     if not port:
@@ -148,12 +148,10 @@ def _provider_output(block: Block) -> OutputLimits:
 
 def _base_url(block: Block) -> str:
     text = block.text("baseUrl").rstrip("/")
-    if text:
-        # urlsplit would take line breaks and tabs out.
-        parts = urlsplit(text)
-        if not text.isprintable() or " " in parts.netloc or parts.scheme not in ("http", "https") or not parts.netloc:
-            block.fault("baseUrl", "must be an absolute http or https URL")
-            return ""
+    # What splits the text would take line breaks and tabs out.
+    if text and not (text.isprintable() and is_http_url(text)):
+        block.fault("baseUrl", "must be an absolute http or https URL")
+        return ""
     return text
 
 

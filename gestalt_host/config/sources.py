@@ -50,7 +50,7 @@ def _scalar(node: Node, entry: Block, kind: str) -> Source | None:
         return None
     if text in BUILTINS.get(kind, ()):
         return Source(SourceMode.BUILTIN, builtin=text)
-    if _is_http_url(text):
+    if is_http_url(text):
         return Source(SourceMode.URL, url=text)
     if text.startswith("git+"):
         entry.fault("source", "git+ sources are not supported")
@@ -106,7 +106,7 @@ def _mapping(block: Block, kind: str, name: str, findings: Findings) -> Source |
     if builtin:
         source = Source(SourceMode.BUILTIN, builtin=builtin)
     elif url:
-        if not _is_http_url(url):
+        if not is_http_url(url):
             block.fault("url", "must be an absolute http or https URL with a host")
         source = Source(SourceMode.URL, url=url, token=token)
     elif path_text and path_node is not None:
@@ -162,12 +162,13 @@ def is_index_url(text: str) -> bool:
     """Return whether the text is a URL that the index of a repository can have."""
     try:
         parts = urlsplit(text)
-        return parts.scheme == "file" if parts.path and not parts.netloc else _is_http_url(text)
+        return parts.scheme == "file" if parts.path and not parts.netloc else is_http_url(text)
     except ValueError:
         return False
 
 
-def _is_http_url(text: str) -> bool:
+def is_http_url(text: str) -> bool:
+    """Return whether the text is an absolute http or https URL with a host, and a port that there can be."""
     try:
         parts = urlsplit(text)
         port = parts.port

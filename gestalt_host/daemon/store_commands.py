@@ -12,7 +12,7 @@ from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon import help_texts
 from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed, UsageWrong
-from gestalt_host.daemon.locking.faults import LockUse, artifact_faults, lock_faults
+from gestalt_host.daemon.locking.faults import LockUse, artifact_faults, faults_by_entry, lock_faults
 from gestalt_host.daemon.options import Options, parse_options
 from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.errors import listed
@@ -110,7 +110,7 @@ def _manifest(entry: ProviderEntry, config: HostConfig, options: Options) -> Man
     found = standing(entry, lock, config.directory)
     if found.currency is Currency.MISSING:
         raise CommandFailed(listed(lock_faults([found], use)))
-    if faults := artifact_faults([entry], lock, config.artifacts_dir, use):
+    if faults := artifact_faults(faults_by_entry([entry], lock, config.artifacts_dir), use):
         raise CommandFailed(listed(faults))
     return read_manifest(find_manifest(prepared_directory(entry, config.artifacts_dir)))
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.python import RUNTIMES, find_interpreter, python_target, runtime_kind
+from gestalt_host.packages.languages.tools import run_tool
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.releasing.own_sdk import SDK, write_sdk_wheel
-from gestalt_host.packages.releasing.tools import run_tool
 from gestalt_host.packages.releasing.wheels import Pip, collect_wheels, make_wheel, unpack_wheels
 
 _BUILT_AT = "1980-01-01 00:00:00"
@@ -171,8 +171,7 @@ def _for(interpreter: Path) -> tuple[str, ...]:
 
 
 async def _version_of(interpreter: Path, work: Path, environ: Mapping[str, str]) -> str:
-    words = (interpreter, "-I", "-c", _SAY_VERSION)
-    said = await run_tool("asking for its version", words, cwd=work, environ=environ)
+    said = await run_tool((interpreter, "-I", "-c", _SAY_VERSION), work, environ)
     name, _, version = said.strip().partition(" ")
     if name != "cpython":
         raise PackageInvalid(f"{interpreter}: is {name}; providers are released for CPython")

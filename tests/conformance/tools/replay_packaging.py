@@ -13,6 +13,7 @@ Parts: config, archives, lock, stale, downloads, release; all of them where none
 from __future__ import annotations
 
 import argparse
+import errno
 import http.server
 import json
 import os
@@ -41,6 +42,7 @@ SERVE_LIMIT_S = 25.0
 PORT_WITHIN_S = 120.0
 LOCK_PORT = 18163
 """Stands in the recorded lock files and, hashed, in their digests, so no other port will do."""
+PORT_WITHIN_S = 240
 RECORDED_PORTS = ("18160", "18161")
 """Of the downloads; any two ports do, and free ones are put in their place."""
 EXTERNAL_CREDENTIALS = "\n  externalCredentials: {default: {source: ./ec/manifest.json}}"
@@ -265,7 +267,16 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = allow_reuse_address = True
 
     def __init__(self, root: Path, port: int = 0, answer: Callable[[Handler], None] | None = None) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+        give_up = time.monotonic() + PORT_WITHIN_S
+        while True:
+            try:
+                super().__init__(("127.0.0.1", port), Handler)
+                break
+            except OSError as error:
+                # Somebody else who plays these recordings at the same time may have a port that stands in them.
+                if error.errno != errno.EADDRINUSE or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
         self.root, self.answer = root, answer
         self.asked: list[tuple[int, str, str | None]] = []
 

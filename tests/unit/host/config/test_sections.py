@@ -30,6 +30,9 @@ ONE_FAULT = [
     ("server: {public: {allowedHosts: [a, a]}}", "server.public.allowedHosts[1]: 'a' is a duplicate"),
     ("server: {public: {maxConnections: 3}}", "server.public.maxConnections: 3 is out of range; accepted are integers"),
     ("server: {baseUrl: example.com}", "server.baseUrl: must be an absolute http or https URL"),
+    ("server: {baseUrl: 'http://[::1'}", "server.baseUrl: must be an absolute http or https URL"),
+    ("server: {baseUrl: 'http://h:bad'}", "server.baseUrl: must be an absolute http or https URL"),
+    ("server: {management: {port: 9, baseUrl: 'http://[x'}}", "server.management.baseUrl: must be an absolute http"),
     (
         'server: {apiTokenTtl: " 5m "}',
         "server.apiTokenTtl: ' 5m ' is not a duration; accepted are positive ones such as",

@@ -33,11 +33,13 @@ help:
 
 # Pip says itself what it downloads and installs. An environment that was interrupted before it had pip is completed. Pip's
 # own script is not run: its first line holds the folder's path, which must neither have changed nor have a `$`.
+# Compiling takes 1 s; else each process of the first start would do it for itself, before it serves.
 define set_up
 @test -n '$(PYTHON)' || { echo 'No Python of at least 3.11 with venv found; say which: make PYTHON=/path/to/python' >&2; exit 1; }
 @echo 'Setting up $(VENV) with $(PYTHON) for $(1) ...'
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 @$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ./gestalt_sdk --editable '.$(2)'
+@-$(BIN)/python -m compileall -q gestalt_sdk gestalt_host providers
 endef
 
 $(READY_TO_RUN): $(REQUIREMENTS)

@@ -1,11 +1,12 @@
 """The start of `gestaltd`: until it is ready with store, workflow provider and plugins, and until it prints its help.
 
-    python -m benchmarks.start [--repeats N] [--plugins N ...]
+    python -m benchmarks.start [--repeats N] [--plugins N ...] [--packages source locked]
 
 The floor is a process that imports what a plugin imports and ends: a host with n plugins is n + 3 processes, each of
 which imports at least that. Floor and start are measured in turn. The CPU is that of all processes up to the moment of
-ready; "first" is a start in a folder where nothing is kept yet, so that each plugin is run once more to write its
-catalogue.
+ready; "first" is a start in a folder where nothing is kept yet, so that each plugin from source is run once more to
+write its catalogue. "locked" is `serve --locked` with every provider from our own release archives, locked and
+installed before, and has one more floor: reading and hashing each installed file once, which such a start must do.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.processes import cpu_of_ended_children_s, cpu_s, memory_mb, processes
+from gestalt_host.packages.digests import sha256_of
 from tests.support.commands import ROOT
+from tests.support.released import STORE, WORKFLOW, released
 from tests.support.rigs.gestaltd import Gestaltd, free_port
 
 REFERENCE = "the reference implementation, three plugins, on two cores: 3.2 s locked, 24 s from source"
 HELP_WANTED_S = 0.15
 READY_WITHIN_S = 120.0
 POLL_S = 0.01
+SERVE = (sys.executable, "-m", "gestalt_host.daemon", "serve")
+SEARCH = "plugins/search"
 PLUGIN = ROOT / "tests" / "support" / "plugins" / "rig"
 CONFIG = """
 apiVersion: gestaltd.config/v5
@@ -42,11 +47,11 @@ server:
 providers:
   indexeddb:
     store:
-      source: {{path: {root}/providers/indexeddb_store/manifest.yaml}}
+      source: {store}
       config: {{dsn: "sqlite://{folder}/state.db"}}
   workflow:
     local:
-      source: {{path: {root}/providers/indexeddb/manifest.yaml}}
+      source: {workflow}
       indexeddb: {{provider: store, db: workflow}}
 plugins:
 {plugins}
@@ -61,6 +66,16 @@ with lean_imports():
 
 
 @dataclass(frozen=True)
+class Packages:
+    """Where the providers come from, as the configuration names it; ``plugin`` is used for all plugins."""
+
+    store: str
+    workflow: str
+    plugin: str
+    is_locked: bool = False
+
+
+@dataclass(frozen=True)
 class Spent:
     """Seconds by the clock and of the processors."""
 
@@ -72,14 +87,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.start", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="how often each figure is taken (5)")
     parser.add_argument("--plugins", type=int, nargs="*", default=[1, 3, 10], help="how many plugins (1 3 10)")
+    parser.add_argument("--packages", nargs="*", choices=PACKAGES, default=[*PACKAGES], help="from where (both)")
     options = parser.parse_args()
     print(f"# start: {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
     print(f"# command: {Path(sys.executable).name} -m benchmarks.start {' '.join(sys.argv[1:])}".rstrip())
     print(f"# {REFERENCE}")
     help_text(options.repeats)
     for count in options.plugins:
-        with tempfile.TemporaryDirectory(prefix="gstb-") as name:
-            started(Path(name), count, options.repeats)
+        for packages in options.packages:
+            with tempfile.TemporaryDirectory(prefix="gstb-") as name:
+                started(Path(name), count, options.repeats, PACKAGES[packages]())
     return 0
 
 
@@ -94,34 +111,73 @@ def help_text(repeats: int) -> None:
     print(f"gestaltd --help [< {HELP_WANTED_S} s]: {_described(asked)}; {_ratios(asked, nothing)} of python -c pass")
 
 
-def started(folder: Path, count: int, repeats: int) -> None:
+def from_source() -> Packages:
+    """Return the packages of this tree and the tests' plugin, used where they lie."""
+    store, workflow = (f"{{path: {ROOT}/providers/{name}/manifest.yaml}}" for name in ("indexeddb_store", "indexeddb"))
+    return Packages(store, workflow, f"{{path: {PLUGIN}/manifest.yaml}}")
+
+
+def from_releases() -> Packages:
+    """Return our own releases, built when no run before has built them, with the example plugin ``search``."""
+    store, workflow, plugin = (
+        f"{released()}/providers/{name}/provider-release.yaml" for name in (STORE, WORKFLOW, SEARCH)
+    )
+    return Packages(store, workflow, plugin, is_locked=True)
+
+
+PACKAGES: dict[str, Callable[[], Packages]] = {"source": from_source, "locked": from_releases}
+
+
+def started(folder: Path, count: int, repeats: int, packages: Packages) -> None:
     """Print what starts with so many plugins take, the first and later ones, and what each process holds then."""
     floors: list[Spent] = []
     firsts: list[Spent] = []
     later: list[Spent] = []
     words = "1 plugin" if count == 1 else f"{count} plugins"
     for number in range(repeats):
-        home = folder / str(number)
-        home.mkdir()
+        home = folder / ("locked" if packages.is_locked else str(number))
+        if not home.exists():
+            home.mkdir()
+            configure(home, count, packages)
         floors.append(run([sys.executable, "-c", IMPORTS]))
-        firsts.append(start(home, count))
+        if not packages.is_locked:
+            firsts.append(start(home))
         is_last = number == repeats - 1
-        later.append(start(home, count, memory if is_last else None))
-        if not is_last:
+        later.append(start(home, memory if is_last else None, is_locked=packages.is_locked))
+        if not is_last and not packages.is_locked:
             shutil.rmtree(home)
     print(f"imports of one plugin: {_described(floors)}")
     for name, spent in (("first", firsts), ("later", later)):
-        ratios = _ratios(spent, floors)
-        print(f"{words}, {count + 3} processes, {name} start: {_described(spent)}; {ratios} of the imports")
+        if spent:
+            kind = "locked" if packages.is_locked else name
+            ratios = _ratios(spent, floors)
+            print(f"{words}, {count + 3} processes, {kind} start: {_described(spent)}; {ratios} of the imports")
 
 
-def start(folder: Path, count: int, look: Callable[[Gestaltd], None] | None = None) -> Spent:
-    """Start a host with so many plugins in the folder, measure until it is ready, look at it, and end it."""
-    port = free_port()
+def configure(folder: Path, count: int, packages: Packages) -> None:
+    """Write the configuration with so many plugins; lock and install what comes from releases."""
     config = folder / "gestalt.yaml"
-    plugins = "\n".join(f"  p{number}: {{source: {{path: {PLUGIN}/manifest.yaml}}}}" for number in range(count))
-    config.write_text(CONFIG.format(port=port, root=ROOT, folder=folder, plugins=plugins))
-    host = Gestaltd([config], {}, port, folder)
+    plugins = "\n".join(f"  p{number}: {{source: {packages.plugin}}}" for number in range(count))
+    sources = {"store": packages.store, "workflow": packages.workflow, "plugins": plugins}
+    config.write_text(CONFIG.format(port=free_port(), folder=folder, **sources))
+    if not packages.is_locked:
+        return
+    for command in (["lock"], ["sync", "--locked"]):
+        run([*SERVE[:-1], *command, "--config", str(config)])
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    begin, begin_cpu_s = time.perf_counter(), time.process_time()
+    for path in files:
+        sha256_of(path)
+    spent = Spent(time.perf_counter() - begin, time.process_time() - begin_cpu_s)
+    size_mb = sum(path.stat().st_size for path in files) / 1e6
+    print(f"{len(files)} installed files, {size_mb:.0f} MB, each read and hashed: {_described([spent])}")
+
+
+def start(folder: Path, look: Callable[[Gestaltd], None] | None = None, *, is_locked: bool = False) -> Spent:
+    """Start the host that is configured in the folder, measure until it is ready, look at it, and end it."""
+    config = folder / "gestalt.yaml"
+    port = int(config.read_text().partition("port: ")[2].partition("}")[0])
+    host = Gestaltd([config], {}, port, folder, program=(*SERVE, "--locked") if is_locked else SERVE)
     begin = time.perf_counter()
     host.launch()
     try:

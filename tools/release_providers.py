@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gestalt_host.daemon.concurrency import all_of
 from gestalt_host.packages import find_manifest, read_manifest
 from gestalt_host.packages.releasing.making import ReleaseRequest, parse_platforms, release
 from gestalt_host.packages.releasing.wheels import WHEEL_PLATFORMS
@@ -34,14 +35,17 @@ PLATFORMS = "PLATFORMS"
 def providers(directory: Path, folders: Sequence[str] = tuple(PROVIDERS)) -> None:
     """Make a release of each provider in ``providers/<package path>`` of the directory.
 
-    The wheel of gestaltd-sdk that is in the directory goes into them, and what constraints.txt pins.
+    As many at once as there are processors. The wheel of gestaltd-sdk that is in the directory goes into them, and what
+    constraints.txt pins.
     """
     platforms = parse_platforms(os.environ.get(PLATFORMS, ""))
     with tempfile.TemporaryDirectory(prefix="gestalt-wheels-") as house:
         for platform in platforms:
             _download(folders, platform, Path(house), directory)
         environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONSTRAINT": ""}
-        for folder in folders:
+        places = asyncio.Semaphore(os.cpu_count() or 1)
+
+        async def one(folder: str) -> None:
             root = ROOT / folder
             target = directory / "providers" / read_manifest(find_manifest(root)).source.split("/", 3)[3]
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +56,10 @@ def providers(directory: Path, folders: Sequence[str] = tuple(PROVIDERS)) -> Non
                 find_links=(house, str(directory)),
                 extras=PROVIDERS[folder],
             )
-            asyncio.run(release(root, request, environ))
+            async with places:
+                await release(root, request, environ)
+
+        asyncio.run(all_of(map(one, folders)))
 
 
 def _download(folders: Sequence[str], platform: str, house: Path, wheels: Path) -> None:

@@ -168,5 +168,10 @@ def is_index_url(text: str) -> bool:
 
 
 def _is_http_url(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme.lower() in ("http", "https") and bool(parts.netloc)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    has_host = bool(parts.hostname) and port != 0 and not re.search(r"[\s\x00-\x20\x7f]", parts.netloc)
+    return parts.scheme.lower() in ("http", "https") and has_host

@@ -22,11 +22,12 @@ from gestalt_host.config import (
     user_config_path,
 )
 from gestalt_host.config.errors import Faults
+from gestalt_host.config.model import ProviderEntry
 from gestalt_host.daemon.console import Console, show
 from gestalt_host.daemon.default_config import write_default_config
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.judging import Judgement, judge_providers
-from gestalt_host.daemon.launchables import prepare_entries
+from gestalt_host.daemon.launchables import launched_entries, prepare_entries
 from gestalt_host.daemon.locking.faults import LockUse, require_installed
 from gestalt_host.daemon.locking.installing import Installation, LockedInstallation, OwnInstallation
 from gestalt_host.daemon.locking.packages import LockedPackages
@@ -37,7 +38,11 @@ from gestalt_host.errors import HostError
 from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
-from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided
+from gestalt_host.packages.fitting import read_fitting
+from gestalt_host.packages.installed.readings import Readings
+from gestalt_host.packages.lock.currency import is_release, key_of, label, lockable_entries
+from gestalt_host.packages.lock.offered import require_fit
 from gestalt_host.packages.platforms import host_platform, is_platform
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.event_loop import run_event_loop
@@ -69,8 +74,9 @@ def serve(options: Options, environ: Mapping[str, str], *, generate: bool) -> No
     use = LockUse.of(config, options)
     installation: Installation = OwnInstallation(config, use, environ)
     if "locked" in options.flags:
-        require_installed(config, use)
-        installation = LockedInstallation(config)
+        readings = Readings()
+        require_installed(config, use, readings)
+        installation = LockedInstallation(config, readings)
     try:
         run_event_loop(run_until_stopped(config, environ, Console(), installation))
     except ProviderStartFailed as error:
@@ -232,7 +238,7 @@ class _Checks:
 
     @property
     def unchecked(self) -> list[Problem]:
-        """What could not be checked, because a package is not installed."""
+        """What could not be checked: a package is not installed, or this version cannot use it."""
         return self._locked.warnings
 
     async def run(self) -> None:
@@ -240,7 +246,15 @@ class _Checks:
         there = await asyncio.to_thread(self._locked.sort, is_runtime=self._is_runtime)
         workplace = Workplace(self._config.artifacts_dir, self._scratch)
         launchables = await prepare_entries(there, self._environ, workplace, {})
-        self.failures += [failure for _, failure in launchables.failed_plugins.values()]
+        started = {key_of(entry) for entry in launched_entries(there)}
+        for entry, failure in launchables.failed_plugins.values():
+            if self._is_runtime or not isinstance(failure, PackageUnprovided):
+                self.failures.append(failure)
+                continue
+            started.discard(key_of(entry))
+            self.unchecked.append(Problem(entry.place, entry.path, f"{failure}; serve starts without it"))
+        others = [item for item in lockable_entries(there) if not is_release(item) and key_of(item) not in started]
+        self.failures += await asyncio.to_thread(_unfit, others)
         known = [(item.entry, item.manifest, item.catalogue) for item in launchables.plugins.values()]
         for entry, manifest, catalogue in (*known, *self._locked.plugins):
             assert catalogue is not None
@@ -250,6 +264,17 @@ class _Checks:
                 self.problems.append(error.problem)
         if self._is_runtime:
             self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)
+
+
+def _unfit(entries: Iterable[ProviderEntry]) -> list[Exception]:
+    """Return what is wrong with packages that lie here and that nothing has prepared, because they are not started."""
+    failures: list[Exception] = []
+    for entry in entries:
+        try:
+            require_fit(read_fitting(entry), entry)
+        except PackageInvalid as error:
+            failures.append(PackageInvalid(f"{label(entry)}: {error}", error.reason))
+    return failures
 
 
 def _summary(config: HostConfig, checks: _Checks) -> str:

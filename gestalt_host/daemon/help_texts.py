@@ -136,7 +136,9 @@ The databases are those of a DSN, sqlite://PATH or (check only) postgresql://...
 configuration has under providers.indexeddb; without either, those of the store that it uses for everything.
 
 Options:
-  --config PATH         Configuration file, as for serve. Not together with a DSN.
+  --config PATH         Configuration file, as for serve. Not together with a DSN, nor are the next two.
+  --lockfile PATH       Of a store from a release: lock file, as for serve.
+  --artifacts-dir PATH  Of a store from a release: where it is installed, as for serve.
   --db NAME             This database only; may be repeated.
   -h, --help            This text.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -362,7 +363,7 @@ class Host:
         except ListenFailed as error:
             where = "server.public.host and server.public.port"
             raise CommandFailed(
-                f"public http server: {error}; {where} in {self._config.files[-1]} change it"
+                f"public http server: {error}; {where} in {_as_seen_here(self._config.files[-1])} change it"
             ) from error
 
     async def _authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -388,3 +389,11 @@ class Host:
         task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
+
+
+def _as_seen_here(path: Path) -> Path:
+    """Return the path as one types it in the working directory, where it lies below that."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):  # it lies elsewhere, or the working directory is gone
+        return path

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_PIECE = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
@@ -16,8 +17,12 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    # hashlib.file_digest makes a buffer of 256 KiB for each file, which costs more than most files of a package.
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def sha256_of_text(text: str) -> str:

@@ -9,7 +9,7 @@ from gestalt_host.packages.bundled import bundled
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.manifests.model import Manifest
-from gestalt_host.packages.manifests.reading import find_manifest
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 
 
 def wanted_word(entry: ProviderEntry) -> str:
@@ -32,6 +32,18 @@ def local_manifest(entry: ProviderEntry) -> Path:
     if not source.path.exists():
         raise PackageInvalid(f"{source.path}: no such file or directory")
     return source.path
+
+
+def read_fitting(entry: ProviderEntry) -> Manifest:
+    """Return the manifest of an entry whose source lies here, once it is known to fit the entry.
+
+    Raises:
+        PackageInvalid: it cannot be read, is of another kind, or has a schema that refuses the entry's ``config``.
+    """
+    manifest = read_manifest(local_manifest(entry))
+    require_kind(manifest, entry)
+    require_config(manifest, entry)
+    return manifest
 
 
 def require_kind(manifest: Manifest, entry: ProviderEntry) -> None:

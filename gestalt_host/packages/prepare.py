@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry
@@ -13,6 +13,7 @@ from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided, failing_because
 from gestalt_host.packages.fitting import local_manifest, require_config, require_kind, wanted_word
 from gestalt_host.packages.generated_catalogues import catalogue_of
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.installed.record import read_record
 from gestalt_host.packages.installed.zipapps import zipapp_environment
@@ -47,11 +48,13 @@ class Workplace:
         built_dir: What local sources are built to, and the catalogues that they write, is kept there.
         may_run: Whether sources may be built and run for that; otherwise it has to be there, and nothing is written
             when they are started.
+        readings: What this start has read of packages from releases, and found as installed.
     """
 
     artifacts_dir: Path
     built_dir: Path
     may_run: bool = True
+    readings: Readings = field(default_factory=Readings)
 
 
 async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[str, str]) -> Launchable:
@@ -74,7 +77,7 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
                     manifest, entry.name, workplace.built_dir, environ, build=workplace.may_run
                 )
             else:
-                command = await asyncio.to_thread(_installed_command, manifest, installed)
+                command = await asyncio.to_thread(_installed_command, manifest, installed, workplace.readings)
         catalogue = None
         if entry.kind == "plugins":
             cache_dir = workplace.built_dir / ".gestaltd" / "catalogues"
@@ -98,14 +101,22 @@ def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
     return manifest
 
 
-def _installed_command(manifest: Manifest, directory: Path) -> LaunchCommand:
+def _installed_command(manifest: Manifest, directory: Path, readings: Readings) -> LaunchCommand:
     """Return how an installed package is started; its files are compared with its record before each start."""
     command = packaged_command(manifest)
     if command is None:
         raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
+    states = readings.take(directory)
     directory = directory.resolve()  # as the executable's path: a link that leads there may lead elsewhere later
     files = read_record(directory).files
-    pinned = [(directory / name, file.sha256) for name, file in sorted(files.items())]
-    pinned.append((directory / RECORD, sha256_of(directory / RECORD)))
-    environment = {**command.env, **zipapp_environment(directory)}
-    return replace(command, env=environment, pinned=tuple(pinned), sealed=directory)
+    paths = {name: directory / name for name in sorted(files)}
+    return replace(
+        command,
+        env={**command.env, **zipapp_environment(directory)},
+        pinned=(
+            *((path, files[name].sha256) for name, path in paths.items()),
+            (directory / RECORD, sha256_of(directory / RECORD)),
+        ),
+        compared={paths[name]: state for name, state in states.items() if name in paths},
+        sealed=directory,
+    )

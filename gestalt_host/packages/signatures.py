@@ -81,14 +81,18 @@ def write_private_key(path: Path, private_key: str) -> None:
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{private_key}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(f"{private_key}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise
     except FileExistsError:
         raise PackageInvalid(f"{path}: exists already; a key is never overwritten") from None
     except OSError as error:
-        raise PackageInvalid(f"{path}: {error.strerror}") from None
+        raise PackageInvalid(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def read_private_key(path: Path) -> str:

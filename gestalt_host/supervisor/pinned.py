@@ -5,26 +5,35 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from gestalt_host.packages.digests import sha256_of
+from gestalt_host.packages.installed.readings import FileState, state_of
 from gestalt_host.supervisor.errors import FilesChanged
 
 _NAMED = 5
 """Of the files that are not as installed; there may be thousands."""
 
 
-async def check_pinned(pinned: Sequence[tuple[Path, str]], sealed: Path | None = None) -> None:
+async def check_pinned(
+    pinned: Sequence[tuple[Path, str]],
+    sealed: Path | None = None,
+    compared: Mapping[Path, FileState] = MappingProxyType({}),
+) -> None:
     """Compare the files with their SHA-256.
 
     Args:
         sealed: Directory that may hold no other files.
+        compared: States in which files had their SHA-256 a moment ago; those that are in the same are not read.
 
     Raises:
         FilesChanged: naming those that are others, missing or added.
     """
-    faults = await asyncio.to_thread(lambda: [*_faults(pinned), *_added(sealed, {path for path, _ in pinned})])
+    faults = await asyncio.to_thread(
+        lambda: [*_faults(pinned, compared), *_added(sealed, {str(path) for path, _ in pinned})]
+    )
     if faults:
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         text = "; ".join(f"{path} {what}" for path, what in faults[:_NAMED])
@@ -32,11 +41,14 @@ async def check_pinned(pinned: Sequence[tuple[Path, str]], sealed: Path | None =
         raise FilesChanged(f"it is not started: {text}{more}", reason=f"not as installed: {names}{more}")
 
 
-def _faults(pinned: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
+def _faults(pinned: Iterable[tuple[Path, str]], compared: Mapping[Path, FileState]) -> Iterator[tuple[Path, str]]:
     for path, wanted in pinned:
         try:
-            if not stat.S_ISREG(path.lstat().st_mode):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
                 yield path, "is no regular file any more"
+                continue
+            if path in compared and compared[path] == state_of(status):
                 continue
             found = sha256_of(path)
         except OSError as error:
@@ -46,7 +58,7 @@ def _faults(pinned: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
                 yield path, f"is not the file that was installed: its sha256 is {found}, not {wanted}"
 
 
-def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Path, str]]:
+def _added(directory: Path | None, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Yield whatever a directory holds besides directories and the files that are known; no link is followed."""
     if directory is None:
         return
@@ -57,8 +69,7 @@ def _added(directory: Path | None, known: Collection[Path]) -> Iterator[tuple[Pa
         yield directory, f"cannot be read: {(error.strerror or str(error)).lower()}"
         return
     for entry in found:
-        path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            yield from _added(path, known)
-        elif path not in known:
-            yield path, "was added"
+            yield from _added(Path(entry.path), known)
+        elif entry.path not in known:
+            yield Path(entry.path), "was added"

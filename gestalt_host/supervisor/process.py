@@ -20,6 +20,7 @@ import structlog
 
 from gestalt_host.config.model import OutputLimits
 from gestalt_host.errors import could_not_start, reason_of
+from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.child import Child
@@ -518,7 +519,7 @@ class ProviderProcess:
         )
         started = time.monotonic()
         try:
-            await check_pinned(spec.command.pinned, spec.command.sealed)
+            await check_pinned(spec.command.pinned, spec.command.sealed, self._take_compared())
             child = self._child = await Child.spawn(spec.command.args, environment, self.output)
         except ProviderStartFailed as error:
             raise self._failure(error) from error
@@ -540,6 +541,12 @@ class ProviderProcess:
             raise
         self._tell_ready(child.pid, time.monotonic() - started)
         return child
+
+    def _take_compared(self) -> Mapping[Path, FileState]:
+        """Return what is known of the pinned files, once: a later start is no part of the start that looked at them."""
+        compared = self.spec.command.compared
+        self.spec = replace(self.spec, command=replace(self.spec.command, compared={}))
+        return compared
 
     def _tell_ready(self, pid: int, duration_s: float) -> None:
         log.info(

@@ -160,6 +160,47 @@ def test_the_wheels_serve_the_demo_and_a_plugin_whose_environment_has_the_sdk_al
         host.stop()
 
 
+@pytest.mark.timeout(400)  # an environment is made and filled, and three releases are made
+def test_a_plugin_is_released_with_the_sdk_beside_gestaltd_where_no_index_has_one(tmp_path: Path) -> None:
+    dist, plugin = tmp_path / "dist", tmp_path / "my greeter"
+    distributions(dist)
+    env = bare(tmp_path / "host", f"gestaltd[release]=={VERSION}", dist, wheelhouse())
+    write_greeter(plugin)
+    with (plugin / "pyproject.toml").open("a") as project:  # an older pip would ask for the package wheel else
+        project.write('[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n')
+    # What is required of others is there, and no SDK.
+    words = ("provider", "release", "--version", "1.0.0", "--find-links", str(wheelhouse()), "--output")
+    env.run(env.program("gestaltd"), *words, tmp_path / "one", cwd=plugin, env={"PIP_NO_INDEX": "1"})
+    # Wherever another of the same version comes from, the one beside gestaltd is taken.
+    others = []
+    for folder in (tmp_path / "0", tmp_path / "~"):
+        folder.mkdir()
+        with zipfile.ZipFile(folder / ARCHIVES[2], "w") as other:
+            other.writestr(
+                f"{SDK}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: gestaltd-sdk\nVersion: {VERSION}\n"
+            )
+        others += ["--find-links", str(folder)]
+    env.run(env.program("gestaltd"), *words, tmp_path / "two", *others, cwd=plugin, env={"PIP_NO_INDEX": "1"})
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    checkout = (sys.executable, "-m", "gestalt_host.daemon")
+    env.run(*checkout, *words, tmp_path / "checkout", cwd=plugin, env={"PIP_NO_INDEX": "1", "PYTHONPATH": str(ROOT)})
+    with zipfile.ZipFile(dist / ARCHIVES[2]) as built:
+        published = {name: built.read(name) for name in built.namelist() if "/RECORD" not in name}
+    published.pop(f"{SDK}.dist-info/WHEEL")
+    for name in ("one", "checkout"):
+        (archive,) = (tmp_path / name).glob("*.tar.gz")
+        with tarfile.open(archive) as packed:
+            packed.extract("gestalt-plugin-greeter", tmp_path / name, filter="data")
+        with zipfile.ZipFile(tmp_path / name / "gestalt-plugin-greeter") as zipapp:
+            packages = "site-packages/gestalt_sdk/", f"site-packages/{SDK}.dist-info/"
+            inside = {
+                item.removeprefix("site-packages/"): zipapp.read(item)
+                for item in zipapp.namelist()
+                if item.startswith(packages) and not item.endswith(("/RECORD", "/WHEEL"))
+            }
+        assert inside == published
+
+
 def write_greeter(folder: Path) -> None:
     """Write the plugin of the SDK's README, as it stands there."""
     blocks = code_blocks(ROOT / "gestalt_sdk" / "README.md")

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from gestalt_host.packages import read_manifest
 from gestalt_host.packages.languages import build_release, source_command
 from gestalt_host.packages.platforms import host_platform
+from tests.support.commands import ROOT
 from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.rigs.toolchains import PLUGINS, PROGRAMS, cached_environ, require
 
@@ -107,6 +110,73 @@ async def test_a_release_is_the_same_bytes_twice_and_runs(language: str, source:
     environ = {**os.environ, "GESTALT_PLUGIN_WRITE_CATALOG": str(catalogue)}
     await asyncio.to_thread(subprocess.run, [programs[1]], env=environ, check=True, timeout=60)
     assert catalogue.read_text().startswith("name: echo\n")
+
+
+def command(*words: str | Path, cwd: Path) -> list[str]:
+    """Run a command of `gestaltd` that has to succeed; return the lines that it printed."""
+    program = [sys.executable, "-m", "gestalt_host.daemon", *map(str, words)]
+    environ = {**cached_environ(), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(program, cwd=cwd, env=environ, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.timeout(400)
+def test_a_release_is_locked_installed_and_served_without_the_tools(
+    language: str, source: Path, host: Gestaltd, tmp_path: Path
+) -> None:
+    there = {path for path in source.parent.rglob("*") if "node_modules" not in path.parts}
+    for name in ("one", "two"):
+        made = command("provider", "release", "--version", "1.2.3", "--output", tmp_path / name, cwd=source.parent)
+        assert made[0].endswith(f"_v1.2.3_{host_platform().replace('/', '_')}.tar.gz")
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert {path for path in source.parent.rglob("*") if "node_modules" not in path.parts} == there
+    config = tmp_path / "gestalt.yaml"
+    config.write_text(config.read_text().replace(str(source), f"{tmp_path}/one/provider-release.yaml"))
+    for words in (["lock"], ["sync", "--locked"]):
+        command(*words, "--config", config, cwd=tmp_path)
+    host.program = (*host.program, "--locked")
+    # A TypeScript program brings no Node along; nothing else is needed.
+    host.environment = {"PATH": folder_with(tmp_path, "node" if language == "typescript" else "true")}
+    host.start()
+    sent = {"text": "grüß dich", "more": [1, {"deep": True}, None]}
+    assert host.post("/echo/echo", sent).json() == sent
+    assert [item["title"] for item in host.get("/integrations/echo/operations")] == ["Echo"]
+
+
+def folder_with(folder: Path, *programs: str) -> str:
+    """Return a search path on which a shell and these programs are, and no tools."""
+    path = folder / "programs"
+    path.mkdir()
+    for name in ("sh", *programs):
+        found = shutil.which(name)
+        assert found is not None
+        (path / name).symlink_to(Path(found).resolve())
+    return str(path)
+
+
+@pytest.mark.timeout(400)
+def test_go_is_released_for_other_platforms_than_this_one(language: str, source: Path, tmp_path: Path) -> None:
+    if language != "go":
+        pytest.skip(f"{language} is released for the platform that its tools are installed for")
+    wanted = {"linux/amd64": b"\x7fELF", "linux/arm64": b"\x7fELF", "darwin/arm64": b"\xcf\xfa\xed\xfe"}
+    machines = {"linux/amd64": 62, "linux/arm64": 183}
+    made = command(
+        *("provider", "release", "--version", "1.2.3", "--platform", ",".join(wanted), "--output", tmp_path / "out"),
+        cwd=source.parent,
+    )
+    for platform, magic in wanted.items():
+        suffix = platform.replace("/", "_")
+        (archive,) = (Path(line.removeprefix("created ")) for line in made if f"_{suffix}." in line)
+        with tarfile.open(archive) as packed:
+            file = packed.extractfile("gestalt-plugin-echo-go")
+            assert file is not None
+            head = file.read(32)
+            assert "catalog.yaml" in packed.getnames(), "written by the program for this platform"
+        assert head.startswith(magic)
+        if platform in machines:
+            assert int.from_bytes(head[18:20], "little") == machines[platform]
 
 
 def test_the_locks_of_the_plugin_name_no_registry(language: str) -> None:

@@ -168,3 +168,37 @@ def test_the_quickstart_runs_from_released_archives(tmp_path: Path) -> None:
         host.stop()
     after = {path: path.lstat().st_mtime_ns for root in prepared for path in root.rglob("*")}
     assert after == before, "a start writes nothing into what is installed"
+
+
+def test_the_store_is_backed_up_checked_and_restored_by_its_release(tmp_path: Path) -> None:
+    host = released_quickstart(tmp_path)
+    host.start()
+    host.stop()
+    config = [word for path in host.configs for word in ("--config", str(path))]
+
+    def store(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gestalt_host.daemon", "store", *words]
+        environ = {**os.environ, **host.environment, "GESTALT_PYTHON": "/bin/false", "HOME": str(tmp_path / "nobody")}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    before = {path: path.lstat().st_mtime_ns for path in (tmp_path / "indexeddb").rglob("*")}
+    done = store("backup", *config, "b.tar")
+    assert (done.returncode, "backed up" in done.stdout) == (0, True), done.stderr
+    done = store("check", *config, "workflow_state")
+    assert (done.returncode, "sound" in done.stdout) == (0, True), done.stderr
+    done = store("restore", *config, "b.tar")
+    assert done.returncode == 2, "it overwrites nothing"
+    assert "Traceback" not in done.stderr
+    assert {path: path.lstat().st_mtime_ns for path in (tmp_path / "indexeddb").rglob("*")} == before
+    # What is run is what the lock names.
+    executable = tmp_path / "indexeddb" / "workflow_state" / "gestalt-plugin-relationaldb"
+    executable.write_bytes(executable.read_bytes() + b"x")
+    done = store("check", *config)
+    assert done.returncode == 2
+    assert "gestalt-plugin-relationaldb: its content has been changed" in done.stderr
+    assert "gestaltd sync --locked" in done.stderr
+    (tmp_path / "gestalt.lock.json").unlink()
+    done = store("check", *config)
+    assert (done.returncode, "is missing or stale; run `gestaltd lock" in done.stderr) == (2, True), done.stderr

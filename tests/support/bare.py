@@ -65,9 +65,10 @@ def wheelhouse() -> Path:
     It is made anew when a requirement or a pin changes, and `make clean` removes it.
     """
     sdk = tomllib.loads((ROOT / "gestalt_sdk" / "pyproject.toml").read_text())["project"]["dependencies"]
-    host = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]["custom"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    host = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]
     pins = (ROOT / "constraints.txt").read_text()
-    requirements = [*sdk, *host["dependencies"]]
+    requirements = [*sdk, *host, *project["project"]["optional-dependencies"]["release"]]
     about = "\n".join([sys.version, pins, *requirements])
     folder = ROOT / "build" / "wheelhouse" / sha256(about.encode()).hexdigest()[:16]
     if not folder.is_dir():

@@ -1,7 +1,7 @@
 """Our own providers as they are released, made once for each state of the sources that go into them.
 
-They are kept in ``${XDG_CACHE_HOME:-~/.cache}/gestalt-tests/releases``, outside of the checkout; a release of an older
-state is removed when a newer one is made.
+They are kept in ``${XDG_CACHE_HOME:-~/.cache}/gestalt-tests/releases``, outside of the checkout: those of the last
+states, since the tests of other checkouts may be using theirs.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _MADE_FROM = (
     ),
     *("gestalt_host/packages/languages", "tools/release_providers.py", "constraints.txt"),
 )
+_KEPT = 5
 _SUFFIXES = (".py", ".toml", ".yaml", ".md", ".json", ".txt")
 
 
@@ -46,9 +47,11 @@ def released() -> Path:
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of a test run need the same ones
         if not wanted.is_dir():
-            for older in cache.iterdir():
-                if older.is_dir():
-                    shutil.rmtree(older)
+            made_before = sorted(
+                (path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+            )
+            for older in made_before[:-_KEPT]:
+                shutil.rmtree(older)
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 made = Path(folder, "made")
                 made.mkdir()

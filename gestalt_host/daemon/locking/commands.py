@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -17,10 +19,13 @@ from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.packages import Workplace, prepare
 from gestalt_host.packages.errors import NotPrepared, PackageInvalid, PackageUnprovided, listed
-from gestalt_host.packages.lock.currency import Currency, is_release, label, lockable_entries, standing
+from gestalt_host.packages.lock.currency import Currency, is_release, key_of, label, lockable_entries, standing
 from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_lock
 from gestalt_host.packages.lock.locking import Locker, make_lock
 from gestalt_host.packages.lock.model import Lock
+from gestalt_host.packages.lock.offered import require_fit
+from gestalt_host.packages.lock.prepared import prepared_directory
+from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 from gestalt_host.packages.platforms import ALL, is_platform
 from gestalt_sdk.serving.event_loop import run_event_loop
 
@@ -75,23 +80,36 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
     if stale:
         reasons = [f"{label(item.entry)}: {item.reason or 'it is not in the lock'}" for item in stale]
         raise CommandFailed(f"lockfile is out of date; run {use.lock}: {shortened(reasons)}")
-    if is_check:
-        faults = artifact_faults(entries, locked, config.artifacts_dir, use)
-        unfit: list[ProviderEntry] = []
-    else:
-        faults = []
-        unfit = [entry for entry, found in faults_by_entry(entries, locked, config.artifacts_dir) if found]
+    found = faults_by_entry(entries, locked, config.artifacts_dir)
+    amiss = {key_of(entry) for entry, its in found if its}
+    faults = artifact_faults(found, use) if is_check else []
 
     async def work() -> None:
-        if unfit:
+        if amiss and not is_check:
             async with source_context(config, environ) as context:
-                failures = await install_all(unfit, locked, context, config)
+                failures = await install_all(
+                    [entry for entry, _ in found if key_of(entry) in amiss], locked, context, config
+                )
             faults.extend(map(str, failures.values()))
+            amiss.intersection_update(failures)
+        installed = [entry for entry, _ in found if key_of(entry) not in amiss]
+        faults.extend(await asyncio.to_thread(_unfit, installed, config.artifacts_dir))
         faults.extend(await prepare_sources(config, environ, use, is_check=is_check))
 
     _run(work)
     if faults:
         raise CommandFailed(listed(faults))
+
+
+def _unfit(entries: Iterable[ProviderEntry], artifacts_dir: Path) -> list[str]:
+    """Return where the configuration asks something of an installed package that it cannot do."""
+    faults = []
+    for entry in entries:
+        try:
+            require_fit(read_manifest(find_manifest(prepared_directory(entry, artifacts_dir))), entry)
+        except PackageInvalid as error:
+            faults.append(f"{label(entry)}: {error}")
+    return faults
 
 
 def load_for_sources(options: Options, environ: Mapping[str, str], *, tokens: bool = True) -> HostConfig:

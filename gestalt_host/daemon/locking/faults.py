@@ -12,6 +12,7 @@ from gestalt_host.config.model import HostConfig, ProviderEntry
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
 from gestalt_host.packages.errors import PackageInvalid, listed
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.lock.currency import (
     Currency,
     Standing,
@@ -65,11 +66,13 @@ class LockUse:
             return Lock()
 
 
-def require_installed(config: HostConfig, use: LockUse) -> Lock:
+def require_installed(config: HostConfig, use: LockUse, readings: Readings | None = None) -> Lock:
     """Return the lock when every entry is locked as it is configured and installed as it is locked.
 
     Reads files and does nothing else.
 
+    Args:
+        readings: Gets what was read and is as installed.
     Raises:
         CommandFailed: naming every fault and the command that mends it.
     """
@@ -85,7 +88,7 @@ def require_installed(config: HostConfig, use: LockUse) -> Lock:
     standings = [standing(entry, lock, config.directory) for entry in entries]
     faults = lock_faults(standings, use)
     current = [item.entry for item in standings if item.currency is Currency.CURRENT]
-    faults += artifact_faults(current, lock, config.artifacts_dir, use)
+    faults += artifact_faults(faults_by_entry(current, lock, config.artifacts_dir, readings), use)
     if faults:
         raise CommandFailed(listed(faults))
     return lock
@@ -107,9 +110,8 @@ def lock_faults(standings: Iterable[Standing], use: LockUse, plugin: str = "prov
     return faults
 
 
-def artifact_faults(entries: Sequence[ProviderEntry], lock: Lock, artifacts_dir: Path, use: LockUse) -> list[str]:
-    """Return what is wrong with the prepared directories of entries from releases, by file."""
-    found = faults_by_entry(entries, lock, artifacts_dir)
+def artifact_faults(found: Iterable[tuple[ProviderEntry, Sequence[str]]], use: LockUse) -> list[str]:
+    """Return what is wrong with prepared directories, as ``faults_by_entry`` has found it, with what mends it."""
     return [
         f"prepared artifact for {label(entry)} is missing or stale; run {use.sync}: {shortened(faults)}"
         for entry, faults in found
@@ -118,13 +120,17 @@ def artifact_faults(entries: Sequence[ProviderEntry], lock: Lock, artifacts_dir:
 
 
 def faults_by_entry(
-    entries: Sequence[ProviderEntry], lock: Lock, artifacts_dir: Path
+    entries: Sequence[ProviderEntry], lock: Lock, artifacts_dir: Path, readings: Readings | None = None
 ) -> list[tuple[ProviderEntry, list[str]]]:
-    """Return what is wrong with each prepared directory; several are read at once."""
+    """Return what is wrong with each prepared directory; several are read at once.
+
+    Args:
+        readings: Gets what was read and is as installed.
+    """
 
     def one(entry: ProviderEntry) -> list[str]:
         try:
-            return prepared_faults(entry, lock.entries[key_of(entry)], artifacts_dir)
+            return prepared_faults(entry, lock.entries[key_of(entry)], artifacts_dir, readings)
         except PackageInvalid as error:
             return [str(error)]
 

@@ -17,6 +17,7 @@ from gestalt_host.packages.downloads.cache import ArchiveCache
 from gestalt_host.packages.downloads.fetcher import Fetcher
 from gestalt_host.packages.downloads.progress import progress_on
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.lock.currency import Currency, is_release, key_of, label, lockable_entries, standing
 from gestalt_host.packages.lock.file import write_lock
 from gestalt_host.packages.lock.locking import Locker
@@ -42,8 +43,12 @@ class Installation(Protocol):
 class LockedInstallation:
     """Everything is there and has been verified; nothing is asked for, run or written."""
 
-    def __init__(self, config: HostConfig) -> None:
-        self._workplace = Workplace(config.artifacts_dir, config.artifacts_dir, may_run=False)
+    def __init__(self, config: HostConfig, readings: Readings) -> None:
+        """
+        Args:
+            readings: What the verification has read.
+        """
+        self._workplace = Workplace(config.artifacts_dir, config.artifacts_dir, may_run=False, readings=readings)
 
     async def ready(self, entries: Sequence[ProviderEntry]) -> tuple[Workplace, Failures]:
         return self._workplace, {}
@@ -59,7 +64,8 @@ class OwnInstallation:
 
     async def ready(self, entries: Sequence[ProviderEntry]) -> tuple[Workplace, Failures]:
         config = self._config
-        workplace = Workplace(config.artifacts_dir, config.artifacts_dir)
+        readings = Readings()
+        workplace = Workplace(config.artifacts_dir, config.artifacts_dir, readings=readings)
         releases = [entry for entry in entries if is_release(entry)]
         if not releases:
             return workplace, {}
@@ -67,7 +73,7 @@ class OwnInstallation:
         standings = await asyncio.to_thread(lambda: [standing(entry, lock, config.directory) for entry in releases])
         current = [item.entry for item in standings if item.currency is Currency.CURRENT]
         stale = [item.entry for item in standings if item.currency is not Currency.CURRENT]
-        found = await asyncio.to_thread(faults_by_entry, current, lock, config.artifacts_dir)
+        found = await asyncio.to_thread(faults_by_entry, current, lock, config.artifacts_dir, readings)
         unfit = [entry for entry, faults in found if faults]
         if not stale and not unfit:
             return workplace, {}
@@ -110,9 +116,10 @@ async def source_context(
     """Give what resolving and downloading need; its connections are closed at the end.
 
     Args:
-        patient: Wait also for a network that is not up yet: nobody sits before it.
+        patient: For a host: wait also for a network that is not up yet, and tell of downloads in the log.
     """
-    fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress_on(sys.stderr), patient=patient)
+    progress = progress_on(sys.stderr, is_log=patient)
+    fetcher = Fetcher(ArchiveCache.of_user(environ), progress=progress, patient=patient)
     async with fetcher:
         yield SourceContext(
             config.directory,

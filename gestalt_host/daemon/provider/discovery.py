@@ -52,10 +52,13 @@ def search(options: Options, environ: Mapping[str, str]) -> None:
     lines: list[str] = []
 
     async def work(context: SourceContext) -> None:
-        for repository in _asked(context, options):
+        asked = _asked(context, options)
+        for repository in asked:
             packages = await context.index(repository, "", "search")
             if isinstance(packages, PackageInvalid):
-                raise CommandFailed(f"search provider repo {repository.name}: {packages}")
+                others = ", ".join(other.name for other in asked if other is not repository)
+                hint = f"; --repo NAME searches one alone: {others}" if others else ""
+                raise CommandFailed(f"search provider repo {repository.name}: {packages}{hint}")
             for package in packages.values():
                 texts = (package.address, package.display_name, package.description)
                 if any(query in text.lower() for text in texts):

@@ -130,7 +130,7 @@ def add(options: Options, environ: Mapping[str, str]) -> None:
                 return
             name = options.last("name") or _default_name(address)
             if entries_named(file.config, name, kind):
-                raise CommandFailed(f'provider "{name}" of kind "{kind_word(kind)}" already exists')
+                raise CommandFailed(f'provider "{name}" of kind "{kind_word(kind)}" already exists: {file.path}')
             entry = _entry(address, kind, settings, choice, options)
 
             def change(text: str) -> str:

@@ -27,7 +27,8 @@ Options:
   --sign KEYFILE        Sign the metadata with a private key of `gestaltd provider keygen`, into
                         provider-release.yaml.sig; may be repeated.
   --find-links PLACE    Python: where wheels are found beside the index, as for pip, which also reads its own
-                        configuration (PIP_NO_INDEX=1: only there); may be repeated.
+                        configuration (PIP_NO_INDEX=1: only there); may be repeated. gestaltd-sdk is found beside
+                        gestaltd.
   --extra NAME          Python: an extra of the project whose requirements go along; may be repeated.
   -h, --help            This text.
 

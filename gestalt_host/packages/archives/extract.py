@@ -42,12 +42,14 @@ def extract(archive: Path, into: Path, *, most_bytes: int = MOST_BYTES) -> str:
     except PackageInvalid as error:
         raise PackageInvalid(f"{archive.name}: {error}", _REASON) from None
     except OSError as error:
-        raise PackageInvalid(f"{archive.name}: cannot be unpacked: {_said(error, into)}", _REASON) from error
+        raise PackageInvalid(
+            f"{archive.name}: cannot be unpacked into {into.parent}: {_said(error)}", _REASON
+        ) from error
 
 
-def _said(error: OSError, into: Path) -> str:
-    # An error of writing has no name, and which disk is full is what matters.
-    return f"{error.filename or into.parent}: {(error.strerror or str(error)).lower()}"
+def _said(error: OSError) -> str:
+    what = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {what}" if error.filename else what
 
 
 class _Unpacking:

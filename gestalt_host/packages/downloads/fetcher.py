@@ -200,6 +200,9 @@ class Fetcher:
             return path
         except OSError as error:
             raise FetchFailed(f"{shown(url)}: it cannot be stored: {error.strerror or error}") from error
+        except asyncio.CancelledError:
+            outcome = "stopped"
+            raise
         finally:
             transfer.end(outcome)
 
@@ -212,7 +215,7 @@ class Fetcher:
         """
         path = await asyncio.to_thread(self.cache.take, sha256)
         if path is not None:
-            self.progress.begin(label, file).end("from the cache")
+            self.progress.note(label, f"{file}: from the cache")
         return path
 
     async def _download(

@@ -1,9 +1,11 @@
-"""Telling whoever waits what is downloaded: a bar on a terminal, a line a provider elsewhere."""
+"""Telling whoever waits what is downloaded: a bar on a terminal, a line a provider elsewhere, events in a log."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
+
+import structlog
 
 from gestalt_sdk.common.printable import printable
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 _UNITS = ("B", "KiB", "MiB", "GiB")
+
+log = structlog.get_logger()
 
 
 class Transfer:
@@ -44,7 +48,7 @@ class Lines(Progress):
         self._stream = stream
 
     def begin(self, label: str, file: str) -> Transfer:
-        return _Line(self, f"{label}: {file}")
+        return _Line(self, label, file)
 
     def note(self, label: str, text: str) -> None:
         # Who does not read any more must not end the download.
@@ -54,11 +58,22 @@ class Lines(Progress):
 
 
 class _Line(Transfer):
-    def __init__(self, lines: Lines, label: str) -> None:
-        self._lines, self._label = lines, label
+    def __init__(self, progress: Progress, label: str, file: str) -> None:
+        self._progress, self._label, self._file = progress, label, file
 
     def end(self, outcome: str) -> None:
-        self._lines.note(self._label, outcome)
+        self._progress.note(self._label, f"{self._file}: {outcome}")
+
+
+class Logged(Progress):
+    """Logs when an archive begins to come, when it has come, and each note: a start may wait for it for long."""
+
+    def begin(self, label: str, file: str) -> Transfer:
+        self.note(label, f"{file}: is downloaded now")
+        return _Line(self, label, file)
+
+    def note(self, label: str, text: str) -> None:
+        log.info(text, event_name="package.download", entry=label)
 
 
 class Bar(Progress):
@@ -69,7 +84,7 @@ class Bar(Progress):
         self._bars: Bars | None = None
 
     def begin(self, label: str, file: str) -> Transfer:
-        return _Bar(self._drawn(), f"{label}: {file}")
+        return _Bar(self._drawn(), label, file)
 
     def note(self, label: str, text: str) -> None:
         self._drawn().console.print(printable(f"{label}: {text}"), markup=False, highlight=False)
@@ -82,32 +97,45 @@ class Bar(Progress):
     def _drawn(self) -> Bars:
         if self._bars is None:
             from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.table import Column
 
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True))
-            self._bars = Progress(*columns, TransferSpeedColumn(), console=Console(file=self._stream))
+            # What is too narrow shortens the name and leaves the figures.
+            columns = (
+                TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis", max_width=40)),
+                BarColumn(),
+                DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            )
+            self._bars = Progress(*columns, console=Console(file=self._stream))
             self._bars.start()
         return self._bars
 
 
 class _Bar(Transfer):
-    def __init__(self, bars: Bars, label: str) -> None:
-        self._bars, self._label = bars, printable(label)
-        self._task = bars.add_task(self._label, total=None)
+    def __init__(self, bars: Bars, label: str, file: str) -> None:
+        self._bars, self._what = bars, printable(f"{label}: {file}")
+        self._task = bars.add_task(printable(label), total=None)
 
     def at(self, received: int, total: int | None) -> None:
         self._bars.update(self._task, completed=received, total=total)
 
     def end(self, outcome: str) -> None:
         self._bars.remove_task(self._task)
-        self._bars.console.print(f"{self._label}: {printable(outcome)}", markup=False, highlight=False)
+        self._bars.console.print(f"{self._what}: {printable(outcome)}", markup=False, highlight=False)
 
 
-def progress_on(stream: TextIO | None) -> Progress:
-    """Return what tells a user who reads this stream; nobody reads a closed one."""
+def progress_on(stream: TextIO | None, *, is_log: bool = False) -> Progress:
+    """Return what tells a user who reads this stream; nobody reads a closed one.
+
+    Args:
+        is_log: Whether it takes the log of a host, which has nothing but events.
+    """
     if stream is None or stream.closed:
         return Progress()
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    if stream.isatty():
+        return Bar(stream)
+    return Logged() if is_log else Lines(stream)
 
 
 def size_text(number: int) -> str:

@@ -123,7 +123,10 @@ def resolved(base: str, reference: str) -> str:
             raise ValueError
         if parts.scheme in _PORTS and not parts.hostname:
             raise ValueError
-        parts = urlsplit(urljoin(base, text))
+        given, parts = parts, urlsplit(urljoin(base, text))
+        if given.path and not given.scheme and not given.netloc:  # urljoin leaves empty segments out
+            folder = "" if given.path.startswith("/") else f"{urlsplit(base).path.rpartition('/')[0]}/"
+            parts = parts._replace(path=folder + given.path)
         if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
             raise ValueError
         parts.port  # noqa: B018 - the property checks the port

@@ -18,6 +18,7 @@ from gestalt_host.config.errors import ConfigurationUnreadable
 from gestalt_host.config.files import read_text
 from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.manifests.document import manifest_document, normalised
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
@@ -113,10 +114,13 @@ def _is_sound(file: InstalledFile) -> bool:
     return (type(file.sha256), type(file.size), type(file.mode)) == (str, int, int)
 
 
-def faults_of(directory: Path, expected: Expected) -> list[str]:
+def faults_of(directory: Path, expected: Expected, readings: Readings | None = None) -> list[str]:
     """Return every reason why what lies in the directory is not what was to be installed there, by file name.
 
     Every file is read. Nothing is run, written or asked for elsewhere.
+
+    Args:
+        readings: Gets what was read and is as installed.
     """
     try:
         found = directory.lstat()
@@ -131,7 +135,7 @@ def faults_of(directory: Path, expected: Expected) -> list[str]:
     try:
         faults = [
             *_of_release(record, expected),
-            *_of_files(directory, record),
+            *_of_files(directory, record, Readings() if readings is None else readings),
             *_of_manifest(directory, record, expected),
         ]
     except OSError as error:
@@ -154,7 +158,7 @@ def _of_release(record: Record, expected: Expected) -> Iterator[str]:
             yield f"installed from another release: its {word} is {had}, that of the lock file {wants}"
 
 
-def _of_files(directory: Path, record: Record) -> Iterator[str]:
+def _of_files(directory: Path, record: Record, readings: Readings) -> Iterator[str]:
     missing = dict(record.files)
     for name, status in _walk(directory):
         if name == FILE_NAME:
@@ -171,6 +175,8 @@ def _of_files(directory: Path, record: Record) -> Iterator[str]:
             yield f"{name}: its content has been changed"
         elif (status.st_mode ^ file.mode) & (stat.S_IXUSR | _SET_ID):
             yield f"{name}: its mode is {stat.S_IMODE(status.st_mode):04o}, installed was {file.mode:04o}"
+        else:
+            readings.note(directory, name, status)
     for name in sorted(missing):
         yield f"{name}: is missing"
 

@@ -2,7 +2,7 @@
 
 from gestalt_host.packages.languages.building import run_build_command
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
-from gestalt_host.packages.languages.python import PYTHON, program_command, python_target
+from gestalt_host.packages.languages.python import PYTHON, program_command, python_program, python_target
 from gestalt_host.packages.languages.sources import build_release, language_of, source_command
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "build_release",
     "language_of",
     "program_command",
+    "python_program",
     "python_target",
     "run_build_command",
     "source_command",

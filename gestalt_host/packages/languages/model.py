@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.packages.manifests.model import Manifest
 
 
@@ -18,6 +19,8 @@ class LaunchCommand:
         args: Its arguments, the first one an absolute path.
         env: Variables that its language needs.
         pinned: Files with their SHA-256 that are compared before it is started, each time.
+        compared: The states in which pinned files had their SHA-256 when this start looked: until one changes, the
+            file need not be read again for the first start. Those after it read every file.
         sealed: Directory that holds the pinned files and no others, which is compared likewise; None without one.
         build: Digest of what the program was built from; blank for one that the host has not built.
     """
@@ -25,6 +28,7 @@ class LaunchCommand:
     args: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[tuple[Path, str], ...] = ()
+    compared: Mapping[Path, FileState] = field(default_factory=dict)
     sealed: Path | None = None
     build: str = ""
 

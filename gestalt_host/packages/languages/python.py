@@ -72,10 +72,18 @@ def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCom
     Raises:
         PackageInvalid: it has no Python source, or a variable names an interpreter that does not exist.
     """
-    target = _required_target(manifest)
-    module = target.partition(":")[0].partition(".")[0]
     path = os.pathsep.join(part for part in (str(manifest.root), environ.get("PYTHONPATH", "")) if part)
-    return LaunchCommand((str(find_interpreter(manifest.root, environ)), "-P", "-m", module), {"PYTHONPATH": path})
+    interpreter = str(find_interpreter(manifest.root, environ))
+    return LaunchCommand((interpreter, "-P", "-m", python_program(manifest)), {"PYTHONPATH": path})
+
+
+def python_program(manifest: Manifest) -> str:
+    """Return the name of the package or module that the source's target is in.
+
+    Raises:
+        PackageInvalid: it has no Python source.
+    """
+    return _required_target(manifest).partition(":")[0].partition(".")[0]
 
 
 def _required_target(manifest: Manifest) -> str:

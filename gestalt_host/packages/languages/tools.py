@@ -42,31 +42,40 @@ def find_tool(name: str, install: str, environ: Mapping[str, str]) -> str:
 
 
 async def run_tool(
-    args: Sequence[str], where: Path, environ: Mapping[str, str], env: Mapping[str, str] | None = None
+    args: Sequence[str | Path],
+    where: Path,
+    environ: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
+    *,
+    what: str = "",
+    limit_s: float | None = None,
 ) -> str:
     """Run a tool in the folder to its end, and return what it wrote to standard output.
 
     Args:
         env: Variables that are added to ``environ``.
+        what: What it is run for, for messages; without it the folder and the first words of the command.
+        limit_s: None stands for ``BUILD_LIMIT_S``.
     Raises:
-        PackageInvalid: it failed, with the last lines that it wrote; or it took longer than ``BUILD_LIMIT_S``.
+        PackageInvalid: it failed, with the last lines that it wrote; or it took longer than it may.
     """
-    shown = " ".join((Path(args[0]).name, *args[1:2]))
-    slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, where, shown)
+    words = [str(word) for word in args]
+    limit_s = BUILD_LIMIT_S if limit_s is None else limit_s
+    what = what or f"{where}: {' '.join((Path(words[0]).name, *words[1:2]))}"
+    slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, what, limit_s)
     try:
         ended = await run_program(
-            args, {**environ, **(env or {})}, limit_s=BUILD_LIMIT_S, cwd=where, output_bytes=READ_BYTES
+            words, {**environ, **(env or {})}, limit_s=limit_s, cwd=where, output_bytes=READ_BYTES
         )
     except TimeoutError:
-        raise PackageInvalid(f"{where}: {shown}: took more than {BUILD_LIMIT_S} s", NOT_BUILT) from None
+        raise PackageInvalid(f"{what}: took more than {limit_s:g} s", NOT_BUILT) from None
     except OSError as error:
-        raise PackageInvalid(f"{where}: {shown}: {(error.strerror or str(error)).lower()}", NOT_BUILT) from None
+        raise PackageInvalid(f"{what}: {words[0]}: {(error.strerror or str(error)).lower()}", NOT_BUILT) from None
     finally:
         slow.cancel()
     if ended.status != 0:
         raise PackageInvalid(
-            f"{where}: {shown}: failed (exit status {ended.status}){_last_lines(ended.errors or ended.output)}",
-            NOT_BUILT,
+            f"{what}: failed (exit status {ended.status}){_last_lines(ended.errors or ended.output)}", NOT_BUILT
         )
     return ended.output
 
@@ -76,12 +85,11 @@ def _last_lines(written: str) -> str:
     return "".join(f"\n  {line}" for line in lines)[-SHOWN_CHARS:]
 
 
-def _tell_slow(where: Path, shown: str) -> None:
+def _tell_slow(what: str, limit_s: float) -> None:
     log.warning(
         "a source is still being built, and is waited for",
         event_name="build.slow",
-        folder=str(where),
-        command=shown,
+        step=what,
         after_s=SLOW_S,
-        at_most_s=BUILD_LIMIT_S,
+        at_most_s=limit_s,
     )

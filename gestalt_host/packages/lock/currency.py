@@ -132,7 +132,7 @@ def _differences(entry: ProviderEntry, locked: LockEntry, directory: Path) -> It
         if source.version and not Constraint.parse(source.version).allows(Version.parse(locked.version)):
             yield f"the locked version {locked.version} is not within {source.version!r}"
     if locked.input_digest != input_digest(entry, directory):
-        yield "its source was changed since it was locked"
+        yield "its source, or what it asks of signatures, was changed since it was locked"
 
 
 def _other_source(locked: str, wanted: str) -> str:
@@ -145,7 +145,7 @@ def _other_source(locked: str, wanted: str) -> str:
 def _input(entry: ProviderEntry, directory: Path) -> str:
     source, name = entry.source, digest_name(entry)
     if source.mode is SourceMode.PACKAGE:
-        return input_json(name, source=package_location(source))
+        return input_json(name, source=package_location(source), verify=entry.verify)
     if source.mode is SourceMode.MANIFEST:
         assert source.path is not None
         manifest = read_manifest(source.path)
@@ -154,7 +154,8 @@ def _input(entry: ProviderEntry, directory: Path) -> str:
     location = locked_source(entry, directory)
     assert location is not None
     if source.mode is not SourceMode.LOCAL_RELEASE:
-        return input_json(name, source=location)
+        return input_json(name, source=location, verify=entry.verify)
     assert source.path is not None
     metadata = read_metadata(read_file(source.path, MOST_BYTES), str(source.path))
-    return input_json(name, source=location, digest=metadata_digest(metadata_json(metadata), source.path))
+    digest = metadata_digest(metadata_json(metadata), source.path)
+    return input_json(name, source=location, digest=digest, verify=entry.verify)

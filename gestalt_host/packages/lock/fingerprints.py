@@ -22,9 +22,9 @@ from gestalt_host.packages.platforms import host_arch, host_os
 _DISTRIBUTION = "dist"
 
 
-def input_json(name: str, *, source: str = "", path: str = "", digest: str = "") -> str:
+def input_json(name: str, *, source: str = "", path: str = "", digest: str = "", verify: str = "") -> str:
     """Return the text that an entry's input digest is taken of."""
-    members = {"name": name, "source": source, "path": path, "digest": digest}
+    members = {"name": name, "source": source, "path": path, "digest": digest, "verify": verify}
     return escaped_json({key: value for key, value in members.items() if value or key == "name"})
 
 

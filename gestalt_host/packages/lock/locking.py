@@ -13,7 +13,7 @@ from gestalt_host.errors import quoted
 from gestalt_host.packages.archives.extract import extract
 from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.errors import PackageInvalid, listed
-from gestalt_host.packages.fitting import local_manifest, require_config, require_kind
+from gestalt_host.packages.fitting import read_fitting, require_config
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.install import check_unpacked
 from gestalt_host.packages.installed.record import Expected
@@ -25,7 +25,6 @@ from gestalt_host.packages.lock.model import Key, Lock, LockedCatalogue, LockEnt
 from gestalt_host.packages.lock.offered import locked_catalogue, packaged_catalogue
 from gestalt_host.packages.manifests.document import manifest_document
 from gestalt_host.packages.manifests.model import Manifest
-from gestalt_host.packages.manifests.reading import read_manifest
 from gestalt_host.packages.platforms import host_platform
 from gestalt_host.packages.releases.resolve import SourceContext, archive_for, fetch_archive, resolve
 
@@ -102,9 +101,7 @@ class Locker:
         )
 
     async def _local(self, entry: ProviderEntry, scratch: Path) -> LockEntry:
-        manifest = await asyncio.to_thread(read_manifest, local_manifest(entry))
-        require_kind(manifest, entry)
-        require_config(manifest, entry)
+        manifest = await asyncio.to_thread(read_fitting, entry)
         if self._compared_with is None and (manifest.release_command or lacks_artifact(manifest)):
             await source_command(manifest, entry.name, scratch, self._environ)
         return LockEntry(

@@ -9,6 +9,7 @@ from gestalt_host.config.model import ProviderEntry
 from gestalt_host.errors import quoted
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.fitting import require_config
 from gestalt_host.packages.lock.fingerprints import catalogue_fingerprint
 from gestalt_host.packages.lock.model import LockedCatalogue
 from gestalt_host.packages.manifests.model import Manifest
@@ -22,6 +23,17 @@ def packaged_catalogue(manifest: Manifest) -> PluginCatalogue | None:
     """
     path = manifest.root / FILE_NAME
     return read_catalogue(path) if path.is_file() else None
+
+
+def require_fit(manifest: Manifest, entry: ProviderEntry) -> None:
+    """Refuse an entry whose ``config`` or ``allowedOperations`` its package cannot serve.
+
+    Raises:
+        PackageInvalid: naming what does not fit.
+    """
+    require_config(manifest, entry)
+    if entry.kind == "plugins":
+        locked_catalogue(entry, manifest, packaged_catalogue(manifest))
 
 
 def locked_catalogue(entry: ProviderEntry, manifest: Manifest, catalogue: PluginCatalogue | None) -> LockedCatalogue:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.installed.install import install
+from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.installed.record import Expected, faults_of
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.model import LockEntry
@@ -19,9 +20,16 @@ def prepared_directory(entry: ProviderEntry, artifacts_dir: Path) -> Path:
     return artifacts_dir / ENTRY_KINDS[entry.kind].directory / entry.name
 
 
-def prepared_faults(entry: ProviderEntry, locked: LockEntry, artifacts_dir: Path) -> list[str]:
-    """Return every reason why what lies in the prepared directory is not what the lock names; reads each file."""
-    return faults_of(prepared_directory(entry, artifacts_dir), expected(locked, locked_archive(locked).sha256))
+def prepared_faults(
+    entry: ProviderEntry, locked: LockEntry, artifacts_dir: Path, readings: Readings | None = None
+) -> list[str]:
+    """Return every reason why what lies in the prepared directory is not what the lock names; reads each file.
+
+    Args:
+        readings: Gets what was read and is as installed.
+    """
+    wanted = expected(locked, locked_archive(locked).sha256)
+    return faults_of(prepared_directory(entry, artifacts_dir), wanted, readings)
 
 
 def locked_archive(locked: LockEntry, platform: str = "") -> Archive:

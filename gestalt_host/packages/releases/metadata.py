@@ -69,7 +69,7 @@ def _read(block: Block) -> ReleaseMetadata:
 
 def read_schema(block: Block, schema: str, version: int) -> None:
     """Note a fault unless the document names this schema and version."""
-    given = block.text("schema")
+    given = block.raw_text("schema")
     if given != schema:
         block.fault("schema", f"{given!r} is not supported; accepted is {schema}")
     number = block.integer("schemaVersion", -1)
@@ -97,9 +97,10 @@ def read_kind(block: Block) -> str:
 
 def read_runtime(block: Block) -> str:
     """Return the runtime; blank, and a fault, when it is none."""
-    runtime = block.text("runtime", required=True)
-    if runtime and runtime not in RUNTIMES:
-        block.fault("runtime", f"{runtime!r} is not supported; accepted are {', '.join(RUNTIMES)}")
+    runtime = block.raw_text("runtime")
+    if runtime not in RUNTIMES:
+        shown = f"{runtime!r} is not supported" if runtime.strip() else "is required"
+        block.fault("runtime", f"{shown}; accepted are {', '.join(RUNTIMES)}")
         return ""
     return runtime
 

@@ -285,7 +285,8 @@ async def find_package(entry: ProviderEntry, context: SourceContext) -> tuple[Re
             found.append((repository, index[source.package]))
     if len(found) > 1:
         where = ", ".join(repository.name for repository, _ in found)
-        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; name one with source.repo")
+        hint = "name one: repo in the source, --repo of a command"
+        raise PackageInvalid(f"package {source.package} is in several repositories: {where}; {hint}")
     if not found:
         asked_for = ", ".join(names) or "no repository"
         problems = "".join(f"; {text}" for text in unread)
@@ -337,7 +338,10 @@ async def _signer(data: bytes, place: _Place, where: str, entry: ProviderEntry, 
             if required:
                 raise PackageInvalid(f"{where}: is not signed; verify: required accepts what a key of providerKeys has")
             return ""
-        signer = verify(data, text, context.keys)
+        try:
+            signer = verify(data, text, context.keys)
+        except PackageInvalid as error:
+            raise PackageInvalid(f"{where}{SUFFIX}: {error}", error.reason) from error
         if required and not signer:
             raise PackageInvalid(f"{where}: is signed by no key of providerKeys; pinned are {pinned}")
         return signer

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_host.packages.languages.tools import run_tool
 from gestalt_host.packages.platforms import host_platform
-from gestalt_host.packages.releasing.tools import run_tool
 
 WHEEL_PLATFORMS: Mapping[str, tuple[str, ...]] = {
     "linux/amd64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
@@ -21,6 +21,8 @@ WHEEL_PLATFORMS: Mapping[str, tuple[str, ...]] = {
     "darwin/arm64": ("macosx_12_0_arm64",),
 }
 """Tags of the wheels that run on a platform: glibc from 2.28 on (2018), macOS from 12 on (2021)."""
+PIP_LIMIT_S = 1800
+"""A first build downloads and compiles what later ones find."""
 _IGNORED = shutil.ignore_patterns(
     *(".*", "venv", "venv-*", "node_modules", "__pycache__", "*.py[cod]", "*.egg-info", "dist", "build", "target")
 )
@@ -50,9 +52,8 @@ class Pip:
         """
         links = [word for place in self.find_links for word in ("--find-links", place)]
         options = ("--quiet", "--disable-pip-version-check", "--no-input")
-        await run_tool(
-            what, (*self.program, command, *options, *links, *words), cwd=cwd, environ={**self.environ, **_NO_CACHES}
-        )
+        args = (*self.program, command, *options, *links, *words)
+        await run_tool(args, cwd, self.environ, _NO_CACHES, what=what, limit_s=PIP_LIMIT_S)
 
 
 _NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.python import RUNTIMES, find_interpreter, python_target, runtime_kind
+from gestalt_host.packages.languages.tools import run_tool
 from gestalt_host.packages.manifests.model import Manifest
-from gestalt_host.packages.releasing.tools import run_tool
+from gestalt_host.packages.releasing.own_sdk import SDK, write_sdk_wheel
 from gestalt_host.packages.releasing.wheels import Pip, collect_wheels, make_wheel, unpack_wheels
 
-SDK = "gestaltd-sdk"
-"""Distribution that a project without requirements of its own needs."""
 _BUILT_AT = "1980-01-01 00:00:00"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "gestalt_provider_main"
@@ -143,10 +142,11 @@ class PythonRelease:
             if self._made is None:
                 _require_tools()
                 interpreter = find_interpreter(self._manifest.root, self._environ)
+                own = await asyncio.to_thread(write_sdk_wheel, self._work / "sdk")
                 pip = Pip(
                     (sys.executable, "-m", "pip", *_for(interpreter)),
                     await _version_of(interpreter, self._work, self._environ),
-                    self._find_links,
+                    (*self._find_links, *((str(own.parent),) if own else ())),
                     self._environ,
                 )
                 requirement = SDK
@@ -171,8 +171,7 @@ def _for(interpreter: Path) -> tuple[str, ...]:
 
 
 async def _version_of(interpreter: Path, work: Path, environ: Mapping[str, str]) -> str:
-    words = (interpreter, "-I", "-c", _SAY_VERSION)
-    said = await run_tool("asking for its version", words, cwd=work, environ=environ)
+    said = await run_tool((interpreter, "-I", "-c", _SAY_VERSION), work, environ)
     name, _, version = said.strip().partition(" ")
     if name != "cpython":
         raise PackageInvalid(f"{interpreter}: is {name}; providers are released for CPython")

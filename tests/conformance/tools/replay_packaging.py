@@ -532,7 +532,7 @@ CHANGES: dict[str, Callable[[Installation], object]] = {
 
 
 def play_stale(play: Play) -> None:
-    base = play.folder("stale")
+    base = play.folder("installations")  # the name is in messages, where "stale" would mean something
     releases = {row["name"]: row for row in play.rows("lock/archives.jsonl")}
     for name in ("indexeddb", "plugin"):
         make_archives.make({**releases[f"www/{name}"], "name": name}, str(base / "www" / "st"))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gestalt_host.daemon.commands import load_config
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.locking.faults import LockUse, require_installed
+from gestalt_host.daemon.locking.installing import LockedInstallation
+from gestalt_host.packages import LaunchCommand, prepare
+from gestalt_host.packages.installed.readings import Readings
+from gestalt_host.packages.installed.record import FILE_NAME as RECORD
 from gestalt_host.packages.platforms import host_platform
+from gestalt_host.packages.signatures import new_key, public_key
 from tests.support.rigs.installation import CONFIG, Installation, publish, refusal, tree_of
 from tests.support.rigs.installation import installation as installation
 from tests.support.rigs.web import serving
@@ -120,6 +129,13 @@ STALE: dict[str, tuple[Change, str]] = {
     "metadata gone": (
         lambda it: (it.folder / "releases/main/provider-release.yaml").unlink(),
         'fingerprinting indexeddb "main"',
+    ),
+    "signature asked for": (
+        lambda it: it.config.write_text(
+            CONFIG.replace("main/provider-release.yaml}", "main/provider-release.yaml, verify: required}")
+            + f'providerKeys: {{acme: "{public_key(new_key())}"}}\n'
+        ),
+        'lock entry for indexeddb "main" is stale',
     ),
     "entry added": (
         lambda it: it.config.write_text(f"{CONFIG}  more: {{source: ../releases/tasks/provider-release.yaml}}\n"),
@@ -327,6 +343,27 @@ def test_a_web_server_is_never_asked_by_a_check(installation: Installation) -> N
         assert len(web.asked) == count
 
 
+def test_a_locked_start_reads_no_file_of_a_package_twice(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.ready()
+    later = time.time_ns() + 2_000_000_000  # what was written a moment ago would be read again
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    options, readings = installation.options("locked"), Readings()
+    config = load_config(options, [installation.config], installation.environ, static=False)
+    require_installed(config, LockUse.of(config, options), readings)
+    entries = [config.providers["indexeddb"]["main"], config.plugins["tasks"]]
+
+    async def commands() -> list[LaunchCommand]:
+        workplace, _ = await LockedInstallation(config, readings).ready(entries)
+        return [(await prepare(entry, workplace, installation.environ)).command for entry in entries]
+
+    for command in asyncio.run(commands()):
+        assert len(command.pinned) >= 2
+        unread = {path.name for path, _ in command.pinned if path not in command.compared}
+        assert unread == {RECORD}  # it says what is compared, and has been read anew for that
+
+
 def test_no_password_or_query_of_a_source_is_shown_or_locked(installation: Installation) -> None:
     with serving() as web:
         installation.serve(web)
@@ -353,3 +390,22 @@ def test_no_password_or_query_of_a_source_is_shown_or_locked(installation: Insta
 
 def web_bytes(installation: Installation) -> bytes:
     return (installation.folder / "releases/main/provider-release.yaml").read_bytes()
+
+
+def test_sync_refuses_what_the_configuration_asks_of_a_package_that_cannot_do_it(installation: Installation) -> None:
+    schema = json.dumps({"type": "object", "properties": {"size": {"type": "integer"}}})
+    installation.republish("main", schema__json=schema)
+    installation.ready()
+    before = tree_of(installation.store)
+    text = installation.config.read_text()
+    main, tasks = "main/provider-release.yaml", "tasks/provider-release.yaml"
+    changed = text.replace(main, f"{main}, config: {{size: big}}")
+    changed = changed.replace(tasks, f"{tasks}, allowedOperations: {{nope: {{}}}}")
+    installation.config.write_text(changed)
+    for flags in ((), ("check",)):
+        refused = refusal(installation.sync, *flags)
+        assert 'provider config validation for indexeddb "main": config validation failed' in refused
+        assert 'plugins.tasks.allowedOperations: "nope": no such operation; there are list, sub.add' in refused
+    installation.config.write_text(text)
+    installation.sync("check")
+    assert tree_of(installation.store) == before

@@ -185,7 +185,7 @@ def test_sync_prepares_before_anything_is_written(
         (["add", "Foo"], "'Foo' is not a package address"),
         (["add", STORE, "--version", "^3"], "version '^3' accepts none of 1.0.0, 1.2.0, 2.0.0-beta.1"),
         (["add", STORE, "--version", "x y"], "version constraint 'x y' cannot be read"),
-        (["add", STORE, "--name", "main"], 'provider "main" of kind "indexeddb" already exists'),
+        (["add", STORE, "--name", "main"], 'provider "main" of kind "indexeddb" already exists: /'),
         (["add", STORE], "providers.indexeddb: has multiple providers but no selection or default: foo, main"),
         (["add", NOTES, "--name", "../x"], "'../x' cannot be a name"),
         (["add", NOTES, "--kind", "workflow"], "is of kind plugin, not workflow"),
@@ -288,7 +288,10 @@ def test_search_and_info(run: Run) -> None:
 
 def test_a_search_ends_at_a_repository_that_cannot_be_read(refused: Refused, publisher: Publisher) -> None:
     publisher.index.unlink()
-    assert refused("search").startswith("search provider repo acme: ")
+    told = refused("search")
+    assert told.startswith("search provider repo acme: ")
+    assert told.endswith("; --repo NAME searches one alone: valon")
+    assert "--repo" not in refused("search", "--repo", "acme")
 
 
 def test_repositories_of_a_configuration(run: Run, config: Path, publisher: Publisher) -> None:

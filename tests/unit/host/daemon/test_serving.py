@@ -45,6 +45,13 @@ import asyncio
 from pathlib import Path
 from gestalt_sdk.plugin import Plugin, operation
 
+AWAITED_BY_IMPORT = Path(__file__).with_name("until_imported")
+if AWAITED_BY_IMPORT.exists():
+    import time
+    Path(__file__).with_name("importing").touch()
+    while AWAITED_BY_IMPORT.exists():
+        time.sleep(0.02)
+
 class SlowPlugin(Plugin):
     async def configure(self, name, config):
         if config.get("fail"):
@@ -145,6 +152,58 @@ def test_readiness_tells_what_is_waited_for(tmp_path: Path) -> None:
         host.stop()
 
 
+def test_a_plugin_that_hangs_on_import_is_named_while_the_host_answers(tmp_path: Path) -> None:
+    """Its catalogue is asked for before there is an API: /health is served, everything else says what is awaited."""
+    slow = slow_plugin(tmp_path)
+    hangs = slow.with_name("until_imported")
+    hangs.touch()
+    host = host_with(tmp_path, f"  slow: {{source: {slow}}}\n")
+    try:
+        host.launch()
+        until(slow.with_name("importing").exists, within_s=30, what=lambda: host.log[-2000:])
+        awaited = "preparing packages: plugins.slow"
+        until(lambda: ready_reason(host) == awaited, within_s=30, what=lambda: ready_reason(host))
+        with httpx.Client(base_url=host.url, limits=httpx.Limits(max_connections=1)) as client:
+            health = client.get("/health")
+            assert (health.status_code, health.json()) == (200, {"status": "ok"})
+            connection = health.extensions["network_stream"].get_extra_info("client_addr")
+            ready = client.get("/ready")
+            assert (ready.status_code, ready.json()) == (503, {"status": awaited})
+            # A body that has not come whole before its answer ends a connection, so this one has another.
+            for refused in (client.get("/api/v1/integrations"), host.post("/slow/noop", {"a": 1})):
+                assert (refused.status_code, refused.json()) == (503, {"error": f"starting: {awaited}"})
+                assert refused.headers["retry-after"] == "1"
+                assert refused.headers["x-request-id"]
+                assert refused.headers["x-content-type-options"] == "nosniff"
+            assert host.children() == [], "nothing is served by providers yet"
+            hangs.unlink()
+            until(lambda: client.get("/ready").status_code == 200, within_s=30, what=lambda: ready_reason(host))
+            served = client.get("/api/v1/integrations")
+            assert [item["name"] for item in served.json()] == ["roadmap", "slow"]
+            assert served.extensions["network_stream"].get_extra_info("client_addr") == connection
+            assert client.post("/api/v1/slow/noop", json={"request": 1}).status_code == 200
+    finally:
+        host.stop()
+
+
+def test_a_signal_while_packages_are_prepared_leaves_nothing(tmp_path: Path) -> None:
+    slow = slow_plugin(tmp_path)
+    slow.with_name("until_imported").touch()
+    host = host_with(tmp_path, f"  slow: {{source: {slow}}}\n")
+    try:
+        host.launch()
+        until(slow.with_name("importing").exists, within_s=30, what=lambda: host.log[-2000:])
+        asked = host.helpers()
+        assert asked
+        host.signal(signal.SIGTERM)
+        assert host.wait(10) == 0
+        until(lambda: not any(alive(child.pid) for child in asked), what=lambda: "the asked process to end")
+        assert no_directory_of(host.pid)
+        assert "Traceback" not in host.log
+    finally:
+        host.stop()
+
+
 def test_a_plugin_that_fails_does_not_stop_the_host(tmp_path: Path) -> None:
     slow = slow_plugin(tmp_path)
     more = f"""  refusing: {{source: {slow}, config: {{fail: true}}}}
@@ -199,9 +258,8 @@ def test_a_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> Non
     expected = f"gestaltd: public http server: cannot listen on 127.0.0.1:{port}: "
     assert done.stderr.strip().splitlines() == [line for line in done.stderr.splitlines() if line.startswith(expected)]
     assert "in use" in done.stderr
-    assert done.stderr.strip().endswith(
-        f"; server.public.host and server.public.port in {tmp_path / 'gestalt.yaml'} change it"
-    ), done.stderr
+    hint = "; server.public.host and server.public.port in gestalt.yaml change it"
+    assert done.stderr.strip().endswith(hint), done.stderr
     assert not (tmp_path / "state.db").exists()
 
 

@@ -69,6 +69,44 @@ def validate(tmp_path: Path, plugin: Path, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
+REST = "{rest: {baseUrl: 'http://x', operations: [{name: get_it, method: GET, path: /x}]}}"
+OTHERS = ("agent", "cache", "authentication", "externalCredentials", "s3", "telemetry", "audit", "secrets", "ui")
+"""Kinds that `serve` refuses, so that nothing starts or prepares them."""
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_package_of_a_kind_that_is_not_started_must_be_there_and_fit(validate: Validate, kind: str) -> None:
+    more = ", path: /x" if kind == "ui" else ""
+    providers = f"providers:\n  {kind}: {{other: {{source: %s{more}}}}}\n"
+    assert "missing.yaml: no such file" in validate(BASE.replace("providers:\n", providers % "./missing.yaml"))
+    if kind in ("telemetry", "audit"):  # they expect a plugin
+        return
+    shown = validate(BASE.replace("providers:\n", providers % "./notes/manifest.yaml"))
+    assert f"notes/manifest.yaml: kind is plugin, but providers.{kind}.other needs" in shown
+
+
+def test_a_store_that_nobody_uses_must_be_there(validate: Validate) -> None:
+    shown = validate(
+        BASE.replace("indexeddb: {main: {", "indexeddb: {other: {source: ./missing.yaml}, main: {default: true, ")
+    )
+    assert 'indexeddb "other": missing.yaml: no such file' in shown
+
+
+def test_a_declarative_plugin_is_checked_and_said_to_be_left_out(validate: Validate, plugin: Path) -> None:
+    (plugin / "manifest.yaml").write_text(
+        f"kind: plugin\nsource: a.org/b/c/notes\nversion: 0.0.1\nspec: {{surfaces: {REST}}}\n"
+    )
+    (plugin / "catalog.yaml").unlink()
+    shown = validate(BASE)
+    assert "spec.surfaces (rest) is not supported by this version; serve starts without it" in shown
+    assert "config ok" in shown
+    allowed = "manifest.yaml, allowedOperations: {%s: {}}}"
+    assert "config ok" in validate(BASE.replace("manifest.yaml}\n", allowed % "get_it" + "\n"))
+    shown = validate(BASE.replace("manifest.yaml}\n", allowed % "nope" + "\n"))
+    assert 'plugins.notes.allowedOperations: "nope": no such operation; there are get_it' in shown
+    assert "config ok" not in validate(BASE, runtime=True)
+
+
 def schedule(target: str, more: str = "") -> str:
     """A configuration whose last lines, from 9 on, are one schedule."""
     text = "workflows:\n  schedules:\n    nightly:\n      cron: 0 3 * * *\n      target: {plugin: %s}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from gestalt_host.packages import manifest_document, read_manifest
 from gestalt_host.packages.installed.install import install
-from gestalt_host.packages.installed.record import FILE_NAME, Expected, faults_of
+from gestalt_host.packages.installed.readings import Readings, state_of
+from gestalt_host.packages.installed.record import FILE_NAME, Expected, faults_of, read_record
 from tests.support.rigs.archives import PACKAGE, entry, manifest_text, sha256, store, written
 
 PLUGIN = manifest_text(kind="plugin", displayName="Tasks")
@@ -182,3 +184,17 @@ def test_a_record_that_is_too_large_is_a_fault(directory: Path) -> None:
     with (directory / FILE_NAME).open("ab") as file:
         file.truncate((64 << 20) + 1)
     assert faults_of(directory, EXPECTED) == [f"{FILE_NAME}: has 67108865 bytes; accepted are 67108864"]
+
+
+def test_what_was_read_and_is_as_installed_is_noted_unless_it_was_written_a_moment_ago(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "d" / "deep" / "file").write_text("other")
+    recent, settled = Readings(), Readings()
+    assert faults_of(directory, EXPECTED, recent) == ["d/deep/file: its content has been changed"]
+    assert recent.take(directory) == {}
+    later = time.time_ns() + 2_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    faults_of(directory, EXPECTED, settled)
+    unchanged = read_record(directory).files.keys() - {"d/deep/file"}
+    assert settled.take(directory) == {name: state_of((directory / name).lstat()) for name in unchanged}

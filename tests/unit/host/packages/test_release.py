@@ -326,13 +326,19 @@ class TestOutput:
         assert "gestalt-plugin-thing_v2.0.0.tar.gz" in {path.name for path in output.iterdir()}
         assert {path.name for path in tmp_path.iterdir()} == {"src", "out"}, "nothing is left beside it"
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    @pytest.mark.parametrize("language", ["none", "python"])
     def test_a_signal_while_it_builds_ends_the_build_and_changes_nothing(
-        self, tmp_path: Path, number: signal.Signals
+        self, tmp_path: Path, number: signal.Signals, language: str
     ) -> None:
         building = tmp_path / "building"
-        command = ["sh", "-c", f"echo $$ > {building}; exec sleep 600"]
-        root = prebuilt(tmp_path / "src", release={"build": {"command": command}})
+        if language == "python":
+            root = python_source(tmp_path / "src", "indexeddb", PROJECT)
+            code = f"import os, time\nopen({str(building)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+            (root / "backend.py").write_text(code)
+        else:
+            command = ["sh", "-c", f"echo $$ > {building}; exec sleep 600"]
+            root = prebuilt(tmp_path / "src", release={"build": {"command": command}})
         process = subprocess.Popen(words("--version", "1.0.0"), cwd=root, env=ENV, stderr=subprocess.PIPE)
         try:
             until(lambda: building.exists() and building.read_text(), within_s=60)

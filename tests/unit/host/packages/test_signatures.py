@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,18 @@ class TestKeys:
         path.chmod(0o640)
         with pytest.raises(PackageInvalid, match=r"has mode 0640; .* \(0600\)"):
             read_private_key(path)
+
+    def test_a_full_disk_leaves_no_empty_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        path = tmp_path / "gestalt-release.key"
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            with pytest.raises(PackageInvalid, match=r"release\.key: no space left on device"):
+                write_private_key(path, OURS)
+        assert not path.exists()
+        write_private_key(path, OURS)
 
     def test_a_key_is_never_overwritten(self, tmp_path: Path) -> None:
         path = tmp_path / "key"

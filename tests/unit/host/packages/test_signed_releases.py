@@ -106,8 +106,8 @@ def as_published(release: Release) -> None:
         (signed_by("somebody"), '""', ""),
         (changed_by_one_byte, "required", 'signature by the key "acme" does not fit'),
         (changed_by_one_byte, '""', 'signature by the key "acme" does not fit'),
-        (rubbish, "required", "line 1 is no signature"),
-        (rubbish, '""', "line 1 is no signature"),
+        (rubbish, "required", "provider-release.yaml.sig: line 1 is no signature"),
+        (rubbish, '""', "provider-release.yaml.sig: line 1 is no signature"),
     ],
 )
 def test_what_a_configuration_with_a_key_accepts(

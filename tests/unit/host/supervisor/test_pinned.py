@@ -12,11 +12,12 @@ import pytest
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.packages.digests import sha256_of
+from gestalt_host.packages.installed.readings import state_of
 from gestalt_host.supervisor import ProviderProcess, State
 from gestalt_host.supervisor.errors import FilesChanged
 from gestalt_host.supervisor.pinned import check_pinned
 from tests.support.rigs.supervisor import WORKFLOW, new_process
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 Launch = Callable[..., Awaitable[ProviderProcess]]
 Script = Callable[..., LaunchCommand]
@@ -42,6 +43,63 @@ async def test_a_replaced_file_is_refused_by_name_and_nothing_runs(script: Scrip
 async def test_a_file_that_is_gone_is_refused_by_name(script: Script, tmp_path: Path) -> None:
     process = new_process(replace(script(WORKFLOW), pinned=((tmp_path / "gone", "0" * 64),)))
     with pytest.raises(FilesChanged, match="gone cannot be read: no such file or directory"):
+        await process.start()
+    await process.stop(1)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files whose content was read to be compared, in their order."""
+    files: list[Path] = []
+
+    def counted(path: Path) -> str:
+        files.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("gestalt_host.supervisor.pinned.sha256_of", counted)
+    return files
+
+
+def compared(command: LaunchCommand) -> LaunchCommand:
+    """Return the command of a start that has compared the files already."""
+    return replace(command, compared={path: state_of(path.lstat()) for path, _ in command.pinned})
+
+
+async def test_what_the_start_has_compared_is_read_again_only_by_a_restart(
+    launched: Launch, script: Script, read: list[Path]
+) -> None:
+    command = compared(pinned(script(WORKFLOW)))
+    process = await launched(command)
+    assert read == []
+    os.kill(process.pid or 0, signal.SIGKILL)
+
+    async def restarted() -> bool | None:
+        return (process.restarts == 1 and process.state is State.READY) or None
+
+    await eventually(restarted)
+    assert read == [path for path, _ in command.pinned]
+
+
+@pytest.mark.parametrize("how", ["written in place, its time set back", "replaced", "a link"])
+async def test_a_file_changed_between_comparison_and_start_is_refused(script: Script, tmp_path: Path, how: str) -> None:
+    command = compared(pinned(script(WORKFLOW)))
+    program = Path(command.args[1])
+    before, other = program.stat(), tmp_path / "other.py"
+    evil = "x" * before.st_size
+    if how == "written in place, its time set back":
+
+        def written() -> bool:
+            program.write_text(evil)
+            os.utime(program, ns=(before.st_atime_ns, before.st_mtime_ns))
+            return program.stat().st_ctime_ns != before.st_ctime_ns  # no longer within the same tick of the clock
+
+        until(written)
+    else:
+        other.write_text(evil)
+        program.unlink()
+        program.symlink_to(other) if how == "a link" else other.rename(program)
+    process = new_process(command)
+    with pytest.raises(FilesChanged, match=r"provider\.py is (not the file that was|no regular file)"):
         await process.start()
     await process.stop(1)
 

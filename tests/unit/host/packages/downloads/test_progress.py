@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
+import re
+import struct
+import termios
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gestalt_host.packages.downloads.progress import Bar, Lines, progress_on, size_text
 
@@ -46,6 +51,35 @@ def test_a_terminal_gets_a_bar_that_leaves_a_line() -> None:
     os.close(controller)
     assert 'indexeddb "main": foo.tar.gz: downloaded, 1.0 KiB' in shown
     assert "a [note]" in shown
+
+
+def test_a_narrow_terminal_shows_how_much_has_come_in_one_line() -> None:
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with os.fdopen(terminal, "w") as stream:
+        progress = progress_on(stream)
+        transfer = progress.begin('indexeddb "main"', "gestalt-plugin-relationaldb_v0.1.0_linux_amd64.tar.gz")
+        transfer.at(17 << 19, 17 << 20)
+        progress.close()
+        shown = os.read(controller, 100_000).decode()
+    os.close(controller)
+    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", shown)]
+    assert any(re.match(r'indexeddb "main" [^ ]{20,} 8\.5/17\.0 MiB ', line) for line in drawn), drawn
+
+
+def test_the_log_of_a_host_has_events_from_the_beginning_of_a_download() -> None:
+    stream = io.StringIO()
+    progress = progress_on(stream, is_log=True)
+    with capture_logs() as logged:
+        transfer = progress.begin('provider "tasks"', "foo.tar.gz")
+        began = len(logged)
+        transfer.end("downloaded, 1.0 KiB")
+    told = {"event_name": "package.download", "entry": 'provider "tasks"', "log_level": "info"}
+    assert logged == [
+        {**told, "event": "foo.tar.gz: is downloaded now"},
+        {**told, "event": "foo.tar.gz: downloaded, 1.0 KiB"},
+    ]
+    assert (began, stream.getvalue()) == (1, "")
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: (path / "x").open("w")])

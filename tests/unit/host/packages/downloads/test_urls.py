@@ -25,6 +25,8 @@ BASE = "http://h:1/a/provider-release.yaml?download=1"
         ("ü.tar.gz", "http://h:1/a/%C3%BC.tar.gz"),
         ("a%2Fb.tar.gz", "http://h:1/a/a%2Fb.tar.gz"),
         ("a(1)[2].tar.gz", "http://h:1/a/a(1)[2].tar.gz"),
+        ("x//y.tar.gz", "http://h:1/a/x//y.tar.gz"),
+        ("../x//./y.tar.gz", "http://h:1/x//y.tar.gz"),
         ("a%zz.tar.gz", "http://h:1/a/a%25zz.tar.gz"),
         ("../h/archive.tar.gz", "http://h:1/h/archive.tar.gz"),
         ("../../../x", "http://h:1/x"),

@@ -145,8 +145,8 @@ async def test_a_build_that_takes_too_long_is_told_and_ended(
     tools.write("go", GO.replace("BUILD", "sleep 600"))
     with capture_logs() as lines, pytest.raises(PackageInvalid, match="go build: took more than 2 s"):
         await command(source, tmp_path, tools.environ)
-    assert ("warning", "go build") in [
-        (line["log_level"], line["command"]) for line in lines if line["event_name"] == "build.slow"
+    assert ("warning", f"{source.parent}: go build") in [
+        (line["log_level"], line["step"]) for line in lines if line["event_name"] == "build.slow"
     ]
 
 

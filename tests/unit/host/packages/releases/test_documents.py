@@ -109,6 +109,11 @@ WRONG_METADATA: dict[str, tuple[Document, str]] = {
     "blanks around the version": ({"version": " 1.2.3"}, "version: ' 1.2.3' is not a semantic version"),
     "runtime": ({"runtime": "Executable"}, "runtime: 'Executable' is not supported"),
     "no runtime": ({"runtime": None}, "runtime: is required"),
+    "a blank before the runtime": ({"runtime": " executable"}, "runtime: ' executable' is not supported"),
+    "a blank before the schema": (
+        {"schema": " gestaltd-provider-release"},
+        "schema: ' gestaltd-provider-release' is not",
+    ),
     "runtime of another kind": ({"runtime": "ui"}, "runtime: 'ui' does not fit kind indexeddb; accepted is executable"),
     "declarative store": ({"runtime": "declarative"}, "'declarative' does not fit kind indexeddb"),
     "executable ui": ({"kind": "ui"}, "runtime: 'executable' does not fit kind ui; accepted is ui"),

@@ -372,7 +372,10 @@ async def test_a_package_in_several_repositories_needs_one_named(rig: Rig, web: 
         publish(server, FIRST)
     rig.repositories(one=web.url("/provider-index.yaml"), two=other.url("/provider-index.yaml"))
     text = await refusal(resolve(rig.package(), rig.context))
-    assert text == f"package {ADDRESS} is in several repositories: one, two; name one with source.repo"
+    assert (
+        text
+        == f"package {ADDRESS} is in several repositories: one, two; name one: repo in the source, --repo of a command"
+    )
     assert (await resolve(rig.package(repository="two"), rig.context)).source == other.url("/1.yaml")
 
 

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from gestalt_host.config.errors import Faults
 from gestalt_host.errors import UNTOLD, EntryFailed
 
+_MOST_SHOWN = 100
+"""Of the faults of one document, which a publisher can fill with them."""
+
 
 class PackageInvalid(EntryFailed):
     """A manifest, catalogue or provider source cannot be used; the text names the file and every fault."""
@@ -41,9 +44,12 @@ def failing_because(reason: str) -> Iterator[None]:
 
 
 def raise_faults(what: str, faults: Faults) -> None:
-    """Raise ``PackageInvalid`` listing the faults, if there are any."""
+    """Raise ``PackageInvalid`` listing the faults, if there are any; of very many the first ones."""
     if faults.problems:
-        raise PackageInvalid(f"{what}: {listed([str(problem) for problem in dict.fromkeys(faults.problems)])}")
+        texts = [str(problem) for problem in dict.fromkeys(faults.problems)]
+        if len(texts) > _MOST_SHOWN:
+            texts[_MOST_SHOWN:] = [f"and {len(texts) - _MOST_SHOWN} more"]
+        raise PackageInvalid(f"{what}: {listed(texts)}")
 
 
 def listed(faults: Sequence[str]) -> str:

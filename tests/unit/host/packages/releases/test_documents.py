@@ -239,3 +239,14 @@ NO_ASSETS += ["github-release://github.com/a?asset=x&tag=y", "github-release://g
 @pytest.mark.parametrize("location", NO_ASSETS)
 def test_what_is_no_asset_on_github_is_none(location: str) -> None:
     assert GitHubAsset.parse(location) is None
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_of_a_document_that_is_full_of_faults_the_first_ones_are_told(name: str) -> None:
+    read, document, _ = READERS[name]
+    with pytest.raises(PackageInvalid) as caught:
+        read(text_of(document, **{f"key{number}": 1 for number in range(500)}), "x.yaml")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 102
+    assert "key0" in lines[1]
+    assert lines[-1].strip() == "and 400 more"

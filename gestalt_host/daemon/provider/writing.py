@@ -8,7 +8,6 @@ configured any more before its lock goes.
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import tempfile
@@ -18,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.packages.directory_locks import lock_directory
 
 MODE = 0o600
+WAIT_S = 60
+"""For another command that puts files in place in the same directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,10 @@ def _locked(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise _failed(directory, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock_directory(descriptor, WAIT_S)
+        except OSError as error:
+            raise _failed(directory, error) from error
         yield
     finally:
         os.close(descriptor)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gestalt_host.packages.directory_locks import lock_directory
 from gestalt_host.packages.errors import PackageInvalid
 
 WAIT_S = 600
 """For another installation in the same parent directory."""
-_POLL_S = 0.05
 _AT_FDCWD = {"linux": -100, "darwin": -2}
 _EXCHANGE = 2
 """``RENAME_EXCHANGE`` of Linux, ``RENAME_SWAP`` of macOS."""
@@ -82,19 +80,14 @@ def _prefix(directory: Path, word: str) -> str:
 
 
 def _lock(descriptor: int, parent: Path, wait_s: float) -> None:
-    end = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise PackageInvalid(f"{parent}: another installation there has not ended for {wait_s:g} s") from None
-            time.sleep(_POLL_S)
-        except OSError as error:
-            raise PackageInvalid(
-                f"{parent}: cannot be locked ({error.strerror}); accepted is a directory on a local file system"
-            ) from error
+    try:
+        lock_directory(descriptor, wait_s)
+    except TimeoutError:
+        raise PackageInvalid(f"{parent}: another installation there has not ended for {wait_s:g} s") from None
+    except OSError as error:
+        raise PackageInvalid(
+            f"{parent}: cannot be locked ({error.strerror}); accepted is a directory on a local file system"
+        ) from error
 
 
 def _clean(directory: Path) -> None:

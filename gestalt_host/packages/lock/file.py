@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import glob
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from gestalt_host.config.files import read_text
 from gestalt_host.config.json_tree import is_too_deep
 from gestalt_host.errors import HostError
 from gestalt_host.packages.digests import escaped_json
+from gestalt_host.packages.directory_locks import lock_directory
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.model import Key, Lock, LockedCatalogue, LockEntry
 from gestalt_host.packages.releases.resolve import Archive
@@ -33,6 +33,8 @@ MOST_BYTES = 64 * 1024 * 1024
 _MOST_LEVELS = 2 * MAX_DEPTH
 """Of its objects and lists inside each other; those of a manifest in it are fewer."""
 _MODE = 0o644
+WAIT_S = 60
+"""For another writer of a lock file in the same directory."""
 T = TypeVar("T")
 
 
@@ -98,11 +100,19 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other writers of lock files out of the directory, as far as its file system has locks."""
+    """Keep other writers of lock files out of the directory, as far as its file system has locks.
+
+    Raises:
+        TimeoutError: somebody keeps us out.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock_directory(descriptor, WAIT_S)
+        except TimeoutError:
+            raise
+        except OSError:
+            pass
         yield
     finally:
         os.close(descriptor)

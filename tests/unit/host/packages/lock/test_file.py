@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -159,3 +160,18 @@ def test_what_is_nested_too_deeply_to_be_compared_is_refused(changed: Callable[[
     path.write_text(path.read_text().replace('"@"', '{"a":' * levels + "0" + "}" * levels))
     with pytest.raises(LockUnreadable, match=r"is nested too deeply; accepted are 200 levels"):
         read_lock(path)
+
+
+def test_somebody_who_keeps_the_directory_locked_is_named_and_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "WAIT_S", 0)
+    path = tmp_path / FILE_NAME
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_SH)
+    with pytest.raises(TimeoutError, match="another process has had its directory locked for 0 s"):
+        write_lock(path, Lock())
+    assert list(tmp_path.iterdir()) == []
+    os.close(holder)
+    write_lock(path, Lock())
+    assert read_lock(path) == Lock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +43,7 @@ from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.lock.currency import is_release, key_of, label, lockable_entries
 from gestalt_host.packages.lock.offered import require_fit
 from gestalt_host.packages.platforms import host_platform, is_platform
+from gestalt_host.packages.scratch import scratch_directory
 from gestalt_sdk.common.lean_imports import lean_imports
 from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.streams import tell
@@ -130,9 +130,9 @@ def _require_serveable(config: HostConfig) -> None:
 def _checked(
     config: HostConfig, environ: Mapping[str, str], use: LockUse, platform: str, *, is_runtime: bool
 ) -> _Checks:
-    with tempfile.TemporaryDirectory(prefix="gestaltd-validate-") as scratch:
-        locked = LockedPackages(config, use, Path(scratch), platform)
-        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, Path(scratch), locked, is_runtime=is_runtime)
+    with scratch_directory("validate") as scratch:
+        locked = LockedPackages(config, use, scratch, platform)
+        checks = _Checks(config, {**environ, **NOTHING_WRITTEN}, scratch, locked, is_runtime=is_runtime)
         run_event_loop(run_or_stop(checks.run()))
     return checks
 

@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.packages.languages.digests import files_of
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.running import run_program
+from gestalt_host.packages.scratch import scratch_directory
 from gestalt_sdk.common.printable import printable
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
@@ -63,8 +63,8 @@ async def catalogue_of(
     if catalogue is None and not may_run:
         raise NotPrepared(f"{manifest.root}: the plugin has to be run to write its {FILE_NAME}")
     if catalogue is None:
-        with tempfile.TemporaryDirectory(prefix="gestalt-catalogue-") as directory:
-            path = Path(directory) / FILE_NAME
+        with scratch_directory("catalogue") as directory:
+            path = directory / FILE_NAME
             slow = asyncio.get_running_loop().call_later(SLOW_S, _tell_slow, name)
             try:
                 await write_catalogue(command, path, manifest, environ)

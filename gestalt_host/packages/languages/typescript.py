@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from gestalt_host.packages.languages.builds import BuiltLanguage
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.languages.tools import NOT_BUILT, find_tool, run_tool
 from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.scratch import scratch_directory
 
 ESBUILD = "0.28.2"
 """Version of the bundler for projects that do not have it among their own packages."""
@@ -90,8 +90,8 @@ class _TypeScript(BuiltLanguage):
     async def _bundle(self, manifest: Manifest, output: Path, environ: Mapping[str, str], option: str) -> None:
         root, target = manifest.root, _required_target(manifest)
         await _install_packages(root, environ)
-        with tempfile.TemporaryDirectory(prefix="gestalt-bundle-") as directory:
-            bundle, parts = Path(directory) / "program.cjs", Path(directory) / "parts.json"
+        with scratch_directory("bundle") as directory:
+            bundle, parts = directory / "program.cjs", directory / "parts.json"
             options = ("--bundle", "--platform=node", f"--target=node{_OLDEST}", "--format=cjs", option)
             # Machine code does not get into the bundle; it is found among the parts and refused.
             quiet = ("--loader:.node=empty", "--log-level=warning", "--color=false")

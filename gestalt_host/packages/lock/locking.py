@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from gestalt_host.packages.manifests.document import manifest_document
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_platform
 from gestalt_host.packages.releases.resolve import SourceContext, archive_for, fetch_archive, resolve
+from gestalt_host.packages.scratch import scratch_directory
 
 AT_ONCE = 4
 """As many entries are resolved, downloaded and looked into at the same time."""
@@ -59,8 +59,8 @@ class Locker:
     async def outcomes(self, entries: Iterable[ProviderEntry]) -> dict[Key, LockEntry | Exception]:
         """Return each entry's lock, or why there is none."""
         entries = list(entries)
-        with tempfile.TemporaryDirectory(prefix="gestaltd-lock-") as scratch:
-            works = [self._one(entry, Path(scratch) / str(index)) for index, entry in enumerate(entries)]
+        with scratch_directory("lock") as scratch:
+            works = [self._one(entry, scratch / str(index)) for index, entry in enumerate(entries)]
             results = await asyncio.gather(*works)
         return {key_of(entry): result for entry, result in zip(entries, results, strict=True)}
 

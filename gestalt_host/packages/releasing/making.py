@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from gestalt_host.packages.releases.versions import is_version
 from gestalt_host.packages.releasing.output import check_output, write_output
 from gestalt_host.packages.releasing.staging import Executable, stage
 from gestalt_host.packages.releasing.zipapp import PythonRelease
+from gestalt_host.packages.scratch import scratch_directory
 from gestalt_host.packages.signatures import SUFFIX, sign
 
 METADATA = "provider-release.yaml"
@@ -67,8 +67,8 @@ async def release(root: Path, request: ReleaseRequest, environ: Mapping[str, str
         )
     manifest = _manifest_in(root)
     check_output(request.output, manifest)
-    with tempfile.TemporaryDirectory(prefix="gestalt-release-") as work:
-        making = _Making(manifest, request, environ, Path(work))
+    with scratch_directory("release") as work:
+        making = _Making(manifest, request, environ, work)
         await run_build_command(manifest, environ)
         files = await making.make()
         await asyncio.to_thread(write_output, files, making.stale, request.output)

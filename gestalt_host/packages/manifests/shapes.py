@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from gestalt_host.config.reader import Block
+from gestalt_host.packages.digests import escaped_json
 
 Reader: TypeAlias = Callable[[Block, str], object]
 """Reads the key of a mapping; None when nothing is written there that a lock file would hold."""
@@ -24,6 +25,7 @@ def read_fields(block: Block, fields: Fields) -> dict[str, object]:
 
 
 def _text(block: Block, key: str) -> object:
+    _require_texts(block, key)
     return block.text(key) or None
 
 
@@ -36,15 +38,28 @@ def _number(block: Block, key: str) -> object:
 
 
 def _texts(block: Block, key: str) -> object:
+    _require_texts(block, key)
     return list(block.texts(key)) or None
 
 
 def _raw_texts(block: Block, key: str) -> object:
+    _require_texts(block, key)
     return list(block.raw_texts(key)) or None
 
 
 def _text_map(block: Block, key: str) -> object:
+    _require_texts(block, key)
     return dict(sorted(block.text_map(key).items())) or None
+
+
+def _require_texts(block: Block, key: str) -> None:
+    """Note a number or truth value where JSON has it in place of a text; in YAML, quotes are a matter of taste."""
+    node = block.node(key)
+    if node is None or not node.place.file.endswith(".json"):
+        return
+    for _, scalar in node.scalars():
+        if isinstance(scalar.value, bool | int | float):
+            block.fault(key, f"{scalar.text} is no text; accepted is {escaped_json(scalar.text)}")
 
 
 def _free(block: Block, key: str) -> object:

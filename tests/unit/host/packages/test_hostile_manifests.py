@@ -101,6 +101,11 @@ JSON: dict[str, tuple[str, str]] = {
     "an unknown key of pagination": (edited("spec", "pagination", "x", value=1), "spec.pagination.x: unknown key; "),
     "a kind that is none": (edited("kind", value=["plugin"]), "m.json:2: kind: must be text, not a list"),
     "a kind that is null": (edited("kind", value=None), "m.json:2: kind: is required"),
+    "a number for a text": (edited("displayName", value=1), 'displayName: 1 is no text; accepted is "1"'),
+    "a truth value in arguments": (
+        edited("entrypoint", "args", value=["a", True]),
+        'entrypoint.args: true is no text; accepted is "true"',
+    ),
     "artifacts that are none": (edited("artifacts", value={}), "m.json:5: artifacts: must be a list, not a mapping"),
     "an artifact that is none": (edited("artifacts", value=["foo"]), "artifacts[0]: must be a mapping, not text"),
     "an entrypoint that is none": (edited("entrypoint", value="foo"), "entrypoint: must be a mapping, not text"),

@@ -36,8 +36,12 @@ log = structlog.get_logger()
 class Installation(Protocol):
     """How a start gets at its packages."""
 
-    async def ready(self, entries: Sequence[ProviderEntry]) -> tuple[Workplace, Failures]:
-        """Return where the packages of these entries are, and why some are not."""
+    async def ready(self, entries: Sequence[ProviderEntry], under_way: set[str]) -> tuple[Workplace, Failures]:
+        """Return where the packages of these entries are, and why some are not.
+
+        Args:
+            under_way: Gets the dotted paths of the entries that take a while, for somebody who waits.
+        """
 
 
 class LockedInstallation:
@@ -50,7 +54,7 @@ class LockedInstallation:
         """
         self._workplace = Workplace(config.artifacts_dir, config.artifacts_dir, may_run=False, readings=readings)
 
-    async def ready(self, entries: Sequence[ProviderEntry]) -> tuple[Workplace, Failures]:
+    async def ready(self, entries: Sequence[ProviderEntry], under_way: set[str]) -> tuple[Workplace, Failures]:
         return self._workplace, {}
 
 
@@ -62,7 +66,7 @@ class OwnInstallation:
         self._use = use
         self._environ = environ
 
-    async def ready(self, entries: Sequence[ProviderEntry]) -> tuple[Workplace, Failures]:
+    async def ready(self, entries: Sequence[ProviderEntry], under_way: set[str]) -> tuple[Workplace, Failures]:
         config = self._config
         readings = Readings()
         workplace = Workplace(config.artifacts_dir, config.artifacts_dir, readings=readings)
@@ -77,6 +81,7 @@ class OwnInstallation:
         unfit = [entry for entry, faults in found if faults]
         if not stale and not unfit:
             return workplace, {}
+        under_way.update(entry.path for entry in (*stale, *unfit))
         async with source_context(config, self._environ, patient=True) as context:
             failures, locked = await self._lock(stale, context)
             lock = Lock({**lock.entries, **locked})

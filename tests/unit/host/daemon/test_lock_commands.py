@@ -355,7 +355,7 @@ def test_a_locked_start_reads_no_file_of_a_package_twice(
     entries = [config.providers["indexeddb"]["main"], config.plugins["tasks"]]
 
     async def commands() -> list[LaunchCommand]:
-        workplace, _ = await LockedInstallation(config, readings).ready(entries)
+        workplace, _ = await LockedInstallation(config, readings).ready(entries, set())
         return [(await prepare(entry, workplace, installation.environ)).command for entry in entries]
 
     for command in asyncio.run(commands()):

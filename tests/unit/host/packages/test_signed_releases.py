@@ -49,6 +49,8 @@ class Release:
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
     """Return a release made and signed by the commands."""
     made = Release(tmp_path)
+    # The command would set up the log of this whole process, and tests after it look at their own.
+    monkeypatch.setattr("gestalt_host.daemon.program._begin", lambda: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     write_private_key(tmp_path / "acme.key", made.keys["acme"])

@@ -31,7 +31,10 @@ providers:
 plugins:
   echo: {{source: {{path: {manifest}}}}}
 """
-pytestmark = pytest.mark.parametrize("language", list(PROGRAMS))
+pytestmark = [
+    pytest.mark.parametrize("language", list(PROGRAMS)),
+    pytest.mark.timeout(900),  # without caches all that the Rust plugin depends on is built first
+]
 
 
 @pytest.fixture
@@ -121,7 +124,6 @@ def command(*words: str | Path, cwd: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.timeout(400)
 def test_a_release_is_locked_installed_and_served_without_the_tools(
     language: str, source: Path, host: Gestaltd, tmp_path: Path
 ) -> None:
@@ -156,7 +158,6 @@ def folder_with(folder: Path, *programs: str) -> str:
     return str(path)
 
 
-@pytest.mark.timeout(400)
 def test_go_is_released_for_other_platforms_than_this_one(language: str, source: Path, tmp_path: Path) -> None:
     if language != "go":
         pytest.skip(f"{language} is released for the platform that its tools are installed for")

@@ -521,7 +521,8 @@ def python_source(directory: Path, kind: str, pyproject: str, **files: str) -> P
 
 def start(executable: Path, **env: str) -> str:
     """Run it as a host does, with little in its environment; return what it prints."""
-    env = {"PATH": os.environ["PATH"], **env}
+    # The Python of these tests need not be the one that the path has under the name of its version.
+    env = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])), **env}
     return subprocess.run([executable], cwd="/", env=env, capture_output=True, text=True, timeout=60, check=True).stdout
 
 

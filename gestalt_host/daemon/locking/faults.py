@@ -1,4 +1,4 @@
-"""What commands need to work with a lock file: where it is, what they suggest, what is wrong with what is installed."""
+"""Find what is wrong with a lock file or with what is installed by it, and name the command that mends it."""
 
 from __future__ import annotations
 

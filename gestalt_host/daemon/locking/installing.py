@@ -59,7 +59,7 @@ class LockedInstallation:
 
 
 class OwnInstallation:
-    """What is locked and installed is used as it is; the rest is locked and installed now."""
+    """Use what is locked and installed as it is; lock and install the rest now."""
 
     def __init__(self, config: HostConfig, use: LockUse, environ: Mapping[str, str]) -> None:
         self._config = config

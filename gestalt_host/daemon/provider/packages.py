@@ -93,7 +93,7 @@ Options:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What `add` has found in the repositories."""
+    """Hold what `add` has found in the repositories."""
 
     repository: Repository
     version: IndexedVersion

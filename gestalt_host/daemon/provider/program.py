@@ -14,7 +14,7 @@ _HERE = __package__
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """What is needed to run one subcommand and to list it.
+    """Say how one subcommand is run and listed.
 
     Attributes:
         module: Beside this one; imported when the command runs.

@@ -16,7 +16,7 @@ from gestalt_sdk.common.printable import quoted
 
 MOST_ENTRIES = 100_000
 MOST_HEADER_BYTES = 64 * 1024
-"""Of a pax header, or of the block with a GNU long name."""
+"""Largest pax header, or block with a GNU long name, in bytes."""
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _OF_THE_NEXT = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
@@ -92,7 +92,7 @@ class _Content:
 
 
 class _Pending:
-    """What headers say of the entry that follows them."""
+    """Hold what headers say of the entry that follows them."""
 
     def __init__(self) -> None:
         self._records: dict[str, str] | None = None

@@ -10,7 +10,7 @@ from gestalt_host.packages.errors import PackageInvalid
 
 MOST_ARCHIVE_BYTES = 512 * 1024 * 1024
 MOST_BYTES = 2 * 1024 * 1024 * 1024
-"""Of all that the stream contains."""
+"""Largest content of a whole stream, in bytes."""
 TOO_LARGE = "the archive contains more than {} bytes; no more are unpacked"
 _CHUNK = 128 * 1024
 _GZIP = 16 + zlib.MAX_WBITS

@@ -293,7 +293,10 @@ def test_where_a_file_system_cannot_exchange_two_renames_do(tmp_path: Path, monk
     monkeypatch.setattr(swap, "_exchange", lambda one, other: False)
     installed(tmp_path, store(entry("old")))
     data = store(entry("new"))
-    assert faults_of(installed(tmp_path, data), expected(data)) == []
+    directory = installed(tmp_path, data)
+    assert faults_of(directory, expected(data)) == []
+    beside = [path for path in directory.parent.iterdir() if path.name.startswith(f".{directory.name}.")]
+    assert beside == [], "the old state does not stay aside"
 
 
 def test_two_directories_are_exchanged_in_one_step_here(tmp_path: Path) -> None:

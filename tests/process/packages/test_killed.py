@@ -69,7 +69,7 @@ def test_lock_killed_at_any_step_leaves_the_old_lock_file_whole(installation: In
         found = read_lock(installation.lockfile)
         assert found == old or found.entries["indexeddb", "main"].version == "2.0.0"
 
-    assert killed_steps(installation.lock, check, every=at_night(1, otherwise=4)) > 2
+    assert killed_steps(installation.lock, check, every=at_night(1, otherwise=3)) > 2
     installation.lock()
     installation.lock("check")
     assert strays(installation.work) == []
@@ -89,7 +89,7 @@ def test_sync_killed_at_any_step_leaves_every_installation_whole(installation: I
             texts = [(folder / name).read_text() for name in ("manifest.json", ".gestalt-installed.json")]
             assert len({"2.0.0" in text for text in texts}) == 1
 
-    assert killed_steps(installation.sync, check, every=at_night(1, otherwise=9)) > 2
+    assert killed_steps(installation.sync, check, every=at_night(1, otherwise=4)) > 2
     installation.sync()
     installation.sync("check")
     assert [path.name for path in installation.store.parent.iterdir()] == ["main"]

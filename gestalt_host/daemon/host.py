@@ -84,8 +84,6 @@ class Host:
         self._launchables = Launchables()
         self._unhealthy: dict[Store | ProviderProcess, Unhealthy] = {}
         """What stores and workflow providers that run say is wrong with them."""
-        self._was_unhealthy: dict[Store | ProviderProcess, Unhealthy] = {}
-        """What each of them said last."""
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
@@ -219,7 +217,6 @@ class Host:
             self._wiring,
             self._stores,
             self._unhealthy,
-            self._was_unhealthy,
             self._started,
         )
 
@@ -419,7 +416,6 @@ class Host:
                     known = self._unhealthy.get(item)
                     found[item] = Unhealthy(problem, now if known is None else known.since)
             self._unhealthy = found
-            self._was_unhealthy |= found
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -53,7 +53,9 @@ class ProviderMetrics(Collector):
             labels=(*LABELS, "notice"),
         )
         states = GaugeMetricFamily(
-            "gestalt_provider_state", "1 for the state that the provider is in, 0 for the others.", (*LABELS, "state")
+            "gestalt_provider_state",
+            "1 for the state that the provider is in, 0 for the others.",
+            labels=(*LABELS, "state"),
         )
         for report in self._reports():
             labels = (report.name, _KINDS[report.kind].value)

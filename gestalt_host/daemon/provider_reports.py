@@ -51,13 +51,12 @@ def provider_reports(
     wiring: Wiring,
     stores: Mapping[str, Store],
     unhealthy: Mapping[Store | ProviderProcess, Unhealthy],
-    was_unhealthy: Mapping[Store | ProviderProcess, Unhealthy],
     started: datetime,
 ) -> list[ProviderReport]:
     """Return a report of every plugin, workflow provider and store of the configuration, sorted by kind and name.
 
     Args:
-        unhealthy: What stores and workflow providers say now; ``was_unhealthy`` what each of them said last.
+        unhealthy: What stores and workflow providers that run say is wrong with them.
         started: When the host was started: what has no process is in its state since then.
     """
     found = [_plugin(entry, launchables.plugins.get(name), wiring, started) for name, entry in config.plugins.items()]
@@ -72,7 +71,7 @@ def provider_reports(
             found.append(replace(_described(entry, None, started), state="unused", reason=UNUSED))
     for entry, launchable, item in watched:
         report = _of_processes(_described(entry, launchable, started), item)
-        found.append(_with_health(report, unhealthy.get(item), was_unhealthy.get(item)))
+        found.append(_with_health(report, unhealthy.get(item)))
     return sorted(found, key=lambda report: (report.kind, report.name))
 
 
@@ -122,7 +121,7 @@ def _of_processes(report: ProviderReport, item: Store | ProviderProcess) -> Prov
         version=shown(_first(identity.version for identity in identities)) or report.version,
         state=worst.state,
         since=max(moments) if worst.state == "ready" else min(moments),
-        reason="; ".join(dict.fromkeys(one.reason for one in told if one.reason)),
+        reason="; ".join(dict.fromkeys(one.reason for one in told if one.reason and one.state != "ready")),
         restarts=sum(one.restarts for one in told),
         pid=told[0].pid if len(told) == 1 else None,
         last_fault=max(faults, key=lambda fault: fault.at, default=None),
@@ -142,17 +141,11 @@ def _notices(process: ProviderProcess) -> Iterator[str]:
         yield shown(without_places(warning[: NOTICE_BYTES + 1]), NOTICE_BYTES)
 
 
-def _with_health(report: ProviderReport, now: Unhealthy | None, last: Unhealthy | None) -> ProviderReport:
-    """Return the report as ``unhealthy`` where the provider runs and says that something is wrong."""
-    if last is not None and (report.last_fault is None or report.last_fault.at < last.since):
-        report = replace(report, last_fault=Fault(_problem(last), last.since))
-    if now is None or report.state != "ready":
+def _with_health(report: ProviderReport, unhealthy: Unhealthy | None) -> ProviderReport:
+    """Return the report as ``unhealthy`` where the provider can be called and says that something is wrong."""
+    if unhealthy is None or report.state != "ready":
         return report
-    return replace(report, state="unhealthy", since=now.since, reason=_problem(now))
-
-
-def _problem(unhealthy: Unhealthy) -> str:
-    return shown(str(unhealthy), NOTICE_BYTES)
+    return replace(report, state="unhealthy", since=unhealthy.since, reason=shown(str(unhealthy), NOTICE_BYTES))
 
 
 def _first(texts: Iterable[str]) -> str:
@@ -160,7 +153,7 @@ def _first(texts: Iterable[str]) -> str:
 
 
 def source_text(source: Source) -> str:
-    """Return where the configuration takes a provider from: no query, no credentials, and no folders of this machine."""
+    """Return where the configuration takes a provider from, without query, credentials and folders of this machine."""
     match source.mode:
         case SourceMode.BUILTIN:
             return f"builtin {source.builtin}"

@@ -91,20 +91,21 @@ def _found(session: CommandSession, given: str) -> JsonValue:
     Raises:
         CliError: there is none, or there are several.
     """
+    kind, slash, name = given.partition("/")
+    if slash and kind and name:
+        return session.api().get(path_of("providers", kind, name))
     answer = session.api().get(_PROVIDERS)
     reports = answer if isinstance(answer, list) else []
-    by_path = {f"{member(report, 'kind')}/{member(report, 'name')}": report for report in reports}
-    if given in by_path:
-        return by_path[given]
-    named = [path for path, report in by_path.items() if member(report, "name") == given]
-    if len(named) > 1:
-        raise CliError(f"several providers have the name '{given}': {', '.join(named)}")
+    named = [report for report in reports if member(report, "name") == given]
+    if len(named) == 1:
+        return named[0]
     if named:
-        return by_path[named[0]]
-    known = list(by_path) if "/" in given else list(dict.fromkeys(path.partition("/")[2] for path in by_path))
+        paths = " and ".join(f"{member(report, 'kind')}/{given}" for report in named)
+        raise CliError(f"several providers have this name: {paths}")
+    known = dict.fromkeys(name for report in reports if isinstance(name := member(report, "name"), str))
     similar = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    tip = f"a similar one exists: '{similar[0]}'" if similar else "'gestalt provider list' shows those that are"
-    raise CliError(f"provider '{given}' is not configured; {tip}")
+    tip = f"a similar one exists: '{similar[0]}'" if similar else "all of them: gestalt provider list"
+    raise CliError(f"no provider has this name; {tip}")
 
 
 def _row(report: JsonValue) -> list[str]:

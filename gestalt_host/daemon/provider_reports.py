@@ -164,7 +164,7 @@ def source_text(source: Source) -> str:
             return f"{text} from {source.repository}" if source.repository else text
         case SourceMode.GITHUB_RELEASE:
             return f"github.com {' '.join(source.github or ())}"
-    return "/".join(("…", *source.path.parts[-2:])) if source.path is not None else ""
+    return "" if source.path is None else "/".join(("…", *source.path.parts[1:][-2:]))
 
 
 def shown(text: str, most_bytes: int = NAME_BYTES) -> str:

@@ -9,7 +9,7 @@ import click
 
 from gestalt_host.cli.api import path_of
 from gestalt_host.cli.errors import CliError, failing_to
-from gestalt_host.cli.grammar import Group, OneOf, argument, option
+from gestalt_host.cli.grammar import Group, Name, OneOf, argument, bad_value, option
 from gestalt_host.cli.json_lists import JsonValue
 from gestalt_host.cli.output import cell, member, text_or_dash
 from gestalt_host.cli.session import CommandSession
@@ -52,6 +52,16 @@ _TITLES = {
 """What one provider is shown with, in this order; whatever else the server says comes behind it by its own name."""
 
 
+class ProviderName(Name):
+    """``NAME`` or ``KIND/NAME``."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, slash, name = super().convert(value, param, ctx).partition("/")
+        if slash and (not kind or name in ("", ".", "..") or "/" in name):
+            raise bad_value(value, param, ctx, "expected NAME or KIND/NAME")
+        return value
+
+
 @click.command(cls=Group, aliases=("providers",))
 def provider() -> None:
     """Providers that the server runs: plugins, workflow providers and stores"""
@@ -73,7 +83,12 @@ def list_providers(session: CommandSession, kind: str | None, state: str | None)
 
 
 @provider.command("get")
-@argument("provider", metavar="NAME", help="Name of the provider, or KIND/NAME where several have the name")
+@argument(
+    "provider",
+    metavar="NAME",
+    type=ProviderName(),
+    help="Name of the provider, or KIND/NAME where several have the name",
+)
 @click.pass_obj
 def get(session: CommandSession, provider: str) -> None:
     """Show all that is known of a provider"""
@@ -92,7 +107,7 @@ def _found(session: CommandSession, given: str) -> JsonValue:
         CliError: there is none, or there are several.
     """
     kind, slash, name = given.partition("/")
-    if slash and kind and name:
+    if slash:
         return session.api().get(path_of("providers", kind, name))
     answer = session.api().get(_PROVIDERS)
     reports = answer if isinstance(answer, list) else []
@@ -129,7 +144,9 @@ def _facts(report: JsonValue) -> Iterator[tuple[str, str]]:
     further = sorted(report.keys() - _TITLES.keys())
     for key in (*(key for key in _TITLES if key in report), *further):
         title, value = _TITLES.get(key, key), report[key]
-        if key == "memoryBytes" and isinstance(value, int):
+        if key == "since":
+            yield title, _second(cell(value))
+        elif key == "memoryBytes" and isinstance(value, int):
             yield title, f"{value / (1 << 20):.1f} MiB"
         elif key == "lastFault":
             yield title, f"{_second(text_or_dash(member(value, 'at')))}  {text_or_dash(member(value, 'text'))}"

@@ -288,7 +288,10 @@ class TestWithoutExecutable:
         assert made[3].name == "provider-release.yaml.sig"
         assert verify(made[2].read_bytes(), made[3].read_text(), {"acme": public_key(key)}) == "acme"
         manifest = install(
-            made[0], tmp_path / "installed", Expected(SOURCE, "1.2.3", "plugin", "declarative", None), host_platform()
+            made[0],
+            tmp_path / "installed",
+            Expected(SOURCE, "1.2.3", "plugin", "", None, "declarative"),
+            host_platform(),
         )
         assert (manifest.runtime, list(manifest.surfaces)) == ("declarative", ["rest"])
         assert (tmp_path / "installed" / "art" / "icon.svg").read_text() == "<svg/>"

@@ -15,8 +15,11 @@ import structlog
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
-from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.process import ProviderProcess
+from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService
+from gestalt_host.supervisor.spec import ProviderSpec, Timings
+from gestalt_host.supervisor.state import State
 from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
@@ -127,6 +130,12 @@ class Store:
             if problem is not None:
                 return problem
         return None
+
+    def reports(self) -> list[ProcessReport]:
+        """Return how each process of the store is, those of bindings with the database that they serve."""
+        if self._scoped is not None:
+            return [self._scoped.report()]
+        return [replace(process.report(), binding=db) for (db, _), process in self._dedicated.items()]
 
     async def start(self) -> None:
         """Start the store's process, if one serves all its bindings.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -162,9 +161,7 @@ class RestClient:
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
-    async def _followed(
-        self, request: PreparedRequest, stage: _Stage
-    ) -> AsyncIterator[tuple[httpcore.Response, _Hop]]:
+    async def _followed(self, request: PreparedRequest, stage: _Stage) -> AsyncIterator[tuple[httpcore.Response, _Hop]]:
         """Give the answer at the end of the redirects, its body not read yet."""
         hop = _Hop(request.method, request.url, dict(request.headers), request.body, request.has_credential)
         for _ in range(MOST_REDIRECTS + 1):

@@ -13,7 +13,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from gestalt_host.packages.downloads.urls import Address, address_of
 
-ACCEPTED_PATTERNS = "a host name, *.SUFFIX for the names below one, an address, or a block of addresses such as 10.0.0.0/8"
+ACCEPTED_PATTERNS = (
+    "a host name, *.SUFFIX for the names below one, an address, or a block of addresses such as 10.0.0.0/8"
+)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _NAT64 = ip_network("64:ff9b::/96")

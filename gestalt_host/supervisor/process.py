@@ -18,6 +18,7 @@ import structlog
 
 from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.supervisor import lifecycle
+from gestalt_host.supervisor.about import SERVICES, About, AboutFile, SocketAbout
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory
 from gestalt_host.supervisor.environment import provider_environment
@@ -93,8 +94,12 @@ class ProviderProcess:
         self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
         self._environ = os.environ if environ is None else environ
         self._timings = timings or Timings()
-        self._directory = make_directory()
+        about = About(spec.host, _word(spec.kind), spec.name)
+        self._directory = make_directory(about.label)
         self._socket = self._directory / "plugin.sock"
+        self.about = AboutFile(self._directory, about)
+        """What the directory says of its sockets."""
+        self.about.note(SocketAbout(str(self._socket), SERVICES[_word(spec.kind)]))
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         added = () if services is None else services(self)
         self._services = ServiceSockets((*spec.services, *added), self._directory)
@@ -438,6 +443,7 @@ class ProviderProcess:
         """Spawn, wait until it serves, configure. The child is ended again when any of it fails."""
         restore_directory(self._directory)
         await self._services.restore()
+        self.about.note(*self._services.abouts(f"{_word(self.kind)}/{self.name}"))
         self._socket.unlink(missing_ok=True)
         spec = self.spec
         environment = provider_environment(

@@ -156,9 +156,9 @@ REST = CatalogueOperation(
         (
             {"id": None, "undeclared": None, "title": None},
             [
-                "id is null; accepted is text or a number or true or false",
-                "title is null; accepted is text",
-                "undeclared is null; accepted is a value",
+                "id is missing; accepted is text or a number or true or false",
+                "title is missing; accepted is text",
+                "undeclared is missing",
             ],
         ),
         (

@@ -17,10 +17,9 @@ from gestalt_host.invocation.rest.values import Unwritable, json_body, text_of
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.packages.inputs import REST, InputFault, InputInvalid, check_input
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, RestOperation, RestSurface, is_settable_header
+from gestalt_host.packages.rest_inputs import WITHOUT_BODY
 from gestalt_sdk.common.members import member_path
 
-WITHOUT_BODY = ("GET", "DELETE")
-"""Methods whose parameters go to the query, unless they are declared elsewhere."""
 JSON_TYPE = "application/json; charset=utf-8"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gestalt_host.config.declared.connections import AuthMapping as AuthMapping
 from gestalt_host.config.declared.connections import MappedValue as MappedValue
-from gestalt_host.config.declared.connections import is_header_value
+from gestalt_host.config.declared.headers import fits_header
 from gestalt_host.errors import CredentialFieldUnfit
 
 
@@ -30,6 +30,6 @@ def _value(mapped: MappedValue, fields: Mapping[str, str]) -> str:
     value = fields.get(mapped.field)
     if value is None:
         raise CredentialFieldUnfit(mapped.field, "is missing")
-    if not is_header_value(value):
-        raise CredentialFieldUnfit(mapped.field, "has characters that a header cannot have")
+    if not fits_header(value):
+        raise CredentialFieldUnfit(mapped.field, "holds a line break or another control character, which no header can")
     return value

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gestalt_host.config.declared.headers import check_header, fits_header
 from gestalt_host.config.reader import Block
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-ACCEPTED_HEADER_NAME = "letters, digits and !#$%&'*+-.^_`|~"
-_FRAMING = ("connection", "content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +81,6 @@ def read_auth_mapping(auth: Block, mode: str) -> AuthMapping | None:
     return AuthMapping(dict(sorted(headers.items())), both if basic.present else None)
 
 
-def check_header(block: Block, key: str, name: str, value: str = "") -> None:
-    """Note a fault where the name or the value cannot be that of a header, or is for the client alone to write."""
-    if not _HEADER_NAME.fullmatch(name):
-        block.fault(key, f"{name!r} cannot name a header; accepted are {ACCEPTED_HEADER_NAME}")
-    elif name.lower() in _FRAMING:
-        block.fault(key, f"{name!r} cannot be set: it belongs to how a request is framed")
-    if not is_header_value(value):
-        # The value is not shown: it may be a secret.
-        block.fault(key, "a value of a header has no line breaks and other control characters")
-
-
-def is_header_value(text: str) -> bool:
-    """Tell whether a header can have the text as its value; a tab may be inside."""
-    return not any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in text)
-
-
 def _mapped(block: Block, fields: list[str]) -> MappedValue:
     if not block.present:
         block.fault("", "is required: {value: …} or {valueFrom: {credentialFieldRef: {name: …}}}")
@@ -111,8 +91,8 @@ def _mapped(block: Block, fields: list[str]) -> MappedValue:
             name = reference.text("name", required=source.present)
     if bool(value) == source.present:
         block.fault("", "exactly one of value and valueFrom is required")
-    if not is_header_value(value):
-        block.fault("value", "a value of a header has no line breaks and other control characters")
+    if not fits_header(value):
+        block.fault("value", "holds a line break or another control character, which no header can")
     if name and name not in fields:
         known = ", ".join(fields) or "none"
         reference.fault("name", f"{name!r} is not a field of credentials; declared are {known}")

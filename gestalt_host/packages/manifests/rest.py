@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from gestalt_host.config.declared.base_urls import read_base_url
-from gestalt_host.config.declared.connections import check_header
+from gestalt_host.config.declared.headers import check_header
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.manifests.rest_model import (
     METHODS,
+    PLACEHOLDER,
     PLACES,
     ConnectionSelector,
     RestOperation,
@@ -17,7 +17,6 @@ from gestalt_host.packages.manifests.rest_model import (
     RestSurface,
 )
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ALWAYS_DECLARED = ("plugin", "_plugin")
 
 
@@ -121,6 +120,6 @@ def _selector(
 def _connection(block: Block, key: str, connections: Collection[str]) -> str:
     name = block.text(key)
     if name and name not in connections:
-        known = ", ".join(sorted(connections - {"_plugin"} if isinstance(connections, set) else connections))
+        known = ", ".join(sorted({*connections} - {"_plugin"}))
         block.fault(key, f"references undeclared connection {name!r}; declared are {known}")
     return name

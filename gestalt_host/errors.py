@@ -244,9 +244,7 @@ class CredentialRejected(HostError):
     """The service behind a plugin answered 401 although a credential was sent."""
 
     def __init__(self, plugin: str) -> None:
-        super().__init__(
-            f"stored credential for integration {quoted(plugin)} was rejected by upstream; reconnect it"
-        )
+        super().__init__(f"stored credential for integration {quoted(plugin)} was rejected by upstream; reconnect it")
         self.plugin = plugin
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
+from gestalt_host.config.declared.headers import fits_header as fits_header
+from gestalt_host.config.declared.headers import is_settable_header
 from gestalt_host.errors import InvalidInvocation, quoted
 from gestalt_host.invocation.rest.values import Unwritable
-from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, is_settable_header
+from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
 
 ALWAYS_SECRET = frozenset({"authorization", "cookie"})
 """Hold a credential whoever sets them."""
 NO_HEADER = "holds a line break or another control character, which no header can"
 """The end of a sentence that begins with what was to be a header; the value is not shown."""
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-
-
-def fits_header(value: str) -> bool:
-    """Return whether a header can hold the value: text without control characters other than tabs."""
-    return _CONTROL.search(value) is None
 
 
 class Headers:

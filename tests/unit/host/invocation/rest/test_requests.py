@@ -307,7 +307,7 @@ def test_a_field_that_is_missing_or_ends_its_header_is_refused_and_not_shown(fie
 
 def test_a_user_name_with_a_colon_would_be_another_one() -> None:
     mapping = AuthMapping(basic=(MappedValue(field="org"), MappedValue("p")))
-    with pytest.raises(CredentialFieldUnfit, match='field "org" .* colon'):
+    with pytest.raises(CredentialFieldUnfit, match=r'field "org" .* colon'):
         ask("GET /x", {}, credential=replace(MAPPED, mapping=mapping, fields={"org": "a:b"}))
 
 

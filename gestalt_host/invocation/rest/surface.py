@@ -1,4 +1,4 @@
-"""The REST surface of a configured plugin: that of its manifest, changed as the configuration says; what it may reach."""
+"""The REST surface of a configured plugin, and which hosts it may reach."""
 
 from __future__ import annotations
 
@@ -93,6 +93,4 @@ def require_no_list(entry: ProviderEntry, *, default_deny: bool) -> None:
         return
     path = f"{entry.path}.egress.allowedHosts" if entry.allowed_hosts else "server.egress.defaultAction"
     text = "cannot be held: the plugin is a process of its own, which reaches what it likes; only surfaces.rest is kept"
-    raise EntryUnfit(
-        Problem(entry.place, path, text), "what it may reach is limited, and a process cannot be held to it"
-    )
+    raise EntryUnfit(Problem(entry.place, path, text), "it is a process, which cannot be kept to a list of hosts")

@@ -13,8 +13,10 @@ PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 """Of paths, base URLs and headers; the group is the name of what is filled in."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = frozenset(
-    ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate")
-    + ("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+    (
+        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    )
 )
 """Of the connection and of the framing: the host's client sets them."""
 

@@ -47,7 +47,8 @@ def check_input(
 
     A text counts as a number, boolean, list or object when it is spelt as JSON spells one: requests by GET carry texts
     alone, so operations have to read them. ``null`` for a parameter that may be left out is as good as left out.
-    Of a REST operation the parameters count (see ``rest_inputs``), and those that are internal are refused.
+    Of a REST operation the parameters count (see ``rest_inputs``), and those that are internal are refused;
+    ``null`` for one that is required is as good as missing.
 
     Args:
         bound: Names that are filled in when the operation is called: they have no value yet.
@@ -59,7 +60,8 @@ def check_input(
     if operation.transport == REST:
         internal = {item.name for item in operation.parameters if item.internal}.intersection(present)
         refused = [(name, "is not public; accepted is an input without it") for name in internal]
-        return _faults([*refused, *faults_of(rest_schema(operation), present)])
+        filled = {name: value for name, value in present.items() if value is not None}
+        return _faults([*refused, *faults_of(rest_schema(operation), filled)])
     declared = schema_of(operation.parameters)
     if not operation.input_schema:
         return _faults(faults_of(declared, present))

@@ -38,7 +38,7 @@ class PreparedRequest:
     """
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     secret_headers: frozenset[str]

@@ -220,7 +220,7 @@ FULL = {
                 "operations": [
                     {
                         "parameters": [{"required": False, "in": "path", "type": "int", "name": "p"}],
-                        "path": "/<&>",
+                        "path": "/<&>{p}",
                         "method": "GET",
                         "description": "",
                         "name": "o",
@@ -246,7 +246,7 @@ DOCUMENT = (
     '"artifacts":[{"os":"linux","arch":"amd64","libc":"musl","path":"foo"SHA}],'
     '"entrypoint":{"artifactPath":"foo","args":[""," -a"]},'
     '"spec":{"configSchemaPath":"s.json","surfaces":{"rest":{"baseUrl":"http://x","operations":[{"name":"o",'
-    '"method":"GET","path":"/\\u003c\\u0026\\u003e","parameters":[{"name":"p","type":"int","in":"path"}]}]}},'
+    '"method":"GET","path":"/\\u003c\\u0026\\u003e{p}","parameters":[{"name":"p","type":"int","in":"path"}]}]}},'
     '"connections":{"a":{},"b":{"mode":"none","auth":{"type":"none"}}},"headers":{"a":"1","b":"2"},'
     '"allowedOperations":{"a":{"alias":"b","tags":["t"]},"z":null},"ui":{"path":"u"},"requires":["x"]}}'
 )

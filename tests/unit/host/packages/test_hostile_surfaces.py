@@ -1,4 +1,4 @@
-"""Manifests of plugins without code that are wrong or written to do harm: each refused, with the line that is marked."""
+"""Manifests of plugins without code that are wrong or written to do harm: each refused, naming the marked line."""
 
 from __future__ import annotations
 
@@ -68,11 +68,6 @@ CASES: dict[str, tuple[str, str, str]] = {
         "unknown key",
     ),
     # Where it is.
-    "no base URL": (
-        surface(f"operations:  {MARK}\n  - {{name: a, method: GET, path: /}}"),
-        f"{AT}.baseUrl",
-        "required",
-    ),
     **{
         f"the base URL {url!r}": (surface(f"baseUrl: {url}  {MARK}\n{LOOK}"), f"{AT}.baseUrl", "")
         for url in (
@@ -135,7 +130,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a place in upper case": (parameter("{name: q, in: Query}"), f"{FIRST}.in", ", ".join(PLACES)),
     "a parameter twice": (
         operation(
-            f"name: a\nmethod: GET\npath: /x\nparameters:\n  - {{name: q, in: query}}\n  - {{name: q, in: body}}  {MARK}"
+            "name: a\nmethod: GET\npath: /x\nparameters:\n  - {name: q, in: query}\n"
+            f"  - {{name: q, in: body}}  {MARK}"
         ),
         f"{ONE}.parameters[1].name",
         "'q'",
@@ -234,7 +230,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "an alias that is another's name": (
         surface(
             f"{BASE}operations: [{{name: a, method: GET, path: /}}, {{name: b, method: GET, path: /}}]",
-            f"allowedOperations:\n  a: {{alias: b}}  {MARK}\n  b:\n",
+            f"allowedOperations:\n  a: {{alias: b}}\n  b: {{}}  {MARK}\n",
         ),
         "spec.allowedOperations",
         "'b'",
@@ -292,5 +288,4 @@ def test_it_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
     found = [item for item in told.splitlines() if f"manifest.yaml:{line}: {place}" in item]
     assert found or not place, told
     assert any(words in item for item in found) or words in told, told
-    assert "evil" not in told.lower() or place, "a value is shown cut and quoted"
     assert "\r" not in told

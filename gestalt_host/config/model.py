@@ -170,6 +170,10 @@ class ProviderEntry:
     allowed_operations: Mapping[str, AllowedOperation] | None = None
     """Plugins: None offers every operation of the catalogue."""
     invokes: tuple[InvokeConfig, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    """Plugins: ``egress.allowedHosts``, all that may be reached; nothing leaves it to the server's default."""
+    rest_base_url: str = ""
+    """Plugins: in place of that of the manifest's REST surface."""
     authorization_policy: str = ""
     verify: Literal["", "required"] = ""
     """``required``: its release metadata must be signed by one of ``HostConfig.provider_keys``."""
@@ -246,6 +250,8 @@ class ServerConfig:
     """Absolute; None means the configuration directory."""
     provider_output: OutputLimits = OutputLimits()
     supervision: SupervisionConfig = SupervisionConfig()
+    egress_deny: bool = False
+    """Whether plugins reach only hosts that their ``egress.allowedHosts`` has."""
     selectors: Mapping[str, str] = field(default_factory=dict)
     """``server.providers``: kind to the entry chosen explicitly."""
 

@@ -57,9 +57,7 @@ def _operation(
             text = "needs to know how pages follow: pagination beside it, or in the spec of the manifest"
             place = row.place or Place(str(manifest.path))
             raise EntryUnfit(Problem(place, path, text), "how its pages follow is not said")
-    return replace(
-        operation, connection=internal_name(operation.connection), selector=selector, pagination=pagination
-    )
+    return replace(operation, connection=internal_name(operation.connection), selector=selector, pagination=pagination)
 
 
 def rules_of(entry: ProviderEntry, surface: RestSurface, *, default_deny: bool) -> EgressRules:
@@ -95,4 +93,6 @@ def require_no_list(entry: ProviderEntry, *, default_deny: bool) -> None:
         return
     path = f"{entry.path}.egress.allowedHosts" if entry.allowed_hosts else "server.egress.defaultAction"
     text = "cannot be held: the plugin is a process of its own, which reaches what it likes; only surfaces.rest is kept"
-    raise EntryUnfit(Problem(entry.place, path, text), "what it may reach is limited, and a process cannot be held to it")
+    raise EntryUnfit(
+        Problem(entry.place, path, text), "what it may reach is limited, and a process cannot be held to it"
+    )

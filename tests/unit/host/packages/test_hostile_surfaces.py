@@ -289,3 +289,23 @@ def test_it_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
     assert found or not place, told
     assert any(words in item for item in found) or words in told, told
     assert "\r" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        beside("connections: {c: {mode: platform, auth: {type: manual, authMapping: {headers: {X: {value: y}}}}}}"),
+        beside("allowedOperations: {look: {alias: see, paginate: true, pagination: {style: page, cursorParam: p}}}"),
+        beside("pagination: {style: offset, cursorParam: o}\nallowedOperations: {look: {paginate: true}}"),
+        parameter("{name: id, in: path}", path='"/x/{id}/y?fixed={id}"'),
+        parameter("{name: X-Tenant, in: header, required: true}"),
+        operation("name: a b\nmethod: GET\npath: x"),
+        surface("baseUrl: https://{tenant}.example.org:{port}/v1/\n" + LOOK),
+        surface("baseUrl: http://[::1]:8080\n" + LOOK),
+        surface(LOOK),  # the configuration may have the base URL
+    ],
+)
+def test_what_is_right_is_accepted(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text)
+    assert read_manifest(path).runtime == "declarative"

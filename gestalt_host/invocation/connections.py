@@ -13,7 +13,8 @@ from gestalt_host.errors import (
     quoted,
 )
 from gestalt_host.invocation.model import ConfiguredPlugin, Payload
-from gestalt_host.invocation.rest.values import text_of
+from gestalt_host.invocation.payloads import members_of
+from gestalt_host.invocation.rest.values import Unwritable, text_of
 
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SHOWN_CHARS = 100
@@ -57,8 +58,11 @@ def bound_connection(plugin: ConfiguredPlugin, operation: str, params: Payload) 
 
 def _text_of(params: Payload, name: str) -> str:
     """Return the parameter as it would be written in a request, trimmed; blank where it is missing or null."""
-    value = struct_member(params, name) if isinstance(params, bytes) else params.get(name)
-    return "" if value is None else text_of(value).strip()
+    value = members_of(params).get(name)
+    try:
+        return "" if value is None else text_of(value).strip()
+    except Unwritable as error:
+        raise InvalidInvocation(f"parameter {quoted(name)} {error}") from None
 
 
 def connection_for(

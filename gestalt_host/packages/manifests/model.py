@@ -94,6 +94,12 @@ class Manifest:
         return self.rest is not None or any(self.surfaces.get(name) for name in ("openapi", "graphql", "mcp"))
 
     @property
+    def is_declarative(self) -> bool:
+        """Whether it is a plugin without a process: all that this host needs to carry out is in ``rest``."""
+        surfaces = {name for name, content in self.surfaces.items() if content}
+        return self.kind == "plugin" and self.runtime == "declarative" and surfaces == {"rest"}
+
+    @property
     def runtime(self) -> str:
         """What release metadata calls it: ``ui``, ``declarative`` or ``executable`` (packaging.md 7)."""
         if self.kind == "ui":

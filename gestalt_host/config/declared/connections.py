@@ -74,13 +74,15 @@ def read_auth_mapping(auth: Block, mode: str) -> AuthMapping | None:
             check_header(item, "", name)
             headers[name] = _mapped(item, fields)
         basic = block.block("basic")
-        with basic:
-            both = (_mapped(basic.block("username"), fields), _mapped(basic.block("password"), fields))
-            if ":" in both[0].value:
-                basic.fault("username", "holds a colon, which a user name cannot")
+        both = None
+        if basic.present:
+            with basic:
+                both = (_mapped(basic.block("username"), fields), _mapped(basic.block("password"), fields))
+                if ":" in both[0].value:
+                    basic.fault("username", "holds a colon, which a user name cannot")
     if not headers and not basic.present:
         block.fault("", "is empty; accepted are headers, basic or both")
-    return AuthMapping(dict(sorted(headers.items())), both if basic.present else None)
+    return AuthMapping(dict(sorted(headers.items())), both)
 
 
 def _mapped(block: Block, fields: list[str]) -> MappedValue:

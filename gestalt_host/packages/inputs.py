@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
-from gestalt_host.packages.rest_inputs import rest_schema
+from gestalt_host.packages.rest_inputs import rest_faults
+from gestalt_sdk.common.members import member_path
 
 REST = "rest"
 """The transport of operations that are HTTP requests of a manifest."""
@@ -58,10 +59,7 @@ def check_input(
 
     present = {**given, **dict.fromkeys(bound, LATER)}
     if operation.transport == REST:
-        internal = {item.name for item in operation.parameters if item.internal}.intersection(present)
-        refused = [(name, "is not public; accepted is an input without it") for name in internal]
-        filled = {name: value for name, value in present.items() if value is not None}
-        return _faults([*refused, *faults_of(rest_schema(operation), filled)])
+        return _faults((member_path([name]), reason) for name, reason in rest_faults(operation, present))
     declared = schema_of(operation.parameters)
     if not operation.input_schema:
         return _faults(faults_of(declared, present))

@@ -20,6 +20,8 @@ def mapped_headers(mapping: AuthMapping, fields: Mapping[str, str]) -> dict[str,
     headers = {name: _value(value, fields) for name, value in mapping.headers.items()}
     if mapping.basic is not None:
         name, password = (_value(value, fields) for value in mapping.basic)
+        if ":" in name:
+            raise CredentialFieldUnfit(mapping.basic[0].field, "holds a colon, which a user name cannot")
         headers["Authorization"] = f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"
     return headers
 

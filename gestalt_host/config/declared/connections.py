@@ -78,6 +78,8 @@ def read_auth_mapping(auth: Block, mode: str) -> AuthMapping | None:
         if basic.present:
             with basic:
                 both = (_mapped(basic.block("username"), fields), _mapped(basic.block("password"), fields))
+                if ":" in both[0].value:
+                    basic.fault("username", "holds a colon, which a user name cannot")
     if not headers and both is None:
         block.fault("", "is empty; accepted are headers, basic or both")
     return AuthMapping(dict(sorted(headers.items())), both)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from gestalt_host.config.declared.headers import fits_header as fits_header
 from gestalt_host.config.declared.headers import is_settable_header
@@ -35,8 +35,8 @@ class Headers:
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._set
 
-    def as_dict(self) -> dict[str, str]:
-        return dict(self._set.values())
+    def items(self) -> Collection[tuple[str, str]]:
+        return self._set.values()
 
 
 def static_headers(headers: Mapping[str, str], connection_params: Mapping[str, str]) -> Iterator[tuple[str, str]]:

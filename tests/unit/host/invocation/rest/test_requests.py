@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gestalt_host.access.credentials.auth_mapping import AuthMapping, MappedValue
 from gestalt_host.access.credentials.connections import InvocationCredential
-from gestalt_host.errors import InvalidArgument, InvalidInvocation
+from gestalt_host.errors import CredentialFieldUnfit, InvalidArgument, InvalidInvocation
 from gestalt_host.invocation.rest.requests import PreparedRequest, prepare
 from gestalt_host.packages.inputs import InputInvalid
 from gestalt_host.packages.manifests.rest_model import RestOperation, RestParameter, RestSurface
@@ -265,9 +268,66 @@ def test_no_parameter_takes_the_place_of_a_credential() -> None:
 
 @pytest.mark.parametrize("token", ["s3cret\r\nX-More: 1", "s3cret\n", "s3\0cret"])
 def test_a_token_with_a_line_break_is_refused_and_not_shown(token: str) -> None:
-    with pytest.raises(InvalidInvocation, match='connection "robot" cannot be sent as header Authorization') as caught:
+    with pytest.raises(InvalidInvocation, match='token of connection "robot" holds a line break') as caught:
         ask("GET /x", {}, credential=bearer(token))
     assert "s3" not in str(caught.value)
+
+
+MAPPED = InvocationCredential(
+    "platform",
+    connection="robot",
+    token="not sent",
+    mapping=AuthMapping(
+        {"X-Api-Key": MappedValue("k-1"), "x-org": MappedValue(field="org")}, (MappedValue("robot"), MappedValue("p:w"))
+    ),
+    fields={"org": "7"},
+)
+
+
+def test_a_mapping_replaces_static_headers_of_any_letter_case_and_the_token() -> None:
+    headers = {"x-api-key": "from the manifest", "authorization": "Static", "x-other": "other"}
+    request = ask("GET /x", {}, headers=headers, credential=MAPPED)
+    basic = f"Basic {b64encode(b'robot:p:w').decode()}"
+    assert request.headers == {"X-Api-Key": "k-1", "Authorization": basic, "x-other": "other", "x-org": "7"}
+    assert request.secret_headers == {"x-api-key", "x-org", "authorization"}
+    assert request.has_credential
+
+
+def test_no_parameter_takes_the_place_of_a_mapped_header() -> None:
+    with pytest.raises(InputInvalid, match="x-API-key is a header that the host or the credential sets"):
+        ask("GET /x", {"x-API-key": "mine"}, "x-API-key:header:string", credential=MAPPED)
+
+
+@pytest.mark.parametrize("fields", [{}, {"org": "s3\r\ncret"}])
+def test_a_field_that_is_missing_or_ends_its_header_is_refused_and_not_shown(fields: dict[str, str]) -> None:
+    with pytest.raises(CredentialFieldUnfit, match='field "org"') as caught:
+        ask("GET /x", {}, credential=replace(MAPPED, fields=fields))
+    assert "s3" not in str(caught.value)
+
+
+def test_a_user_name_with_a_colon_would_be_another_one() -> None:
+    mapping = AuthMapping(basic=(MappedValue(field="org"), MappedValue("p")))
+    with pytest.raises(CredentialFieldUnfit, match=r'field "org" .* colon'):
+        ask("GET /x", {}, credential=replace(MAPPED, mapping=mapping, fields={"org": "a:b"}))
+
+
+def test_mode_none_sends_no_credential() -> None:
+    request = ask("GET /x", {}, credential=replace(MAPPED, mode="none"))
+    assert (request.headers, request.secret_headers, request.has_credential) == ({}, frozenset(), False)
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameter", "most"),
+    [
+        ("GET /{v}", "v:path:string", 65_535 - len("http://h/base/")),
+        ("POST /?v={v}", "v:path:string", 65_535 - len("http://h/base/?v=")),
+        ("GET /", "v:header:string", 65_535 - len("v")),
+    ],
+)
+def test_what_is_too_long_for_a_url_or_headers_is_refused(operation: str, parameter: str, most: int) -> None:
+    ask(operation, {"v": "v" * most}, parameter)
+    with pytest.raises(InvalidArgument, match="would have 65536 bytes, over the limit of 65535"):
+        ask(operation, {"v": "v" * (most + 1)}, parameter)
 
 
 def test_messages_have_the_template_and_no_value() -> None:

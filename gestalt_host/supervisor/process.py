@@ -15,6 +15,7 @@ import grpc
 import structlog
 
 from gestalt_host.supervisor import lifecycle
+from gestalt_host.supervisor.about import SERVICES, About, AboutFile, SocketAbout
 from gestalt_host.supervisor.directories import make_directory, remove_directory
 from gestalt_host.supervisor.errors import ProviderAway, ProviderDown
 from gestalt_host.supervisor.groups import ProcessGroups
@@ -82,14 +83,26 @@ class ProviderProcess:
         self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
         self._environ = os.environ if environ is None else environ
         self._timings = timings or Timings()
-        self._directory = make_directory()
+        about = About(spec.host, spec.word, spec.name)
+        self._directory = make_directory(about.label)
         self._socket = self._directory / "plugin.sock"
+        self.about = AboutFile(self._directory, about)
+        """What the directory says of its sockets."""
+        self.about.note(SocketAbout(str(self._socket), SERVICES[spec.word]))
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         added = () if services is None else services(self)
         self._services = ServiceSockets((*spec.services, *added), self._directory)
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
         self._launcher = Launcher(
-            spec, self._timings, self._environ, self._socket, self._channel, self._services, self.output, groups
+            spec,
+            self._timings,
+            self._environ,
+            self._socket,
+            self._channel,
+            self._services,
+            self.about,
+            self.output,
+            groups,
         )
         self._check_identity = check_identity
         self._before_ready = before_ready
@@ -189,7 +202,7 @@ class ProviderProcess:
         return ProcessReport(
             state=(State.STARTING if self.state is State.NEW else self.state).value,
             since=condition.since,
-            reason=self.absence or self.lack,
+            reason=self.absence,
             pid=pid,
             restarts=self.restarts,
             last_fault=condition.last_fault,

@@ -8,6 +8,7 @@ from typing import Any
 
 from gestalt_host.config.model import OutputLimits
 from gestalt_host.packages.languages import LaunchCommand
+from gestalt_host.supervisor.about import HostAbout
 from gestalt_host.supervisor.service_sockets import HostService
 from gestalt_sdk.bases.provider import ProviderKind
 
@@ -19,6 +20,7 @@ class ProviderSpec:
     Attributes:
         services: Host services that get a socket in the provider's own directory.
         sockets: Further variables of the child, each the path of a socket that exists elsewhere.
+        host: What the directory of its sockets says of the host that they belong to.
     """
 
     name: str
@@ -29,6 +31,12 @@ class ProviderSpec:
     services: tuple[HostService, ...] = ()
     sockets: Mapping[str, str] = field(default_factory=dict)
     output: OutputLimits = field(default_factory=OutputLimits)
+    host: HostAbout = field(default_factory=HostAbout)
+
+    @property
+    def word(self) -> str:
+        """The kind in words: ``plugin``, ``workflow``, ``indexeddb``."""
+        return "plugin" if self.kind is ProviderKind.INTEGRATION else self.kind.value
 
 
 @dataclass(frozen=True, slots=True)

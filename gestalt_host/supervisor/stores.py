@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import structlog
 
+from gestalt_host.supervisor.about import INDEXEDDB, SERVICES
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
@@ -162,9 +163,11 @@ class Store:
                 "store has no scopes; it runs once for each binding", event_name="store.unscoped", provider=self.name
             )
 
-    async def bind(self, db: str, object_stores: Sequence[str] = ()) -> BoundStore:
+    async def bind(self, db: str, object_stores: Sequence[str] = (), user: str = "") -> BoundStore:
         """Return the consumer's part of the store; the same binding again is the same part.
 
+        Args:
+            user: The consumer, ``KIND/NAME``, for whoever looks at the sockets.
         Raises:
             ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
         """
@@ -179,9 +182,12 @@ class Store:
                 except ProviderStartFailed:
                     del self._scopes[key]
                     raise
-            return BoundStore(socket=self._scopes[key].path)
+            path = self._scopes[key].path
+            self._scoped.about.note_user(path, INDEXEDDB, INDEXEDDB_SOCKET, user)
+            return BoundStore(socket=path)
         process = await self._dedicated_process(db)
         if not object_stores:
+            process.about.note_user(str(process.socket), SERVICES["indexeddb"], INDEXEDDB_SOCKET, user)
             return BoundStore(socket=str(process.socket))
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))

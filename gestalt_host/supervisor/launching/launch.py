@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 
 from gestalt_host.packages.installed.readings import FileState
+from gestalt_host.supervisor.about import AboutFile
 from gestalt_host.supervisor.directories import note_child, restore_directory
 from gestalt_host.supervisor.errors import FilesChanged, ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
@@ -41,6 +42,7 @@ class Launcher:
         socket: Path,
         channel: grpc.aio.Channel,
         services: ServiceSockets,
+        about: AboutFile,
         output: ProviderOutput,
         groups: ProcessGroups | None,
     ) -> None:
@@ -58,6 +60,7 @@ class Launcher:
         self._directory = socket.parent
         self._channel = channel
         self._services = services
+        self._about = about
         self._output = output
         self._groups = groups
         self.child: Child | None = None
@@ -72,6 +75,7 @@ class Launcher:
         """
         restore_directory(self._directory)
         await self._services.restore()
+        self._about.note(*self._services.abouts(f"{self._spec.word}/{self._spec.name}"))
         self._socket.unlink(missing_ok=True)
         spec = self._spec
         environment = provider_environment(
@@ -134,7 +138,7 @@ class Launcher:
 
     def _failure(self, error: ProviderStartFailed) -> ProviderStartFailed:
         """Return the error with this provider's name and what it wrote last."""
-        text = f'{_word(self._spec.kind)} "{self._spec.name}": {error}'
+        text = f'{self._spec.word} "{self._spec.name}": {error}'
         kind = FilesChanged if isinstance(error, FilesChanged) else ProviderStartFailed
         return kind(text, self._output.last_lines, error.reason)
 
@@ -167,7 +171,3 @@ def _broke(task: asyncio.Future[None]) -> bool:
     """Return whether the work that is done failed because nobody answered any more."""
     cause = None if task.cancelled() or (error := task.exception()) is None else error.__cause__
     return isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE
-
-
-def _word(kind: ProviderKind) -> str:
-    return "plugin" if kind is ProviderKind.INTEGRATION else kind.value

@@ -112,7 +112,9 @@ class Installation:
 
     def running(self, name: str) -> Child:
         """The provider's process, once it has one."""
-        return until(lambda: self.child(name), within_s=WELL_WITHIN_S, what=lambda: f"{name}: {self.host.log[-2000:]}")
+        child = until(lambda: self.child(name), within_s=WELL_WITHIN_S, what=lambda: f"{name}: {self.host.log[-2000:]}")
+        assert child is not None
+        return child
 
     def send(self, name: str, number: int) -> int:
         """Signal the provider's process, however new it is; return its number."""
@@ -139,8 +141,11 @@ class Installation:
             return False
 
     def lacks(self) -> set[str]:
-        """Providers with a socket of their own that is not there."""
-        return {child.name for child in self.host.children() if not child.socket.exists()}
+        """Providers in whose directory a socket is not there any more."""
+        children = self.host.children()
+        owners = {child.socket.parent: child.name for child in children}
+        paths = {path for child in children for path in child.sockets.values()}
+        return {owners.get(path.parent, str(path)) for path in paths if not path.exists()}
 
     def told_up(self) -> dict[str, bool]:
         """What ``/metrics`` says."""

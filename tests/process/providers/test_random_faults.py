@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -49,7 +50,7 @@ def test_whatever_befalls_providers_is_told_mended_and_costs_nothing_else(tmp_pa
         before = descriptors(installation.host.pid)
         with load.going_on():
             for number, (fault, target) in enumerate(islice(deck(chance), FAULTS)):
-                say(f"{number}: {fault.name}: {target}")
+                print(f"{number}: {fault.name}: {target}", flush=True)
                 asyncio.run(taking(chance.uniform(0, 1)))
                 with fault.begin(installation, target, chance):
                     installation.wait_true(may_be_unready=fault.unwell)
@@ -71,7 +72,7 @@ def test_whatever_befalls_providers_is_told_mended_and_costs_nothing_else(tmp_pa
         until(lambda: not left_of(installation), within_s=10, what=lambda: left_of(installation))
 
 
-def grown(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
+def grown(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     """Kinds of descriptors of which there are more than before, and how many more."""
     return {kind: count - before.get(kind, 0) for kind, count in now.items() if count > before.get(kind, 0)}
 
@@ -129,18 +130,12 @@ def direct_calls(load: Load, evidence: Evidence) -> list[Violation]:
     ]
 
 
-def say(text: str) -> None:
-    """Print it, for whoever looks at a failure or runs this by hand."""
-    print(text, flush=True)  # noqa: T201
-
-
 def report(seed: int, load: Load, evidence: Evidence) -> None:
     statuses = Counter(run.status.name.lower() for run in evidence.runs.values())
     messages = Counter(run.status_message[-90:] for run in evidence.runs.values() if run.status_message)
     events = Counter(answered for _, answered in load.told.events.values())
     calls = Counter(load.answers.values())
-    print(
-        f"seed {seed}, {FAULTS} faults: runs {dict(statuses)} {dict(messages)}, events {dict(events)}, calls {dict(calls)}"
-    )
+    print(f"seed {seed}, {FAULTS} faults: runs {dict(statuses)} {dict(messages)}")
+    print(f"events {dict(events)}, calls {dict(calls)}, slots {sum(map(len, evidence.slots.values()))}")
     assert evidence.slots, "no slot was due"
     assert load.told.events, "nothing was published"

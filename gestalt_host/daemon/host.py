@@ -37,6 +37,7 @@ from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
+from gestalt_host.supervisor.about import HOST, HostAbout
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.common.open_files import open_files, raise_open_files
@@ -79,6 +80,7 @@ class Host:
         self._workflows_begun = False
         self._unhealthy: dict[Store | ProviderProcess, str] = {}
         """Why stores and workflow providers are not healthy; a reason may be blank."""
+        self._about = HostAbout()
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
@@ -93,6 +95,7 @@ class Host:
         self._watchdog = Watchdog(self._beats)
         raise_open_files()
         await self._listen()
+        self._about = HostAbout.of_this_process(self.url, self._config.files)
         await sweep_stale()
         self._groups.start()
         config = self._config
@@ -115,6 +118,7 @@ class Host:
             timings,
             self._beats,
             self._groups,
+            self._about,
         )
         for name, process in wiring.processes.workflows.items():
             if (binding := config.providers["workflow"][name].indexeddb) is not None:
@@ -260,35 +264,35 @@ class Host:
 
     async def _start_stores(self, launchables: Launchables, timings: Timings) -> None:
         self._stores = {
-            name: make_store(item, self._config, self._environ, timings, self._beats, self._groups)
+            name: make_store(item, self._config, self._environ, timings, self._beats, self._groups, self._about)
             for name, item in launchables.stores.items()
         }
         await all_of(store.start() for store in self._stores.values())
 
     async def _open_own_records(self) -> None:
-        bound = await self._stores[self._config.indexeddb].bind(HOST_DATABASE)
+        bound = await self._stores[self._config.indexeddb].bind(HOST_DATABASE, user=HOST)
         self._records = IndexedDB.connect(Address(f"unix:{bound.socket}"))
         users = Users(self._records)
         await users.create_store()
         self._user = await users.anonymous()
 
     async def _bind_workflows(self, config: HostConfig) -> dict[str, BoundStore]:
-        return {name: await self._bind(entry) for name, entry in config.providers["workflow"].items()}
+        return {name: await self._bind(entry, "workflow") for name, entry in config.providers["workflow"].items()}
 
     async def _bind_plugins(self, launchables: Launchables) -> dict[str, BoundStore | HostError]:
         bindings: dict[str, BoundStore | HostError] = {}
         for name, launchable in launchables.plugins.items():
             try:
-                bindings[name] = await self._bind(launchable.entry)
+                bindings[name] = await self._bind(launchable.entry, "plugin")
             except HostError as error:
                 bindings[name] = error
         return bindings
 
-    async def _bind(self, entry: ProviderEntry) -> BoundStore:
+    async def _bind(self, entry: ProviderEntry, kind: str) -> BoundStore:
         binding = entry.indexeddb
         if binding is None:
             return BoundStore()
-        return await self._stores[binding.provider].bind(binding.db, binding.object_stores)
+        return await self._stores[binding.provider].bind(binding.db, binding.object_stores, f"{kind}/{entry.name}")
 
     async def _start_plugin(self, process: ProviderProcess) -> None:
         assert self._wiring is not None

@@ -37,6 +37,7 @@ from gestalt_host.supervisor import (
     Store,
     Timings,
 )
+from gestalt_host.supervisor.about import HostAbout
 from gestalt_host.workflows.execution import RunExecutor, RunReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.providers.client import WorkflowProviderClient
@@ -77,6 +78,7 @@ class Wiring:
         timings: Timings,
         beats: Beats,
         groups: ProcessGroups,
+        about: HostAbout,
     ) -> None:
         """
         Args:
@@ -85,12 +87,14 @@ class Wiring:
             timings: Of every process.
             beats: What the supervision of each process gives its beat to.
             groups: What ends the group of each process with the host.
+            about: What directories of sockets say of the host.
         """
         self._config = config
         self._environ = environ
         self._timings = timings
         self._beats = beats
         self._groups = groups
+        self._about = about
         self.processes = Processes()
         self.plugins = PluginRegistry()
         self.failed_plugins: dict[str, Exception] = {}
@@ -113,7 +117,8 @@ class Wiring:
             return (workflow_host(client, executor),)
 
         for name, item in workflows.items():
-            spec = _spec(item, ProviderKind.WORKFLOW, bindings.get(name, BoundStore()), config.server.provider_output)
+            binding = bindings.get(name, BoundStore())
+            spec = _spec(item, ProviderKind.WORKFLOW, binding, config.server.provider_output, about)
             self.processes.workflows[name] = ProviderProcess(
                 spec, environ, timings, services=dialled_by, beats=beats, groups=groups
             )
@@ -136,7 +141,7 @@ class Wiring:
         if plugin.invokes:
             services.append(plugin_invoker(name, plugin.invokes, self.invoker, self.tokens))
         limits = self._config.server.provider_output
-        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, limits, services)
+        spec = _spec(launchable, ProviderKind.INTEGRATION, binding, limits, self._about, services)
         process = self.processes.plugins[name] = ProviderProcess(
             spec, self._environ, self._timings, beats=self._beats, groups=self._groups
         )
@@ -208,9 +213,10 @@ def make_store(
     timings: Timings,
     beats: Beats,
     groups: ProcessGroups,
+    about: HostAbout,
 ) -> Store:
     """Return the store of an IndexedDB entry, not started."""
-    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore(), config.server.provider_output)
+    spec = _spec(launchable, ProviderKind.INDEXEDDB, BoundStore(), config.server.provider_output, about)
     return Store(spec, launchable.manifest.source, indexeddb_relay, environ, timings, beats, groups)
 
 
@@ -219,6 +225,7 @@ def _spec(
     kind: ProviderKind,
     binding: BoundStore,
     output: OutputLimits,
+    about: HostAbout,
     services: Sequence[HostService] = (),
 ) -> ProviderSpec:
     return ProviderSpec(
@@ -230,6 +237,7 @@ def _spec(
         services=(*binding.services, *services),
         sockets=binding.sockets,
         output=output,
+        host=about,
     )
 
 

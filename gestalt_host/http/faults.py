@@ -58,6 +58,9 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
     errors.PluginAway: HttpFault(503),
     errors.SessionCatalogueFailed: HttpFault(502),
+    errors.UpstreamFailed: HttpFault(502),
+    errors.CredentialRejected: HttpFault(412, code="reconnect_required"),
+    errors.ResultUnfit: HttpFault(502),
     # For codes that ``PROVIDER_STATUS`` does not have.
     errors.ProviderRefused: HttpFault(500),
 }

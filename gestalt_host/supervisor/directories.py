@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -22,6 +23,10 @@ PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
 LONGEST_BASE_BYTES = 70
 """The path of a socket may have 103 bytes, on some systems; the directory's name takes 14, a socket's up to 18."""
+LONGEST_PATH_BYTES = LONGEST_BASE_BYTES + 14
+"""Of a directory: its label is cut to what is left."""
+_RANDOM_CHARS = 8
+_UNREADABLE = re.compile(r"[^A-Za-z0-9_.-]+")
 _OWNER, _CHILD = "owner", "child"
 _POLL_S = 0.05
 _STAT_GROUP_FIELD = 2  # Of the fields that follow the command name.
@@ -37,9 +42,18 @@ def base_directories() -> list[Path]:
     return [Path(name) for name in dict.fromkeys(names)]
 
 
-def make_directory() -> Path:
+def directories_in(bases: Iterable[Path]) -> Iterator[Path]:
+    """Yield the ``gstp-*`` directories of every owner, by name in each of the places."""
+    for base in dict.fromkeys(path.absolute() for path in bases):
+        with contextlib.suppress(OSError):
+            yield from sorted(base.glob(f"{PREFIX}*"))
+
+
+def make_directory(label: str = "") -> Path:
     """Make a fresh ``gstp-*`` directory, mode 0700, that names this process as the one it belongs to.
 
+    Args:
+        label: For people who see its name: as much of it as the path has room for, other characters as ``_``.
     Raises:
         HostError: none of the base directories can be written to and has a path that is short enough.
     """
@@ -47,7 +61,7 @@ def make_directory() -> Path:
         if len(os.fsencode(base.absolute())) > LONGEST_BASE_BYTES:
             continue
         try:
-            directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base)).absolute()
+            directory = Path(tempfile.mkdtemp(prefix=_prefix(label, base), dir=base)).absolute()
         except OSError:
             continue
         (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
@@ -57,6 +71,12 @@ def make_directory() -> Path:
         f"no directory for sockets can be made in {tried}; set TMPDIR to one that can be written to and whose path has "
         f"at most {LONGEST_BASE_BYTES} bytes"
     )
+
+
+def _prefix(label: str, base: Path) -> str:
+    room = LONGEST_PATH_BYTES - len(os.fsencode(base.absolute())) - len(f"/{PREFIX}-") - _RANDOM_CHARS
+    shown = _UNREADABLE.sub("_", label)[: max(0, room)]
+    return f"{PREFIX}{shown}-" if shown else PREFIX
 
 
 def restore_directory(directory: Path) -> bool:
@@ -108,15 +128,10 @@ async def sweep_stale(bases: Iterable[Path] | None = None) -> int:
 
 
 def _stale_directories(bases: Iterable[Path]) -> Iterator[Path]:
-    for base in bases:
-        try:
-            candidates = sorted(base.glob(f"{PREFIX}*"))
-        except OSError:
-            continue
-        for directory in candidates:
-            owner = _read(directory / _OWNER)
-            if owner is not None and (owner.is_of_an_earlier_boot() or owner.has_ended()):
-                yield directory
+    for directory in directories_in(bases):
+        owner = _read(directory / _OWNER)
+        if owner is not None and (owner.is_of_an_earlier_boot() or owner.has_ended()):
+            yield directory
 
 
 def _read(path: Path) -> ProcessIdentity | None:

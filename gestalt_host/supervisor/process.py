@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import structlog
 
-from gestalt_host.config.model import OutputLimits
-from gestalt_host.errors import could_not_start, reason_of
 from gestalt_host.packages.installed.readings import FileState
-from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor import lifecycle
+from gestalt_host.supervisor.about import SERVICES, About, AboutFile, SocketAbout
 from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory
 from gestalt_host.supervisor.environment import provider_environment
@@ -35,7 +31,11 @@ from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.pinned import check_pinned
 from gestalt_host.supervisor.places import without_places
+from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
+from gestalt_host.supervisor.spec import ProviderSpec, Timings
+from gestalt_host.supervisor.state import Condition, State
+from gestalt_host.supervisor.watching.memory import group_memory
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
 from gestalt_sdk.bases.metrics import MetricFamily
 from gestalt_sdk.bases.provider import Notice, ProviderKind
@@ -52,73 +52,11 @@ LONGEST_GLANCE_S = 2.0
 """No more of the time between two looks counts as silence: who was stopped together with the host was not silent."""
 END_SEEN_S = 1.0
 """How long the end of a process is waited for after a call to it broke."""
-LOOP_AFTER = 3
-"""A provider that has ended so many times without having been stable, or could not be started, is in a crash loop."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 
 log = structlog.get_logger()
 
 Hook = Callable[[], Awaitable[None]]
-
-
-class State(Enum):
-    NEW = "new"
-    STARTING = "starting"
-    READY = "ready"
-    SILENT = "silent"
-    """It runs, but does not answer."""
-    RESTARTING = "restarting"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSpec:
-    """What to run. ``config`` and ``env`` may hold secrets.
-
-    Attributes:
-        services: Host services that get a socket in the provider's own directory.
-        sockets: Further variables of the child, each the path of a socket that exists elsewhere.
-    """
-
-    name: str
-    kind: ProviderKind
-    command: LaunchCommand
-    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    services: tuple[HostService, ...] = ()
-    sockets: Mapping[str, str] = field(default_factory=dict)
-    output: OutputLimits = field(default_factory=OutputLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Waits and limits, in seconds; tests shorten them.
-
-    Attributes:
-        start_timeout_s: Until the process serves its socket.
-        start_limit_s: Until it is ready, with every call of its start.
-        slow_start_s: What is still starting after that is named, and nobody waits for it any more.
-        ask_every_s: Between two times that a ready process is asked for a sign of life.
-        silent_after_s: One that has not answered for that long is silent.
-        restart_silent_after_s: A silent one is ended, and so started again; never where it is infinite.
-        drain_s: How long a workflow provider is told that it may take to finish; 0: it is told nothing.
-        stable_after_s: One that has been ready for that long is in no crash loop.
-    """
-
-    start_timeout_s: float = 45.0
-    start_limit_s: float = 120.0
-    slow_start_s: float = 20.0
-    ask_every_s: float = 3.0
-    silent_after_s: float = 5.0
-    restart_silent_after_s: float = 30.0
-    look_s: float = 0.5
-    drain_s: float = 0.0
-    poll_s: float = 0.025
-    stop_grace_s: float = 2.0
-    backoff_initial_s: float = 0.1
-    backoff_cap_s: float = 30.0
-    stable_after_s: float = 30.0
 
 
 class ProviderProcess:
@@ -151,17 +89,17 @@ class ProviderProcess:
         """
         self.spec = spec
         self.identity = ProviderIdentity()
-        self.state = State.NEW
-        self.last_error = ""
         self.notices: Sequence[Notice] = ()
         """What the provider said last that is not as it should be although it is ready."""
-        """Why the provider is not ready, for people; empty when it is."""
-        self.restarts = 0
         self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
         self._environ = os.environ if environ is None else environ
         self._timings = timings or Timings()
-        self._directory = make_directory()
+        about = About(spec.host, _word(spec.kind), spec.name)
+        self._directory = make_directory(about.label)
         self._socket = self._directory / "plugin.sock"
+        self.about = AboutFile(self._directory, about)
+        """What the directory says of its sockets."""
+        self.about.note(SocketAbout(str(self._socket), SERVICES[_word(spec.kind)]))
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         added = () if services is None else services(self)
         self._services = ServiceSockets((*spec.services, *added), self._directory)
@@ -172,14 +110,11 @@ class ProviderProcess:
         self._groups = groups
         self._calls = CallsUnderWay()
         self._needs: list[Callable[[], str]] = []
-        self._changed = asyncio.Event()
+        self._condition = Condition(self._timings)
         self._child: Child | None = None
         self._loops: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._began_at = self._again_at = 0.0
-        self._silent_s = 0.0
-        self._unstable_ends = 0
-        self._ended_because = self._failed_because = self._refused_because = ""
+        self._ended_because = ""
         self._begun = False
         self._metrics_left_out = 0
         self._lacking = 0
@@ -207,6 +142,20 @@ class ProviderProcess:
         return self.identity.capabilities
 
     @property
+    def state(self) -> State:
+        return self._condition.state
+
+    @property
+    def restarts(self) -> int:
+        """Starts after the first one since the host was started."""
+        return self._condition.restarts
+
+    @property
+    def last_error(self) -> str:
+        """Why the provider is not ready, with its own text, for the log; blank when it is."""
+        return self._condition.last_error
+
+    @property
     def is_ready(self) -> bool:
         return self.state is State.READY
 
@@ -216,25 +165,7 @@ class ProviderProcess:
 
         Nothing of it is the provider's own text, which is for the log alone.
         """
-        now = time.monotonic()
-        match self.state:
-            case State.NEW | State.STARTING:
-                return f"it is still starting, for {now - self._began_at:.0f} s" if self._began_at else "it starts soon"
-            case State.SILENT:
-                left_s = max(0.0, self._timings.restart_silent_after_s - self._silent_s)
-                then = "" if math.isinf(left_s) else f" and is started again in {left_s:.0f} s"
-                return f"it has not answered for {self._silent_s:.0f} s{then}"
-            case State.RESTARTING if self._refused_because:
-                return f"it has ended and cannot be started again: {self._refused_because}"
-            case State.RESTARTING if now < self._again_at:
-                return f"it has ended and is started again in {self._again_at - now:.1f} s"
-            case State.RESTARTING:
-                return "it has ended and is being started again"
-            case State.FAILED:
-                return could_not_start(self._failed_because)
-            case State.STOPPED:
-                return "it was stopped"
-        return ""
+        return self._condition.absence
 
     @property
     def lack(self) -> str:
@@ -257,6 +188,19 @@ class ProviderProcess:
         """The process's number while there is one."""
         return self._child.pid if self._child is not None and self._child.running else None
 
+    def report(self) -> ProcessReport:
+        """Return how the process is; nothing of it is the provider's own text."""
+        condition, pid = self._condition, self.pid
+        return ProcessReport(
+            state=(State.STARTING if self.state is State.NEW else self.state).value,
+            since=condition.since,
+            reason=self.absence or self.lack,
+            pid=pid,
+            restarts=self.restarts,
+            last_fault=condition.last_fault,
+            memory_bytes=None if pid is None else group_memory(pid),
+        )
+
     async def start(self) -> None:
         """Launch and configure; returns when the provider is ready.
 
@@ -265,14 +209,12 @@ class ProviderProcess:
         """
         if self.state is not State.NEW:
             raise RuntimeError(f"provider {self.name!r} has been started already")
-        self._began_at = time.monotonic()
-        self._become(State.STARTING, "")
+        self._condition.starting()
         try:
             await self._services.start()
             child = await self._launch()
         except BaseException as error:
-            self._failed_because = reason_of(error)
-            self._become(State.FAILED, str(error))
+            self._condition.failed(error)
             await self._release()
             raise
         self._ready(child)
@@ -320,17 +262,12 @@ class ProviderProcess:
             wait_s = min(deadline - time.monotonic(), self._patience_s())
             if wait_s <= 0:
                 raise ProviderAway(self.absence)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._changed.wait()
+            await self._condition.changed(wait_s)
 
     def _patience_s(self) -> float:
-        """Return how long the provider is worth waiting for, as far as is known now."""
-        if self.state is State.SILENT or self._unstable_ends >= LOOP_AFTER:
-            return 0.0
-        if self.state is State.STARTING and self.kind is ProviderKind.INTEGRATION:
-            return self._began_at + self._timings.slow_start_s - time.monotonic()
-        return math.inf
+        # Only plugins are waited for while they start for the first time: the host itself waits for the others.
+        is_awaited = self.state is State.STARTING and self.kind is not ProviderKind.INTEGRATION
+        return math.inf if is_awaited else self._condition.patience_s
 
     async def health_problem(self) -> str | None:
         """Return None when the provider is ready and healthy, else why not, blank when it does not answer.
@@ -345,6 +282,7 @@ class ProviderProcess:
         health = await lifecycle.health(self._channel)
         self.notices = [replace(notice, text=without_places(notice.text)) for notice in health.notices]
         if health.problem and health.problem != self._logged_problem:
+            self._condition.fault("its health check said that it is not ready")
             log.warning(
                 "provider is not healthy", event_name="provider.unhealthy", provider=self.name, problem=health.problem
             )
@@ -384,7 +322,7 @@ class ProviderProcess:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
-        self._become(State.STOPPED, "")
+        self._condition.stopped()
         await self._release()
 
     def kill(self) -> None:
@@ -409,9 +347,10 @@ class ProviderProcess:
             self._let_go(child)
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
-                self._unstable_ends = 0
+                self._condition.failures = 0
             reason, self._ended_because = self._ended_because, ""
-            self._lost(reason or f"process ended ({child.describe_exit()})")
+            self._condition.ended(reason or f"process ended ({child.describe_exit()})")
+            self._tell_down()
             self._ready(await self._relaunch(beat))
             ready_at = time.monotonic()
 
@@ -419,7 +358,7 @@ class ProviderProcess:
         while True:
             beat.beat()
             wait_s = self._backoff.next_wait_s()
-            self._again_at = time.monotonic() + wait_s
+            self._condition.again_in(wait_s)
             log.info(
                 "provider is started again soon",
                 event_name="provider.restarting",
@@ -428,12 +367,12 @@ class ProviderProcess:
                 restarts=self.restarts,
             )
             await asyncio.sleep(wait_s)
-            self.restarts += 1
+            self._condition.restarts += 1
             try:
                 return await self._launch()
             except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
-                self._refused_because = error.reason if isinstance(error, FilesChanged) else ""
-                self._lost(str(error))
+                self._condition.not_restarted(error)
+                self._tell_down()
 
     async def _listen(self, beat: Beat) -> None:
         """Ask for a sign of life again and again while the process is there."""
@@ -484,9 +423,7 @@ class ProviderProcess:
             )
 
     def _silent(self, child: Child, silent_s: float) -> None:
-        self._silent_s = silent_s
-        if self.is_ready:
-            self._become(State.SILENT, "it does not answer")
+        if self._condition.silent(silent_s):
             log.warning("provider does not answer", event_name="provider.silent", provider=self.name, silent_s=silent_s)
         # One that is only too busy for a greeting may still answer what it works on.
         if is_stopped(child.pid):
@@ -494,18 +431,19 @@ class ProviderProcess:
 
     def _answers(self, child: Child) -> None:
         if self.state is State.SILENT and self._child is child and child.running:
-            self._become(State.READY, "")
+            self._condition.ready()
             log.info(
                 "provider answers again",
                 event_name="provider.answers",
                 provider=self.name,
-                silent_s=round(self._silent_s, 1),
+                silent_s=round(self._condition.silent_s, 1),
             )
 
     async def _launch(self) -> Child:
         """Spawn, wait until it serves, configure. The child is ended again when any of it fails."""
         restore_directory(self._directory)
         await self._services.restore()
+        self.about.note(*self._services.abouts(f"{_word(self.kind)}/{self.name}"))
         self._socket.unlink(missing_ok=True)
         spec = self.spec
         environment = provider_environment(
@@ -624,25 +562,16 @@ class ProviderProcess:
 
     def _ready(self, child: Child) -> None:
         self._child = child
-        self._refused_because = ""
-        self._become(State.READY, "")
+        self._condition.ready()
 
-    def _lost(self, reason: str) -> None:
-        self._unstable_ends += 1
-        self._become(State.RESTARTING, reason)
+    def _tell_down(self) -> None:
         log.warning(
             "provider is down",
             event_name="provider.down",
             provider=self.name,
-            reason=reason,
+            reason=self.last_error,
             last_lines=self.output.last_lines,
         )
-
-    def _become(self, state: State, reason: str) -> None:
-        """Change the state, and wake everybody who waits for a change."""
-        self.state, self.last_error = state, reason
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     async def _release(self) -> None:
         await self._services.stop()

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from gestalt_host.supervisor.about import SocketAbout
 from gestalt_sdk.serving.process import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 
@@ -38,6 +39,7 @@ class ServiceSockets:
         self._servers: list[grpc.aio.Server] = []
         self.paths: dict[str, str] = {}
         """Variable to socket path."""
+        self._names: dict[str, tuple[str, ...]] = {}
 
     @property
     def are_there(self) -> bool:
@@ -58,6 +60,13 @@ class ServiceSockets:
             await server.start()
             self._servers.append(server)
             self.paths[service.variable] = str(path)
+            self._names[service.variable] = tuple(names)
+
+    def abouts(self, user: str) -> list[SocketAbout]:
+        """Return what is to be told of each socket; ``user`` is the provider that they are for."""
+        return [
+            SocketAbout(path, self._names[variable], "host", variable, (user,)) for variable, path in self.paths.items()
+        ]
 
     async def restore(self) -> None:
         """Open every socket again where the file of one has been removed."""

@@ -12,11 +12,15 @@ from typing import Any
 import grpc
 import structlog
 
+from gestalt_host.supervisor.about import INDEXEDDB, SERVICES
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
-from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.process import ProviderProcess
+from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService
+from gestalt_host.supervisor.spec import ProviderSpec, Timings
+from gestalt_host.supervisor.state import State
 from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
@@ -128,6 +132,12 @@ class Store:
                 return problem
         return None
 
+    def reports(self) -> list[ProcessReport]:
+        """Return how each process of the store is, those of bindings with the database that they serve."""
+        if self._scoped is not None:
+            return [self._scoped.report()]
+        return [replace(process.report(), binding=db) for (db, _), process in self._dedicated.items()]
+
     async def start(self) -> None:
         """Start the store's process, if one serves all its bindings.
 
@@ -153,9 +163,11 @@ class Store:
                 "store has no scopes; it runs once for each binding", event_name="store.unscoped", provider=self.name
             )
 
-    async def bind(self, db: str, object_stores: Sequence[str] = ()) -> BoundStore:
+    async def bind(self, db: str, object_stores: Sequence[str] = (), user: str = "") -> BoundStore:
         """Return the consumer's part of the store; the same binding again is the same part.
 
+        Args:
+            user: The consumer, ``KIND/NAME``, for whoever looks at the sockets.
         Raises:
             ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
         """
@@ -170,9 +182,12 @@ class Store:
                 except ProviderStartFailed:
                     del self._scopes[key]
                     raise
-            return BoundStore(socket=self._scopes[key].path)
+            path = self._scopes[key].path
+            self._scoped.about.note_user(path, INDEXEDDB, INDEXEDDB_SOCKET, user)
+            return BoundStore(socket=path)
         process = await self._dedicated_process(db)
         if not object_stores:
+            process.about.note_user(str(process.socket), SERVICES["indexeddb"], INDEXEDDB_SOCKET, user)
             return BoundStore(socket=str(process.socket))
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PLACES = ("path", "query", "header", "body")
 """Where a parameter may go."""
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+"""Of paths, base URLs and headers; the group is the name of what is filled in."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS = frozenset(
+    (
+        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    )
+)
+"""Of the connection and of the framing: the host's client sets them."""
+
+
+def is_settable_header(name: str) -> bool:
+    """Return whether a manifest, parameter or credential can set a request's header of that name."""
+    return _HEADER_NAME.fullmatch(name) is not None and name.lower() not in _OWN_HEADERS
 
 
 @dataclass(frozen=True, slots=True)

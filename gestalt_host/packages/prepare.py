@@ -31,16 +31,17 @@ NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """A provider that can be launched.
+    """A provider that can serve.
 
     Attributes:
-        catalogue: Set for plugins only.
+        command: How its process is started; None where the manifest says all, so that there is none.
+        catalogue: Of a plugin with a process.
         archive_sha256: Of the archive that it was installed from; blank for what is launched from its source.
     """
 
     entry: ProviderEntry
     manifest: Manifest
-    command: LaunchCommand
+    command: LaunchCommand | None
     catalogue: PluginCatalogue | None = None
     archive_sha256: str = ""
 
@@ -77,15 +78,16 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
             manifest = _manifest_of_kind(path, entry)
         with failing_because("its configuration does not fit its schema"):
             require_config(manifest, entry)
-        archive_sha256 = ""
+        record = None if installed is None else await asyncio.to_thread(read_record, installed)
+        archive_sha256 = "" if record is None else record.archive_sha256
+        if manifest.is_declarative:
+            return Launchable(entry, manifest, None, archive_sha256=archive_sha256)
         with failing_because("its package has no program that can be run here"):
-            if installed is None:
+            if installed is None or record is None:
                 command = await source_command(
                     manifest, entry.name, workplace.built_dir, environ, build=workplace.may_run
                 )
             else:
-                record = await asyncio.to_thread(read_record, installed)
-                archive_sha256 = record.archive_sha256
                 command = await asyncio.to_thread(_installed_command, manifest, installed, record, workplace.readings)
         catalogue = None
         if entry.kind == "plugins":
@@ -104,8 +106,9 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
 def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
     manifest = read_manifest(path)
     require_kind(manifest, entry)
-    if manifest.surfaces:
-        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
+    if manifest.surfaces and not manifest.is_declarative:
+        what = "with an entrypoint " if manifest.rest is not None and {*manifest.surfaces} == {"rest"} else ""
+        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) {what}is not supported by this version"
         raise PackageUnprovided(f"{manifest.path}: {text}", f"its {text}")
     return manifest
 

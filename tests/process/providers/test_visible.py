@@ -50,6 +50,7 @@ plugins:
   rig: {{source: {{path: {rig}}}}}
   odd: {{source: {{path: {folder}/odd/manifest.yaml}}, env: {{MARKS: "{folder}"}}}}
   gone: {{source: {{path: {folder}/gone/manifest.yaml}}}}
+  geo: {{source: {{path: {folder}/geo/manifest.yaml}}}}
 """
 ODD = """
 import asyncio, os
@@ -86,6 +87,16 @@ class Moody(StoreProvider):
 
 provider = Moody
 """
+GEO = """
+kind: plugin
+source: a.org/b/c/geo
+version: 0.0.1
+spec:
+  surfaces:
+    rest:
+      baseUrl: http://127.0.0.1:9/
+      operations: [{name: look, method: GET, path: /look}]
+"""
 # What /ready says of a provider that is named there, and what the list calls that.
 WORDS = (
     ("starting", r"it is still starting|it starts soon"),
@@ -113,6 +124,8 @@ def new_host(folder: Path, dsn: str = "", slow_start: str = "2s") -> Gestaltd:
         (package / "pyproject.toml").write_text(f'[tool.gestalt]\n{key} = "{target}"\n')
         code = code.replace("STORE_FOLDER", repr(str(ROOT / "providers" / "indexeddb_store")))
         (package / f"{name}_code.py").write_text(code)
+    (folder / "geo").mkdir()
+    (folder / "geo" / "manifest.yaml").write_text(GEO)
     port = free_port()
     dsn = dsn or f"sqlite://{folder}/state.db"
     text = CONFIG.format(port=port, folder=folder, rig=RIG, dsn=dsn, slow_start=slow_start)
@@ -177,8 +190,15 @@ def one(host: Gestaltd, path: str) -> Any:
     return host.get(f"/providers/{path}")
 
 
-REST = {"indexeddb/spare": "unused", "plugin/gone": "failed"}
-WELL = {"indexeddb/main": "ready", "plugin/odd": "ready", "plugin/rig": "ready", "workflow/local": "ready", **REST}
+WELL = {
+    "indexeddb/main": "ready",
+    "indexeddb/spare": "unused",
+    "plugin/geo": "ready",
+    "plugin/gone": "failed",
+    "plugin/odd": "ready",
+    "plugin/rig": "ready",
+    "workflow/local": "ready",
+}
 
 
 # --- faults, each undone again ----------------------------------------------------------------------------------------

@@ -123,18 +123,17 @@ def test_a_schedule_or_trigger_whose_call_would_be_refused_is_not_written(
 
 
 def test_a_run_sends_its_input_as_a_call_does(host: Gestaltd) -> None:
-    target = {
-        "plugin": {"name": "shop", "operation": "items.get", "input": {"id": 1e6, "limit": "3", "tags": [1e21, None]}}
-    }
+    given = {"id": 1e6, "limit": "3", "tags": [1e21, None]}
+    target = {"plugin": {"name": "shop", "operation": "items.get", "input": given}}
     trigger = {"match": {"type": "item.asked"}, "target": target}
     assert host.post("/workflow/event-triggers", trigger).status_code == 201
     assert host.post("/workflow/events", {"type": "item.asked", "source": "test"}).status_code == 202
 
-    def ended() -> dict[str, Any] | None:
+    def ended() -> list[dict[str, Any]]:
         runs = [run for run in host.get("/workflow/runs") if run["target"]["plugin"]["operation"] == "items.get"]
-        return next((run for run in runs if run["status"] not in ("pending", "running")), None)
+        return [run for run in runs if run["status"] not in ("pending", "running")]
 
-    run = until(ended, within_s=60, what=lambda: "the run ends")
+    (run,) = until(ended, within_s=60, what=lambda: "the run ends")
     assert run["status"] == "succeeded", run
     seen = json.loads(run["resultBody"])
     assert (seen["path"], seen["query"]) == ("/base/echo/items/1000000", [["limit", "3"], ["tags", "1e+21"]])

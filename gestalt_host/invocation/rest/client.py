@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -109,6 +109,7 @@ class RestClient:
         places: Places | None = None,
         resolve: Resolve | None = None,
         trust: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._rules = rules
         self._timeout_s = timeout_s
@@ -117,6 +118,7 @@ class RestClient:
         self._places = places or Places(MOST_AT_A_TIME, MOST_EACH)
         self._resolve = resolve
         self._trust = trust
+        self._sleep = sleep
         self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
 
     async def close(self) -> None:
@@ -160,7 +162,7 @@ class RestClient:
                 if wait is None or asyncio.get_running_loop().time() + wait >= budget.until:
                     body = await self._body(request, response, headers, hop, budget, stage)
                     return Answer(response.status, headers, body, hop.has_credential)
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager

@@ -225,11 +225,15 @@ class Host:
         await every_one((closing, *(process.stop(grace_s) for process in workflows)))
         # Each of the two last stages has half of what is left.
         grace_s = min(PLUGIN_GRACE_S, countdown.left_s(plan.total_s) / 2)
-        await every_one(process.stop(grace_s) for process in plugins)
+        await every_one((*(process.stop(grace_s) for process in plugins), *self._close_rest_runners()))
         if self._records is not None:
             await self._records.close()
         grace_s = min(STORE_GRACE_S, countdown.left_s(plan.total_s) / 2)
         await every_one(store.stop(grace_s) for store in self._stores.values())
+
+    def _close_rest_runners(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the closing of what sends the requests of plugins without a process."""
+        return [] if self._wiring is None else [runner.close() for runner in self._wiring.rest_runners.values()]
 
     def kill(self) -> None:
         """End every process at once, for somebody who does not want to wait."""

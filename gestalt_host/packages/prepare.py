@@ -31,11 +31,16 @@ NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """A provider that can be launched; ``catalogue`` is set for plugins only."""
+    """A provider that can serve.
+
+    Attributes:
+        command: How its process is started; None where the manifest says all, so that there is none.
+        catalogue: Of a plugin with a process.
+    """
 
     entry: ProviderEntry
     manifest: Manifest
-    command: LaunchCommand
+    command: LaunchCommand | None
     catalogue: PluginCatalogue | None = None
 
 
@@ -71,6 +76,8 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
             manifest = _manifest_of_kind(path, entry)
         with failing_because("its configuration does not fit its schema"):
             require_config(manifest, entry)
+        if manifest.is_declarative:
+            return Launchable(entry, manifest, None)
         with failing_because("its package has no program that can be run here"):
             if installed is None:
                 command = await source_command(
@@ -95,8 +102,9 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
 def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
     manifest = read_manifest(path)
     require_kind(manifest, entry)
-    if manifest.surfaces:
-        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
+    if manifest.surfaces and not manifest.is_declarative:
+        what = "with an entrypoint " if manifest.rest is not None and {*manifest.surfaces} == {"rest"} else ""
+        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) {what}is not supported by this version"
         raise PackageUnprovided(f"{manifest.path}: {text}", f"its {text}")
     return manifest
 

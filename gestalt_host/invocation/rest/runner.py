@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt_host.errors import CredentialRejected, HostError, ResultUnfit, UpstreamFailed, UpstreamInvalid
-from gestalt_host.invocation.model import Invocation, OperationResult, Payload
+from gestalt_host.invocation.model import Invocation, OperationResult
+from gestalt_host.invocation.payloads import members_of
 from gestalt_host.invocation.rest.client import Answer, RestClient
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.pagination import all_pages, with_page_parameters
@@ -89,7 +90,7 @@ class RestRunner:
         async def ask(params: Mapping[str, object]) -> Answer:
             return await self._client.send(prepared(params), budget)
 
-        params = _params(invocation.params)
+        params = members_of(invocation.params)
         if operation.pagination is not None:
             return await all_pages(operation.pagination, params, ask, prepared(params).template)
         request = prepared(params)
@@ -104,16 +105,6 @@ class RestRunner:
 
 
 _SIDES = {4: "client", 5: "server"}
-
-
-def _params(payload: Payload) -> Mapping[str, object]:
-    if not isinstance(payload, bytes):
-        return payload
-    from google.protobuf.struct_pb2 import Struct
-
-    from gestalt_sdk.transport.values import from_struct
-
-    return from_struct(Struct.FromString(payload))
 
 
 def _result(answer: Answer) -> OperationResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -102,6 +103,8 @@ class Wiring:
         """What sends the requests of the plugins without a process, by name."""
         self.failed_plugins: dict[str, Exception] = {}
         """Why plugins could not be started, by name; one that began, and ends again and again, is not among them."""
+        self.failed_since: dict[str, datetime] = {}
+        """When that was found."""
         self.metrics = CollectorRegistry()
         self.authorizer = Authorizer(
             config.policies,
@@ -182,6 +185,7 @@ class Wiring:
     def plugin_failed(self, name: str, error: Exception) -> None:
         """Note that a plugin could not be started, and log why. What nobody has thought of is logged with its place."""
         self.failed_plugins[name] = error
+        self.failed_since[name] = datetime.now(UTC)
         log.error(
             "plugin is not available",
             event_name="plugin.failed",

@@ -18,7 +18,7 @@ from gestalt_host.config.sources import ACCEPTED_ADDRESS, is_package_address
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
 from gestalt_host.packages.kinds import KINDS, canonical_kind
 from gestalt_host.packages.manifests.model import Artifact, Entrypoint, Manifest, ManifestConnection
-from gestalt_host.packages.manifests.rest import read_surface
+from gestalt_host.packages.manifests.rest import check_allowed, read_surface
 from gestalt_host.packages.manifests.shapes import MANIFEST, read_fields
 from gestalt_host.packages.releases.versions import is_version
 
@@ -97,6 +97,10 @@ def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
     if kind == "ui":
         _check_ui(block, spec)
     connections = _connections(spec)
+    allowed, pagination = _allowed_operations(spec), read_pagination(spec)
+    surface = read_surface(spec, connections)
+    if surface is not None:
+        check_allowed(spec, surface, allowed, pagination)
     return Manifest(
         path=path,
         kind=kind,
@@ -112,10 +116,10 @@ def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
         config_schema=path.parent / schema if schema else None,
         connections=connections,
         default_connection=spec.text("defaultConnection"),
-        allowed_operations=_allowed_operations(spec),
+        allowed_operations=allowed,
         surfaces=spec.opaque("surfaces"),
-        rest=read_surface(spec, connections),
-        pagination=read_pagination(spec),
+        rest=surface,
+        pagination=pagination,
         asset_root=assets,
         document={**document, "kind": kind},
         tree=tree,

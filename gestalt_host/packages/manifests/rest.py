@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from gestalt_host.config.declared.base_urls import read_base_url
 from gestalt_host.config.declared.headers import check_header
+from gestalt_host.config.declared.pagination import Pagination
+from gestalt_host.config.model import AllowedOperation
 from gestalt_host.config.reader import Block
 from gestalt_host.packages.manifests.rest_model import (
     METHODS,
@@ -35,7 +37,7 @@ def read_surface(spec: Block, connections: Collection[str]) -> RestSurface | Non
     operations: dict[str, RestOperation] = {}
     for item in surface.blocks("operations"):
         operation = _operation(item, known, data_path)
-        if operation.name in operations:
+        if operation.name and operation.name in operations:
             item.fault("name", f"{operation.name!r} is already the name of another operation")
         operations[operation.name] = operation
     if not operations:
@@ -48,12 +50,39 @@ def read_surface(spec: Block, connections: Collection[str]) -> RestSurface | Non
     )
 
 
+def check_allowed(
+    spec: Block, surface: RestSurface, allowed: Mapping[str, AllowedOperation] | None, pagination: Pagination | None
+) -> None:
+    """Note as faults where a manifest's own ``allowedOperations`` do not fit its surface.
+
+    ``pagination``: what rows without their own are fetched by.
+    """
+    block = spec.block("allowedOperations")
+    if allowed is not None and not allowed:
+        spec.fault("allowedOperations", "is empty, so nothing could be called; leave it out to allow every operation")
+    offered: dict[str, str] = {}
+    for name, row in (allowed or {}).items():
+        known = ", ".join(surface.operations)
+        if name not in surface.operations:
+            block.fault(name, f"is not one of the surface's operations; accepted are {known}")
+        alias = row.alias or name
+        if alias in offered:
+            block.block(name).fault("alias", f"{alias!r} is already what {offered[alias]!r} is offered as")
+        offered[alias] = name
+        if row.paginate and row.pagination is None and pagination is None:
+            where = "pagination beside it or in spec.pagination"
+            block.block(name).fault("paginate", f"needs to know how pages follow one another: {where}")
+
+
 def _operation(block: Block, connections: Collection[str], data_path: str) -> RestOperation:
     method = block.text("method")
     if method not in METHODS:
         given = f"{method!r} is not a method of an operation" if method else "is required"
         block.fault("method", f"{given}; accepted are {', '.join(METHODS)}")
     path = block.text("path", required=True)
+    if "#" in path or not path.isprintable():
+        accepted = "printable text without #, such as /items/{id}"
+        block.fault("path", f"{path!r} cannot be a path with a query; accepted is {accepted}")
     parameters = _parameters(block, path)
     connection = _connection(block, "connection", connections)
     return RestOperation(

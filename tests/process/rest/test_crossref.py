@@ -32,6 +32,9 @@ DOI = "10.1037/0003-066X.59.1.29"
 CONFIG = """\
 apiVersion: gestaltd.config/v5
 server: {{public: {{port: {port}}}, encryptionKey: "a key for tests only"}}
+providers:
+  indexeddb:
+    main: {{source: {{builtin: indexeddb_store}}, config: {{dsn: "sqlite://{folder}/state.db"}}}}
 {more}
 plugins:
   crossref:
@@ -66,7 +69,7 @@ def listed(request: Request) -> None:
 def host_of(folder: Path, source: object, api: Web, *options: str, more: str = "", beside: str = "") -> Gestaltd:
     """Return a host that serves the plugin; not started. ``beside`` (its source) and ``more`` (at the top) are YAML."""
     port = free_port()
-    text = CONFIG.format(port=port, source=json.dumps(source), api=api.url(""), more=more, beside=beside)
+    text = CONFIG.format(port=port, source=json.dumps(source), api=api.url(""), more=more, beside=beside, folder=folder)
     (folder / "gestalt.yaml").write_text(text)
     program = (sys.executable, "-m", "gestalt_host.daemon", "serve", *options)
     return Gestaltd([folder / "gestalt.yaml"], {"XDG_CACHE_HOME": str(folder / "cache")}, port, folder, program=program)
@@ -192,7 +195,7 @@ def test_a_locked_release_is_served_and_called(released: Released) -> None:
     host = released.host("--locked")
     try:
         host.start()
-        assert host.children() == []
+        assert [child.name for child in host.children()] == ["main"]
         assert host.get("/crossref/works.get", doi=DOI) == RECORDED["work"]["message"]
     finally:
         host.stop()

@@ -104,8 +104,8 @@ PAGES = (
             599,
         )
     ),
-    Page("/status/204", 204, b"", ""),
-    Page("/status/304", 304, b"", ""),
+    Page("/status/204", 204, b""),
+    Page("/status/304", 304, b""),
     Page("/status/401", 401, sent(status=401)),
     Page("/status/401", 412, sent(code="reconnect_required", integration="keyed"), plugin="keyed"),
     Page("/error/text", 400, b"bad in words\n", TEXT),

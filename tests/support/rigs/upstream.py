@@ -20,11 +20,11 @@ apiVersion: gestaltd.config/v5
 server:
   public: {{port: {port}}}
   encryptionKey: "a key for tests only"
-"""
-WORKFLOW = """\
 providers:
   indexeddb:
     main: {{source: {{builtin: indexeddb_store}}, config: {{dsn: "sqlite://{folder}/state.db"}}}}
+"""
+WORKFLOW = """\
   workflow:
     local:
       source: {{builtin: indexeddb}}

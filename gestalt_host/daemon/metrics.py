@@ -45,6 +45,17 @@ class ProviderMetrics(Collector):
             "How much is not as it should be although the provider is ready, by what; absent where nothing is.",
             labels=(*LABELS, "notice"),
         )
+        used = GaugeMetricFamily(
+            "gestalt_provider_memory_bytes",
+            "Resident memory of the provider's process and what it has started, as of the last two seconds.",
+            labels=LABELS,
+        )
+        limits = GaugeMetricFamily(
+            "gestalt_provider_memory_limit_bytes", "Its limit of memory, where it has one.", labels=LABELS
+        )
+        exceeded = CounterMetricFamily(
+            "gestalt_provider_memory_exceeded", "How often it was ended because it used more memory.", labels=LABELS
+        )
         for process in self._processes():
             labels = (process.name, process.kind.value)
             up.add_metric(labels, float(process.is_ready))
@@ -53,9 +64,14 @@ class ProviderMetrics(Collector):
             size.add_metric(labels, process.output.dropped_bytes)
             for notice in {notice.name: notice for notice in process.notices}.values():
                 notices.add_metric((*labels, notice.name), notice.value)
+            if (memory := process.report().memory_bytes) is not None:
+                used.add_metric(labels, memory)
+            if (limit := process.spec.limits.memory_bytes) is not None:
+                limits.add_metric(labels, limit)
+                exceeded.add_metric(labels, process.memory_exceeded)
         for name in self._without_process():
             up.add_metric((name, ProviderKind.INTEGRATION.value), 0.0)
-        return (up, restarts, lines, size, notices)
+        return (up, restarts, lines, size, notices, used, limits, exceeded)
 
 
 class ToldMetrics(Collector):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import structlog
 
 from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.supervisor.about import AboutFile
@@ -21,6 +22,7 @@ from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.launching.environment import provider_environment
 from gestalt_host.supervisor.launching.pinned import check_pinned
+from gestalt_host.supervisor.launching.strays import end_strays
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_host.supervisor.spec import ProviderSpec, Timings
@@ -30,6 +32,9 @@ from gestalt_sdk.transport.environment import DRAIN_SECONDS
 END_SEEN_S = 1.0
 """How long the end of a process is waited for after a call to it broke."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
+
+
+log = structlog.get_logger()
 
 
 class Launcher:
@@ -106,7 +111,7 @@ class Launcher:
             await _unless_it_ends(child, configure(), left_s, missed)
         except BaseException as error:
             await child.stop(self._timings.stop_grace_s)
-            self.let_go(child)
+            await self.let_go(child)
             if isinstance(error, ProviderStartFailed):
                 raise self._failure(error) from error
             raise
@@ -132,8 +137,16 @@ class Launcher:
         while self._channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
             await asyncio.sleep(self._timings.poll_s)
 
-    def let_go(self, child: Child) -> None:
-        """Forget the group of a process that has ended, with all that was in it."""
+    async def let_go(self, child: Child) -> None:
+        """End what a process that has ended, with its group, has started elsewhere, and forget the group."""
+        # In a thread: with thousands of processes on the machine the search takes a moment.
+        if strays := await asyncio.to_thread(end_strays, self._directory):
+            log.warning(
+                "processes that a provider had started were ended",
+                event_name="provider.strays_ended",
+                provider=self._spec.name,
+                pids=strays,
+            )
         if self._groups is not None:
             self._groups.let_go(child.pid)
 

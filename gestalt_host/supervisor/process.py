@@ -86,6 +86,7 @@ class ProviderProcess:
         about = About(spec.host, spec.word, spec.name)
         self._directory = make_directory(about.label)
         self._socket = self._directory / "plugin.sock"
+        self._served = [self._socket]
         self.about = AboutFile(self._directory, about)
         """What the directory says of its sockets."""
         self.about.note(SocketAbout(str(self._socket), SERVICES.get(spec.word, ())))
@@ -191,9 +192,13 @@ class ProviderProcess:
     @property
     def lack(self) -> str:
         """What is not as it should be although the provider can be called, to be put after its name; else blank."""
-        if not self.is_ready or (self._socket.exists() and self._services.are_there):
+        if not self.is_ready or (all(path.exists() for path in self._served) and self._services.are_there):
             return ""
         return "a socket of it has been removed, and nobody can connect anew until it is started again"
+
+    def serves(self, path: Path) -> None:
+        """Note one more socket that the process serves, so that it is missed when its file is gone."""
+        self._served.append(path)
 
     @property
     def directory(self) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -182,6 +183,7 @@ class Store:
                 except ProviderStartFailed:
                     del self._scopes[key]
                     raise
+                self._scoped.serves(Path(path))
             path = self._scopes[key].path
             self._scoped.about.note_user(path, INDEXEDDB, INDEXEDDB_SOCKET, user)
             return BoundStore(socket=path)

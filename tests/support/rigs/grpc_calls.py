@@ -44,9 +44,9 @@ def described(socket: Path, symbol: str, *, version: str = "v1") -> bool:
     return bool(answer.file_descriptor_response.file_descriptor_proto)
 
 
-def serving(socket: Path, service: str = "") -> bool:
+def serving(socket: Path, service: str = "", timeout_s: float = TIMEOUT_S) -> bool:
     """Whether the standard health service reports the service, or the whole server, as serving."""
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         request = health_pb2.HealthCheckRequest(service=service)
-        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
+        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
         return bool(answer.status == SERVING)

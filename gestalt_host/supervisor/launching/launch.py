@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -31,6 +32,8 @@ from gestalt_sdk.transport.environment import DRAIN_SECONDS
 
 END_SEEN_S = 1.0
 """How long the end of a process is waited for after a call to it broke."""
+OOM_SCORE, MOST_OOM_SCORE = 200, 1000
+"""A process counts as if it used so many thousandths of the memory more than it does (proc_pid_oom_score_adj(5))."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
 
 
@@ -103,6 +106,7 @@ class Launcher:
             if self._groups is not None:
                 self._groups.hold(child.pid)
             note_child(self._directory, child.pid)
+            go_before_the_host(child.pid)
             limit_s = self._timings.start_timeout_s
             await _unless_it_ends(child, self._connected(), limit_s, f"did not serve gRPC within {limit_s:g} s")
             limit_s = self._timings.start_limit_s
@@ -179,6 +183,13 @@ async def _unless_it_ends(child: Child, work: Awaitable[None], timeout_s: float,
         for future in (task, ended):
             future.cancel()
         await asyncio.gather(task, ended, return_exceptions=True)
+
+
+def go_before_the_host(pid: int) -> None:
+    """Have Linux end this process, or what it starts, rather than the host when the machine is out of memory."""
+    with contextlib.suppress(OSError, ValueError):
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(own + OOM_SCORE, MOST_OOM_SCORE)))
 
 
 def _remove(path: Path) -> None:

@@ -27,8 +27,8 @@ from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
 from gestalt_host.daemon.locking.installing import Installation
-from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, RestMetrics, ToldMetrics
-from gestalt_host.daemon.provider_reports import Unhealthy, provider_reports
+from gestalt_host.daemon.reports.metrics import LineMetrics, ProviderMetrics, RestMetrics, ToldMetrics
+from gestalt_host.daemon.reports.providers import Unhealthy, provider_reports
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of

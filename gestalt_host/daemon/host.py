@@ -8,8 +8,9 @@ finish, plugins, stores.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +30,8 @@ from gestalt_host.daemon.locking.installing import Installation
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
-from gestalt_host.errors import HostError, reason_of
+from gestalt_host.errors import HostError, could_not_start, reason_of
+from gestalt_host.hostservices.control import ControlSocket, HostControlServicer, Issuer
 from gestalt_host.http.app import create_app
 from gestalt_host.http.connections import Capacity
 from gestalt_host.http.listener import Listener, ListenFailed
@@ -38,6 +40,8 @@ from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_host.supervisor.about import HOST, HostAbout
+from gestalt_host.supervisor.output.recent import RecentOutput
+from gestalt_host.supervisor.reports import ProviderReport
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.common.open_files import open_files, raise_open_files
@@ -81,6 +85,7 @@ class Host:
         self._unhealthy: dict[Store | ProviderProcess, str] = {}
         """Why stores and workflow providers are not healthy; a reason may be blank."""
         self._about = HostAbout()
+        self._control: ControlSocket | None = None
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
@@ -97,6 +102,10 @@ class Host:
         await self._listen()
         self._about = HostAbout.of_this_process(self.url, self._config.files)
         await sweep_stale()
+        self._control = ControlSocket(
+            HostControlServicer(self._reports, self._outputs, self._token_issuer), self._about
+        )
+        await self._control.start()
         self._groups.start()
         config = self._config
         key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
@@ -209,6 +218,8 @@ class Host:
         except TimeoutError:
             log.warning("shutdown took too long", event_name="host.killed", after_s=plan.total_s)
             self.kill()
+        if self._control is not None:
+            await self._control.stop()
         await self._groups.stop()
 
     async def _stop_in_order(self, countdown: Countdown) -> None:
@@ -235,6 +246,8 @@ class Host:
         """End every process at once, for somebody who does not want to wait."""
         for process in self._processes():
             process.kill()
+        if self._control is not None:
+            self._control.remove()
 
     def _processes(self) -> list[ProviderProcess]:
         """Return every process, in the order in which they are stopped."""
@@ -245,6 +258,46 @@ class Host:
         """Return the names of the plugins that could not even be launched."""
         wiring = self._wiring
         return set() if wiring is None else wiring.failed_plugins.keys() - wiring.processes.plugins.keys()
+
+    def _reports(self) -> list[ProviderReport]:
+        """Return what is to be told of every configured provider."""
+        now = datetime.now(UTC)
+        found = []
+        for kind, names in self._configured().items():
+            for name in sorted(names):
+                process = next(iter(self._processes_of(kind, name)), None)
+                failed = None if self._wiring is None else self._wiring.failed_plugins.get(name)
+                if process is not None:
+                    state, reason, pid, restarts = process.state.value, process.absence, process.pid, process.restarts
+                elif kind == "plugin" and failed is not None:
+                    state, reason, pid, restarts = "failed", could_not_start(reason_of(failed)), None, 0
+                else:
+                    state, reason, pid, restarts = "starting", "it starts soon", None, 0
+                found.append(ProviderReport(kind, name, state, now, reason=reason, pid=pid, restarts=restarts))
+        return found
+
+    def _configured(self) -> dict[str, Iterable[str]]:
+        config = self._config
+        providers = {kind: config.providers[kind] for kind in ("indexeddb", "workflow")}
+        return {"indexeddb": providers["indexeddb"], "plugin": config.plugins, "workflow": providers["workflow"]}
+
+    def _processes_of(self, kind: str, name: str) -> list[ProviderProcess]:
+        """Return the processes of one configured provider."""
+        if kind == "indexeddb":
+            store = self._stores.get(name)
+            return [] if store is None else store.processes
+        if self._wiring is None:
+            return []
+        processes = self._wiring.processes
+        found = (processes.plugins if kind == "plugin" else processes.workflows).get(name)
+        return [] if found is None else [found]
+
+    def _outputs(self, kind: str, name: str) -> list[RecentOutput]:
+        """Return what the processes of one configured provider wrote last."""
+        return [process.output.recent for process in self._processes_of(kind, name)]
+
+    def _token_issuer(self) -> Issuer | None:
+        return None if self._wiring is None or self._user is None else (self._wiring.tokens, self._user)
 
     def _processes_of_wiring(self) -> tuple[list[ProviderProcess], list[ProviderProcess]]:
         """Return the processes of workflow providers and those of plugins."""
@@ -384,6 +437,8 @@ class Host:
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             beat.beat()
+            if self._control is not None:
+                await self._control.restore()
             problems = await asyncio.gather(*(item.health_problem() for item in watched))
             found = zip(watched, problems, strict=True)
             self._unhealthy = {item: problem for item, problem in found if problem is not None}

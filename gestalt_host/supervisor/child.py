@@ -47,6 +47,7 @@ class Child:
             pipes.end()
             raise
         pipes.close_writers()
+        pipes.started(process.pid)
         return cls(process, pipes)
 
     @property
@@ -87,7 +88,7 @@ class Child:
         try:
             return await self._process.wait()
         finally:
-            output.end()
+            output.end("" if self.running else self.describe_exit())
 
     def kill(self) -> None:
         """Send SIGKILL to the process and to whatever else is in its group."""

@@ -653,6 +653,7 @@ class ProviderProcess:
         self._changed = asyncio.Event()
 
     async def _release(self) -> None:
+        self.output.recent.close()
         await self._services.stop()
         await self._channel.close()
         remove_directory(self._directory)

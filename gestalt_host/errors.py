@@ -101,6 +101,13 @@ class PlatformCredentialMissing(HostError):
         self.plugin = plugin
 
 
+class CredentialFieldUnfit(HostError):
+    """The stored credential lacks a field that the connection sends, or has one that cannot be sent."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"field {quoted(name)} of the stored credential {reason}; connect again")
+
+
 class WorkflowObjectNotFound(HostError):
     """A schedule, trigger or run that does not exist or is not the caller's. ``kind`` is the word of the text."""
 
@@ -191,3 +198,62 @@ class RecursiveCall(HostError):
 
     def __init__(self, plugin: str, operation: str) -> None:
         super().__init__(f"recursive call detected: {plugin}/{operation} already in call chain")
+
+
+class UpstreamFailed(HostError):
+    """The service behind a declarative plugin was not asked, or did not answer so that its answer can be used.
+
+    The text begins with the words of http-api.md 7.4, and names the request by its template and the cause.
+
+    Args:
+        request: Method and URL without the values of its placeholders and without a query.
+    """
+
+    words = "upstream operation failed"
+    outcome = "failed"
+    """The metric's label."""
+
+    def __init__(self, request: str, cause: str) -> None:
+        super().__init__(f"{self.words}: {request}: {cause}")
+
+
+class UpstreamTimeout(UpstreamFailed):
+    """No answer began within the time of the operation."""
+
+    words, outcome = "upstream service timed out", "timeout"
+
+
+class UpstreamUnreachable(UpstreamFailed):
+    """No connection came about, or it ended before an answer began; or redirects lead nowhere."""
+
+    words, outcome = "failed to reach upstream service", "unreachable"
+
+
+class EgressRefused(UpstreamUnreachable):
+    """The plugin may not send requests to that host or address."""
+
+    outcome = "egress_refused"
+
+
+class UpstreamUnreadable(UpstreamFailed):
+    """An answer began, and its body did not come whole, is too large, or cannot be unpacked."""
+
+    words, outcome = "failed to read upstream response", "unreadable"
+
+
+class UpstreamInvalid(UpstreamFailed):
+    """An answer came whole, and has not the form that the manifest says."""
+
+    words, outcome = "upstream service returned an invalid response", "invalid"
+
+
+class CredentialRejected(HostError):
+    """The service behind a plugin answered 401 although a credential was sent."""
+
+    def __init__(self, plugin: str) -> None:
+        super().__init__(f"stored credential for integration {quoted(plugin)} was rejected by upstream; reconnect it")
+        self.plugin = plugin
+
+
+class ResultUnfit(HostError):
+    """The result of an operation cannot be handed on: it is not text, or too large for a run."""

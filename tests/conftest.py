@@ -10,6 +10,7 @@ import pytest
 from tests.support.commands import STORE, WORKFLOW
 from tests.support.nightly import NIGHTLY
 from tests.support.rigs.postgres import postgres_server as postgres_server
+from tests.support.rigs.toolchains import grpcurl as grpcurl
 from tests.support.traps import TRAPS
 
 # A deadline for each example would fail a test for what else the machine is doing.

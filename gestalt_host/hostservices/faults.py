@@ -33,6 +33,7 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.InvalidArgument: Fault("INVALID_ARGUMENT", StatusCode.INVALID_ARGUMENT),
     errors.InvalidInvocation: Fault("INVALID_INVOCATION", StatusCode.UNKNOWN),
     errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
+    errors.CredentialFieldUnfit: Fault("CREDENTIAL_FIELD_UNFIT", StatusCode.FAILED_PRECONDITION),
     errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
     errors.WorkflowNotConfigured: Fault("WORKFLOW_NOT_CONFIGURED", StatusCode.FAILED_PRECONDITION),
     errors.CapabilityMissing: Fault("CAPABILITY_MISSING", StatusCode.FAILED_PRECONDITION),
@@ -42,6 +43,10 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.ProviderRefused: Fault("PROVIDER_REFUSED", StatusCode.UNKNOWN),
     errors.SessionCatalogueFailed: Fault("SESSION_CATALOGUE_FAILED", StatusCode.UNAVAILABLE),
     errors.PluginUnavailable: Fault("PLUGIN_UNAVAILABLE", StatusCode.UNAVAILABLE),
+    errors.UpstreamFailed: Fault("UPSTREAM_FAILED", StatusCode.UNAVAILABLE),
+    errors.EgressRefused: Fault("EGRESS_REFUSED", StatusCode.FAILED_PRECONDITION),
+    errors.CredentialRejected: Fault("CREDENTIAL_REJECTED", StatusCode.FAILED_PRECONDITION),
+    errors.ResultUnfit: Fault("RESULT_UNFIT", StatusCode.FAILED_PRECONDITION),
     errors.CallTooDeep: Fault("CALL_TOO_DEEP", StatusCode.RESOURCE_EXHAUSTED),
     errors.RecursiveCall: Fault("RECURSIVE_CALL", StatusCode.FAILED_PRECONDITION),
     InvocationTokenInvalid: Fault("INVOCATION_TOKEN_INVALID", StatusCode.FAILED_PRECONDITION),
@@ -54,7 +59,9 @@ MANAGER_FAULTS: FaultTable = _COMMON
 WORKFLOW_HOST_FAULTS: FaultTable = {
     **_COMMON,
     errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
+    errors.CredentialFieldUnfit: Fault("CREDENTIAL_FIELD_UNFIT", StatusCode.UNAUTHENTICATED),
     errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
+    errors.CredentialRejected: Fault("CREDENTIAL_REJECTED", StatusCode.UNAUTHENTICATED),
 }
 
 INVOKER_FAULTS: FaultTable = {

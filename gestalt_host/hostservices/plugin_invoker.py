@@ -85,7 +85,8 @@ class PluginInvokerServicer(plugin_pb2_grpc.PluginInvokerServicer):
                 idempotency_key=request.idempotency_key,
                 call=delegation.call,
             )
-        return pb.OperationResult(status=result.status, body=result.body)
+            body = result.text()
+        return pb.OperationResult(status=result.status, body=body)
 
     async def InvokeGraphQL(self, request: pb.PluginInvokeGraphQLRequest, context: ServerContext) -> pb.OperationResult:
         async with answering(context, INVOKER_FAULTS):

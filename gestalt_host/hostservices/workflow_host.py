@@ -64,7 +64,7 @@ class WorkflowHostServicer(workflow_pb2_grpc.WorkflowHostServicer):
         """Execute the run's target. Raises the errors of ``WORKFLOW_HOST_FAULTS``."""
         _check(request)
         result = await self._executor.execute(self._client, WireExecution(request))
-        return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.body)
+        return pb.InvokeWorkflowOperationResponse(status=result.status, body=result.text())
 
 
 class WorkflowDispatchServicer(workflow_dispatch_pb2_grpc.WorkflowDispatchServicer):

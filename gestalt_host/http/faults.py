@@ -48,6 +48,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     BodyLate: HttpFault(408),
     BodyTooLarge: HttpFault(413),
     errors.CredentialMissing: HttpFault(412, code="not_connected"),
+    errors.CredentialFieldUnfit: HttpFault(412, code="reconnect_required"),
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),
     errors.WorkflowNotConfigured: HttpFault(412),
     errors.CapabilityMissing: HttpFault(412),
@@ -58,6 +59,9 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     errors.PluginUnavailable: HttpFault(502, text="integration unavailable"),
     errors.PluginAway: HttpFault(503),
     errors.SessionCatalogueFailed: HttpFault(502),
+    errors.UpstreamFailed: HttpFault(502),
+    errors.CredentialRejected: HttpFault(412, code="reconnect_required"),
+    errors.ResultUnfit: HttpFault(502),
     # For codes that ``PROVIDER_STATUS`` does not have.
     errors.ProviderRefused: HttpFault(500),
 }

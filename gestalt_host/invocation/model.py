@@ -9,17 +9,36 @@ from typing import Any, Protocol
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, InvocationCredential
 from gestalt_host.access.policies.authorizer import PluginAccess
 from gestalt_host.access.subjects import Actor
-from gestalt_host.errors import PluginAway
+from gestalt_host.errors import PluginAway, ResultUnfit
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
+from gestalt_host.packages.manifests.rest_model import ConnectionSelector
 
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """What an operation answered. ``status`` is HTTP-like (0 counts as 200), ``body`` usually JSON text."""
+    """What an operation answered. ``status`` is HTTP-like (0 counts as 200), ``body`` usually JSON text.
+
+    Attributes:
+        raw: The bytes of a body that is not UTF-8, for whom takes bytes; ``body`` has U+FFFD then.
+    """
 
     status: int
     body: str
     content_type: str = "application/json"
+    raw: bytes | None = field(default=None, repr=False)
+
+    def text(self) -> str:
+        """Return the body, for whom takes text alone.
+
+        Raises:
+            ResultUnfit: it is not UTF-8.
+        """
+        if self.raw is not None:
+            raise ResultUnfit(
+                f"the result cannot be handed on: its {len(self.raw)} bytes ({self.content_type}) are no UTF-8 text; "
+                "accepted is text, or a call over HTTP"
+            )
+        return self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,7 @@ class SessionCatalogues(Protocol):
 
 
 class OperationRunner(Protocol):
-    """Carries out an invocation: ``plugin_client.PluginClient`` for a plugin process."""
+    """Carries out an invocation: a plugin process's ``plugin_client.PluginClient``, or ``rest.runner.RestRunner``."""
 
     async def invoke(self, invocation: Invocation) -> OperationResult: ...
 
@@ -91,6 +110,7 @@ class ConfiguredPlugin:
         operations: By the id that callers use (the alias, where ``allowedOperations`` gives one).
         provider_operations: Those ids to the plugin's own, where they differ.
         operation_connections: Operation id to the connection that the catalogue binds it to.
+        selectors: Operation id to what chooses its connection by a parameter.
         connections: By internal name; the implicit ``_plugin`` included when it exists.
         default_connection: Name by the rule of config.md 15.3.
         catalogue: As the package has it, before ``allowedOperations``.
@@ -106,6 +126,7 @@ class ConfiguredPlugin:
     catalogue: PluginCatalogue | None = None
     provider_operations: Mapping[str, str] = field(default_factory=dict)
     operation_connections: Mapping[str, str] = field(default_factory=dict)
+    selectors: Mapping[str, ConnectionSelector] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
     default_connection: str = PLUGIN_CONNECTION
     sessions: SessionCatalogues | None = None

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
+from gestalt_host.packages.rest_inputs import rest_faults
+from gestalt_sdk.common.members import member_path
 
+REST = "rest"
+"""The transport of operations that are HTTP requests of a manifest."""
 _SHOWN = 20
 Schema = Mapping[str, object]
 
@@ -44,6 +48,8 @@ def check_input(
 
     A text counts as a number, boolean, list or object when it is spelt as JSON spells one: requests by GET carry texts
     alone, so operations have to read them. ``null`` for a parameter that may be left out is as good as left out.
+    Of a REST operation the parameters count (see ``rest_inputs``), and those that are internal are refused;
+    ``null`` for one that is required is as good as missing.
 
     Args:
         bound: Names that are filled in when the operation is called: they have no value yet.
@@ -52,6 +58,8 @@ def check_input(
     from gestalt_host.packages.input_rules import LATER, SchemaUnusable, faults_of
 
     present = {**given, **dict.fromkeys(bound, LATER)}
+    if operation.transport == REST:
+        return _faults((member_path([name]), reason) for name, reason in rest_faults(operation, present))
     declared = schema_of(operation.parameters)
     if not operation.input_schema:
         return _faults(faults_of(declared, present))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gestalt_host.supervisor import lifecycle
-from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec
+from gestalt_host.supervisor.process import ProviderProcess
+from gestalt_host.supervisor.spec import ProviderSpec
 from gestalt_sdk.bases.check import CAPABILITY
 from gestalt_sdk.bases.provider import ConfigFault, ProviderKind
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,8 +17,11 @@ from gestalt_host.supervisor.about import INDEXEDDB, SERVICES
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
-from gestalt_host.supervisor.process import ProviderProcess, ProviderSpec, State, Timings
+from gestalt_host.supervisor.process import ProviderProcess
+from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService
+from gestalt_host.supervisor.spec import ProviderSpec, Timings
+from gestalt_host.supervisor.state import State
 from gestalt_sdk.common.beats import Beats
 from gestalt_sdk.gen.extension.v1 import scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.transport.environment import INDEXEDDB_SOCKET
@@ -129,6 +133,12 @@ class Store:
                 return problem
         return None
 
+    def reports(self) -> list[ProcessReport]:
+        """Return how each process of the store is, those of bindings with the database that they serve."""
+        if self._scoped is not None:
+            return [self._scoped.report()]
+        return [replace(process.report(), binding=db) for (db, _), process in self._dedicated.items()]
+
     async def start(self) -> None:
         """Start the store's process, if one serves all its bindings.
 
@@ -173,6 +183,7 @@ class Store:
                 except ProviderStartFailed:
                     del self._scopes[key]
                     raise
+                self._scoped.serves(Path(path))
             path = self._scopes[key].path
             self._scoped.about.note_user(path, INDEXEDDB, INDEXEDDB_SOCKET, user)
             return BoundStore(socket=path)

@@ -13,7 +13,6 @@ from pathlib import Path
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from gestalt_sdk.bases import metrics
 from gestalt_sdk.bases.check import add_check_service
@@ -24,6 +23,7 @@ from gestalt_sdk.gen.extension.v1.metrics_pb2_grpc import add_ProviderMetricsSer
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from gestalt_sdk.serving.event_loop import run_event_loop as run_event_loop
 from gestalt_sdk.serving.logs import configure_logging
+from gestalt_sdk.serving.reflection import add_reflection
 from gestalt_sdk.serving.streams import tell
 from gestalt_sdk.serving.watchdog import Watchdog, end_process
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
@@ -142,7 +142,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
 def add_health_and_reflection(server: grpc.aio.Server, checks: health.aio.HealthServicer, services: list[str]) -> None:
     """Add ``grpc.health.v1`` and server reflection for the named services."""
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    add_reflection(server, (*services, health.SERVICE_NAME))
 
 
 def bind(server: grpc.aio.Server, target: str) -> None:

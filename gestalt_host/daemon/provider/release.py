@@ -14,8 +14,9 @@ from gestalt_sdk.serving.event_loop import run_event_loop
 HELP = """\
 Make a release of the provider whose manifest is in this directory: an archive for each platform, checksums.txt and
 provider-release.yaml. What it needs is built first: a Python provider becomes one file that a Python of the same
-version runs, Go, Rust and TypeScript are built by their own tools, and a prebuilt artifact is packed as it is. Nothing
-is written but the output folder, which changes in one step and keeps what else is in it.
+version runs, Go, Rust and TypeScript are built by their own tools, and a prebuilt artifact is packed as it is. A plugin
+without code (spec.surfaces) becomes one archive for all platforms. Nothing is written but the output folder, which
+changes in one step and keeps what else is in it.
 
 Usage:
   gestaltd provider release --version V [--output DIR] [--platform LIST|all] [--sign KEYFILE]...

@@ -118,7 +118,7 @@ def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answ
     content_type = result.content_type
     if not content_type or not content_type.isprintable():
         content_type = JSON
-    return Answer(status, result.body.encode(), content_type)
+    return Answer(status, result.body.encode() if result.raw is None else result.raw, content_type)
 
 
 def _plugin(call: Call) -> ConfiguredPlugin:

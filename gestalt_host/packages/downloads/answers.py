@@ -47,16 +47,20 @@ def status_text(status: int, token: str) -> str:
     return f"unexpected status {status}; {hint}"
 
 
-def seconds_to_wait(retry_after: str | None) -> float:
-    """Return how long a ``Retry-After`` asks to wait, 0 when it says nothing that can be read."""
+class BodyTooLarge(PackageInvalid):
+    """A body has more bytes than are accepted."""
+
+
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Return how long a ``Retry-After`` asks to wait, None when it says nothing that can be read."""
     if not retry_after:
-        return 0
+        return None
     if re.fullmatch(r"[0-9]{1,9}", retry_after.strip()):
         return float(retry_after)
     try:
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
-        return 0
+        return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
@@ -65,19 +69,45 @@ async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int)
     """Return a body that is wanted whole, unpacked where the server has packed it without being asked.
 
     Raises:
-        PackageInvalid: it has more than ``most`` bytes, or an encoding other than gzip.
-        zlib.error: it is not gzip.
+        PackageInvalid: it has an encoding other than gzip, or is not whole gzip.
+        BodyTooLarge: it has more than ``most`` bytes.
     """
     name = (encoding or "").strip().lower()
     if name not in ("", "identity", "gzip", "x-gzip"):
         raise PackageInvalid(f"the body has Content-Encoding {name[:50]!r}; accepted are none and gzip")
-    unpack = zlib.decompressobj(wbits=31) if name in ("gzip", "x-gzip") else None
+    unpack = _Unpacking() if name in ("gzip", "x-gzip") else None
     body = bytearray()
     async for chunk in chunks:
         # No more is unpacked than shows that it is too much.
-        body += unpack.decompress(chunk, most + 1 - len(body)) if unpack else chunk
+        body += unpack.more(chunk, most + 1 - len(body)) if unpack else chunk
         if len(body) > most:
-            raise PackageInvalid(f"the body has more than the {most} bytes that are accepted")
-    if unpack is not None and not unpack.eof:
+            raise BodyTooLarge(f"the body has more than the {most} bytes that are accepted")
+    if unpack is not None and not unpack.is_whole:
         raise PackageInvalid("the gzip body breaks off before its end")
     return bytes(body)
+
+
+class _Unpacking:
+    """A gzip stream of one or more members that comes in chunks; no bytes at all are an empty body."""
+
+    def __init__(self) -> None:
+        self._member: zlib._Decompress | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no member is left unfinished."""
+        return self._member is None
+
+    def more(self, chunk: bytes, most: int) -> bytes:
+        """Return what the chunk holds, no more than ``most`` bytes. Raises ``PackageInvalid``: it is no gzip."""
+        found = bytearray()
+        try:
+            while chunk and len(found) < most:
+                self._member = self._member or zlib.decompressobj(wbits=31)
+                found += self._member.decompress(chunk, most - len(found))
+                chunk = b""
+                if self._member.eof:
+                    chunk, self._member = self._member.unused_data, None
+        except zlib.error:
+            raise PackageInvalid("the body is not the gzip that its Content-Encoding says") from None
+        return bytes(found)

@@ -43,8 +43,20 @@ def judged(error: BaseException) -> MayPass | FetchFailed:
     """Return what an error of the HTTP client means; its texts name no URL."""
     import httpx
 
-    causes = list(_causes(error))
-    for cause in causes:
+    if (found := judged_connection(error)) is not None:
+        return found
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return MayPass("no connection in time")
+    if isinstance(error, httpx.TimeoutException):
+        return MayPass("the server has sent nothing for too long")
+    if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+        return FetchFailed(f"the proxy refuses it: {error}; check the proxy variable, and name and password in it")
+    return MayPass(f"the connection broke: {str(error) or type(error).__name__}")
+
+
+def judged_connection(error: BaseException) -> MayPass | FetchFailed | None:
+    """Return why no connection came about: name, port or certificate; None where it is none of these."""
+    for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return MayPass(f"the name of the host is not known: {cause.strerror or cause}", network=True)
         if isinstance(cause, ConnectionRefusedError):
@@ -56,13 +68,7 @@ def judged(error: BaseException) -> MayPass | FetchFailed:
             )
         if isinstance(cause, ssl.SSLError):
             return FetchFailed(f"the server does not speak TLS as it should: {cause.reason or cause}")
-    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        return MayPass("no connection in time")
-    if isinstance(error, httpx.TimeoutException):
-        return MayPass("the server has sent nothing for too long")
-    if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
-        return FetchFailed(f"the proxy refuses it: {error}; check the proxy variable, and name and password in it")
-    return MayPass(f"the connection broke: {str(error) or type(error).__name__}")
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

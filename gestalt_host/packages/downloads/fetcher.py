@@ -9,9 +9,7 @@ changed.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from gestalt_host.packages.downloads.answers import PASSING, decoded, is_html, s
 from gestalt_host.packages.downloads.cache import ArchiveCache, Partial, is_digest
 from gestalt_host.packages.downloads.failures import FetchFailed, MayPass, judged
 from gestalt_host.packages.downloads.progress import Progress, Transfer, size_text
+from gestalt_host.packages.downloads.trust import quiet_client_logs, tls_context
 from gestalt_host.packages.downloads.urls import (
     Origin,
     is_http,
@@ -172,8 +171,6 @@ class Fetcher:
                     return await decoded(response.aiter_raw(), response.headers.get("Content-Encoding"), most)
             except TimeoutError:
                 raise MayPass(f"it did not come whole within {self._timing.document_s:g} s") from None
-            except zlib.error:
-                raise FetchFailed("the body is not the gzip that its Content-Encoding says") from None
 
         return await self._attempts(attempt, url, label, self._timing.waits_s if retries else ())
 
@@ -367,20 +364,16 @@ def _new_client(timing: Timing, *, proxies: bool, encrypted: bool) -> httpx.Asyn
 
     import httpx
 
-    for name in ("httpx", "httpcore"):
-        # They log URLs and headers, which may hold secrets.
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_client_logs()
+    # Where nothing is encrypted the certificates are not needed.
+    trust = tls_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return httpx.AsyncClient(
-            # Reading the certificates takes 0.1 s, and where nothing is encrypted they are not needed.
-            verify=httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=trust,
             trust_env=proxies,
             timeout=httpx.Timeout(timing.idle_s, connect=timing.connect_s, pool=None),
             headers={"User-Agent": "gestaltd"},
         )
-    except OSError as error:
-        text = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be used"
-        raise FetchFailed(f"{text}: {error.strerror or error}") from error
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         from urllib.request import getproxies
 
@@ -444,7 +437,7 @@ def _check_status(response: httpx.Response, url: str, token: Token) -> None:
     if origin(asked) != origin(url):
         text = f"{shown(asked)}, to which it redirects: {text}"
     if status in PASSING:
-        raise MayPass(text, status=status, wait_s=seconds_to_wait(response.headers.get("Retry-After")))
+        raise MayPass(text, status=status, wait_s=seconds_to_wait(response.headers.get("Retry-After")) or 0)
     raise FetchFailed(text, status)
 
 

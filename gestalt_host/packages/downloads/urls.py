@@ -19,6 +19,7 @@ _DOTS = "\u3002\uff0e\uff61"
 """Of other scripts, which names of hosts may have in place of a full stop."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
@@ -85,18 +86,21 @@ def is_loopback(url: str) -> bool:
     host = host.removesuffix(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    address = _address(host)
+    address = address_of(host)
     if address is None:
         return False
-    address = getattr(address, "ipv4_mapped", None) or address
     # A connection to the unspecified address comes to this machine too.
     return address.is_loopback or address.is_unspecified
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host is in any spelling that a connection understands, such as ``127.1``."""
+def address_of(host: str) -> Address | None:
+    """Return the address that a host is in any spelling that a connection understands, such as ``127.1``; None: a name.
+
+    An IPv4 address that is written as an IPv6 one is the IPv4 one.
+    """
     try:
-        return ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
+        return getattr(address, "ipv4_mapped", None) or address
     except ValueError:
         pass
     try:

@@ -66,6 +66,7 @@ async def release(root: Path, request: ReleaseRequest, environ: Mapping[str, str
             f"invalid --version: {request.version!r} is not a semantic version such as 1.2.3 or 1.2.3-alpha.4"
         )
     manifest = _manifest_in(root)
+    _refuse_hybrid(manifest)
     check_output(request.output, manifest)
     with scratch_directory("release") as work:
         making = _Making(manifest, request, environ, work)
@@ -100,6 +101,23 @@ def _manifest_in(root: Path) -> Manifest:
     return read_manifest(path)
 
 
+def _refuse_hybrid(manifest: Manifest) -> None:
+    """Raise ``PackageInvalid`` where both the manifest and a program would answer for the operations."""
+    if not manifest.is_manifest_backed:
+        return
+    language = language_of(manifest)
+    if manifest.artifacts or manifest.entrypoint is not None:
+        program = "names an executable"
+    elif language is not None:
+        program = f"lies beside {language.name} source"
+    else:
+        return
+    raise PackageInvalid(
+        f"{manifest.path}: has operations in spec.surfaces ({', '.join(sorted(manifest.surfaces))}) and {program}; "
+        "accepted is one of the two: a plugin without code, or a program without surfaces"
+    )
+
+
 class _Making:
     """One release, in a folder of its own until it is whole."""
 
@@ -130,7 +148,7 @@ class _Making:
     async def _executables(self) -> list[tuple[str, Executable | None]]:
         """Return what is packed: each platform with its executable."""
         manifest = self._manifest
-        if manifest.runtime == "ui" or (manifest.is_manifest_backed and not manifest.artifacts and not self._language):
+        if manifest.runtime == "ui" or manifest.is_manifest_backed:
             return [(GENERIC, None)]
         if self._language is None:
             return [(item.platform, Executable(manifest.root / item.path, item)) for item in self._prebuilt()]

@@ -27,6 +27,7 @@ TRIGGERS = {
 }
 OUTCOME_UNKNOWN = re.compile("workflow provider restarted while run was in progress|is not known")
 NOBODY_FIRES = "workflows: {schedules: {nightly_sync: {paused: true}}}\n"
+REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 SERVICE_OF = {
     "GESTALT_INDEXEDDB_SOCKET": "gestalt.provider.v1.IndexedDB",
     "GESTALT_WORKFLOW_HOST_SOCKET": "gestalt.provider.v1.WorkflowHost",
@@ -145,9 +146,10 @@ def test_health_and_reflection_answer_on_every_socket(host: Gestaltd) -> None:
         wanted = {child.socket: PROVIDER_SERVICE[child.name]}
         wanted |= {path: SERVICE_OF[name] for name, path in child.sockets.items() if name in SERVICE_OF}
         for path, service in wanted.items():
-            listed = services(path)
-            assert {service, "grpc.health.v1.Health"} <= listed, f"{child.name} {path.name}: {listed}"
-            assert described(path, service)
+            for version in ("v1", "v1alpha"):
+                listed = services(path, version=version)
+                assert listed >= {service, "grpc.health.v1.Health", *REFLECTION}, f"{child.name} {path.name}: {listed}"
+                assert all(described(path, name, version=version) for name in listed)
             assert serving(path), f"{child.name}: {service} is not serving"
             assert serving(path, service), f"{child.name}: {service} is not serving"
             asked.add(service)

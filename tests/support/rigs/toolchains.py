@@ -1,10 +1,12 @@
-"""Tools of other languages: stand-ins that write down how they were called, and the caches of the real ones."""
+"""Tools of other languages: stand-ins that write down how they were called, the caches of the real ones, and grpcurl."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import stat
+import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from tests.support.commands import ROOT
 PLUGINS = ROOT / "tests" / "support" / "plugins"
 PROGRAMS = {"go": ("go",), "rust": ("cargo", "rustc"), "typescript": ("node", "npm", "npx")}
 """What each of the plugins in other languages needs; folders of ``PLUGINS``."""
+GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"
+BUILD_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,40 @@ def require(language: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed: nothing builds the plugin in {language}")
 
 
+def cache() -> Path:
+    """Return the folder of what all tests and checkouts share, outside of any clone."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gestalt-tests"
+
+
 def cached_environ() -> dict[str, str]:
-    """Return the environment with caches that all tests and checkouts share, outside of any clone."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return {**os.environ, "CARGO_TARGET_DIR": str(home / "gestalt-tests" / "cargo")}
+    """Return the environment with caches that all tests and checkouts share."""
+    return {**os.environ, "CARGO_TARGET_DIR": str(cache() / "cargo")}
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> Path:
+    """The real grpcurl, built from its Go module when it is first needed.
+
+    The test is skipped where Go or the registry of its modules is not there.
+    """
+    folder = cache() / GRPCURL.replace("/", "_")
+    program = folder / "grpcurl"
+    if program.exists():
+        return program
+    if shutil.which("go") is None:
+        pytest.skip("go not installed: nothing builds grpcurl")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        built = subprocess.run(
+            ["go", "install", GRPCURL],
+            env={**os.environ, "GOBIN": fresh},
+            cwd=fresh,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S,
+            check=False,
+        )
+        if built.returncode != 0:
+            pytest.skip(f"grpcurl cannot be built: {built.stderr.strip().splitlines()[-1:]}")
+        Path(fresh, "grpcurl").replace(program)
+    return program

@@ -16,13 +16,13 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc, metrics_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.environment import Address
 from gestalt_sdk.transport.faults import TRAILER_TEXT_BYTES
 from gestalt_sdk.transport.values import to_struct
+from tests.support.rigs import grpc_calls
 from tests.support.rigs.provider_process import ProviderProcess, provider_environment, provider_process
 from tests.support.waiting import eventually
 
@@ -143,14 +143,12 @@ async def test_a_refused_configuration_may_be_followed_by_a_good_one(tmp_path: P
             await stub.StartProvider(Empty(), timeout=5)
 
 
-async def test_reflection_lists_the_services(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_lists_the_services(tmp_path: Path, version: str) -> None:
     async with probe(tmp_path) as running:
-        stub = reflection_pb2_grpc.ServerReflectionStub(running.channel)
-        call = stub.ServerReflectionInfo(
-            iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=5, wait_for_ready=True
-        )
-        names = [service.name async for answer in call for service in answer.list_services_response.service]
-        assert {LIFECYCLE, "gestalt.provider.v1.WorkflowProvider", "grpc.health.v1.Health"} <= set(names)
+        await health_of(running)
+        names = await asyncio.to_thread(grpc_calls.services, running.socket, version=version)
+        assert {LIFECYCLE, "gestalt.provider.v1.WorkflowProvider", "grpc.health.v1.Health"} <= names
 
 
 async def test_the_socket_is_private(tmp_path: Path) -> None:

@@ -60,6 +60,33 @@ def prebuilt(directory: Path, *, kind: str = "indexeddb", file: str = "manifest.
     return directory
 
 
+SURFACES = {"rest": {"baseUrl": "https://x.example", "operations": [{"name": "a", "method": "GET", "path": "/"}]}}
+
+
+def declarative(directory: Path, *, file: str = "manifest.yaml", **more: object) -> Path:
+    """Make a package without a program: an icon, a schema with a document beside it, and what is not part of it."""
+    spec = {"configSchemaPath": "schemas/config.json", "surfaces": SURFACES}
+    document = {
+        "kind": "plugin",
+        "source": SOURCE,
+        "version": "1.0.0",
+        "iconFile": "art/icon.svg",
+        "spec": spec,
+        **more,
+    }
+    text = json.dumps(document) if file.endswith(".json") else yaml.safe_dump(document, sort_keys=False)
+    return write(
+        directory,
+        **{
+            file: text,
+            "art__icon.svg": "<svg/>",
+            "schemas__config.json": '{"properties": {"a": {"$ref": "common.json"}}}',
+            "schemas__common.json": "{}",
+            "README.md": "not part of it",
+        },
+    )
+
+
 def request(output: Path, **more: object) -> ReleaseRequest:
     return ReleaseRequest(version="1.2.3", output=output, **more)  # type: ignore[arg-type]
 
@@ -233,17 +260,81 @@ class TestWithoutExecutable:
             with pytest.raises(PackageInvalid, match=r"lies in spec\.assetRoot"):
                 await release(root, request(root / folder), ENVIRON)
 
-    async def test_a_declarative_plugin_is_one_generic_archive(self, tmp_path: Path) -> None:
-        surfaces = {
-            "rest": {"baseUrl": "https://x.example", "operations": [{"name": "a", "method": "GET", "path": "/"}]}
-        }
-        root = tmp_path / "src"
-        document = {"kind": "plugin", "source": SOURCE, "version": "1.0.0", "spec": {"surfaces": surfaces}}
-        write(root, **{"manifest.yaml": yaml.safe_dump(document)})
-        made = await release(root, request(tmp_path / "out"), ENVIRON)
+    @pytest.mark.parametrize("file", ["manifest.yaml", "manifest.yml", "manifest.json"])
+    async def test_a_declarative_plugin_is_one_generic_archive(self, tmp_path: Path, file: str) -> None:
+        root = declarative(tmp_path / "src", file=file)
+        before = tree(root)
+        made = await release(root, request(tmp_path / "out", platforms="rubbish"), ENVIRON)
+        assert tree(root) == before
+        assert [path.name for path in made] == [
+            *("gestalt-plugin-thing_v1.2.3.tar.gz", "checksums.txt", "provider-release.yaml"),
+        ]
         metadata = read_metadata(made[2].read_bytes(), "x")
-        assert (metadata.runtime, list(metadata.artifacts)) == ("declarative", ["generic"])
-        assert sorted(members(made[0])) == ["manifest.yaml"]
+        assert (metadata.kind, metadata.runtime, list(metadata.artifacts)) == ("plugin", "declarative", ["generic"])
+        digest = hashlib.sha256(made[0].read_bytes()).hexdigest()
+        assert metadata.artifacts["generic"].sha256 == digest
+        assert made[1].read_text() == f"{digest}  {made[0].name}\n"
+        name = "manifest.json" if file.endswith(".json") else "manifest.yaml"
+        inside = members(made[0])
+        assert sorted(inside) == ["art/icon.svg", name, "schemas/common.json", "schemas/config.json"]
+        manifest = yaml.safe_load(inside[name][1])
+        assert manifest["version"] == "1.2.3"
+        assert manifest["spec"] == {"configSchemaPath": "schemas/config.json", "surfaces": SURFACES}
+        assert manifest.keys() & {"artifacts", "entrypoint", "release"} == set()
+
+    async def test_a_declarative_release_is_signed_and_installed(self, tmp_path: Path) -> None:
+        key = new_key()
+        made = await release(declarative(tmp_path / "src"), request(tmp_path / "out", keys=[key]), ENVIRON)
+        assert made[3].name == "provider-release.yaml.sig"
+        assert verify(made[2].read_bytes(), made[3].read_text(), {"acme": public_key(key)}) == "acme"
+        manifest = install(
+            made[0],
+            tmp_path / "installed",
+            Expected(SOURCE, "1.2.3", "plugin", "", None, "declarative"),
+            host_platform(),
+        )
+        assert (manifest.runtime, list(manifest.surfaces)) == ("declarative", ["rest"])
+        assert (tmp_path / "installed" / "art" / "icon.svg").read_text() == "<svg/>"
+
+    async def test_the_build_command_of_a_declarative_plugin_makes_its_documents(self, tmp_path: Path) -> None:
+        root = declarative(tmp_path / "src", release={"build": {"command": ["sh", "-c", "echo built > art/icon.svg"]}})
+        (root / "art" / "icon.svg").unlink()
+        (archive, *_) = await release(root, request(tmp_path / "out"), ENVIRON)
+        assert members(archive)["art/icon.svg"][1] == b"built\n"
+
+    @pytest.mark.parametrize(
+        ("more", "files", "program"),
+        [
+            ({"artifacts": [{"os": "linux", "arch": "amd64", "path": "run"}]}, {"run": "x"}, "names an executable"),
+            (
+                {
+                    "artifacts": [{"os": "linux", "arch": "amd64", "path": "run"}],
+                    "entrypoint": {"artifactPath": "run"},
+                },
+                {"run": "x"},
+                "names an executable",
+            ),
+            ({}, {"go.mod": "module x\n"}, "lies beside Go source"),
+            ({}, {"pyproject.toml": '[tool.gestalt]\nprovider = "a:b"\n'}, "lies beside Python source"),
+            (
+                {"release": {"build": {"command": ["sh", "-c", "touch was-run"]}}},
+                {"Cargo.toml": "[package]\n"},
+                "lies beside Rust source",
+            ),
+        ],
+    )
+    async def test_operations_with_a_program_are_refused_before_anything_is_built(
+        self, tmp_path: Path, more: dict[str, object], files: dict[str, str], program: str
+    ) -> None:
+        root = write(declarative(tmp_path / "src", **more), **files)
+        with pytest.raises(PackageInvalid) as caught:
+            await release(root, request(tmp_path / "out"), ENVIRON)
+        assert str(caught.value) == (
+            f"{root / 'manifest.yaml'}: has operations in spec.surfaces (rest) and {program}; "
+            "accepted is one of the two: a plugin without code, or a program without surfaces"
+        )
+        assert not (tmp_path / "out").exists()
+        assert not (root / "was-run").exists()
 
 
 class TestReproducible:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from gestalt_host.config.model import OutputLimits
-from gestalt_host.supervisor.child import Child
+from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.output.recent import (
     ENTRY_OVERHEAD_BYTES,

@@ -133,6 +133,21 @@ async def test_scopes_are_open_again_before_a_restarted_store_is_ready(store: Ma
     assert (await client.store("items").get("a"))["n"] == 1
 
 
+async def test_a_removed_socket_of_a_scope_is_told_until_the_store_is_started_again(store: MakeStore) -> None:
+    main = await store()
+    path = Path((await main.bind("one")).socket)
+    assert main.lack == ""
+    path.unlink()
+    assert "a socket of it has been removed" in main.lack
+    (process,) = main.processes
+    os.kill(process.pid or 0, signal.SIGTERM)
+
+    async def mended() -> bool | None:
+        return True if process.restarts == 1 and main.ready and not main.lack and path.exists() else None
+
+    await eventually(mended)
+
+
 async def test_a_scope_refuses_other_object_stores(store: MakeStore, connect: Connect) -> None:
     main = await store()
     client = await connect(await main.bind("one", ["items"]))

@@ -1,0 +1,362 @@
+"""Sending the requests of one declarative plugin: redirects, repeats, limits, and failures in words (decision 32)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
+from gestalt_host.invocation.rest.egress import EgressRules, plain_host
+from gestalt_host.invocation.rest.places import Places
+from gestalt_host.packages.downloads.answers import BodyTooLarge, decoded, seconds_to_wait
+from gestalt_host.packages.downloads.failures import FetchFailed
+from gestalt_host.packages.downloads.trust import quiet_client_logs, tls_context
+from gestalt_host.packages.downloads.urls import is_http, resolved, shown_origin
+from gestalt_host.packages.errors import PackageInvalid
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpcore
+
+    from gestalt_host.invocation.rest.dialling import Resolve
+    from gestalt_host.invocation.rest.requests import PreparedRequest
+
+TIMEOUT_S = 30.0
+"""For one operation: connecting, redirects, repeats, further pages and bodies together."""
+CONNECT_S = 10.0
+"""For one address."""
+MOST_BYTES = 50 * 1024 * 1024
+"""Of the bodies of one operation, unpacked."""
+MOST_AT_A_TIME, MOST_EACH = 256, 64
+"""Requests of one plugin at a time, and those for one subject."""
+MOST_REDIRECTS = 9
+MOST_REPEATS = 3
+_IDLE_CONNECTIONS, _IDLE_S = 10, 5.0
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+_KEEP_METHOD = frozenset({307, 308})
+_ASKS_TO_WAIT = frozenset({429, 503})
+_WITHOUT_BODY = frozenset({204, 304})
+_OF_BODIES = frozenset({"content-type", "content-encoding", "content-language", "content-location"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer.
+
+    Attributes:
+        headers: By lower-case name; of several with one name the first.
+        credential_sent: Whether the request that got this answer carried the connection's credential.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    credential_sent: bool = False
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left for an operation.
+
+    Attributes:
+        until: When its time ends, on the loop's clock.
+        bytes_left: Of its bodies.
+        subject: Whom it is for.
+    """
+
+    until: float
+    bytes_left: int
+    subject: str = ""
+
+
+@dataclass(slots=True)
+class _Hop:
+    """One request on its way along redirects."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | None
+    has_credential: bool
+    is_redirected: bool = False
+
+    def cause(self, text: str) -> str:
+        return f"after a redirect to {shown_origin(self.url)}: {text}" if self.is_redirected else text
+
+
+class RestClient:
+    """The connections of one plugin.
+
+    Args:
+        timeout_s: For an operation in all.
+        most_bytes: Of its bodies, counted when they are unpacked.
+        resolve: Gives the addresses of a name; None: the system's.
+        trust: Which certificates are trusted; None: those that the system or ``SSL_CERT_FILE`` names.
+    """
+
+    def __init__(
+        self,
+        rules: EgressRules,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        most_bytes: int = MOST_BYTES,
+        connect_s: float = CONNECT_S,
+        places: Places | None = None,
+        resolve: Resolve | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        self._rules = rules
+        self._timeout_s = timeout_s
+        self._most_bytes = most_bytes
+        self._connect_s = connect_s
+        self._places = places or Places(MOST_AT_A_TIME, MOST_EACH)
+        self._resolve = resolve
+        self._trust = trust
+        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
+
+    async def close(self) -> None:
+        """Close all connections; a request that is on its way fails."""
+        pools = list(self._pools.values())
+        self._pools.clear()
+        for pool in pools:
+            await pool.aclose()
+
+    def budget(self, subject: str = "") -> Budget:
+        """Return what one operation has that begins now."""
+        return Budget(asyncio.get_running_loop().time() + self._timeout_s, self._most_bytes, subject)
+
+    async def send(self, request: PreparedRequest, budget: Budget | None = None) -> Answer:
+        """Send a request, follow redirects, and return the answer whatever its status.
+
+        Args:
+            budget: Of the operation that it is a part of; what it takes is taken off. None: it is the whole operation.
+
+        Raises:
+            EgressRefused: a host or address may not be reached.
+            UpstreamTimeout, UpstreamUnreachable: no answer began.
+            UpstreamUnreadable: its body did not come whole, or is too large.
+        """
+        budget = budget or self.budget()
+        most, each = self._places.most, self._places.most_each
+        busy = f"it was not sent, since the plugin sends {most} requests at a time and {each} for one subject,"
+        stage = _Stage(f"{busy} and no place was free", UpstreamTimeout)
+        try:
+            async with asyncio.timeout_at(budget.until), self._places.taken(budget.subject):
+                return await self._repeated(request, budget, stage)
+        except TimeoutError:
+            raise stage.error(request.template, f"{stage.late} within {self._timeout_s:g} s") from None
+
+    async def _repeated(self, request: PreparedRequest, budget: Budget, stage: _Stage) -> Answer:
+        """Send until the other side does not ask to wait, or that is of no use."""
+        for repeats in range(MOST_REPEATS + 1):
+            async with self._followed(request, stage) as (response, hop):
+                headers = _headers(response)
+                wait = _wait_asked(response.status, headers) if request.may_repeat and repeats < MOST_REPEATS else None
+                if wait is None or asyncio.get_running_loop().time() + wait >= budget.until:
+                    body = await self._body(request, response, headers, hop, budget, stage)
+                    return Answer(response.status, headers, body, hop.has_credential)
+            await asyncio.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _followed(self, request: PreparedRequest, stage: _Stage) -> AsyncIterator[tuple[httpcore.Response, _Hop]]:
+        """Give the answer at the end of the redirects, its body not read yet."""
+        hop = _Hop(request.method, request.url, dict(request.headers), request.body, request.has_credential)
+        for _ in range(MOST_REDIRECTS + 1):
+            stage.becomes(hop.cause("no answer began"), UpstreamTimeout)
+            response = await self._answered(request, hop)
+            try:
+                location = _headers(response).get("location", "")
+                if response.status not in _FOLLOWED or not location:
+                    yield response, hop
+                    return
+            finally:
+                await response.aclose()
+            hop = _next_hop(request, hop, response.status, location)
+        raise UpstreamUnreachable(request.template, f"more than {MOST_REDIRECTS} redirects")
+
+    async def _answered(self, request: PreparedRequest, hop: _Hop) -> httpcore.Response:
+        """Return the answer to one hop: status and headers.
+
+        An idle connection that the other side closes at the moment in which it is used again has carried nothing: what
+        may be repeated is sent once more.
+        """
+        import httpcore
+
+        from gestalt_host.invocation.rest.dialling import NotDialled
+        from gestalt_host.invocation.rest.failures import cause_without_answer
+
+        parts = urlsplit(hop.url)
+        try:
+            host = plain_host(parts.hostname or "")
+            port = parts.port
+        except ValueError as error:
+            raise UpstreamUnreachable(request.template, hop.cause(str(error))) from None
+        if refusal := self._rules.refusal_of_host(host):
+            raise EgressRefused(request.template, hop.cause(refusal))
+        pool = await self._pool(request, parts.scheme)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        url = httpcore.URL(scheme=parts.scheme, host=host, port=port, target=target)
+        sent = _sent(hop, _host_header(host, port))
+        for may_be_stale in (True, False):
+            connected: list[str] = []
+
+            async def note(event: str, info: Mapping[str, object], connected: list[str] = connected) -> None:
+                if event == "connection.connect_tcp.started":
+                    connected.append(event)
+
+            extensions = {"timeout": {"connect": self._connect_s}, "trace": note}
+            message = httpcore.Request(hop.method, url, headers=sent, content=hop.body, extensions=extensions)
+            try:
+                response = await pool.handle_async_request(message)
+            except NotDialled as error:
+                raise EgressRefused(request.template, hop.cause(str(error))) from None
+            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+                if may_be_stale and not connected and request.may_repeat:
+                    continue
+                raise UpstreamUnreachable(request.template, hop.cause(cause_without_answer(error))) from error
+            if not 200 <= response.status <= 599:
+                await response.aclose()
+                cause = f"it answered with status {response.status}; accepted are 200 to 599"
+                raise UpstreamUnreachable(request.template, hop.cause(cause))
+            return response
+        raise AssertionError("the second attempt returns or raises")
+
+    async def _body(
+        self,
+        request: PreparedRequest,
+        response: httpcore.Response,
+        headers: Mapping[str, str],
+        hop: _Hop,
+        budget: Budget,
+        stage: _Stage,
+    ) -> bytes:
+        import httpcore
+
+        from gestalt_host.invocation.rest.failures import cause_in_body
+
+        stage.becomes(hop.cause("its answer did not come whole"), UpstreamUnreadable)
+        encoding = None if response.status in _WITHOUT_BODY else headers.get("content-encoding")
+        try:
+            body = await decoded(response.aiter_stream(), encoding, budget.bytes_left)
+        except BodyTooLarge:
+            cause = f"there are more than {self._most_bytes} bytes; no more are taken"
+            raise UpstreamUnreadable(request.template, hop.cause(cause)) from None
+        except PackageInvalid as error:
+            raise UpstreamUnreadable(request.template, hop.cause(str(error))) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise UpstreamUnreadable(request.template, hop.cause(cause_in_body(error))) from error
+        budget.bytes_left -= len(body)
+        return body
+
+    async def _pool(self, request: PreparedRequest, scheme: str) -> httpcore.AsyncConnectionPool:
+        """Return the connections of a scheme: those of ``http`` need no certificates."""
+        if scheme not in self._pools:
+            trust = self._trust
+            if trust is None and scheme == "https":
+                try:
+                    trust = await asyncio.to_thread(tls_context)
+                except FetchFailed as error:
+                    raise UpstreamUnreachable(request.template, str(error)) from None
+            if scheme not in self._pools:
+                self._pools[scheme] = self._new_pool(trust)
+        return self._pools[scheme]
+
+    def _new_pool(self, trust: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
+        import httpcore
+
+        from gestalt_host.invocation.rest.dialling import CheckedDialling, Resolver
+
+        quiet_client_logs()
+        return httpcore.AsyncConnectionPool(
+            ssl_context=trust,
+            max_connections=None,
+            max_keepalive_connections=_IDLE_CONNECTIONS,
+            keepalive_expiry=_IDLE_S,
+            network_backend=CheckedDialling(self._rules, self._resolve or Resolver()),
+        )
+
+
+class _Stage:
+    """How far a request has come, for when its time ends."""
+
+    def __init__(self, late: str, kind: type[UpstreamFailed]) -> None:
+        self.becomes(late, kind)
+
+    def becomes(self, late: str, kind: type[UpstreamFailed]) -> None:
+        self.late, self._kind = late, kind
+
+    def error(self, template: str, cause: str) -> UpstreamFailed:
+        return self._kind(template, cause)
+
+
+def _next_hop(request: PreparedRequest, hop: _Hop, status: int, location: str) -> _Hop:
+    """Return the request that a redirect leads to.
+
+    Raises:
+        UpstreamUnreachable: it leads to what is no URL of http or https.
+    """
+    try:
+        url = resolved(hop.url, location)
+    except PackageInvalid:
+        url = ""
+    if not is_http(url):
+        cause = "it redirects to what is no http or https URL, and only those are followed"
+        raise UpstreamUnreachable(request.template, hop.cause(cause))
+    method, headers, body = hop.method, hop.headers, hop.body
+    if status not in _KEEP_METHOD and method != "GET":
+        method, body = "GET", None
+        headers = {name: value for name, value in headers.items() if name.lower() not in _OF_BODIES}
+    has_credential = hop.has_credential
+    if _origin(url) != _origin(request.url):
+        # Where it has been dropped once it does not come back: the one in between has chosen where it would go.
+        headers = {name: value for name, value in headers.items() if name.lower() not in request.secret_headers}
+        has_credential = False
+    return _Hop(method, url, headers, body, has_credential, is_redirected=True)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    try:
+        host = plain_host(parts.hostname or "")
+    except ValueError:
+        host = ""
+    return parts.scheme, host, parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def _host_header(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"
+
+
+def _sent(hop: _Hop, host: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request, the client's own before those that it was given."""
+    own = {"Host": host, "Accept-Encoding": "gzip", "User-Agent": "gestaltd"}
+    given = {name.lower() for name in hop.headers}
+    headers = {name: value for name, value in own.items() if name.lower() not in given} | hop.headers
+    if hop.body is not None:
+        headers["Content-Length"] = str(len(hop.body))
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in response.headers:
+        found.setdefault(name.decode("latin-1").lower(), _text(value))
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _wait_asked(status: int, headers: Mapping[str, str]) -> float | None:
+    return seconds_to_wait(headers.get("retry-after")) if status in _ASKS_TO_WAIT else None

@@ -68,9 +68,7 @@ def _stopped(installation: Installation, name: str, chance: Random) -> Iterator[
 
 @contextmanager
 def _socket_removed(installation: Installation, name: str, chance: Random) -> Iterator[None]:
-    sockets = sorted(installation.running(name).socket.parent.glob("*.sock"))
-    if sockets:  # none for a moment, of one that has only just been launched
-        chance.choice(sockets).unlink(missing_ok=True)
+    chance.choice(installation.sockets[name]).unlink(missing_ok=True)
     yield
     installation.send(name, signal.SIGTERM)
 

@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,14 @@ class Installation:
         host: The host, ready.
         clock: That of the workflow provider.
         born: Every process of it that was ever seen.
+        sockets: Those in the directory of each provider; they stay the same when it is started again.
     """
 
     folder: Path
     host: Gestaltd
     clock: SharedClock
-    born: set[int]
+    born: set[int] = field(default_factory=set)
+    sockets: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def child(self, name: str) -> Child | None:
         """The provider's process, where it has one."""
@@ -142,10 +144,7 @@ class Installation:
 
     def lacks(self) -> set[str]:
         """Providers in whose directory a socket is not there any more."""
-        children = self.host.children()
-        owners = {child.socket.parent: child.name for child in children}
-        paths = {path for child in children for path in child.sockets.values()}
-        return {owners.get(path.parent, str(path)) for path in paths if not path.exists()}
+        return {name for name, paths in self.sockets.items() if not all(path.exists() for path in paths)}
 
     def told_up(self) -> dict[str, bool]:
         """What ``/metrics`` says."""
@@ -280,8 +279,10 @@ def open_installation(folder: Path) -> Iterator[Installation]:
     host = Gestaltd([config], {}, port, folder)
     try:
         host.start()
-        installation = Installation(folder, host, clock, set())
+        installation = Installation(folder, host, clock)
         installation.wait_well()
+        folders = {name: installation.running(name).socket.parent for name in KINDS}
+        installation.sockets = {name: sorted(found.glob("*.sock")) for name, found in folders.items()}
         yield installation
     finally:
         for pid in (child.pid for child in (host.children() if host.process else [])):

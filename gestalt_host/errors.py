@@ -101,6 +101,13 @@ class PlatformCredentialMissing(HostError):
         self.plugin = plugin
 
 
+class CredentialFieldUnfit(HostError):
+    """The stored credential lacks a field that the connection sends, or has one that cannot be sent."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"field {quoted(name)} of the stored credential {reason}; connect again")
+
+
 class WorkflowObjectNotFound(HostError):
     """A schedule, trigger or run that does not exist or is not the caller's. ``kind`` is the word of the text."""
 

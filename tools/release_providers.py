@@ -22,6 +22,7 @@ from tools.generate_protos import ROOT
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "providers/indexeddb": (),
     "providers/indexeddb_store": ("postgres",),
+    "examples/plugins/crossref": (),
     "examples/plugins/roadmap": (),
     "examples/plugins/search": (),
     "examples/plugins/slack": (),
@@ -65,6 +66,8 @@ def providers(directory: Path, folders: Sequence[str] = tuple(PROVIDERS)) -> Non
 def _download(folders: Sequence[str], platform: str, house: Path, wheels: Path) -> None:
     """Fetch every wheel that the releases for a platform need: a release then asks no index."""
     requirements = {word for folder in folders for word in _requirements(ROOT / folder, PROVIDERS[folder])}
+    if not requirements:
+        return
     tags = [word for tag in WHEEL_PLATFORMS[platform] for word in ("--platform", tag)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(house)]
     command += ["--only-binary", ":all:", *tags, "--find-links", str(wheels)]
@@ -73,6 +76,9 @@ def _download(folders: Sequence[str], platform: str, house: Path, wheels: Path) 
 
 
 def _requirements(root: Path, extras: Sequence[str]) -> list[str]:
+    """Return what the provider's wheels are; nothing where it has no code."""
+    if not (root / "pyproject.toml").is_file():
+        return []
     document: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     project = document["project"]
     more = [word for extra in extras for word in project["optional-dependencies"][extra]]

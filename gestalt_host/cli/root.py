@@ -7,7 +7,7 @@ import sys
 import click
 
 from gestalt_host.cli import grammar
-from gestalt_host.cli.commands import auth, config, plugin, tokens, workflow
+from gestalt_host.cli.commands import auth, config, plugin, provider, tokens, workflow
 from gestalt_host.cli.errors import CliError
 from gestalt_host.cli.session import session_of, set_format, set_timeout, set_url
 from gestalt_sdk.version import VERSION
@@ -74,6 +74,7 @@ _LISTED: tuple[click.Command, ...] = (
     auth.init,
     config.config,
     plugin.plugin,
+    provider.provider,
     tokens.tokens,
     workflow.workflow,
 )

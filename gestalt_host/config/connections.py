@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
+from gestalt_host.config.declared.connections import read_auth_mapping, read_params
 from gestalt_host.config.model import ConnectionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unused
@@ -17,7 +19,7 @@ _AUTH_TEXTS = (
 )
 _AUTH_OTHERS = (
     *("scopes", "tokenMetadata", "pkce", "authorizationParams", "tokenParams", "refreshParams", "tokenExchangeDrivers"),
-    *("credentials", "authMapping"),
+    "credentials",
 )
 AUTH_TYPES = ("oauth2", "mcp_oauth", "bearer", "manual", "none")
 
@@ -58,6 +60,8 @@ def read_bindings(
             ref=ref,
             auth_type=binding.auth_type,
             token=binding.token,
+            params=binding.params,
+            auth_mapping=binding.auth_mapping,
         )
     return bindings
 
@@ -75,33 +79,35 @@ def _reference(
         known = ", ".join(sorted(shared)) or "none"
         block.fault("ref", f"references unknown connection {ref!r}; configured are {known}")
         return ConnectionConfig(name, ref=ref)
-    return ConnectionConfig(
-        name, target.mode, display_name or target.display_name, "", ref, target.auth_type, target.token
-    )
+    return replace(target, name=name, display_name=display_name or target.display_name, ref=ref)
 
 
 def _definition(name: str, block: Block, findings: Findings, *, shared: bool) -> ConnectionConfig:
     display_name = block.text("displayName")
     mode = block.one_of("mode", MODES)
     _credential_refresh(block, findings)
-    accept_unused(block, findings, "params")
-    for _, parameter in block.entries("params"):
-        with parameter:
-            parameter.boolean("required")
-            for key in ("description", "default", "from", "field"):
-                parameter.text(key)
+    params = read_params(block)
     auth = block.block("auth")
     with auth:
         auth_type = auth.one_of("type", AUTH_TYPES)
         token = auth.text("token")
         _oauth_keys(auth, findings)
-    if not mode and (shared or auth.present):
-        mode = "none" if auth_type in ("", "none") else "user"
+        if not mode and (shared or auth.present):
+            mode = "none" if auth_type in ("", "none") else "user"
+        mapping = read_auth_mapping(auth, mode)
     if not shared and mode == "user" and auth_type not in ("", "none"):
         block.fault("auth", "an inline connection may not hold a user's credentials; define it under connections")
-    if mode == "platform" and not token and auth_type not in ("", "none"):
-        findings.not_provided(block, "auth", "a platform connection without a static token")
-    return ConnectionConfig(name, mode or None, display_name, "", "", auth_type, token)  # type: ignore[arg-type]
+    if mode == "platform" and not token and mapping is None and auth_type not in ("", "none"):
+        findings.not_provided(block, "auth", "a platform connection without a static token or an authMapping")
+    return ConnectionConfig(
+        name=name,
+        mode=mode or None,  # type: ignore[arg-type]
+        display_name=display_name,
+        auth_type=auth_type,
+        token=token,
+        params=params,
+        auth_mapping=mapping,
+    )
 
 
 def _oauth_keys(auth: Block, findings: Findings) -> None:
@@ -121,11 +127,6 @@ def _oauth_keys(auth: Block, findings: Findings) -> None:
             driver.texts("scopes")
             driver.integer("lifetimeSeconds")
             driver.opaque("params")
-    for credential in auth.blocks("credentials"):
-        with credential:
-            for key in ("name", "label", "description"):
-                credential.text(key)
-    auth.opaque("authMapping")
 
 
 def _credential_refresh(block: Block, findings: Findings) -> None:

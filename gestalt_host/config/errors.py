@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gestalt_host.errors import HostError
+from gestalt_sdk.common.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Problem:
     shape: bool = False
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.path}: {self.reason}" if self.path else f"{self.place}: {self.reason}"
+        # The names of keys are anybody's; what of them stands in a reason is quoted there.
+        return f"{self.place}: {printable(self.path)}: {self.reason}" if self.path else f"{self.place}: {self.reason}"
 
 
 class ConfigurationInvalid(HostError):

@@ -9,6 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
+from gestalt_host.config.declared.pagination import Pagination
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Place, Problem
 from gestalt_sdk.workflow.types import EventMatch, Target
@@ -75,7 +77,8 @@ class ConnectionConfig:
     """A connection of the configuration, with the members that invoking operations needs.
 
     ``mode`` is effective, ``None`` when the configuration says nothing about it and the manifest's
-    counts. ``token`` is a platform connection's static token.
+    counts. ``token`` is a platform connection's static token, ``auth_mapping`` how a credential is sent in place of
+    ``Authorization: Bearer``.
     """
 
     name: str
@@ -85,6 +88,8 @@ class ConnectionConfig:
     ref: str = ""
     auth_type: str = ""
     token: str = field(default="", repr=False)
+    params: Mapping[str, ConnectionParam] = field(default_factory=dict)
+    auth_mapping: AuthMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,9 @@ class AllowedOperation:
     tags: tuple[str, ...] = ()
     place: Place | None = field(default=None, compare=False)
     """Where the configuration has it; None in a manifest."""
+    paginate: bool = False
+    """Whether every page is fetched: as ``pagination`` says, or where that is None as the manifest says."""
+    pagination: Pagination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,10 @@ class ProviderEntry:
     allowed_operations: Mapping[str, AllowedOperation] | None = None
     """Plugins: None offers every operation of the catalogue."""
     invokes: tuple[InvokeConfig, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    """Plugins: ``egress.allowedHosts``, all that may be reached; nothing leaves it to the server's default."""
+    rest_base_url: str = ""
+    """Plugins: in place of that of the manifest's REST surface."""
     authorization_policy: str = ""
     verify: Literal["", "required"] = ""
     """``required``: its release metadata must be signed by one of ``HostConfig.provider_keys``."""
@@ -238,6 +250,8 @@ class ServerConfig:
     """Absolute; None means the configuration directory."""
     provider_output: OutputLimits = OutputLimits()
     supervision: SupervisionConfig = SupervisionConfig()
+    egress_deny: bool = False
+    """Whether plugins reach only hosts that their ``egress.allowedHosts`` has."""
     selectors: Mapping[str, str] = field(default_factory=dict)
     """``server.providers``: kind to the entry chosen explicitly."""
 

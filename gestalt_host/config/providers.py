@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gestalt_host.config.connections import read_bindings
+from gestalt_host.config.declared.base_urls import read_base_url
+from gestalt_host.config.declared.pagination import read_pagination
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import (
     AllowedOperation,
@@ -117,9 +119,7 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
         source = _source(block, kind, name, findings)
         config = block.opaque("config", sent=True)
         env = block.text_map("env")
-        with block.block("egress") as egress:
-            if any(egress.texts("allowedHosts")):
-                findings.not_provided(egress, "allowedHosts", "the egress sandbox")
+        allowed_hosts = _allowed_hosts(kind, block, findings)
         entry = ProviderEntry(
             kind=kind,
             name=name,
@@ -136,6 +136,8 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             connections=read_bindings(block, context.connections, findings),
             allowed_operations=_allowed_operations(kind, block, findings),
             invokes=_invokes(block, findings) if "invokes" not in rejected else (),
+            allowed_hosts=allowed_hosts,
+            rest_base_url=_surfaces(block, findings) if "surfaces" not in rejected else "",
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
             verify=_verify(block, source),
         )
@@ -170,7 +172,6 @@ def _read_rest(kind: str, block: Block, rejected: tuple[str, ...], findings: Fin
         "cache": "caches for plugins",
         "s3": "S3 buckets for plugins",
         "runtime": "hosted placement",
-        "surfaces": "overriding declarative surfaces",
         "auth": "route authentication",
         "mcp": "the MCP endpoint",
         "securitySchemes": "inbound HTTP routes",
@@ -208,6 +209,28 @@ def _check_provided(kind: str, block: Block, source: Source, findings: Findings)
         findings.unused.append(Problem(block.place, block.path, _UNUSED_KINDS[kind]))
 
 
+def _allowed_hosts(kind: str, block: Block, findings: Findings) -> tuple[str, ...]:
+    """Read ``egress.allowedHosts`` of a plugin; processes of other kinds cannot be kept to a list."""
+    with block.block("egress") as egress:
+        hosts = tuple(host for host in egress.texts("allowedHosts") if host)
+        if hosts and kind != "plugins":
+            findings.not_provided(egress, "allowedHosts", f"an egress list for {kind} entries")
+            return ()
+        return hosts
+
+
+def _surfaces(block: Block, findings: Findings) -> str:
+    """Read ``surfaces``; return the base URL of the REST one."""
+    with block.block("surfaces") as surfaces:
+        with surfaces.block("rest") as rest:
+            base_url = read_base_url(rest)
+        for name, key in (("openapi", "baseUrl"), ("graphql", "url"), ("mcp", "url")):
+            with surfaces.block(name) as surface:
+                surface.text(key)
+        accept_unprovided(surfaces, findings, openapi="OpenAPI", graphql="GraphQL", mcp="MCP behind a plugin")
+    return base_url
+
+
 def _binding(block: Block) -> IndexedDBBinding | None:
     """Read the binding as written; blank parts are filled in by ``resolve_bindings``."""
     node = block.node("indexeddb")
@@ -233,16 +256,15 @@ def _allowed_operations(kind: str, block: Block, findings: Findings) -> dict[str
             alias = operation.text("alias")
             roles = operation.texts("allowedRoles") if operation.has("allowedRoles") else None
             operations[name] = AllowedOperation(
-                name,
-                alias,
-                operation.text("description"),
-                roles,
-                operation.texts("tags"),
-                operation.place,
+                operation=name,
+                alias=alias,
+                description=operation.text("description"),
+                allowed_roles=roles,
+                tags=operation.texts("tags"),
+                place=operation.place,
+                paginate=operation.boolean("paginate"),
+                pagination=read_pagination(operation),
             )
-            accept_unused(operation, findings, "paginate", "pagination")
-            operation.boolean("paginate")
-            operation.anything("pagination")
         offer = alias or name
         if offer in offered:
             operation.fault("alias", f"{offer!r} is already the name of {offered[offer]!r}")

@@ -58,8 +58,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
                 runtime.fault("defaultHostedProvider", "is no longer supported; use defaultProvider")
             accept_unprovided(runtime, findings, defaultProvider="hosted placement", relayBaseUrl="hosted placement")
         with block.block("egress") as egress:
-            if egress.one_of("defaultAction", ("allow", "deny")) == "deny":
-                findings.not_provided(egress, "defaultAction", "the egress sandbox")
+            egress_deny = egress.one_of("defaultAction", ("allow", "deny")) == "deny"
         with block.block("admin") as admin:
             accept_unprovided(
                 admin,
@@ -77,6 +76,7 @@ def read_server(block: Block, findings: Findings) -> ServerConfig:
         artifacts_dir=artifacts_dir,
         provider_output=provider_output,
         supervision=supervision,
+        egress_deny=egress_deny,
         selectors={kind: name for kind, name in selectors.items() if name},
     )
 

@@ -31,10 +31,11 @@ from gestalt_host.daemon.locking.faults import LockUse, require_installed
 from gestalt_host.daemon.locking.installing import Installation, LockedInstallation, OwnInstallation
 from gestalt_host.daemon.locking.packages import LockedPackages
 from gestalt_host.daemon.options import Options
+from gestalt_host.daemon.plugins import declarative_plugin, process_plugin
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.daemon.validation import key_problems, key_warnings, operation_problems
 from gestalt_host.errors import HostError
-from gestalt_host.invocation.assembly import OperationsUnfit, make_plugin
+from gestalt_host.invocation.assembly import EntryUnfit
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.packages import NOTHING_WRITTEN, Workplace
 from gestalt_host.packages.errors import PackageInvalid, PackageUnprovided
@@ -256,11 +257,16 @@ class _Checks:
         others = [item for item in lockable_entries(there) if not is_release(item) and key_of(item) not in started]
         self.failures += await asyncio.to_thread(_unfit, others)
         known = [(item.entry, item.manifest, item.catalogue) for item in launchables.plugins.values()]
+        deny = self._config.server.egress_deny
         for entry, manifest, catalogue in (*known, *self._locked.plugins):
-            assert catalogue is not None
             try:
-                self.plugins[entry.name] = make_plugin(entry, manifest, catalogue, _NoRunner())
-            except OperationsUnfit as error:
+                if catalogue is None:
+                    self.plugins[entry.name], runner = declarative_plugin(entry, manifest, egress_deny=deny)
+                    await runner.close()
+                else:
+                    plugin = process_plugin(entry, manifest, catalogue, _NoRunner(), egress_deny=deny)
+                    self.plugins[entry.name] = plugin
+            except EntryUnfit as error:
                 self.problems.append(error.problem)
         if self._is_runtime:
             self.judgement = await judge_providers(self._config, launchables, self._environ, self._scratch)

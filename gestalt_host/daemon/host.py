@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
 from gestalt_host.daemon.locking.installing import Installation
 from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
+from gestalt_host.daemon.provider_reports import Unhealthy, provider_reports
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of
@@ -38,6 +40,7 @@ from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_host.supervisor.about import HOST, HostAbout
+from gestalt_host.supervisor.reports import ProviderReport
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
 from gestalt_sdk.common.open_files import open_files, raise_open_files
@@ -78,8 +81,10 @@ class Host:
         self._slow_plugins: set[ProviderProcess] = set()
         self._plugins_loaded = False
         self._workflows_begun = False
-        self._unhealthy: dict[Store | ProviderProcess, str] = {}
-        """Why stores and workflow providers are not healthy; a reason may be blank."""
+        self._started = datetime.now(UTC)
+        self._launchables = Launchables()
+        self._unhealthy: dict[Store | ProviderProcess, Unhealthy] = {}
+        """What stores and workflow providers that run say is wrong with them."""
         self._about = HostAbout()
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
@@ -103,7 +108,9 @@ class Host:
         self._tasks.append(key)
         entries = launched_entries(config)
         workplace, failures = await self._installation.ready(entries, self._preparing)
-        launchables = await prepare_entries(config, self._environ, workplace, failures, self._preparing)
+        launchables = self._launchables = await prepare_entries(
+            config, self._environ, workplace, failures, self._preparing
+        )
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
         await self._open_own_records()
@@ -123,7 +130,7 @@ class Host:
         for name, process in wiring.processes.workflows.items():
             if (binding := config.providers["workflow"][name].indexeddb) is not None:
                 self._stores[binding.provider].needed_by(process)
-        wiring.metrics.register(ProviderMetrics(self._processes, self._plugins_without_process))
+        wiring.metrics.register(ProviderMetrics(self._processes, self.provider_reports))
         wiring.metrics.register(self._told_metrics)
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
@@ -173,31 +180,55 @@ class Host:
         if not self._workflows_begun:
             return "workflow providers loading"
         for name, store in self._stores.items():
-            if not store.ready or store in self._unhealthy:
-                return f"datastore unavailable: {name}: {store.absence or self._unhealthy.get(store) or 'no answer'}"
+            if problem := self._problem(store):
+                return f"datastore unavailable: {name}: {problem}"
         for process in workflows:
-            if process in self._unhealthy:
-                return f"workflow provider {process.name}: {self._unhealthy[process] or 'no answer'}"
+            if problem := self._problem(process):
+                return f"workflow provider {process.name}: {problem}"
         return "; ".join(beat.describe() for beat in self._beats.look()) or None
 
     def shortcomings(self) -> list[str]:
-        """Return what is not as it should be although the host is ready, by name.
+        """Return what is not as it should be, by name, whether the host is ready in spite of it or not.
 
-        That is plugins that cannot be called now, removed sockets, and what workflow providers give notice of.
+        That is providers that cannot be called now or are not healthy, removed sockets, and what workflow providers
+        give notice of.
         """
-        found: list[str] = []
+        found = [
+            f"store {name}: {problem}" for name, store in self._stores.items() if (problem := self._problem(store))
+        ]
         if self._wiring is not None:
             processes = self._wiring.processes
             found += [f"plugin {item.name}: {absence}" for item in self._wiring.plugins if (absence := item.absence())]
             found += [f"plugin {item.name}: {item.lack}" for item in processes.plugins.values() if item.lack]
             found += [f"store {name}: {store.lack}" for name, store in self._stores.items() if store.lack]
             for item in processes.workflows.values():
+                if problem := self._problem(item):
+                    found.append(f"workflow provider {item.name}: {problem}")
                 if item.lack:
                     found.append(f"workflow provider {item.name}: {item.lack}")
                 found += [f"workflow provider {item.name}: {notice.text}" for notice in item.notices]
         if self._listener is not None and self._listener.connections.lack:
             found.append(self._listener.connections.lack)
         return sorted(found)
+
+    def provider_reports(self) -> list[ProviderReport]:
+        """Return what is known of every configured provider; none before their processes are made."""
+        if self._wiring is None:
+            return []
+        return provider_reports(
+            self._config,
+            self._launchables,
+            self._wiring,
+            self._stores,
+            self._unhealthy,
+            self._started,
+        )
+
+    def _problem(self, item: Store | ProviderProcess) -> str:
+        """Return why a store or workflow provider cannot be called or is not healthy; blank when all is well."""
+        if item.absence or item not in self._unhealthy:
+            return item.absence
+        return str(self._unhealthy[item])
 
     async def stop(self) -> None:
         """Stop in order, within the configured time; every process has ended and every socket is gone afterwards."""
@@ -225,11 +256,15 @@ class Host:
         await every_one((closing, *(process.stop(grace_s) for process in workflows)))
         # Each of the two last stages has half of what is left.
         grace_s = min(PLUGIN_GRACE_S, countdown.left_s(plan.total_s) / 2)
-        await every_one(process.stop(grace_s) for process in plugins)
+        await every_one((*(process.stop(grace_s) for process in plugins), *self._close_rest_runners()))
         if self._records is not None:
             await self._records.close()
         grace_s = min(STORE_GRACE_S, countdown.left_s(plan.total_s) / 2)
         await every_one(store.stop(grace_s) for store in self._stores.values())
+
+    def _close_rest_runners(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the closing of what sends the requests of plugins without a process."""
+        return [] if self._wiring is None else [runner.close() for runner in self._wiring.rest_runners.values()]
 
     def kill(self) -> None:
         """End every process at once, for somebody who does not want to wait."""
@@ -241,11 +276,6 @@ class Host:
         workflows, plugins = self._processes_of_wiring()
         return [*workflows, *plugins, *(process for store in self._stores.values() for process in store.processes)]
 
-    def _plugins_without_process(self) -> set[str]:
-        """Return the names of the plugins that could not even be launched."""
-        wiring = self._wiring
-        return set() if wiring is None else wiring.failed_plugins.keys() - wiring.processes.plugins.keys()
-
     def _processes_of_wiring(self) -> tuple[list[ProviderProcess], list[ProviderProcess]]:
         """Return the processes of workflow providers and those of plugins."""
         if self._wiring is None:
@@ -255,7 +285,7 @@ class Host:
 
     async def _listen(self) -> None:
         """Take the port before anything is started: a taken one fails at once, and `/ready` says what is awaited."""
-        self._app = StartingApplication(self._loading, self._config.server.public.base_url)
+        self._app = StartingApplication(self._loading, self.shortcomings, self._config.server.public.base_url)
         self._listener = await self._open_listener(self._http, self._answer)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -333,6 +363,7 @@ class Host:
             authenticate=self._authenticate,
             readiness=self.readiness,
             shortcomings=self.shortcomings,
+            providers=self.provider_reports,
             base_url=public.base_url,
             # There is no authentication, so it has to be known who is meant by a request.
             hosts=AllowedHosts((public.host, urlsplit(public.base_url).hostname or "", *public.allowed_hosts)),
@@ -385,8 +416,14 @@ class Host:
             await asyncio.sleep(HEALTH_EVERY_S)
             beat.beat()
             problems = await asyncio.gather(*(item.health_problem() for item in watched))
-            found = zip(watched, problems, strict=True)
-            self._unhealthy = {item: problem for item, problem in found if problem is not None}
+            now = datetime.now(UTC)
+            found: dict[Store | ProviderProcess, Unhealthy] = {}
+            for item, problem in zip(watched, problems, strict=True):
+                # What is away says why at any time; it may be back before it is asked again.
+                if problem is not None and not item.absence:
+                    known = self._unhealthy.get(item)
+                    found[item] = Unhealthy(problem, now if known is None else known.since)
+            self._unhealthy = found
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

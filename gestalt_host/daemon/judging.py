@@ -46,6 +46,7 @@ async def judge_providers(
         entry = launchable.entry
         sockets = dict.fromkeys(_services(config, launchable, kind), str(scratch / "unserved.sock"))
         env = {**NOTHING_WRITTEN, **entry.env}
+        assert launchable.command is not None
         spec = ProviderSpec(
             entry.name, kind, launchable.command, entry.config, env, (), sockets, config.server.provider_output
         )
@@ -63,7 +64,7 @@ async def judge_providers(
         [
             *(one(item, ProviderKind.INDEXEDDB) for item in launchables.stores.values()),
             *(one(item, ProviderKind.WORKFLOW) for item in launchables.workflows.values()),
-            *(one(item, ProviderKind.INTEGRATION) for item in launchables.plugins.values()),
+            *(one(item, ProviderKind.INTEGRATION) for item in launchables.plugins.values() if item.command is not None),
         ]
     )
     for found in (judgement.problems, judgement.warnings):

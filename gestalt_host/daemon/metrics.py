@@ -10,25 +10,32 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from gestalt_host.supervisor import ProviderProcess
+from gestalt_host.supervisor.reports import STATES, ProviderReport
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
 from gestalt_sdk.bases.metrics import MetricFamily, MetricKind
 from gestalt_sdk.bases.provider import ProviderKind
 
 LABELS = ("provider", "kind")
+_KINDS = {
+    "plugin": ProviderKind.INTEGRATION,
+    "workflow": ProviderKind.WORKFLOW,
+    "indexeddb": ProviderKind.INDEXEDDB,
+}
+_CALLABLE = ("ready", "unhealthy")
 
 
 class ProviderMetrics(Collector):
-    """Up or down, how often started again, what it says of itself, and how much of its output was dropped."""
+    """Its state, how often started again, what it says of itself, and how much of its output was dropped."""
 
     def __init__(
-        self, processes: Callable[[], Iterable[ProviderProcess]], without_process: Callable[[], Iterable[str]]
+        self, processes: Callable[[], Iterable[ProviderProcess]], reports: Callable[[], Iterable[ProviderReport]]
     ) -> None:
-        """``without_process``: names of the plugins that could not even be launched."""
+        """Take what is told of: processes, and of all configured providers their reports."""
         self._processes = processes
-        self._without_process = without_process
+        self._reports = reports
 
     def collect(self) -> Iterable[Metric]:
-        up = GaugeMetricFamily("gestalt_provider_up", "1 while the provider is ready, else 0.", labels=LABELS)
+        up = GaugeMetricFamily("gestalt_provider_up", "1 while the provider can be called, else 0.", labels=LABELS)
         restarts = CounterMetricFamily(
             "gestalt_provider_restarts", "Starts after the first one since the host was started.", labels=LABELS
         )
@@ -45,17 +52,28 @@ class ProviderMetrics(Collector):
             "How much is not as it should be although the provider is ready, by what; absent where nothing is.",
             labels=(*LABELS, "notice"),
         )
+        states = GaugeMetricFamily(
+            "gestalt_provider_state",
+            "1 for the state that the provider is in, 0 for the others.",
+            labels=(*LABELS, "state"),
+        )
+        for report in self._reports():
+            labels = (report.name, _KINDS[report.kind].value)
+            for state in STATES:
+                states.add_metric((*labels, state), float(state == report.state))
+            if report.state != "unused":
+                up.add_metric(labels, float(report.state in _CALLABLE))
+                restarts.add_metric(labels, report.restarts)
+        # A store without scopes has several processes, and no series may be there twice.
+        processes: dict[tuple[str, str], list[ProviderProcess]] = {}
         for process in self._processes():
-            labels = (process.name, process.kind.value)
-            up.add_metric(labels, float(process.is_ready))
-            restarts.add_metric(labels, process.restarts)
-            lines.add_metric(labels, process.output.dropped_lines)
-            size.add_metric(labels, process.output.dropped_bytes)
-            for notice in {notice.name: notice for notice in process.notices}.values():
+            processes.setdefault((process.name, process.kind.value), []).append(process)
+        for labels, group in processes.items():
+            lines.add_metric(labels, sum(process.output.dropped_lines for process in group))
+            size.add_metric(labels, sum(process.output.dropped_bytes for process in group))
+            for notice in {notice.name: notice for process in group for notice in process.notices}.values():
                 notices.add_metric((*labels, notice.name), notice.value)
-        for name in self._without_process():
-            up.add_metric((name, ProviderKind.INTEGRATION.value), 0.0)
-        return (up, restarts, lines, size, notices)
+        return (up, states, restarts, lines, size, notices)
 
 
 class ToldMetrics(Collector):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -15,17 +16,18 @@ from gestalt_host.access.policies.authorizer import Authorizer
 from gestalt_host.access.tokens.invocation_tokens import InvocationTokens
 from gestalt_host.config.model import HostConfig, OutputLimits, ProviderEntry, SupervisionConfig
 from gestalt_host.daemon.launchables import Launchables
+from gestalt_host.daemon.plugins import declarative_plugin, process_plugin
 from gestalt_host.daemon.shutdown import ShutdownPlan
 from gestalt_host.errors import HostError, PluginUnavailable, could_not_start, reason_of
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
-from gestalt_host.invocation.assembly import make_plugin
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
+from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.packages import Launchable
 from gestalt_host.supervisor import (
     BoundStore,
@@ -97,8 +99,12 @@ class Wiring:
         self._about = about
         self.processes = Processes()
         self.plugins = PluginRegistry()
+        self.rest_runners: dict[str, RestRunner] = {}
+        """What sends the requests of the plugins without a process, by name."""
         self.failed_plugins: dict[str, Exception] = {}
         """Why plugins could not be started, by name; one that began, and ends again and again, is not among them."""
+        self.failed_since: dict[str, datetime] = {}
+        """When that was found."""
         self.metrics = CollectorRegistry()
         self.authorizer = Authorizer(
             config.policies,
@@ -127,14 +133,18 @@ class Wiring:
         self.manager = WorkflowManager(self._providers, self._references, resolver, self.authorizer)
 
     def add_plugin(self, launchable: Launchable, binding: BoundStore) -> None:
-        """Add the plugin to the registry and make its process, which is not started.
+        """Add the plugin to the registry and make its process, which is not started; a declarative one has none.
 
         Raises:
-            HostError: the configuration does not fit the plugin's catalogue.
+            HostError: the configuration does not fit the plugin.
         """
-        name = launchable.entry.name
+        entry, name, deny = launchable.entry, launchable.entry.name, self._config.server.egress_deny
+        if launchable.command is None:
+            plugin, self.rest_runners[name] = declarative_plugin(entry, launchable.manifest, egress_deny=deny)
+            self.plugins.add(plugin)
+            return
         assert launchable.catalogue is not None
-        plugin = make_plugin(launchable.entry, launchable.manifest, launchable.catalogue, _NoProcess())
+        plugin = process_plugin(entry, launchable.manifest, launchable.catalogue, _NoProcess(), egress_deny=deny)
         services: list[HostService] = []
         if self._config.providers["workflow"]:
             services.append(workflow_manager_host(name, self.manager, self.tokens))
@@ -147,7 +157,7 @@ class Wiring:
         )
         client = PluginClient(process, base_url=self._config.server.public.base_url)
         # A list of allowed operations is all that may be called: a plugin does not add to it while it runs.
-        limited = launchable.entry.allowed_operations is not None or launchable.manifest.allowed_operations is not None
+        limited = entry.allowed_operations is not None or launchable.manifest.allowed_operations is not None
         sessions = None if limited else client
         self.plugins.add(replace(plugin, runner=client, sessions=sessions, absence=lambda: process.absence))
 
@@ -175,6 +185,7 @@ class Wiring:
     def plugin_failed(self, name: str, error: Exception) -> None:
         """Note that a plugin could not be started, and log why. What nobody has thought of is logged with its place."""
         self.failed_plugins[name] = error
+        self.failed_since[name] = datetime.now(UTC)
         log.error(
             "plugin is not available",
             event_name="plugin.failed",
@@ -228,6 +239,7 @@ def _spec(
     about: HostAbout,
     services: Sequence[HostService] = (),
 ) -> ProviderSpec:
+    assert launchable.command is not None
     return ProviderSpec(
         name=launchable.entry.name,
         kind=kind,

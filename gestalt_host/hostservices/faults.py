@@ -33,6 +33,7 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.InvalidArgument: Fault("INVALID_ARGUMENT", StatusCode.INVALID_ARGUMENT),
     errors.InvalidInvocation: Fault("INVALID_INVOCATION", StatusCode.UNKNOWN),
     errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
+    errors.CredentialFieldUnfit: Fault("CREDENTIAL_FIELD_UNFIT", StatusCode.FAILED_PRECONDITION),
     errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.FAILED_PRECONDITION),
     errors.WorkflowNotConfigured: Fault("WORKFLOW_NOT_CONFIGURED", StatusCode.FAILED_PRECONDITION),
     errors.CapabilityMissing: Fault("CAPABILITY_MISSING", StatusCode.FAILED_PRECONDITION),
@@ -58,6 +59,7 @@ MANAGER_FAULTS: FaultTable = _COMMON
 WORKFLOW_HOST_FAULTS: FaultTable = {
     **_COMMON,
     errors.CredentialMissing: Fault("CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
+    errors.CredentialFieldUnfit: Fault("CREDENTIAL_FIELD_UNFIT", StatusCode.UNAUTHENTICATED),
     errors.PlatformCredentialMissing: Fault("PLATFORM_CREDENTIAL_MISSING", StatusCode.UNAUTHENTICATED),
     errors.CredentialRejected: Fault("CREDENTIAL_REJECTED", StatusCode.UNAUTHENTICATED),
 }

@@ -27,6 +27,7 @@ from gestalt_host.http.routes import absent as absent_routes
 from gestalt_host.http.routes import auth as auth_routes
 from gestalt_host.http.routes import operational
 from gestalt_host.http.routes import plugins as plugin_routes
+from gestalt_host.http.routes import providers as provider_routes
 from gestalt_host.http.routes import workflows as workflow_routes
 from gestalt_host.http.routing import METHODS, NO_METHOD, NoRoute, Router, decoded
 from gestalt_host.http.services import HttpServices
@@ -56,6 +57,7 @@ class Application:
             [
                 *workflow_routes.ROUTES,
                 *plugin_routes.ROUTES,
+                *provider_routes.ROUTES,
                 *auth_routes.ROUTES,
                 *absent_routes.ROUTES,
             ],

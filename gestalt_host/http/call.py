@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -149,6 +149,12 @@ class Call:
 
 def json_answer(value: Any, status: int = 200, headers: RawHeaders | None = None) -> Answer:
     return Answer(status, document(value), headers=tuple(headers or ()))
+
+
+def readiness_answer(reason: str | None, shortcomings: Sequence[str]) -> Answer:
+    """Return the answer of ``/ready``: why the host is not ready, None when it is, and what does not work."""
+    body = {"status": "ok" if reason is None else reason, **({"detail": list(shortcomings)} if shortcomings else {})}
+    return json_answer(body, 200 if reason is None else 503)
 
 
 async def list_answer(items: AsyncIterator[object]) -> Answer:

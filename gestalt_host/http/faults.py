@@ -48,6 +48,7 @@ HTTP_FAULTS: Mapping[type[errors.HostError], HttpFault] = {
     BodyLate: HttpFault(408),
     BodyTooLarge: HttpFault(413),
     errors.CredentialMissing: HttpFault(412, code="not_connected"),
+    errors.CredentialFieldUnfit: HttpFault(412, code="reconnect_required"),
     errors.PlatformCredentialMissing: HttpFault(412, code="admin_configuration_required"),
     errors.WorkflowNotConfigured: HttpFault(412),
     errors.CapabilityMissing: HttpFault(412),

@@ -11,6 +11,7 @@ from gestalt_host.access.subjects import Principal
 from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.plugins import PluginRegistry
+from gestalt_host.supervisor.reports import ProviderReport
 from gestalt_host.workflows.manager import WorkflowManager
 
 
@@ -27,6 +28,7 @@ class HttpServices:
             with the text of http-api.md 2.1.
         readiness: Why the host is not ready yet, None when it is.
         shortcomings: What does not work although the host is ready, one text for each, with its name first.
+        providers: What is known of every configured provider, sorted by kind and name; asks none of them.
         base_url: Public base URL of the server.
         hosts: Values of Host that are answered to; None where authentication tells callers apart, and on a listener
             for management alone.
@@ -41,6 +43,7 @@ class HttpServices:
     authenticate: Callable[[Mapping[str, str]], Awaitable[Principal]]
     readiness: Callable[[], str | None]
     shortcomings: Callable[[], Sequence[str]] = tuple
+    providers: Callable[[], Sequence[ProviderReport]] = tuple
     base_url: str = ""
     hosts: AllowedHosts | None = None
     agents_available: bool = False

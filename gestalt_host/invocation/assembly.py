@@ -6,37 +6,55 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection, internal_name
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import AllowedOperation, ProviderEntry
 from gestalt_host.errors import EntryFailed
 from gestalt_host.invocation.model import ConfiguredPlugin, DeclaredInvoke, OperationRunner
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
 from gestalt_host.packages.manifests.model import Manifest
+from gestalt_host.packages.manifests.rest_model import RestSurface
 
 
-class OperationsUnfit(EntryFailed):
-    """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two.
+class EntryUnfit(EntryFailed):
+    """A plugin's entry asks for what its package does not have, or what this host cannot do for it.
 
     Attributes:
         problem: What is wrong and where it is written, in the configuration or in the plugin's manifest.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem), "its allowedOperations do not fit its catalogue")
+    def __init__(self, problem: Problem, reason: str) -> None:
+        super().__init__(str(problem), reason)
         self.problem = problem
 
 
+class OperationsUnfit(EntryUnfit):
+    """``allowedOperations`` names an operation that the catalogue lacks, or gives one name to two."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, "its allowedOperations do not fit its catalogue")
+
+
 def make_plugin(
-    entry: ProviderEntry, manifest: Manifest, catalogue: PluginCatalogue, runner: OperationRunner
+    entry: ProviderEntry,
+    manifest: Manifest,
+    catalogue: PluginCatalogue,
+    runner: OperationRunner,
+    surface: RestSurface | None = None,
 ) -> ConfiguredPlugin:
     """Make the plugin as callers see it.
 
+    Args:
+        surface: Of a plugin whose operations are HTTP requests, as ``rest.surface.surface_of`` returns it.
     Raises:
         OperationsUnfit: ``allowedOperations`` does not fit the catalogue; the text has file, line and dotted path.
     """
     allowed = entry.allowed_operations if entry.allowed_operations is not None else manifest.allowed_operations
     operations, provider_operations = _operations(entry, catalogue.operations, allowed)
     connections, default = connections_of(entry, manifest)
+    offered = {} if surface is None else {id: surface.operations[provider_operations.get(id, id)] for id in operations}
+    if surface is not None and surface.connection:
+        default = surface.connection
     return ConfiguredPlugin(
         name=entry.name,
         runner=runner,
@@ -45,6 +63,8 @@ def make_plugin(
         description=entry.description or manifest.description or catalogue.description,
         catalogue=catalogue,
         provider_operations=provider_operations,
+        operation_connections={name: item.connection for name, item in offered.items() if item.connection},
+        selectors={name: item.selector for name, item in offered.items() if item.selector is not None},
         connections=connections,
         default_connection=default,
         invokes=tuple(DeclaredInvoke(i.plugin, i.operation, i.surface, i.credential_mode) for i in entry.invokes),
@@ -54,22 +74,36 @@ def make_plugin(
 def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, Connection], str]:
     """Return a plugin's connections by internal name, and the default one's name (config.md 15.2, 15.3).
 
-    The configuration's words win over the manifest's; one that the manifest calls internal stays so.
+    The configuration's words win over the manifest's; one that the manifest calls internal stays so. A type of
+    authentication of the configuration's own comes without the manifest's mapping.
     """
     connections: dict[str, Connection] = {}
+    types: dict[str, str] = {}
     for name, declared in manifest.connections.items():
         name = internal_name(name)
         internal = declared.exposure == "internal"
-        connections[name] = Connection(name, declared.mode, internal=internal, display_name=declared.display_name)
+        types[name] = declared.auth_type
+        connections[name] = Connection(
+            name,
+            declared.mode,
+            internal=internal,
+            display_name=declared.display_name,
+            declared_params=declared.params,
+            auth_mapping=declared.auth_mapping,
+        )
     for name, item in entry.connections.items():
         name = internal_name(name)
         known = connections.get(name, Connection(name))
+        mode = item.mode or known.mode
+        is_same_type = item.auth_type in ("", types.get(name, ""))
         connections[name] = Connection(
             name=name,
-            mode=item.mode or known.mode,
+            mode=mode,
             token=item.token,
             internal=item.exposure == "internal" or known.internal,
             display_name=item.display_name or known.display_name,
+            declared_params=_merged(known.declared_params, item.params),
+            auth_mapping=item.auth_mapping or (_inherited(known.auth_mapping, mode) if is_same_type else None),
         )
     named = [name for name in connections if name != PLUGIN_CONNECTION]
     default = internal_name(manifest.default_connection)
@@ -78,6 +112,25 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
     if not default and len(named) == 1:
         default = named[0]
     return connections, default or PLUGIN_CONNECTION
+
+
+def _merged(
+    declared: Mapping[str, ConnectionParam], configured: Mapping[str, ConnectionParam]
+) -> dict[str, ConnectionParam]:
+    merged = dict(declared)
+    for name, item in configured.items():
+        known = declared.get(name, item)
+        merged[name] = ConnectionParam(
+            name, item.description or known.description, item.default or known.default, item.required or known.required
+        )
+    return merged
+
+
+def _inherited(mapping: AuthMapping | None, mode: str) -> AuthMapping | None:
+    """Return a manifest's mapping for a connection of the configuration: a platform's has no fields that it names."""
+    if mapping is None or (mode == "platform" and any(value.field for value in mapping.values)):
+        return None
+    return mapping
 
 
 def _operations(
@@ -101,7 +154,7 @@ def _operations(
             id=alias,
             description=row.description or operation.description,
             allowed_roles=operation.allowed_roles if row.allowed_roles is None else row.allowed_roles,
-            tags=row.tags or operation.tags,
+            tags=tuple(dict.fromkeys((*operation.tags, *row.tags))),
         )
         if alias != name:
             renamed[alias] = name

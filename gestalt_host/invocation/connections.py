@@ -12,9 +12,13 @@ from gestalt_host.errors import (
     InvalidInvocation,
     quoted,
 )
-from gestalt_host.invocation.model import ConfiguredPlugin
+from gestalt_host.invocation.model import ConfiguredPlugin, Payload
+from gestalt_host.invocation.payloads import members_of
+from gestalt_host.invocation.rest.values import Unwritable, text_of
 
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_SHOWN_CHARS = 100
+_NO_PARAMS: Payload = {}
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9._ -]+")
 
 
@@ -30,14 +34,47 @@ def check_selectors(connection: str, instance: str) -> None:
         raise InvalidArgument("instance name contains invalid characters")
 
 
-def connection_for(plugin: ConfiguredPlugin, operation: str, requested: str = "") -> Connection:
+def bound_connection(plugin: ConfiguredPlugin, operation: str, params: Payload) -> str:
+    """Return the internal name of the connection that the operation is bound to; blank where callers may choose.
+
+    It is the one that a parameter chooses (config.md 15.3), or else the operation's own.
+
+    Raises:
+        InvalidInvocation: the parameter has a value that chooses none.
+    """
+    selector = plugin.selectors.get(operation)
+    if selector is not None:
+        value = _text_of(params, selector.parameter) or selector.default
+        if value in selector.values:
+            return selector.values[value]
+        if value:
+            choices = ", ".join(map(quoted, sorted(selector.values)))
+            raise InvalidInvocation(
+                f"parameter {quoted(selector.parameter)} of operation {quoted(operation)} chooses a connection; "
+                f"{quoted(value[:_SHOWN_CHARS])} is none of {choices}"
+            )
+    return plugin.operation_connections.get(operation, "")
+
+
+def _text_of(params: Payload, name: str) -> str:
+    """Return the parameter as it would be written in a request, trimmed; blank where it is missing or null."""
+    value = members_of(params).get(name)
+    try:
+        return "" if value is None else text_of(value).strip()
+    except Unwritable as error:
+        raise InvalidInvocation(f"parameter {quoted(name)} {error}") from None
+
+
+def connection_for(
+    plugin: ConfiguredPlugin, operation: str, requested: str = "", params: Payload = _NO_PARAMS
+) -> Connection:
     """Return the connection that an invocation uses. A name that the plugin does not declare needs no credential.
 
     Raises:
         InvalidInvocation: another connection than the one that the operation is bound to, or an unknown one of a
-            plugin that has connections with credentials.
+            plugin that has connections with credentials; ``params`` choose none.
     """
-    bound = plugin.operation_connections.get(operation, "")
+    bound = bound_connection(plugin, operation, params)
     requested = internal_name(requested)
     if bound and requested and requested != bound:
         raise InvalidInvocation(

@@ -69,7 +69,7 @@ class Invoker:
             who, found, access, operation, connection=connection, instance=instance, credential_mode=credential_mode
         )
         self._require_operation(who, found, operation, access, public=public)
-        used = connection_for(found, operation, connection)
+        used = connection_for(found, operation, connection, params)
         require_usable(found, operation, used, who, named=bool(connection))
         if who.ceiling is not None and not who.ceiling.allows(plugin, operation):
             raise TokenScopeDenied(f"{plugin}.{operation}" if who.ceiling.allows_plugin(plugin) else plugin)

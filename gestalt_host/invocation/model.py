@@ -11,6 +11,7 @@ from gestalt_host.access.policies.authorizer import PluginAccess
 from gestalt_host.access.subjects import Actor
 from gestalt_host.errors import PluginAway, ResultUnfit
 from gestalt_host.packages.catalogue import CatalogueOperation, PluginCatalogue
+from gestalt_host.packages.manifests.rest_model import ConnectionSelector
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class ConfiguredPlugin:
         operations: By the id that callers use (the alias, where ``allowedOperations`` gives one).
         provider_operations: Those ids to the plugin's own, where they differ.
         operation_connections: Operation id to the connection that the catalogue binds it to.
+        selectors: Operation id to what chooses its connection by a parameter.
         connections: By internal name; the implicit ``_plugin`` included when it exists.
         default_connection: Name by the rule of config.md 15.3.
         catalogue: As the package has it, before ``allowedOperations``.
@@ -124,6 +126,7 @@ class ConfiguredPlugin:
     catalogue: PluginCatalogue | None = None
     provider_operations: Mapping[str, str] = field(default_factory=dict)
     operation_connections: Mapping[str, str] = field(default_factory=dict)
+    selectors: Mapping[str, ConnectionSelector] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
     default_connection: str = PLUGIN_CONNECTION
     sessions: SessionCatalogues | None = None

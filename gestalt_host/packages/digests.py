@@ -37,4 +37,9 @@ def escaped_json(value: Any, *, indent: int | None = None) -> str:
         indent: Blanks of each level; None for the compact form.
     """
     separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).translate(_ESCAPED)
+    return escaped(json.dumps(value, ensure_ascii=False, separators=separators, indent=indent))
+
+
+def escaped(text: str) -> str:
+    """Return JSON with ``<``, ``>``, ``&`` and the two line separators, which only texts in it can hold, escaped."""
+    return text.translate(_ESCAPED)

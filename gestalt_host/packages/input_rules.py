@@ -27,6 +27,8 @@ _WORDS = {
     "object": "an object",
     "null": "null",
 }
+_TYPES = jsonschema.Draft202012Validator({})
+"""Knows the types where no schema says otherwise."""
 Schema = Mapping[str, object]
 Faults = Iterator[jsonschema.ValidationError]
 
@@ -57,6 +59,20 @@ def faults_of(schema: Schema, given: Mapping[str, object]) -> list[tuple[str, st
         raise SchemaUnusable(str(error)) from error
 
 
+def type_fault(types: Sequence[str], value: object, judge: Judge | None = None) -> str:
+    """Return what is wrong with a value that is to be of one of the types; blank where nothing is."""
+    judge = judge or _TYPES
+    if all(name in _WORDS for name in types) and not any(_is(judge, name, value) for name in types):
+        return f"is {_shown(value)}; accepted is {_alternatives(types)}"
+    return ""
+
+
+def missing(types: Sequence[str]) -> str:
+    """Return that a value is missing, and what would be accepted."""
+    known = types and all(item in _WORDS for item in types)
+    return f"is missing; accepted is {_alternatives(types)}" if known else "is missing"
+
+
 def _present(schema: Schema, given: Mapping[str, object]) -> Mapping[str, object]:
     required = _list(schema.get("required"))
     return {name: value for name, value in given.items() if value is not None or name in required}
@@ -83,9 +99,8 @@ def _unjudged(*_: object) -> None:
 
 
 def _type(validator: Judge, wanted: object, value: object, schema: Schema) -> Faults:
-    names = _type_names(wanted)
-    if all(name in _WORDS for name in names) and not any(_is(validator, name, value) for name in names):
-        yield jsonschema.ValidationError(f"is {_shown(value)}; accepted is {_alternatives(names)}")
+    if reason := type_fault(_type_names(wanted), value, validator):
+        yield jsonschema.ValidationError(reason)
 
 
 def _enum(validator: Judge, choices: Sequence[object], value: object, schema: Schema) -> Faults:
@@ -101,11 +116,7 @@ def _required(validator: Judge, names: object, value: object, schema: Schema) ->
     for name in _list(names):
         if name not in value:
             declared = properties.get(name)
-            wanted = _type_names(_members(declared).get("type"))
-            accepted = (
-                f"; accepted is {_alternatives(wanted)}" if all(item in _WORDS for item in wanted) and wanted else ""
-            )
-            yield jsonschema.ValidationError(f"is missing{accepted}", path=[name])
+            yield jsonschema.ValidationError(missing(_type_names(_members(declared).get("type"))), path=[name])
 
 
 def _additional(validator: Judge, allowed: object, value: object, schema: Schema) -> Faults:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from gestalt_host.errors import InvalidArgument
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
-from gestalt_host.packages.rest_inputs import rest_schema
+from gestalt_host.packages.rest_inputs import rest_faults
+from gestalt_sdk.common.members import member_path
 
 REST = "rest"
 """The transport of operations that are HTTP requests of a manifest."""
@@ -47,7 +48,8 @@ def check_input(
 
     A text counts as a number, boolean, list or object when it is spelt as JSON spells one: requests by GET carry texts
     alone, so operations have to read them. ``null`` for a parameter that may be left out is as good as left out.
-    Of a REST operation the parameters count (see ``rest_inputs``), and those that are internal are refused.
+    Of a REST operation the parameters count (see ``rest_inputs``), and those that are internal are refused;
+    ``null`` for one that is required is as good as missing.
 
     Args:
         bound: Names that are filled in when the operation is called: they have no value yet.
@@ -57,9 +59,7 @@ def check_input(
 
     present = {**given, **dict.fromkeys(bound, LATER)}
     if operation.transport == REST:
-        internal = {item.name for item in operation.parameters if item.internal}.intersection(present)
-        refused = [(name, "is not public; accepted is an input without it") for name in internal]
-        return _faults([*refused, *faults_of(rest_schema(operation), present)])
+        return _faults((member_path([name]), reason) for name, reason in rest_faults(operation, present))
     declared = schema_of(operation.parameters)
     if not operation.input_schema:
         return _faults(faults_of(declared, present))

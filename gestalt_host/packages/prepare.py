@@ -15,7 +15,7 @@ from gestalt_host.packages.fitting import local_manifest, require_config, requir
 from gestalt_host.packages.generated_catalogues import catalogue_of
 from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.installed.record import FILE_NAME as RECORD
-from gestalt_host.packages.installed.record import read_record
+from gestalt_host.packages.installed.record import Record, read_record
 from gestalt_host.packages.installed.zipapps import zipapp_environment
 from gestalt_host.packages.languages import LaunchCommand, source_command
 from gestalt_host.packages.languages.packaged import packaged_command
@@ -31,12 +31,19 @@ NOTHING_WRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """A provider that can be launched; ``catalogue`` is set for plugins only."""
+    """A provider that can serve.
+
+    Attributes:
+        command: How its process is started; None where the manifest says all, so that there is none.
+        catalogue: Of a plugin with a process.
+        archive_sha256: Of the archive that it was installed from; blank for what is launched from its source.
+    """
 
     entry: ProviderEntry
     manifest: Manifest
-    command: LaunchCommand
+    command: LaunchCommand | None
     catalogue: PluginCatalogue | None = None
+    archive_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +78,17 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
             manifest = _manifest_of_kind(path, entry)
         with failing_because("its configuration does not fit its schema"):
             require_config(manifest, entry)
+        record = None if installed is None else await asyncio.to_thread(read_record, installed)
+        archive_sha256 = "" if record is None else record.archive_sha256
+        if manifest.is_declarative:
+            return Launchable(entry, manifest, None, archive_sha256=archive_sha256)
         with failing_because("its package has no program that can be run here"):
-            if installed is None:
+            if installed is None or record is None:
                 command = await source_command(
                     manifest, entry.name, workplace.built_dir, environ, build=workplace.may_run
                 )
             else:
-                command = await asyncio.to_thread(_installed_command, manifest, installed, workplace.readings)
+                command = await asyncio.to_thread(_installed_command, manifest, installed, record, workplace.readings)
         catalogue = None
         if entry.kind == "plugins":
             cache_dir = workplace.built_dir / ".gestaltd" / "catalogues"
@@ -87,7 +98,7 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
                 )
         if not workplace.may_run:
             command = replace(command, env={**command.env, **NOTHING_WRITTEN})
-        return Launchable(entry, manifest, command, catalogue)
+        return Launchable(entry, manifest, command, catalogue, archive_sha256)
     except PackageInvalid as error:
         raise type(error)(f'prepare {wanted_word(entry)} "{entry.name}": {error}', error.reason) from error
 
@@ -95,20 +106,21 @@ async def prepare(entry: ProviderEntry, workplace: Workplace, environ: Mapping[s
 def _manifest_of_kind(path: Path, entry: ProviderEntry) -> Manifest:
     manifest = read_manifest(path)
     require_kind(manifest, entry)
-    if manifest.surfaces:
-        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) is not supported by this version"
+    if manifest.surfaces and not manifest.is_declarative:
+        what = "with an entrypoint " if manifest.rest is not None and {*manifest.surfaces} == {"rest"} else ""
+        text = f"spec.surfaces ({', '.join(sorted(manifest.surfaces))}) {what}is not supported by this version"
         raise PackageUnprovided(f"{manifest.path}: {text}", f"its {text}")
     return manifest
 
 
-def _installed_command(manifest: Manifest, directory: Path, readings: Readings) -> LaunchCommand:
+def _installed_command(manifest: Manifest, directory: Path, record: Record, readings: Readings) -> LaunchCommand:
     """Return how an installed package is started; its files are compared with its record before each start."""
     command = packaged_command(manifest)
     if command is None:
         raise PackageInvalid(f"{manifest.path}: no executable for {host_platform()} in the manifest")
     states = readings.take(directory)
     directory = directory.resolve()  # as the executable's path: a link that leads there may lead elsewhere later
-    files = read_record(directory).files
+    files = record.files
     paths = {name: directory / name for name in sorted(files)}
     return replace(
         command,

@@ -7,53 +7,42 @@ import math
 import os
 import signal
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import structlog
 
-from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.about import SERVICES, About, AboutFile, SocketAbout
-from gestalt_host.supervisor.child import Child
-from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory, restore_directory
-from gestalt_host.supervisor.environment import provider_environment
-from gestalt_host.supervisor.errors import FilesChanged, ProviderAway, ProviderDown, ProviderStartFailed
-from gestalt_host.supervisor.greeting import greeted
+from gestalt_host.supervisor.directories import make_directory, remove_directory
+from gestalt_host.supervisor.errors import ProviderAway, ProviderDown
 from gestalt_host.supervisor.groups import ProcessGroups
+from gestalt_host.supervisor.launching.child import Child
+from gestalt_host.supervisor.launching.launch import Launcher
 from gestalt_host.supervisor.lifecycle import ProviderIdentity
 from gestalt_host.supervisor.links import CallsUnderWay
 from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_host.supervisor.output import ProviderOutput
-from gestalt_host.supervisor.pinned import check_pinned
 from gestalt_host.supervisor.places import without_places
 from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_host.supervisor.spec import ProviderSpec, Timings
 from gestalt_host.supervisor.state import Condition, State
 from gestalt_host.supervisor.watching.memory import group_memory
+from gestalt_host.supervisor.watching.signs_of_life import SignsOfLife
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
 from gestalt_sdk.bases.metrics import MetricFamily
 from gestalt_sdk.bases.provider import Notice, ProviderKind
 from gestalt_sdk.common.backoff import Backoff
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
-from gestalt_sdk.common.process_identity import is_stopped
 from gestalt_sdk.transport.channels import open_channel
-from gestalt_sdk.transport.environment import DRAIN_SECONDS, Address
+from gestalt_sdk.transport.environment import Address
 
 BEYOND_START_S = 60.0
 """How much longer than a start may take its loop may be silent."""
-LONGEST_GLANCE_S = 2.0
-"""No more of the time between two looks counts as silence: who was stopped together with the host was not silent."""
-END_SEEN_S = 1.0
-"""How long the end of a process is waited for after a call to it broke."""
-RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
-
 log = structlog.get_logger()
 
 Hook = Callable[[], Awaitable[None]]
@@ -94,31 +83,46 @@ class ProviderProcess:
         self.output = ProviderOutput(spec.name, spec.kind.value, spec.output)
         self._environ = os.environ if environ is None else environ
         self._timings = timings or Timings()
-        about = About(spec.host, _word(spec.kind), spec.name)
+        about = About(spec.host, spec.word, spec.name)
         self._directory = make_directory(about.label)
         self._socket = self._directory / "plugin.sock"
         self._served = [self._socket]
         self.about = AboutFile(self._directory, about)
         """What the directory says of its sockets."""
-        self.about.note(SocketAbout(str(self._socket), SERVICES[_word(spec.kind)]))
+        self.about.note(SocketAbout(str(self._socket), SERVICES[spec.word]))
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         added = () if services is None else services(self)
         self._services = ServiceSockets((*spec.services, *added), self._directory)
         self._backoff = Backoff(self._timings.backoff_initial_s, self._timings.backoff_cap_s)
+        self._launcher = Launcher(
+            spec,
+            self._timings,
+            self._environ,
+            self._socket,
+            self._channel,
+            self._services,
+            self.about,
+            self.output,
+            groups,
+        )
         self._check_identity = check_identity
         self._before_ready = before_ready
         self._beats = beats or Beats()
-        self._groups = groups
         self._calls = CallsUnderWay()
         self._needs: list[Callable[[], str]] = []
         self._condition = Condition(self._timings)
-        self._child: Child | None = None
+        self._signs_of_life = SignsOfLife(
+            spec.name,
+            self._socket,
+            self._timings,
+            self._condition,
+            self._calls,
+            child=lambda: self._child,
+            lack=lambda: self.lack,
+        )
         self._loops: list[asyncio.Task[None]] = []
-        self._stopping = False
-        self._ended_because = ""
         self._begun = False
         self._metrics_left_out = 0
-        self._lacking = 0
         self._logged_problem = ""
 
     @property
@@ -141,6 +145,10 @@ class ProviderProcess:
     @property
     def capabilities(self) -> frozenset[str]:
         return self.identity.capabilities
+
+    @property
+    def _child(self) -> Child | None:
+        return self._launcher.child
 
     @property
     def state(self) -> State:
@@ -199,7 +207,7 @@ class ProviderProcess:
         return ProcessReport(
             state=(State.STARTING if self.state is State.NEW else self.state).value,
             since=condition.since,
-            reason=self.absence or self.lack,
+            reason=self.absence,
             pid=pid,
             restarts=self.restarts,
             last_fault=condition.last_fault,
@@ -217,16 +225,21 @@ class ProviderProcess:
         self._condition.starting()
         try:
             await self._services.start()
-            child = await self._launch()
+            await self._launch()
         except BaseException as error:
             self._condition.failed(error)
             await self._release()
             raise
-        self._ready(child)
+        self._condition.ready()
+        self._keep_running(f"provider {self.name}", self._watch)
+        self._keep_running(f"answers of {self.name}", self._signs_of_life.listen)
+
+    def _keep_running(self, name: str, loop: Callable[[Beat], Awaitable[None]]) -> None:
         limit_s = self._timings.start_limit_s + BEYOND_START_S
-        for name, loop in ((f"provider {self.name}", self._watch), (f"answers of {self.name}", self._listen)):
-            running = keep_running(name, loop, self._beats, silent_after_s=limit_s, may_end=lambda: self._stopping)
-            self._loops.append(asyncio.create_task(running, name=name))
+        running = keep_running(
+            name, loop, self._beats, silent_after_s=limit_s, may_end=lambda: self._condition.is_stopping
+        )
+        self._loops.append(asyncio.create_task(running, name=name))
 
     async def begin(self) -> None:
         """Send StartProvider, now and after every later restart. For workflow providers.
@@ -310,7 +323,7 @@ class ProviderProcess:
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""
-        self._stopping = True
+        self._condition.is_stopping = True
         if self._child is not None and self._child.running:
             grace_s = self._timings.stop_grace_s if grace_s is None else grace_s
             code = await self._child.stop(grace_s)
@@ -322,7 +335,7 @@ class ProviderProcess:
                     ended=self._child.describe_exit(),
                     grace_s=grace_s,
                 )
-            self._let_go(self._child)
+            self._launcher.let_go(self._child)
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -332,7 +345,7 @@ class ProviderProcess:
 
     def kill(self) -> None:
         """Send SIGKILL at once; for a host that is told to stop a second time."""
-        self._stopping = True
+        self._condition.is_stopping = True
         if self._child is not None:
             self._child.kill()
         remove_directory(self._directory)
@@ -345,21 +358,21 @@ class ProviderProcess:
             beat.rest()
             await child.wait()
             beat.beat()
-            if self._stopping:
+            if self._condition.is_stopping:
                 return
             # Children that the process has started are ended too, before its successor is launched.
             child.kill()
-            self._let_go(child)
+            self._launcher.let_go(child)
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
                 self._condition.failures = 0
-            reason, self._ended_because = self._ended_because, ""
-            self._condition.ended(reason or f"process ended ({child.describe_exit()})")
+            self._condition.ended(child.ended_because or f"process ended ({child.describe_exit()})")
             self._tell_down()
-            self._ready(await self._relaunch(beat))
+            await self._relaunch(beat)
+            self._condition.ready()
             ready_at = time.monotonic()
 
-    async def _relaunch(self, beat: Beat) -> Child:
+    async def _relaunch(self, beat: Beat) -> None:
         while True:
             beat.beat()
             wait_s = self._backoff.next_wait_s()
@@ -374,122 +387,17 @@ class ProviderProcess:
             await asyncio.sleep(wait_s)
             self._condition.restarts += 1
             try:
-                return await self._launch()
+                await self._launch()
+                return
             except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
                 self._condition.not_restarted(error)
                 self._tell_down()
 
-    async def _listen(self, beat: Beat) -> None:
-        """Ask for a sign of life again and again while the process is there."""
-        while not self._stopping:
-            beat.rest()
-            await asyncio.sleep(self._timings.ask_every_s)
-            beat.beat()
-            child = self._child
-            if child is not None and self.is_ready and not self._stopping:
-                self._tell_lack()
-                asking = asyncio.ensure_future(greeted(self._socket))
-                try:
-                    await self._answered(child, asking, beat)
-                finally:
-                    asking.cancel()
-                    await asyncio.gather(asking, return_exceptions=True)
-
-    async def _answered(self, child: Child, asking: asyncio.Future[None], beat: Beat) -> None:
-        """Return when the process has answered or ended; one that is silent for too long is ended here."""
-        silent_s, looked = 0.0, time.monotonic()
-        while child.running and not self._stopping:
-            await asyncio.wait((asking,), timeout=self._timings.look_s)
-            beat.beat()
-            # A socket whose file is gone cannot be asked; whether the process was stopped can be seen all the same.
-            if asking.done() and not is_stopped(child.pid):
-                asking.result()
-                self._answers(child)
-                return
-            now = time.monotonic()
-            silent_s += min(now - looked, LONGEST_GLANCE_S)
-            looked = now
-            if silent_s >= self._timings.silent_after_s and self._child is child:
-                self._silent(child, silent_s)
-            if silent_s >= self._timings.restart_silent_after_s and child.running:
-                self._ended_because = f"process had not answered for {silent_s:.0f} s and was ended"
-                child.kill()
-                return
-
-    def _tell_lack(self) -> None:
-        """Log it when it is found the second time: one that is about to end has no socket either."""
-        self._lacking = self._lacking + 1 if self.lack else 0
-        if self._lacking == 2:
-            log.warning(
-                "socket of a provider has been removed",
-                event_name="provider.socket_removed",
-                provider=self.name,
-                directory=str(self._directory),
-            )
-
-    def _silent(self, child: Child, silent_s: float) -> None:
-        if self._condition.silent(silent_s):
-            log.warning("provider does not answer", event_name="provider.silent", provider=self.name, silent_s=silent_s)
-        # One that is only too busy for a greeting may still answer what it works on.
-        if is_stopped(child.pid):
-            self._calls.give_up(self.absence)
-
-    def _answers(self, child: Child) -> None:
-        if self.state is State.SILENT and self._child is child and child.running:
-            self._condition.ready()
-            log.info(
-                "provider answers again",
-                event_name="provider.answers",
-                provider=self.name,
-                silent_s=round(self._condition.silent_s, 1),
-            )
-
     async def _launch(self) -> Child:
-        """Spawn, wait until it serves, configure. The child is ended again when any of it fails."""
-        restore_directory(self._directory)
-        await self._services.restore()
-        self.about.note(*self._services.abouts(f"{_word(self.kind)}/{self.name}"))
-        self._socket.unlink(missing_ok=True)
-        spec = self.spec
-        environment = provider_environment(
-            self._environ,
-            spec.command.env,
-            spec.env,
-            socket=self._socket,
-            parent_pid=os.getpid(),
-            name=spec.name,
-            services={**self._services.paths, **spec.sockets, **self._runtime_session(), **self._drain_time()},
-        )
-        started = time.monotonic()
-        try:
-            await check_pinned(spec.command.pinned, spec.command.sealed, self._take_compared())
-            child = self._child = await Child.spawn(spec.command.args, environment, self.output)
-        except ProviderStartFailed as error:
-            raise self._failure(error) from error
-        try:
-            if self._groups is not None:
-                self._groups.hold(child.pid)
-            note_child(self._directory, child.pid)
-            limit_s = self._timings.start_timeout_s
-            await self._unless_it_ends(child, self._connected(), limit_s, f"did not serve gRPC within {limit_s:g} s")
-            limit_s = self._timings.start_limit_s
-            left_s = max(0.0, started + limit_s - time.monotonic())
-            missed = f"was served, but not configured, within {limit_s:g} s"
-            await self._unless_it_ends(child, self._configured(), left_s, missed)
-        except BaseException as error:
-            await child.stop(self._timings.stop_grace_s)
-            self._let_go(child)
-            if isinstance(error, ProviderStartFailed):
-                raise self._failure(error) from error
-            raise
-        self._tell_ready(child.pid, time.monotonic() - started)
+        began = time.monotonic()
+        child = await self._launcher.launch(self._configured)
+        self._tell_ready(child.pid, time.monotonic() - began)
         return child
-
-    def _take_compared(self) -> Mapping[Path, FileState]:
-        """Return what is known of the pinned files, once: a later start is no part of the start that looked at them."""
-        compared = self.spec.command.compared
-        self.spec = replace(self.spec, command=replace(self.spec.command, compared={}))
-        return compared
 
     def _tell_ready(self, pid: int, duration_s: float) -> None:
         log.info(
@@ -500,20 +408,6 @@ class ProviderProcess:
             pid=pid,
             duration_ms=round(duration_s * 1000),
         )
-
-    def _runtime_session(self) -> dict[str, str]:
-        """Return the local runtime's id of this launch, which every plugin is given."""
-        return {RUNTIME_SESSION_ID: str(uuid.uuid4())} if self.kind is ProviderKind.INTEGRATION else {}
-
-    def _drain_time(self) -> dict[str, str]:
-        is_told = self.kind is ProviderKind.WORKFLOW and self._timings.drain_s
-        return {DRAIN_SECONDS: f"{self._timings.drain_s:g}"} if is_told else {}
-
-    async def _connected(self) -> None:
-        while not self._socket.exists():
-            await asyncio.sleep(self._timings.poll_s)
-        while self._channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
-            await asyncio.sleep(self._timings.poll_s)
 
     async def _configured(self) -> None:
         spec = self.spec
@@ -532,43 +426,6 @@ class ProviderProcess:
         if self._begun:
             await lifecycle.start_provider(self._channel)
 
-    async def _unless_it_ends(self, child: Child, work: Any, timeout_s: float, missed: str) -> None:
-        """Await the work; the process's end or the timeout ends it with ``ProviderStartFailed``."""
-        task, ended = asyncio.ensure_future(work), asyncio.ensure_future(child.wait())
-        try:
-            await asyncio.wait((task, ended), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and _broke(task):
-                # A process that ends breaks its calls a moment before its end is seen.
-                await asyncio.wait((ended,), timeout=END_SEEN_S)
-            if task.done() and not (ended.done() and _broke(task)):
-                await task
-            elif ended.done():
-                ended_how = child.describe_exit()
-                raise ProviderStartFailed(
-                    f"plugin process exited before serving gRPC ({ended_how})",
-                    reason=f"its process ended before it could be called ({ended_how})",
-                )
-            else:
-                raise ProviderStartFailed(missed, reason=f"it {missed}")
-        finally:
-            for future in (task, ended):
-                future.cancel()
-            await asyncio.gather(task, ended, return_exceptions=True)
-
-    def _let_go(self, child: Child) -> None:
-        if self._groups is not None:
-            self._groups.let_go(child.pid)
-
-    def _failure(self, error: ProviderStartFailed) -> ProviderStartFailed:
-        """Return the error with this provider's name and what it wrote last."""
-        text = f'{_word(self.kind)} "{self.name}": {error}'
-        kind = FilesChanged if isinstance(error, FilesChanged) else ProviderStartFailed
-        return kind(text, self.output.last_lines, error.reason)
-
-    def _ready(self, child: Child) -> None:
-        self._child = child
-        self._condition.ready()
-
     def _tell_down(self) -> None:
         log.warning(
             "provider is down",
@@ -582,13 +439,3 @@ class ProviderProcess:
         await self._services.stop()
         await self._channel.close()
         remove_directory(self._directory)
-
-
-def _broke(task: asyncio.Future[object]) -> bool:
-    """Return whether the work that is done failed because nobody answered any more."""
-    cause = None if task.cancelled() or (error := task.exception()) is None else error.__cause__
-    return isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE
-
-
-def _word(kind: ProviderKind) -> str:
-    return "plugin" if kind is ProviderKind.INTEGRATION else kind.value

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+KINDS = ("plugin", "workflow", "indexeddb")
+STATES = ("starting", "ready", "unhealthy", "silent", "restarting", "failed", "stopped", "unused")
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -43,12 +46,13 @@ class ProviderReport:
     """A configured provider, whether it has a process or not.
 
     Attributes:
-        kind: ``plugin``, ``workflow`` or ``indexeddb``.
+        kind: One of ``KINDS``.
         version: Of the package; the provider's own word where it says one.
         source: Where the configuration takes it from, without a query or credentials.
         digest: SHA-256 of the installed archive, in hexadecimal; blank for what is launched from its source.
         runtime: ``executable`` or ``declarative`` (no process).
-        state: Of all its processes together: the worst one's; ``failed`` where the package could not be used.
+        state: One of ``STATES``. Of several processes that of the worst; ``unhealthy``: it runs, answers and says that
+            something is wrong; ``unused``: a store that nobody is bound to.
         reason: Why it is not ready, and when that may change; blank when it is.
         notices: What is not as it should be although it can be called.
     """

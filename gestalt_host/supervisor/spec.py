@@ -33,6 +33,11 @@ class ProviderSpec:
     output: OutputLimits = field(default_factory=OutputLimits)
     host: HostAbout = field(default_factory=HostAbout)
 
+    @property
+    def word(self) -> str:
+        """The kind in words: ``plugin``, ``workflow``, ``indexeddb``."""
+        return "plugin" if self.kind is ProviderKind.INTEGRATION else self.kind.value
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

@@ -45,6 +45,8 @@ class Condition:
         """Starts after the first one."""
         self.failures = 0
         """Ends and failed starts since the process was last stable."""
+        self.is_stopping = False
+        """Whether it is told to end, and nothing is started again."""
         self._timings = timings
         self._began_at = self._again_at = 0.0
         self._silent_s = 0.0

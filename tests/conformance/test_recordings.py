@@ -17,6 +17,7 @@ import pytest
 from tests.support.commands import ROOT, STORE, WORKFLOW
 from tests.support.recordings import RECORDINGS, as_built, recordings, replay
 from tests.support.rigs.gestaltd import Gestaltd, rig
+from tests.support.rigs.rest import recorded_plugins
 
 PROGRAM = Path(sys.executable).with_name("gestalt")
 GESTALTD = Path(sys.executable).with_name("gestaltd")
@@ -168,6 +169,18 @@ def other_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
 @pytest.mark.parametrize("path", recordings("http"))
 def test_the_http_api_answers_as_recorded(host: Gestaltd, path: Path, tmp_path: Path) -> None:
     replay("replay_http.py", host.url, as_built(path, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def plugins_without_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
+    """A host with the recorded plugins that are HTTP requests, and the service behind them."""
+    with recorded_plugins(tmp_path_factory.mktemp("rest")) as served:
+        yield served
+
+
+@pytest.mark.parametrize("path", recordings("http/rest"))
+def test_plugins_without_code_answer_as_recorded(plugins_without_code: Gestaltd, path: Path) -> None:
+    replay("replay_http.py", plugins_without_code.url, path)
 
 
 @pytest.mark.timeout(300)  # a hundred and more client processes, one after the other

@@ -7,8 +7,9 @@ a credential store, which this host does not have: a connection in mode ``user``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
 from gestalt_host.errors import CredentialMissing, InvalidInvocation, PlatformCredentialMissing, quoted
 
 CREDENTIAL_MODES = ("", "none", "user")
@@ -24,6 +25,8 @@ class Connection:
         mode: ``none``, ``platform`` (one credential of the deployment) or ``user`` (the subject's own).
         token: Static access token of a platform connection; empty when it has none.
         internal: Only for runs of the configuration, never for public requests.
+        declared_params: What base URLs and headers may name; ``params`` has the values that are known.
+        auth_mapping: How the credential is sent; None: as ``Authorization: Bearer``.
     """
 
     name: str
@@ -31,11 +34,22 @@ class Connection:
     token: str = field(default="", repr=False)
     internal: bool = False
     display_name: str = ""
+    declared_params: Mapping[str, ConnectionParam] = field(default_factory=dict)
+    auth_mapping: AuthMapping | None = None
+
+    @property
+    def params(self) -> dict[str, str]:
+        return {name: item.default for name, item in self.declared_params.items() if item.default}
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationCredential:
-    """The credential that an invocation sends along; ``connection`` is the internal name."""
+    """The credential that an invocation sends along; ``connection`` is the internal name.
+
+    Attributes:
+        params: Values of the connection's parameters.
+        mapping: How it is sent; None: the token as ``Authorization: Bearer``. ``fields`` are those that it may name.
+    """
 
     mode: str = "none"
     subject_id: str = ""
@@ -43,6 +57,8 @@ class InvocationCredential:
     instance: str = ""
     token: str = field(default="", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
+    mapping: AuthMapping | None = None
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def internal_name(connection: str) -> str:
@@ -61,11 +77,12 @@ def credential_for(
     """
     if credential_mode not in CREDENTIAL_MODES:
         raise InvalidInvocation(f"credential mode {quoted(credential_mode)} is not supported; use none or user")
-    mode = credential_mode or connection.mode
+    mode, mapping = credential_mode or connection.mode, connection.auth_mapping
+    credential = InvocationCredential("none", "", connection.name, instance, params=connection.params)
     if mode == "none":
-        return InvocationCredential("none", "", connection.name, instance)
+        return credential
     if mode == "platform":
-        if not connection.token:
+        if not connection.token and mapping is None:
             raise PlatformCredentialMissing(plugin)
-        return InvocationCredential("platform", "", connection.name, instance, connection.token)
+        return replace(credential, mode="platform", token=connection.token, mapping=mapping)
     raise CredentialMissing(plugin)

@@ -39,7 +39,8 @@ class LockedPackages:
         self._use = use
         self._scratch = scratch
         self._platform = platform or host_platform()
-        self.plugins: list[tuple[ProviderEntry, Manifest, PluginCatalogue]] = []
+        self.plugins: list[tuple[ProviderEntry, Manifest, PluginCatalogue | None]] = []
+        """Those whose package is not here, as the lock knows them; without a catalogue where they have no process."""
         self.warnings: list[Problem] = []
 
     def sort(self, *, is_runtime: bool) -> HostConfig:
@@ -106,8 +107,12 @@ class LockedPackages:
         folder.mkdir(parents=True)
         path = folder / "manifest.json"
         path.write_text(json.dumps(dict(locked.manifest)), encoding="utf-8")
+        manifest = read_manifest(path)
+        if manifest.is_declarative:
+            self.plugins.append((entry, manifest, None))
+            return
         # The lock has the operations as they are offered; neither list of allowed ones applies once more.
-        manifest = replace(read_manifest(path), allowed_operations=None)
+        manifest = replace(manifest, allowed_operations=None)
         operations = {name: CatalogueOperation(name) for name in locked.catalogue.operations}
         catalogue = PluginCatalogue(entry.name, operations=operations)
         self.plugins.append((replace(entry, allowed_operations=None), manifest, catalogue))

@@ -6,7 +6,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from gestalt_host.http.call import PLAIN_TEXT, Answer, Call, json_answer
+from gestalt_host.http.call import PLAIN_TEXT, Answer, Call, json_answer, readiness_answer
 from gestalt_host.http.shapes.rendering import error_document
 
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
@@ -30,10 +30,8 @@ async def answer(call: Call, path: str) -> tuple[str, Answer]:
 
 
 def _ready(call: Call) -> Answer:
-    """Answer whether the host is ready; ``detail`` lists what does not work all the same."""
-    reason, detail = call.services.readiness(), list(call.services.shortcomings())
-    body = {"status": "ok" if reason is None else reason, **({"detail": detail} if detail else {})}
-    return json_answer(body, 200 if reason is None else 503)
+    """Answer whether the host is ready, and what does not work."""
+    return readiness_answer(call.services.readiness(), call.services.shortcomings())
 
 
 async def _metrics(call: Call) -> Answer:

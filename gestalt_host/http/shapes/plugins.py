@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection
+from gestalt_host.config.declared.connections import ConnectionParam
 from gestalt_host.http.shapes.rendering import free_form, put_text
 from gestalt_host.http.shapes.targets import public_connection
 from gestalt_host.invocation.model import ConfiguredPlugin
@@ -121,17 +122,19 @@ def _connection_shape(connection: Connection) -> Json:
     mode, name = connection.mode, public_connection(connection.name)
     if mode == "none":
         status, credential, health = "ready", "not_required", "not_applicable"
-    elif mode == "platform" and connection.token:
+    elif mode == "platform" and (connection.token or connection.auth_mapping is not None):
         status, credential, health = "ready", "configured", "not_checked"
     elif mode == "platform":
         status, credential, health = "needs_admin_configuration", "missing", "not_checked"
     else:
         status, credential, health = "needs_user_connection", "missing", "not_checked"
+    params = {item.name: _connection_param_shape(item) for item in connection.declared_params.values()}
     return {
         "displayName": connection.display_name or name,
         "name": name,
         "mode": mode,
         "authTypes": [],
+        **({"connectionParams": params} if params else {}),
         "credentialFields": [],
         "status": status,
         "credentialState": credential,
@@ -141,6 +144,13 @@ def _connection_shape(connection: Connection) -> Json:
         "ownerKind": _OWNER_KINDS.get(mode, "unknown"),
         "instances": [],
     }
+
+
+def _connection_param_shape(param: ConnectionParam) -> Json:
+    shape: Json = {"required": True} if param.required else {}
+    put_text(shape, "description", param.description)
+    put_text(shape, "default", param.default)
+    return shape
 
 
 def _parameter_shape(parameter: CatalogueParameter) -> Json:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
 from gestalt_host.invocation.rest.egress import EgressRules, plain_host
-from gestalt_host.invocation.rest.failures import cause_in_body, cause_without_answer
+from gestalt_host.invocation.rest.places import Places
 from gestalt_host.packages.downloads.answers import BodyTooLarge, decoded, seconds_to_wait
 from gestalt_host.packages.downloads.failures import FetchFailed
 from gestalt_host.packages.downloads.trust import quiet_client_logs, tls_context
@@ -32,8 +32,8 @@ CONNECT_S = 10.0
 """For one address."""
 MOST_BYTES = 50 * 1024 * 1024
 """Of the bodies of one operation, unpacked."""
-MOST_CONNECTIONS = 100
-"""Of one plugin at a time."""
+MOST_AT_A_TIME, MOST_EACH = 256, 64
+"""Requests of one plugin at a time, and those for one subject."""
 MOST_REDIRECTS = 9
 MOST_REPEATS = 3
 _IDLE_CONNECTIONS, _IDLE_S = 10, 5.0
@@ -66,10 +66,12 @@ class Budget:
     Attributes:
         until: When its time ends, on the loop's clock.
         bytes_left: Of its bodies.
+        subject: Whom it is for.
     """
 
     until: float
     bytes_left: int
+    subject: str = ""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class RestClient:
         timeout_s: float = TIMEOUT_S,
         most_bytes: int = MOST_BYTES,
         connect_s: float = CONNECT_S,
-        most_connections: int = MOST_CONNECTIONS,
+        places: Places | None = None,
         resolve: Resolve | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
@@ -112,8 +114,7 @@ class RestClient:
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
         self._connect_s = connect_s
-        self._most_connections = most_connections
-        self._places = asyncio.Semaphore(most_connections)
+        self._places = places or Places(MOST_AT_A_TIME, MOST_EACH)
         self._resolve = resolve
         self._trust = trust
         self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
@@ -125,9 +126,9 @@ class RestClient:
         for pool in pools:
             await pool.aclose()
 
-    def budget(self) -> Budget:
+    def budget(self, subject: str = "") -> Budget:
         """Return what one operation has that begins now."""
-        return Budget(asyncio.get_running_loop().time() + self._timeout_s, self._most_bytes)
+        return Budget(asyncio.get_running_loop().time() + self._timeout_s, self._most_bytes, subject)
 
     async def send(self, request: PreparedRequest, budget: Budget | None = None) -> Answer:
         """Send a request, follow redirects, and return the answer whatever its status.
@@ -141,9 +142,11 @@ class RestClient:
             UpstreamUnreadable: its body did not come whole, or is too large.
         """
         budget = budget or self.budget()
-        stage = _Stage(f"all {self._most_connections} connections of the plugin were in use", UpstreamTimeout)
+        most, each = self._places.most, self._places.most_each
+        busy = f"it was not sent, since the plugin sends {most} requests at a time and {each} for one subject,"
+        stage = _Stage(f"{busy} and no place was free", UpstreamTimeout)
         try:
-            async with asyncio.timeout_at(budget.until), self._places:
+            async with asyncio.timeout_at(budget.until), self._places.taken(budget.subject):
                 return await self._repeated(request, budget, stage)
         except TimeoutError:
             raise stage.error(request.template, f"{stage.late} within {self._timeout_s:g} s") from None
@@ -186,6 +189,7 @@ class RestClient:
         import httpcore
 
         from gestalt_host.invocation.rest.dialling import NotDialled
+        from gestalt_host.invocation.rest.failures import cause_without_answer
 
         parts = urlsplit(hop.url)
         try:
@@ -198,10 +202,7 @@ class RestClient:
         pool = await self._pool(request, parts.scheme)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         url = httpcore.URL(scheme=parts.scheme, host=host, port=port, target=target)
-        headers = {"Host": _host_header(host, port), "Accept-Encoding": "gzip", "User-Agent": "gestaltd", **hop.headers}
-        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
-        if hop.body is not None:
-            sent.append((b"Content-Length", str(len(hop.body)).encode()))
+        sent = _sent(hop, _host_header(host, port))
         for may_be_stale in (True, False):
             connected: list[str] = []
 
@@ -215,8 +216,8 @@ class RestClient:
                 response = await pool.handle_async_request(message)
             except NotDialled as error:
                 raise EgressRefused(request.template, hop.cause(str(error))) from None
-            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-                if may_be_stale and not connected and request.may_repeat and not isinstance(error, OSError):
+            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+                if may_be_stale and not connected and request.may_repeat:
                     continue
                 raise UpstreamUnreachable(request.template, hop.cause(cause_without_answer(error))) from error
             if not 200 <= response.status <= 599:
@@ -237,6 +238,8 @@ class RestClient:
     ) -> bytes:
         import httpcore
 
+        from gestalt_host.invocation.rest.failures import cause_in_body
+
         stage.becomes(hop.cause("its answer did not come whole"), UpstreamUnreadable)
         encoding = None if response.status in _WITHOUT_BODY else headers.get("content-encoding")
         try:
@@ -246,7 +249,7 @@ class RestClient:
             raise UpstreamUnreadable(request.template, hop.cause(cause)) from None
         except PackageInvalid as error:
             raise UpstreamUnreadable(request.template, hop.cause(str(error))) from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             raise UpstreamUnreadable(request.template, hop.cause(cause_in_body(error))) from error
         budget.bytes_left -= len(body)
         return body
@@ -329,6 +332,16 @@ def _origin(url: str) -> tuple[str, str, int]:
 def _host_header(host: str, port: int | None) -> str:
     name = f"[{host}]" if ":" in host else host
     return name if port is None else f"{name}:{port}"
+
+
+def _sent(hop: _Hop, host: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request, the client's own before those that it was given."""
+    own = {"Host": host, "Accept-Encoding": "gzip", "User-Agent": "gestaltd"}
+    given = {name.lower() for name in hop.headers}
+    headers = {name: value for name, value in own.items() if name.lower() not in given} | hop.headers
+    if hop.body is not None:
+        headers["Content-Length"] = str(len(hop.body))
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _headers(response: httpcore.Response) -> dict[str, str]:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 
 import httpcore
 
@@ -110,10 +111,8 @@ class Resolver:
                 failure = error
             except UnicodeError:
                 failure = socket.gaierror(socket.EAI_NONAME, "it has a label that is too long")
-            try:
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever asked
                 loop.call_soon_threadsafe(settle, addresses, failure)
-            except RuntimeError:
-                pass  # the loop has ended, and with it whoever asked
 
         await self._free.acquire()
         threading.Thread(target=look_up, name="resolver", daemon=True).start()

@@ -1,6 +1,7 @@
-"""Where a declarative plugin may send requests: its list of hosts, and no private address that nobody named (decision 32).
+"""Where a declarative plugin may send requests: its list of hosts, and no private address that nobody named.
 
-A host is judged by its name before each hop, and by each address that its name stands for when it is dialled.
+Decision 32. A host is judged by its name before each hop, and by each address that the name stands for when it is
+dialled.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from gestalt_host.packages.downloads.urls import Address, address_of
 
-ACCEPTED_PATTERNS = (
-    "a host name, *.SUFFIX for the names below one, an address, or a block of addresses such as 10.0.0.0/8"
-)
+ACCEPTED_PATTERNS = "a host name, *.SUFFIX for the names below one, an address, or a block such as 10.0.0.0/8"
 _NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
+_DENIED = "server.egress.defaultAction is deny, and the plugin has no egress.allowedHosts"
 _NAT64 = ip_network("64:ff9b::/96")
 _SHARED = ip_network("100.64.0.0/10")
 
@@ -39,7 +39,7 @@ def plain_host(host: str) -> str:
             text = idna.encode(text, uts46=True).decode()
         except idna.IDNAError:
             text = ""
-    address = address_of(text) if re.fullmatch(r"[0-9a-fx.:%a-z]+", text) else None
+    address = None if re.search(r"\s", text) else address_of(text)
     if address is not None:
         return str(address)
     if not _NAME.fullmatch(text) or len(text) > 253:
@@ -90,7 +90,7 @@ class EgressRules:
     def refusal_of_host(self, host: str) -> str:
         """Return why no request goes to a host, as ``plain_host`` writes it; blank where its addresses decide."""
         if not self.allowed:
-            return "server.egress.defaultAction is deny, and the plugin has no egress.allowedHosts" * self.default_deny
+            return _DENIED if self.default_deny else ""
         if self._lists(host) or (address_of(host) is None and any(self._networks())):
             return ""
         return f"{host} is not among egress.allowedHosts of the plugin"

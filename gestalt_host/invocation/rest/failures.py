@@ -24,11 +24,11 @@ def cause_without_answer(error: BaseException) -> str:
         return "the request has a header that HTTP does not allow"
     if isinstance(error, httpcore.RemoteProtocolError):
         if str(error).startswith(_NO_ANSWER):
-            return "it closed the connection without an answer"
+            return "the connection ended before there was an answer"
         return "what it answers is no HTTP"
     if isinstance(error, httpcore.ConnectError) and (reason := _system_reason(error)):
         return f"the connection failed: {reason}"
-    return "the connection broke off before an answer"
+    return "the connection broke off before there was an answer"
 
 
 def cause_in_body(error: BaseException) -> str:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
+from gestalt_host.config.declared.headers import fits_header as fits_header
+from gestalt_host.config.declared.headers import is_settable_header
 from gestalt_host.errors import InvalidInvocation, quoted
 from gestalt_host.invocation.rest.values import Unwritable
-from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, is_settable_header
+from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
 
 ALWAYS_SECRET = frozenset({"authorization", "cookie"})
 """Hold a credential whoever sets them."""
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-def fits_header(value: str) -> bool:
-    """Return whether a header can hold the value: text without control characters other than tabs."""
-    return _CONTROL.search(value) is None
+NO_HEADER = "holds a line break or another control character, which no header can"
+"""The end of a sentence that begins with what was to be a header; the value is not shown."""
 
 
 class Headers:
@@ -32,23 +29,28 @@ class Headers:
             Unwritable: no request can carry the value; the text does not show it.
         """
         if not fits_header(value):
-            raise Unwritable("holds a line break or another control character, which no header can")
+            raise Unwritable(NO_HEADER)
         self._set[name.lower()] = (name, value.strip(" \t"))
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._set
 
-    def as_dict(self) -> dict[str, str]:
-        return dict(self._set.values())
+    def items(self) -> Collection[tuple[str, str]]:
+        return self._set.values()
 
 
 def static_headers(headers: Mapping[str, str], connection_params: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield a surface's headers, ``{parameter}`` of the connection filled in; one that it lacks stays as it is.
 
     Raises:
-        InvalidInvocation: a header that is the host's own.
+        InvalidInvocation: a header that is the host's own, or a value that no header can have.
     """
     for name, template in headers.items():
         if not is_settable_header(name):
             raise InvalidInvocation(f"header {quoted(name)} of the manifest cannot be set")
-        yield name, PLACEHOLDER.sub(lambda found: connection_params.get(found[1], found[0]), template)
+        value = PLACEHOLDER.sub(lambda found: connection_params.get(found[1], found[0]), template)
+        if not fits_header(value):
+            raise InvalidInvocation(
+                f"header {quoted(name)} of the manifest, with the connection's parameters, {NO_HEADER}"
+            )
+        yield name, value

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gestalt_host.access.credentials.auth_mapping import mapped_headers
 from gestalt_host.access.credentials.connections import InvocationCredential
 from gestalt_host.errors import InvalidArgument, InvalidInvocation, quoted
-from gestalt_host.invocation.rest.headers import ALWAYS_SECRET, Headers, fits_header, static_headers
+from gestalt_host.invocation.rest.headers import ALWAYS_SECRET, NO_HEADER, Headers, fits_header, static_headers
 from gestalt_host.invocation.rest.urls import url_of
 from gestalt_host.invocation.rest.values import Unwritable, json_body, text_of
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.packages.inputs import REST, InputFault, InputInvalid, check_input
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, RestOperation, RestSurface, is_settable_header
+from gestalt_host.packages.rest_inputs import WITHOUT_BODY
 from gestalt_sdk.common.members import member_path
 
-WITHOUT_BODY = ("GET", "DELETE")
-"""Methods whose parameters go to the query, unless they are declared elsewhere."""
+MOST_BYTES = 65_535
+"""Of a URL, and of all headers together, as the host itself accepts of its clients."""
 JSON_TYPE = "application/json; charset=utf-8"
 
 
@@ -38,7 +40,7 @@ class PreparedRequest:
     """
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     secret_headers: frozenset[str]
@@ -62,8 +64,9 @@ def prepare(
     Raises:
         InputInvalid: a value of another type than is declared, one that no request can carry, or a required one that
             is missing.
-        InvalidArgument: a value of the path is missing.
+        InvalidArgument: a value of the path is missing, or URL or headers are too long.
         InvalidInvocation: an internal parameter is given, or base URL, headers and credential do not make a request.
+        CredentialFieldUnfit: the stored credential lacks what the connection sends of it.
     """
     for name in sorted(item.name for item in operation.parameters if item.internal):
         if name in params:
@@ -94,10 +97,12 @@ def prepare(
     for name, text in secrets.items():
         headers.put(name, text)
     url = url_of(surface.base_url, operation.path, values, query, credential.params)
+    _check_size("URL", len(url.text))
+    _check_size("headers", sum(len(name) + len(text.encode()) for name, text in headers.items()))
     return PreparedRequest(
         method=operation.method,
         url=url.text,
-        headers=headers.as_dict(),
+        headers=dict(headers.items()),
         body=body,
         secret_headers=frozenset(
             {name.lower() for name in secrets} | {name for name in ALWAYS_SECRET if name in headers}
@@ -182,19 +187,27 @@ def _entry(operation: RestOperation) -> CatalogueOperation:
     return CatalogueOperation(operation.name, operation.method, operation.path, parameters=parameters, transport=REST)
 
 
+def _check_size(what: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise InvalidArgument(
+            f"the {what} of the request would have {size} bytes, over the limit of {MOST_BYTES}; "
+            "shorter values are accepted"
+        )
+
+
 def _credential_headers(credential: InvocationCredential) -> dict[str, str]:
-    """Return the headers that hold the credential; none in mode none.
+    """Return the headers that hold the credential: those of its mapping, else the token; none in mode none.
 
     Raises:
-        InvalidInvocation: it cannot be in a header; the text does not show it.
+        CredentialFieldUnfit: the mapping names a field that is not there, or that no header can have.
+        InvalidInvocation: a header cannot hold the token; the text does not show it.
     """
-    if credential.mode == "none" or not credential.token:
+    if credential.mode == "none":
         return {}
-    found = {"Authorization": f"Bearer {credential.token}"}
-    for name, value in found.items():
-        if not fits_header(value):
-            raise InvalidInvocation(
-                f"the credential of connection {quoted(credential.connection)} cannot be sent as header {name}: "
-                "it holds a line break or another control character"
-            )
-    return found
+    if credential.mapping is not None:
+        return mapped_headers(credential.mapping, credential.fields)
+    if not credential.token:
+        return {}
+    if not fits_header(credential.token):
+        raise InvalidInvocation(f"the token of connection {quoted(credential.connection)} {NO_HEADER}")
+    return {"Authorization": f"Bearer {credential.token}"}

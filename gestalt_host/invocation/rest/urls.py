@@ -15,7 +15,7 @@ from gestalt_host.errors import InvalidInvocation, quoted
 from gestalt_host.invocation.rest.values import text_of
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
 
-_BASE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#\\]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_BASE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LABELS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _WHOLE_AUTHORITY = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _AUTHORITY = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -61,15 +61,15 @@ def url_of(
     found = _BASE.fullmatch(base_url)
     if found is None:
         raise InvalidInvocation(f"base URL {quoted(base_url)} is none; accepted is one that begins with http(s)://")
-    if not found["rest"] and not path.startswith(("/", "?")):
-        raise InvalidInvocation(
-            f"path {quoted(path)} would become part of the host of base URL {quoted(base_url)}; "
-            "accepted is a path that begins with a slash, or a base URL that ends with one"
-        )
     authority = _authority(found["authority"], connection_params)
     base = _filled(found["rest"], connection_params.get)
     target = base + _filled(path, values.__getitem__)
     before, _, fixed = target.partition("?")
+    if before and not before.startswith("/"):
+        raise InvalidInvocation(
+            f"path {quoted(path)} would become part of the host of base URL {quoted(base_url)}; "
+            "accepted is a path that begins with a slash, or a base URL that ends with one"
+        )
     asked = "&".join(part for part in (fixed.replace(_VALUE, ""), urlencode(list(query))) if part)
     origin = f"{found['scheme'].lower()}://{authority}"
     text = f"{origin}{_without_steps(before) or '/'}{'?' if asked else ''}{asked}"

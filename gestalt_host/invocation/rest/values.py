@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from json.encoder import encode_basestring
 
-from gestalt_host.packages.digests import escaped_json
+from gestalt_host.packages.digests import escaped
 
 _EXACT = 2**53
 _MOST_DIGITS = 21
@@ -42,25 +43,30 @@ def json_body(params: Mapping[str, object]) -> bytes:
 
 
 def json_text(value: object) -> str:
-    """Return compact JSON, keys sorted, with the escapes of ``escaped_json``: equal values have equal texts.
+    """Return compact JSON, keys sorted, with the escapes of ``digests.escaped``: equal values have equal texts.
 
     Raises:
         Unwritable: it is or holds what JSON and UTF-8 cannot write.
         TypeError: it is or holds no JSON value.
     """
+    return _utf8(escaped(_written(value)))
+
+
+def _written(value: object) -> str:
+    # A writer of its own, because the library's has another form for numbers.
+    if isinstance(value, str):
+        return encode_basestring(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return escaped_json(_utf8(value))
     if isinstance(value, int | float):
         return number_text(value)
     if isinstance(value, Mapping):
-        members = (f"{escaped_json(_utf8(name))}:{json_text(value[name])}" for name in sorted(value))
+        members = [f"{encode_basestring(name)}:{_written(value[name])}" for name in sorted(value)]
         return f"{{{','.join(members)}}}"
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(json_text, value))}]"
+        return f"[{','.join(map(_written, value))}]"
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 

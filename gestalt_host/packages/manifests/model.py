@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
+from gestalt_host.config.declared.pagination import Pagination
 from gestalt_host.config.document import Node
 from gestalt_host.config.model import AllowedOperation
+from gestalt_host.packages.manifests.rest_model import RestSurface
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ManifestConnection:
     display_name: str = ""
     exposure: str = "user"
     auth_type: str = ""
+    params: Mapping[str, ConnectionParam] = field(default_factory=dict)
+    auth_mapping: AuthMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Manifest:
         path: The manifest file; ``root`` is its directory.
         icon_file: Accepted and not used yet: icons come from the catalogue.
         surfaces: Names of the declarative surfaces (``rest``, ``openapi``, ``graphql``, ``mcp``) with their content.
+        rest: The one of them that this host carries out itself, read.
+        pagination: Of the operations that are to be fetched to their last page and do not say how.
         document: The manifest as an object in its one spelling: known keys in their order, empty values left out.
         tree: The same as it is written, which knows the lines.
     """
@@ -71,6 +78,8 @@ class Manifest:
     default_connection: str = ""
     allowed_operations: Mapping[str, AllowedOperation] | None = None
     surfaces: Mapping[str, Any] = field(default_factory=dict)
+    rest: RestSurface | None = None
+    pagination: Pagination | None = None
     asset_root: str = ""
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     tree: Node | None = field(default=None, compare=False, repr=False)
@@ -82,9 +91,13 @@ class Manifest:
     @property
     def is_manifest_backed(self) -> bool:
         """Whether its operations are in the manifest or in a document that it names, not in a catalogue."""
-        rest = self.surfaces.get("rest")
-        declared = isinstance(rest, Mapping) and bool(rest.get("operations"))
-        return declared or any(self.surfaces.get(name) for name in ("openapi", "graphql", "mcp"))
+        return self.rest is not None or any(self.surfaces.get(name) for name in ("openapi", "graphql", "mcp"))
+
+    @property
+    def is_declarative(self) -> bool:
+        """Whether it is a plugin without a process: all that this host needs to carry out is in ``rest``."""
+        surfaces = {name for name, content in self.surfaces.items() if content}
+        return self.kind == "plugin" and self.runtime == "declarative" and surfaces == {"rest"}
 
     @property
     def runtime(self) -> str:

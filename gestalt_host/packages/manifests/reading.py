@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+from gestalt_host.config.declared.connections import read_auth_mapping, read_params
+from gestalt_host.config.declared.pagination import read_pagination
 from gestalt_host.config.document import Node, parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults
 from gestalt_host.config.files import read_text
@@ -16,6 +18,7 @@ from gestalt_host.config.sources import ACCEPTED_ADDRESS, is_package_address
 from gestalt_host.packages.errors import PackageInvalid, raise_faults
 from gestalt_host.packages.kinds import KINDS, canonical_kind
 from gestalt_host.packages.manifests.model import Artifact, Entrypoint, Manifest, ManifestConnection
+from gestalt_host.packages.manifests.rest import check_allowed, read_surface
 from gestalt_host.packages.manifests.shapes import MANIFEST, read_fields
 from gestalt_host.packages.releases.versions import is_version
 
@@ -93,6 +96,11 @@ def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
     assets = _package_path(spec, "assetRoot")
     if kind == "ui":
         _check_ui(block, spec)
+    connections = _connections(spec)
+    allowed, pagination = _allowed_operations(spec), read_pagination(spec)
+    surface = read_surface(spec, connections)
+    if surface is not None:
+        check_allowed(spec, surface, allowed, pagination)
     return Manifest(
         path=path,
         kind=kind,
@@ -106,10 +114,12 @@ def _read(tree: Node, path: Path, faults: Faults) -> Manifest:
         release_command=command,
         release_workdir=workdir,
         config_schema=path.parent / schema if schema else None,
-        connections=_connections(spec),
+        connections=connections,
         default_connection=spec.text("defaultConnection"),
-        allowed_operations=_allowed_operations(spec),
+        allowed_operations=allowed,
         surfaces=spec.opaque("surfaces"),
+        rest=surface,
+        pagination=pagination,
         asset_root=assets,
         document={**document, "kind": kind},
         tree=tree,
@@ -190,7 +200,10 @@ def _connections(spec: Block) -> dict[str, ManifestConnection]:
         auth_type = str(item.opaque("auth").get("type") or "")
         if not mode:
             mode = "none" if auth_type in ("", "none") else "user"
-        connections[name] = ManifestConnection(name, mode, item.text("displayName"), exposure, auth_type)
+        params, mapping = read_params(item), read_auth_mapping(item.block("auth"), mode)
+        connections[name] = ManifestConnection(
+            name, mode, item.text("displayName"), exposure, auth_type, params, mapping
+        )
     return connections
 
 
@@ -201,7 +214,13 @@ def _allowed_operations(spec: Block) -> dict[str, AllowedOperation] | None:
     for name, item in spec.entries("allowedOperations"):
         roles = item.texts("allowedRoles") if item.has("allowedRoles") else None
         operations[name] = AllowedOperation(
-            name, item.text("alias"), item.text("description"), roles, item.texts("tags")
+            operation=name,
+            alias=item.text("alias"),
+            description=item.text("description"),
+            allowed_roles=roles,
+            tags=item.texts("tags"),
+            paginate=item.boolean("paginate"),
+            pagination=read_pagination(item),
         )
     return operations
 

@@ -6,24 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gestalt_host.config.declared.headers import is_settable_header as is_settable_header
+from gestalt_host.config.declared.pagination import Pagination as Pagination
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PLACES = ("path", "query", "header", "body")
 """Where a parameter may go."""
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 """Of paths, base URLs and headers; the group is the name of what is filled in."""
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OWN_HEADERS = frozenset(
-    (
-        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate"),
-        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
-    )
-)
-"""Of the connection and of the framing: the host's client sets them."""
-
-
-def is_settable_header(name: str) -> bool:
-    """Return whether a manifest, parameter or credential can set a request's header of that name."""
-    return _HEADER_NAME.fullmatch(name) is not None and name.lower() not in _OWN_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +36,7 @@ class RestParameter:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSelector:
-    """Chooses an operation's connection by the value of a parameter; ``values`` to connections, by internal name."""
+    """Chooses an operation's connection by the value of a parameter: ``values`` has the connection of each."""
 
     parameter: str
     values: Mapping[str, str]
@@ -54,33 +44,11 @@ class ConnectionSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class Pagination:
-    """How the pages of an answer follow one another (packaging.md 4).
-
-    Attributes:
-        style: ``cursor``, ``offset`` or ``page``.
-        cursor_parameter: Query parameter that asks for a page.
-        cursor_source: ``body`` or ``header``: where the next cursor is, at ``cursor_path``.
-        results_path: Dotted path of the items in each answer; blank: the answer is the list.
-        max_pages: More pages than these are an error that names the limit.
-    """
-
-    style: str
-    cursor_parameter: str = ""
-    cursor_source: str = "body"
-    cursor_path: str = ""
-    limit_parameter: str = ""
-    default_limit: int = 0
-    results_path: str = ""
-    max_pages: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class RestOperation:
     """One operation. ``path`` is a template with ``{name}`` placeholders that is appended to the base URL as it is.
 
     Attributes:
-        connection: The internal name of the connection that callers cannot override; blank: none is pinned.
+        connection: Name of the connection that callers cannot override; blank: none is pinned.
         idempotent: Whether it may be sent again where the other side asks for it (GET always may).
         pagination: How all its pages are fetched; None: a call fetches the one page that its caller asks for.
         data_path: Dotted path of the part of a JSON answer that is the result; blank: all of it.
@@ -104,7 +72,8 @@ class RestOperation:
 class RestSurface:
     """The surface of one package. ``headers`` go with each request, with ``{parameter}`` of the connection filled in.
 
-    ``connection``: the surface's own, by internal name; blank: by the rule of config.md 15.3.
+    ``connection``: the surface's own; blank: by the rule of config.md 15.3. Names of connections are as the manifest
+    spells them until ``rest.surface.surface_of`` has made internal ones of them.
     """
 
     base_url: str

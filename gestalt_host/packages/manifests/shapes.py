@@ -103,6 +103,7 @@ _REST_OPERATION: Fields = {
     "description": _text,
     "method": _text,
     "path": _text,
+    "idempotent": _flag,
     "tags": _texts,
     "allowedRoles": _texts,
     "connection": _text,

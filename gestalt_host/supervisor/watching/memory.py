@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections import Counter
@@ -11,20 +12,21 @@ from pathlib import Path
 
 _GROUP_FIELD, _RESIDENT_FIELD = 2, 21
 """Of ``/proc/<pid>/stat``, counted from the field that follows the command name (proc_pid_stat(5): 5 and 24)."""
-FRESH_S = 0.1
+FRESH_S = 2.0
+"""How old a figure may be that is only shown."""
 
-_seen: tuple[float, Mapping[int, int]] = (-FRESH_S, {})
+_seen: tuple[float, Mapping[int, int]] = (-math.inf, {})
 
 
-def group_memory(leader: int) -> int | None:
+def group_memory(leader: int, fresh_s: float = FRESH_S) -> int | None:
     """Return the resident memory in bytes of the group that a process leads; None where it cannot be known.
 
     A page that several processes of the group share counts for each of them. What has left the group is not counted.
-    One reading of ``/proc`` serves everybody who asks within ``FRESH_S``.
+    One reading of ``/proc`` serves everybody who asks within ``fresh_s`` seconds, but for the group of a new process.
     """
     global _seen
     now = time.monotonic()
-    if now - _seen[0] >= FRESH_S:
+    if leader not in _seen[1] or now - _seen[0] >= fresh_s:
         _seen = now, _read_groups()
     return _seen[1].get(leader)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gestalt_host.access.credentials.connections import internal_name
 from gestalt_host.config import model as config
 from gestalt_host.errors import HostError, quoted
+from gestalt_host.invocation.connections import bound_connection
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.workflows.model import (
     AgentTarget,
@@ -55,28 +56,22 @@ def check_credentials(plugins: PluginRegistry, label: str, target: Target) -> No
         UserCredentialNeeded: naming the configured object and the plugin.
     """
     if isinstance(target, PluginTarget):
-        _check(plugins, label, target.plugin, target.operation, target.connection, target.credential_mode)
+        _check(plugins, label, target, target.credential_mode)
         return
     for ref in target.tool_refs:
         if ref.plugin:
-            _check(plugins, label, ref.plugin, ref.operation, ref.connection, "")
+            tool = PluginTarget(ref.plugin, ref.operation, ref.connection)
+            _check(plugins, label, tool, "")
     if target.output_delivery is not None:
-        delivery = target.output_delivery
-        _check(
-            plugins,
-            label,
-            delivery.target.plugin,
-            delivery.target.operation,
-            delivery.target.connection,
-            delivery.credential_mode,
-        )
+        _check(plugins, label, target.output_delivery.target, target.output_delivery.credential_mode)
 
 
-def _check(plugins: PluginRegistry, label: str, name: str, operation: str, connection: str, mode: str) -> None:
+def _check(plugins: PluginRegistry, label: str, target: PluginTarget, mode: str) -> None:
+    name, connection = target.plugin, target.connection
     plugin = plugins.find(name)
     if plugin is None or mode == "none":
         return
-    wanted = connection or plugin.operation_connections.get(operation, "") or plugin.default_connection
+    wanted = connection or bound_connection(plugin, target.operation, target.input) or plugin.default_connection
     found = plugin.connections.get(wanted)
     if connection and found is None and wanted != "_plugin":
         raise UserCredentialNeeded(

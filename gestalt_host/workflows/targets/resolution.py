@@ -116,7 +116,7 @@ class TargetResolver:
             raise AuthorizationDenied(f"{name}.{operation}")
         if not self._authorizer.allows_operation(access, entry.allowed_roles):
             raise AuthorizationDenied(f"{name}.{operation}")
-        used = connection_for(plugin, operation, connection)
+        used = connection_for(plugin, operation, connection, target.input)
         if not instance:
             credential = credential_for(name, used, "", mode)
             if credential.mode != "none":

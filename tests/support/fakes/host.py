@@ -10,7 +10,7 @@ import asyncio
 import builtins
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic
@@ -31,6 +31,7 @@ from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugins import PluginRegistry
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
+from gestalt_host.supervisor.reports import ProviderReport
 from gestalt_host.workflows.manager import WorkflowManager
 from gestalt_host.workflows.model import (
     Event,
@@ -371,6 +372,7 @@ class FakeHost:
     manager: FakeManager
     caller: Principal | Exception = USER
     not_ready: str | None = None
+    reports: Sequence[ProviderReport] = ()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
         if isinstance(self.caller, Exception):
@@ -389,6 +391,7 @@ class FakeHost:
             plugins=self.plugins,
             authenticate=self.authenticate,
             readiness=lambda: self.not_ready,
+            providers=lambda: self.reports,
             base_url=base_url,
             metrics=CollectorRegistry() if metrics else None,
         )

@@ -35,12 +35,18 @@ def evil_everywhere(server: Server) -> None:
         [{"name": "demo", "displayName": EVIL, "description": EVIL, "connections": connections}],
     )
     server.on("POST", "/api/v1/tokens", {"token": EVIL})
+    report = dict.fromkeys(("kind", "name", "state", "since", "reason", "version", "displayName", EVIL), EVIL)
+    process = {"binding": EVIL, "state": EVIL, "since": EVIL, "reason": EVIL, "pid": EVIL}
+    report |= {"notices": [EVIL], "capabilities": [EVIL], "lastFault": {"text": EVIL}, "processes": [process]}
+    server.on("GET", "/api/v1/providers", [report])
+    server.on("GET", "/api/v1/providers/plugin/p", report)
 
 
 COMMANDS = (
     "workflow runs list", "workflow runs get r", "workflow runs get e", "plugin list", "plugin describe demo echo",
     "plugin invoke demo", "plugin invoke demo echo", "plugin invoke demo echo --select x", "tokens create",
     "plugin connect demo", "plugin connect demo --connection plugin", "plugin connect demo --connection x",
+    "provider list", "provider get plugin/p", "provider get x",
 )  # fmt: skip
 
 

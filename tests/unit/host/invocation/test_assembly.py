@@ -55,7 +55,7 @@ def test_allowed_operations_rename_and_restrict() -> None:
     assert list(plugin.operations) == ["pull"]
     assert plugin.provider_operations == {"pull": "sync"}
     operation = plugin.operations["pull"]
-    assert (operation.description, operation.allowed_roles, operation.tags) == ("Pulls", ("admin",), ("b",))
+    assert (operation.description, operation.allowed_roles, operation.tags) == ("Pulls", ("admin",), ("a", "b"))
     kept = {"sync": AllowedOperation("sync")}
     plugin = make_plugin(entry(), manifest(allowed_operations=kept), CATALOGUE, Runner())
     assert list(plugin.operations) == ["sync"]

@@ -198,6 +198,7 @@ async def test_preparing_names_the_entry_and_what_is_wrong(package: Write, tmp_p
     remote = ProviderEntry("plugins", "far", Source(SourceMode.URL, url="https://x.org/p"), Place("c.yaml"))
     with pytest.raises(PackageInvalid, match=r'prepare plugin "far": .*/\.gestaltd/providers/far: no manifest'):
         await prepare(remote, Workplace(tmp_path, tmp_path), {})
-    declarative = package(MANIFEST.replace("spec: {}", "spec: {surfaces: {rest: {}}}"), folder="rest")
-    with pytest.raises(PackageInvalid, match=r"spec.surfaces \(rest\) is not supported by this version"):
+    surfaces = "spec: {surfaces: {openapi: {document: api.yaml}}}"
+    declarative = package(MANIFEST.replace("spec: {}", surfaces), folder="openapi")
+    with pytest.raises(PackageInvalid, match=r"spec.surfaces \(openapi\) is not supported by this version"):
         await prepare(entry_of(declarative), Workplace(tmp_path, tmp_path), {})

@@ -220,11 +220,12 @@ FULL = {
                 "operations": [
                     {
                         "parameters": [{"required": False, "in": "path", "type": "int", "name": "p"}],
-                        "path": "/<&>",
+                        "path": "/<&>{p}",
                         "method": "GET",
                         "description": "",
-                        "name": "o",
-                    }
+                        "name": "z",
+                    },
+                    {"path": "/a", "method": "PUT", "idempotent": True, "name": "a"},
                 ],
                 "baseUrl": "http://x",
             }
@@ -245,8 +246,9 @@ DOCUMENT = (
     '{"kind":"plugin","source":"a.b/c/d/e","version":"1.2.3","displayName":"Foo","iconFile":"i.svg",'
     '"artifacts":[{"os":"linux","arch":"amd64","libc":"musl","path":"foo"SHA}],'
     '"entrypoint":{"artifactPath":"foo","args":[""," -a"]},'
-    '"spec":{"configSchemaPath":"s.json","surfaces":{"rest":{"baseUrl":"http://x","operations":[{"name":"o",'
-    '"method":"GET","path":"/\\u003c\\u0026\\u003e","parameters":[{"name":"p","type":"int","in":"path"}]}]}},'
+    '"spec":{"configSchemaPath":"s.json","surfaces":{"rest":{"baseUrl":"http://x","operations":[{"name":"z",'
+    '"method":"GET","path":"/\\u003c\\u0026\\u003e{p}","parameters":[{"name":"p","type":"int","in":"path"}]},'
+    '{"name":"a","method":"PUT","path":"/a","idempotent":true}]}},'
     '"connections":{"a":{},"b":{"mode":"none","auth":{"type":"none"}}},"headers":{"a":"1","b":"2"},'
     '"allowedOperations":{"a":{"alias":"b","tags":["t"]},"z":null},"ui":{"path":"u"},"requires":["x"]}}'
 )

@@ -128,3 +128,50 @@ def test_the_refusal_names_the_operation_and_is_bounded() -> None:
     assert text.startswith("input of roadmap.noop: k000")
     assert text.endswith("; and 480 more")
     assert len(text) < 4_000
+
+
+REST = CatalogueOperation(
+    "op",
+    "POST",
+    "/x/{id}/{undeclared}",
+    transport="rest",
+    input_schema={"type": "object", "properties": {"id": {"type": "string"}}},
+    parameters=(
+        CatalogueParameter("id", "string", location="path"),
+        CatalogueParameter("n", "int", location="query"),
+        CatalogueParameter("tags", "array", location="header"),
+        CatalogueParameter("title", "string", location="body", required=True),
+        CatalogueParameter("hidden", "string", location="body", required=True, internal=True),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"id": 5, "undeclared": "x", "title": "t"}, []),
+        ({"id": True, "undeclared": 1, "title": "t", "n": "3", "tags": "one", "more": [1]}, []),
+        ({"id": 5, "undeclared": 1, "title": 5}, ["title is 5; accepted is text"]),
+        ({"title": "t"}, ["id is missing; accepted is text or a number or true or false", "undeclared is missing"]),
+        (
+            {"id": None, "undeclared": None, "title": None},
+            [
+                "id is missing; accepted is text or a number or true or false",
+                "title is missing; accepted is text",
+                "undeclared is missing",
+            ],
+        ),
+        (
+            {"id": 5, "undeclared": 1, "title": "t", "hidden": None},
+            ["hidden is not public; accepted is an input without it"],
+        ),
+    ],
+)
+def test_an_input_of_a_rest_operation_is_judged_by_the_places_of_its_parameters(
+    given: dict[str, Any], faults: list[str]
+) -> None:
+    assert [str(fault) for fault in check_input(REST, given)] == faults
+
+
+def test_what_is_filled_in_later_counts_as_given_to_a_rest_operation() -> None:
+    assert check_input(REST, {"id": 1, "undeclared": 1}, bound=["title"]) == []

@@ -72,7 +72,7 @@ def artifact(**changes: str) -> list[dict[str, str]]:
 
 PLUGIN = {"kind": "plugin"}
 UI: dict[str, object] = {"kind": "ui", "artifacts": None, "entrypoint": None}
-REST = {"surfaces": {"rest": {"baseUrl": "http://x", "operations": [{"name": "a"}]}}}
+REST = {"surfaces": {"rest": {"baseUrl": "http://x", "operations": [{"name": "a", "method": "GET", "path": "/"}]}}}
 REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "another archive": (store(), {"archive_sha256": OTHER}, f"expected was {OTHER}"),
     "another package": (store(), {"package": "example.org/a/b/c"}, f"source is {PACKAGE}, that of the release"),

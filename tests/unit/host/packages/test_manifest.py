@@ -115,10 +115,10 @@ def test_an_unreadable_manifest_is_named(tmp_path: Path) -> None:
 
 
 def test_bundled_providers_are_found_and_their_manifests_are_valid() -> None:
-    assert {"indexeddb", "indexeddb_store", "roadmap", "search", "slack"} <= set(bundled_names())
+    assert {"crossref", "indexeddb", "indexeddb_store", "roadmap", "search", "slack"} <= set(bundled_names())
     for name in bundled_names():
         assert read_manifest(find_manifest(bundled(name))).version
-    with pytest.raises(PackageInvalid, match=r'no builtin provider "nope"; there are indexeddb, '):
+    with pytest.raises(PackageInvalid, match=r'no builtin provider "nope"; there are crossref, indexeddb, '):
         bundled("nope")
     with pytest.raises(PackageInvalid):
         bundled("../providers/indexeddb")

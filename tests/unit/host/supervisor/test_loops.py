@@ -14,7 +14,8 @@ import pytest
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, process
-from gestalt_host.supervisor.greeting import greeted
+from gestalt_host.supervisor.watching import signs_of_life
+from gestalt_host.supervisor.watching.greeting import greeted
 from tests.support.rigs.supervisor import QUICK, WORKFLOW
 from tests.support.waiting import eventually
 
@@ -116,7 +117,7 @@ async def test_a_failure_while_asking_for_an_answer_does_not_end_the_asking(
             raise RuntimeError("a bug")
         await greeted(path)
 
-    monkeypatch.setattr(process, "greeted", failing_once)
+    monkeypatch.setattr(signs_of_life, "greeted", failing_once)
     running = await launched(script(WORKFLOW), timings=replace(QUICK, ask_every_s=0.02))
 
     async def asked_on() -> bool | None:

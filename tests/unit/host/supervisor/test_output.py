@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gestalt_host.config.model import OutputLimits
-from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.errors import ProviderStartFailed
+from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.output import ProcessOutput, ProviderOutput
 from gestalt_sdk.serving.logs import write_line
 from tests.support.rigs.supervisor import new_process

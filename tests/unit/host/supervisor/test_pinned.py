@@ -15,7 +15,7 @@ from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.installed.readings import state_of
 from gestalt_host.supervisor import ProviderProcess, State
 from gestalt_host.supervisor.errors import FilesChanged
-from gestalt_host.supervisor.pinned import check_pinned
+from gestalt_host.supervisor.launching.pinned import check_pinned
 from tests.support.rigs.supervisor import WORKFLOW, new_process
 from tests.support.waiting import eventually, until
 
@@ -56,7 +56,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(path)
         return sha256_of(path)
 
-    monkeypatch.setattr("gestalt_host.supervisor.pinned.sha256_of", counted)
+    monkeypatch.setattr("gestalt_host.supervisor.launching.pinned.sha256_of", counted)
     return files
 
 

@@ -28,8 +28,8 @@ from gestalt_host.supervisor import (
     State,
     Timings,
 )
-from gestalt_host.supervisor.child import Child
 from gestalt_host.supervisor.directories import restore_directory
+from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc

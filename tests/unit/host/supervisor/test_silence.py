@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderAway, ProviderDown, ProviderProcess, State
-from gestalt_host.supervisor import process as supervisor_process
-from gestalt_host.supervisor.greeting import greeted
+from gestalt_host.supervisor.watching import signs_of_life
+from gestalt_host.supervisor.watching.greeting import greeted
 from gestalt_sdk.bases.provider import ProviderKind
 from tests.support.rigs.supervisor import QUICK, WORKFLOW
 from tests.support.waiting import eventually, observed_for
@@ -144,7 +144,7 @@ async def test_what_a_silent_provider_works_on_is_awaited_while_it_runs(
     async def no_greeting(path: Path) -> None:
         await asyncio.Future()
 
-    monkeypatch.setattr(supervisor_process, "greeted", no_greeting)
+    monkeypatch.setattr(signs_of_life, "greeted", no_greeting)
     process = await launched(script(PLUGIN), ProviderKind.INTEGRATION, NEVER)
     working = asyncio.ensure_future(execute(process, "block"))
     await becomes(process, State.SILENT)

@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_host.config.model import ScheduleConfig
 from gestalt_host.invocation.model import ConfiguredPlugin
-from gestalt_host.packages.catalogue import CatalogueOperation
+from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.packages.inputs import InputInvalid
 from gestalt_host.workflows.model import (
     AgentTarget,
@@ -72,6 +72,32 @@ async def test_a_wrong_input_is_refused_when_it_is_created_or_changed(rig: Rig, 
     with pytest.raises(InputInvalid, match=REFUSAL):
         await things.update(ANN, made.id, request(word, WRONG))
     assert (await things.get(ANN, made.id)).target.input == RIGHT
+
+
+REST = CatalogueOperation(
+    "noop",
+    "PUT",
+    "/items/{id}/{part}",
+    transport="rest",
+    parameters=(
+        CatalogueParameter("id", "string", location="path"),
+        CatalogueParameter("title", "string", location="body", required=True),
+        CatalogueParameter("hidden", "string", location="body", internal=True),
+    ),
+)
+REST_REFUSAL = (
+    r"input of roadmap\.noop: hidden is not public; accepted is an input without it; part is missing; "
+    r"title is 7; accepted is text"
+)
+
+
+async def test_an_input_of_a_rest_operation_is_judged_as_its_call_will_be(rig: Rig, word: str) -> None:
+    declare(rig, REST)
+    things: Any = rig.manager.schedules if word == "schedule" else rig.manager.triggers
+    with pytest.raises(InputInvalid, match=REST_REFUSAL):
+        await things.create(ANN, request(word, {"id": 5, "title": 7, "hidden": "x"}))
+    given = {"id": 5, "part": True, "title": "t", "more": None}
+    assert (await things.create(ANN, request(word, given))).target.input == given
 
 
 async def test_what_is_stored_stays_when_its_operation_takes_less(rig: Rig, word: str) -> None:

@@ -27,6 +27,8 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process, output: ProcessOutput) -> None:
         self._process = process
+        self.ended_because = ""
+        """Why the host has ended it, in words of the host; blank when it did not."""
         self._ending = asyncio.create_task(self._end(output), name=f"end of process {process.pid}")
 
     @classmethod
@@ -88,6 +90,11 @@ class Child:
             return await self._process.wait()
         finally:
             output.end()
+
+    def end(self, reason: str) -> None:
+        """Note why the host ends it, and kill it."""
+        self.ended_because = reason
+        self.kill()
 
     def kill(self) -> None:
         """Send SIGKILL to the process and to whatever else is in its group."""

@@ -1,0 +1,1 @@
+"""What manifests of packages and configurations declare in the same words."""

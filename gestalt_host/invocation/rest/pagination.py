@@ -1,0 +1,117 @@
+"""All pages of an operation as one list (packaging.md 4): by cursor, offset or page number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from gestalt_host.errors import UpstreamInvalid, UpstreamUnreadable
+from gestalt_host.invocation.rest.client import Answer
+from gestalt_host.invocation.rest.selection import Document, Unselectable
+from gestalt_host.packages.manifests.rest_model import Pagination, RestOperation, RestParameter
+
+MOST_PAGES = 100
+"""Where ``maxPages`` says nothing."""
+Ask = Callable[[Mapping[str, object]], Awaitable[Answer]]
+"""Sends the operation's request with these parameters."""
+
+
+def with_page_parameters(operation: RestOperation) -> RestOperation:
+    """Return the operation with the parameters that ask for a page; those that it does not declare go to the query."""
+    pages = operation.pagination
+    if pages is None:
+        return operation
+    declared = {item.name for item in operation.parameters}
+    wanted = dict.fromkeys(name for name in (pages.cursor_parameter, pages.limit_parameter) if name)
+    added = tuple(RestParameter(name, "query") for name in wanted if name not in declared)
+    return replace(operation, parameters=operation.parameters + added)
+
+
+async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, request: str) -> Answer:
+    """Return the last answer with the items of all pages as its body, a JSON list.
+
+    An answer of 400 or above ends it, and is the result as it is. The list begins at the page that ``params`` asks for.
+
+    Args:
+        request: Its template, for messages.
+
+    Raises:
+        UpstreamInvalid: a page is not as the manifest says, or asks for one that was there already.
+        UpstreamUnreadable: there are more pages than the limit.
+    """
+    most = pages.max_pages or MOST_PAGES
+    given = dict(params)
+    limit = given.get(pages.limit_parameter) if pages.limit_parameter else None
+    if limit is None and pages.default_limit:
+        limit = pages.default_limit
+        if pages.limit_parameter:
+            given[pages.limit_parameter] = limit
+    turner = _Turner(pages, _number(limit), given.get(pages.cursor_parameter))
+    items: list[str] = []
+    for number in range(1, most + 1):
+        answer = await ask(given)
+        if answer.status >= 400:
+            return answer
+        try:
+            document = Document(answer.body)
+            found = document.items(document.part(pages.results_path))
+            items += map(document.text, found)
+            following = turner.following(answer, document, len(found))
+        except Unselectable as error:
+            raise UpstreamInvalid(request, f"page {number}: {error}") from None
+        if following is None:
+            body = f"[{','.join(items)}]".encode()
+            return replace(answer, body=body, headers={**answer.headers, "content-type": "application/json"})
+        given[pages.cursor_parameter] = following
+    raise UpstreamUnreadable(request, f"there are more than {most} pages; maxPages of its pagination sets how many")
+
+
+class _Turner:
+    """Knows what asks for the next page."""
+
+    def __init__(self, pages: Pagination, limit: int | None, first: object) -> None:
+        self._pages = pages
+        self._limit = limit
+        self._at = _number(first)
+        if self._at is None:
+            self._at = 1 if pages.style == "page" else 0
+        self._seen: set[str] = {str(first)} if first is not None else set()
+
+    def following(self, answer: Answer, document: Document, count: int) -> object | None:
+        """Return what asks for the page after one with ``count`` items; None: it was the last.
+
+        Raises:
+            Unselectable: it is none, or one that was asked for before.
+        """
+        if self._pages.style == "cursor":
+            return self._cursor(answer, document)
+        if count == 0 or (self._limit is not None and count < self._limit):
+            return None
+        assert self._at is not None
+        self._at += 1 if self._pages.style == "page" else count
+        return self._at
+
+    def _cursor(self, answer: Answer, document: Document) -> object | None:
+        if self._pages.cursor_source == "header":
+            cursor: object = answer.headers.get(self._pages.cursor_path.lower())
+        else:
+            part = document.find(self._pages.cursor_path)
+            cursor = None if part is None else json.loads(document.text(part), parse_int=str, parse_float=str)
+        if cursor is None or cursor == "" or cursor is False:
+            return None
+        if not isinstance(cursor, str):
+            raise Unselectable(f"its {self._pages.cursor_path} is no text and no number")
+        if cursor in self._seen:
+            raise Unselectable("its cursor is one that was asked for before")
+        self._seen.add(cursor)
+        return cursor
+
+
+def _number(value: object) -> int | None:
+    """Return a parameter that is a whole number, or a text of one, as such; else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    return int(value) if isinstance(value, int | float) and float(value).is_integer() else None

@@ -1,0 +1,113 @@
+"""Parts of a JSON answer by dotted path, as the other side wrote them: no number is read and written again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
+
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+class Unselectable(Exception):
+    """An answer is no JSON, or has no such part; the text says which, without values."""
+
+
+def select(data: bytes, path: str) -> bytes:
+    """Return the part of a JSON document at a dotted path; members by name, items of lists by number.
+
+    Raises:
+        Unselectable: the document is no JSON, or has no such part.
+    """
+    document = Document(data)
+    return document.text(document.part(path)).encode()
+
+
+class Document:
+    """A JSON document, of which parts are asked for. A part is where its text begins and ends.
+
+    Raises:
+        Unselectable: it is no JSON.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            self._text = data.decode("utf-8-sig")
+            begin = self._after_blanks(0)
+            self._whole = (begin, self._end_of(begin))
+        except UnicodeDecodeError:
+            raise Unselectable("the answer is no UTF-8 text, and no JSON for that reason") from None
+        if self._after_blanks(self._whole[1]) != len(self._text):
+            raise Unselectable("the answer is no JSON: it goes on behind its end")
+
+    def part(self, path: str) -> tuple[int, int]:
+        """Return the part at a dotted path; blank: all. Raises ``Unselectable``."""
+        found = self.find(path)
+        if found is None:
+            raise Unselectable(f"the answer has no {path}")
+        return found
+
+    def find(self, path: str) -> tuple[int, int] | None:
+        """Return the part at a dotted path, None where there is none."""
+        part: tuple[int, int] | None = self._whole
+        for name in path.split(".") if path else ():
+            if part is None:
+                return None
+            if self._text[part[0]] == "{":
+                part = dict(self._members(part[0])).get(name)
+            elif self._text[part[0]] == "[" and _INDEX.fullmatch(name):
+                items = self.items(part)
+                part = items[int(name)] if int(name) < len(items) else None
+            else:
+                part = None
+        return part
+
+    def text(self, part: tuple[int, int]) -> str:
+        """Return a part as it is written."""
+        return self._text[part[0] : part[1]]
+
+    def items(self, part: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return the items of a list. Raises ``Unselectable``: the part is none."""
+        if self._text[part[0]] != "[":
+            raise Unselectable("what should be the list of items is none")
+        found, at = [], self._after_blanks(part[0] + 1)
+        while self._text[at] != "]":
+            end = self._end_of(at)
+            found.append((at, end))
+            at = self._next(end)
+        return found
+
+    def _members(self, begin: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        at = self._after_blanks(begin + 1)
+        while self._text[at] != "}":
+            name, end = _SCANNER.raw_decode(self._text, at)
+            at = self._after_blanks(self._after_blanks(end) + 1)
+            end = self._end_of(at)
+            yield name, (at, end)
+            at = self._next(end)
+
+    def _next(self, end: int) -> int:
+        """Return where what follows a member or item begins: the next one, or the bracket that closes."""
+        at = self._after_blanks(end)
+        return self._after_blanks(at + 1) if self._text[at] == "," else at
+
+    def _after_blanks(self, at: int) -> int:
+        found = _BLANKS.match(self._text, at)
+        assert found is not None
+        return found.end()
+
+    def _end_of(self, begin: int) -> int:
+        try:
+            return _SCANNER.raw_decode(self._text, begin)[1]
+        except JSONDecodeError as error:
+            raise Unselectable(f"the answer is no JSON: {error.msg.lower()} at character {error.pos}") from None
+        except RecursionError:
+            raise Unselectable("the answer has lists or objects too deep inside each other") from None
+
+
+def _no_number(text: str) -> object:
+    raise JSONDecodeError(f"{text} is no number of JSON", "", 0)
+
+
+_SCANNER = JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number)

@@ -28,6 +28,9 @@ from tests.support.waiting import until
 
 PLUGIN, WORKFLOW, STORE = "odd", "local", "main"
 KINDS = {PLUGIN: "plugin", WORKFLOW: "workflow", STORE: "indexeddb"}
+CALLABLE = ("ready", "unhealthy")
+"""States of a provider whose process runs and answers."""
+LACK = "a socket of it has been removed"
 TRUE_WITHIN_S = 10.0
 """What the host tells is what is the case, this long after a fault."""
 WELL_WITHIN_S = 60.0
@@ -152,29 +155,44 @@ class Installation:
         found = re.findall(r'^gestalt_provider_up\{kind="\w+",provider="(\w+)"\} (\S+)', text, re.MULTILINE)
         return {name: float(value) == 1 for name, value in found if name in KINDS}
 
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What ``GET /api/v1/providers`` says of each provider, by name."""
+        return {item["name"]: item for item in self.host.get("/providers") if item["name"] in KINDS}
+
     def ready(self) -> tuple[int, str]:
         """Status of ``/ready``, and all that it says."""
         answer = httpx.get(f"{self.host.url}/ready", timeout=10)
         return answer.status_code, json.dumps(answer.json())
 
     def untrue(self, *, may_be_unready: bool = False) -> str:
-        """What the host tells that is not the case; blank when all of it is.
+        """What ``/ready``, ``/metrics`` and the list of providers tell that is not the case; blank when all of it is.
 
         Args:
             may_be_unready: Whether the store may say of itself that it is not well.
         """
         up = {name: self.is_up(name) for name in KINDS}
         status, text = self.ready()
-        told = self.told_up()
+        told, listed = self.told_up(), self.listed()
         wrong = [f"up are {up}, told is {told}"] if told != up else []
+        for name, kind in KINDS.items():
+            state, child = listed[name]["state"], self.child(name)
+            if (state in CALLABLE) != up[name] or listed[name]["kind"] != kind:
+                wrong.append(f"{name}: up is {up[name]}, listed is {listed[name]}")
+            if up[name] and listed[name].get("pid") != (child and child.pid):
+                wrong.append(f"{name}: its process is {child and child.pid}, listed is {listed[name]}")
+            if not up[name] and not listed[name].get("reason"):
+                wrong.append(f"{name} is not up, and no reason is listed: {listed[name]}")
         must_be_ready = up[WORKFLOW] and up[STORE]
         if must_be_ready != (status == 200) and not (must_be_ready and may_be_unready):
             wrong.append(f"up are {up}, /ready answers {status} {text}")
         lacks = self.lacks()
         for name in KINDS:
-            lacking = f"{name}: a socket of it has been removed" in text
+            lacking = f"{name}: {LACK}" in text
             if status == 200 and up[name] and lacking != (name in lacks):
                 wrong.append(f"{name}: socket removed: {name in lacks}, /ready: {text}")
+            noticed = any(notice.startswith(LACK) for notice in listed[name].get("notices", ()))
+            if up[name] and noticed != (name in lacks):
+                wrong.append(f"{name}: socket removed: {name in lacks}, listed: {listed[name]}")
         if status == 200 and not up[PLUGIN] and f"plugin {PLUGIN}: " not in text:
             wrong.append(f"{PLUGIN} is not up, /ready says {text}")
         return "; ".join(wrong)

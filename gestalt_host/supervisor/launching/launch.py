@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -76,7 +77,7 @@ class Launcher:
         restore_directory(self._directory)
         await self._services.restore()
         self._about.note(*self._services.abouts(f"{self._spec.word}/{self._spec.name}"))
-        self._socket.unlink(missing_ok=True)
+        _remove(self._socket)
         spec = self._spec
         environment = provider_environment(
             self._environ,
@@ -157,7 +158,7 @@ async def _unless_it_ends(child: Child, work: Awaitable[None], timeout_s: float,
             ended_how = child.ended_because or child.describe_exit()
             raise ProviderStartFailed(
                 f"plugin process exited before serving gRPC ({ended_how})",
-                reason=f"its process ended before it could be called ({ended_how})",
+                reason=child.ended_because or f"its process ended before it could be called ({ended_how})",
             )
         else:
             raise ProviderStartFailed(missed, reason=f"it {missed}")
@@ -165,6 +166,14 @@ async def _unless_it_ends(child: Child, work: Awaitable[None], timeout_s: float,
         for future in (task, ended):
             future.cancel()
         await asyncio.gather(task, ended, return_exceptions=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever an earlier process has left where the socket goes; a link is not followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _broke(task: asyncio.Future[None]) -> bool:

@@ -35,7 +35,10 @@ TRUE_WITHIN_S = 10.0
 """What the host tells is what is the case, this long after a fault."""
 WELL_WITHIN_S = 60.0
 """Everything is ready again, this long after the last fault has ended."""
-MORE = """  odd: {{source: {{path: {folder}/odd/manifest.yaml}}, config: {{folder: {folder}}}}}
+MORE = """  odd:
+    source: {{path: {folder}/odd/manifest.yaml}}
+    config: {{folder: {folder}}}
+    limits: {{memory: 256MiB}}
 """
 ENGINE = "{pollInterval: 200ms, workerCount: 8, runClaimTTL: 8760h}"
 """The clock leaps, so no lease may end by itself."""

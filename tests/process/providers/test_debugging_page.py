@@ -150,13 +150,15 @@ def answers(host: Gestaltd, tmp_path_factory: pytest.TempPathFactory) -> dict[in
 
 @pytest.mark.timeout(900)  # grpcurl may have to be built
 def test_each_command_answers_what_the_page_shows(answers: dict[int, str]) -> None:
-    assert not differing([line for line in LINES if not line.is_of_grpcurl], answers)
+    found = differing([line for line in LINES if not line.is_of_grpcurl], answers)
+    assert not found, found
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("grpcurl")
 def test_each_command_of_grpcurl_answers_what_the_page_shows(answers: dict[int, str]) -> None:
-    assert not differing([line for line in LINES if line.is_of_grpcurl], answers)
+    found = differing([line for line in LINES if line.is_of_grpcurl], answers)
+    assert not found, found
 
 
 def differing(lines: list[Line], answers: dict[int, str]) -> str:

@@ -63,6 +63,7 @@ def ask(
         ("GET /x/{nothing}", {"nothing": "", "q": ""}, ["nothing:path:string"], "/x/?q=", None),
         ("DELETE /x/{id}", {"id": "a", "why": "old"}, ["id:path:string", "why:body:string"], "/x/a?why=old", None),
         ("POST /x/{a}", {"a": 1, "b": 2}, [], "/x/1", {"b": 2}),
+        ("GET /x/{a}", {"a": 1}, ["a:body:int"], "/x/1", None),
         ("POST /x", {"q": True, "b": None}, ["q:query:bool"], "/x?q=true", {"b": None}),
         ("PUT /x/{id}", {"id": "7", "n": "3"}, ["id:path:int", "n:body:int"], "/x/7", {"n": "3"}),
         ("PATCH /x", {}, [], "/x", {}),

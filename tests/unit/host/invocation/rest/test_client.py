@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
 from gestalt_host.invocation.rest.client import RestClient
+from gestalt_host.invocation.rest.dialling import MOST_LOOKUPS
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.places import Places
 from gestalt_host.invocation.rest.requests import PreparedRequest
@@ -169,6 +170,38 @@ async def test_a_name_that_nobody_knows(make: Make) -> None:
     error = await failure(make(resolve=resolve), "http://nowhere.test/")
     assert type(error) is UpstreamUnreachable
     assert str(error).endswith(": the name of the host is not known: Name or service not known")
+
+
+async def test_slow_lookups_hold_up_nobody_else(make: Make, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    going, at_once, most = threading.Event(), 0, 0
+    system = socket.getaddrinfo
+
+    def slow(host: str, *arguments: object, **more: object) -> object:
+        nonlocal at_once, most
+        if not host.endswith(".slow.test"):
+            return system(host, *arguments, **more)  # type: ignore[arg-type]
+        at_once += 1
+        most = max(most, at_once)
+        going.wait(30)
+        at_once -= 1
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    web.put("/x", "here")
+    client = make()
+    waiting = [asyncio.create_task(client.send(request(f"http://{n}.slow.test/"))) for n in range(20)]
+
+    async def all_threads_wait() -> bool | None:
+        return True if at_once == MOST_LOOKUPS else None
+
+    await eventually(all_threads_wait)
+    assert await asyncio.to_thread(int) == 0  # the threads of the rest of the host are free
+    assert (await client.send(request(web.url("/x")))).body == b"here"
+    assert (await make().send(request(web.url("/x", "localhost")))).body == b"here"
+    going.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all("Temporary failure in name resolution" in str(result) for result in results)
+    assert most == MOST_LOOKUPS
 
 
 async def test_the_system_is_asked_for_names(make: Make, web: Web) -> None:

@@ -112,6 +112,11 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
         (b"HTTP/1.1 200 OK\r\nContent-Ty", UpstreamUnreachable, "the connection ended before there was an answer"),
         (b"220 mail ready\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
+        (
+            b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "the headers of its answer have more than 100 KiB",
+        ),
         (b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", UpstreamUnreachable, "status 999; accepted are 200 to 599"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly", UpstreamUnreadable, "broke off before its end"),
@@ -439,6 +444,25 @@ async def test_the_address_that_was_checked_is_the_one_that_is_dialled(make: Mak
     assert answer.body == b"inside"
     assert web.asked[0].headers["host"] == f"named.test:{web.port}"
     assert asked == ["named.test"]
+
+
+async def test_an_ipv6_address_is_written_in_brackets_and_dialled_without(make: Make) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(serve, "::1", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        answer = await make(EgressRules(("::1/128",))).send(request(f"http://[0:0::1]:{port}/x"))
+    assert answer.body == b"ok"
+    assert f"Host: [::1]:{port}".encode() in asked[0]
 
 
 async def test_of_several_addresses_those_that_may_be_reached_are_dialled(make: Make, web: Web) -> None:

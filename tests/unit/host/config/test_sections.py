@@ -67,6 +67,24 @@ ONE_FAULT = [
         "server: {supervision: {restartSilentAfter: 4s}}",
         "server.supervision.restartSilentAfter: '4s' is too short; accepted are durations of at least 5s, and never",
     ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 512MB}}}",
+        "plugins.p.limits.memory: '512MB' is not a size that can be taken; accepted are whole numbers with",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 1MiB}}}",
+        "plugins.p.limits.memory: '1MiB' is not a size that can be taken; accepted are whole numbers",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 536870912}}}",
+        "plugins.p.limits.memory: '536870912' is not a size that can be taken; accepted",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 9999999999999GiB}}}",
+        "plugins.p.limits.memory: '9999999999999GiB' is not a size that can be taken; accepted",
+    ),
+    ("plugins: {p: {source: ./m.yaml, limits: 512MiB}}", "plugins.p.limits: must be a mapping"),
+    ("plugins: {p: {source: ./m.yaml, limits: {mem: 512MiB}}}", "plugins.p.limits.mem: unknown key; did you mean"),
     ("server: {supervision: {restartAfter: 4s}}", "server.supervision.restartAfter: unknown key; did you mean"),
     ("server: {management: {host: 127.0.0.1}}", "server.management.port: is required"),
     ("server: {egress: {defaultAction: drop}}", "server.egress.defaultAction: 'drop' is not supported; accepted are"),
@@ -471,6 +489,24 @@ def test_plain_durations_have_a_sign_and_no_days() -> None:
 def test_a_silent_process_can_be_kept_for_ever(loaded: Loader, never: str) -> None:
     read = loaded(f"server: {{supervision: {{restartSilentAfter: {never}, shutdownTimeout: 1m}}}}").server.supervision
     assert read == SupervisionConfig(restart_silent=None, shutdown=timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("512MiB", 512 * 1024**2), ("2 GiB", 2 * 1024**3), ("16384KiB", 16 * 1024**2), ("", None), ("null", None)],
+)
+def test_entries_of_every_kind_may_have_a_limit_of_memory(loaded: Loader, written: str, size: int | None) -> None:
+    limits = f"limits: {{memory: {written}}}"
+    text = f"""
+        server: {{encryptionKey: k}}
+        providers:
+          indexeddb: {{main: {{source: ./store/manifest.yaml, {limits}}}}}
+          workflow: {{local: {{source: ./workflow/manifest.yaml, indexeddb: main, {limits}}}}}
+        plugins: {{echo: {{source: ./echo/manifest.yaml, {limits}}}, other: {{source: ./other/manifest.yaml}}}}
+    """
+    config = loaded(text)
+    entries = {entry.name: entry.limits.memory_bytes for entry in config.entries}
+    assert entries == {"main": size, "local": size, "echo": size, "other": None}
 
 
 def test_supervision_has_defaults(loaded: Loader) -> None:

@@ -27,11 +27,12 @@ from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
 from gestalt_host.daemon.locking.installing import Installation
-from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
-from gestalt_host.daemon.provider_reports import Unhealthy, provider_reports
+from gestalt_host.daemon.reports.metrics import LineMetrics, ProviderMetrics, RestMetrics, ToldMetrics
+from gestalt_host.daemon.reports.providers import Unhealthy, provider_reports
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of
+from gestalt_host.hostservices.control import ControlSocket, HostControlServicer, Issuer
 from gestalt_host.http.app import create_app
 from gestalt_host.http.connections import Capacity
 from gestalt_host.http.listener import Listener, ListenFailed
@@ -40,6 +41,7 @@ from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
 from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
 from gestalt_host.supervisor.about import HOST, HostAbout
+from gestalt_host.supervisor.output.recent import RecentOutput
 from gestalt_host.supervisor.reports import ProviderReport
 from gestalt_sdk.common.beats import Beat, Beats
 from gestalt_sdk.common.loops import keep_running
@@ -53,6 +55,7 @@ PLUGIN_GRACE_S = 2.0
 STORE_GRACE_S = 2.0
 HEALTH_EVERY_S = 5.0
 LOCAL_ONLY = "127.0.0.1"
+SOON = "the host is starting"
 
 log = structlog.get_logger()
 
@@ -86,6 +89,7 @@ class Host:
         self._unhealthy: dict[Store | ProviderProcess, Unhealthy] = {}
         """What stores and workflow providers that run say is wrong with them."""
         self._about = HostAbout()
+        self._control: ControlSocket | None = None
         self._beats = Beats()
         self._groups = ProcessGroups(self._beats)
         self._watchdog: Watchdog | None = None
@@ -102,6 +106,10 @@ class Host:
         await self._listen()
         self._about = HostAbout.of_this_process(self.url, self._config.files)
         await sweep_stale()
+        self._control = ControlSocket(
+            HostControlServicer(self._reports, self._outputs, self._token_issuer), self._about
+        )
+        await self._control.start()
         self._groups.start()
         config = self._config
         key = asyncio.create_task(asyncio.to_thread(master_key, config.server.encryption_key), name="master key")
@@ -132,6 +140,7 @@ class Host:
                 self._stores[binding.provider].needed_by(process)
         wiring.metrics.register(ProviderMetrics(self._processes, self.provider_reports))
         wiring.metrics.register(self._told_metrics)
+        wiring.metrics.register(RestMetrics(wiring.rest_runners.values))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
         for name, error in wiring.failed_plugins.items():
@@ -240,6 +249,8 @@ class Host:
         except TimeoutError:
             log.warning("shutdown took too long", event_name="host.killed", after_s=plan.total_s)
             self.kill()
+        if self._control is not None:
+            await self._control.stop()
         await self._groups.stop()
 
     async def _stop_in_order(self, countdown: Countdown) -> None:
@@ -270,11 +281,40 @@ class Host:
         """End every process at once, for somebody who does not want to wait."""
         for process in self._processes():
             process.kill()
+        if self._control is not None:
+            self._control.remove()
 
     def _processes(self) -> list[ProviderProcess]:
         """Return every process, in the order in which they are stopped."""
         workflows, plugins = self._processes_of_wiring()
         return [*workflows, *plugins, *(process for store in self._stores.values() for process in store.processes)]
+
+    def _reports(self) -> list[ProviderReport]:
+        """Return what is known of every configured provider, also while the host is starting."""
+        if self._wiring is not None:
+            return self.provider_reports()
+        config = self._config
+        sections = {"plugin": config.plugins, **{kind: config.providers[kind] for kind in ("indexeddb", "workflow")}}
+        names = sorted((kind, name) for kind, section in sections.items() for name in section)
+        return [ProviderReport(kind, name, "starting", self._started, reason=SOON) for kind, name in names]
+
+    def _processes_of(self, kind: str, name: str) -> list[ProviderProcess]:
+        """Return the processes of one configured provider."""
+        if kind == "indexeddb":
+            store = self._stores.get(name)
+            return [] if store is None else store.processes
+        if self._wiring is None:
+            return []
+        processes = self._wiring.processes
+        found = (processes.plugins if kind == "plugin" else processes.workflows).get(name)
+        return [] if found is None else [found]
+
+    def _outputs(self, kind: str, name: str) -> list[RecentOutput]:
+        """Return what the processes of one configured provider wrote last."""
+        return [process.output.recent for process in self._processes_of(kind, name)]
+
+    def _token_issuer(self) -> Issuer | None:
+        return None if self._wiring is None or self._user is None else (self._wiring.tokens, self._user)
 
     def _processes_of_wiring(self) -> tuple[list[ProviderProcess], list[ProviderProcess]]:
         """Return the processes of workflow providers and those of plugins."""
@@ -415,6 +455,8 @@ class Host:
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             beat.beat()
+            if self._control is not None:
+                await self._control.restore()
             problems = await asyncio.gather(*(item.health_problem() for item in watched))
             now = datetime.now(UTC)
             found: dict[Store | ProviderProcess, Unhealthy] = {}

@@ -55,6 +55,12 @@ class HostAbout:
         return found.pid if found is not None else 0
 
     @property
+    def is_running(self) -> bool:
+        """Whether the host certainly runs."""
+        found = ProcessIdentity.parse(self.process)
+        return found is not None and found.is_running()
+
+    @property
     def port(self) -> str:
         """The port of its API, blank when it has none."""
         return str(urlsplit(self.url).port or "")
@@ -122,8 +128,7 @@ def read_abouts(directories: Iterable[Path]) -> Iterator[About]:
     """Yield what those directories say whose host certainly runs, as far as can be told from here."""
     for directory in directories:
         about = read_about(directory)
-        process = ProcessIdentity.parse(about.host.process) if about is not None else None
-        if about is not None and process is not None and process.is_running():
+        if about is not None and about.host.is_running:
             yield about
 
 

@@ -461,6 +461,7 @@ class ProviderProcess:
         )
 
     async def _release(self) -> None:
+        self.output.recent.close()
         await self._services.stop()
         await self._channel.close()
         remove_directory(self._directory)

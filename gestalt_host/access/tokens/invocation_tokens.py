@@ -81,10 +81,10 @@ class InvocationTokens:
         self._key = key or secrets.token_bytes(32)
         self._clock = clock
 
-    def mint(self, plugin: str, delegation: Delegation) -> str:
+    def mint(self, plugin: str, delegation: Delegation, lifetime_s: float = ROOT_LIFETIME_S) -> str:
         """Make a root token for ``plugin``, to be sent with the request that it is about to serve."""
         now = self._clock()
-        return self._encode(plugin, delegation, now, now + ROOT_LIFETIME_S, now + ROOT_LIFETIME_S)
+        return self._encode(plugin, delegation, now, now + lifetime_s, now + lifetime_s)
 
     def resolve(self, token: str, plugin: str) -> Delegation:
         """Return the content of a token that ``plugin`` shows.

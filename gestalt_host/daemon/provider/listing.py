@@ -60,7 +60,7 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
     sections = (config.plugins, *config.providers.values())
     entries = [entry for section in sections for _, entry in sorted(section.items())]
     rows = [_row(entry, lock, config) for entry in entries if _is_wanted(entry, kind)]
-    show(_table([_HEADINGS, *rows]))
+    show(table([_HEADINGS, *rows]))
 
 
 def _is_wanted(entry: ProviderEntry, kind: str) -> bool:
@@ -90,7 +90,8 @@ def _status(entry: ProviderEntry, lock: Lock, config: HostConfig) -> str:
     return "unverified" if entry.source.mode is SourceMode.PACKAGE else "locked"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows, headings first, as lines with columns of equal width."""
     shown = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(_HEADINGS))]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown)

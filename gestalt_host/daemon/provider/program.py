@@ -91,6 +91,39 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "release --version V",
         ("version", "output", "platform", "sign", "find-links", "extra"),
     ),
+    "sockets": Subcommand(
+        "sockets",
+        "List the sockets of the hosts that run on this machine, and what each serves.",
+        "sockets [NAME]",
+        ("host",),
+        ("json",),
+        most=1,
+    ),
+    "logs": Subcommand(
+        "logs",
+        "Print what a provider of a running host wrote last, and what it writes.",
+        "logs NAME",
+        ("n", "lines", "host"),
+        ("f", "follow", "raw"),
+        least=1,
+        most=1,
+    ),
+    "call": Subcommand(
+        "call",
+        "Call a method of a provider of a running host, or of a host service as it would.",
+        "call NAME SERVICE/METHOD",
+        ("d", "data", "H", "header", "socket", "timeout", "max-messages", "host"),
+        least=2,
+        most=2,
+    ),
+    "token": Subcommand(
+        "token",
+        "Print a token with which a plugin's host services can be called.",
+        "token PLUGIN",
+        ("host",),
+        least=1,
+        most=1,
+    ),
     "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
 }
 REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
@@ -165,6 +198,6 @@ def _group_help(group: str, table: Mapping[str, Subcommand]) -> str:
 
 _REPO_SUMMARY = "Add, list, remove and refresh package repositories."
 _ABOUT = {
-    "provider": "Find provider packages, put them into a configuration, and release providers of one's own.",
+    "provider": "Find provider packages, put them into a configuration, release one's own, and look into running ones.",
     "provider repo": "Add, list, remove and refresh package repositories.",
 }

@@ -49,6 +49,7 @@ class Child:
             pipes.end()
             raise
         pipes.close_writers()
+        pipes.started(process.pid)
         return cls(process, pipes)
 
     @property
@@ -89,7 +90,7 @@ class Child:
         try:
             return await self._process.wait()
         finally:
-            output.end()
+            output.end("" if self.running else self.describe_exit())
 
     def end(self, reason: str) -> None:
         """Note why the host ends it, and kill it."""

@@ -410,9 +410,14 @@ UNPROVIDED = [
     ("providers: {ui: {a: {source: m.yaml, path: /}}}", "providers.ui.a"),
     ("runtime: {providers: {a: {driver: local}}}", "runtime.providers.a"),
     ("server: {management: {port: 9090}}", "server.management"),
-    ("server: {egress: {defaultAction: deny}}", "server.egress.defaultAction"),
     ("server: {admin: {allowedRoles: [admin]}}", "server.admin.allowedRoles"),
-    ("plugins: {p: {source: m.yaml, egress: {allowedHosts: [x.org]}}}", "plugins.p.egress.allowedHosts"),
+    (
+        "providers: {workflow: {w: {source: m.yaml, egress: {allowedHosts: [x.org]}}}}",
+        "providers.workflow.w.egress.allowedHosts",
+    ),
+    ("plugins: {p: {source: m.yaml, surfaces: {openapi: {baseUrl: 'http://x'}}}}", "plugins.p.surfaces.openapi"),
+    ("plugins: {p: {source: m.yaml, surfaces: {graphql: {url: 'http://x'}}}}", "plugins.p.surfaces.graphql"),
+    ("plugins: {p: {source: m.yaml, surfaces: {mcp: {url: 'http://x'}}}}", "plugins.p.surfaces.mcp"),
     ("plugins: {p: {source: m.yaml, mcp: true}}", "plugins.p.mcp"),
     ("plugins: {p: {source: m.yaml, http: {a: {}, b: 1}}}", "plugins.p.http"),
     ("plugins: {p: {source: m.yaml, ui: {path: /x}}}", "plugins.p.ui"),
@@ -516,12 +521,11 @@ providers:
   telemetry: {default: {source: stdout}}
   audit: {default: {source: noop}}
 connections:
-  crm: {auth: {type: oauth2, clientId: x, scopes: [a]}, params: {tenant: {required: true}}}
+  crm: {auth: {type: oauth2, clientId: x, scopes: [a]}}
 plugins:
   p:
     source: m.yaml
     iconFile: icon.svg
-    allowedOperations: {list: {paginate: true}}
     connections: {crm: {ref: crm, credentialRefresh: {refreshInterval: 1h}}}
 """
 
@@ -535,9 +539,7 @@ def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: L
         "providers.audit.default",
         "connections.crm.auth.clientId",
         "connections.crm.auth.scopes",
-        "connections.crm.params",
         "plugins.p.iconFile",
-        "plugins.p.allowedOperations.list.paginate",
         "plugins.p.connections.crm.credentialRefresh",
     }
     assert all("is accepted and not used yet" in problem.reason for problem in unused)

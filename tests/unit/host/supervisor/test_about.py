@@ -14,6 +14,7 @@ from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, directories
 from gestalt_host.supervisor.about import (
     FILE,
+    LONGEST_FILE_BYTES,
     About,
     AboutFile,
     HostAbout,
@@ -25,7 +26,7 @@ from gestalt_host.supervisor.about import (
 from gestalt_host.supervisor.directories import LONGEST_BASE_BYTES, make_directory, remove_directory
 from gestalt_sdk.common.process_identity import ProcessIdentity
 from tests.support.rigs.supervisor import WORKFLOW
-from tests.support.waiting import until
+from tests.support.waiting import eventually
 
 HERE = HostAbout.of_this_process("http://127.0.0.1:8080", [Path("gestalt.yaml")])
 
@@ -58,7 +59,6 @@ def test_a_host_that_has_ended_is_not_told_of(tmp_path: Path) -> None:
         "{}",
         '{"host": {}}',
         '{"host": 1, "kind": "a", "name": "b", "sockets": []}',
-        "x" * LONGEST_FILE_BYTES,
     ],
 )
 def test_a_file_of_another_form_says_nothing(text: str, tmp_path: Path) -> None:
@@ -110,6 +110,20 @@ def test_a_label_is_cut_so_that_sockets_keep_their_limit(
         base.rmdir()
 
 
+def _is(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool | None]]:
+    async def probe() -> bool | None:
+        return condition() or None
+
+    return probe
+
+
+def test_a_file_that_is_too_large_says_nothing(tmp_path: Path) -> None:
+    write_about(tmp_path, About(HERE, "plugin", "a"))
+    with (tmp_path / FILE).open("a") as file:
+        file.write(" " * LONGEST_FILE_BYTES)
+    assert read_about(tmp_path) is None
+
+
 async def test_a_process_tells_of_its_sockets_again_when_its_directory_was_removed(
     script: Callable[..., LaunchCommand], launched: Callable[..., Awaitable[ProviderProcess]]
 ) -> None:
@@ -118,7 +132,7 @@ async def test_a_process_tells_of_its_sockets_again_when_its_directory_was_remov
     assert first is not None
     remove_directory(process.directory)
     os.kill(first, signal.SIGKILL)
-    await until(lambda: process.is_ready and process.pid != first)
+    await eventually(_is(lambda: process.is_ready and process.pid != first))
     assert process.directory.name.startswith("gstp-8080-workflow-local-")
     told = json.loads((process.directory / FILE).read_text())
     assert (told["kind"], told["name"], told["host"]["url"]) == ("workflow", "local", HERE.url)

@@ -132,6 +132,7 @@ async def test_after_a_flood_lines_are_written_again(log: Log) -> None:
     output = output_to(log, bytes_per_second=64 * 1024, burst_bytes=128 * 1024)
     pipes = output.begin()
     stdout, _ = pipes.writers
+    pipes.started(os.getpid())
     try:
         with capture_logs() as said:
             for _ in range(20):

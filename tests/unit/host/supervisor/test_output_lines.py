@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gestalt_host.supervisor.output_lines import Budget, LineSplitter, log_line
+from gestalt_host.supervisor.output.lines import Budget, LineSplitter, log_line
 
 LIMIT = 20
 

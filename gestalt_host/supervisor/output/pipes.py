@@ -15,7 +15,8 @@ from contextlib import suppress
 import structlog
 
 from gestalt_host.config.model import OutputLimits
-from gestalt_host.supervisor.output_lines import LINE_OVERHEAD_BYTES, Budget, LineSplitter, log_line
+from gestalt_host.supervisor.output.lines import LINE_OVERHEAD_BYTES, Budget, LineSplitter, log_line
+from gestalt_host.supervisor.output.recent import Ended, LeftOut, Line, RecentOutput
 from gestalt_sdk.common.printable import printable
 from gestalt_sdk.serving.logs import write_line
 
@@ -56,6 +57,8 @@ class ProviderOutput:
         self.dropped_lines = self.dropped_bytes = 0
         """What is not in the log, since the host was started; the ends of lines that were cut count as bytes alone."""
         self.is_dropping = False
+        self.recent = RecentOutput()
+        """The last of what is in the log, as it was written, with the beginnings and ends of processes."""
         self._name, self._kind = name, kind
         self._write = write
         self._budget = Budget(self.limits.bytes_per_second, self.limits.burst_bytes, clock)
@@ -98,6 +101,7 @@ class ProviderOutput:
             # Whatever a line is like, the reading goes on: a pipe that nobody reads would stop the process.
             with suppress(Exception):
                 if self._write(log_line(self._name, self._kind, stream, line, cut_at)):
+                    self.recent.add(Line(stream, line, is_cut))
                     return
         self.is_dropping = True
         self._count_dropped(1, len(line))
@@ -110,6 +114,8 @@ class ProviderOutput:
             self._notice = None
         lines, size = self.dropped_lines - self._said_lines, self.dropped_bytes - self._said_bytes
         self._said_lines, self._said_bytes = self.dropped_lines, self.dropped_bytes
+        if lines:
+            self.recent.add(LeftOut(lines))
         if lines or size:
             log.warning(
                 "output of a provider was dropped",
@@ -149,17 +155,29 @@ class ProcessOutput:
         """What is to be the process's stdout and stderr."""
         return self._writers[0], self._writers[1]
 
+    def started(self, pid: int) -> None:
+        """Begin to read what the process with this number writes."""
+        self._output.recent.started(pid)
+        for reader in self._readers:
+            reader.start()
+
     def close_writers(self) -> None:
         """Close the ends that the process has been given, or never will be."""
         while self._writers:
             os.close(self._writers.pop())
 
-    def end(self) -> None:
-        """Write what the ended process has left and close, also when one that it started holds the other ends."""
+    def end(self, how: str = "") -> None:
+        """Write what the ended process has left and close, also when one that it started holds the other ends.
+
+        Args:
+            how: It ended; blank when there never was a process.
+        """
         for reader in self._readers:
             reader.read_rest()
         self._readers = []
         self._output.say_dropped()
+        if how:
+            self._output.recent.add(Ended(how))
 
 
 class _Reader:
@@ -171,7 +189,10 @@ class _Reader:
         self._pause: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._readable)
+
+    def start(self) -> None:
+        """Read whenever there is something to read."""
+        self._loop.add_reader(self._descriptor, self._readable)
 
     def read_rest(self) -> None:
         """Read what is there, as far as it has an end, and close."""

@@ -1,4 +1,4 @@
-"""Metrics of the daemon for `/metrics`, read when they are asked for: provider processes, lines not written."""
+"""Metrics of the daemon for `/metrics`, read when they are asked for: providers, operations, lines not written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.supervisor import ProviderProcess
 from gestalt_host.supervisor.reports import STATES, ProviderReport
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
@@ -93,6 +94,24 @@ class ProviderMetrics(Collector):
                 limits.add_metric(labels, limit)
                 exceeded.add_metric(labels, sum(process.memory_exceeded for process in group))
         return (up, states, restarts, lines, size, notices, used, limits, exceeded)
+
+
+class RestMetrics(Collector):
+    """How operations of plugins without a process ended: the host itself sends their requests."""
+
+    def __init__(self, runners: Callable[[], Iterable[RestRunner]]) -> None:
+        self._runners = runners
+
+    def collect(self) -> Iterable[Metric]:
+        ended = CounterMetricFamily(
+            "gestalt_rest_operations",
+            "Operations of a plugin without code, by how they ended.",
+            labels=("provider", "outcome"),
+        )
+        for runner in self._runners():
+            for outcome, count in runner.outcomes.items():
+                ended.add_metric((runner.name, outcome), count)
+        return (ended,)
 
 
 class ToldMetrics(Collector):

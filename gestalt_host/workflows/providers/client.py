@@ -31,7 +31,7 @@ from gestalt_host.workflows.model import (
 )
 from gestalt_host.workflows.providers import convert
 from gestalt_host.workflows.providers.failures import ReferenceCalls, provider_away, provider_error, wait_ready
-from gestalt_host.workflows.providers.joining import Join, Object, Referenced, has_ended, with_result_cut
+from gestalt_host.workflows.providers.joining import Join, Object, Referenced, with_result_cut
 from gestalt_host.workflows.providers.ordering import by_id_within_a_moment, merged
 from gestalt_sdk.gen.extension.v1 import causes_pb2, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -472,7 +472,7 @@ class WorkflowProviderClient:
         """
         wanted = tuple(dict.fromkeys(subjects))
         known = await self._references_by_id(wanted)
-        join = Join(self.name, {key: item for key, item in known.items() if not has_ended(item)})
+        join = Join(self.name, {key: item for key, item in known.items() if not convert.has_ended(item)})
         try:
             messages = list(await fetch())
         except (ProviderRefused, ProviderUnavailable):

@@ -10,7 +10,6 @@ from gestalt_host.workflows.model import EventTrigger, ExecutionReference, Run, 
 from gestalt_host.workflows.providers import convert
 from gestalt_host.workflows.targets.equality import same_target
 from gestalt_sdk.common.texts import cut
-from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 
 Object = TypeVar("Object", Run, Schedule, EventTrigger)
 
@@ -24,15 +23,10 @@ class Referenced(Generic[Object]):
     same_target: bool
 
 
-def has_ended(reference: pb.WorkflowExecutionReference) -> bool:
-    """Return whether the reference allows nothing any more."""
-    return reference.HasField("revoked_at") or reference.HasField("retired_at")
-
-
 class Join:
     """Finds the references of objects, each converted once."""
 
-    def __init__(self, provider: str, references: dict[str, pb.WorkflowExecutionReference]) -> None:
+    def __init__(self, provider: str, references: dict[str, convert.ReferenceMessage]) -> None:
         self.references = references
         self._provider = provider
         self._converted: dict[str, ExecutionReference] = {}

@@ -145,6 +145,13 @@ class OperationUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderLimits:
+    """What a provider's processes may use. ``memory_bytes``: resident memory of a process and what it started."""
+
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEntry:
     """One entry of ``providers.<kind>`` or of ``plugins``.
 
@@ -177,6 +184,7 @@ class ProviderEntry:
     authorization_policy: str = ""
     verify: Literal["", "required"] = ""
     """``required``: its release metadata must be signed by one of ``HostConfig.provider_keys``."""
+    limits: ProviderLimits = ProviderLimits()
 
     @property
     def path(self) -> str:

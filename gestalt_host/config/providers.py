@@ -18,6 +18,7 @@ from gestalt_host.config.model import (
     OperationUse,
     Policy,
     ProviderEntry,
+    ProviderLimits,
     ServerConfig,
     Source,
     SourceMode,
@@ -40,6 +41,8 @@ PROVIDER_KINDS = (
     "workflow",
     "agent",
 )
+LEAST_MEMORY_BYTES = 16 * 1024**2
+"""With less no provider of any language comes up."""
 _NOT_ON_PROVIDERS = ("auth", "ui", "cache", "s3", "invokes", "lifecycle", "surfaces", "authorizationPolicy")
 _NOT_ON_AGENTS = tuple(key for key in _NOT_ON_PROVIDERS if key != "lifecycle")
 _NOT_ON_OTHERS = (*_NOT_ON_PROVIDERS, "indexeddb", "runtime")
@@ -140,11 +143,17 @@ def _entry(kind: str, name: str, block: Block, context: EntryContext, findings: 
             rest_base_url=_surfaces(block, findings) if "surfaces" not in rejected else "",
             authorization_policy=_policy(block, context) if "authorizationPolicy" not in rejected else "",
             verify=_verify(block, source),
+            limits=_limits(block),
         )
         _read_rest(kind, block, rejected, findings)
     if source is not None:
         _check_provided(kind, block, source, findings)
     return entry if source is not None else None
+
+
+def _limits(block: Block) -> ProviderLimits:
+    with block.block("limits") as limits:
+        return ProviderLimits(limits.size("memory", minimum=LEAST_MEMORY_BYTES))
 
 
 def _source(block: Block, kind: str, name: str, findings: Findings) -> Source | None:

@@ -25,6 +25,9 @@ _TRUE = ("y", "Y", "yes", "on")
 _FALSE = ("n", "N", "no", "off")
 MOST_LEVELS = 24
 """Of free-form mappings and lists inside each other; a gRPC message takes 100 levels, and one of ours costs three."""
+_SIZE = re.compile(r"0*([0-9]{1,15}) ?(KiB|MiB|GiB)", re.ASCII)
+_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_MOST_BYTES = 2**63 - 1
 _DAYS = re.compile(r"0*([0-9]{1,9})d")
 
 
@@ -195,6 +198,19 @@ class Block:
         except DurationInvalid as error:
             self.fault(key, str(error))
             return None
+
+    def size(self, key: str, *, minimum: int) -> int | None:
+        """Return a number of bytes, written as ``512MiB``; None when nothing is written."""
+        text = self.text(key)
+        if not text:
+            return None
+        match = _SIZE.fullmatch(text)
+        size = int(match[1]) * _UNITS[match[2]] if match else 0
+        if not minimum <= size <= _MOST_BYTES:
+            accepted = f"whole numbers with KiB, MiB or GiB, such as 512MiB, of at least {minimum >> 20}MiB"
+            self.fault(key, f"{text!r} is not a size that can be taken; accepted are {accepted}")
+            return None
+        return size
 
     def path_text(self, key: str) -> Path | None:
         """Return a path, relative to the directory of the file that it is written in; ``~`` is not expanded."""

@@ -211,6 +211,7 @@ def timings_of(config: SupervisionConfig, shutdown: ShutdownPlan) -> Timings:
     silent = config.restart_silent
     return Timings(
         drain_s=shutdown.drain_s,
+        start_timeout_s=min(Timings().start_timeout_s, config.start_timeout.total_seconds()),
         start_limit_s=config.start_timeout.total_seconds(),
         slow_start_s=config.slow_start.total_seconds(),
         restart_silent_after_s=math.inf if silent is None else silent.total_seconds(),
@@ -249,6 +250,7 @@ def _spec(
         services=(*binding.services, *services),
         sockets=binding.sockets,
         output=output,
+        limits=launchable.entry.limits,
         host=about,
     )
 

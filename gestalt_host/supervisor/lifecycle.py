@@ -57,11 +57,12 @@ async def identify(channel: grpc.aio.Channel, kind: ProviderKind) -> ProviderIde
     """
     answer = await _identity(channel, "get provider identity")
     if answer.kind != kind.value:
-        raise ProviderStartFailed(f"provider kind mismatch: got {answer.kind}, want {kind.value}")
+        text = f"provider kind mismatch: got {answer.kind}, want {kind.value}"
+        raise ProviderStartFailed(text, reason=text)
     if (answer.minimum and answer.minimum > PROTOCOL_VERSION) or (answer.maximum and answer.maximum < PROTOCOL_VERSION):
-        raise ProviderStartFailed(
-            f"provider speaks protocol versions {answer.minimum} to {answer.maximum}, host requires {PROTOCOL_VERSION}"
-        )
+        spoken = f"{answer.minimum or 'any'} to {answer.maximum or 'any'}"
+        text = f"provider speaks protocol versions {spoken}, host requires {PROTOCOL_VERSION}"
+        raise ProviderStartFailed(text, reason=text)
     return answer.identity
 
 
@@ -81,7 +82,7 @@ async def configure(channel: grpc.aio.Channel, name: str, config: Mapping[str, A
     try:
         response = await stub.ConfigureProvider(request, timeout=CALL_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
-        raise ProviderStartFailed(_prefixed("configure provider", error)) from error
+        raise ProviderStartFailed(_prefixed("configure provider", error), reason=REFUSED) from error
     _require_version(response.protocol_version)
     return (await _identity(channel, "get configured provider identity")).identity
 
@@ -208,8 +209,11 @@ async def _identity(channel: grpc.aio.Channel, step: str) -> _Answer:
     try:
         answer = await stub.GetProviderIdentity(Empty(), timeout=CALL_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
-        raise ProviderStartFailed(_prefixed(step, error)) from error
-    kind = runtime_pb2.ProviderKind.Name(answer.kind).removeprefix("PROVIDER_KIND_").lower()
+        raise ProviderStartFailed(_prefixed(step, error), reason="it did not say what it is") from error
+    kinds = runtime_pb2.ProviderKind.DESCRIPTOR.values_by_number
+    # An enumeration is open: a provider may send a number that this version has no name for.
+    name = kinds[answer.kind].name if answer.kind in kinds else str(answer.kind)
+    kind = name.removeprefix("PROVIDER_KIND_").lower()
     identity = ProviderIdentity(
         answer.display_name,
         answer.version,

@@ -30,7 +30,7 @@ from gestalt_host.supervisor.reports import ProcessReport
 from gestalt_host.supervisor.service_sockets import HostService, ServiceSockets
 from gestalt_host.supervisor.spec import ProviderSpec, Timings
 from gestalt_host.supervisor.state import Condition, State
-from gestalt_host.supervisor.watching.memory import group_memory
+from gestalt_host.supervisor.watching.memory import MemoryLimit, group_memory
 from gestalt_host.supervisor.watching.signs_of_life import SignsOfLife
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
 from gestalt_sdk.bases.metrics import MetricFamily
@@ -89,7 +89,7 @@ class ProviderProcess:
         self._served = [self._socket]
         self.about = AboutFile(self._directory, about)
         """What the directory says of its sockets."""
-        self.about.note(SocketAbout(str(self._socket), SERVICES[spec.word]))
+        self.about.note(SocketAbout(str(self._socket), SERVICES.get(spec.word, ())))
         self._channel = open_channel(Address(f"unix:{self._socket}"))
         added = () if services is None else services(self)
         self._services = ServiceSockets((*spec.services, *added), self._directory)
@@ -111,6 +111,14 @@ class ProviderProcess:
         self._calls = CallsUnderWay()
         self._needs: list[Callable[[], str]] = []
         self._condition = Condition(self._timings)
+        limit_bytes = spec.limits.memory_bytes
+        self._memory_limit = (
+            None
+            if limit_bytes is None
+            else MemoryLimit(
+                spec.name, limit_bytes, self._timings.memory_look_s, self._condition, child=lambda: self._child
+            )
+        )
         self._signs_of_life = SignsOfLife(
             spec.name,
             self._socket,
@@ -145,6 +153,11 @@ class ProviderProcess:
     @property
     def capabilities(self) -> frozenset[str]:
         return self.identity.capabilities
+
+    @property
+    def memory_exceeded(self) -> int:
+        """How often a process was ended because it used more memory than its limit."""
+        return 0 if self._memory_limit is None else self._memory_limit.exceeded
 
     @property
     def _child(self) -> Child | None:
@@ -225,8 +238,12 @@ class ProviderProcess:
         self._condition.starting()
         try:
             await self._services.start()
+            # Also while it starts: what it reads then may be what is too large.
+            if self._memory_limit is not None:
+                self._keep_running(f"memory of {self.name}", self._memory_limit.watch)
             await self._launch()
         except BaseException as error:
+            await self._end_loops()
             self._condition.failed(error)
             await self._release()
             raise
@@ -335,13 +352,16 @@ class ProviderProcess:
                     ended=self._child.describe_exit(),
                     grace_s=grace_s,
                 )
-            self._launcher.let_go(self._child)
+            await self._launcher.let_go(self._child)
+        await self._end_loops()
+        self._condition.stopped()
+        await self._release()
+
+    async def _end_loops(self) -> None:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops.clear()
-        self._condition.stopped()
-        await self._release()
 
     def kill(self) -> None:
         """Send SIGKILL at once; for a host that is told to stop a second time."""
@@ -362,11 +382,11 @@ class ProviderProcess:
                 return
             # Children that the process has started are ended too, before its successor is launched.
             child.kill()
-            self._launcher.let_go(child)
+            await self._launcher.let_go(child)
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
                 self._condition.failures = 0
-            self._condition.ended(child.ended_because or f"process ended ({child.describe_exit()})")
+            self._condition.ended(child.describe_exit(), child.ended_because)
             self._tell_down()
             await self._relaunch(beat)
             self._condition.ready()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gestalt_host.config.model import OutputLimits
+from gestalt_host.config.model import OutputLimits, ProviderLimits
 from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor.about import HostAbout
 from gestalt_host.supervisor.service_sockets import HostService
@@ -20,6 +20,7 @@ class ProviderSpec:
     Attributes:
         services: Host services that get a socket in the provider's own directory.
         sockets: Further variables of the child, each the path of a socket that exists elsewhere.
+        limits: How much the process and what it has started may use.
         host: What the directory of its sockets says of the host that they belong to.
     """
 
@@ -31,6 +32,7 @@ class ProviderSpec:
     services: tuple[HostService, ...] = ()
     sockets: Mapping[str, str] = field(default_factory=dict)
     output: OutputLimits = field(default_factory=OutputLimits)
+    limits: ProviderLimits = field(default_factory=ProviderLimits)
     host: HostAbout = field(default_factory=HostAbout)
 
     @property
@@ -51,6 +53,7 @@ class Timings:
         silent_after_s: One that has not answered for that long is silent.
         restart_silent_after_s: A silent one is ended, and so started again; never where it is infinite.
         drain_s: How long a workflow provider is told that it may take to finish; 0: it is told nothing.
+        memory_look_s: Between two looks at the memory of a process that has a limit of it.
         stable_after_s: One that has been ready for that long is in no crash loop.
     """
 
@@ -61,6 +64,7 @@ class Timings:
     silent_after_s: float = 5.0
     restart_silent_after_s: float = 30.0
     look_s: float = 0.5
+    memory_look_s: float = 0.25
     drain_s: float = 0.0
     poll_s: float = 0.025
     stop_grace_s: float = 2.0

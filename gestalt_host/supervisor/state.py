@@ -50,7 +50,7 @@ class Condition:
         self._timings = timings
         self._began_at = self._again_at = 0.0
         self._silent_s = 0.0
-        self._failed_because = self._refused_because = ""
+        self._ended_because = self._failed_because = self._refused_because = ""
         self._changed = asyncio.Event()
 
     def starting(self) -> None:
@@ -76,14 +76,22 @@ class Condition:
         self._become(State.SILENT, "it does not answer", "it did not answer")
         return True
 
-    def ended(self, reason: str) -> None:
-        """Note that the process has ended and why, in words of this host; it is going to be started again."""
+    def ended(self, how: str, because: str) -> None:
+        """Note that the process has ended; it is going to be started again.
+
+        Args:
+            how: Such as ``signal SIGKILL``.
+            because: Why this host has ended it; blank when it did not.
+        """
         self.failures += 1
+        self._ended_because = f" ({because})" if because else ""
+        reason = because or f"process ended ({how})"
         self._become(State.RESTARTING, reason, reason)
 
     def not_restarted(self, error: Exception) -> None:
         """Note that a later start failed; it is going to be tried again."""
         self._refused_because = error.reason if isinstance(error, FilesChanged) else ""
+        self._ended_because = ""
         self.failures += 1
         self._become(State.RESTARTING, str(error), could_not_start(reason_of(error)))
 
@@ -119,11 +127,12 @@ class Condition:
                 then = "" if math.isinf(left_s) else f" and is started again in {left_s:.0f} s"
                 return f"it has not answered for {self._silent_s:.0f} s{then}"
             case State.RESTARTING if self._refused_because:
-                return f"it has ended and cannot be started again: {self._refused_because}"
+                return f"it has ended{self._ended_because} and cannot be started again: {self._refused_because}"
             case State.RESTARTING if now < self._again_at:
-                return f"it has ended and is started again in {self._again_at - now:.1f} s{self._loop}"
+                then = f"is started again in {self._again_at - now:.1f} s"
+                return f"it has ended{self._ended_because} and {then}{self._loop}"
             case State.RESTARTING:
-                return f"it has ended and is being started again{self._loop}"
+                return f"it has ended{self._ended_because} and is being started again{self._loop}"
             case State.FAILED:
                 return could_not_start(self._failed_because)
             case State.STOPPED:

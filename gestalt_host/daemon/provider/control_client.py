@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ class Control:
             answer = await self._stub.ListProviders(pb.ListProvidersRequest(), timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise _failed(self._host, error) from error
-        told = ((item, item.reason or f"it is {item.state}") for item in answer.providers)
-        return with_providers(self._host, (Provider(item.kind, item.name, reason=why) for item, why in told))
+        return with_providers(
+            self._host, (Provider(item.kind, item.name, reason=_why(item)) for item in answer.providers)
+        )
 
     async def token(self, plugin: str) -> str:
         """Return a token with which ``plugin`` may call its host services for a minute.
@@ -84,14 +86,14 @@ class Control:
 
 async def all_providers(hosts: Sequence[RunningHost]) -> list[RunningHost]:
     """Return the hosts with those of their providers too that have no process; a host that does not answer as it is."""
-    found = []
-    for host in hosts:
-        known = host
+
+    async def known(host: RunningHost) -> RunningHost:
         with suppress(CommandFailed):
             async with control_of(host) as control:
-                known = await control.with_all_providers()
-        found.append(known)
-    return found
+                return await control.with_all_providers()
+        return host
+
+    return await asyncio.gather(*map(known, hosts))
 
 
 @asynccontextmanager
@@ -115,6 +117,13 @@ def _failed(host: RunningHost, error: grpc.aio.AioRpcError) -> CommandFailed:
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) and not host.about.is_running:
         return CommandFailed(f"the host {host} has ended")
     return CommandFailed(error.details() or error.code().name)
+
+
+def _why(item: pb.ProviderSummary) -> str:
+    """Return why a provider has no socket."""
+    if item.runtime == "declarative":
+        return "it is declarative, the host sends its requests itself"
+    return item.reason or f"it is {item.state}"
 
 
 def _entry(entry: pb.LogEntry) -> LogEntry:

@@ -69,7 +69,7 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
                 yield _entry(entry)
         if request.follow:
             reason = self._reason(request.kind, request.name)
-            await context.abort(StatusCode.UNAVAILABLE, f"{shown} writes no more: {reason}")
+            await context.abort(StatusCode.ABORTED, f"{shown} writes no more: {reason}")
 
     async def IssueInvocationToken(
         self, request: pb.IssueInvocationTokenRequest, context: ServerContext

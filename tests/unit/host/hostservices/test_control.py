@@ -91,7 +91,7 @@ async def test_a_log_is_sent_as_it_was_written_and_followed_to_its_end(rig: Rig)
         assert (await call.read()).ended.how == "signal SIGKILL"
         rig.reports[0] = ProviderReport("plugin", "a", "stopped", NOW, reason="it was stopped")
         rig.output.close()
-        expected = (grpc.StatusCode.UNAVAILABLE, 'plugin "a" writes no more: it was stopped')
+        expected = (grpc.StatusCode.ABORTED, 'plugin "a" writes no more: it was stopped')
         assert await refusal(call.read()) == expected
 
 

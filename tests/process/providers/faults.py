@@ -14,10 +14,12 @@ from random import Random
 from typing import TypeAlias
 
 from tests.process.providers.installation import KINDS, PLUGIN, STORE, Installation
+from tests.support.rigs.gestaltd import alive
 from tests.support.waiting import until
 
 FLOOD_LINES = 20_000
 MIB_EATEN = 400
+"""More than the plugin's limit."""
 Begin: TypeAlias = Callable[[Installation, str, Random], AbstractContextManager[None]]
 
 
@@ -68,9 +70,7 @@ def _stopped(installation: Installation, name: str, chance: Random) -> Iterator[
 
 @contextmanager
 def _socket_removed(installation: Installation, name: str, chance: Random) -> Iterator[None]:
-    sockets = sorted(installation.running(name).socket.parent.glob("*.sock"))
-    if sockets:  # none for a moment, of one that has only just been launched
-        chance.choice(sockets).unlink(missing_ok=True)
+    chance.choice(installation.sockets[name]).unlink(missing_ok=True)
     yield
     installation.send(name, signal.SIGTERM)
 
@@ -121,10 +121,10 @@ def _memory_eaten(installation: Installation, name: str, chance: Random) -> Iter
     before = installation.running(name).pid
     with ThreadPoolExecutor(1) as pool:
         eating = pool.submit(installation.call, "eat", megabytes=MIB_EATEN)
+        until(lambda: not alive(before), within_s=30, what=lambda: installation.host.log[-2000:])
         yield
         answer = eating.result(60)
     assert answer is None or answer.status_code >= 500, answer.text
-    until(lambda: (child := installation.child(name)) is not None and child.pid != before, within_s=60)
 
 
 @contextmanager
@@ -144,6 +144,7 @@ FAULTS = (
     Fault("exit by request", _exited, (PLUGIN,)),
     Fault("a crash loop that ends", _crash_loop, (PLUGIN,), longest_s=3.0),
     Fault("a flood of output", _flooding),
+    Fault("more memory than its limit", _memory_eaten, (PLUGIN,)),
     Fault("its database locked", _database_locked, (STORE,), longest_s=5.0, unwell=True),
 )
 

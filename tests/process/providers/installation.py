@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,17 @@ from tests.support.waiting import until
 
 PLUGIN, WORKFLOW, STORE = "odd", "local", "main"
 KINDS = {PLUGIN: "plugin", WORKFLOW: "workflow", STORE: "indexeddb"}
+CALLABLE = ("ready", "unhealthy")
+"""States of a provider whose process runs and answers."""
+LACK = "a socket of it has been removed"
 TRUE_WITHIN_S = 10.0
 """What the host tells is what is the case, this long after a fault."""
 WELL_WITHIN_S = 60.0
 """Everything is ready again, this long after the last fault has ended."""
-MORE = """  odd: {{source: {{path: {folder}/odd/manifest.yaml}}, config: {{folder: {folder}}}}}
+MORE = """  odd:
+    source: {{path: {folder}/odd/manifest.yaml}}
+    config: {{folder: {folder}}}
+    limits: {{memory: 256MiB}}
 """
 ENGINE = "{pollInterval: 200ms, workerCount: 8, runClaimTTL: 8760h}"
 """The clock leaps, so no lease may end by itself."""
@@ -96,12 +102,14 @@ class Installation:
         host: The host, ready.
         clock: That of the workflow provider.
         born: Every process of it that was ever seen.
+        sockets: Those in the directory of each provider; they stay the same when it is started again.
     """
 
     folder: Path
     host: Gestaltd
     clock: SharedClock
-    born: set[int]
+    born: set[int] = field(default_factory=set)
+    sockets: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def child(self, name: str) -> Child | None:
         """The provider's process, where it has one."""
@@ -142,10 +150,7 @@ class Installation:
 
     def lacks(self) -> set[str]:
         """Providers in whose directory a socket is not there any more."""
-        children = self.host.children()
-        owners = {child.socket.parent: child.name for child in children}
-        paths = {path for child in children for path in child.sockets.values()}
-        return {owners.get(path.parent, str(path)) for path in paths if not path.exists()}
+        return {name for name, paths in self.sockets.items() if not all(path.exists() for path in paths)}
 
     def told_up(self) -> dict[str, bool]:
         """What ``/metrics`` says."""
@@ -153,29 +158,44 @@ class Installation:
         found = re.findall(r'^gestalt_provider_up\{kind="\w+",provider="(\w+)"\} (\S+)', text, re.MULTILINE)
         return {name: float(value) == 1 for name, value in found if name in KINDS}
 
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What ``GET /api/v1/providers`` says of each provider, by name."""
+        return {item["name"]: item for item in self.host.get("/providers") if item["name"] in KINDS}
+
     def ready(self) -> tuple[int, str]:
         """Status of ``/ready``, and all that it says."""
         answer = httpx.get(f"{self.host.url}/ready", timeout=10)
         return answer.status_code, json.dumps(answer.json())
 
     def untrue(self, *, may_be_unready: bool = False) -> str:
-        """What the host tells that is not the case; blank when all of it is.
+        """What ``/ready``, ``/metrics`` and the list of providers tell that is not the case; blank when all of it is.
 
         Args:
             may_be_unready: Whether the store may say of itself that it is not well.
         """
         up = {name: self.is_up(name) for name in KINDS}
         status, text = self.ready()
-        told = self.told_up()
+        told, listed = self.told_up(), self.listed()
         wrong = [f"up are {up}, told is {told}"] if told != up else []
+        for name, kind in KINDS.items():
+            state, child = listed[name]["state"], self.child(name)
+            if (state in CALLABLE) != up[name] or listed[name]["kind"] != kind:
+                wrong.append(f"{name}: up is {up[name]}, listed is {listed[name]}")
+            if up[name] and listed[name].get("pid") != (child and child.pid):
+                wrong.append(f"{name}: its process is {child and child.pid}, listed is {listed[name]}")
+            if not up[name] and not listed[name].get("reason"):
+                wrong.append(f"{name} is not up, and no reason is listed: {listed[name]}")
         must_be_ready = up[WORKFLOW] and up[STORE]
         if must_be_ready != (status == 200) and not (must_be_ready and may_be_unready):
             wrong.append(f"up are {up}, /ready answers {status} {text}")
         lacks = self.lacks()
         for name in KINDS:
-            lacking = f"{name}: a socket of it has been removed" in text
+            lacking = f"{name}: {LACK}" in text
             if status == 200 and up[name] and lacking != (name in lacks):
                 wrong.append(f"{name}: socket removed: {name in lacks}, /ready: {text}")
+            noticed = any(notice.startswith(LACK) for notice in listed[name].get("notices", ()))
+            if up[name] and noticed != (name in lacks):
+                wrong.append(f"{name}: socket removed: {name in lacks}, listed: {listed[name]}")
         if status == 200 and not up[PLUGIN] and f"plugin {PLUGIN}: " not in text:
             wrong.append(f"{PLUGIN} is not up, /ready says {text}")
         return "; ".join(wrong)
@@ -280,8 +300,10 @@ def open_installation(folder: Path) -> Iterator[Installation]:
     host = Gestaltd([config], {}, port, folder)
     try:
         host.start()
-        installation = Installation(folder, host, clock, set())
+        installation = Installation(folder, host, clock)
         installation.wait_well()
+        folders = {name: installation.running(name).socket.parent for name in KINDS}
+        installation.sockets = {name: sorted(found.glob("*.sock")) for name, found in folders.items()}
         yield installation
     finally:
         for pid in (child.pid for child in (host.children() if host.process else [])):

@@ -36,7 +36,7 @@ FIXED_SEED = 13
 OUTCOME = "an outcome is what the host answered"
 """Here the plugin's journal is known, not what the host made of it: judged by ``outcomes`` instead."""
 INVOKE = "rpc error: code = Unavailable desc = workflow invoke operation: "
-DECIDED = (INTERRUPTED, f'{INVOKE}integration "odd" is not available: ')
+DECIDED = (INTERRUPTED, f'{INVOKE}integration "odd" is not available')
 """How the message of a run begins that was in flight, or could not begin, when something was away."""
 
 

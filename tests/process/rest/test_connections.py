@@ -153,7 +153,7 @@ def test_triggers_of_the_configuration_run_with_the_deployments_credentials(host
     assert json.loads(runs["keys.pinned"]["resultBody"])["headers"]["authorization"] == ROBOT
 
 
-FAILING = {
+FAILING: dict[str, tuple[dict[str, object], str]] = {
     "keys.hidden": ({}, 'keys connection "backstage" is internal'),
     "fenced.look": ({}, "is not among egress.allowedHosts of the plugin"),
     "dead.look": ({}, "failed to reach upstream service: GET http://127.0.0.1:1/echo/look: "),

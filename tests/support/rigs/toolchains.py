@@ -1,4 +1,4 @@
-"""Tools of other languages: stand-ins that write down how they were called, the caches of the real ones, and grpcurl."""
+"""Tools of other languages: stand-ins that write down how they were called, caches of the real ones, and grpcurl."""
 
 from __future__ import annotations
 
@@ -68,30 +68,28 @@ def cached_environ() -> dict[str, str]:
     return {**os.environ, "CARGO_TARGET_DIR": str(cache() / "cargo")}
 
 
-@pytest.fixture(scope="session")
-def grpcurl() -> Path:
-    """The real grpcurl, built from its Go module when it is first needed.
-
-    The test is skipped where Go or the registry of its modules is not there.
-    """
+def build_grpcurl() -> Path | str:
+    """Return the real grpcurl, built from its Go module when it is first needed, or why there is none."""
     folder = cache() / GRPCURL.replace("/", "_")
     program = folder / "grpcurl"
     if program.exists():
         return program
     if shutil.which("go") is None:
-        pytest.skip("go not installed: nothing builds grpcurl")
+        return "go not installed: nothing builds grpcurl"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        command, environ = ["go", "install", GRPCURL], {**os.environ, "GOBIN": fresh}
         built = subprocess.run(
-            ["go", "install", GRPCURL],
-            env={**os.environ, "GOBIN": fresh},
-            cwd=fresh,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_S,
-            check=False,
+            command, env=environ, cwd=fresh, capture_output=True, text=True, timeout=BUILD_S, check=False
         )
         if built.returncode != 0:
-            pytest.skip(f"grpcurl cannot be built: {built.stderr.strip().splitlines()[-1:]}")
+            return f"grpcurl cannot be built: {' '.join(built.stderr.strip().splitlines()[-1:])}"
         Path(fresh, "grpcurl").replace(program)
     return program
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> Path:
+    """The real grpcurl; the test is skipped where Go or the registry of its modules is not there."""
+    built = build_grpcurl()
+    return built if isinstance(built, Path) else pytest.skip(built)

@@ -6,7 +6,7 @@ import re
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from gestalt_host.daemon.metrics import RestMetrics
+from gestalt_host.daemon.reports.metrics import RestMetrics
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.runner import OUTCOMES, RestRunner
 from gestalt_host.packages.manifests.rest_model import RestSurface

@@ -74,3 +74,9 @@ class ProviderReport:
     capabilities: Sequence[str] = ()
     notices: Sequence[str] = ()
     processes: Sequence[ProcessReport] = ()
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Resident memory of all its processes together, as far as it is known; None where nothing is."""
+        known = [process.memory_bytes for process in self.processes if process.memory_bytes is not None]
+        return sum(known) if known else None

@@ -41,6 +41,13 @@ class Connection:
     def params(self) -> dict[str, str]:
         return {name: item.default for name, item in self.declared_params.items() if item.default}
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether the deployment has set what a platform connection sends: a credential, and what it requires."""
+        required = [name for name, item in self.declared_params.items() if item.required]
+        has_credential = bool(self.token) or self.auth_mapping is not None
+        return has_credential and all(name in self.params for name in required)
+
 
 @dataclass(frozen=True, slots=True)
 class InvocationCredential:
@@ -82,7 +89,7 @@ def credential_for(
     if mode == "none":
         return credential
     if mode == "platform":
-        if not connection.token and mapping is None:
+        if not connection.is_configured:
             raise PlatformCredentialMissing(plugin)
         return replace(credential, mode="platform", token=connection.token, mapping=mapping)
     raise CredentialMissing(plugin)

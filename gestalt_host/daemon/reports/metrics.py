@@ -78,6 +78,8 @@ class ProviderMetrics(Collector):
             if report.state != "unused":
                 up.add_metric(labels, float(report.state in _CALLABLE))
                 restarts.add_metric(labels, report.restarts)
+            if report.memory_bytes is not None:
+                used.add_metric(labels, report.memory_bytes)
         # A store without scopes has several processes, and no series may be there twice.
         processes: dict[tuple[str, str], list[ProviderProcess]] = {}
         for process in self._processes():
@@ -87,9 +89,6 @@ class ProviderMetrics(Collector):
             size.add_metric(labels, sum(process.output.dropped_bytes for process in group))
             for notice in {notice.name: notice for process in group for notice in process.notices}.values():
                 notices.add_metric((*labels, notice.name), notice.value)
-            known = [memory for process in group if (memory := process.report().memory_bytes) is not None]
-            if known:
-                used.add_metric(labels, sum(known))
             if (limit := group[0].spec.limits.memory_bytes) is not None:
                 limits.add_metric(labels, limit)
                 exceeded.add_metric(labels, sum(process.memory_exceeded for process in group))

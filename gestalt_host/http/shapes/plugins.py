@@ -122,7 +122,7 @@ def _connection_shape(connection: Connection) -> Json:
     mode, name = connection.mode, public_connection(connection.name)
     if mode == "none":
         status, credential, health = "ready", "not_required", "not_applicable"
-    elif mode == "platform" and (connection.token or connection.auth_mapping is not None):
+    elif mode == "platform" and connection.is_configured:
         status, credential, health = "ready", "configured", "not_checked"
     elif mode == "platform":
         status, credential, health = "needs_admin_configuration", "missing", "not_checked"

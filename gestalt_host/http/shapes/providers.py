@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gestalt_host.http.shapes.rendering import put_text, put_time
@@ -23,7 +22,7 @@ def provider_shape(report: ProviderReport) -> Json:
     put_text(shape, "reason", report.reason)
     shape["restarts"] = report.restarts
     _put_number(shape, "pid", report.pid)
-    _put_number(shape, "memoryBytes", _memory(report.processes))
+    _put_number(shape, "memoryBytes", report.memory_bytes)
     _put_fault(shape, report.last_fault)
     if report.capabilities:
         shape["capabilities"] = list(report.capabilities)
@@ -46,12 +45,6 @@ def _process_shape(process: ProcessReport) -> Json:
     _put_number(shape, "memoryBytes", process.memory_bytes)
     _put_fault(shape, process.last_fault)
     return shape
-
-
-def _memory(processes: Sequence[ProcessReport]) -> int | None:
-    """Return what all processes use together, as far as it is known."""
-    known = [process.memory_bytes for process in processes if process.memory_bytes is not None]
-    return sum(known) if known else None
 
 
 def _put_number(shape: Json, key: str, value: int | None) -> None:

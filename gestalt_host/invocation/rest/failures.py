@@ -11,6 +11,7 @@ from gestalt_host.packages.downloads.failures import judged_connection
 
 _NO_ANSWER = "Server disconnected"
 _BROKEN_OFF = "peer closed connection"
+_TOO_LONG = "Receive buffer too long"
 """How the client's texts begin where an end came too early, and not something else than HTTP."""
 
 
@@ -25,6 +26,8 @@ def cause_without_answer(error: BaseException) -> str:
     if isinstance(error, httpcore.RemoteProtocolError):
         if str(error).startswith(_NO_ANSWER):
             return "the connection ended before there was an answer"
+        if str(error) == _TOO_LONG:
+            return "the headers of its answer have more than 100 KiB; no more are read"
         return "what it answers is no HTTP"
     if isinstance(error, httpcore.ConnectError) and (reason := _system_reason(error)):
         return f"the connection failed: {reason}"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.errors import quoted
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
@@ -45,7 +42,9 @@ def locked_catalogue(entry: ProviderEntry, manifest: Manifest, catalogue: Plugin
     Raises:
         PackageInvalid: the entry allows an operation that the plugin does not have.
     """
-    known = set(catalogue.operations if catalogue is not None else ()) | set(_declared(manifest))
+    known = set(catalogue.operations if catalogue is not None else ())
+    if manifest.rest is not None:
+        known |= set(manifest.rest.operations)
     surfaces = {name for name, content in manifest.surfaces.items() if content}
     return LockedCatalogue(
         fingerprint=catalogue_fingerprint(entry.allowed_operations),
@@ -53,12 +52,6 @@ def locked_catalogue(entry: ProviderEntry, manifest: Manifest, catalogue: Plugin
         is_available=catalogue is not None or manifest.is_manifest_backed,
         is_session_only=surfaces == {"mcp"} and catalogue is None,
     )
-
-
-def _declared(manifest: Manifest) -> list[str]:
-    rest: Any = manifest.surfaces.get("rest")
-    operations = rest.get("operations") if isinstance(rest, Mapping) else None
-    return [str(item["name"]) for item in operations or () if isinstance(item, Mapping) and "name" in item]
 
 
 def _offered(entry: ProviderEntry, manifest: Manifest, known: set[str], *, is_complete: bool) -> set[str]:

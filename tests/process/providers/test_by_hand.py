@@ -20,11 +20,13 @@ from tests.support.waiting import until
 
 PROGRAM = (sys.executable, "-m", "gestalt_host.daemon", "provider")
 WITHIN_S = 60
+NOISY = 'plugins: {slack: {env: {PYTHONPROFILEIMPORTTIME: "1"}}}'
+"""Python writes a line for each module that it imports."""
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
-    with quickstart(tmp_path_factory.mktemp("by-hand")) as running:
+    with quickstart(tmp_path_factory.mktemp("by-hand"), NOISY) as running:
         yield running
 
 
@@ -273,11 +275,11 @@ def test_ctrl_c_ends_who_follows_quietly(host: Gestaltd) -> None:
 
 
 def test_lines_are_shown_with_time_process_and_stream_or_raw(host: Gestaltd) -> None:
-    pid = next(child.pid for child in host.children() if child.name == "local")
-    shown = done(host, "logs", "local", "-n", "all").splitlines()
-    lines = [line for line in shown if f"  {pid}  stderr  " in line]
-    assert lines
-    raw = done(host, "logs", "local", "-n", "all", "--raw").splitlines()
-    assert raw[: len(lines)] == [line.partition("  stderr  ")[2] for line in lines]
-    assert done(host, "logs", "local", "-n", "1").splitlines()[-1] == shown[-1]
+    pid = next(child.pid for child in host.children() if child.name == "slack")
+    shown = done(host, "logs", "slack", "-n", "all").splitlines()
+    texts = [line.partition(f"  {pid}  stderr  ")[2] for line in shown if "  stderr  " in line]
+    assert len(texts) > 100
+    assert all(text.startswith("import time: ") for text in texts)
+    assert done(host, "logs", "slack", "-n", "all", "--raw").splitlines() == texts
+    assert done(host, "logs", "slack", "-n", "2").splitlines() == shown[-2:]
     assert '-n is "x"; it takes a number, or all' in refused(host, "logs", "local", "-n", "x")

@@ -56,6 +56,8 @@ class FakeProcess:
 
     def __init__(self, name: str, kind: ProviderKind, state: str = "ready", **more: Any) -> None:
         self.name, self.kind = name, kind
+        self.spec = ProviderSpec(name, kind, LaunchCommand(()))
+        self.memory_exceeded = 0
         self.output = SimpleNamespace(dropped_lines=1, dropped_bytes=10)
         self.identity = ProviderIdentity()
         self.notices: Sequence[Notice] = ()
@@ -271,10 +273,12 @@ def metrics_of(rig: Rig) -> dict[tuple[str, ...], float]:
 
 def test_a_store_with_several_processes_has_each_series_once(rig: Rig) -> None:
     _, processes = rig.store("main", a="ready", b="ready")
-    processes[0].told = ProcessReport("restarting", AT, "it has ended", restarts=3)
+    processes[0].told = ProcessReport("restarting", AT, "it has ended", restarts=3, memory_bytes=4096)
+    processes[1].told = ProcessReport("ready", AT, memory_bytes=1)
     found = metrics_of(rig)
     assert found["gestalt_provider_up", "main"] == 0
     assert found["gestalt_provider_restarts_total", "main"] == 3
+    assert found["gestalt_provider_memory_bytes", "main"] == 4097
     assert found["gestalt_provider_output_dropped_lines_total", "main"] == 2
     assert found["gestalt_provider_state", "main", "restarting"] == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from gestalt_host.hostservices import faults
 from gestalt_host.hostservices.plugin_invoker import plugin_invoker
 from gestalt_host.hostservices.workflow_host import workflow_host
 from gestalt_host.hostservices.workflow_manager import workflow_manager_host
-from gestalt_host.invocation.model import DeclaredInvoke
+from gestalt_host.invocation.model import DeclaredInvoke, Invocation, OperationResult
 from gestalt_host.workflows.model import PluginTarget
 from gestalt_sdk.common.requests import current_request_id
 from gestalt_sdk.errors import GestaltError
@@ -393,6 +393,19 @@ async def test_parameters_that_the_called_plugin_could_not_read_are_refused(rig:
     code, text = (await refusal(slack.invoker.Invoke(request)))[:2]
     assert code is Code.INVALID_ARGUMENT
     assert text == "params is nested too deeply: at most 24 levels of objects and lists are accepted"
+
+
+async def test_a_result_that_is_not_text_is_not_handed_on_changed(rig: Rig, slack: Dialled) -> None:
+    class Pictures:
+        async def invoke(self, invocation: Invocation) -> OperationResult:
+            return OperationResult(200, "\N{REPLACEMENT CHARACTER}", "image/png", b"\x89")
+
+    rig.invoker.plugins.add(replace(rig.invoker.plugins.get("roadmap"), runner=Pictures()))
+    assert await refusal(slack.invoker.Invoke(invocation(slack.token))) == (
+        Code.FAILED_PRECONDITION,
+        "the result cannot be handed on: its 1 bytes (image/png) are no UTF-8 text; "
+        "accepted is text, or a call over HTTP",
+    )
 
 
 async def test_a_declared_operation_is_invoked_as_the_subject(rig: Rig, slack: Dialled) -> None:

@@ -87,6 +87,25 @@ def test_the_nearest_base_class_decides() -> None:
                 "integration": "crm",
             },
         ),
+        (
+            errors.CredentialRejected("crm"),
+            412,
+            {
+                "error": 'stored credential for integration "crm" was rejected by upstream; reconnect it',
+                "code": "reconnect_required",
+                "integration": "crm",
+            },
+        ),
+        *(
+            (kind("GET http://a/{id}", "why"), 502, {"error": f"{words}: GET http://a/{{id}}: why"})
+            for kind, words in (
+                (errors.UpstreamTimeout, "upstream service timed out"),
+                (errors.UpstreamUnreachable, "failed to reach upstream service"),
+                (errors.EgressRefused, "failed to reach upstream service"),
+                (errors.UpstreamUnreadable, "failed to read upstream response"),
+                (errors.UpstreamInvalid, "upstream service returned an invalid response"),
+            )
+        ),
         (errors.AuthorizationDenied("crm.x"), 403, {"error": "authorization denied: crm.x"}),
         (errors.InvalidInvocation("no"), 400, {"error": "invalid invocation: no"}),
         (errors.WorkflowNotConfigured("workflow is not configured"), 412, {"error": "workflow is not configured"}),

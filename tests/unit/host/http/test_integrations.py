@@ -361,6 +361,7 @@ async def test_post_takes_its_parameters_from_the_body(
         (OperationResult(204, "ignored"), 204, "application/json", b""),
         (OperationResult(42, "x"), 502, "application/json", b'{"error":"operation failed"}\n'),
         (OperationResult(700, "x"), 502, "application/json", b'{"error":"operation failed"}\n'),
+        (OperationResult(200, "caf\N{REPLACEMENT CHARACTER}", "text/plain", b"caf\xe9"), 200, "text/plain", b"caf\xe9"),
         (OperationResult(200, "x", "a\r\nset-cookie: b"), 200, "application/json", b"x"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
 from gestalt_host.invocation.rest.client import RestClient
+from gestalt_host.invocation.rest.dialling import MOST_LOOKUPS
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.places import Places
 from gestalt_host.invocation.rest.requests import PreparedRequest
@@ -111,6 +112,11 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
         (b"HTTP/1.1 200 OK\r\nContent-Ty", UpstreamUnreachable, "the connection ended before there was an answer"),
         (b"220 mail ready\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
+        (
+            b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "the headers of its answer have more than 100 KiB",
+        ),
         (b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", UpstreamUnreachable, "status 999; accepted are 200 to 599"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly", UpstreamUnreadable, "broke off before its end"),
@@ -169,6 +175,38 @@ async def test_a_name_that_nobody_knows(make: Make) -> None:
     error = await failure(make(resolve=resolve), "http://nowhere.test/")
     assert type(error) is UpstreamUnreachable
     assert str(error).endswith(": the name of the host is not known: Name or service not known")
+
+
+async def test_slow_lookups_hold_up_nobody_else(make: Make, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    going, at_once, most = threading.Event(), 0, 0
+    system = socket.getaddrinfo
+
+    def slow(host: str, *arguments: object, **more: object) -> object:
+        nonlocal at_once, most
+        if not host.endswith(".slow.test"):
+            return system(host, *arguments, **more)  # type: ignore[arg-type]
+        at_once += 1
+        most = max(most, at_once)
+        going.wait(30)
+        at_once -= 1
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    web.put("/x", "here")
+    client = make()
+    waiting = [asyncio.create_task(client.send(request(f"http://{n}.slow.test/"))) for n in range(20)]
+
+    async def all_threads_wait() -> bool | None:
+        return True if at_once == MOST_LOOKUPS else None
+
+    await eventually(all_threads_wait)
+    assert await asyncio.to_thread(int) == 0  # the threads of the rest of the host are free
+    assert (await client.send(request(web.url("/x")))).body == b"here"
+    assert (await make().send(request(web.url("/x", "localhost")))).body == b"here"
+    going.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all("Temporary failure in name resolution" in str(result) for result in results)
+    assert most == MOST_LOOKUPS
 
 
 async def test_the_system_is_asked_for_names(make: Make, web: Web) -> None:
@@ -406,6 +444,25 @@ async def test_the_address_that_was_checked_is_the_one_that_is_dialled(make: Mak
     assert answer.body == b"inside"
     assert web.asked[0].headers["host"] == f"named.test:{web.port}"
     assert asked == ["named.test"]
+
+
+async def test_an_ipv6_address_is_written_in_brackets_and_dialled_without(make: Make) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(serve, "::1", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        answer = await make(EgressRules(("::1/128",))).send(request(f"http://[0:0::1]:{port}/x"))
+    assert answer.body == b"ok"
+    assert f"Host: [::1]:{port}".encode() in asked[0]
 
 
 async def test_of_several_addresses_those_that_may_be_reached_are_dialled(make: Make, web: Web) -> None:

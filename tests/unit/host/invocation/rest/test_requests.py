@@ -63,6 +63,7 @@ def ask(
         ("GET /x/{nothing}", {"nothing": "", "q": ""}, ["nothing:path:string"], "/x/?q=", None),
         ("DELETE /x/{id}", {"id": "a", "why": "old"}, ["id:path:string", "why:body:string"], "/x/a?why=old", None),
         ("POST /x/{a}", {"a": 1, "b": 2}, [], "/x/1", {"b": 2}),
+        ("GET /x/{a}", {"a": 1}, ["a:body:int"], "/x/1", None),
         ("POST /x", {"q": True, "b": None}, ["q:query:bool"], "/x?q=true", {"b": None}),
         ("PUT /x/{id}", {"id": "7", "n": "3"}, ["id:path:int", "n:body:int"], "/x/7", {"n": "3"}),
         ("PATCH /x", {}, [], "/x", {}),
@@ -181,7 +182,7 @@ def test_a_name_that_cannot_be_written_is_refused(method: str) -> None:
 def test_headers_of_the_manifest_are_filled_in_and_parameters_go_before_them() -> None:
     request = ask(
         "GET /x",
-        {"X-Version": 2, "x-list": ["a", 1], "x-left-out": None},
+        {"X-Version": " 2\t", "x-list": ["a", 1], "x-left-out": None},
         "X-Version:header:int",
         "x-list:header:array",
         "x-left-out:header:string",

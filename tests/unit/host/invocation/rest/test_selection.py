@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gestalt_host.invocation.rest.selection import Document, Unselectable, read
+from tests.support.waiting import one_turn
 
 DOCUMENT = (
     b'\xef\xbb\xbf {"a": {"b\\u0031": [1, {"c": 1.0}, 12345678901234567890.10]}, '
@@ -85,7 +86,7 @@ async def test_others_have_their_turn_while_a_long_document_is_read() -> None:
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await one_turn()
 
     busy = asyncio.create_task(others())
     assert len(await read(data, lambda document: document.items(document.part("a")))) == 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,15 @@ def test_a_platform_connection_with_a_mapping_needs_no_token() -> None:
     assert (credential.mode, credential.mapping, credential.token) == ("platform", MAPPING, "")
     with pytest.raises(PlatformCredentialMissing):
         credential_for("items", plugin().connections["token"])
+
+
+@pytest.mark.parametrize(("default", "is_there"), [("", False), ("north", True)])
+def test_a_platform_connection_needs_the_parameters_that_it_requires(default: str, is_there: bool) -> None:
+    zone = {"zone": ConnectionParam("zone", default=default, required=True)}
+    found = plugin(entry(connections={"token": ConnectionConfig("token", "platform", token="t", params=zone)}))
+    assert found.connections["token"].is_configured is is_there
+    with pytest.raises(PlatformCredentialMissing) if not is_there else contextlib.nullcontext():
+        assert credential_for("items", found.connections["token"]).params == {"zone": default}
 
 
 def test_parameters_of_a_connection_have_the_configurations_defaults() -> None:

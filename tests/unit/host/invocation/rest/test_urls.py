@@ -78,6 +78,10 @@ def test_a_path_is_appended_as_it_is(base: str, path: str, url: str) -> None:
     assert built(base, path).text == url
 
 
+def test_messages_show_what_a_manifest_has_put_into_a_path() -> None:
+    assert built(path="/a\nb\x1b[0m").shown == "http://h/base/a\\x0ab\\x1b[0m"
+
+
 def test_messages_have_the_template_of_the_path() -> None:
     url = url_of("http://{t}.h/{r}/v1", "/items/{id}?q={q}", {"id": "7", "q": "s"}, [("k", "v")], {"t": "a", "r": "b"})
     assert url == Url("http://a.h/b/v1/items/7?q=s&k=v", "http://a.h/{r}/v1/items/{id}")
@@ -130,6 +134,8 @@ def test_a_connection_parameter_in_the_path_of_a_base_url_is_one_segment(value: 
         ("http://h#", "x", "slash"),
         ("http://h:port", "/x", "host"),
         ("http://{nobody}.h", "/x", "connection parameter"),
+        ("http://{port}.h", "/x", "letters, digits"),
+        ("http://{v6}.h", "/x", "letters, digits"),
         ("http://h", "x", "slash"),
         ("http://h", "{a}", "slash"),
         ("http://h:80", "{a}", "slash"),
@@ -137,5 +143,5 @@ def test_a_connection_parameter_in_the_path_of_a_base_url_is_one_segment(value: 
 )
 def test_what_is_no_base_url_is_refused(base: str, path: str, fault: str) -> None:
     with pytest.raises(InvalidInvocation, match=fault) as caught:
-        built(base, path, {"a": "1"})
+        built(base, path, {"a": "1"}, port="h:80", v6="[::1]")
     assert "secret" not in str(caught.value)

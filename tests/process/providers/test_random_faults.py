@@ -16,7 +16,7 @@ from gestalt_workflow.claims.transitions import INTERRUPTED
 from gestalt_workflow.model.objects import RunStatus
 
 from tests.process.engine.evidence import Evidence, all_runs, ledger, some_run_waits
-from tests.process.engine.invariants import Violation, violations
+from tests.process.engine.invariants import BUGS, Violation, violations
 from tests.process.engine.journal import Invocation
 from tests.process.engine.proof import REST_S, SEED, chosen_seed
 from tests.process.providers.faults import deck
@@ -59,7 +59,7 @@ def test_whatever_befalls_providers_is_told_mended_and_costs_nothing_else(tmp_pa
                 installation.wait_well()
         evidence = asyncio.run(collected(installation, load))
         wrong = [*judged(evidence), *direct_calls(load, evidence)]
-        assert not wrong, "\n".join(f"{rule}: {text}" for rule, text in wrong[:30])
+        assert not wrong, "\n".join((*(f"{rule}: {text}" for rule, text in wrong[:30]), *unexpected(evidence.log)[:10]))
         report(seed, load, evidence)
         until(
             lambda: not grown(before, descriptors(installation.host.pid)),
@@ -112,6 +112,11 @@ def judged(evidence: Evidence) -> list[Violation]:
         if run.status is RunStatus.FAILED and not run.status_message.startswith(DECIDED):
             found.append(("a run in flight ends as decided", f"{run.id}: {run.status_message!r} {run.result_body!r}"))
     return found
+
+
+def unexpected(log: str) -> list[str]:
+    """Lines of the log that say that somebody met a bug."""
+    return [line[:2000] for line in log.splitlines() if any(f'"{name}"' in line for name in BUGS)]
 
 
 def without_direct_calls(evidence: Evidence) -> Evidence:

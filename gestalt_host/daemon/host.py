@@ -27,8 +27,8 @@ from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.launchables import Launchables, launched_entries, prepare_entries
 from gestalt_host.daemon.locking.installing import Installation
-from gestalt_host.daemon.metrics import LineMetrics, ProviderMetrics, ToldMetrics
-from gestalt_host.daemon.provider_reports import Unhealthy, provider_reports
+from gestalt_host.daemon.reports.metrics import LineMetrics, ProviderMetrics, RestMetrics, ToldMetrics
+from gestalt_host.daemon.reports.providers import Unhealthy, provider_reports
 from gestalt_host.daemon.shutdown import Countdown, ShutdownPlan
 from gestalt_host.daemon.wiring import HOST_DATABASE, Wiring, add_plugins, make_store, timings_of
 from gestalt_host.errors import HostError, reason_of
@@ -140,6 +140,7 @@ class Host:
                 self._stores[binding.provider].needed_by(process)
         wiring.metrics.register(ProviderMetrics(self._processes, self.provider_reports))
         wiring.metrics.register(self._told_metrics)
+        wiring.metrics.register(RestMetrics(wiring.rest_runners.values))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
         add_plugins(wiring, launchables, await self._bind_plugins(launchables))
         for name, error in wiring.failed_plugins.items():

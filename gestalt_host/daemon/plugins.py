@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from gestalt_host.config.errors import Problem
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.invocation.assembly import EntryUnfit, make_plugin
@@ -10,6 +12,8 @@ from gestalt_host.invocation.rest.catalogue import catalogue_of
 from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.invocation.rest.surface import require_no_list, rules_of, surface_of
 from gestalt_host.packages import Manifest, PluginCatalogue
+
+log = structlog.get_logger()
 
 
 def process_plugin(
@@ -21,6 +25,15 @@ def process_plugin(
         EntryUnfit: the entry does not fit the package, or asks for a limit that no process can be held to.
     """
     require_no_list(entry, default_deny=egress_deny)
+    for name, row in (entry.allowed_operations or {}).items():
+        if row.paginate or row.pagination is not None:
+            log.warning(
+                "configuration key is not used",
+                event_name="config.unused",
+                path=f"{entry.path}.allowedOperations.{name}.paginate",
+                place=str(row.place),
+                reason="is for operations of surfaces.rest; the plugin is a process, which pages itself",
+            )
     return make_plugin(entry, manifest, catalogue, runner)
 
 

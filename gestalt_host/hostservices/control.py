@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2
 
 from gestalt_host.access.subjects import Principal
 from gestalt_host.access.tokens.invocation_tokens import Delegation, InvocationTokens
-from gestalt_host.errors import quoted
+from gestalt_host.errors import HostError, quoted
 from gestalt_host.supervisor.about import HOST, About, HostAbout, SocketAbout, write_about
 from gestalt_host.supervisor.directories import make_directory, remove_directory, restore_directory
 from gestalt_host.supervisor.output.recent import Ended, Entry, LeftOut, Line, RecentOutput, Started, read
@@ -128,14 +128,17 @@ class ControlSocket:
         await self._serve(self._directory)
 
     async def restore(self) -> None:
-        """Serve again where somebody has removed the socket."""
+        """Serve again where somebody has removed the socket; what keeps it from that is logged."""
         if self._directory is None or (self._directory / SOCKET).exists():
             return
         log.warning("the control socket has been removed, and is made again", event_name="control.restored")
         if self._server is not None:
             await self._server.stop(STOP_GRACE_S)
-        restore_directory(self._directory)
-        await self._serve(self._directory)
+        try:
+            restore_directory(self._directory)
+            await self._serve(self._directory)
+        except (HostError, OSError, RuntimeError) as error:
+            log.warning("the control socket cannot be made again", event_name="control.not_restored", error=str(error))
 
     async def stop(self) -> None:
         """Let calls under way end soon, and remove the directory."""

@@ -35,8 +35,11 @@ def rest_faults(operation: CatalogueOperation, given: Mapping[str, object]) -> I
     accepted = {item.name: _types(operation, item) for item in operation.parameters}
     required = {item.name for item in operation.parameters if item.required and not item.internal}
     internal = {item.name for item in operation.parameters if item.internal}
-    for name in required.union(PLACEHOLDER.findall(operation.path)):
-        if given.get(name) is None:
+    placeholders = PLACEHOLDER.findall(operation.path)
+    for name in required.union(placeholders):
+        if name in placeholders and not fills_path(operation, name):
+            yield name, "is a placeholder of the path that no parameter fills"
+        elif given.get(name) is None:
             yield name, missing(accepted.get(name, ()))
     for name, value in given.items():
         if name in internal:
@@ -45,9 +48,27 @@ def rest_faults(operation: CatalogueOperation, given: Mapping[str, object]) -> I
             yield name, reason
 
 
+def place_of(operation: CatalogueOperation, name: str) -> str:
+    """Return where a parameter goes: as declared, else by the method; without a body the query takes its place."""
+    place = _declared(operation, name) or "body"
+    return "query" if place == "body" and operation.method in WITHOUT_BODY else place
+
+
+def fills_path(operation: CatalogueOperation, name: str) -> bool:
+    """Return whether a parameter fills the placeholder of its name.
+
+    One that is declared for path or body does, and one that is not declared where there is a body.
+    """
+    declared = _declared(operation, name)
+    return declared in ("path", "body") if declared else operation.method not in WITHOUT_BODY
+
+
+def _declared(operation: CatalogueOperation, name: str) -> str:
+    return next((item.location for item in operation.parameters if item.name == name), "")
+
+
 def _types(operation: CatalogueOperation, item: CatalogueParameter) -> tuple[str, ...]:
     name = JSON_TYPES.get(item.type)
     if name is None:
         return ()
-    in_body = item.location == "body" and operation.method not in WITHOUT_BODY
-    return (name,) if in_body else _AS_TEXT.get(name, (name,))
+    return (name,) if place_of(operation, item.name) == "body" else _AS_TEXT.get(name, (name,))

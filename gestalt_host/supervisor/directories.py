@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 
 from gestalt_host.errors import HostError
+from gestalt_host.supervisor.launching.strays import strays_of
 from gestalt_sdk.common.process_identity import ProcessIdentity
-from gestalt_sdk.transport.environment import PLUGIN_SOCKET
 
 PREFIX = "gstp-"
 ORPHAN_GRACE_S = 3.0
@@ -29,7 +29,6 @@ _RANDOM_CHARS = 8
 _UNREADABLE = re.compile(r"[^A-Za-z0-9_.-]+")
 _OWNER, _CHILD = "owner", "child"
 _POLL_S = 0.05
-_STAT_GROUP_FIELD = 2  # Of the fields that follow the command name.
 
 log = structlog.get_logger()
 
@@ -144,21 +143,13 @@ def _read(path: Path) -> ProcessIdentity | None:
 
 
 def _orphans(directory: Path) -> Iterator[ProcessIdentity]:
-    """Yield the provider, where it still runs, and what else is left in its group."""
+    """Yield the provider, where it still runs, and what else is left of what it has started."""
     child = _read(directory / _CHILD)
     if child is None or not child.is_of_this_boot():
         return
     if child.is_running():
         yield child
-    # A number can belong to another group by now; what this provider has started knows its socket.
-    mark = f"{PLUGIN_SOCKET}={directory}/".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            group = int((entry / "stat").read_text().rpartition(")")[2].split()[_STAT_GROUP_FIELD])
-            if group == child.pid and int(entry.name) != group and mark in (entry / "environ").read_bytes():
-                yield ProcessIdentity.of(int(entry.name))
-        except OSError:
-            continue
+    yield from (stray for stray in strays_of(directory) if stray != child)
 
 
 async def _end(processes: list[ProcessIdentity]) -> None:

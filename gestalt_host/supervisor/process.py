@@ -352,7 +352,7 @@ class ProviderProcess:
                     ended=self._child.describe_exit(),
                     grace_s=grace_s,
                 )
-            self._launcher.let_go(self._child)
+            await self._launcher.let_go(self._child)
         await self._end_loops()
         self._condition.stopped()
         await self._release()
@@ -382,7 +382,7 @@ class ProviderProcess:
                 return
             # Children that the process has started are ended too, before its successor is launched.
             child.kill()
-            self._launcher.let_go(child)
+            await self._launcher.let_go(child)
             if time.monotonic() - ready_at >= self._timings.stable_after_s:
                 self._backoff.reset()
                 self._condition.failures = 0

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.commands import ROOT, STORE, WORKFLOW
 from tests.support.recordings import RECORDINGS, as_built, recordings, replay
-from tests.support.rigs.gestaltd import Gestaltd, rig
+from tests.support.rigs.gestaltd import Gestaltd, free_port, rig
 from tests.support.rigs.rest import recorded_plugins
 
 PROGRAM = Path(sys.executable).with_name("gestalt")
@@ -180,7 +180,24 @@ def plugins_without_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
 
 @pytest.mark.parametrize("path", recordings("http/rest"))
 def test_plugins_without_code_answer_as_recorded(plugins_without_code: Gestaltd, path: Path) -> None:
-    replay("replay_http.py", plugins_without_code.url, path)
+    for _ in range(2):  # nothing that was asked changes what is answered
+        replay("replay_http.py", plugins_without_code.url, path)
+
+
+def test_a_plugin_without_code_that_answers_otherwise_is_found(plugins_without_code: Gestaltd, tmp_path: Path) -> None:
+    with found():
+        changed = altered("http/rest/catalogue.jsonl", tmp_path, "Rig small", "Rig large")
+        replay("replay_http.py", plugins_without_code.url, changed)
+    with found():
+        changed = altered("http/rest/parameters.jsonl", tmp_path, '"method": "GET"', '"method": "PUT"')
+        replay("replay_http.py", plugins_without_code.url, changed)
+
+
+def test_a_server_that_is_not_there_agrees_in_no_step() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    for path in sorted((RECORDINGS / "http" / "rest").glob("*.jsonl")):
+        with pytest.raises(pytest.fail.Exception, match=r"(?m)^0 of [1-9][0-9]* steps agree$"):
+            replay("replay_http.py", url, path)
 
 
 @pytest.mark.timeout(300)  # a hundred and more client processes, one after the other

@@ -112,10 +112,11 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
         CommandFailed: nothing can be called, the message does not fit, or the call failed.
     """
     request = Request.of(options)
-    asyncio.run(_call(request))
+    asyncio.run(make(request))
 
 
-async def _call(request: Request) -> None:
+async def make(request: Request) -> None:
+    """Make the call and print what it answers; raises as ``run`` does."""
     host, provider = chosen(request.name, await all_providers(running_hosts(request.host)))
     async with AsyncExitStack() as stack:
         sockets = [Socket(item) for item in candidates(provider, request.socket)]

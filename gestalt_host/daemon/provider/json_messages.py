@@ -14,11 +14,13 @@ from google.protobuf.message import Message
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_sdk.common.printable import printable_json
 
-_NAMES_FIELD = re.compile(r'no field named "([^"]+)"|Failed to parse ([\w.]+) field')
+_NAMES_FIELD = re.compile(r'no field named "([^"]+)"|Failed to parse ([\w.]+) field|duplicate key (\S+)')
 _UNKNOWN_FIELD = re.compile(
     r'Message type "([^"]+)" has no field named "([^"]+)" at "[^"]*"[. ]*'
     r'Available Fields\(except extensions\): "(\[.*?\])"'
 )
+_WITHOUT_OBJECT = frozenset(f"google.protobuf.{name}" for name in ("Value", "ListValue", "Timestamp", "Duration"))
+"""Messages whose JSON need not be an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +99,18 @@ def read_message(text: JsonText, kind: type[Message], pool: descriptor_pool.Desc
         CommandFailed: naming the line, and the field where one is to blame.
     """
     try:
-        json.loads(text.text)
+        value = json.loads(text.text)
     except json.JSONDecodeError as error:
         line = text.line + error.lineno - 1
         raise CommandFailed(f"line {line}, column {error.colno} of the message is no JSON: {error.msg}") from error
     except RecursionError as error:
         raise CommandFailed(f"line {text.line}: the message is nested too deeply") from error
+    if not isinstance(value, dict) and kind.DESCRIPTOR.full_name not in _WITHOUT_OBJECT:
+        raise CommandFailed(f"line {text.line}: a message is a JSON object, in braces")
     try:
         return json_format.Parse(text.text, kind(), descriptor_pool=pool)
     except json_format.ParseError as error:
-        reason = " ".join(str(error).split()).removesuffix(".")
+        reason = " ".join(str(error).split()).replace("Failed to load JSON: ", "").rstrip(".")
         line = _line_of(reason, text)
         raise CommandFailed(f"line {line} of the message does not fit: {_in_our_words(reason)}") from error
 
@@ -134,6 +138,6 @@ def _in_our_words(reason: str) -> str:
 def _line_of(reason: str, text: JsonText) -> int:
     """Return the line of the field that the reason blames, as far as it can be found by its name; else the first."""
     found = _NAMES_FIELD.search(reason)
-    name = (found.group(1) or found.group(2)).rpartition(".")[2] if found else ""
+    name = next(filter(None, found.groups())).rpartition(".")[2] if found else ""
     at = text.text.find(f'"{name}"') if name else -1
     return text.line + text.text.count("\n", 0, at) if at >= 0 else text.line

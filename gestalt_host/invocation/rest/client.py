@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import httpcore
 
+    from gestalt_host.invocation.rest.connections import Connections, Exchange
     from gestalt_host.invocation.rest.dialling import Resolve
     from gestalt_host.invocation.rest.requests import PreparedRequest
 
@@ -36,7 +37,6 @@ MOST_AT_A_TIME, MOST_EACH = 256, 64
 """Requests of one plugin at a time, and those for one subject."""
 MOST_REDIRECTS = 9
 MOST_REPEATS = 3
-_IDLE_CONNECTIONS, _IDLE_S = 10, 5.0
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -109,6 +109,7 @@ class RestClient:
         places: Places | None = None,
         resolve: Resolve | None = None,
         trust: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._rules = rules
         self._timeout_s = timeout_s
@@ -117,14 +118,15 @@ class RestClient:
         self._places = places or Places(MOST_AT_A_TIME, MOST_EACH)
         self._resolve = resolve
         self._trust = trust
-        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
+        self._sleep = sleep
+        self._connections: dict[str, Connections] = {}
 
     async def close(self) -> None:
         """Close all connections; a request that is on its way fails."""
-        pools = list(self._pools.values())
-        self._pools.clear()
-        for pool in pools:
-            await pool.aclose()
+        schemes = list(self._connections.values())
+        self._connections.clear()
+        for connections in schemes:
+            await connections.close()
 
     def budget(self, subject: str = "") -> Budget:
         """Return what one operation has that begins now."""
@@ -160,7 +162,7 @@ class RestClient:
                 if wait is None or asyncio.get_running_loop().time() + wait >= budget.until:
                     body = await self._body(request, response, headers, hop, budget, stage)
                     return Answer(response.status, headers, body, hop.has_credential)
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
@@ -169,25 +171,30 @@ class RestClient:
         hop = _Hop(request.method, request.url, dict(request.headers), request.body, request.has_credential)
         for _ in range(MOST_REDIRECTS + 1):
             stage.becomes(hop.cause("no answer began"), UpstreamTimeout)
-            response = await self._answered(request, hop)
+            exchange = await self._exchange(request, hop)
+            response = exchange.response
             try:
                 location = _headers(response).get("location", "")
+                if not 200 <= response.status <= 599:
+                    cause = f"it answered with status {response.status}; accepted are 200 to 599"
+                    raise UpstreamUnreachable(request.template, hop.cause(cause))
                 if response.status not in _FOLLOWED or not location:
                     yield response, hop
                     return
             finally:
-                await response.aclose()
+                await exchange.close()
             hop = _next_hop(request, hop, response.status, location)
         raise UpstreamUnreachable(request.template, f"more than {MOST_REDIRECTS} redirects")
 
-    async def _answered(self, request: PreparedRequest, hop: _Hop) -> httpcore.Response:
-        """Return the answer to one hop: status and headers.
+    async def _exchange(self, request: PreparedRequest, hop: _Hop) -> Exchange:
+        """Send one hop and return its exchange: status and headers have come.
 
-        An idle connection that the other side closes at the moment in which it is used again has carried nothing: what
-        may be repeated is sent once more.
+        Where a connection ends that was used before, the other side may have closed it before it saw the request: what
+        may be repeated is then sent once more.
         """
         import httpcore
 
+        from gestalt_host.invocation.rest.connections import UsedConnectionEnded
         from gestalt_host.invocation.rest.dialling import NotDialled
         from gestalt_host.invocation.rest.failures import cause_without_answer
 
@@ -199,33 +206,27 @@ class RestClient:
             raise UpstreamUnreachable(request.template, hop.cause(str(error))) from None
         if refusal := self._rules.refusal_of_host(host):
             raise EgressRefused(request.template, hop.cause(refusal))
-        pool = await self._pool(request, parts.scheme)
+        connections = await self._connections_of(request, parts.scheme)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         url = httpcore.URL(scheme=parts.scheme, host=host, port=port, target=target)
-        sent = _sent(hop, _host_header(host, port))
-        for may_be_stale in (True, False):
-            connected: list[str] = []
-
-            async def note(event: str, info: Mapping[str, object], connected: list[str] = connected) -> None:
-                if event == "connection.connect_tcp.started":
-                    connected.append(event)
-
-            extensions = {"timeout": {"connect": self._connect_s}, "trace": note}
-            message = httpcore.Request(hop.method, url, headers=sent, content=hop.body, extensions=extensions)
-            try:
-                response = await pool.handle_async_request(message)
-            except NotDialled as error:
-                raise EgressRefused(request.template, hop.cause(str(error))) from None
-            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-                if may_be_stale and not connected and request.may_repeat:
-                    continue
-                raise UpstreamUnreachable(request.template, hop.cause(cause_without_answer(error))) from error
-            if not 200 <= response.status <= 599:
-                await response.aclose()
-                cause = f"it answered with status {response.status}; accepted are 200 to 599"
-                raise UpstreamUnreachable(request.template, hop.cause(cause))
-            return response
-        raise AssertionError("the second attempt returns or raises")
+        message = httpcore.Request(
+            hop.method,
+            url,
+            headers=_sent(hop, _host_header(host, port)),
+            content=hop.body,
+            extensions={"timeout": {"connect": self._connect_s}},
+        )
+        try:
+            while True:
+                try:
+                    return await connections.exchange(message)
+                except UsedConnectionEnded as ended:
+                    if not request.may_repeat:
+                        raise ended.error from None
+        except NotDialled as error:
+            raise EgressRefused(request.template, hop.cause(str(error))) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise UpstreamUnreachable(request.template, hop.cause(cause_without_answer(error))) from error
 
     async def _body(
         self,
@@ -254,32 +255,23 @@ class RestClient:
         budget.bytes_left -= len(body)
         return body
 
-    async def _pool(self, request: PreparedRequest, scheme: str) -> httpcore.AsyncConnectionPool:
+    async def _connections_of(self, request: PreparedRequest, scheme: str) -> Connections:
         """Return the connections of a scheme: those of ``http`` need no certificates."""
-        if scheme not in self._pools:
+        from gestalt_host.invocation.rest.connections import Connections
+        from gestalt_host.invocation.rest.dialling import CheckedDialling, Resolver
+
+        if scheme not in self._connections:
             trust = self._trust
             if trust is None and scheme == "https":
                 try:
                     trust = await asyncio.to_thread(tls_context)
                 except FetchFailed as error:
                     raise UpstreamUnreachable(request.template, str(error)) from None
-            if scheme not in self._pools:
-                self._pools[scheme] = self._new_pool(trust)
-        return self._pools[scheme]
-
-    def _new_pool(self, trust: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
-        import httpcore
-
-        from gestalt_host.invocation.rest.dialling import CheckedDialling, Resolver
-
-        quiet_client_logs()
-        return httpcore.AsyncConnectionPool(
-            ssl_context=trust,
-            max_connections=None,
-            max_keepalive_connections=_IDLE_CONNECTIONS,
-            keepalive_expiry=_IDLE_S,
-            network_backend=CheckedDialling(self._rules, self._resolve or Resolver()),
-        )
+            if scheme not in self._connections:
+                quiet_client_logs()
+                dialling = CheckedDialling(self._rules, self._resolve or Resolver())
+                self._connections[scheme] = Connections(dialling, trust)
+        return self._connections[scheme]
 
 
 class _Stage:

@@ -31,7 +31,7 @@ def plain_host(host: str) -> str:
     Raises:
         ValueError: it is neither; the text says so.
     """
-    text = _DOTS.sub(".", host.strip("[]") if host.startswith("[") else host).removesuffix(".").lower()
+    text = _DOTS.sub(".", host[1:-1] if host[:1] + host[-1:] == "[]" else host).removesuffix(".").lower()
     if not text.isascii():
         import idna
 
@@ -91,13 +91,14 @@ class EgressRules:
         """Return why no request goes to a host, as ``plain_host`` writes it; blank where its addresses decide."""
         if not self.allowed:
             return _DENIED if self.default_deny else ""
-        if self._lists(host) or (address_of(host) is None and any(self._networks())):
+        address = address_of(host)
+        if self._names(host) or (any(self._networks()) if address is None else self._holds(address)):
             return ""
         return f"{host} is not among egress.allowedHosts of the plugin"
 
     def refusal_of_address(self, host: str, address: Address) -> str:
         """Return why an address that a host's name stands for is not dialled; blank where it may be."""
-        if self._lists(host) or any(address in network for network in self._networks()):
+        if self._names(host) or self._holds(address):
             return ""
         if self.allowed or self.default_deny:
             return self.refusal_of_host(str(address))
@@ -106,8 +107,12 @@ class EgressRules:
         which = host if host == str(address) else f"{host} ({address})"
         return f"{which} is a private address; accepted where egress.allowedHosts of the plugin names it"
 
-    def _lists(self, host: str) -> bool:
-        """Return whether a pattern is the host, or a suffix of its name."""
+    def _holds(self, address: Address) -> bool:
+        """Return whether a pattern is the address, or a block that it is in."""
+        return any(address in network for network in self._networks())
+
+    def _names(self, host: str) -> bool:
+        """Return whether a pattern is the host's name, or a suffix of it."""
         patterns = [pattern for text in self.allowed if isinstance(pattern := _parsed(text), str)]
         return any(host.endswith(pattern[1:]) if pattern.startswith("*") else host == pattern for pattern in patterns)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gestalt_host.errors import UpstreamInvalid, UpstreamUnreadable
 from gestalt_host.invocation.rest.client import Answer
-from gestalt_host.invocation.rest.selection import Document, Unselectable
+from gestalt_host.invocation.rest.selection import Document, Unselectable, read
 from gestalt_host.packages.manifests.rest_model import Pagination, RestOperation, RestParameter
 
 MOST_PAGES = 100
@@ -54,17 +54,34 @@ async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, r
         if answer.status >= 400:
             return answer
         try:
-            document = Document(answer.body)
-            found = document.items(document.part(pages.results_path))
-            items += map(document.text, found)
-            following = turner.following(answer, document, len(found))
+            page = await read(answer.body, lambda document: _Page.of(document, pages))
+            items += page.items
+            following = turner.following(answer, page)
         except Unselectable as error:
             raise UpstreamInvalid(request, f"page {number}: {error}") from None
         if following is None:
-            body = f"[{','.join(items)}]".encode()
-            return replace(answer, body=body, headers={**answer.headers, "content-type": "application/json"})
+            return replace(
+                answer,
+                body=f"[{','.join(items)}]".encode(),
+                headers={**answer.headers, "content-type": "application/json"},
+            )
         given[pages.cursor_parameter] = following
     raise UpstreamUnreadable(request, f"there are more than {most} pages; maxPages of its pagination sets how many")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What of an answer counts: its items, and the cursor in its body; both as they are written."""
+
+    items: list[str]
+    cursor: str | None
+
+    @classmethod
+    def of(cls, document: Document, pages: Pagination) -> _Page:
+        items = [document.text(item) for item in document.items(document.part(pages.results_path))]
+        is_there = pages.style == "cursor" and pages.cursor_source == "body"
+        cursor = document.find(pages.cursor_path) if is_there else None
+        return cls(items, None if cursor is None else document.text(cursor))
 
 
 class _Turner:
@@ -78,26 +95,26 @@ class _Turner:
             self._at = 1 if pages.style == "page" else 0
         self._seen: set[str] = {str(first)} if first is not None else set()
 
-    def following(self, answer: Answer, document: Document, count: int) -> object | None:
-        """Return what asks for the page after one with ``count`` items; None: it was the last.
+    def following(self, answer: Answer, page: _Page) -> object | None:
+        """Return what asks for the next page; None: it was the last.
 
         Raises:
             Unselectable: it is none, or one that was asked for before.
         """
         if self._pages.style == "cursor":
-            return self._cursor(answer, document)
+            return self._cursor(answer, page)
+        count = len(page.items)
         if count == 0 or (self._limit is not None and count < self._limit):
             return None
         assert self._at is not None
         self._at += 1 if self._pages.style == "page" else count
         return self._at
 
-    def _cursor(self, answer: Answer, document: Document) -> object | None:
+    def _cursor(self, answer: Answer, page: _Page) -> object | None:
         if self._pages.cursor_source == "header":
             cursor: object = answer.headers.get(self._pages.cursor_path.lower())
         else:
-            part = document.find(self._pages.cursor_path)
-            cursor = None if part is None else json.loads(document.text(part), parse_int=str, parse_float=str)
+            cursor = json.loads(page.cursor or "null", parse_int=str, parse_float=str)
         if cursor is None or cursor == "" or cursor is False:
             return None
         if not isinstance(cursor, str):

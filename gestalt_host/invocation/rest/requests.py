@@ -18,7 +18,7 @@ from gestalt_host.invocation.rest.values import Unwritable, json_body, text_of
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.packages.inputs import REST, InputFault, InputInvalid, check_input
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, RestOperation, RestSurface, is_settable_header
-from gestalt_host.packages.rest_inputs import WITHOUT_BODY
+from gestalt_host.packages.rest_inputs import WITHOUT_BODY, fills_path, place_of
 from gestalt_sdk.common.members import member_path
 
 MOST_BYTES = 65_535
@@ -71,15 +71,16 @@ def prepare(
     for name in sorted(item.name for item in operation.parameters if item.internal):
         if name in params:
             raise InvalidInvocation(f"parameter {quoted(name)} is not public")
-    places = _places(operation, params)
-    in_path = _path_values(operation, params, places)
-    faults = check_input(_entry(operation), params)
+    entry = _entry(operation)
+    in_path = _path_values(entry, params)
+    faults = check_input(entry, params)
     if faults:
         raise InputInvalid(plugin, operation.name, faults)
     secrets = _credential_headers(credential)
     texts = _Texts()
     values = {name: texts.of(name, value) for name, value in in_path.items()}
     left = {name: value for name, value in sorted(params.items()) if name not in in_path}
+    places = {name: place_of(entry, name) for name in left}
     query = [pair for name, value in left.items() if places[name] == "query" for pair in texts.pairs(name, value)]
     headers = Headers()
     for name, text in static_headers(surface.headers, credential.params):
@@ -153,27 +154,15 @@ class _Texts:
             return b""
 
 
-def _places(operation: RestOperation, params: Mapping[str, object]) -> dict[str, str]:
-    """Return where each parameter that is given goes: as declared, else by the method, which may have no body."""
-    without_body = operation.method in WITHOUT_BODY
-    declared = {item.name: item.place for item in operation.parameters}
-    places = {name: declared.get(name, "query" if without_body else "body") for name in params}
-    return {name: "query" if place == "body" and without_body else place for name, place in places.items()}
-
-
-def _path_values(
-    operation: RestOperation, params: Mapping[str, object], places: Mapping[str, str]
-) -> dict[str, object]:
+def _path_values(operation: CatalogueOperation, params: Mapping[str, object]) -> dict[str, object]:
     """Return the values of the path's placeholders.
 
     Raises:
         InvalidArgument: one is missing, or is a parameter that goes elsewhere.
     """
-    declared = {item.name: item.place for item in operation.parameters}
     values = {}
     for name in PLACEHOLDER.findall(operation.path):
-        fills = declared.get(name) in ("path", "body") or places.get(name) == "body"
-        if not fills or params.get(name) is None:
+        if params.get(name) is None or not fills_path(operation, name):
             raise InvalidArgument(f"missing required path parameter: {name}")
         values[name] = params[name]
     return values

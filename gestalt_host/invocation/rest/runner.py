@@ -13,7 +13,7 @@ from gestalt_host.invocation.rest.client import Answer, RestClient
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.pagination import all_pages, with_page_parameters
 from gestalt_host.invocation.rest.requests import PreparedRequest, prepare
-from gestalt_host.invocation.rest.selection import Unselectable, select
+from gestalt_host.invocation.rest.selection import Unselectable, read
 from gestalt_host.packages.manifests.rest_model import RestOperation, RestSurface
 
 MOST_RUN_BYTES = 4 * 1024 * 1024
@@ -98,7 +98,8 @@ class RestRunner:
         if not operation.data_path or answer.status >= 400 or not answer.body:
             return answer
         try:
-            return replace(answer, body=select(answer.body, operation.data_path))
+            part = await read(answer.body, lambda document: document.text(document.part(operation.data_path)))
+            return replace(answer, body=part.encode())
         except Unselectable as error:
             raise UpstreamInvalid(request.template, str(error)) from None
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from json import JSONDecodeError, JSONDecoder
+from typing import TypeVar
+
+T = TypeVar("T")
+_LONG = 64 * 1024
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
+_NEXT = re.compile(r"[ \t\n\r]*,?[ \t\n\r]*")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -14,14 +20,17 @@ class Unselectable(Exception):
     """An answer is no JSON, or has no such part; the text says which, without values."""
 
 
-def select(data: bytes, path: str) -> bytes:
-    """Return the part of a JSON document at a dotted path; members by name, items of lists by number.
+async def read(data: bytes, work: Callable[[Document], T]) -> T:
+    """Return what ``work`` finds in a JSON document; a long one is read in a thread, so that others have their turn.
 
     Raises:
-        Unselectable: the document is no JSON, or has no such part.
+        Unselectable: the document is no JSON, or ``work`` asks for a part that it does not have.
     """
-    document = Document(data)
-    return document.text(document.part(path)).encode()
+
+    def done() -> T:
+        return work(Document(data))
+
+    return await asyncio.to_thread(done) if len(data) > _LONG else done()
 
 
 class Document:
@@ -71,11 +80,12 @@ class Document:
         """Return the items of a list. Raises ``Unselectable``: the part is none."""
         if self._text[part[0]] != "[":
             raise Unselectable("what should be the list of items is none")
+        text, read, following = self._text, _SCANNER.raw_decode, _NEXT.match
         found, at = [], self._after_blanks(part[0] + 1)
-        while self._text[at] != "]":
-            end = self._end_of(at)
+        while text[at] != "]":
+            end = read(text, at)[1]
             found.append((at, end))
-            at = self._next(end)
+            at = following(text, end).end()  # type: ignore[union-attr]  # it matches nothing too
         return found
 
     def _members(self, begin: int) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -85,15 +95,13 @@ class Document:
             at = self._after_blanks(self._after_blanks(end) + 1)
             end = self._end_of(at)
             yield name, (at, end)
-            at = self._next(end)
-
-    def _next(self, end: int) -> int:
-        """Return where what follows a member or item begins: the next one, or the bracket that closes."""
-        at = self._after_blanks(end)
-        return self._after_blanks(at + 1) if self._text[at] == "," else at
+            at = self._after(_NEXT, end)
 
     def _after_blanks(self, at: int) -> int:
-        found = _BLANKS.match(self._text, at)
+        return self._after(_BLANKS, at)
+
+    def _after(self, pattern: re.Pattern[str], at: int) -> int:
+        found = pattern.match(self._text, at)
         assert found is not None
         return found.end()
 
@@ -101,13 +109,23 @@ class Document:
         try:
             return _SCANNER.raw_decode(self._text, begin)[1]
         except JSONDecodeError as error:
-            raise Unselectable(f"the answer is no JSON: {error.msg.lower()} at character {error.pos}") from None
+            raise Unselectable(f"the answer is no JSON at character {error.pos}") from None
         except RecursionError:
             raise Unselectable("the answer has lists or objects too deep inside each other") from None
 
 
 def _no_number(text: str) -> object:
-    raise JSONDecodeError(f"{text} is no number of JSON", "", 0)
+    raise Unselectable(f"the answer is no JSON: it has {text}")
 
 
-_SCANNER = JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number)
+def _forgotten(_: object) -> None:
+    """Stand for a value of which only its place counts.
+
+    It is Python so that another thread has its turn while a long document is read, and keeps nothing, since a million
+    objects would be searched for what nobody needs again and again.
+    """
+
+
+_SCANNER = JSONDecoder(
+    parse_int=_forgotten, parse_float=_forgotten, parse_constant=_no_number, object_pairs_hook=_forgotten
+)

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from gestalt_host.errors import InvalidInvocation, quoted
 from gestalt_host.invocation.rest.values import text_of
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
+from gestalt_sdk.common.printable import printable
 
 _BASE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LABELS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
@@ -60,7 +61,8 @@ def url_of(
     """
     found = _BASE.fullmatch(base_url)
     if found is None:
-        raise InvalidInvocation(f"base URL {quoted(base_url)} is none; accepted is one that begins with http(s)://")
+        # It is not shown: it may hold a password.
+        raise InvalidInvocation("the base URL cannot be used; accepted is one that begins with http:// or https://")
     authority = _authority(found["authority"], connection_params)
     base = _filled(found["rest"], connection_params.get)
     target = base + _filled(path, values.__getitem__)
@@ -73,7 +75,7 @@ def url_of(
     asked = "&".join(part for part in (fixed.replace(_VALUE, ""), urlencode(list(query))) if part)
     origin = f"{found['scheme'].lower()}://{authority}"
     text = f"{origin}{_without_steps(before) or '/'}{'?' if asked else ''}{asked}"
-    return Url(text, f"{origin}{(found['rest'] + path).partition('?')[0]}")
+    return Url(text, printable(f"{origin}{(found['rest'] + path).partition('?')[0]}"))
 
 
 def _filled(template: str, value_of: Callable[[str], object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import structlog
 
 from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.supervisor.about import AboutFile
@@ -21,6 +23,7 @@ from gestalt_host.supervisor.groups import ProcessGroups
 from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.launching.environment import provider_environment
 from gestalt_host.supervisor.launching.pinned import check_pinned
+from gestalt_host.supervisor.launching.strays import end_strays
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_host.supervisor.service_sockets import ServiceSockets
 from gestalt_host.supervisor.spec import ProviderSpec, Timings
@@ -29,7 +32,12 @@ from gestalt_sdk.transport.environment import DRAIN_SECONDS
 
 END_SEEN_S = 1.0
 """How long the end of a process is waited for after a call to it broke."""
+OOM_SCORE, MOST_OOM_SCORE = 200, 1000
+"""A process counts as if it used so many thousandths of the memory more than it does (proc_pid_oom_score_adj(5))."""
 RUNTIME_SESSION_ID = "GESTALT_RUNTIME_SESSION_ID"
+
+
+log = structlog.get_logger()
 
 
 class Launcher:
@@ -98,6 +106,7 @@ class Launcher:
             if self._groups is not None:
                 self._groups.hold(child.pid)
             note_child(self._directory, child.pid)
+            go_before_the_host(child.pid)
             limit_s = self._timings.start_timeout_s
             await _unless_it_ends(child, self._connected(), limit_s, f"did not serve gRPC within {limit_s:g} s")
             limit_s = self._timings.start_limit_s
@@ -106,7 +115,7 @@ class Launcher:
             await _unless_it_ends(child, configure(), left_s, missed)
         except BaseException as error:
             await child.stop(self._timings.stop_grace_s)
-            self.let_go(child)
+            await self.let_go(child)
             if isinstance(error, ProviderStartFailed):
                 raise self._failure(error) from error
             raise
@@ -132,8 +141,16 @@ class Launcher:
         while self._channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
             await asyncio.sleep(self._timings.poll_s)
 
-    def let_go(self, child: Child) -> None:
-        """Forget the group of a process that has ended, with all that was in it."""
+    async def let_go(self, child: Child) -> None:
+        """End what a process that has ended, with its group, has started elsewhere, and forget the group."""
+        # In a thread: with thousands of processes on the machine the search takes a moment.
+        if strays := await asyncio.to_thread(end_strays, self._directory):
+            log.warning(
+                "processes that a provider had started were ended",
+                event_name="provider.strays_ended",
+                provider=self._spec.name,
+                pids=strays,
+            )
         if self._groups is not None:
             self._groups.let_go(child.pid)
 
@@ -166,6 +183,13 @@ async def _unless_it_ends(child: Child, work: Awaitable[None], timeout_s: float,
         for future in (task, ended):
             future.cancel()
         await asyncio.gather(task, ended, return_exceptions=True)
+
+
+def go_before_the_host(pid: int) -> None:
+    """Have Linux end this process, or what it starts, rather than the host when the machine is out of memory."""
+    with contextlib.suppress(OSError, ValueError):
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(own + OOM_SCORE, MOST_OOM_SCORE)))
 
 
 def _remove(path: Path) -> None:

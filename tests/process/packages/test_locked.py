@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -167,6 +168,10 @@ def test_serve_locks_and_installs_by_itself_and_then_needs_no_network(served: Se
     try:
         again.start()
         assert [child.name for child in again.children()] == ["local", "main", "rig"]
+        told = again.get("/providers/plugin/rig")
+        (archive,) = (served.folder / "releases" / "rig").glob("*.tar.gz")
+        assert told["digest"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert told["source"] == served.web.url("/rig/provider-release.yaml")
     finally:
         again.stop()
 

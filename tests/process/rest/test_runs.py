@@ -77,15 +77,17 @@ def ended_runs(host: Gestaltd) -> dict[str, dict[str, Any]]:
     assert answer.status_code == 202, answer.text
 
     def ended() -> dict[str, dict[str, Any]] | None:
-        found = host.get("/workflow/runs")
+        found = host.get("/workflow/runs", owner="config")
         done = {run["target"]["plugin"]["operation"]: run for run in found if "completedAt" in run}
         return done if done.keys() == TARGETS.keys() else None
 
     found = until(
-        ended, within_s=120, what=lambda: f"all runs have ended:\n{host.get('/workflow/runs')}\n{host.log[-3000:]}"
+        ended,
+        within_s=120,
+        what=lambda: f"all runs have ended:\n{host.get('/workflow/runs', owner='config')}\n{host.log[-3000:]}",
     )
     assert found is not None
-    return {name: host.get(f"/workflow/runs/{run['id']}") for name, run in found.items()}
+    return {name: host.get(f"/workflow/runs/{run['id']}", owner="config") for name, run in found.items()}
 
 
 @pytest.mark.parametrize("name", TARGETS)

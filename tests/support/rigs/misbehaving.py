@@ -22,6 +22,8 @@ PACKAGE = ROOT / "tests" / "support" / "plugins" / "misbehaving"
 CHOICE = "choice"
 NAMES = {"plugin": "odd", "workflow": "local", "indexeddb": "main"}
 """The kind that misbehaves, to the name of the provider that does."""
+BUILTINS = f"{ROOT}/providers/indexeddb:{ROOT}/providers/indexeddb_store"
+"""Where the providers are found that the misbehaving ones otherwise are."""
 RIG = ROOT / "tests" / "support" / "plugins" / "rig" / "manifest.yaml"
 
 
@@ -68,7 +70,7 @@ class Misbehaving:
             answer = httpx.get(f"{self.host.url}/ready", timeout=10)
         except httpx.TransportError:
             return 0, ""
-        return answer.status_code, answer.text
+        return answer.status_code, answer.text.strip()
 
     def ready(self, within_s: float = 90) -> None:
         until(
@@ -138,7 +140,7 @@ def new_misbehaving(folder: Path, kind: str, **supervision: str) -> Misbehaving:
     limits = {"limits": {"memory": memory}} if (memory := supervision.pop("memory", "")) else {}
     entries[kind] |= {
         "source": {"path": f"{PACKAGE}/{kind}.yaml"},
-        "env": {"MISBEHAVIOUR": str(folder / CHOICE)},
+        "env": {"MISBEHAVIOUR": str(folder / CHOICE), "PYTHONPATH": BUILTINS},
         **limits,
     }
     plugins = {"roadmap": {"source": {"path": str(RIG)}}}

@@ -26,6 +26,8 @@ class Asked:
 
     path: str
     headers: dict[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    body: bytes = b""
 
     @property
     def authorization(self) -> str | None:
@@ -40,9 +42,12 @@ class Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.web.asked.append(Asked(self.path, headers))
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.server.web.asked.append(Asked(self.path, headers, self.command, body))
         with suppress(OSError):
             self.server.web.answer_of(self.path)(self)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
     def send(self, body: bytes = b"", status: int = 200, **headers: str) -> None:
         """Send a whole answer; ``content_encoding="gzip"`` is the header Content-Encoding."""
@@ -56,6 +61,11 @@ class Request(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-").title(), value)
         self.end_headers()
+
+    def send_raw(self, data: bytes) -> None:
+        """Send these bytes in place of an answer, and end the connection."""
+        self.wfile.write(data)
+        self.close_connection = True
 
     def break_off(self) -> None:
         """End the connection after what has been sent."""
@@ -163,11 +173,12 @@ def other() -> Iterator[Web]:
         yield one
 
 
-def write_certificate(path: Path) -> None:
-    """Write a key and a certificate for 127.0.0.1 that has signed itself."""
+def write_certificate(path: Path, *names: str) -> None:
+    """Write a key and a certificate that has signed itself, for those names; for 127.0.0.1 without any."""
     now = datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
+    whom: list[x509.GeneralName] = [x509.DNSName(each) for each in names] or [x509.IPAddress(ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -176,7 +187,7 @@ def write_certificate(path: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(whom), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

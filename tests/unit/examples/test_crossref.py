@@ -37,7 +37,7 @@ def test_every_example_and_provider_is_released_and_bundled() -> None:
 
 
 def test_its_release_needs_no_index_and_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_providers.subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr("tools.release_providers.subprocess.run", lambda *_, **__: pytest.fail("a process was started"))
     release_providers.providers(tmp_path, (FOLDER,))
     made = tmp_path / "providers" / "plugins" / "crossref"
     metadata = read_metadata((made / "provider-release.yaml").read_bytes(), "x")

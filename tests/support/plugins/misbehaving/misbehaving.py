@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ CHOICE = Path(os.environ["MISBEHAVIOUR"])
 MARKS = CHOICE.parent
 SOCKET = Path(os.environ.get("GESTALT_PLUGIN_SOCKET", ""))
 FOREVER_S = 600
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FLOOD = b"flood " * 20 + b"\n"
 
 
@@ -42,7 +42,7 @@ def never_listens() -> None:
 
 
 def exits_at_once() -> None:
-    print("the last words of a provider", file=sys.stderr, flush=True)
+    os.write(2, b"the last words of a provider\n")
     os._exit(3)
 
 
@@ -108,7 +108,11 @@ def leaves_zombies() -> None:
 def writes_garbage_to_the_host() -> None:
     for name, path in os.environ.items():
         if name.startswith("GESTALT_") and "_SOCKET" in name and path != str(SOCKET):
-            for text in (os.urandom(65536), b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 999):
+            for text in (
+                os.urandom(65536),
+                b"GET / HTTP/1.1\r\n\r\n",
+                PREFACE + b"\xff" * 999,
+            ):
                 with socket.socket(socket.AF_UNIX) as client:
                     client.connect(path)
                     client.settimeout(1)
@@ -121,40 +125,41 @@ def writes_garbage_to_the_host() -> None:
 
 
 def is_of_another_kind() -> None:
-    _identity(lambda answer: setattr(answer, "kind", 6))
+    _identity(kind=6)
 
 
 def is_of_an_unknown_kind() -> None:
-    _identity(lambda answer: setattr(answer, "kind", 99))
+    _identity(kind=99)
 
 
 def speaks_later_versions_only() -> None:
-    _identity(lambda answer: setattr(answer, "min_protocol_version", 4))
+    _identity(min_protocol_version=4)
 
 
 def speaks_earlier_versions_only() -> None:
-    _identity(lambda answer: setattr(answer, "max_protocol_version", 2))
+    _identity(max_protocol_version=2)
 
 
 def answers_with_another_version() -> None:
-    lifecycle.PROTOCOL_VERSION = 2
-    plugin_service.PROTOCOL_VERSION = 2
-    lifecycle.require_version = plugin_service.require_version = _any_version
+    _change(lifecycle.LifecycleServicer, "ConfigureProvider", protocol_version=2)
+    _change(plugin_service.PluginServicer, "StartProvider", protocol_version=2)
 
 
-def _identity(change: Callable[[Any], object]) -> None:
-    answer = lifecycle.LifecycleServicer.GetProviderIdentity
+def _identity(**values: int) -> None:
+    _change(lifecycle.LifecycleServicer, "GetProviderIdentity", **values)
+
+
+def _change(servicer: type, rpc: str, **values: int) -> None:
+    """Have an answer carry other values."""
+    answer = getattr(servicer, rpc)
 
     async def changed(self: Any, request: Any, context: Any) -> Any:
-        identity = await answer(self, request, context)
-        change(identity)
-        return identity
+        response = await answer(self, request, context)
+        for name, value in values.items():
+            setattr(response, name, value)
+        return response
 
-    lifecycle.LifecycleServicer.GetProviderIdentity = changed
-
-
-async def _any_version(requested: int, context: Any) -> None:
-    pass
+    setattr(servicer, rpc, changed)
 
 
 AT_START: Mapping[str, Callable[[], None]] = {
@@ -218,8 +223,7 @@ def eats_memory() -> None:
 
 
 WHILE_RUNNING: Mapping[str, Callable[[], None]] = {
-    item.__name__: item
-    for item in (exits_later, removes_its_socket, stops_accepting, floods_stderr, eats_memory)
+    item.__name__: item for item in (exits_later, removes_its_socket, stops_accepting, floods_stderr, eats_memory)
 }
 
 

@@ -35,7 +35,9 @@ def evil_everywhere(server: Server) -> None:
         [{"name": "demo", "displayName": EVIL, "description": EVIL, "connections": connections}],
     )
     server.on("POST", "/api/v1/tokens", {"token": EVIL})
-    report = dict.fromkeys(("kind", "name", "state", "since", "reason", "version", "displayName", EVIL), EVIL)
+    report: dict[str, object] = dict.fromkeys(
+        ("kind", "name", "state", "since", "reason", "version", "displayName", EVIL), EVIL
+    )
     process = {"binding": EVIL, "state": EVIL, "since": EVIL, "reason": EVIL, "pid": EVIL}
     report |= {"notices": [EVIL], "capabilities": [EVIL], "lastFault": {"text": EVIL}, "processes": [process]}
     server.on("GET", "/api/v1/providers", [report])

@@ -67,6 +67,24 @@ ONE_FAULT = [
         "server: {supervision: {restartSilentAfter: 4s}}",
         "server.supervision.restartSilentAfter: '4s' is too short; accepted are durations of at least 5s, and never",
     ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 512MB}}}",
+        "plugins.p.limits.memory: '512MB' is not a size that can be taken; accepted are whole numbers with",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 1MiB}}}",
+        "plugins.p.limits.memory: '1MiB' is not a size that can be taken; accepted are whole numbers",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 536870912}}}",
+        "plugins.p.limits.memory: '536870912' is not a size that can be taken; accepted",
+    ),
+    (
+        "plugins: {p: {source: ./m.yaml, limits: {memory: 9999999999999GiB}}}",
+        "plugins.p.limits.memory: '9999999999999GiB' is not a size that can be taken; accepted",
+    ),
+    ("plugins: {p: {source: ./m.yaml, limits: 512MiB}}", "plugins.p.limits: must be a mapping"),
+    ("plugins: {p: {source: ./m.yaml, limits: {mem: 512MiB}}}", "plugins.p.limits.mem: unknown key; did you mean"),
     ("server: {supervision: {restartAfter: 4s}}", "server.supervision.restartAfter: unknown key; did you mean"),
     ("server: {management: {host: 127.0.0.1}}", "server.management.port: is required"),
     ("server: {egress: {defaultAction: drop}}", "server.egress.defaultAction: 'drop' is not supported; accepted are"),
@@ -392,9 +410,14 @@ UNPROVIDED = [
     ("providers: {ui: {a: {source: m.yaml, path: /}}}", "providers.ui.a"),
     ("runtime: {providers: {a: {driver: local}}}", "runtime.providers.a"),
     ("server: {management: {port: 9090}}", "server.management"),
-    ("server: {egress: {defaultAction: deny}}", "server.egress.defaultAction"),
     ("server: {admin: {allowedRoles: [admin]}}", "server.admin.allowedRoles"),
-    ("plugins: {p: {source: m.yaml, egress: {allowedHosts: [x.org]}}}", "plugins.p.egress.allowedHosts"),
+    (
+        "providers: {workflow: {w: {source: m.yaml, egress: {allowedHosts: [x.org]}}}}",
+        "providers.workflow.w.egress.allowedHosts",
+    ),
+    ("plugins: {p: {source: m.yaml, surfaces: {openapi: {baseUrl: 'http://x'}}}}", "plugins.p.surfaces.openapi"),
+    ("plugins: {p: {source: m.yaml, surfaces: {graphql: {url: 'http://x'}}}}", "plugins.p.surfaces.graphql"),
+    ("plugins: {p: {source: m.yaml, surfaces: {mcp: {url: 'http://x'}}}}", "plugins.p.surfaces.mcp"),
     ("plugins: {p: {source: m.yaml, mcp: true}}", "plugins.p.mcp"),
     ("plugins: {p: {source: m.yaml, http: {a: {}, b: 1}}}", "plugins.p.http"),
     ("plugins: {p: {source: m.yaml, ui: {path: /x}}}", "plugins.p.ui"),
@@ -468,6 +491,24 @@ def test_a_silent_process_can_be_kept_for_ever(loaded: Loader, never: str) -> No
     assert read == SupervisionConfig(restart_silent=None, shutdown=timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("512MiB", 512 * 1024**2), ("2 GiB", 2 * 1024**3), ("16384KiB", 16 * 1024**2), ("", None), ("null", None)],
+)
+def test_entries_of_every_kind_may_have_a_limit_of_memory(loaded: Loader, written: str, size: int | None) -> None:
+    limits = f"limits: {{memory: {written}}}"
+    text = f"""
+        server: {{encryptionKey: k}}
+        providers:
+          indexeddb: {{main: {{source: ./store/manifest.yaml, {limits}}}}}
+          workflow: {{local: {{source: ./workflow/manifest.yaml, indexeddb: main, {limits}}}}}
+        plugins: {{echo: {{source: ./echo/manifest.yaml, {limits}}}, other: {{source: ./other/manifest.yaml}}}}
+    """
+    config = loaded(text)
+    entries = {entry.name: entry.limits.memory_bytes for entry in config.entries}
+    assert entries == {"main": size, "local": size, "echo": size, "other": None}
+
+
 def test_supervision_has_defaults(loaded: Loader) -> None:
     read = loaded("server: {public: {}}").server.supervision
     assert (read.start_timeout, read.slow_start) == (timedelta(minutes=2), timedelta(seconds=20))
@@ -480,12 +521,11 @@ providers:
   telemetry: {default: {source: stdout}}
   audit: {default: {source: noop}}
 connections:
-  crm: {auth: {type: oauth2, clientId: x, scopes: [a]}, params: {tenant: {required: true}}}
+  crm: {auth: {type: oauth2, clientId: x, scopes: [a]}}
 plugins:
   p:
     source: m.yaml
     iconFile: icon.svg
-    allowedOperations: {list: {paginate: true}}
     connections: {crm: {ref: crm, credentialRefresh: {refreshInterval: 1h}}}
 """
 
@@ -499,9 +539,7 @@ def test_accepted_keys_that_nothing_reads_are_noted_where_they_are_set(loaded: L
         "providers.audit.default",
         "connections.crm.auth.clientId",
         "connections.crm.auth.scopes",
-        "connections.crm.params",
         "plugins.p.iconFile",
-        "plugins.p.allowedOperations.list.paginate",
         "plugins.p.connections.crm.credentialRefresh",
     }
     assert all("is accepted and not used yet" in problem.reason for problem in unused)

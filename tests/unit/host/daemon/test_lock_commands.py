@@ -356,7 +356,8 @@ def test_a_locked_start_reads_no_file_of_a_package_twice(
 
     async def commands() -> list[LaunchCommand]:
         workplace, _ = await LockedInstallation(config, readings).ready(entries, set())
-        return [(await prepare(entry, workplace, installation.environ)).command for entry in entries]
+        prepared = [await prepare(entry, workplace, installation.environ) for entry in entries]
+        return [item.command for item in prepared if item.command is not None]
 
     for command in asyncio.run(commands()):
         assert len(command.pinned) >= 2

@@ -21,8 +21,8 @@ from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.host import Host
 from gestalt_host.daemon.launchables import Launchables
-from gestalt_host.daemon.metrics import ProviderMetrics
-from gestalt_host.daemon.provider_reports import Unhealthy, source_text
+from gestalt_host.daemon.reports.metrics import ProviderMetrics
+from gestalt_host.daemon.reports.providers import Unhealthy, source_text
 from gestalt_host.daemon.wiring import Processes
 from gestalt_host.errors import EntryFailed
 from gestalt_host.http.app import create_app
@@ -160,7 +160,7 @@ def test_a_plugin_without_process_is_failed_with_its_reason_or_declarative(rig: 
     rig.add("plugins", "gone", prepared=False)
     rig.wiring.failed_plugins["gone"] = EntryFailed("/srv/secret-folder is not there", "its source is missing")
     rig.wiring.failed_since["gone"] = LATER
-    rig.add("plugins", "geo", surfaces={"rest": {"operations": [{}]}})
+    rig.add("plugins", "geo", surfaces={"rest": {"x": 1}}, rest=cast(Any, object()))
     gone, geo = rig.one("gone"), rig.one("geo")
     reason = "it could not be started: its source is missing"
     assert (gone.state, gone.since, gone.reason, gone.last_fault) == ("failed", LATER, reason, Fault(reason, LATER))
@@ -351,3 +351,18 @@ async def test_hundreds_of_answers_ask_no_provider(
     assert await process.health_problem() is None
     assert calls.made > 0
     assert len(health_checks) == 1
+
+
+def test_five_hundred_are_told_with_one_look_at_each(rig: Rig) -> None:
+    looks: list[str] = []
+
+    class Looked(FakeProcess):
+        def report(self) -> ProcessReport:
+            looks.append(self.name)
+            return super().report()
+
+    names = [f"p{number:03}" for number in range(500)]
+    for name in reversed(names):
+        rig.add("plugins", name, Looked(name, ProviderKind.INTEGRATION))
+    assert [report.name for report in rig.host.provider_reports()] == names
+    assert sorted(looks) == names

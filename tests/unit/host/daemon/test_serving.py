@@ -264,10 +264,10 @@ def test_a_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_provided_is_refused(tmp_path: Path) -> None:
-    text = CONFIG.format(port=free_port(), state=tmp_path, rig=RIG) + "    egress: {allowedHosts: [example.org]}\n"
+    text = CONFIG.format(port=free_port(), state=tmp_path, rig=RIG) + "    mcp: true\n"
     text = text.replace(f"roadmap: {{source: {RIG}}}", f"roadmap:\n    source: {RIG}")
     (tmp_path / "gestalt.yaml").write_text(text)
-    said = "gestalt.yaml:18: plugins.roadmap.egress.allowedHosts: the egress sandbox is not supported by this version"
+    said = "gestalt.yaml:18: plugins.roadmap.mcp: the MCP endpoint is not supported by this version"
     for words in (["serve"], ["validate", "--runtime"]):
         done = run_gestaltd(tmp_path, *words, "--config", "gestalt.yaml")
         assert done.returncode == 1

@@ -92,19 +92,75 @@ def test_a_store_that_nobody_uses_must_be_there(validate: Validate) -> None:
     assert 'indexeddb "other": missing.yaml: no such file' in shown
 
 
-def test_a_declarative_plugin_is_checked_and_said_to_be_left_out(validate: Validate, plugin: Path) -> None:
+def test_a_declarative_plugin_is_checked_without_being_run(validate: Validate, plugin: Path) -> None:
     (plugin / "manifest.yaml").write_text(
         f"kind: plugin\nsource: a.org/b/c/notes\nversion: 0.0.1\nspec: {{surfaces: {REST}}}\n"
     )
     (plugin / "catalog.yaml").unlink()
     shown = validate(BASE)
-    assert "spec.surfaces (rest) is not supported by this version; serve starts without it" in shown
+    assert "integration configured: notes (1 operations)" in shown
     assert "config ok" in shown
     allowed = "manifest.yaml, allowedOperations: {%s: {}}}"
     assert "config ok" in validate(BASE.replace("manifest.yaml}\n", allowed % "get_it" + "\n"))
     shown = validate(BASE.replace("manifest.yaml}\n", allowed % "nope" + "\n"))
-    assert 'plugins.notes.allowedOperations: "nope": no such operation; there are get_it' in shown
-    assert "config ok" not in validate(BASE, runtime=True)
+    assert "plugins.notes.allowedOperations.nope: unknown operation; known: get_it" in shown
+    assert "config ok" in validate(BASE, runtime=True)
+
+
+@pytest.mark.parametrize(
+    ("rest", "entry", "said"),
+    [
+        (
+            REST,
+            "egress: {allowedHosts: [ok.example.org, 'http://x']}",
+            "plugins.notes.egress.allowedHosts[1]: 'http://x' cannot be used; accepted are a host name, *.SUFFIX",
+        ),
+        (
+            REST.replace("baseUrl: 'http://x', ", ""),
+            "egress: {}",
+            "plugins.notes.surfaces.rest.baseUrl: is required: the manifest of the plugin has none",
+        ),
+        (
+            REST,
+            "allowedOperations: {get_it: {paginate: true}}",
+            "plugins.notes.allowedOperations.get_it.paginate: needs to know how pages follow: pagination beside it",
+        ),
+        (
+            REST,
+            "invokes: [{plugin: notes, operation: get_it}]",
+            "plugins.notes.invokes: the plugin has no process that could invoke anything",
+        ),
+    ],
+)
+def test_what_the_entry_of_a_declarative_plugin_says_must_fit_it(
+    validate: Validate, plugin: Path, rest: str, entry: str, said: str
+) -> None:
+    (plugin / "manifest.yaml").write_text(
+        f"kind: plugin\nsource: a.org/b/c/notes\nversion: 0.0.1\nspec: {{surfaces: {rest}}}\n"
+    )
+    (plugin / "catalog.yaml").unlink()
+    shown = validate(BASE.replace("manifest.yaml}\n", f"manifest.yaml, {entry}}}\n"))
+    assert said in shown
+    assert "config ok" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BASE.replace("manifest.yaml}", "manifest.yaml, egress: {allowedHosts: [x.org]}}"), "egress.allowedHosts"),
+        (BASE.replace("server: {", "server: {egress: {defaultAction: deny}, "), "server.egress.defaultAction"),
+        (
+            BASE.replace("manifest.yaml}", "manifest.yaml, surfaces: {rest: {baseUrl: 'http://x'}}}"),
+            "plugins.notes.surfaces.rest.baseUrl: the plugin has no REST surface",
+        ),
+    ],
+)
+def test_a_process_is_not_said_to_be_kept_to_a_list_of_hosts(
+    validate: Validate, plugin: Path, text: str, said: str
+) -> None:
+    shown = validate(text)
+    assert said in shown
+    assert "config ok" not in shown
 
 
 def schedule(target: str, more: str = "") -> str:

@@ -175,3 +175,11 @@ def test_an_input_of_a_rest_operation_is_judged_by_the_places_of_its_parameters(
 
 def test_what_is_filled_in_later_counts_as_given_to_a_rest_operation() -> None:
     assert check_input(REST, {"id": 1, "undeclared": 1}, bound=["title"]) == []
+
+
+@pytest.mark.parametrize("location", ["", "query", "header"])
+def test_a_placeholder_that_no_parameter_fills_is_told(location: str) -> None:
+    declared = (CatalogueParameter("id", "string", location=location),) if location else ()
+    operation = CatalogueOperation("op", "GET", "/x/{id}", transport="rest", parameters=declared)
+    faults = ["id is a placeholder of the path that no parameter fills"]
+    assert [str(fault) for fault in check_input(operation, {"id": "a"})] == faults

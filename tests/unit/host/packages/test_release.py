@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -324,7 +325,7 @@ class TestWithoutExecutable:
         ],
     )
     async def test_operations_with_a_program_are_refused_before_anything_is_built(
-        self, tmp_path: Path, more: dict[str, object], files: dict[str, str], program: str
+        self, tmp_path: Path, more: dict[str, Any], files: dict[str, str], program: str
     ) -> None:
         root = write(declarative(tmp_path / "src", **more), **files)
         with pytest.raises(PackageInvalid) as caught:

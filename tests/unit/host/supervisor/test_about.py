@@ -14,6 +14,7 @@ from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, directories
 from gestalt_host.supervisor.about import (
     FILE,
+    LONGEST_FILE_BYTES,
     About,
     AboutFile,
     HostAbout,
@@ -114,6 +115,13 @@ def _is(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool | None]]:
         return condition() or None
 
     return probe
+
+
+def test_a_file_that_is_too_large_says_nothing(tmp_path: Path) -> None:
+    write_about(tmp_path, About(HERE, "plugin", "a"))
+    with (tmp_path / FILE).open("a") as file:
+        file.write(" " * LONGEST_FILE_BYTES)
+    assert read_about(tmp_path) is None
 
 
 async def test_a_process_tells_of_its_sockets_again_when_its_directory_was_removed(

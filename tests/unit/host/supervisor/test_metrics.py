@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from prometheus_client import CollectorRegistry, generate_latest
 
-from gestalt_host.daemon.metrics import ToldMetrics
+from gestalt_host.daemon.reports.metrics import ToldMetrics
 from gestalt_host.supervisor import metrics_client
 from gestalt_host.supervisor.metrics_client import read_metrics
 from gestalt_sdk.bases.metrics import Counter, Histogram, MetricFamily, MetricKind, MetricSample, MetricsServicer, gauge

@@ -121,7 +121,7 @@ def test_a_connection_parameter_in_the_path_of_a_base_url_is_one_segment(value: 
 @pytest.mark.parametrize(
     ("base", "path", "fault"),
     [
-        ("ftp://h", "/x", "base URL"),
+        ("ftp://u:secret@h", "/x", "base URL"),
         ("h/x", "/x", "base URL"),
         ("http://", "/x", "host"),
         ("http://u:secret@h", "/x", "user name"),

@@ -1,4 +1,4 @@
-"""Metrics of the daemon for `/metrics`, read when they are asked for: provider processes, lines not written."""
+"""Metrics of the daemon for `/metrics`, read when they are asked for: providers, operations, lines not written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.supervisor import ProviderProcess
 from gestalt_host.supervisor.reports import STATES, ProviderReport
 from gestalt_sdk.bases.metrics import CAPABILITY as METRICS
@@ -52,6 +53,19 @@ class ProviderMetrics(Collector):
             "How much is not as it should be although the provider is ready, by what; absent where nothing is.",
             labels=(*LABELS, "notice"),
         )
+        used = GaugeMetricFamily(
+            "gestalt_provider_memory_bytes",
+            "Resident memory of the provider's process and what it has started, as of the last two seconds.",
+            labels=LABELS,
+        )
+        limits = GaugeMetricFamily(
+            "gestalt_provider_memory_limit_bytes",
+            "Limit of memory of each of its processes, where it has one.",
+            labels=LABELS,
+        )
+        exceeded = CounterMetricFamily(
+            "gestalt_provider_memory_exceeded", "How often it was ended because it used more memory.", labels=LABELS
+        )
         states = GaugeMetricFamily(
             "gestalt_provider_state",
             "1 for the state that the provider is in, 0 for the others.",
@@ -73,7 +87,31 @@ class ProviderMetrics(Collector):
             size.add_metric(labels, sum(process.output.dropped_bytes for process in group))
             for notice in {notice.name: notice for process in group for notice in process.notices}.values():
                 notices.add_metric((*labels, notice.name), notice.value)
-        return (up, states, restarts, lines, size, notices)
+            known = [memory for process in group if (memory := process.report().memory_bytes) is not None]
+            if known:
+                used.add_metric(labels, sum(known))
+            if (limit := group[0].spec.limits.memory_bytes) is not None:
+                limits.add_metric(labels, limit)
+                exceeded.add_metric(labels, sum(process.memory_exceeded for process in group))
+        return (up, states, restarts, lines, size, notices, used, limits, exceeded)
+
+
+class RestMetrics(Collector):
+    """How operations of plugins without a process ended: the host itself sends their requests."""
+
+    def __init__(self, runners: Callable[[], Iterable[RestRunner]]) -> None:
+        self._runners = runners
+
+    def collect(self) -> Iterable[Metric]:
+        ended = CounterMetricFamily(
+            "gestalt_rest_operations",
+            "Operations of a plugin without code, by how they ended.",
+            labels=("provider", "outcome"),
+        )
+        for runner in self._runners():
+            for outcome, count in runner.outcomes.items():
+                ended.add_metric((runner.name, outcome), count)
+        return (ended,)
 
 
 class ToldMetrics(Collector):

@@ -1,0 +1,1 @@
+"""What the host tells of its providers and of itself: reports and metrics."""

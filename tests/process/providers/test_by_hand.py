@@ -1,0 +1,283 @@
+"""`gestaltd provider sockets|logs|call|token` on real hosts: what a person sees, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from gestalt_host.supervisor.about import read_abouts
+from gestalt_host.supervisor.directories import base_directories, directories_in
+from tests.support.rigs.gestaltd import Gestaltd, alive, quickstart
+from tests.support.waiting import until
+
+PROGRAM = (sys.executable, "-m", "gestalt_host.daemon", "provider")
+WITHIN_S = 60
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
+    with quickstart(tmp_path_factory.mktemp("by-hand")) as running:
+        yield running
+
+
+def command(host: Gestaltd, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command about that host to its end."""
+    return subprocess.run(
+        [*PROGRAM, *words, "--host", str(host.port)],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+
+
+def done(host: Gestaltd, *words: str, typed: str = "") -> str:
+    """Run a command that has to succeed; return what it printed."""
+    ended = command(host, *words, typed=typed)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def refused(host: Gestaltd, *words: str) -> str:
+    """Run a command that has to fail; return the one message on stderr."""
+    ended = command(host, *words)
+    assert ended.returncode == 1, ended.stdout
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def directories_of(pid: int) -> list[Path]:
+    """Return the directories of a host's sockets by what is written in them, whether it runs or not."""
+    found = []
+    for directory in directories_in(base_directories()):
+        try:
+            if (directory / "owner").read_text().split()[0] == str(pid):
+                found.append(directory)
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of a table behind its headings; the host's is one."""
+    return [line.replace(" (pid ", "(pid", 1).split() for line in table.splitlines()[1:]]
+
+
+def test_the_sockets_of_every_provider_are_listed_with_what_they_serve(host: Gestaltd) -> None:
+    (listed,) = json.loads(done(host, "sockets", "--json"))
+    assert (listed["url"], listed["pid"]) == (host.url, host.pid)
+    assert listed["config"] == [str(path) for path in host.configs]
+    by_provider: dict[str, set[str]] = {}
+    for socket in listed["sockets"]:
+        assert Path(socket["path"]).is_socket()
+        name = f"{socket['kind']}/{socket['provider']}"
+        by_provider.setdefault(name, set()).update(socket["services"])
+        if socket["variable"] == "GESTALT_INDEXEDDB_SOCKET":
+            assert socket["usedBy"], socket
+    assert "gestalt.provider.v1.IntegrationProvider" in by_provider["plugin/slack"]
+    assert "gestalt.provider.v1.WorkflowManagerHost" in by_provider["plugin/slack"]
+    assert {"gestalt.provider.v1.WorkflowProvider", "gestalt.provider.v1.WorkflowHost"} <= by_provider["workflow/local"]
+    assert "gestalt.extension.v1.IndexedDBScopes" in by_provider["indexeddb/workflow_state"]
+    assert "gestalt.extension.v1.HostControl" in by_provider["host/host"]
+    # Every socket that a child was told of is there.
+    told = {str(path) for child in host.children() for path in child.sockets.values()}
+    assert told <= {socket["path"] for socket in listed["sockets"]}
+
+
+def test_the_table_shows_each_service_with_its_socket_and_whom_it_is_for(host: Gestaltd) -> None:
+    table = done(host, "sockets")
+    assert table.split()[:5] == ["HOST", "PROVIDER", "SERVICE", "SOCKET", "FOR"]
+    (scope,) = [line for line in table.splitlines() if line.split()[-1] == "workflow/local" and ".IndexedDB " in line]
+    assert f"{host.url} (pid {host.pid}, " in scope
+    assert f"gstp-{host.port}-indexeddb-workflow_state-" in scope
+    assert "grpc." not in table
+    one = done(host, "sockets", "workflow/local")
+    assert "scope-" in one
+    assert "plugin/slack" not in one
+
+
+def test_the_directories_and_sockets_are_of_this_user_alone(host: Gestaltd) -> None:
+    found = directories_of(host.pid)
+    assert {path.name.rpartition("-")[0].partition("-")[2] for path in found} >= {f"{host.port}-host"}
+    for directory in found:
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert all(path.stat().st_mode & 0o077 == 0 for path in directory.glob("*.sock")), directory
+        assert (directory / "about.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_hosts_are_told_apart_and_a_killed_one_is_not_listed(host: Gestaltd, tmp_path: Path) -> None:
+    with quickstart(tmp_path) as other:
+        ended = subprocess.run([*PROGRAM, "sockets"], capture_output=True, text=True, timeout=WITHIN_S, check=True)
+        for one in (host, other):
+            assert f"{one.url} (pid {one.pid}, " in ended.stdout
+        ambiguous = subprocess.run(
+            [*PROGRAM, "call", "slack", "IntegrationProvider/GetMetadata"],
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+        assert ambiguous.returncode == 1
+        assert "several running hosts have plugin/slack; --host says which:" in ambiguous.stderr
+        assert other.url in ambiguous.stderr
+        assert other.url not in done(host, "sockets")
+        children, pid = other.children(), other.pid
+        other.kill()
+        assert pid not in {about.host.pid for about in read_abouts(directories_in(base_directories()))}
+        assert 'no running host is "' in refused(other, "sockets")
+        until(lambda: not any(alive(child.pid) for child in children))
+        assert directories_of(pid)
+        other.start()
+        assert not directories_of(pid)  # swept
+        second = other.pid
+        assert directories_of(second)
+        other.stop()
+        assert not directories_of(second)
+
+
+def test_an_operation_is_called_by_hand(host: Gestaltd) -> None:
+    typed = '{"operation": "chat.postMessage", "params": {"text": "by hand", "channel": "#x"}}'
+    answer = json.loads(done(host, "call", "slack", "IntegrationProvider/Execute", "-d", typed))
+    assert answer["status"] == 200
+    answer = json.loads(done(host, "call", "slack", "IntegrationProvider.Execute", "-d", "@", typed=typed))
+    assert answer["status"] == 200
+
+
+def test_an_event_is_published_as_a_plugin_would(host: Gestaltd) -> None:
+    event = {"type": "by.hand", "source": "a-person", "data": {"n": 1}}
+    ended = command(host, "call", "roadmap", "WorkflowManagerHost/PublishEvent", "-d", json.dumps({"event": event}))
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["type"] == "by.hand"
+    assert ended.stderr == "invocation_token was empty and is filled with one of the host's, which logs it\n"
+    until(lambda: "token.issued" in host.log)
+    token = done(host, "token", "roadmap").strip()
+    with_token = json.dumps({"event": event, "invocationToken": token})
+    ended = command(host, "call", "roadmap", "WorkflowManagerHost/PublishEvent", "-d", with_token)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    wrong = command(host, "call", "slack", "WorkflowManagerHost/PublishEvent", "-d", with_token)
+    assert wrong.returncode == 1
+    assert "WorkflowManagerHost/PublishEvent: FAILED_PRECONDITION: " in wrong.stderr
+    assert '"reason": "INVOCATION_TOKEN_INVALID"' in wrong.stderr
+    assert "workflow/local is no plugin" in refused(host, "token", "local")
+
+
+def test_a_cursor_is_paged_through(host: Gestaltd) -> None:
+    calling = subprocess.Popen(
+        [*PROGRAM, "call", "local", "IndexedDB/OpenCursor", "-d", "@", "--host", str(host.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    with calling:
+        assert calling.stdin is not None
+        assert calling.stdout is not None
+        calling.stdin.write('{"open": {"store": "wf_schedules", "keysOnly": true}}\n')
+        calling.stdin.flush()
+        first = json.loads(value_of(calling.stdout))
+        assert first == {"done": False}
+        calling.stdin.write('{"command": {"next": true}}\n')
+        calling.stdin.flush()
+        assert "entry" in json.loads(value_of(calling.stdout))
+        calling.stdin.write('{"command": {"close": true}}\n')
+        calling.stdin.close()
+        assert calling.wait(WITHIN_S) == 0
+
+
+def value_of(stream: IO[str]) -> str:
+    """Read one JSON object of several lines."""
+    lines = [stream.readline()]
+    while lines[-1] and lines[-1] != "}\n":
+        lines.append(stream.readline())
+    return "".join(lines)
+
+
+def test_what_cannot_be_called_says_what_can(host: Gestaltd) -> None:
+    assert "there are" in refused(host, "call", "slcak", "IntegrationProvider/Execute")
+    assert "did you mean slack?" in refused(host, "call", "slcak", "IntegrationProvider/Execute")
+    assert "has no service WorkflowHost" in refused(host, "call", "slack", "WorkflowHost/InvokeOperation")
+    wrong = refused(host, "call", "slack", "IntegrationProvider/Execute", "-d", '{"operation": 3}')
+    assert wrong.startswith("gestaltd: line 1 of the message does not fit: Failed to parse operation field")
+    assert "usage: gestaltd provider call NAME SERVICE/METHOD" in refused(host, "call", "slack")
+
+
+def followed(host: Gestaltd, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROGRAM, "logs", *words, "-f", "--host", str(host.port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+
+
+def line_with(stream: IO[str], texts: Sequence[str]) -> str:
+    """Read until a line has all the texts; the test's own time limit ends it otherwise."""
+    for line in stream:
+        if all(text in line for text in texts):
+            return line
+    raise AssertionError(f"no line with {texts}")
+
+
+@pytest.mark.timeout(180)
+def test_a_log_is_followed_across_restarts_until_the_host_ends(tmp_path: Path) -> None:
+    with quickstart(tmp_path) as host:
+        first = next(child.pid for child in host.children() if child.name == "slack")
+        following = followed(host, "plugin/slack", "-n", "all")
+        with following:
+            assert following.stdout is not None
+            assert following.stderr is not None
+            line_with(following.stdout, [f"-- process {first} was started --"])
+            os.kill(first, signal.SIGKILL)
+            line_with(following.stdout, [f"-- process {first} ended (signal SIGKILL) --"])
+            started = line_with(following.stdout, ["-- process ", " was started --"])
+            second = int(started.split("process ")[1].split()[0])
+            assert second != first
+            host.signal(signal.SIGTERM)
+            line_with(following.stdout, [f"-- process {second} ended ("])
+            assert following.wait(WITHIN_S) == 1
+            assert 'plugin "slack" writes no more: it was stopped' in following.stderr.read()
+        assert host.wait() == 0
+
+
+def test_the_end_of_a_killed_host_ends_who_follows(tmp_path: Path) -> None:
+    with quickstart(tmp_path) as host:
+        following = followed(host, "slack", "-n", "1")
+        with following:
+            assert following.stdout is not None
+            assert following.stderr is not None
+            following.stdout.readline()
+            host.kill()
+            assert following.wait(WITHIN_S) == 1
+            assert f"the host {host.url} (pid {host.pid}, " in following.stderr.read()
+
+
+def test_ctrl_c_ends_who_follows_quietly(host: Gestaltd) -> None:
+    following = followed(host, "roadmap")
+    with following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        assert following.wait(WITHIN_S) == 130
+        assert following.stderr.read() == ""
+
+
+def test_lines_are_shown_with_time_process_and_stream_or_raw(host: Gestaltd) -> None:
+    pid = next(child.pid for child in host.children() if child.name == "local")
+    shown = done(host, "logs", "local", "-n", "all").splitlines()
+    lines = [line for line in shown if f"  {pid}  stderr  " in line]
+    assert lines
+    raw = done(host, "logs", "local", "-n", "all", "--raw").splitlines()
+    assert raw[: len(lines)] == [line.partition("  stderr  ")[2] for line in lines]
+    assert done(host, "logs", "local", "-n", "1").splitlines()[-1] == shown[-1]
+    assert '-n is "x"; it takes a number, or all' in refused(host, "logs", "local", "-n", "x")

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from gestalt_workflow.claims.transitions import INTERRUPTED
 from gestalt_workflow.model.objects import RunStatus
 
 from gestalt_host.supervisor.groups import LOOP
+from gestalt_sdk.gen.extension.v1.slots_pb2 import SLOT_STATE_DUE
 from tests.process.engine.evidence import Evidence, all_runs, ledger, some_run_waits
 from tests.process.engine.invariants import BUGS, Violation, violations
 from tests.process.engine.journal import Invocation
@@ -82,7 +84,7 @@ async def collected(installation: Installation, load: Load) -> Evidence:
     """Wait until all has come to rest, no new minute begins, and look."""
     clock = installation.clock
     clock.advance(62.0 - clock().timestamp() % 60.0)
-    load.expected.until = clock()
+    until_moment = load.expected.until = clock() - timedelta(seconds=1)
     workflow = installation.running(WORKFLOW)
     scope = workflow.sockets["GESTALT_INDEXEDDB_SOCKET"]
     async with (
@@ -91,11 +93,16 @@ async def collected(installation: Installation, load: Load) -> Evidence:
     ):
 
         async def at_rest() -> bool | None:
+            for schedule_id in load.expected.schedules:
+                seen = await ledger(provider, schedule_id)
+                if not seen or any(slot.state == SLOT_STATE_DUE and slot.first <= until_moment for slot in seen[-3:]):
+                    return None
             return None if await some_run_waits(store) else True
 
         await eventually(at_rest, within_s=REST_S)
         log = without_killed_keepers(installation.host.log)
-        evidence = Evidence(load.told, load.expected, installation.journal(), await all_runs(store), log=log)
+        runs = await all_runs(store)
+        evidence = Evidence(load.told, load.expected, installation.journal(), runs, log=log)
         evidence.slots = {id: await ledger(provider, id) for id in load.expected.schedules}
     return evidence
 

@@ -277,7 +277,9 @@ async def test_a_service_without_a_first_page_is_told_as_it_is(service: Service)
 
 async def test_a_page_that_comes_again_is_an_error(service: Service) -> None:
     service.web.put("/items", '{"items": [{"id": 1}, {"id": 2}]}')
-    with pytest.raises(UpstreamInvalid, match="page 2: its items are those of the page before; the service may not kno"):
+    with pytest.raises(
+        UpstreamInvalid, match="page 2: its items are those of the page before; the service may not kno"
+    ):
         await service.call(BY_NUMBER)
 
 

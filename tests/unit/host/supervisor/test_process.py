@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from gestalt_host.errors import HostError
 from gestalt_host.packages import LaunchCommand
@@ -171,6 +173,23 @@ async def test_a_killed_provider_comes_back_on_the_same_channel(launched: Launch
         assert process.pid != first
         assert (process.channel, process.socket) == (channel, socket)
         assert (await stub.GetProviderIdentity(Empty(), timeout=5)).display_name == "Recording"
+
+
+@pytest.mark.parametrize("is_stable", [False, True])
+async def test_waits_grow_until_the_process_was_stable(launched: Launch, script: Script, is_stable: bool) -> None:
+    first_s = 0.05
+    timings = replace(QUICK, backoff_initial_s=first_s, backoff_cap_s=30, stable_after_s=0 if is_stable else 600)
+    with capture_logs() as lines:
+        process = await launched(script(WORKFLOW), timings=timings)
+        for kills in range(1, 5):
+            os.kill(process.pid or 0, signal.SIGKILL)
+            await eventually(lambda kills=kills: ready_again(process, kills))  # type: ignore[misc]
+    waits = [line["wait_s"] for line in lines if line.get("event_name") == "provider.restarting"]
+    for number, wait_s in enumerate(waits):
+        longest_s = first_s if is_stable else first_s * 2**number
+        assert longest_s / 2 <= wait_s + 0.001, waits
+        assert wait_s - 0.001 <= longest_s, waits
+    assert len(waits) == 4
 
 
 async def test_removed_sockets_are_told_and_made_again_by_a_restart(launched: Launch, script: Script) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -31,6 +32,7 @@ from gestalt_host.supervisor import (
     Timings,
 )
 from gestalt_host.supervisor.directories import restore_directory
+from gestalt_host.supervisor.launching import launch
 from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_sdk.bases.provider import ProviderKind
@@ -173,6 +175,35 @@ async def test_a_killed_provider_comes_back_on_the_same_channel(launched: Launch
         assert process.pid != first
         assert (process.channel, process.socket) == (channel, socket)
         assert (await stub.GetProviderIdentity(Empty(), timeout=5)).display_name == "Recording"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/tmp/gstp-x/plugin.sock"), "Read-only file system"),
+        (HostError("/tmp/gstp-x is not this host's directory any more"), "their directory is not this host's any more"),
+    ],
+)
+async def test_sockets_that_cannot_be_made_are_named_and_tried_again(
+    launched: Launch, script: Script, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: str
+) -> None:
+    def fail(directory: Path) -> bool:
+        raise error
+
+    process = await launched(script(WORKFLOW))
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "restore_directory", fail)
+        os.kill(process.pid or 0, signal.SIGKILL)
+
+        async def tried_twice() -> bool | None:
+            return True if process.restarts >= 2 else None
+
+        await eventually(tried_twice)
+        fault = process.report().last_fault
+        assert fault is not None
+        assert fault.text == f"it could not be started: its sockets cannot be made: {cause}"
+        assert process.last_error == f'workflow "local": its sockets cannot be made: {error}'
+    await eventually(lambda: ready_again(process, 3))
 
 
 @pytest.mark.parametrize("is_stable", [False, True])

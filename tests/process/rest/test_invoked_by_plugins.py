@@ -77,7 +77,22 @@ spec:
         - {{name: away, method: GET, path: /redirect/302/other}}
         - {{name: undeclared, method: GET, path: /text}}
 """
-DECLARED = "echo robot rejected unasked backstage person text empty spaced binary teapot cut closed away".split()
+DECLARED = [
+    "echo",
+    "robot",
+    "rejected",
+    "unasked",
+    "backstage",
+    "person",
+    "text",
+    "empty",
+    "spaced",
+    "binary",
+    "teapot",
+    "cut",
+    "closed",
+    "away",
+]
 PLUGINS = f"""\
 plugins:
   pages:

@@ -82,9 +82,9 @@ def test_answers_that_are_not_json(gestalt: Gestalt, server: Server) -> None:
     assert (
         "failed to get workflow run r: failed to parse response JSON: " in gestalt("workflow", "runs", "get", "r").err
     )
-    server.on("GET", f"{RUNS}/r", text="caf\udce9", content_type="text/plain; charset=iso-8859-1")
+    server.on("GET", f"{RUNS}/r", text="plain", headers={"Content-Type": "text/plain; charset=utf-8"})
     error = gestalt("workflow", "runs", "get", "r").err
-    assert "failed to parse response JSON: the answer is text/plain; charset=iso-8859-1\n" in error
+    assert "failed to parse response JSON: the answer is text/plain; charset=utf-8\n" in error
     server.on("GET", f"{RUNS}/r", text="")
     assert gestalt("workflow", "runs", "get", "r", "--format", "json").out == "{}\n"
     server.on("GET", f"{RUNS}/r", text="", status=204)

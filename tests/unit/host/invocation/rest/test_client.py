@@ -117,6 +117,17 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
             UpstreamUnreachable,
             "the headers of its answer have more than 100 KiB",
         ),
+        (
+            b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "more than 16 interim answers (1xx) came before its answer",
+        ),
+        (
+            (b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 10_000 + b"\r\n\r\n") * 12
+            + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "the headers of its answer have more than 100 KiB",
+        ),
         (b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", UpstreamUnreachable, "status 999; accepted are 200 to 599"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly", UpstreamUnreadable, "broke off before its end"),
@@ -134,7 +145,7 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
             "not the gzip that its Content-Encoding says",
         ),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"a" * 999)[:-6],
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"a" * 999, mtime=0)[:-6],
             UpstreamUnreadable,
             "breaks off before its end",
         ),
@@ -150,12 +161,21 @@ async def test_an_answer_that_cannot_be_used_is_told_by_request_and_cause(
     assert cause in str(error)
 
 
+async def test_interim_answers_before_an_answer_are_passed_over(make: Make, web: Web) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 16
+    web.answers["/x"] = raw(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere")
+    assert (await make().send(request(web.url("/x")))).body == b"here"
+
+
 async def test_a_body_without_a_length_ends_with_the_connection(make: Make, web: Web) -> None:
     web.answers["/x"] = raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end")
     assert (await make().send(request(web.url("/x")))).body == b"until the end"
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"one "), gzip.compress(b"one ") + gzip.compress(b"two"), b""])
+ONE = gzip.compress(b"one ", mtime=0)
+
+
+@pytest.mark.parametrize("packed", [ONE, ONE + gzip.compress(b"two", mtime=0), b""])
 async def test_a_packed_body_is_unpacked_to_its_last_member(make: Make, web: Web, packed: bytes) -> None:
     web.put("/x", packed, content_encoding="gzip")
     answer = await make().send(request(web.url("/x")))
@@ -236,9 +256,9 @@ async def test_the_time_of_an_operation_ends(
     assert str(error).endswith(cause)
 
 
-async def test_answers_1xx_without_end_take_no_more_than_the_time_of_an_operation(make: Make, web: Web) -> None:
+async def test_slow_interim_answers_take_no_more_than_the_time_of_an_operation(make: Make, web: Web) -> None:
     def early(asked: Request) -> None:
-        while not web.closing.wait(0.005):
+        while not web.closing.wait(0.05):
             asked.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
     web.answers["/x"] = early

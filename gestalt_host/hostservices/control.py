@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2
 from gestalt_host.access.subjects import Principal
 from gestalt_host.access.tokens.invocation_tokens import Delegation, InvocationTokens
 from gestalt_host.errors import HostError, quoted
-from gestalt_host.supervisor.about import HOST, About, HostAbout, SocketAbout, write_about
+from gestalt_host.supervisor.about import DECLARATIVE, HOST, About, HostAbout, SocketAbout, write_about
 from gestalt_host.supervisor.directories import make_directory, remove_directory, restore_directory
 from gestalt_host.supervisor.output.recent import Ended, Entry, LeftOut, Line, RecentOutput, Started, read
 from gestalt_host.supervisor.reports import ProviderReport
@@ -69,7 +69,7 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
                 yield _entry(entry)
         if request.follow:
             reason = self._reason(request.kind, request.name)
-            await context.abort(StatusCode.UNAVAILABLE, f"{shown} writes no more: {reason}")
+            await context.abort(StatusCode.ABORTED, f"{shown} writes no more: {reason}")
 
     async def IssueInvocationToken(
         self, request: pb.IssueInvocationTokenRequest, context: ServerContext
@@ -100,7 +100,7 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
     def _reason(self, kind: str, name: str) -> str:
         for report in self._providers():
             if (report.kind, report.name) == (kind, name):
-                return report.reason or f"it is {report.state}"
+                return DECLARATIVE if report.runtime == "declarative" else report.reason or f"it is {report.state}"
         return "it is not configured"
 
 
@@ -175,6 +175,7 @@ def _summary(report: ProviderReport) -> pb.ProviderSummary:
         reason=report.reason,
         pid=report.pid or 0,
         restarts=report.restarts,
+        runtime=report.runtime,
     )
 
 

@@ -23,6 +23,8 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "indexeddb": (f"{_PACKAGE}.ProviderLifecycle", *INDEXEDDB),
 }
 """What a provider of each kind serves on its own socket at the least."""
+DECLARATIVE = "it is declarative, the host sends its requests itself"
+"""Why such a plugin has no process and no socket."""
 FILE = "about.json"
 HOST = "host"
 """Kind and name of the host's own directory."""

@@ -182,6 +182,11 @@ class ProviderProcess:
         return self.state is State.READY
 
     @property
+    def is_looping(self) -> bool:
+        """Whether it keeps ending, or not starting, so that nobody should wait for it."""
+        return self._condition.is_looping
+
+    @property
     def absence(self) -> str:
         """Why the provider cannot be called now and when that may change, to be put after its name; blank when it can.
 

@@ -140,8 +140,13 @@ class Condition:
         return ""
 
     @property
+    def is_looping(self) -> bool:
+        """Whether it keeps ending, or not starting: nobody should wait for it."""
+        return self.state is State.RESTARTING and self.failures >= LOOP_AFTER
+
+    @property
     def _loop(self) -> str:
-        return f"; it has failed {self.failures} times in a row" if self.failures >= LOOP_AFTER else ""
+        return f"; it has failed {self.failures} times in a row" if self.is_looping else ""
 
     @property
     def patience_s(self) -> float:

@@ -112,15 +112,20 @@ class Store:
         return "; ".join(process.lack for process in self.processes if process.lack)
 
     @property
-    def silence(self) -> str:
-        """What a process of the store that does not answer is to be said to do; blank when all do."""
-        return "; ".join(process.absence for process in self.processes if process.state is State.SILENT)
+    def outage(self) -> str:
+        """Why nobody can work with the store now, to be put after its name; blank when one may, or will in a moment."""
+        for process in self.processes:
+            if process.state is State.SILENT:
+                return f"is silent: {process.absence}"
+            if process.is_looping:
+                return f"is not available: {process.absence}"
+        return ""
 
     def needed_by(self, consumer: ProviderProcess) -> None:
-        """Have calls to the consumer fail at once, naming this store, while the store does not answer."""
+        """Have calls to the consumer fail at once, naming this store, while it does not answer or keeps ending."""
 
         def absence() -> str:
-            return f'its store "{self.name}" is silent: {silence}' if (silence := self.silence) else ""
+            return f'its store "{self.name}" {outage}' if (outage := self.outage) else ""
 
         for process in self.processes:
             consumer.depend_on(absence, process.calls)

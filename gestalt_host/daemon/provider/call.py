@@ -63,7 +63,7 @@ details, and ends with exit status 1.
 TOKEN_FIELD = "invocation_token"
 READ_BYTES = 64 * 1024
 QUEUE = 16
-"""Messages that were read and wait to be sent."""
+"""Parts of standard input that were read and wait to be sent."""
 _METADATA_NAME = re.compile(r"[0-9a-z_.-]+")
 _DETAILS = "grpc-status-details-bin"
 
@@ -259,7 +259,8 @@ async def _texts(data: str | None) -> AsyncIterator[JsonText]:
 async def _standard_input() -> AsyncIterator[bytes]:
     """Yield what can be read, as soon as it can; a file, a pipe and a terminal are all read by a thread."""
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE)
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    places = threading.Semaphore(QUEUE)
 
     def read() -> None:
         with suppress(RuntimeError):  # the call has ended, and with it the loop
@@ -268,13 +269,15 @@ async def _standard_input() -> AsyncIterator[bytes]:
                     part = os.read(sys.stdin.fileno() if sys.stdin is not None else -1, READ_BYTES)
                 except OSError:
                     part = b""
-                asyncio.run_coroutine_threadsafe(queue.put(part), loop).result()
+                places.acquire()
+                loop.call_soon_threadsafe(queue.put_nowait, part)
                 if not part:
                     return
 
     threading.Thread(target=read, name="standard input", daemon=True).start()
     while part := await queue.get():
         yield part
+        places.release()
 
 
 def _file(path: str) -> bytes:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc
+from grpc import StatusCode
 
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.provider.hosts import Provider, RunningHost, with_providers
+from gestalt_host.supervisor.about import DECLARATIVE
 from gestalt_sdk.gen.extension.v1 import control_pb2 as pb
 from gestalt_sdk.gen.extension.v1.control_pb2_grpc import HostControlStub
 from gestalt_sdk.transport.channels import open_channel
 from gestalt_sdk.transport.environment import Address
 
 TIMEOUT_S = 10.0
+END_SEEN_S = 2.0
+LOOK_S = 0.05
+_BROKEN = frozenset((StatusCode.UNAVAILABLE, StatusCode.UNKNOWN, StatusCode.CANCELLED, StatusCode.INTERNAL))
+"""Codes that gRPC itself gives a call whose server has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,9 @@ class Control:
         try:
             answer = await self._stub.ListProviders(pb.ListProvidersRequest(), timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            raise _failed(self._host, error) from error
-        told = ((item, item.reason or f"it is {item.state}") for item in answer.providers)
-        return with_providers(self._host, (Provider(item.kind, item.name, reason=why) for item, why in told))
+            raise await _failed(self._host, error) from error
+        others = (Provider(item.kind, item.name, reason=_why(item)) for item in answer.providers)
+        return with_providers(self._host, others)
 
     async def token(self, plugin: str) -> str:
         """Return a token with which ``plugin`` may call its host services for a minute.
@@ -65,7 +72,7 @@ class Control:
         try:
             answer = await self._stub.IssueInvocationToken(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            raise _failed(self._host, error) from error
+            raise await _failed(self._host, error) from error
         return str(answer.invocation_token)
 
     async def log(self, kind: str, name: str, lines: int, follow: bool) -> AsyncIterator[LogEntry]:
@@ -79,19 +86,19 @@ class Control:
             async for entry in self._stub.StreamLog(request):
                 yield _entry(entry)
         except grpc.aio.AioRpcError as error:
-            raise _failed(self._host, error) from error
+            raise await _failed(self._host, error) from error
 
 
 async def all_providers(hosts: Sequence[RunningHost]) -> list[RunningHost]:
     """Return the hosts with those of their providers too that have no process; a host that does not answer as it is."""
-    found = []
-    for host in hosts:
-        known = host
+
+    async def known(host: RunningHost) -> RunningHost:
         with suppress(CommandFailed):
             async with control_of(host) as control:
-                known = await control.with_all_providers()
-        found.append(known)
-    return found
+                return await control.with_all_providers()
+        return host
+
+    return await asyncio.gather(*map(known, hosts))
 
 
 @asynccontextmanager
@@ -110,11 +117,23 @@ async def control_of(host: RunningHost) -> AsyncIterator[Control]:
         await channel.close()
 
 
-def _failed(host: RunningHost, error: grpc.aio.AioRpcError) -> CommandFailed:
-    """Return what the host said; where the call broke, that it has ended."""
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) and not host.about.is_running:
-        return CommandFailed(f"the host {host} has ended")
+async def _failed(host: RunningHost, error: grpc.aio.AioRpcError) -> CommandFailed:
+    """Return what the host said; where the call broke instead, that the host has ended, if it has."""
+    if error.code() in _BROKEN:
+        # A connection ends a moment before its process is gone.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SEEN_S):
+                while host.about.is_running:
+                    await asyncio.sleep(LOOK_S)
+            return CommandFailed(f"the host {host} has ended")
     return CommandFailed(error.details() or error.code().name)
+
+
+def _why(item: pb.ProviderSummary) -> str:
+    """Return why a provider has no socket."""
+    if item.runtime == "declarative":
+        return DECLARATIVE
+    return item.reason or f"it is {item.state}"
 
 
 def _entry(entry: pb.LogEntry) -> LogEntry:

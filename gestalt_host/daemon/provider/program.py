@@ -116,6 +116,14 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         least=2,
         most=2,
     ),
+    "describe": Subcommand(
+        "describe",
+        "Show what can be called on a provider of a running host, and what its messages are like.",
+        "describe NAME [SYMBOL]",
+        ("socket", "host"),
+        least=1,
+        most=2,
+    ),
     "token": Subcommand(
         "token",
         "Print a token with which a plugin's host services can be called.",

@@ -17,7 +17,7 @@ from gestalt_host.errors import ProviderRefused, ProviderUnavailable
 from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
 from gestalt_host.workflows.model import AgentMessage, ToolRef
-from gestalt_host.workflows.providers.client import provider_away, provider_error, wait_ready
+from gestalt_host.workflows.providers.failures import provider_away, provider_error, wait_ready
 from gestalt_sdk.gen.v1 import agent_pb2 as pb
 from gestalt_sdk.gen.v1 import agent_pb2_grpc
 from gestalt_sdk.transport.values import from_struct, to_struct

@@ -36,7 +36,8 @@ from gestalt_host.workflows.model import (
     Target,
     target_plugin,
 )
-from gestalt_host.workflows.providers.client import RETARGET, RETIRE, REVISIONS, Referenced, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import RETARGET, RETIRE, REVISIONS, WorkflowProviderClient
+from gestalt_host.workflows.providers.joining import Referenced
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import idempotency_scope
 from gestalt_host.workflows.references.references import reference_for

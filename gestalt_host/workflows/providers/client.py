@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import grpc
-import structlog
 
 from gestalt_host.access.subjects import Actor, Cause
-from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable, WorkflowNotConfigured, quoted
+from gestalt_host.errors import ChangedMeanwhile, ProviderRefused, ProviderUnavailable
 from gestalt_host.supervisor.errors import ProviderAway
 from gestalt_host.supervisor.links import ProviderLink
-from gestalt_host.supervisor.places import without_places
 from gestalt_host.workflows.model import (
     Event,
     EventMatch,
@@ -32,15 +30,13 @@ from gestalt_host.workflows.model import (
     Target,
 )
 from gestalt_host.workflows.providers import convert
+from gestalt_host.workflows.providers.failures import ReferenceCalls, provider_away, provider_error, wait_ready
+from gestalt_host.workflows.providers.joining import Join, Object, Referenced, with_result_cut
 from gestalt_host.workflows.providers.ordering import by_id_within_a_moment, merged
-from gestalt_host.workflows.targets.equality import same_target
-from gestalt_sdk.common.texts import cut
-from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1 import causes_pb2, queries_pb2, queries_pb2_grpc
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import request_metadata
-from gestalt_sdk.transport.faults import reason_of
 from gestalt_sdk.transport.values import to_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
 from gestalt_sdk.workflow.targets import target_to_proto
@@ -61,30 +57,7 @@ LOST_RACE = frozenset({"ABORTED", "NOT_FOUND"})
 
 QUERY_PAGE = 1000
 
-TELLS_OF_THE_MACHINE = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.DATA_LOSS,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-    }
-)
-"""Codes whose texts are not about the request: files, databases and addresses in them are for the log alone."""
-
-log = structlog.get_logger()
-
-Object = TypeVar("Object", Run, Schedule, EventTrigger)
 Message = TypeVar("Message")
-
-
-@dataclass(frozen=True, slots=True)
-class Referenced(Generic[Object]):
-    """An object together with its execution reference; ``same_target`` is the check of semantics.md 4 (3)."""
-
-    object: Object
-    reference: ExecutionReference
-    same_target: bool
 
 
 class WorkflowProviderClient:
@@ -138,7 +111,7 @@ class WorkflowProviderClient:
             result_bytes: Longer results are cut.
         """
         wanted = tuple(dict.fromkeys(subjects))
-        join = _Join(self.name, await self._references_by_id(wanted))
+        join = Join(self.name, await self._references_by_id(wanted))
         if not join.references:
             return
         if self.has(QUERIES):
@@ -163,12 +136,12 @@ class WorkflowProviderClient:
                 asked.add(named)
             item = join.item(message, convert.run_from_proto)
             if item is not None:
-                yield replace(item, object=_with_result_cut(item.object, result_bytes))
+                yield replace(item, object=with_result_cut(item.object, result_bytes))
             taken += 1
             if taken % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
-    async def _add_reference(self, join: _Join, reference_id: str, subjects: Sequence[str]) -> None:
+    async def _add_reference(self, join: Join, reference_id: str, subjects: Sequence[str]) -> None:
         """Read one reference more, if it is there and one of the subjects'."""
         request = pb.GetWorkflowExecutionReferenceRequest(id=reference_id)
         try:
@@ -499,7 +472,7 @@ class WorkflowProviderClient:
         """
         wanted = tuple(dict.fromkeys(subjects))
         known = await self._references_by_id(wanted)
-        join = _Join(self.name, {key: item for key, item in known.items() if not _ended(item)})
+        join = Join(self.name, {key: item for key, item in known.items() if not convert.has_ended(item)})
         try:
             messages = list(await fetch())
         except (ProviderRefused, ProviderUnavailable):
@@ -554,94 +527,5 @@ class WorkflowProviderClient:
     def _cause(self, cause: Cause | None) -> causes_pb2.Cause | None:
         return None if cause is None or not self.has(CAUSES) else convert.cause_to_proto(cause)
 
-    def _reference_calls(self) -> _ReferenceCalls:
-        return _ReferenceCalls(self.name)
-
-
-def _ended(reference: pb.WorkflowExecutionReference) -> bool:
-    return reference.HasField("revoked_at") or reference.HasField("retired_at")
-
-
-class _Join:
-    """Finds the references of objects, each converted once."""
-
-    def __init__(self, provider: str, references: dict[str, pb.WorkflowExecutionReference]) -> None:
-        self.references = references
-        self._provider = provider
-        self._converted: dict[str, ExecutionReference] = {}
-
-    def item(self, message: Any, read: Callable[[Any, str], Object]) -> Referenced[Object] | None:
-        """Return the object with its reference; None when it has none of these."""
-        found = self.references.get(message.execution_ref.strip())
-        if found is None:
-            return None
-        item = read(message, self._provider)
-        reference = self._converted.get(found.id)
-        if reference is None:
-            reference = self._converted[found.id] = convert.reference_from_proto(found)
-        # Messages that are equal have equal targets; others are compared in their normalised forms.
-        same = message.target == found.target or same_target(item.target, reference.target)
-        return Referenced(item, reference, same)
-
-
-def _with_result_cut(run: Run, limit_bytes: int) -> Run:
-    """Return the run with a result of at most ``limit_bytes``, also where the provider does not cut."""
-    kept = cut(run.result_body, limit_bytes)
-    if len(kept) == len(run.result_body):
-        return run
-    return replace(run, result_body=kept, result_truncated=run.result_truncated or len(run.result_body.encode()))
-
-
-class _ReferenceCalls:
-    """Turns UNIMPLEMENTED of the execution-reference RPCs into the error that names the gap."""
-
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ProviderRefused) and error.code == "UNIMPLEMENTED":
-            raise WorkflowNotConfigured(
-                f"workflow execution refs are not configured: workflow provider {quoted(self._provider)} "
-                "does not support execution references"
-            ) from error
-
-
-async def wait_ready(kind: str, link: ProviderLink, timeout_s: float) -> None:
-    """Wait for a provider that is starting.
-
-    Raises:
-        ProviderUnavailable: it is down, or was not ready in time.
-    """
-    try:
-        await link.wait_ready(timeout_s)
-    except ProviderAway as error:
-        raise provider_away(kind, link.name, error) from error
-    except (TimeoutError, GestaltError) as error:
-        raise ProviderUnavailable(f"{kind} provider {quoted(link.name)} is not available; try again later") from error
-
-
-def provider_away(kind: str, name: str, error: ProviderAway) -> ProviderUnavailable:
-    """Return the domain error of a call to a provider that is away for now."""
-    return ProviderUnavailable(f"{kind} provider {quoted(name)} is not available: {error}; try again later")
-
-
-def provider_error(kind: str, name: str, error: grpc.aio.AioRpcError) -> ProviderRefused | ProviderUnavailable:
-    """Return the domain error of a failed call; UNAVAILABLE means that the provider could not be asked."""
-    code: grpc.StatusCode = error.code()
-    text = error.details() or ""
-    if code in TELLS_OF_THE_MACHINE:
-        log.warning(
-            "provider failed", event_name="provider.failed", provider=name, kind=kind, code=code.name, error=text
-        )
-        text = without_places(text)
-    if code is grpc.StatusCode.UNAVAILABLE:
-        if reason_of(error) is not None:
-            # With a reason the text is the provider's own: something that it needs is away. Without one it is gRPC's.
-            return ProviderUnavailable(text)
-        return ProviderUnavailable(f"{kind} provider {quoted(name)} is not available; try again later")
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return ProviderRefused(code.name, f"{kind} provider {quoted(name)} did not answer in time")
-    return ProviderRefused(code.name, text or f"{kind} provider {quoted(name)} answered {code.name}")
+    def _reference_calls(self) -> ReferenceCalls:
+        return ReferenceCalls(self.name)

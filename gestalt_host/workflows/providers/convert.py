@@ -17,6 +17,8 @@ from gestalt_sdk.transport.values import optional_time, optional_timestamp
 from gestalt_sdk.workflow import convert as workflow_convert
 from gestalt_sdk.workflow.targets import target_from_proto, target_to_proto
 
+ReferenceMessage = pb.WorkflowExecutionReference
+
 
 class UnknownRunStatus(InvalidArgument):
     """A provider sent a status number that the contract does not have; the whole call fails."""
@@ -104,3 +106,8 @@ def _permissions_to(permissions: Iterable[Permission]) -> list[pb.WorkflowAccess
 
 def _permissions_from(messages: Iterable[pb.WorkflowAccessPermission]) -> tuple[Permission, ...]:
     return tuple(Permission(item.plugin.strip(), tuple(item.operations)) for item in messages)
+
+
+def has_ended(reference: ReferenceMessage) -> bool:
+    """Return whether the reference allows nothing any more."""
+    return reference.HasField("revoked_at") or reference.HasField("retired_at")

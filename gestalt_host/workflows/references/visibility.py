@@ -22,7 +22,8 @@ from gestalt_host.errors import (
     quoted,
 )
 from gestalt_host.workflows.model import ExecutionReference
-from gestalt_host.workflows.providers.client import Object, Referenced, WorkflowProviderClient
+from gestalt_host.workflows.providers.client import WorkflowProviderClient
+from gestalt_host.workflows.providers.joining import Object, Referenced
 from gestalt_host.workflows.providers.registry import WorkflowProviders
 from gestalt_host.workflows.references.ids import CONFIG_ID_PREFIX
 from gestalt_host.workflows.references.store import ReferenceStore

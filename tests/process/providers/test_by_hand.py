@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from tests.support.waiting import until
 
 PROGRAM = (sys.executable, "-m", "gestalt_host.daemon", "provider")
 WITHIN_S = 60
+NOISY = 'plugins: {slack: {env: {PYTHONPROFILEIMPORTTIME: "1"}}}'
+"""Python writes a line for each module that it imports."""
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
-    with quickstart(tmp_path_factory.mktemp("by-hand")) as running:
+    with quickstart(tmp_path_factory.mktemp("by-hand"), NOISY) as running:
         yield running
 
 
@@ -67,11 +70,6 @@ def directories_of(pid: int) -> list[Path]:
     return found
 
 
-def rows(table: str) -> list[list[str]]:
-    """Return the cells of a table behind its headings; the host's is one."""
-    return [line.replace(" (pid ", "(pid", 1).split() for line in table.splitlines()[1:]]
-
-
 def test_the_sockets_of_every_provider_are_listed_with_what_they_serve(host: Gestaltd) -> None:
     (listed,) = json.loads(done(host, "sockets", "--json"))
     assert (listed["url"], listed["pid"]) == (host.url, host.pid)
@@ -93,16 +91,39 @@ def test_the_sockets_of_every_provider_are_listed_with_what_they_serve(host: Ges
     assert told <= {socket["path"] for socket in listed["sockets"]}
 
 
-def test_the_table_shows_each_service_with_its_socket_and_whom_it_is_for(host: Gestaltd) -> None:
-    table = done(host, "sockets")
-    assert table.split()[:5] == ["HOST", "PROVIDER", "SERVICE", "SOCKET", "FOR"]
-    (scope,) = [line for line in table.splitlines() if line.split()[-1] == "workflow/local" and ".IndexedDB " in line]
-    assert f"{host.url} (pid {host.pid}, " in scope
-    assert f"gstp-{host.port}-indexeddb-workflow_state-" in scope
-    assert "grpc." not in table
+def test_the_list_shows_each_service_with_its_socket_below_its_provider_and_host(host: Gestaltd) -> None:
+    lines = done(host, "sockets").splitlines()
+    assert lines[0] == f"{host.url} (pid {host.pid}, {', '.join(map(str, host.configs))})"
+    below: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in lines[1:]:
+        if line.startswith("    "):
+            below[heading].append(line.split())
+        else:
+            heading = line.strip()
+            below[heading] = []
+    for provider, service, path in (
+        ("host", "HostControl", rf"gstp-{host.port}-host-\w+/control\.sock"),
+        ("plugin/slack", "IntegrationProvider", rf"gstp-{host.port}-plugin-slack-\w+/plugin\.sock"),
+        ("plugin/slack", "WorkflowManagerHost", rf"gstp-{host.port}-plugin-slack-\w+/host-0\.sock"),
+        ("indexeddb/workflow_state", "IndexedDBScopes", rf"gstp-{host.port}-indexeddb-workflow_state-\w+/plugin\.sock"),
+        (
+            "indexeddb/workflow_state for workflow/local",
+            "IndexedDB",
+            rf"gstp-{host.port}-indexeddb-workflow_state-\w+/scope-\d\.sock",
+        ),
+    ):
+        (found,) = [socket for name, socket in below[provider] if name == service]
+        assert re.search(f"/{path}$", found), found
+        assert Path(found).is_socket()
+    # A usual path of a store's part has 62 characters, and a terminal often 100 columns.
+    assert max(line.index("/") for line in lines[1:] if line.startswith("    ")) <= 100 - 62
+    assert host.url not in "".join(lines[1:])
+    assert "grpc." not in "".join(lines)
     one = done(host, "sockets", "workflow/local")
+    assert one.splitlines()[:2] == [lines[0], "  workflow/local"]
     assert "scope-" in one
-    assert "plugin/slack" not in one
+    assert "slack" not in one
 
 
 def test_the_directories_and_sockets_are_of_this_user_alone(host: Gestaltd) -> None:
@@ -273,11 +294,11 @@ def test_ctrl_c_ends_who_follows_quietly(host: Gestaltd) -> None:
 
 
 def test_lines_are_shown_with_time_process_and_stream_or_raw(host: Gestaltd) -> None:
-    pid = next(child.pid for child in host.children() if child.name == "local")
-    shown = done(host, "logs", "local", "-n", "all").splitlines()
-    lines = [line for line in shown if f"  {pid}  stderr  " in line]
-    assert lines
-    raw = done(host, "logs", "local", "-n", "all", "--raw").splitlines()
-    assert raw[: len(lines)] == [line.partition("  stderr  ")[2] for line in lines]
-    assert done(host, "logs", "local", "-n", "1").splitlines()[-1] == shown[-1]
+    pid = next(child.pid for child in host.children() if child.name == "slack")
+    shown = done(host, "logs", "slack", "-n", "all").splitlines()
+    texts = [line.partition(f"  {pid}  stderr  ")[2] for line in shown if "  stderr  " in line]
+    assert len(texts) > 100
+    assert all(text.startswith("import time: ") for text in texts)
+    assert done(host, "logs", "slack", "-n", "all", "--raw").splitlines() == texts
+    assert done(host, "logs", "slack", "-n", "2").splitlines() == shown[-2:]
     assert '-n is "x"; it takes a number, or all' in refused(host, "logs", "local", "-n", "x")

@@ -38,6 +38,9 @@ PLACEHOLDERS = (
     (re.compile(r"(?<=TIME  )\d+(?=  std)"), "PID"),
     (re.compile(r"scope-\d+"), "scope-N"),
     (re.compile(r"(?<=\S)  +(?=\S)"), "  "),
+    (re.compile(r" +│$", re.MULTILINE), " │"),
+    (re.compile(r"─+"), "─"),
+    (re.compile(r"═+"), "═"),
     (re.compile(r" +$", re.MULTILINE), ""),
 )
 """What is another one each time, and the width of columns."""
@@ -117,10 +120,11 @@ def ended(host: Gestaltd) -> int:
 
 
 def programs(folder: Path, host: Gestaltd) -> None:
-    """Put into the folder what the page calls: `gestaltd` for this host, and `grpcurl` where it can be built."""
-    program = folder / "gestaltd"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gestalt_host.daemon "$@" --host {host.url}\n')
-    program.chmod(0o755)
+    """Put into the folder what the page calls: `gestaltd` for this host, `gestalt`, and `grpcurl` if there is one."""
+    for name, module, more in (("gestaltd", "daemon", f"--host {host.url}"), ("gestalt", "cli", "")):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gestalt_host.{module} "$@" {more}\n')
+        program.chmod(0o755)
     if isinstance(built := build_grpcurl(), Path):
         (folder / "grpcurl").symlink_to(built)
 

@@ -49,7 +49,7 @@ from gestalt_host.workflows.model import (
 from gestalt_host.workflows.objects.events import ManagedEvents
 from gestalt_host.workflows.objects.managed import Managed, ManagedObjects, Request
 from gestalt_host.workflows.objects.runs import ManagedRuns
-from gestalt_host.workflows.providers.client import Object
+from gestalt_host.workflows.providers.joining import Object
 from gestalt_host.workflows.targets.resolution import TargetResolver
 from gestalt_sdk.transport.values import rfc3339
 from tests.support.waiting import taking

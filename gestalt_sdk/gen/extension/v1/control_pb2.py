@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtension/v1/control.proto\x12\x14gestalt.extension.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14ListProvidersRequest\"Q\n\x15ListProvidersResponse\x12\x38\n\tproviders\x18\x01 \x03(\x0b\x32%.gestalt.extension.v1.ProviderSummary\"k\n\x0fProviderSummary\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12\x10\n\x08restarts\x18\x06 \x01(\x03\"M\n\x10StreamLogRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"\x9e\x02\n\x08LogEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12-\n\x04line\x18\x03 \x01(\x0b\x32\x1d.gestalt.extension.v1.LogLineH\x00\x12\x37\n\x07started\x18\x04 \x01(\x0b\x32$.gestalt.extension.v1.ProcessStartedH\x00\x12\x33\n\x05\x65nded\x18\x05 \x01(\x0b\x32\".gestalt.extension.v1.ProcessEndedH\x00\x12\x36\n\x08left_out\x18\x06 \x01(\x0b\x32\".gestalt.extension.v1.LinesLeftOutH\x00\x42\x06\n\x04what\"7\n\x07LogLine\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\x0c\x12\x0e\n\x06is_cut\x18\x03 \x01(\x08\"\x10\n\x0eProcessStarted\"\x1b\n\x0cProcessEnded\x12\x0b\n\x03how\x18\x01 \x01(\t\"\x1d\n\x0cLinesLeftOut\x12\r\n\x05lines\x18\x01 \x01(\x03\"-\n\x1bIssueInvocationTokenRequest\x12\x0e\n\x06plugin\x18\x01 \x01(\t\"h\n\x1cIssueInvocationTokenResponse\x12\x18\n\x10invocation_token\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xcd\x02\n\x0bHostControl\x12h\n\rListProviders\x12*.gestalt.extension.v1.ListProvidersRequest\x1a+.gestalt.extension.v1.ListProvidersResponse\x12U\n\tStreamLog\x12&.gestalt.extension.v1.StreamLogRequest\x1a\x1e.gestalt.extension.v1.LogEntry0\x01\x12}\n\x14IssueInvocationToken\x12\x31.gestalt.extension.v1.IssueInvocationTokenRequest\x1a\x32.gestalt.extension.v1.IssueInvocationTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65xtension/v1/control.proto\x12\x14gestalt.extension.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14ListProvidersRequest\"Q\n\x15ListProvidersResponse\x12\x38\n\tproviders\x18\x01 \x03(\x0b\x32%.gestalt.extension.v1.ProviderSummary\"|\n\x0fProviderSummary\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12\x10\n\x08restarts\x18\x06 \x01(\x03\x12\x0f\n\x07runtime\x18\x07 \x01(\t\"M\n\x10StreamLogRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"\x9e\x02\n\x08LogEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12-\n\x04line\x18\x03 \x01(\x0b\x32\x1d.gestalt.extension.v1.LogLineH\x00\x12\x37\n\x07started\x18\x04 \x01(\x0b\x32$.gestalt.extension.v1.ProcessStartedH\x00\x12\x33\n\x05\x65nded\x18\x05 \x01(\x0b\x32\".gestalt.extension.v1.ProcessEndedH\x00\x12\x36\n\x08left_out\x18\x06 \x01(\x0b\x32\".gestalt.extension.v1.LinesLeftOutH\x00\x42\x06\n\x04what\"7\n\x07LogLine\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\x0c\x12\x0e\n\x06is_cut\x18\x03 \x01(\x08\"\x10\n\x0eProcessStarted\"\x1b\n\x0cProcessEnded\x12\x0b\n\x03how\x18\x01 \x01(\t\"\x1d\n\x0cLinesLeftOut\x12\r\n\x05lines\x18\x01 \x01(\x03\"-\n\x1bIssueInvocationTokenRequest\x12\x0e\n\x06plugin\x18\x01 \x01(\t\"h\n\x1cIssueInvocationTokenResponse\x12\x18\n\x10invocation_token\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xcd\x02\n\x0bHostControl\x12h\n\rListProviders\x12*.gestalt.extension.v1.ListProvidersRequest\x1a+.gestalt.extension.v1.ListProvidersResponse\x12U\n\tStreamLog\x12&.gestalt.extension.v1.StreamLogRequest\x1a\x1e.gestalt.extension.v1.LogEntry0\x01\x12}\n\x14IssueInvocationToken\x12\x31.gestalt.extension.v1.IssueInvocationTokenRequest\x1a\x32.gestalt.extension.v1.IssueInvocationTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,23 +37,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROVIDERSRESPONSE']._serialized_start=109
   _globals['_LISTPROVIDERSRESPONSE']._serialized_end=190
   _globals['_PROVIDERSUMMARY']._serialized_start=192
-  _globals['_PROVIDERSUMMARY']._serialized_end=299
-  _globals['_STREAMLOGREQUEST']._serialized_start=301
-  _globals['_STREAMLOGREQUEST']._serialized_end=378
-  _globals['_LOGENTRY']._serialized_start=381
-  _globals['_LOGENTRY']._serialized_end=667
-  _globals['_LOGLINE']._serialized_start=669
-  _globals['_LOGLINE']._serialized_end=724
-  _globals['_PROCESSSTARTED']._serialized_start=726
-  _globals['_PROCESSSTARTED']._serialized_end=742
-  _globals['_PROCESSENDED']._serialized_start=744
-  _globals['_PROCESSENDED']._serialized_end=771
-  _globals['_LINESLEFTOUT']._serialized_start=773
-  _globals['_LINESLEFTOUT']._serialized_end=802
-  _globals['_ISSUEINVOCATIONTOKENREQUEST']._serialized_start=804
-  _globals['_ISSUEINVOCATIONTOKENREQUEST']._serialized_end=849
-  _globals['_ISSUEINVOCATIONTOKENRESPONSE']._serialized_start=851
-  _globals['_ISSUEINVOCATIONTOKENRESPONSE']._serialized_end=955
-  _globals['_HOSTCONTROL']._serialized_start=958
-  _globals['_HOSTCONTROL']._serialized_end=1291
+  _globals['_PROVIDERSUMMARY']._serialized_end=316
+  _globals['_STREAMLOGREQUEST']._serialized_start=318
+  _globals['_STREAMLOGREQUEST']._serialized_end=395
+  _globals['_LOGENTRY']._serialized_start=398
+  _globals['_LOGENTRY']._serialized_end=684
+  _globals['_LOGLINE']._serialized_start=686
+  _globals['_LOGLINE']._serialized_end=741
+  _globals['_PROCESSSTARTED']._serialized_start=743
+  _globals['_PROCESSSTARTED']._serialized_end=759
+  _globals['_PROCESSENDED']._serialized_start=761
+  _globals['_PROCESSENDED']._serialized_end=788
+  _globals['_LINESLEFTOUT']._serialized_start=790
+  _globals['_LINESLEFTOUT']._serialized_end=819
+  _globals['_ISSUEINVOCATIONTOKENREQUEST']._serialized_start=821
+  _globals['_ISSUEINVOCATIONTOKENREQUEST']._serialized_end=866
+  _globals['_ISSUEINVOCATIONTOKENRESPONSE']._serialized_start=868
+  _globals['_ISSUEINVOCATIONTOKENRESPONSE']._serialized_end=972
+  _globals['_HOSTCONTROL']._serialized_start=975
+  _globals['_HOSTCONTROL']._serialized_end=1308
 # @@protoc_insertion_point(module_scope)

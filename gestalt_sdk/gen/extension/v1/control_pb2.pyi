@@ -20,20 +20,22 @@ class ListProvidersResponse(_message.Message):
     def __init__(self, providers: _Optional[_Iterable[_Union[ProviderSummary, _Mapping]]] = ...) -> None: ...
 
 class ProviderSummary(_message.Message):
-    __slots__ = ("kind", "name", "state", "reason", "pid", "restarts")
+    __slots__ = ("kind", "name", "state", "reason", "pid", "restarts", "runtime")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     state: str
     reason: str
     pid: int
     restarts: int
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., pid: _Optional[int] = ..., restarts: _Optional[int] = ...) -> None: ...
+    runtime: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., pid: _Optional[int] = ..., restarts: _Optional[int] = ..., runtime: _Optional[str] = ...) -> None: ...
 
 class StreamLogRequest(_message.Message):
     __slots__ = ("kind", "name", "lines", "follow")

@@ -73,9 +73,10 @@ class HostControlServicer:
 
     def StreamLog(self, request, context):
         """Sends what the processes of a provider wrote last, oldest first, and with `follow` what they write from now on,
-        across restarts, until the host stops (UNAVAILABLE then). The host keeps a bounded number of lines in memory.
+        across restarts. The host keeps a bounded number of lines in memory.
 
-        Errors: NOT_FOUND for a provider that is not configured; FAILED_PRECONDITION for one that has no process.
+        Errors: ABORTED, with why, when it is followed and nothing more can come; NOT_FOUND for a provider that is not
+        configured; FAILED_PRECONDITION for one that has no process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -505,8 +505,8 @@ def test_entries_of_every_kind_may_have_a_limit_of_memory(loaded: Loader, writte
         plugins: {{echo: {{source: ./echo/manifest.yaml, {limits}}}, other: {{source: ./other/manifest.yaml}}}}
     """
     config = loaded(text)
-    entries = {entry.name: entry.limits.memory_bytes for entry in config.entries}
-    assert entries == {"main": size, "local": size, "echo": size, "other": None}
+    of_entry = {entry.name: entry.limits.memory_bytes for entry in config.entries}
+    assert [of_entry[name] for name in ("main", "local", "echo", "other")] == [size, size, size, None]
 
 
 def test_supervision_has_defaults(loaded: Loader) -> None:

@@ -34,6 +34,7 @@ class Rig:
         self.reports = [
             ProviderReport("plugin", "a", "ready", NOW, pid=5, restarts=2),
             ProviderReport("plugin", "b", "failed", NOW, reason="it could not be started: its source is missing"),
+            ProviderReport("plugin", "d", "ready", NOW, runtime="declarative"),
         ]
         self.output = RecentOutput()
         self.now = 1000.0
@@ -70,8 +71,9 @@ async def refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:
 async def test_every_provider_is_told_with_why_it_cannot_be_called(rig: Rig) -> None:
     async with rig.dialled() as stub:
         answer = await stub.ListProviders(pb.ListProvidersRequest())
-    first, second = answer.providers
-    assert first == pb.ProviderSummary(kind="plugin", name="a", state="ready", pid=5, restarts=2)
+    first, second, third = answer.providers
+    assert first == pb.ProviderSummary(kind="plugin", name="a", state="ready", pid=5, restarts=2, runtime="executable")
+    assert third.runtime == "declarative"
     assert (second.state, second.reason) == ("failed", "it could not be started: its source is missing")
 
 
@@ -89,7 +91,7 @@ async def test_a_log_is_sent_as_it_was_written_and_followed_to_its_end(rig: Rig)
         assert (await call.read()).ended.how == "signal SIGKILL"
         rig.reports[0] = ProviderReport("plugin", "a", "stopped", NOW, reason="it was stopped")
         rig.output.close()
-        expected = (grpc.StatusCode.UNAVAILABLE, 'plugin "a" writes no more: it was stopped')
+        expected = (grpc.StatusCode.ABORTED, 'plugin "a" writes no more: it was stopped')
         assert await refusal(call.read()) == expected
 
 
@@ -119,8 +121,14 @@ async def test_who_has_no_process_or_is_not_configured_is_named(rig: Rig) -> Non
             grpc.StatusCode.FAILED_PRECONDITION,
             'plugin "b" has no process: it could not be started: its source is missing',
         )
+        call = stub.StreamLog(pb.StreamLogRequest(kind="plugin", name="d"))
+        _, text = await refusal(call.read())
+        assert text == 'plugin "d" has no process: it is declarative, the host sends its requests itself'
         call = stub.StreamLog(pb.StreamLogRequest(kind="workflow", name="a"))
-        expected = (grpc.StatusCode.NOT_FOUND, "there is no workflow/a here; configured are plugin/a, plugin/b")
+        expected = (
+            grpc.StatusCode.NOT_FOUND,
+            "there is no workflow/a here; configured are plugin/a, plugin/b, plugin/d",
+        )
         assert await refusal(call.read()) == expected
         code, text = await refusal(stub.IssueInvocationToken(pb.IssueInvocationTokenRequest(plugin="c")))
         assert (code, text.partition(";")[0]) == (grpc.StatusCode.NOT_FOUND, "there is no plugin/c here")

@@ -132,7 +132,7 @@ async def test_a_process_tells_of_its_sockets_again_when_its_directory_was_remov
     assert first is not None
     remove_directory(process.directory)
     os.kill(first, signal.SIGKILL)
-    await eventually(_is(lambda: process.is_ready and process.pid != first))
+    await eventually(_is(lambda: process.is_ready and process.restarts == 1))
     assert process.directory.name.startswith("gstp-8080-workflow-local-")
     told = json.loads((process.directory / FILE).read_text())
     assert (told["kind"], told["name"], told["host"]["url"]) == ("workflow", "local", HERE.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -68,8 +68,13 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int) -> bytes:
+async def decoded(
+    chunks: AsyncIterator[bytes], encoding: str | None, most: int, grown: Callable[[int], Awaitable[None]] | None = None
+) -> bytes:
     """Return a body that is wanted whole, unpacked where the server has packed it without being asked.
+
+    Args:
+        grown: Told how many bytes there are, again and again; nothing more is read until it returns.
 
     Raises:
         PackageInvalid: it has an encoding other than gzip, or is not whole gzip.
@@ -86,6 +91,8 @@ async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int)
             body += part
             if len(body) > most:
                 raise BodyTooLarge(f"the body has more than the {most} bytes that are accepted")
+            if grown is not None:
+                await grown(len(body))
             parts += 1
             # What is there already comes without a wait: others have their turn in between.
             if unpack or parts % _PARTS_A_TURN == 0:

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
-from gestalt_host.invocation.rest.client import RestClient
+from gestalt_host.invocation.rest.client import LARGE_BYTES, RestClient
 from gestalt_host.invocation.rest.dialling import MOST_LOOKUPS
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.places import Places
@@ -640,3 +640,31 @@ async def test_closing_ends_what_is_on_its_way(web: Web) -> None:
     await client.close()
     with pytest.raises(UpstreamUnreachable):
         await sending
+
+
+async def test_no_more_large_answers_are_read_at_a_time_than_there_is_room_for(make: Make, web: Web) -> None:
+    going_on = threading.Event()
+
+    def large(asked: Request) -> None:
+        asked.send_head(content_length=str(2 * LARGE_BYTES))
+        asked.wfile.write(bytes(LARGE_BYTES + 1))
+        going_on.wait(20)
+        asked.wfile.write(bytes(LARGE_BYTES - 1))
+
+    web.answers["/large"] = large
+    web.put("/small", bytes(LARGE_BYTES))
+    room = Places(1, 1)
+    one, other, late = make(large=room), make(large=room), make(large=room, timeout_s=0.3)
+    first = asyncio.create_task(one.send(request(web.url("/large"))))
+
+    async def is_held() -> bool | None:
+        return room._all.locked() or None
+
+    await eventually(is_held)
+    assert len((await other.send(request(web.url("/small")))).body) == LARGE_BYTES
+    error = str(await failure(late, web.url("/large")))
+    assert "1 operations at a time, 1 for one subject, may read more than 1048576 bytes, and no place was free" in error
+    second = asyncio.create_task(other.send(request(web.url("/large"))))
+    going_on.set()
+    assert {len(answer.body) for answer in await asyncio.gather(first, second)} == {2 * LARGE_BYTES}
+    assert not room._all.locked()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 
 from gestalt_host.packages.downloads.answers import BodyTooLarge, decoded
+from tests.support.waiting import one_turn
 
 
 async def at_once(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -28,7 +29,7 @@ async def test_others_have_their_turn_while_a_body_is_read(chunks: list[bytes], 
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await one_turn()
 
     task = asyncio.create_task(other())
     assert len(await decoded(at_once(chunks), encoding, 16 << 20)) == (3200 if encoding is None else 16 << 20)

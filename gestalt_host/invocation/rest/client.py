@@ -17,6 +17,7 @@ from gestalt_host.packages.downloads.failures import FetchFailed
 from gestalt_host.packages.downloads.trust import quiet_client_logs, tls_context
 from gestalt_host.packages.downloads.urls import is_http, resolved, shown_origin
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_sdk.common.printable import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -40,6 +41,8 @@ MOST_LARGE, MOST_LARGE_EACH = 8, 4
 """Operations of all plugins at a time, and those for one subject, with bodies of more than ``LARGE_BYTES``."""
 MOST_REDIRECTS = 9
 MOST_REPEATS = 3
+_SHOWN = 300
+"""Characters of an origin in messages; names have 253 at most."""
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -93,7 +96,8 @@ class _Hop:
     is_redirected: bool = False
 
     def cause(self, text: str) -> str:
-        return f"after a redirect to {shown_origin(self.url)}: {text}" if self.is_redirected else text
+        # The other side has chosen it: it neither moves a terminal nor fills a message.
+        return f"after a redirect to {printable(shown_origin(self.url)[:_SHOWN])}: {text}" if self.is_redirected else text
 
 
 class RestClient:

@@ -325,6 +325,16 @@ async def test_a_bomb_is_unpacked_no_further_than_the_limit(make: Make, web: Web
 # Redirects
 
 
+@pytest.mark.parametrize("host", ["ab\u202ecd.example", "ab\u009b31mcd.example", "a." * 30_000 + "example"])
+async def test_where_a_redirect_leads_moves_no_terminal_and_fills_no_message(make: Make, web: Web, host: str) -> None:
+    web.answers["/x"] = raw(f"HTTP/1.1 302 Found\r\nLocation: http://{host}/\r\nContent-Length: 0\r\n\r\n".encode())
+    text = str(await failure(make(), web.url("/x")))
+    assert "after a redirect to http://a" in text
+    assert "is no host" in text
+    assert text.isprintable()
+    assert len(text) < 1000
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_a_redirect_keeps_method_and_body_only_where_its_status_says_so(

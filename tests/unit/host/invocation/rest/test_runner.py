@@ -183,7 +183,7 @@ LIST = RestOperation("list", "GET", "/items", pagination=CURSOR, data_path="item
 
 
 def pages_of(total: int, default: int = 3, most: int = 1000) -> Callable[[Request], None]:
-    """Answer with items by ``cursor``, ``offset`` or ``page`` and ``limit``, never more than ``most``."""
+    """Answer with items by ``cursor``, ``offset`` or ``page`` and ``limit``, no more than ``most`` a page."""
 
     def answer(asked: Request) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(asked.path).query).items()}

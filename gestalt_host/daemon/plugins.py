@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from gestalt_host.config.errors import Problem
+from gestalt_host.config.errors import Place, Problem
 from gestalt_host.config.model import ProviderEntry
 from gestalt_host.invocation.assembly import EntryUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, OperationRunner
@@ -27,13 +27,8 @@ def process_plugin(
     require_no_list(entry, default_deny=egress_deny)
     for name, row in (entry.allowed_operations or {}).items():
         if row.paginate or row.pagination is not None:
-            log.warning(
-                "configuration key is not used",
-                event_name="config.unused",
-                path=f"{entry.path}.allowedOperations.{name}.paginate",
-                place=str(row.place),
-                reason="is for operations of surfaces.rest; the plugin is a process, which pages itself",
-            )
+            reason = "is for operations of surfaces.rest; the plugin is a process, which pages itself"
+            _tell_unused(f"{entry.path}.allowedOperations.{name}.paginate", row.place, reason)
     return make_plugin(entry, manifest, catalogue, runner)
 
 
@@ -48,6 +43,17 @@ def declarative_plugin(
     if entry.invokes:
         problem = Problem(entry.place, f"{entry.path}.invokes", "the plugin has no process that could invoke anything")
         raise EntryUnfit(problem, "it declares invokes and has no process")
+    if entry.limits.memory_bytes is not None:
+        problem = Problem(entry.place, f"{entry.path}.limits.memory", "the plugin has no process that could be limited")
+        raise EntryUnfit(problem, "it has a limit of memory and no process")
+    for key, value in (("env", entry.env), ("config", entry.config)):
+        if value:
+            _tell_unused(f"{entry.path}.{key}", entry.place, "the plugin has no process that it could be given to")
     surface = surface_of(entry, manifest)
     runner = RestRunner(surface, rules_of(entry, surface, default_deny=egress_deny), entry.name)
     return make_plugin(entry, manifest, catalogue_of(manifest), runner, surface), runner
+
+
+def _tell_unused(path: str, place: Place | None, reason: str) -> None:
+    text = "configuration key is not used"
+    log.warning(text, event_name="config.unused", path=path, place=str(place), reason=reason)

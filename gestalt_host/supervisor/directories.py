@@ -63,7 +63,11 @@ def make_directory(label: str = "") -> Path:
             directory = Path(tempfile.mkdtemp(prefix=_prefix(label, base), dir=base)).absolute()
         except OSError:
             continue
-        (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
+        try:
+            (directory / _OWNER).write_text(str(ProcessIdentity.of(os.getpid())))
+        except OSError:  # the disk is full: what names no owner would be left for ever
+            remove_directory(directory)
+            continue
         return directory
     tried = ", ".join(map(str, base_directories()))
     raise HostError(
@@ -97,8 +101,14 @@ def restore_directory(directory: Path) -> bool:
 
 
 def note_child(directory: Path, pid: int) -> None:
-    """Note the provider's process, so that a later host can end it if this one is killed."""
-    (directory / _CHILD).write_text(str(ProcessIdentity.of(pid)))
+    """Note the provider's process, so that a later host can end it if this one is killed.
+
+    A full disk keeps no provider from running: without the note its group still ends with this host.
+    """
+    try:
+        (directory / _CHILD).write_text(str(ProcessIdentity.of(pid)))
+    except OSError as error:
+        log.warning("process of a provider cannot be noted", event_name="provider.not_noted", pid=pid, error=str(error))
 
 
 def remove_directory(directory: Path) -> None:

@@ -15,7 +15,7 @@ from gestalt_host.errors import (
     InvalidInvocation,
     quoted,
 )
-from gestalt_host.http.call import JSON, Answer, Call, error_answer, json_answer
+from gestalt_host.http.call import JSON, Answer, Call, ClientGone, error_answer, json_answer
 from gestalt_host.http.faults import answer_to_invocation
 from gestalt_host.http.origins import BrowserRefused
 from gestalt_host.http.routing import Route
@@ -92,16 +92,26 @@ async def _invoke(
     for name in sorted(internal_parameters(plugin, operation).intersection(params)):
         raise InvalidInvocation(f"parameter {quoted(name)} is not public")
     try:
-        result = await call.services.invoker.invoke(
-            call.who,
-            plugin.name,
-            operation,
-            params,
-            connection=internal_name(connection),
-            instance=instance,
-            public=True,
-            request_id=call.request_id,
+        result = await call.while_awaited(
+            call.services.invoker.invoke(
+                call.who,
+                plugin.name,
+                operation,
+                params,
+                connection=internal_name(connection),
+                instance=instance,
+                public=True,
+                request_id=call.request_id,
+            )
         )
+    except ClientGone:
+        log.info(
+            "a call was cancelled: its client went away",
+            event_name="http.client_gone",
+            plugin=plugin.name,
+            operation=operation,
+        )
+        raise
     except HostError as error:
         answer = answer_to_invocation(error)
         if answer.detail_hidden:

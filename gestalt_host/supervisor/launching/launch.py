@@ -15,6 +15,7 @@ from pathlib import Path
 import grpc
 import structlog
 
+from gestalt_host.errors import HostError
 from gestalt_host.packages.installed.readings import FileState
 from gestalt_host.supervisor.about import AboutFile
 from gestalt_host.supervisor.directories import note_child, restore_directory
@@ -80,13 +81,14 @@ class Launcher:
 
         Raises:
             ProviderStartFailed: naming the provider, and what was missed or refused.
-            HostError, OSError: the directory of its sockets cannot be used.
         """
-        restore_directory(self._directory)
-        await self._services.restore()
-        self._about.note(*self._services.abouts(f"{self._spec.word}/{self._spec.name}"))
-        _remove(self._socket)
         spec = self._spec
+        try:
+            await self._make_sockets()
+        except (HostError, OSError) as error:
+            cause = (isinstance(error, OSError) and error.strerror) or "their directory is not this host's any more"
+            text = "its sockets cannot be made: "
+            raise self._failure(ProviderStartFailed(f"{text}{error}", reason=f"{text}{cause}")) from error
         environment = provider_environment(
             self._environ,
             spec.command.env,
@@ -120,6 +122,13 @@ class Launcher:
                 raise self._failure(error) from error
             raise
         return child
+
+    async def _make_sockets(self) -> None:
+        """Make those of the host anew where they are missed, and make room for the provider's own one."""
+        restore_directory(self._directory)
+        await self._services.restore()
+        self._about.note(*self._services.abouts(f"{self._spec.word}/{self._spec.name}"))
+        _remove(self._socket)
 
     def _take_compared(self) -> Mapping[Path, FileState]:
         """Return what is known of the pinned files, once: a later start is no part of the start that looked at them."""

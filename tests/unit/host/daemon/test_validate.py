@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gestalt_host.daemon import commands
 from gestalt_host.daemon.errors import CommandFailed
@@ -130,6 +131,11 @@ def test_a_declarative_plugin_is_checked_without_being_run(validate: Validate, p
             "invokes: [{plugin: notes, operation: get_it}]",
             "plugins.notes.invokes: the plugin has no process that could invoke anything",
         ),
+        (
+            REST,
+            "limits: {memory: 64MiB}",
+            "plugins.notes.limits.memory: the plugin has no process that could be limited",
+        ),
     ],
 )
 def test_what_the_entry_of_a_declarative_plugin_says_must_fit_it(
@@ -142,6 +148,18 @@ def test_what_the_entry_of_a_declarative_plugin_says_must_fit_it(
     shown = validate(BASE.replace("manifest.yaml}\n", f"manifest.yaml, {entry}}}\n"))
     assert said in shown
     assert "config ok" not in shown
+
+
+def test_what_a_declarative_plugin_cannot_be_given_is_told(validate: Validate, plugin: Path) -> None:
+    (plugin / "manifest.yaml").write_text(
+        f"kind: plugin\nsource: a.org/b/c/notes\nversion: 0.0.1\nspec: {{surfaces: {REST}}}\n"
+    )
+    (plugin / "catalog.yaml").unlink()
+    with capture_logs() as lines:
+        validate(BASE.replace("manifest.yaml}\n", "manifest.yaml, env: {A: b}, config: {c: d}}\n"))
+    told = [(line["path"], line["reason"]) for line in lines if line.get("event_name") == "config.unused"]
+    reason = "the plugin has no process that it could be given to"
+    assert told == [("plugins.notes.env", reason), ("plugins.notes.config", reason)]
 
 
 @pytest.mark.parametrize(

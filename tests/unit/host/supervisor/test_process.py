@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from gestalt_host.errors import HostError
 from gestalt_host.packages import LaunchCommand
@@ -29,6 +32,7 @@ from gestalt_host.supervisor import (
     Timings,
 )
 from gestalt_host.supervisor.directories import restore_directory
+from gestalt_host.supervisor.launching import launch
 from gestalt_host.supervisor.launching.child import Child
 from gestalt_host.supervisor.output import ProviderOutput
 from gestalt_sdk.bases.provider import ProviderKind
@@ -171,6 +175,52 @@ async def test_a_killed_provider_comes_back_on_the_same_channel(launched: Launch
         assert process.pid != first
         assert (process.channel, process.socket) == (channel, socket)
         assert (await stub.GetProviderIdentity(Empty(), timeout=5)).display_name == "Recording"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/tmp/gstp-x/plugin.sock"), "Read-only file system"),
+        (HostError("/tmp/gstp-x is not this host's directory any more"), "their directory is not this host's any more"),
+    ],
+)
+async def test_sockets_that_cannot_be_made_are_named_and_tried_again(
+    launched: Launch, script: Script, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: str
+) -> None:
+    def fail(directory: Path) -> bool:
+        raise error
+
+    process = await launched(script(WORKFLOW))
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "restore_directory", fail)
+        os.kill(process.pid or 0, signal.SIGKILL)
+
+        async def tried_twice() -> bool | None:
+            return True if process.restarts >= 2 else None
+
+        await eventually(tried_twice)
+        fault = process.report().last_fault
+        assert fault is not None
+        assert fault.text == f"it could not be started: its sockets cannot be made: {cause}"
+        assert process.last_error == f'workflow "local": its sockets cannot be made: {error}'
+    await eventually(lambda: ready_again(process, 3))
+
+
+@pytest.mark.parametrize("is_stable", [False, True])
+async def test_waits_grow_until_the_process_was_stable(launched: Launch, script: Script, is_stable: bool) -> None:
+    first_s = 0.05
+    timings = replace(QUICK, backoff_initial_s=first_s, backoff_cap_s=30, stable_after_s=0 if is_stable else 600)
+    with capture_logs() as lines:
+        process = await launched(script(WORKFLOW), timings=timings)
+        for kills in range(1, 5):
+            os.kill(process.pid or 0, signal.SIGKILL)
+            await eventually(lambda kills=kills: ready_again(process, kills))  # type: ignore[misc]
+    waits = [line["wait_s"] for line in lines if line.get("event_name") == "provider.restarting"]
+    for number, wait_s in enumerate(waits):
+        longest_s = first_s if is_stable else first_s * 2**number
+        assert longest_s / 2 <= wait_s + 0.001, waits
+        assert wait_s - 0.001 <= longest_s, waits
+    assert len(waits) == 4
 
 
 async def test_removed_sockets_are_told_and_made_again_by_a_restart(launched: Launch, script: Script) -> None:

@@ -317,6 +317,16 @@ def test_a_wide_terminal_shows_everything(server: Server) -> None:
     assert "Created" in text
 
 
+def test_a_person_reads_why_a_run_failed_below_its_row(server: Server, gestalt: Gestalt) -> None:
+    why = "failed to reach upstream service: GET http://x/{id}: the connection is refused"
+    server.on("GET", f"{RUNS}/r", {**RUN, "status": "failed", "statusMessage": why})
+    shown = on_a_terminal(server, 200, "workflow", "runs", "get", "r", stderr=True)[1]
+    assert shown.endswith(f"\nStatus message: {why}\n")
+    assert why not in gestalt("workflow", "runs", "get", "r").err  # no terminal
+    as_json = on_a_terminal(server, 200, "workflow", "runs", "get", "r", "--format", "json", stderr=True)[1]
+    assert as_json.count(why) == 1
+
+
 def test_colour_on_terminals_only_and_never_with_no_color(server: Server) -> None:
     assert on_a_terminal(server, 80, "nope", stderr=True)[1].startswith("\x1b[1;31merror\x1b[0m: ")
     assert on_a_terminal(server, 80, "nope", stderr=True, NO_COLOR="1")[1].startswith("error: ")

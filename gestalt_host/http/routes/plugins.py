@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -125,6 +126,8 @@ def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answ
     if not 200 <= status <= 599:
         _log_failure(plugin, operation, f"result status {status} is not an HTTP status", "")
         return error_answer(502, "operation failed")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log_failure(plugin, operation, f"the operation answered with status {status}", "")
     content_type = result.content_type
     if not content_type or not content_type.isprintable():
         content_type = JSON

@@ -21,13 +21,25 @@ from tests.support.waiting import until
 
 PROGRAM = (sys.executable, "-m", "gestalt_host.daemon", "provider")
 WITHIN_S = 60
-NOISY = 'plugins: {slack: {env: {PYTHONPROFILEIMPORTTIME: "1"}}}'
+NOISY = 'plugins: {{slack: {{env: {{PYTHONPROFILEIMPORTTIME: "1"}}}}{}}}'
 """Python writes a line for each module that it imports."""
+
+
+WITHOUT_CODE = """
+kind: plugin
+source: example.com/acme/plugins/by-table
+version: 1.0.0
+spec:
+  surfaces: {rest: {baseUrl: "http://127.0.0.1:9", operations: [{name: look, method: GET, path: /}]}}
+"""
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
-    with quickstart(tmp_path_factory.mktemp("by-hand"), NOISY) as running:
+    folder = tmp_path_factory.mktemp("by-hand")
+    manifest = tmp_path_factory.mktemp("by-table") / "manifest.yaml"
+    manifest.write_text(WITHOUT_CODE)
+    with quickstart(folder, NOISY.format(f", by-table: {{source: {{path: {manifest}}}}}")) as running:
         yield running
 
 
@@ -189,6 +201,20 @@ def test_an_event_is_published_as_a_plugin_would(host: Gestaltd) -> None:
     assert "WorkflowManagerHost/PublishEvent: FAILED_PRECONDITION: " in wrong.stderr
     assert '"reason": "INVOCATION_TOKEN_INVALID"' in wrong.stderr
     assert "workflow/local is no plugin" in refused(host, "token", "local")
+    assert "the log of a host is its own standard error" in refused(host, "logs", "host")
+    assert "plugin/by-table has no host services: it is declarative" in refused(host, "token", "by-table")
+    assert "plugin/by-table has no socket: it is declarative" in refused(host, "sockets", "by-table")
+
+
+def test_without_a_symbol_the_services_of_each_socket_are_described(host: Gestaltd) -> None:
+    lines = done(host, "describe", "slack").splitlines()
+    assert lines[0].endswith("/plugin.sock")
+    own = lines[1 : next(place for place, line in enumerate(lines) if place and line.startswith("/"))]
+    assert "  gestalt.provider.v1.IntegrationProvider" in own
+    assert "  grpc.reflection.v1.ServerReflection" in own
+    assert len([line for line in lines if line.startswith("/")]) == len(
+        json.loads(done(host, "sockets", "slack", "--json"))[0]["sockets"]
+    )
 
 
 def test_a_cursor_is_paged_through(host: Gestaltd) -> None:

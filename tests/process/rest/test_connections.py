@@ -161,6 +161,9 @@ FAILING = {
 }
 
 
+CODES = {"keys.hidden": "PermissionDenied", "dead.look": "Unknown"}
+
+
 def test_a_users_runs_fail_with_the_words_that_a_caller_gets(host: Gestaltd) -> None:
     for name in FAILING:
         plugin, _, operation = name.partition(".")
@@ -172,6 +175,7 @@ def test_a_users_runs_fail_with_the_words_that_a_caller_gets(host: Gestaltd) -> 
     for name, words in FAILING.items():
         assert runs[name]["status"] == "failed", runs[name]
         assert words in runs[name]["statusMessage"]
+        assert f"rpc error: code = {CODES.get(name, 'FailedPrecondition')} desc = " in runs[name]["statusMessage"]
         assert "resultBody" not in runs[name]
 
 

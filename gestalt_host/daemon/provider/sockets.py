@@ -12,7 +12,7 @@ from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.control_client import all_providers
 from gestalt_host.daemon.provider.hosts import HOST_OPTION, Name, Provider, RunningHost, chosen, running_hosts
 from gestalt_host.daemon.provider.listing import table
-from gestalt_host.daemon.provider.reflection_client import services_of
+from gestalt_host.daemon.provider.reflection_client import OF_GRPC, services_of
 from gestalt_host.supervisor.about import SocketAbout
 
 HELP = f"""\
@@ -31,8 +31,6 @@ Options:
   -h, --help             This text.
 """
 _HEADINGS = ("HOST", "PROVIDER", "SERVICE", "SOCKET", "FOR")
-_OF_GRPC = "grpc."
-"""Health and reflection, which every socket has: only in JSON."""
 
 Listed = Sequence[tuple[Provider, SocketAbout, Sequence[str]]]
 
@@ -66,7 +64,7 @@ async def _listed(host: RunningHost) -> Listed:
 
 def _rows(host: RunningHost, listed: Listed) -> Iterator[tuple[str, ...]]:
     for provider, socket, services in listed:
-        for service in [name for name in services if not name.startswith(_OF_GRPC)] or ["-"]:
+        for service in [name for name in services if not name.startswith(OF_GRPC)] or ["-"]:
             users = ", ".join(user for user in socket.used_by if user != provider.shown)
             yield str(host), provider.shown, service, socket.path, users or "-"
 

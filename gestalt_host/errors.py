@@ -96,9 +96,12 @@ class CredentialMissing(HostError):
 
 
 class PlatformCredentialMissing(HostError):
-    def __init__(self, plugin: str) -> None:
+    """The deployment has set no credential for the connection. ``reason`` says more, for peers and runs."""
+
+    def __init__(self, plugin: str, reason: str = "") -> None:
         super().__init__(f"deployment/admin configuration is required for integration {quoted(plugin)}")
         self.plugin = plugin
+        self.reason = reason or str(self)
 
 
 class CredentialFieldUnfit(HostError):
@@ -215,6 +218,12 @@ class UpstreamFailed(HostError):
 
     def __init__(self, request: str, cause: str) -> None:
         super().__init__(f"{self.words}: {request}: {cause}")
+
+
+class RequestImpossible(UpstreamFailed):
+    """Manifest, configuration and connection make no request that could be sent, whatever a caller gives."""
+
+    words, outcome = "operation failed", "refused"
 
 
 class UpstreamTimeout(UpstreamFailed):

@@ -130,7 +130,7 @@ class Api:
             except NotAList:
                 raise
             except ValueError as error:
-                raise _not_json(error) from error
+                raise _not_json(received, error) from error
 
     @contextmanager
     def _sent(
@@ -389,11 +389,13 @@ def _json_of(received: Received) -> Any:
     try:
         return orjson.loads(answer)
     except ValueError as error:
-        raise _not_json(error) from error
+        raise _not_json(received, error) from error
 
 
-def _not_json(error: ValueError) -> CliError:
-    return CliError(f"failed to parse response JSON: {error}")
+def _not_json(received: Received, error: ValueError) -> CliError:
+    content_type = received.headers.get("content-type", "")
+    is_other = content_type and "json" not in content_type.lower()
+    return CliError(f"failed to parse response JSON: {f'the answer is {content_type}' if is_other else error}")
 
 
 def _transport_text(error: Exception) -> str:

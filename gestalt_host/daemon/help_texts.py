@@ -33,7 +33,7 @@ Commands:
   sync      Install what the lock file names, exactly that.
   validate  Check the configuration and the packages that it names, without serving anything.
   store     Back up, restore and check the databases of the bundled store.
-  provider  Find provider packages, put them into a configuration, and release providers of one's own.
+  provider  Find provider packages, release one's own, and look into running ones.
   version   Print the version.
 
 Options:

@@ -352,6 +352,8 @@ class Host:
     async def _bind_plugins(self, launchables: Launchables) -> dict[str, BoundStore | HostError]:
         bindings: dict[str, BoundStore | HostError] = {}
         for name, launchable in launchables.plugins.items():
+            if launchable.manifest.is_declarative:
+                continue  # nobody would open its part of a store
             try:
                 bindings[name] = await self._bind(launchable.entry, "plugin")
             except HostError as error:

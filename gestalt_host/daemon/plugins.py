@@ -9,6 +9,7 @@ from gestalt_host.config.model import ProviderEntry
 from gestalt_host.invocation.assembly import EntryUnfit, make_plugin
 from gestalt_host.invocation.model import ConfiguredPlugin, OperationRunner
 from gestalt_host.invocation.rest.catalogue import catalogue_of
+from gestalt_host.invocation.rest.places import Places
 from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.invocation.rest.surface import require_no_list, rules_of, surface_of
 from gestalt_host.packages import Manifest, PluginCatalogue
@@ -33,9 +34,12 @@ def process_plugin(
 
 
 def declarative_plugin(
-    entry: ProviderEntry, manifest: Manifest, *, egress_deny: bool
+    entry: ProviderEntry, manifest: Manifest, *, egress_deny: bool, large: Places | None = None
 ) -> tuple[ConfiguredPlugin, RestRunner]:
     """Make a plugin without a process, and what sends its requests, which has to be closed.
+
+    Args:
+        large: Places for operations with large answers, which it shares with other plugins.
 
     Raises:
         EntryUnfit: the entry does not fit the package, or asks for what only a process can have.
@@ -50,7 +54,7 @@ def declarative_plugin(
         if value:
             _tell_unused(f"{entry.path}.{key}", entry.place, "the plugin has no process that it could be given to")
     surface = surface_of(entry, manifest)
-    runner = RestRunner(surface, rules_of(entry, surface, default_deny=egress_deny), entry.name)
+    runner = RestRunner(surface, rules_of(entry, surface, default_deny=egress_deny), entry.name, large=large)
     return make_plugin(entry, manifest, catalogue_of(manifest), runner, surface), runner
 
 

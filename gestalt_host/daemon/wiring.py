@@ -27,6 +27,7 @@ from gestalt_host.invocation.invoker import Invoker
 from gestalt_host.invocation.model import ConfiguredPlugin, Invocation, OperationResult
 from gestalt_host.invocation.plugin_client import PluginClient
 from gestalt_host.invocation.plugins import PluginRegistry
+from gestalt_host.invocation.rest.client import large_places
 from gestalt_host.invocation.rest.runner import RestRunner
 from gestalt_host.packages import Launchable
 from gestalt_host.supervisor import (
@@ -101,6 +102,7 @@ class Wiring:
         self.plugins = PluginRegistry()
         self.rest_runners: dict[str, RestRunner] = {}
         """What sends the requests of the plugins without a process, by name."""
+        self._large_answers = large_places()
         self.failed_plugins: dict[str, Exception] = {}
         """Why plugins could not be started, by name; one that began, and ends again and again, is not among them."""
         self.failed_since: dict[str, datetime] = {}
@@ -140,7 +142,9 @@ class Wiring:
         """
         entry, name, deny = launchable.entry, launchable.entry.name, self._config.server.egress_deny
         if launchable.command is None:
-            plugin, self.rest_runners[name] = declarative_plugin(entry, launchable.manifest, egress_deny=deny)
+            plugin, self.rest_runners[name] = declarative_plugin(
+                entry, launchable.manifest, egress_deny=deny, large=self._large_answers
+            )
             self.plugins.add(plugin)
             return
         assert launchable.catalogue is not None

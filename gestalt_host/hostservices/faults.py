@@ -43,7 +43,8 @@ _COMMON: dict[type[GestaltError], Fault] = {
     errors.ProviderRefused: Fault("PROVIDER_REFUSED", StatusCode.UNKNOWN),
     errors.SessionCatalogueFailed: Fault("SESSION_CATALOGUE_FAILED", StatusCode.UNAVAILABLE),
     errors.PluginUnavailable: Fault("PLUGIN_UNAVAILABLE", StatusCode.UNAVAILABLE),
-    errors.UpstreamFailed: Fault("UPSTREAM_FAILED", StatusCode.UNAVAILABLE),
+    errors.UpstreamFailed: Fault("UPSTREAM_FAILED", StatusCode.UNKNOWN),
+    errors.RequestImpossible: Fault("REQUEST_IMPOSSIBLE", StatusCode.FAILED_PRECONDITION),
     errors.EgressRefused: Fault("EGRESS_REFUSED", StatusCode.FAILED_PRECONDITION),
     errors.CredentialRejected: Fault("CREDENTIAL_REJECTED", StatusCode.FAILED_PRECONDITION),
     errors.ResultUnfit: Fault("RESULT_UNFIT", StatusCode.FAILED_PRECONDITION),
@@ -96,6 +97,8 @@ def status_for(error: Exception, table: FaultTable, prefix: str = "") -> status_
                 # How a person connects is told over HTTP alone (contract.md 4.4).
                 stored = f"no external credential stored for integration {quoted(error.plugin)}"
                 status.message = f"no external credential: {stored}"
+            if isinstance(error, errors.PlatformCredentialMissing):
+                status.message = f"no external credential: {error.reason}"
             status.message = prefix + status.message
             return status
         log.error("error without a fault row", event_name="rpc.failed", error_type=type(error).__name__, exc_info=error)

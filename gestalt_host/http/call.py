@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -25,10 +25,11 @@ JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"
 
 ANONYMOUS = Principal(NOBODY)
+T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete; nobody waits for an answer."""
+    """The client closed the connection before it had its answer; nobody waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,29 @@ class Call:
             raise BodyLate(self.lacking_body) from None
         self._awaited_from = None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def while_awaited(self, work: Awaitable[T]) -> T:
+        """Return what ``work`` gives. It is cancelled when the client closes the connection.
+
+        Raises:
+            ClientGone: nobody waits for an answer.
+        """
+        try:
+            async with asyncio.timeout(None) as limit:
+                watching = asyncio.create_task(self._end_when_gone(limit), name="watching for the client's end")
+                try:
+                    return await work
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if limit.expired():
+                raise ClientGone from None
+            raise
+
+    async def _end_when_gone(self, limit: asyncio.Timeout) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        limit.reschedule(0)
 
 
 def json_answer(value: Any, status: int = 200, headers: RawHeaders | None = None) -> Answer:

@@ -68,11 +68,12 @@ def _text_of(params: Payload, name: str) -> str:
 def connection_for(
     plugin: ConfiguredPlugin, operation: str, requested: str = "", params: Payload = _NO_PARAMS
 ) -> Connection:
-    """Return the connection that an invocation uses. A name that the plugin does not declare needs no credential.
+    """Return the connection that an invocation uses.
+
+    A name that the plugin does not declare needs the credential that the plugin's own connections need, and has none.
 
     Raises:
-        InvalidInvocation: another connection than the one that the operation is bound to, or an unknown one of a
-            plugin that has connections with credentials; ``params`` choose none.
+        InvalidInvocation: another connection than the one that the operation is bound to; ``params`` choose none.
     """
     bound = bound_connection(plugin, operation, params)
     requested = internal_name(requested)
@@ -85,9 +86,10 @@ def connection_for(
     found = plugin.connections.get(name)
     if found is not None:
         return found
-    if name != PLUGIN_CONNECTION and any(item.mode != "none" for item in plugin.connections.values()):
-        raise InvalidInvocation(f"connection {quoted(name)} is not configured on integration {quoted(plugin.name)}")
-    return Connection(name)
+    if name == PLUGIN_CONNECTION:
+        return Connection(name)
+    declared = {item.mode for item in plugin.connections.values()}
+    return Connection(name, next((mode for mode in ("user", "platform") if mode in declared), "none"))
 
 
 def require_usable(

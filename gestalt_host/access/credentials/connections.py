@@ -80,7 +80,8 @@ def credential_for(
 
     Raises:
         InvalidInvocation: an unknown credential mode.
-        CredentialMissing, PlatformCredentialMissing: none is stored, or the deployment has not set one.
+        CredentialMissing, PlatformCredentialMissing: none is stored, or the deployment has not set one, or none for
+            that instance.
     """
     if credential_mode not in CREDENTIAL_MODES:
         raise InvalidInvocation(f"credential mode {quoted(credential_mode)} is not supported; use none or user")
@@ -89,6 +90,9 @@ def credential_for(
     if mode == "none":
         return credential
     if mode == "platform":
+        if instance:
+            reason = f"deployment-managed connection for integration {quoted(plugin)} does not support instances"
+            raise PlatformCredentialMissing(plugin, reason)
         if not connection.is_configured:
             raise PlatformCredentialMissing(plugin)
         return replace(credential, mode="platform", token=connection.token, mapping=mapping)

@@ -86,6 +86,9 @@ def get(session: CommandSession, id: str, owner: str | None) -> None:
     with failing_to(f"get workflow run {id}"):
         run = api.get(path_of("workflow", "runs", id), owner_query(owner))
     _RUNS.print_one(session, run)
+    message = member(run, "statusMessage")
+    if isinstance(message, str) and message and not session.output.as_json:
+        session.output.remark(f"Status message: {message}")
 
 
 @runs.command("cancel")

@@ -26,9 +26,9 @@ messages are like. The server is asked by reflection; where it does not say, the
 Usage:
   gestaltd provider describe NAME [SYMBOL] [--socket PATH|VARIABLE] [--host PID|URL|CONFIG]
 
-NAME is that of a provider, KIND/NAME where it is not unique, or host. Without SYMBOL its services are listed. SYMBOL is
-a service, a method (SERVICE/METHOD), a message or an enum, by its whole name or the end of it. Of a method and a
-message a template is shown, which can be filled in and given to `gestaltd provider call -d`.
+NAME is that of a provider, KIND/NAME where it is not unique, or host. Without SYMBOL the services of each of its
+sockets are listed. SYMBOL is a service, a method (SERVICE/METHOD), a message or an enum, by its whole name or the end
+of it. Of a method and a message a template is shown, which can be filled in and given to `gestaltd provider call -d`.
 
 Options:
   --socket PATH|VARIABLE
@@ -78,7 +78,7 @@ async def described(name: Name, symbol: str, socket: str, wanted: str) -> str:
         served = await asyncio.gather(*(item.services() for item in sockets))
         if not symbol:
             rows = zip(sockets, served, strict=True)
-            return "\n".join(f"{service}  {item.about.path}" for item, names in rows for service in names)
+            return "\n".join("\n  ".join((item.about.path, *names)) for item, names in rows)
         found: dict[str, Symbol] = {}
         for item, names in zip(sockets, served, strict=True):
             for service in names:

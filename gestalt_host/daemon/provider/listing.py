@@ -18,7 +18,8 @@ from gestalt_sdk.common.printable import printable
 
 HELP = """\
 List the configured providers, where each comes from, and whether the lock file has it as it is configured. Works
-without a network and looks at no archive.
+without a network and looks at no archive. Which of them run, and how they are, a running host says:
+`gestalt provider list`.
 
 Usage:
   gestaltd provider list [--kind KIND] [--config PATH]... [--lockfile PATH]

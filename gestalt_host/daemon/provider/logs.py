@@ -11,6 +11,7 @@ from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.control_client import LogEntry, all_providers, control_of
 from gestalt_host.daemon.provider.hosts import HOST_OPTION, Name, chosen, running_hosts
+from gestalt_host.supervisor.about import HOST
 from gestalt_sdk.common.printable import printable
 
 LINES = 100
@@ -48,6 +49,8 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
 
 async def _print(name: Name, wanted: str, lines: int, follow: bool, raw: bool) -> None:
     host, provider = chosen(name, await all_providers(running_hosts(wanted)))
+    if provider.kind == HOST:
+        raise CommandFailed("the log of a host is its own standard error; NAME is that of a provider")
     async with control_of(host) as control:
         async for entry in control.log(provider.kind, provider.name, lines, follow):
             if not raw:

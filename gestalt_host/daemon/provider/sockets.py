@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import indent
 
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
@@ -14,10 +15,13 @@ from gestalt_host.daemon.provider.hosts import HOST_OPTION, Name, Provider, Runn
 from gestalt_host.daemon.provider.listing import table
 from gestalt_host.daemon.provider.reflection_client import services_of
 from gestalt_host.supervisor.about import SocketAbout
+from gestalt_sdk.common.printable import printable
 
 HELP = f"""\
-List the sockets of the hosts that this user runs on this machine: each service of each provider, and of the host for
-it. Services are what the server's reflection says, else what such a provider serves at the least.
+List the sockets of the hosts that this user runs on this machine: below each host its providers, and of each what it
+serves, and what the host serves to it, with the path of the socket. A part of a store stands below the store and whom
+it is for. Services are what the server's reflection says, else what such a provider serves at the least; ours are shown
+without their package.
 
 Usage:
   gestaltd provider sockets [NAME] [--json] [--host PID|URL|CONFIG]
@@ -26,11 +30,12 @@ NAME is that of a provider, KIND/NAME where it is not unique, or host: its own s
 and its part of a store.
 
 Options:
-  --json                 A JSON list of hosts, with everything that is known of each socket.
+  --json                 For programs: a JSON list of hosts, with everything that is known of each socket.
 {HOST_OPTION}
   -h, --help             This text.
 """
-_HEADINGS = ("HOST", "PROVIDER", "SERVICE", "SOCKET", "FOR")
+_OURS = ("gestalt.provider.v1.", "gestalt.extension.v1.")
+"""Packages whose services are known by their short names, to `provider call` and `describe` too."""
 _OF_GRPC = "grpc."
 """Health and reflection, which every socket has: only in JSON."""
 
@@ -38,7 +43,7 @@ Listed = Sequence[tuple[Provider, SocketAbout, Sequence[str]]]
 
 
 def run(options: Options, environ: Mapping[str, str]) -> None:
-    """Print the table.
+    """Print the list.
 
     Raises:
         CommandFailed: no host runs, or none has such a provider.
@@ -53,7 +58,7 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
     if "json" in options.flags:
         show(json.dumps([_as_json(host, items) for host, items in listed], indent=2, ensure_ascii=False))
         return
-    show(table([_HEADINGS, *(row for host, items in listed for row in _rows(host, items))]))
+    show("\n\n".join("\n".join(_lines(host, items)) for host, items in listed))
 
 
 async def _listed(host: RunningHost) -> Listed:
@@ -64,11 +69,29 @@ async def _listed(host: RunningHost) -> Listed:
     return [(item, socket, names) for (item, socket), names in zip(found, services, strict=True)]
 
 
-def _rows(host: RunningHost, listed: Listed) -> Iterator[tuple[str, ...]]:
+def _lines(host: RunningHost, listed: Listed) -> Iterator[str]:
+    """Yield the host, and below it each provider with a row for each service of each of its sockets."""
+    yield printable(str(host))
+    below: dict[str, list[tuple[str, str]]] = {}
     for provider, socket, services in listed:
-        for service in [name for name in services if not name.startswith(_OF_GRPC)] or ["-"]:
-            users = ", ".join(user for user in socket.used_by if user != provider.shown)
-            yield str(host), provider.shown, service, socket.path, users or "-"
+        users = ", ".join(user for user in socket.used_by if user != provider.shown)
+        rows = below.setdefault(f"{provider.shown} for {users}" if users else provider.shown, [])
+        shown = [_short(name) for name in sorted(services, key=_place) if not name.startswith(_OF_GRPC)]
+        rows += [(name, socket.path) for name in shown or ["-"]]
+    for name, rows in below.items():
+        yield printable(f"  {name}")
+        yield indent(table(rows), "    ")
+
+
+def _place(service: str) -> tuple[bool, str]:
+    """Return where a service stands among those of its socket: the contract's first."""
+    return not service.startswith(_OURS[0]), service
+
+
+def _short(service: str) -> str:
+    for package in _OURS:
+        service = service.removeprefix(package)
+    return service
 
 
 def _as_json(host: RunningHost, listed: Listed) -> dict[str, object]:

@@ -37,5 +37,7 @@ async def _token(name: Name, wanted: str) -> str:
     host, provider = chosen(name, await all_providers(running_hosts(wanted)))
     if provider.kind != "plugin":
         raise CommandFailed(f"{provider.shown} is no plugin: tokens are for the host services of plugins")
+    if not provider.sockets:
+        raise CommandFailed(f"{provider.shown} has no host services: {provider.reason}")
     async with control_of(host) as control:
         return await control.token(provider.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from gestalt_host.errors import (
     InvalidInvocation,
     quoted,
 )
-from gestalt_host.http.call import JSON, Answer, Call, error_answer, json_answer
+from gestalt_host.http.call import JSON, Answer, Call, ClientGone, error_answer, json_answer
 from gestalt_host.http.faults import answer_to_invocation
 from gestalt_host.http.origins import BrowserRefused
 from gestalt_host.http.routing import Route
@@ -91,16 +92,26 @@ async def _invoke(
     for name in sorted(internal_parameters(plugin, operation).intersection(params)):
         raise InvalidInvocation(f"parameter {quoted(name)} is not public")
     try:
-        result = await call.services.invoker.invoke(
-            call.who,
-            plugin.name,
-            operation,
-            params,
-            connection=internal_name(connection),
-            instance=instance,
-            public=True,
-            request_id=call.request_id,
+        result = await call.while_awaited(
+            call.services.invoker.invoke(
+                call.who,
+                plugin.name,
+                operation,
+                params,
+                connection=internal_name(connection),
+                instance=instance,
+                public=True,
+                request_id=call.request_id,
+            )
         )
+    except ClientGone:
+        log.info(
+            "a call was cancelled: its client went away",
+            event_name="http.client_gone",
+            plugin=plugin.name,
+            operation=operation,
+        )
+        raise
     except HostError as error:
         answer = answer_to_invocation(error)
         if answer.detail_hidden:
@@ -115,6 +126,8 @@ def _result_answer(plugin: str, operation: str, result: OperationResult) -> Answ
     if not 200 <= status <= 599:
         _log_failure(plugin, operation, f"result status {status} is not an HTTP status", "")
         return error_answer(502, "operation failed")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log_failure(plugin, operation, f"the operation answered with status {status}", "")
     content_type = result.content_type
     if not content_type or not content_type.isprintable():
         content_type = JSON

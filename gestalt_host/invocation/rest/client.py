@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from gestalt_host.packages.downloads.failures import FetchFailed
 from gestalt_host.packages.downloads.trust import quiet_client_logs, tls_context
 from gestalt_host.packages.downloads.urls import is_http, resolved, shown_origin
 from gestalt_host.packages.errors import PackageInvalid
+from gestalt_sdk.common.printable import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -35,8 +36,13 @@ MOST_BYTES = 50 * 1024 * 1024
 """Of the bodies of one operation, unpacked."""
 MOST_AT_A_TIME, MOST_EACH = 256, 64
 """Requests of one plugin at a time, and those for one subject."""
+LARGE_BYTES = 1024 * 1024
+MOST_LARGE, MOST_LARGE_EACH = 8, 4
+"""Operations of all plugins at a time, and those for one subject, with bodies of more than ``LARGE_BYTES``."""
 MOST_REDIRECTS = 9
 MOST_REPEATS = 3
+_SHOWN = 300
+"""Characters of an origin in messages; names have 253 at most."""
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -67,11 +73,15 @@ class Budget:
         until: When its time ends, on the loop's clock.
         bytes_left: Of its bodies.
         subject: Whom it is for.
+        room: Holds the place of an operation with large bodies, from when they are large; to be closed with it.
+        has_room: Whether it holds one.
     """
 
     until: float
     bytes_left: int
     subject: str = ""
+    room: AsyncExitStack = field(default_factory=AsyncExitStack)
+    has_room: bool = False
 
 
 @dataclass(slots=True)
@@ -86,7 +96,8 @@ class _Hop:
     is_redirected: bool = False
 
     def cause(self, text: str) -> str:
-        return f"after a redirect to {shown_origin(self.url)}: {text}" if self.is_redirected else text
+        # The other side has chosen it: it neither moves a terminal nor fills a message.
+        return f"after a redirect to {printable(shown_origin(self.url)[:_SHOWN])}: {text}" if self.is_redirected else text
 
 
 class RestClient:
@@ -95,6 +106,7 @@ class RestClient:
     Args:
         timeout_s: For an operation in all.
         most_bytes: Of its bodies, counted when they are unpacked.
+        large: Places for operations with large bodies; those of other plugins may have the same.
         resolve: Gives the addresses of a name; None: the system's.
         trust: Which certificates are trusted; None: those that the system or ``SSL_CERT_FILE`` names.
     """
@@ -107,6 +119,7 @@ class RestClient:
         most_bytes: int = MOST_BYTES,
         connect_s: float = CONNECT_S,
         places: Places | None = None,
+        large: Places | None = None,
         resolve: Resolve | None = None,
         trust: ssl.SSLContext | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -116,6 +129,7 @@ class RestClient:
         self._most_bytes = most_bytes
         self._connect_s = connect_s
         self._places = places or Places(MOST_AT_A_TIME, MOST_EACH)
+        self._large = large or large_places()
         self._resolve = resolve
         self._trust = trust
         self._sleep = sleep
@@ -143,12 +157,17 @@ class RestClient:
             UpstreamTimeout, UpstreamUnreachable: no answer began.
             UpstreamUnreadable: its body did not come whole, or is too large.
         """
-        budget = budget or self.budget()
+        if budget is None:
+            budget = self.budget()
+            async with budget.room:
+                return await self.send(request, budget)
         most, each = self._places.most, self._places.most_each
         busy = f"it was not sent, since the plugin sends {most} requests at a time and {each} for one subject,"
         stage = _Stage(f"{busy} and no place was free", UpstreamTimeout)
+        # Who holds room waits for no place: those that have them may be waiting for room.
+        place = nullcontext() if budget.has_room else self._places.taken(budget.subject)
         try:
-            async with asyncio.timeout_at(budget.until), self._places.taken(budget.subject):
+            async with asyncio.timeout_at(budget.until), place:
                 return await self._repeated(request, budget, stage)
         except TimeoutError:
             raise stage.error(request.template, f"{stage.late} within {self._timeout_s:g} s") from None
@@ -241,10 +260,22 @@ class RestClient:
 
         from gestalt_host.invocation.rest.failures import cause_in_body
 
-        stage.becomes(hop.cause("its answer did not come whole"), UpstreamUnreadable)
+        whole = hop.cause("its answer did not come whole")
+        stage.becomes(whole, UpstreamUnreadable)
+
+        async def grown(size: int) -> None:
+            if budget.has_room or self._most_bytes - budget.bytes_left + size <= LARGE_BYTES:
+                return
+            most, each = self._large.most, self._large.most_each
+            busy = f"{most} operations at a time, {each} for one subject, may read more than {LARGE_BYTES} bytes,"
+            stage.becomes(hop.cause(f"{busy} and no place was free"), UpstreamUnreadable)
+            await budget.room.enter_async_context(self._large.taken(budget.subject))
+            budget.has_room = True
+            stage.becomes(whole, UpstreamUnreadable)
+
         encoding = None if response.status in _WITHOUT_BODY else headers.get("content-encoding")
         try:
-            body = await decoded(response.aiter_stream(), encoding, budget.bytes_left)
+            body = await decoded(response.aiter_stream(), encoding, budget.bytes_left, grown)
         except BodyTooLarge:
             cause = f"there are more than {self._most_bytes} bytes; no more are taken"
             raise UpstreamUnreadable(request.template, hop.cause(cause)) from None
@@ -272,6 +303,11 @@ class RestClient:
                 dialling = CheckedDialling(self._rules, self._resolve or Resolver())
                 self._connections[scheme] = Connections(dialling, trust)
         return self._connections[scheme]
+
+
+def large_places() -> Places:
+    """Return places for operations with large bodies: they bound the memory that answers take."""
+    return Places(MOST_LARGE, MOST_LARGE_EACH)
 
 
 class _Stage:

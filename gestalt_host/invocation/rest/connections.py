@@ -12,7 +12,7 @@ from collections import defaultdict
 
 import httpcore
 
-from gestalt_host.invocation.rest.dialling import CheckedDialling
+from gestalt_host.invocation.rest.dialling import AnswerStream, CheckedDialling
 
 IDLE_S = 5.0
 """For which a connection is kept; many servers keep theirs as long."""
@@ -87,6 +87,9 @@ class Connections:
             if is_used and isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
                 raise UsedConnectionEnded(error) from error
             raise
+        stream = exchange.response.extensions["network_stream"]
+        if isinstance(stream, AnswerStream):
+            stream.head_is_read()
         return exchange
 
     async def give_back(self, connection: httpcore.AsyncHTTPConnection, origin: Origin) -> None:

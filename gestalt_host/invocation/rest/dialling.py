@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import httpcore
 
@@ -17,6 +19,13 @@ from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.packages.downloads.urls import Address, address_of
 
 MOST_LOOKUPS = 8
+MOST_HEAD_BYTES = 100 * 1024
+"""Of an answer's headers, as the client library has it too."""
+MOST_INTERIM = 16
+TOO_LONG = "Receive buffer too long"
+"""The library's words."""
+TOO_MANY_INTERIM = "too many interim answers"
+_READ_OF_HEAD = 4096
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Gives the addresses of a name; raises ``OSError``."""
 
@@ -53,7 +62,8 @@ class CheckedDialling(httpcore.AsyncNetworkBackend):
                 refusal = refusal or reason
                 continue
             try:
-                return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                stream = await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return AnswerStream(stream)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = failure or error
         if failure is not None:
@@ -75,6 +85,51 @@ class CheckedDialling(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class AnswerStream(httpcore.AsyncNetworkStream):
+    """A connection that reads no more of an answer's head, interim answers (1xx) before it included, than is accepted.
+
+    The client library reads interim answers for as long as they come, and all that one read brings without giving
+    others their turn.
+    """
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._is_head = True
+        self._size = self._ends = 0
+
+    def head_is_read(self) -> None:
+        """Note that a body follows: of any size, and in large parts."""
+        self._is_head = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._is_head:
+            return await self._stream.read(max_bytes, timeout)
+        if self._ends > MOST_INTERIM:
+            raise httpcore.RemoteProtocolError(TOO_MANY_INTERIM)
+        if self._size > MOST_HEAD_BYTES:
+            raise httpcore.RemoteProtocolError(TOO_LONG)
+        data = await self._stream.read(min(max_bytes, _READ_OF_HEAD), timeout)
+        self._size += len(data)
+        self._ends += data.count(b"\n\r\n") + data.count(b"\n\n")
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._is_head = True
+        self._size = self._ends = 0
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return AnswerStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class Resolver:

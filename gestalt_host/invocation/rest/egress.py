@@ -19,7 +19,8 @@ _NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _DENIED = "server.egress.defaultAction is deny, and the plugin has no egress.allowedHosts"
 _NAT64 = ip_network("64:ff9b::/96")
-_SHARED = ip_network("100.64.0.0/10")
+_FOR_SOME = tuple(map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "168.63.129.16/32", "3fff::/20")))
+"""Not public although they are in no private network: shared by providers, for protocols and clouds, documentation."""
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +67,7 @@ def is_public(address: Address) -> bool:
             return is_public(carried)
         if address.is_site_local:
             return False
-    elif address in _SHARED:
+    if any(address in network for network in _FOR_SOME):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 

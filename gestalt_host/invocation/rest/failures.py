@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import httpcore
 
+from gestalt_host.invocation.rest.dialling import MOST_INTERIM, TOO_LONG, TOO_MANY_INTERIM
 from gestalt_host.packages.downloads.failures import judged_connection
 
 _NO_ANSWER = "Server disconnected"
 _BROKEN_OFF = "peer closed connection"
-_TOO_LONG = "Receive buffer too long"
 """How the client's texts begin where an end came too early, and not something else than HTTP."""
 
 
@@ -26,8 +26,10 @@ def cause_without_answer(error: BaseException) -> str:
     if isinstance(error, httpcore.RemoteProtocolError):
         if str(error).startswith(_NO_ANSWER):
             return "the connection ended before there was an answer"
-        if str(error) == _TOO_LONG:
+        if str(error) == TOO_LONG:
             return "the headers of its answer have more than 100 KiB; no more are read"
+        if str(error) == TOO_MANY_INTERIM:
+            return f"more than {MOST_INTERIM} interim answers (1xx) came before its answer; no more are read"
         return "what it answers is no HTTP"
     if isinstance(error, httpcore.ConnectError) and (reason := _system_reason(error)):
         return f"the connection failed: {reason}"

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from gestalt_host.config.declared.headers import fits_header as fits_header
 from gestalt_host.config.declared.headers import is_settable_header
-from gestalt_host.errors import InvalidInvocation, quoted
-from gestalt_host.invocation.rest.values import Unwritable
+from gestalt_host.errors import quoted
+from gestalt_host.invocation.rest.values import Unrequestable, Unwritable
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
 
 ALWAYS_SECRET = frozenset({"authorization", "cookie"})
@@ -43,14 +43,12 @@ def static_headers(headers: Mapping[str, str], connection_params: Mapping[str, s
     """Yield a surface's headers, ``{parameter}`` of the connection filled in; one that it lacks stays as it is.
 
     Raises:
-        InvalidInvocation: a header that is the host's own, or a value that no header can have.
+        Unrequestable: a header that is the host's own, or a value that no header can have.
     """
     for name, template in headers.items():
         if not is_settable_header(name):
-            raise InvalidInvocation(f"header {quoted(name)} of the manifest cannot be set")
+            raise Unrequestable(f"header {quoted(name)} of the manifest cannot be set")
         value = PLACEHOLDER.sub(lambda found: connection_params.get(found[1], found[0]), template)
         if not fits_header(value):
-            raise InvalidInvocation(
-                f"header {quoted(name)} of the manifest, with the connection's parameters, {NO_HEADER}"
-            )
+            raise Unrequestable(f"header {quoted(name)} of the manifest, with the connection's parameters, {NO_HEADER}")
         yield name, value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 
 from gestalt_host.errors import UpstreamInvalid, UpstreamUnreadable
 from gestalt_host.invocation.rest.client import Answer
@@ -29,44 +30,50 @@ def with_page_parameters(operation: RestOperation) -> RestOperation:
 
 
 async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, request: str) -> Answer:
-    """Return the last answer with the items of all pages as its body, a JSON list.
+    """Return the last page's answer with the items of all pages as its body, a JSON list.
 
-    An answer of 400 or above ends it, and is the result as it is. The list begins at the page that ``params`` asks for.
+    An answer of 400 or above ends it, and is the result as it is; only a 404 behind the first of pages that are counted
+    says that there are no more. The list begins at the page that ``params`` asks for.
 
     Args:
         request: Its template, for messages.
 
     Raises:
-        UpstreamInvalid: a page is not as the manifest says, or asks for one that was there already.
+        UpstreamInvalid: a page is not as the manifest says, or is one that was there already.
         UpstreamUnreadable: there are more pages than the limit.
     """
     most = pages.max_pages or MOST_PAGES
     given = dict(params)
-    limit = given.get(pages.limit_parameter) if pages.limit_parameter else None
-    if limit is None and pages.default_limit:
-        limit = pages.default_limit
-        if pages.limit_parameter:
-            given[pages.limit_parameter] = limit
-    turner = _Turner(pages, _number(limit), given.get(pages.cursor_parameter))
+    if pages.limit_parameter and pages.default_limit and given.get(pages.limit_parameter) is None:
+        given[pages.limit_parameter] = pages.default_limit
+    turner = _Turner(pages, given.get(pages.cursor_parameter))
     items: list[str] = []
-    for number in range(1, most + 1):
+    whole: Answer | None = None
+    for number in count(1):
         answer = await ask(given)
+        if whole is not None and answer.status == 404 and pages.style != "cursor":
+            return _list_of(items, whole)
         if answer.status >= 400:
             return answer
         try:
             page = await read(answer.body, lambda document: _Page.of(document, pages))
-            items += page.items
             following = turner.following(answer, page)
         except Unselectable as error:
             raise UpstreamInvalid(request, f"page {number}: {error}") from None
+        # Whether pages that are counted have an end at the limit shows in the one behind it.
+        if (number > most and page.items) or (number == most and following is not None and pages.style == "cursor"):
+            break
+        items += page.items
         if following is None:
-            return replace(
-                answer,
-                body=f"[{','.join(items)}]".encode(),
-                headers={**answer.headers, "content-type": "application/json"},
-            )
+            return _list_of(items, answer)
+        whole = replace(answer, body=b"")
         given[pages.cursor_parameter] = following
     raise UpstreamUnreadable(request, f"there are more than {most} pages; maxPages of its pagination sets how many")
+
+
+def _list_of(items: list[str], answer: Answer) -> Answer:
+    headers = {**answer.headers, "content-type": "application/json"}
+    return replace(answer, body=f"[{','.join(items)}]".encode(), headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +94,35 @@ class _Page:
 class _Turner:
     """Knows what asks for the next page."""
 
-    def __init__(self, pages: Pagination, limit: int | None, first: object) -> None:
+    def __init__(self, pages: Pagination, first: object) -> None:
         self._pages = pages
-        self._limit = limit
         self._at = _number(first)
         if self._at is None:
             self._at = 1 if pages.style == "page" else 0
         self._seen: set[str] = {str(first)} if first is not None else set()
+        self._longest = 0
+        self._before: list[str] = []
 
     def following(self, answer: Answer, page: _Page) -> object | None:
         """Return what asks for the next page; None: it was the last.
 
+        A page with fewer items than were asked for says nothing: the service may give no more in one. Only one that is
+        shorter than an earlier one does.
+
         Raises:
-            Unselectable: it is none, or one that was asked for before.
+            Unselectable: it is none, or one that was there before.
         """
         if self._pages.style == "cursor":
             return self._cursor(answer, page)
-        count = len(page.items)
-        if count == 0 or (self._limit is not None and count < self._limit):
+        if len(page.items) < max(self._longest, 1):
             return None
+        if page.items == self._before:
+            raise Unselectable(
+                f"its items are those of the page before; the service may not know {self._pages.cursor_parameter}"
+            )
+        self._longest, self._before = len(page.items), page.items
         assert self._at is not None
-        self._at += 1 if self._pages.style == "page" else count
+        self._at += 1 if self._pages.style == "page" else len(page.items)
         return self._at
 
     def _cursor(self, answer: Answer, page: _Page) -> object | None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 
 from gestalt_host.access.credentials.auth_mapping import mapped_headers
 from gestalt_host.access.credentials.connections import InvocationCredential
-from gestalt_host.errors import InvalidArgument, InvalidInvocation, quoted
+from gestalt_host.errors import InvalidArgument, InvalidInvocation, RequestImpossible, quoted
 from gestalt_host.invocation.rest.headers import ALWAYS_SECRET, NO_HEADER, Headers, fits_header, static_headers
 from gestalt_host.invocation.rest.urls import url_of
-from gestalt_host.invocation.rest.values import Unwritable, json_body, text_of
+from gestalt_host.invocation.rest.values import Unrequestable, Unwritable, json_body, text_of
 from gestalt_host.packages.catalogue import CatalogueOperation, CatalogueParameter
 from gestalt_host.packages.inputs import REST, InputFault, InputInvalid, check_input
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER, RestOperation, RestSurface, is_settable_header
 from gestalt_host.packages.rest_inputs import WITHOUT_BODY, fills_path, place_of
 from gestalt_sdk.common.members import member_path
+from gestalt_sdk.common.printable import printable
 
 MOST_BYTES = 65_535
 """Of a URL, and of all headers together, as the host itself accepts of its clients."""
@@ -65,9 +66,24 @@ def prepare(
         InputInvalid: a value of another type than is declared, one that no request can carry, or a required one that
             is missing.
         InvalidArgument: a value of the path is missing, or URL or headers are too long.
-        InvalidInvocation: an internal parameter is given, or base URL, headers and credential do not make a request.
+        InvalidInvocation: an internal parameter is given.
+        RequestImpossible: base URL, path, headers and credential do not make a request, whatever is given.
         CredentialFieldUnfit: the stored credential lacks what the connection sends of it.
     """
+    try:
+        return _prepared(surface, operation, params, credential, plugin)
+    except Unrequestable as error:
+        path = printable(operation.path.partition("?")[0])
+        raise RequestImpossible(f"{operation.method} {path}", str(error)) from None
+
+
+def _prepared(
+    surface: RestSurface,
+    operation: RestOperation,
+    params: Mapping[str, object],
+    credential: InvocationCredential,
+    plugin: str,
+) -> PreparedRequest:
     for name in sorted(item.name for item in operation.parameters if item.internal):
         if name in params:
             raise InvalidInvocation(f"parameter {quoted(name)} is not public")
@@ -189,7 +205,7 @@ def _credential_headers(credential: InvocationCredential) -> dict[str, str]:
 
     Raises:
         CredentialFieldUnfit: the mapping names a field that is not there, or that no header can have.
-        InvalidInvocation: a header cannot hold the token; the text does not show it.
+        Unrequestable: a header cannot hold the token; the text does not show it.
     """
     if credential.mode == "none":
         return {}
@@ -198,5 +214,5 @@ def _credential_headers(credential: InvocationCredential) -> dict[str, str]:
     if not credential.token:
         return {}
     if not fits_header(credential.token):
-        raise InvalidInvocation(f"the token of connection {quoted(credential.connection)} {NO_HEADER}")
+        raise Unrequestable(f"the token of connection {quoted(credential.connection)} {NO_HEADER}")
     return {"Authorization": f"Bearer {credential.token}"}

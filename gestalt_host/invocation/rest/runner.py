@@ -9,9 +9,10 @@ from dataclasses import replace
 from gestalt_host.errors import CredentialRejected, HostError, ResultUnfit, UpstreamFailed, UpstreamInvalid
 from gestalt_host.invocation.model import Invocation, OperationResult
 from gestalt_host.invocation.payloads import members_of
-from gestalt_host.invocation.rest.client import Answer, RestClient
+from gestalt_host.invocation.rest.client import Answer, Budget, RestClient
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.pagination import all_pages, with_page_parameters
+from gestalt_host.invocation.rest.places import Places
 from gestalt_host.invocation.rest.requests import PreparedRequest, prepare
 from gestalt_host.invocation.rest.selection import Unselectable, read
 from gestalt_host.packages.manifests.rest_model import RestOperation, RestSurface
@@ -42,13 +43,19 @@ class RestRunner:
     """
 
     def __init__(
-        self, surface: RestSurface, rules: EgressRules, name: str, *, client: RestClient | None = None
+        self,
+        surface: RestSurface,
+        rules: EgressRules,
+        name: str,
+        *,
+        client: RestClient | None = None,
+        large: Places | None = None,
     ) -> None:
         self.name = name
         self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self._surface = surface
         self._operations = {key: with_page_parameters(item) for key, item in surface.operations.items()}
-        self._client = client or RestClient(rules)
+        self._client = client or RestClient(rules, large=large)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -66,11 +73,13 @@ class RestRunner:
         operation = self._operations.get(invocation.operation)
         if operation is None:
             return OperationResult(404, '{"error":"unknown operation"}')
+        budget = self._client.budget(invocation.subject.subject_id)
         try:
-            answer = await self._answer(operation, invocation)
-            if answer.status == 401 and answer.credential_sent:
-                raise CredentialRejected(self.name)
-            result = _result(answer)
+            async with budget.room:
+                answer = await self._answer(operation, invocation, budget)
+                if answer.status == 401 and answer.credential_sent:
+                    raise CredentialRejected(self.name)
+                result = _result(answer)
         except HostError as error:
             self.outcomes[_outcome_of(error)] += 1
             raise
@@ -81,9 +90,7 @@ class RestRunner:
             )
         return result
 
-    async def _answer(self, operation: RestOperation, invocation: Invocation) -> Answer:
-        budget = self._client.budget(invocation.subject.subject_id)
-
+    async def _answer(self, operation: RestOperation, invocation: Invocation, budget: Budget) -> Answer:
         def prepared(params: Mapping[str, object]) -> PreparedRequest:
             return prepare(self._surface, operation, params, invocation.credential, plugin=self.name)
 

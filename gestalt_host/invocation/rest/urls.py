@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from gestalt_host.errors import InvalidInvocation, quoted
-from gestalt_host.invocation.rest.values import text_of
+from gestalt_host.errors import quoted
+from gestalt_host.invocation.rest.values import Unrequestable, text_of
 from gestalt_host.packages.manifests.rest_model import PLACEHOLDER
 from gestalt_sdk.common.printable import printable
 
@@ -55,20 +55,20 @@ def url_of(
         query: Names and texts, in the order in which they are written.
         connection_params: Of the placeholders of ``base_url``; one that is not among them stays as it is.
     Raises:
-        InvalidInvocation: the base URL is none, ``path`` would become part of the host, or a connection's parameter
+        Unrequestable: the base URL is none, ``path`` would become part of the host, or a connection's parameter
             cannot be where it stands.
         Unwritable: a value that no URL can carry.
     """
     found = _BASE.fullmatch(base_url)
     if found is None:
         # It is not shown: it may hold a password.
-        raise InvalidInvocation("the base URL cannot be used; accepted is one that begins with http:// or https://")
+        raise Unrequestable("the base URL cannot be used; accepted is one that begins with http:// or https://")
     authority = _authority(found["authority"], connection_params)
     base = _filled(found["rest"], connection_params.get)
     target = base + _filled(path, values.__getitem__)
     before, _, fixed = target.partition("?")
     if before and not before.startswith("/"):
-        raise InvalidInvocation(
+        raise Unrequestable(
             f"path {quoted(path)} would become part of the host of base URL {quoted(base_url)}; "
             "accepted is a path that begins with a slash, or a base URL that ends with one"
         )
@@ -110,13 +110,11 @@ def _authority(template: str, params: Mapping[str, str]) -> str:
         name = placeholder[1]
         value = params.get(name)
         if value is None:
-            raise InvalidInvocation(
-                f"the host of the base URL needs connection parameter {quoted(name)}, which is not set"
-            )
+            raise Unrequestable(f"the host of the base URL needs connection parameter {quoted(name)}, which is not set")
         whole = placeholder[0] == template
         if not (_WHOLE_AUTHORITY if whole else _LABELS).fullmatch(value):
             accepted = "a host name or address, with or without a port" if whole else "letters, digits, - _ and ."
-            raise InvalidInvocation(
+            raise Unrequestable(
                 f"connection parameter {quoted(name)} is {quoted(value)}, which cannot be part of a host; "
                 f"accepted is {accepted}"
             )
@@ -124,9 +122,9 @@ def _authority(template: str, params: Mapping[str, str]) -> str:
 
     authority = PLACEHOLDER.sub(label, template)
     if "@" in authority:
-        raise InvalidInvocation("the base URL holds a user name or password; accepted is one without, and a credential")
+        raise Unrequestable("the base URL holds a user name or password; accepted is one without, and a credential")
     if not _AUTHORITY.fullmatch(authority):
-        raise InvalidInvocation(
+        raise Unrequestable(
             f"base URL has the host {quoted(authority)}, which cannot be; accepted is HOST or HOST:PORT"
         )
     return authority

@@ -20,6 +20,10 @@ _MOST_ZEROS = 6
 """Zeros behind the point that are written without an exponent, the first non-zero digit being the last of them."""
 
 
+class Unrequestable(Exception):
+    """What a manifest, the configuration or a connection gives makes no request; the text shows no secret."""
+
+
 class Unwritable(ValueError):
     """No request can carry a value. The text is the end of a sentence that begins with the value's name."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,6 +13,8 @@ from gestalt_host.packages.errors import PackageInvalid
 
 PASSING = frozenset({429, *range(500, 600)})
 """Statuses after which the same request may succeed."""
+_PARTS_A_TURN = 16
+_UNPACKED_A_TURN = 256 * 1024
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|script|\?xml)", re.IGNORECASE)
 _HINTS = {
     204: "the server has nothing to send; check the URL",
@@ -65,8 +68,13 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int) -> bytes:
+async def decoded(
+    chunks: AsyncIterator[bytes], encoding: str | None, most: int, grown: Callable[[int], Awaitable[None]] | None = None
+) -> bytes:
     """Return a body that is wanted whole, unpacked where the server has packed it without being asked.
+
+    Args:
+        grown: Told how many bytes there are, again and again; nothing more is read until it returns.
 
     Raises:
         PackageInvalid: it has an encoding other than gzip, or is not whole gzip.
@@ -77,11 +85,18 @@ async def decoded(chunks: AsyncIterator[bytes], encoding: str | None, most: int)
         raise PackageInvalid(f"the body has Content-Encoding {name[:50]!r}; accepted are none and gzip")
     unpack = _Unpacking() if name in ("gzip", "x-gzip") else None
     body = bytearray()
+    parts = 0
     async for chunk in chunks:
-        # No more is unpacked than shows that it is too much.
-        body += unpack.more(chunk, most + 1 - len(body)) if unpack else chunk
-        if len(body) > most:
-            raise BodyTooLarge(f"the body has more than the {most} bytes that are accepted")
+        for part in unpack.more(chunk) if unpack else (chunk,):
+            body += part
+            if len(body) > most:
+                raise BodyTooLarge(f"the body has more than the {most} bytes that are accepted")
+            if grown is not None:
+                await grown(len(body))
+            parts += 1
+            # What is there already comes without a wait: others have their turn in between.
+            if unpack or parts % _PARTS_A_TURN == 0:
+                await asyncio.sleep(0)
     if unpack is not None and not unpack.is_whole:
         raise PackageInvalid("the gzip body breaks off before its end")
     return bytes(body)
@@ -98,16 +113,18 @@ class _Unpacking:
         """Whether no member is left unfinished."""
         return self._member is None
 
-    def more(self, chunk: bytes, most: int) -> bytes:
-        """Return what the chunk holds, no more than ``most`` bytes. Raises ``PackageInvalid``: it is no gzip."""
-        found = bytearray()
+    def more(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what the chunk holds in parts of ``_UNPACKED_A_TURN`` bytes. Raises ``PackageInvalid``: it is no gzip.
+
+        No more is unpacked than is asked for.
+        """
         try:
-            while chunk and len(found) < most:
+            while chunk:
                 self._member = self._member or zlib.decompressobj(wbits=31)
-                found += self._member.decompress(chunk, most - len(found))
-                chunk = b""
+                part = self._member.decompress(chunk, _UNPACKED_A_TURN)
+                chunk = self._member.unconsumed_tail
                 if self._member.eof:
                     chunk, self._member = self._member.unused_data, None
+                yield part
         except zlib.error:
             raise PackageInvalid("the body is not the gzip that its Content-Encoding says") from None
-        return bytes(found)

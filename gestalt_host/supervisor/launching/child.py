@@ -90,7 +90,8 @@ class Child:
         try:
             return await self._process.wait()
         finally:
-            output.end("" if self.running else self.describe_exit())
+            because = f": {self.ended_because}" if self.ended_because else ""
+            output.end("" if self.running else f"{self.describe_exit()}{because}")
 
     def end(self, reason: str) -> None:
         """Note why the host ends it, and kill it."""

@@ -31,7 +31,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The process has ended, and how: ``exit status 3``."""
+    """The process has ended, and how: ``exit status 3``, ``signal SIGKILL: <why the host has ended it>``."""
 
     how: str
 

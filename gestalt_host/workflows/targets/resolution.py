@@ -117,11 +117,14 @@ class TargetResolver:
         if not self._authorizer.allows_operation(access, entry.allowed_roles):
             raise AuthorizationDenied(f"{name}.{operation}")
         used = connection_for(plugin, operation, connection, target.input)
+        is_usable = not used.internal or who.internal_connections
+        if connection and not is_usable:
+            raise AuthorizationDenied(f"integration {quoted(name)} connection {quoted(connection)} is internal")
         if not instance:
             credential = credential_for(name, used, "", mode)
-            if credential.mode != "none":
+            if credential.mode != "none" and is_usable:
                 connection, instance = credential.connection, credential.instance
-        elif not connection and used.mode != "none":
+        elif not connection and used.mode != "none" and is_usable:
             connection = used.name
         return PluginTarget(name, operation, connection, instance, mode, dict(target.input)), plugin
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,13 +21,25 @@ from tests.support.waiting import until
 
 PROGRAM = (sys.executable, "-m", "gestalt_host.daemon", "provider")
 WITHIN_S = 60
-NOISY = 'plugins: {slack: {env: {PYTHONPROFILEIMPORTTIME: "1"}}}'
+NOISY = 'plugins: {{slack: {{env: {{PYTHONPROFILEIMPORTTIME: "1"}}}}{}}}'
 """Python writes a line for each module that it imports."""
+
+
+WITHOUT_CODE = """
+kind: plugin
+source: example.com/acme/plugins/by-table
+version: 1.0.0
+spec:
+  surfaces: {rest: {baseUrl: "http://127.0.0.1:9", operations: [{name: look, method: GET, path: /}]}}
+"""
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
-    with quickstart(tmp_path_factory.mktemp("by-hand"), NOISY) as running:
+    folder = tmp_path_factory.mktemp("by-hand")
+    manifest = tmp_path_factory.mktemp("by-table") / "manifest.yaml"
+    manifest.write_text(WITHOUT_CODE)
+    with quickstart(folder, NOISY.format(f", by-table: {{source: {{path: {manifest}}}}}")) as running:
         yield running
 
 
@@ -69,11 +82,6 @@ def directories_of(pid: int) -> list[Path]:
     return found
 
 
-def rows(table: str) -> list[list[str]]:
-    """Return the cells of a table behind its headings; the host's is one."""
-    return [line.replace(" (pid ", "(pid", 1).split() for line in table.splitlines()[1:]]
-
-
 def test_the_sockets_of_every_provider_are_listed_with_what_they_serve(host: Gestaltd) -> None:
     (listed,) = json.loads(done(host, "sockets", "--json"))
     assert (listed["url"], listed["pid"]) == (host.url, host.pid)
@@ -95,16 +103,39 @@ def test_the_sockets_of_every_provider_are_listed_with_what_they_serve(host: Ges
     assert told <= {socket["path"] for socket in listed["sockets"]}
 
 
-def test_the_table_shows_each_service_with_its_socket_and_whom_it_is_for(host: Gestaltd) -> None:
-    table = done(host, "sockets")
-    assert table.split()[:5] == ["HOST", "PROVIDER", "SERVICE", "SOCKET", "FOR"]
-    (scope,) = [line for line in table.splitlines() if line.split()[-1] == "workflow/local" and ".IndexedDB " in line]
-    assert f"{host.url} (pid {host.pid}, " in scope
-    assert f"gstp-{host.port}-indexeddb-workflow_state-" in scope
-    assert "grpc." not in table
+def test_the_list_shows_each_service_with_its_socket_below_its_provider_and_host(host: Gestaltd) -> None:
+    lines = done(host, "sockets").splitlines()
+    assert lines[0] == f"{host.url} (pid {host.pid}, {', '.join(map(str, host.configs))})"
+    below: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in lines[1:]:
+        if line.startswith("    "):
+            below[heading].append(line.split())
+        else:
+            heading = line.strip()
+            below[heading] = []
+    for provider, service, path in (
+        ("host", "HostControl", rf"gstp-{host.port}-host-\w+/control\.sock"),
+        ("plugin/slack", "IntegrationProvider", rf"gstp-{host.port}-plugin-slack-\w+/plugin\.sock"),
+        ("plugin/slack", "WorkflowManagerHost", rf"gstp-{host.port}-plugin-slack-\w+/host-0\.sock"),
+        ("indexeddb/workflow_state", "IndexedDBScopes", rf"gstp-{host.port}-indexeddb-workflow_state-\w+/plugin\.sock"),
+        (
+            "indexeddb/workflow_state for workflow/local",
+            "IndexedDB",
+            rf"gstp-{host.port}-indexeddb-workflow_state-\w+/scope-\d\.sock",
+        ),
+    ):
+        (found,) = [socket for name, socket in below[provider] if name == service]
+        assert re.search(f"/{path}$", found), found
+        assert Path(found).is_socket()
+    # A usual path of a store's part has 62 characters, and a terminal often 100 columns.
+    assert max(line.index("/") for line in lines[1:] if line.startswith("    ")) <= 100 - 62
+    assert host.url not in "".join(lines[1:])
+    assert "grpc." not in "".join(lines)
     one = done(host, "sockets", "workflow/local")
+    assert one.splitlines()[:2] == [lines[0], "  workflow/local"]
     assert "scope-" in one
-    assert "plugin/slack" not in one
+    assert "slack" not in one
 
 
 def test_the_directories_and_sockets_are_of_this_user_alone(host: Gestaltd) -> None:
@@ -170,6 +201,20 @@ def test_an_event_is_published_as_a_plugin_would(host: Gestaltd) -> None:
     assert "WorkflowManagerHost/PublishEvent: FAILED_PRECONDITION: " in wrong.stderr
     assert '"reason": "INVOCATION_TOKEN_INVALID"' in wrong.stderr
     assert "workflow/local is no plugin" in refused(host, "token", "local")
+    assert "the log of a host is its own standard error" in refused(host, "logs", "host")
+    assert "plugin/by-table has no host services: it is declarative" in refused(host, "token", "by-table")
+    assert "plugin/by-table has no socket: it is declarative" in refused(host, "sockets", "by-table")
+
+
+def test_without_a_symbol_the_services_of_each_socket_are_described(host: Gestaltd) -> None:
+    lines = done(host, "describe", "slack").splitlines()
+    assert lines[0].endswith("/plugin.sock")
+    own = lines[1 : next(place for place, line in enumerate(lines) if place and line.startswith("/"))]
+    assert "  gestalt.provider.v1.IntegrationProvider" in own
+    assert "  grpc.reflection.v1.ServerReflection" in own
+    assert len([line for line in lines if line.startswith("/")]) == len(
+        json.loads(done(host, "sockets", "slack", "--json"))[0]["sockets"]
+    )
 
 
 def test_a_cursor_is_paged_through(host: Gestaltd) -> None:

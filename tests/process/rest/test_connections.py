@@ -61,7 +61,7 @@ def test_the_credential_of_the_connection_is_sent(
         ("mapped-person/look", 412, "no external credential stored for integration"),
         ("fenced/look", 502, "127.0.0.1 is not among egress.allowedHosts of the plugin"),
         ("dead/look", 502, "failed to reach upstream service: GET http://127.0.0.1:1/echo/look: "),
-        ("dead/no-slash", 400, "would become part of the host"),
+        ("dead/no-slash", 502, 'operation failed: GET echo: path "echo" would become part of the host'),
         ("keys/hidden", 403, "authorization denied: keys.hidden uses an internal connection"),
         ("keys/chosen-default", 400, "missing required path parameter: as"),
         ("narrow/items.create", 404, 'operation "items.create" not found on integration "narrow"'),
@@ -113,7 +113,7 @@ def test_an_operation_uses_the_connection_that_it_is_bound_to_or_asked_for(
         ("chosen-default", {"as": "x" * 5000}, "", 400, 'is none of "7", "nobody", "robot"'),
         ("chosen-internal", {"as": "nobody"}, "", 400, 'parameter "as" is not public'),
         ("free", {}, "backstage", 403, 'connection "backstage" is internal'),
-        ("free", {}, "nope", 400, 'connection "nope" is not configured on integration "keys"'),
+        ("free", {}, "nope", 412, 'deployment/admin configuration is required for integration "keys"'),
     ],
 )
 def test_another_connection_than_that_is_refused(
@@ -154,11 +154,14 @@ def test_triggers_of_the_configuration_run_with_the_deployments_credentials(host
 
 
 FAILING = {
-    "keys.hidden": 'keys connection "backstage" is internal',
+    "keys.hidden": "keys.hidden uses an internal connection",
     "fenced.look": "is not among egress.allowedHosts of the plugin",
     "dead.look": "failed to reach upstream service: GET http://127.0.0.1:1/echo/look: ",
-    "dead.no-slash": "would become part of the host",
+    "dead.no-slash": 'operation failed: GET echo: path "echo" would become part of the host',
 }
+
+
+CODES = {"keys.hidden": "PermissionDenied", "dead.look": "Unknown"}
 
 
 def test_a_users_runs_fail_with_the_words_that_a_caller_gets(host: Gestaltd) -> None:
@@ -172,6 +175,7 @@ def test_a_users_runs_fail_with_the_words_that_a_caller_gets(host: Gestaltd) -> 
     for name, words in FAILING.items():
         assert runs[name]["status"] == "failed", runs[name]
         assert words in runs[name]["statusMessage"]
+        assert f"rpc error: code = {CODES.get(name, 'FailedPrecondition')} desc = " in runs[name]["statusMessage"]
         assert "resultBody" not in runs[name]
 
 
@@ -188,6 +192,16 @@ def test_a_users_runs_fail_with_the_words_that_a_caller_gets(host: Gestaltd) -> 
         ),
         ({"name": "keys", "operation": "chosen", "input": {"as": "who"}}, 400, '"who" is none of "nobody", "robot"'),
         ({"name": "keys", "operation": "pinned", "connection": "open"}, 400, 'uses connection "token"'),
+        (
+            {"name": "keys", "operation": "free", "connection": "backstage"},
+            403,
+            'authorization denied: integration "keys" connection "backstage" is internal',
+        ),
+        (
+            {"name": "keys", "operation": "free", "connection": "nope"},
+            412,
+            "deployment/admin configuration is required",
+        ),
         ({"name": "narrow", "operation": "items.create"}, 404, 'operation "items.create" not found'),
     ],
 )

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gestalt_host.supervisor.about import read_abouts
+from gestalt_host.supervisor.directories import base_directories, directories_in
 from tests.support.commands import ROOT
 from tests.support.rigs.gestaltd import Gestaltd
 from tests.support.rigs.upstream import serving_plugins, upstream
@@ -105,6 +107,13 @@ def gestalt(host: Gestaltd, *words: str) -> str:
 def test_there_is_no_process(host: Gestaltd) -> None:
     names = {child.name for child in host.children() if child.is_provider}
     assert names == {"main", "local"}
+
+
+def test_no_part_of_a_store_is_opened_for_it(host: Gestaltd) -> None:
+    abouts = [about for about in read_abouts(directories_in(base_directories())) if about.host.pid == host.pid]
+    users = {user for about in abouts for socket in about.sockets for user in socket.used_by}
+    assert "workflow/local" in users
+    assert not users & {"plugin/items", "plugin/narrow"}
 
 
 def test_an_operation_is_called(host: Gestaltd) -> None:

@@ -82,6 +82,9 @@ def test_answers_that_are_not_json(gestalt: Gestalt, server: Server) -> None:
     assert (
         "failed to get workflow run r: failed to parse response JSON: " in gestalt("workflow", "runs", "get", "r").err
     )
+    server.on("GET", f"{RUNS}/r", text="plain", headers={"Content-Type": "text/plain; charset=utf-8"})
+    error = gestalt("workflow", "runs", "get", "r").err
+    assert "failed to parse response JSON: the answer is text/plain; charset=utf-8\n" in error
     server.on("GET", f"{RUNS}/r", text="")
     assert gestalt("workflow", "runs", "get", "r", "--format", "json").out == "{}\n"
     server.on("GET", f"{RUNS}/r", text="", status=204)
@@ -312,6 +315,16 @@ def test_a_wide_terminal_shows_everything(server: Server) -> None:
     assert code == 0
     assert text.startswith("╭")
     assert "Created" in text
+
+
+def test_a_person_reads_why_a_run_failed_below_its_row(server: Server, gestalt: Gestalt) -> None:
+    why = "failed to reach upstream service: GET http://x/{id}: the connection is refused"
+    server.on("GET", f"{RUNS}/r", {**RUN, "status": "failed", "statusMessage": why})
+    shown = on_a_terminal(server, 200, "workflow", "runs", "get", "r", stderr=True)[1]
+    assert shown.endswith(f"\nStatus message: {why}\n")
+    assert why not in gestalt("workflow", "runs", "get", "r").err  # no terminal
+    as_json = on_a_terminal(server, 200, "workflow", "runs", "get", "r", "--format", "json", stderr=True)[1]
+    assert as_json.count(why) == 1
 
 
 def test_colour_on_terminals_only_and_never_with_no_color(server: Server) -> None:

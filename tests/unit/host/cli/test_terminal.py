@@ -19,7 +19,13 @@ OPERATIONS = "/api/v1/integrations/demo/operations"
 
 def evil_everywhere(server: Server) -> None:
     """Let each answer of the server have control characters wherever a text is."""
-    run = {"id": EVIL, "status": EVIL, "target": {"plugin": {"name": EVIL, "operation": EVIL, EVIL: EVIL}}, EVIL: EVIL}
+    run = {
+        "id": EVIL,
+        "status": EVIL,
+        "statusMessage": EVIL,
+        "target": {"plugin": {"name": EVIL, "operation": EVIL, EVIL: EVIL}},
+        EVIL: EVIL,
+    }
     entry = {"id": "echo", "title": EVIL, "description": EVIL, "method": EVIL, "parameters": [{"name": EVIL}]}
     connection = {"name": "_plugin", "displayName": EVIL, "authTypes": ["manual"], "credentialMode": "subject"}
     fields = {"credentialFields": [{"name": "f", "label": EVIL}], "connectionParams": {"p": {"description": EVIL}}}

@@ -15,6 +15,7 @@ from gestalt_host.http import listener as listening
 from gestalt_host.http.app import create_app
 from gestalt_host.http.connections import Capacity, Connections
 from gestalt_host.http.listener import ClientConnection, Listener
+from gestalt_host.invocation.model import Invocation, OperationResult
 from tests.support.fakes.host import FakeHost
 from tests.support.waiting import eventually
 
@@ -270,3 +271,30 @@ def test_who_was_served_last_gives_way_last() -> None:
     connections.enter(fourth)
     assert len(first.told) == 1
     assert second.told[1:] == ["aborted"]  # One that was told to go has its place until the next one is.
+
+
+async def test_a_client_that_goes_away_cancels_its_call_of_a_plugin(
+    listener: Listener, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def never(_: Invocation) -> OperationResult:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    name = next(iter(host.plugins)).name
+    monkeypatch.setattr(host.runner(name), "invoke", never)
+    begin = f"/api/v1/{name}/noop HTTP/1.1\r\nHost: x\r\n"
+    for text in (f"GET {begin}\r\n", f"POST {begin}Content-Length: 2\r\n\r\n{{}}"):
+        begun.clear()
+        ended.clear()
+        with capture_logs() as logs:
+            async with clients(listener.port, 1, text.encode()), asyncio.timeout(20):
+                await begun.wait()
+            async with asyncio.timeout(20):
+                await ended.wait()
+            await holds(lambda: "http.client_gone" in [line["event_name"] for line in logs])

@@ -8,6 +8,7 @@ from typing import Literal
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from gestalt_host import errors
 from gestalt_host.access.credentials.connections import Connection
@@ -371,6 +372,18 @@ async def test_the_operations_result_is_the_answer(
     host.runner("slack").result = result
     answer = await api.post("/slack/noop", content=b"{}")
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (status, content_type, body)
+
+
+@pytest.mark.parametrize(("status", "logged"), [(499, 0), (500, 1), (503, 1)])
+async def test_an_operation_that_answers_with_a_fault_is_in_the_log(
+    status: int, logged: int, host: FakeHost, api: httpx.AsyncClient
+) -> None:
+    host.runner("slack").result = OperationResult(status, "a secret")
+    with capture_logs() as lines:
+        assert (await api.post("/slack/noop", content=b"{}")).status_code == status
+    found = [line for line in lines if line.get("event_name") == "http.operation_failed"]
+    assert [line["error"] for line in found] == [f"the operation answered with status {status}"] * logged
+    assert "secret" not in str(lines)
 
 
 @pytest.mark.parametrize(

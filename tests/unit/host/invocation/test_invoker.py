@@ -28,6 +28,7 @@ from gestalt_host.errors import (
     RecursiveCall,
     TokenScopeDenied,
 )
+from gestalt_host.hostservices.faults import WORKFLOW_HOST_FAULTS, status_for
 from gestalt_host.invocation.model import ConfiguredPlugin, Payload
 from gestalt_host.packages.catalogue import CatalogueOperation
 from gestalt_sdk.gen.v1.plugin_pb2 import CredentialContext
@@ -122,10 +123,33 @@ async def test_connections_and_credentials(rig: Rig) -> None:
     assert isinstance(await failing(rig, ANN, "mail", "send"), CredentialMissing)
     assert isinstance(await failing(rig, ANN, "roadmap", "sync", credential_mode="user"), CredentialMissing)
     assert isinstance(await failing(rig, ANN, "roadmap", "sync", credential_mode="x"), InvalidInvocation)
-    assert isinstance(await failing(rig, ANN, "mail", "send", connection="nope"), InvalidInvocation)
+    assert isinstance(await failing(rig, ANN, "mail", "send", connection="nope"), CredentialMissing)
+    assert isinstance(await failing(rig, ANN, "billing", "bill", connection="nope"), PlatformCredentialMissing)
     await rig.invoker.invoke(ANN, "roadmap", "sync", {}, connection="unheard-of")
     await rig.invoker.invoke(ANN, "roadmap", "sync", {}, connection="plugin")
     assert delegated(rig, "roadmap").connection == "_plugin"
+
+
+async def test_a_deployments_credential_has_no_instances(rig: Rig) -> None:
+    error = await failing(rig, ANN, "billing", "bill", instance="x")
+    assert isinstance(error, PlatformCredentialMissing)
+    assert "admin configuration is required" in str(error)
+    told = status_for(error, WORKFLOW_HOST_FAULTS)
+    assert told.message == (
+        'no external credential: deployment-managed connection for integration "billing" does not support instances'
+    )
+
+
+@pytest.mark.parametrize(
+    ("modes", "error"), [(("none", "platform"), PlatformCredentialMissing), (("platform", "user"), CredentialMissing)]
+)
+async def test_a_name_that_is_not_declared_needs_what_the_declared_ones_need(
+    rig: Rig, modes: tuple[str, ...], error: type[Exception]
+) -> None:
+    connections = {mode: Connection(mode, mode, token="t") for mode in modes}
+    rig.registry.add(replace(rig.registry.get("roadmap"), connections=connections, default_connection=modes[0]))
+    assert isinstance(await failing(rig, ANN, "roadmap", "sync", connection="nope"), error)
+    await rig.invoker.invoke(ANN, "roadmap", "sync", {}, connection="plugin")
 
 
 async def test_without_a_credential_its_connection_and_instance_are_empty(rig: Rig) -> None:

@@ -14,6 +14,7 @@ from gestalt_host.config.model import ProviderLimits
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProviderProcess, ProviderStartFailed, State
 from gestalt_host.supervisor.launching.launch import OOM_SCORE
+from gestalt_host.supervisor.output.recent import Ended
 from gestalt_host.supervisor.watching.memory import group_memory
 from tests.support.rigs.supervisor import QUICK, WORKFLOW, new_process
 from tests.support.waiting import eventually
@@ -41,6 +42,8 @@ async def test_one_that_uses_too_much_while_it_starts_says_so(script: Script) ->
     assert "more than its limit of 150 MiB" in process.absence
     assert process.state is State.FAILED
     assert process.memory_exceeded == 1
+    (how,) = [entry.what.how for entry in process.output.recent.kept if isinstance(entry.what, Ended)]
+    assert how.startswith("signal SIGKILL: it used ")
 
 
 async def test_what_a_provider_has_started_counts_too(launched: Launch, script: Script) -> None:

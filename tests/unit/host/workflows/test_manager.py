@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from grpc import StatusCode as Code
 
+from gestalt_host.access.credentials.connections import Connection
 from gestalt_host.access.subjects import Actor, Principal
 from gestalt_host.errors import (
     AuthorizationDenied,
@@ -501,6 +503,18 @@ async def test_connections_are_pinned_where_a_credential_is(rig: Rig) -> None:
     assert platform.target == PluginTarget("billing", "bill", "_plugin")
     unknown = await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "unheard-of")))
     assert unknown.target == PluginTarget("roadmap", "sync", "unheard-of")
+
+
+async def test_an_internal_connection_is_neither_taken_nor_pinned(rig: Rig) -> None:
+    connections = {"inner": Connection("inner", "platform", token="t", internal=True), "open": Connection("open")}
+    rig.registry.add(replace(rig.registry.get("roadmap"), connections=connections, default_connection="inner"))
+    denied = 'authorization denied: integration "roadmap" connection "inner" is internal'
+    for instance in ("", "i"):
+        with pytest.raises(AuthorizationDenied, match=f"^{denied}$"):
+            await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "inner", instance)))
+        # Its runs say that they may not; a target that was read can be written again.
+        made = await rig.manager.schedules.create(ANN, schedule(PluginTarget("roadmap", "sync", "", instance)))
+        assert made.target == PluginTarget("roadmap", "sync", "", instance)
 
 
 async def test_a_plugin_may_use_the_credential_mode_that_it_declares(rig: Rig) -> None:

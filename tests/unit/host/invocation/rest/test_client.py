@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from gestalt_host.errors import EgressRefused, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable, UpstreamUnreadable
-from gestalt_host.invocation.rest.client import RestClient
+from gestalt_host.invocation.rest.client import LARGE_BYTES, RestClient
 from gestalt_host.invocation.rest.dialling import MOST_LOOKUPS
 from gestalt_host.invocation.rest.egress import EgressRules
 from gestalt_host.invocation.rest.places import Places
@@ -117,6 +117,17 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
             UpstreamUnreachable,
             "the headers of its answer have more than 100 KiB",
         ),
+        (
+            b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "more than 16 interim answers (1xx) came before its answer",
+        ),
+        (
+            (b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 10_000 + b"\r\n\r\n") * 12
+            + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            UpstreamUnreachable,
+            "the headers of its answer have more than 100 KiB",
+        ),
         (b"HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", UpstreamUnreachable, "status 999; accepted are 200 to 599"),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", UpstreamUnreachable, "what it answers is no HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nonly", UpstreamUnreadable, "broke off before its end"),
@@ -134,7 +145,7 @@ async def test_any_status_is_an_answer(make: Make, web: Web, status: int) -> Non
             "not the gzip that its Content-Encoding says",
         ),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"a" * 999)[:-6],
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"a" * 999, mtime=0)[:-6],
             UpstreamUnreadable,
             "breaks off before its end",
         ),
@@ -150,12 +161,20 @@ async def test_an_answer_that_cannot_be_used_is_told_by_request_and_cause(
     assert cause in str(error)
 
 
+async def test_interim_answers_before_an_answer_are_passed_over(make: Make, web: Web) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 16
+    web.answers["/x"] = raw(interim + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere")
+    assert (await make().send(request(web.url("/x")))).body == b"here"
+
+
 async def test_a_body_without_a_length_ends_with_the_connection(make: Make, web: Web) -> None:
     web.answers["/x"] = raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end")
     assert (await make().send(request(web.url("/x")))).body == b"until the end"
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"one "), gzip.compress(b"one ") + gzip.compress(b"two"), b""])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(b"one ", mtime=0), gzip.compress(b"one ", mtime=0) + gzip.compress(b"two", mtime=0), b""]
+)
 async def test_a_packed_body_is_unpacked_to_its_last_member(make: Make, web: Web, packed: bytes) -> None:
     web.put("/x", packed, content_encoding="gzip")
     answer = await make().send(request(web.url("/x")))
@@ -236,9 +255,9 @@ async def test_the_time_of_an_operation_ends(
     assert str(error).endswith(cause)
 
 
-async def test_answers_1xx_without_end_take_no_more_than_the_time_of_an_operation(make: Make, web: Web) -> None:
+async def test_slow_interim_answers_take_no_more_than_the_time_of_an_operation(make: Make, web: Web) -> None:
     def early(asked: Request) -> None:
-        while not web.closing.wait(0.005):
+        while not web.closing.wait(0.05):
             asked.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
     web.answers["/x"] = early
@@ -266,7 +285,7 @@ async def test_a_caller_that_is_cancelled_ends_the_request(make: Make, web: Web)
 @pytest.mark.parametrize("packed", [False, True])
 async def test_a_body_over_the_limit_is_an_error_that_names_it(make: Make, web: Web, size: int, packed: bool) -> None:
     body = b"x" * size
-    data, encoding = (gzip.compress(body), "gzip") if packed else (body, "identity")
+    data, encoding = (gzip.compress(body, mtime=0), "gzip") if packed else (body, "identity")
     web.put("/x", data, content_encoding=encoding)
     client = make(most_bytes=1000)
     if size <= 1000:
@@ -292,7 +311,7 @@ async def test_a_body_without_end_is_not_read_on_behind_the_limit(make: Make, we
 
 
 async def test_a_bomb_is_unpacked_no_further_than_the_limit(make: Make, web: Web) -> None:
-    web.put("/x", gzip.compress(b"\0" * 200_000_000, 1), content_encoding="gzip")
+    web.put("/x", gzip.compress(b"\0" * 200_000_000, 1, mtime=0), content_encoding="gzip")
     import tracemalloc
 
     tracemalloc.start()
@@ -304,6 +323,16 @@ async def test_a_bomb_is_unpacked_no_further_than_the_limit(make: Make, web: Web
 
 
 # Redirects
+
+
+@pytest.mark.parametrize("host", ["ab\u202ecd.example", "ab\u009b31mcd.example", "a." * 30_000 + "example"])
+async def test_where_a_redirect_leads_moves_no_terminal_and_fills_no_message(make: Make, web: Web, host: str) -> None:
+    web.answers["/x"] = raw(f"HTTP/1.1 302 Found\r\nLocation: http://{host}/\r\nContent-Length: 0\r\n\r\n".encode())
+    text = str(await failure(make(), web.url("/x")))
+    assert "after a redirect to http://a" in text
+    assert "is no host" in text
+    assert text.isprintable()
+    assert len(text) < 1000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -621,3 +650,31 @@ async def test_closing_ends_what_is_on_its_way(web: Web) -> None:
     await client.close()
     with pytest.raises(UpstreamUnreachable):
         await sending
+
+
+async def test_no_more_large_answers_are_read_at_a_time_than_there_is_room_for(make: Make, web: Web) -> None:
+    going_on = threading.Event()
+
+    def large(asked: Request) -> None:
+        asked.send_head(content_length=str(2 * LARGE_BYTES))
+        asked.wfile.write(bytes(LARGE_BYTES + 1))
+        going_on.wait(20)
+        asked.wfile.write(bytes(LARGE_BYTES - 1))
+
+    web.answers["/large"] = large
+    web.put("/small", bytes(LARGE_BYTES))
+    room = Places(1, 1)
+    one, other, late = make(large=room), make(large=room), make(large=room, timeout_s=0.3)
+    first = asyncio.create_task(one.send(request(web.url("/large"))))
+
+    async def is_held() -> bool | None:
+        return room._all.locked() or None
+
+    await eventually(is_held)
+    assert len((await other.send(request(web.url("/small")))).body) == LARGE_BYTES
+    error = str(await failure(late, web.url("/large")))
+    assert "1 operations at a time, 1 for one subject, may read more than 1048576 bytes, and no place was free" in error
+    second = asyncio.create_task(other.send(request(web.url("/large"))))
+    going_on.set()
+    assert {len(answer.body) for answer in await asyncio.gather(first, second)} == {2 * LARGE_BYTES}
+    assert not room._all.locked()

@@ -61,6 +61,8 @@ def test_what_is_no_host_is_refused_naming_it(host: str) -> None:
         "255.255.255.255",
         "240.0.0.1",
         "198.18.0.1",
+        "192.0.0.192",
+        "168.63.129.16",
         "::1",
         "::",
         "fe80::1",
@@ -75,6 +77,8 @@ def test_what_is_no_host_is_refused_naming_it(host: str) -> None:
         "64:ff9b:1::a00:1",
         "2002:7f00:1::",
         "2001:db8::1",
+        "3fff::1",
+        "2002:c000:c0::1",
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from gestalt_host.access.credentials.auth_mapping import AuthMapping, MappedValue
 from gestalt_host.access.credentials.connections import InvocationCredential
-from gestalt_host.errors import CredentialFieldUnfit, InvalidArgument, InvalidInvocation
+from gestalt_host.errors import CredentialFieldUnfit, InvalidArgument, InvalidInvocation, RequestImpossible
 from gestalt_host.invocation.rest.requests import PreparedRequest, prepare
 from gestalt_host.packages.inputs import InputInvalid
 from gestalt_host.packages.manifests.rest_model import RestOperation, RestParameter, RestSurface
@@ -207,7 +207,7 @@ def test_a_manifest_may_say_which_json_a_body_is() -> None:
 def test_no_value_of_a_header_ends_it(value: str) -> None:
     with pytest.raises(InputInvalid, match=r"^input of shop\.op: x-a holds a line break or another control character"):
         ask("GET /x", {"x-a": value}, "x-a:header:string")
-    with pytest.raises(InvalidInvocation, match=r'header "x-a" .* holds a line break'):
+    with pytest.raises(RequestImpossible, match=r'header "x-a" .* holds a line break'):
         ask("GET /x", {}, headers={"x-a": "{p}"}, credential=InvocationCredential(params={"p": value}))
 
 
@@ -229,7 +229,7 @@ OWN = [
 def test_headers_of_the_connection_are_nobodys(name: str) -> None:
     with pytest.raises(InputInvalid, match="is a header that the host or the credential sets"):
         ask("GET /x", {name: "v"}, f"{name}:header:string")
-    with pytest.raises(InvalidInvocation, match="cannot be set"):
+    with pytest.raises(RequestImpossible, match="cannot be set"):
         ask("GET /x", {}, headers={name: "v"})
 
 
@@ -269,7 +269,7 @@ def test_no_parameter_takes_the_place_of_a_credential() -> None:
 
 @pytest.mark.parametrize("token", ["s3cret\r\nX-More: 1", "s3cret\n", "s3\0cret"])
 def test_a_token_with_a_line_break_is_refused_and_not_shown(token: str) -> None:
-    with pytest.raises(InvalidInvocation, match='token of connection "robot" holds a line break') as caught:
+    with pytest.raises(RequestImpossible, match='token of connection "robot" holds a line break') as caught:
         ask("GET /x", {}, credential=bearer(token))
     assert "s3" not in str(caught.value)
 

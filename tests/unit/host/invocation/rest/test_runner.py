@@ -182,12 +182,12 @@ CURSOR = Pagination("cursor", "cursor", cursor_path="next", limit_parameter="lim
 LIST = RestOperation("list", "GET", "/items", pagination=CURSOR, data_path="items")
 
 
-def pages_of(total: int, default: int = 3) -> Callable[[Request], None]:
-    """Answer with items by ``cursor``, ``offset`` or ``page`` and ``limit``; the texts of numbers are not Python's."""
+def pages_of(total: int, default: int = 3, most: int = 1000) -> Callable[[Request], None]:
+    """Answer with items by ``cursor``, ``offset`` or ``page`` and ``limit``, no more than ``most`` a page."""
 
     def answer(asked: Request) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(asked.path).query).items()}
-        limit = int(query.get("limit", default))
+        limit = min(int(query.get("limit", default)), most)
         start = int(query.get("cursor") or query.get("offset") or (int(query.get("page", 1)) - 1) * limit)
         items = ", ".join(f"{number}.00" for number in range(start, min(start + limit, total)))
         following = f', "next": "{start + limit}"' if start + limit < total else ""
@@ -213,24 +213,74 @@ async def test_the_list_begins_where_its_caller_says(service: Service) -> None:
 
 @pytest.mark.parametrize(("style", "parameter"), [("offset", "offset"), ("page", "page")])
 @pytest.mark.parametrize("total", [0, 1, 4, 8, 9])
-async def test_pages_by_number_end_with_the_one_that_is_not_full(
+async def test_pages_by_number_end_with_one_that_is_empty_or_shorter_than_another(
     service: Service, style: str, parameter: str, total: int
 ) -> None:
     service.web.answers["/items"] = pages_of(total)
     pages = Pagination(style, parameter, limit_parameter="limit", default_limit=4, results_path="items")
     assert (await service.call(replace(LIST, pagination=pages))).body == numbers(total)
-    assert len(service.web.asked) == total // 4 + 1
+    assert len(service.web.asked) == {0: 1, 1: 2, 4: 2, 8: 3, 9: 3}[total]
     assert service.web.paths()[0] == "/items?limit=4"
     if total > 4:
         assert service.web.paths()[1] == f"/items?limit=4&{style}={4 if style == 'offset' else 2}"
 
 
 @pytest.mark.parametrize("style", ["offset", "page"])
-async def test_without_a_limit_pages_by_number_end_with_the_empty_one(service: Service, style: str) -> None:
-    service.web.answers["/items"] = pages_of(7)
+@pytest.mark.parametrize("total", [6, 7])
+async def test_without_a_limit_pages_by_number_end_alike(service: Service, style: str, total: int) -> None:
+    service.web.answers["/items"] = pages_of(total)
     pages = Pagination(style, style, results_path="items")
-    assert (await service.call(replace(LIST, pagination=pages))).body == numbers(7)
-    assert len(service.web.asked) == 4
+    assert (await service.call(replace(LIST, pagination=pages))).body == numbers(total)
+    assert len(service.web.asked) == 3
+
+
+@pytest.mark.parametrize("style", ["offset", "page"])
+@pytest.mark.parametrize("total", [2, 3, 6, 7])
+async def test_a_service_that_gives_fewer_than_are_asked_for_loses_no_item(
+    service: Service, style: str, total: int
+) -> None:
+    service.web.answers["/items"] = pages_of(total, most=3)
+    pages = Pagination(style, style, limit_parameter="limit", default_limit=100, results_path="items")
+    assert (await service.call(replace(LIST, pagination=pages))).body == numbers(total)
+    assert (await service.call(replace(LIST, pagination=pages), {"limit": 50})).body == numbers(total)
+
+
+BY_NUMBER = replace(LIST, pagination=Pagination("page", "page", results_path="items", max_pages=2))
+
+
+@pytest.mark.parametrize("beyond", [("no such page", 404), ('{"items": []}', 200)])
+async def test_what_comes_behind_the_last_page_ends_the_list_at_the_limit_too(
+    service: Service, beyond: tuple[str, int]
+) -> None:
+    pages = [('{"items": [1]}', 200), ('{"items": [2]}', 200), beyond]
+    service.web.in_turn("/items", *(lambda asked, page=page: asked.send(page[0].encode(), page[1]) for page in pages))
+    assert await service.call(BY_NUMBER) == OperationResult(200, "[1,2]")
+
+
+async def test_pages_by_number_beyond_the_limit_are_an_error_that_names_it(service: Service) -> None:
+    service.web.answers["/items"] = pages_of(7)
+    with pytest.raises(UpstreamUnreadable, match="there are more than 2 pages"):
+        await service.call(BY_NUMBER)
+    assert len(service.web.asked) == 3
+
+
+async def test_a_service_without_a_first_page_is_told_as_it_is(service: Service) -> None:
+    service.web.put("/items", "nothing here", 404)
+    assert (await service.call(BY_NUMBER)).status == 404
+    service.web.in_turn(
+        "/items",
+        lambda asked: asked.send(b'{"items": [1], "next": "a"}'),
+        lambda asked: asked.send(b"lost", 404),
+    )
+    assert (await service.call(LIST)).status == 404
+
+
+async def test_a_page_that_comes_again_is_an_error(service: Service) -> None:
+    service.web.put("/items", '{"items": [{"id": 1}, {"id": 2}]}')
+    with pytest.raises(
+        UpstreamInvalid, match="page 2: its items are those of the page before; the service may not kno"
+    ):
+        await service.call(BY_NUMBER)
 
 
 async def test_an_answer_that_is_the_list_needs_no_path(service: Service) -> None:

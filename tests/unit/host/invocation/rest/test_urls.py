@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gestalt_host.errors import InvalidInvocation
 from gestalt_host.invocation.rest.urls import Url, url_of
-from gestalt_host.invocation.rest.values import Unwritable
+from gestalt_host.invocation.rest.values import Unrequestable, Unwritable
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 AWKWARD = st.sampled_from(
@@ -112,7 +111,7 @@ NO_HOST += ["", ".", "a..b", ".a", "%2F", "%65vil", "é", "[::1", "a:b:1", "evil
 )
 @pytest.mark.parametrize("value", NO_HOST)
 def test_a_connection_parameter_cannot_change_the_host(base: str, value: str) -> None:
-    with pytest.raises(InvalidInvocation, match="host"):
+    with pytest.raises(Unrequestable, match="host"):
         built(base, p=value)
 
 
@@ -142,6 +141,6 @@ def test_a_connection_parameter_in_the_path_of_a_base_url_is_one_segment(value: 
     ],
 )
 def test_what_is_no_base_url_is_refused(base: str, path: str, fault: str) -> None:
-    with pytest.raises(InvalidInvocation, match=fault) as caught:
+    with pytest.raises(Unrequestable, match=fault) as caught:
         built(base, path, {"a": "1"}, port="h:80", v6="[::1]")
     assert "secret" not in str(caught.value)

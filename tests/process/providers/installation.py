@@ -202,11 +202,13 @@ class Installation:
 
     def wait_true(self, *, may_be_unready: bool = False) -> None:
         """Wait until what the host tells is the case."""
-        until(
-            lambda: not self.untrue(may_be_unready=may_be_unready),
-            within_s=TRUE_WITHIN_S,
-            what=lambda: f"{self.untrue()}\n{self.host.log[-3000:]}",
-        )
+        found: list[str] = []
+
+        def is_true() -> bool:
+            found.append(self.untrue(may_be_unready=may_be_unready))
+            return not found[-1]
+
+        until(is_true, within_s=TRUE_WITHIN_S, what=lambda: "\n".join((*found[-3:], self.host.log[-3000:])))
 
     def wait_well(self) -> None:
         """Wait until everything is up, nothing lacks, and the host says so; and its ended children are reaped."""

@@ -112,12 +112,17 @@ def test_a_first_start_that_fails_ends_the_host(tmp_path: Path, start: Start, ki
 def test_a_first_start_of_a_plugin_that_fails_leaves_the_rest_alone(tmp_path: Path, start: Start) -> None:
     if start.takes_time and start.name != "never_accepts" and not NIGHTLY:
         pytest.skip("takes all the time of a start: at night")
-    rig = new_misbehaving(tmp_path, "plugin", startTimeout=QUICK_START if start.takes_time else SOME_START)
+    time_s = QUICK_START if start.takes_time else SOME_START
+    rig = new_misbehaving(tmp_path, "plugin", startTimeout=time_s, slowStartAfter="1s")
     rig.choose(start.name)
     try:
         rig.host.start()
         why = start.reason or start.told
-        until(lambda: why in rig.readiness()[1], within_s=60, what=lambda: str(rig.readiness()))
+        until(lambda: rig.host.post("/roadmap/noop", {}).status_code == 200, within_s=60)
+        with called_all_the_time(rig.host) as answers:
+            until(lambda: why in rig.readiness()[1], within_s=60, what=lambda: str(rig.readiness()))
+            until(lambda: answers, within_s=30)
+        assert set(answers) == {200}
         code, text = rig.readiness()
         assert (code, "plugin odd: it could not be started: " in text) == (200, True), text
         assert "hunter2" not in text
@@ -128,6 +133,8 @@ def test_a_first_start_of_a_plugin_that_fails_leaves_the_rest_alone(tmp_path: Pa
         # It is final: nobody tries again.
         assert not rig.events("provider.restarting")
         assert rig.metric("gestalt_provider_up") == 0
+        assert rig.listed()["state"] == "failed"
+        assert why in rig.listed()["reason"]
         assert rig.host.post("/roadmap/noop", {}).status_code == 200
         until(lambda: not rig.of_provider(), within_s=30, what=lambda: str(rig.of_provider()))
         assert not rig.zombies()
@@ -159,7 +166,19 @@ def restarts_with_growing_waits(rig: Misbehaving, count: int) -> None:
         assert wait_s - 0.001 <= min(0.1 * 2**number, 30), waits
 
 
-LATER = ("exits_at_once", "never_listens", "listens_on_a_directory", "answers_garbage", "answers_with_another_version")
+LATER = {
+    "exits_at_once": KINDS,
+    "is_killed_while_configuring": KINDS,
+    "refuses_its_configuration": KINDS,
+    "never_listens": KINDS,
+    "listens_on_a_directory": KINDS,
+    "never_accepts": KINDS,
+    "answers_garbage": KINDS,
+    "hangs_in_configure": KINDS,
+    "answers_with_another_version": KINDS,
+    "is_of_another_kind": ASKED,
+}
+"""To the kinds that can misbehave so."""
 LATER_EVERY_RUN = {
     ("exits_at_once", "plugin"),
     ("exits_at_once", "indexeddb"),
@@ -174,14 +193,14 @@ LATER_EVERY_RUN = {
         pytest.param(
             what, kind, id=f"{kind}-{what}", marks=[] if (what, kind) in LATER_EVERY_RUN else [pytest.mark.nightly]
         )
-        for what in LATER
-        for kind in KINDS
+        for what, kinds in LATER.items()
+        for kind in kinds
     ],
 )
 def test_a_later_start_that_fails_is_tried_again_with_growing_waits(
     tmp_path: Path, misbehaviour: str, kind: str
 ) -> None:
-    quick = misbehaviour.startswith(("exits", "answers_with"))
+    quick = misbehaviour.startswith(("exits", "answers_with", "is_", "refuses"))
     with misbehaving(tmp_path, kind, startTimeout=SOME_START if quick else "10s") as rig:
         path, body = PATHS[kind]
         assert rig.host.post(path, body).is_success
@@ -192,6 +211,10 @@ def test_a_later_start_that_fails_is_tried_again_with_growing_waits(
             code, text = rig.readiness()
             assert f"{rig.name}: it has ended and " in text, text
             assert code == (200 if kind == "plugin" else 503)
+            listed = rig.listed()
+            assert listed["state"] == "restarting"
+            assert listed["reason"].startswith("it has ended and ")
+            assert "hunter2" not in f"{text} {listed}"
             if quick:
                 assert "it has failed" in text
                 assert "times in a row" in text
@@ -206,6 +229,9 @@ def test_a_later_start_that_fails_is_tried_again_with_growing_waits(
             assert rig.host.post(path, body).is_success
         assert set(answers) == {200}
         assert not rig.zombies()
+        listed = rig.listed()
+        assert (listed["state"], listed["pid"]) == ("ready", rig.pid())
+        assert listed["lastFault"]["text"].startswith("it could not be started: ")
         restarts = rig.metric("gestalt_provider_restarts_total")
         assert restarts == len(rig.events("provider.restarting"))
         assert len(rig.of_provider()) == 1
@@ -233,13 +259,55 @@ def test_one_that_exits_while_it_is_called_is_started_again(tmp_path: Path, kind
         assert set(answers) == {200}
 
 
+IN_FLIGHT = {
+    "plugin": {"name": "odd", "operation": "wait"},
+    "workflow": {"name": "roadmap", "operation": "noop", "input": {"sleep": 600_000}},
+    "indexeddb": {"name": "roadmap", "operation": "noop", "input": {"sleep": 4_000}},
+}
+ENDED_SO = {
+    "plugin": (
+        "failed",
+        'rpc error: code = Unavailable desc = workflow invoke operation: integration "odd" is not available',
+    ),
+    "workflow": ("failed", "workflow provider restarted while run was in progress"),
+    "indexeddb": ("succeeded", ""),
+}
+"""Status and message of a run that was in flight when a provider of the kind ended."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_in_flight_when_a_provider_ends_is_neither_lost_nor_repeated(tmp_path: Path, kind: str) -> None:
+    with misbehaving(tmp_path, kind) as rig:
+        answer = rig.host.post(
+            "/workflow/event-triggers", {"match": {"type": "go"}, "target": {"plugin": IN_FLIGHT[kind]}}
+        )
+        assert answer.status_code == 201, answer.text
+        assert rig.host.post("/workflow/events", {"type": "go", "source": "test"}).is_success
+
+        def statuses() -> list[tuple[str, str]]:
+            found = httpx.get(f"{rig.host.url}/api/v1/workflow/runs", timeout=30)
+            return [(run["status"], run.get("statusMessage", "")) for run in found.json()] if found.is_success else []
+
+        until(lambda: statuses() == [("running", "")], within_s=30, what=lambda: str(statuses()))
+        if kind == "plugin":
+            until(lambda: (tmp_path / "waiting").exists(), within_s=30, what=lambda: "the operation to run")
+        os.kill(rig.pid(), signal.SIGKILL)
+        until(lambda: statuses() == [ENDED_SO[kind]], within_s=60, what=lambda: f"{statuses()} {rig.host.log[-2000:]}")
+        rig.ready()
+        assert statuses() == [ENDED_SO[kind]]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_that_closes_its_socket_is_ended_and_started_again(tmp_path: Path, kind: str) -> None:
     """The file of the socket stays: nobody accepts any more, which is silence."""
     with misbehaving(tmp_path, kind, restartSilentAfter="6s") as rig, called_all_the_time(rig.host) as answers:
         before = rig.pid()
         rig.choose("stops_accepting")
-        until(lambda: rig.events("provider.silent"), within_s=60, what=lambda: rig.host.log[-2000:])
+        until(lambda: rig.listed()["state"] == "silent", within_s=60, what=lambda: rig.host.log[-2000:])
+        assert rig.listed()["reason"].startswith("it has not answered for ")
+        assert f"{rig.name}: it has not answered for " in rig.readiness()[1]
+        assert rig.metric("gestalt_provider_up") == 0
+        assert rig.events("provider.silent")
         rig.choose("")
         until(lambda: rig.events("provider.down"), within_s=60, what=lambda: rig.host.log[-2000:])
         assert "process had not answered for" in rig.events("provider.down")[0]["reason"]
@@ -257,6 +325,9 @@ def test_one_that_removes_its_socket_is_named(tmp_path: Path, kind: str) -> None
         until(lambda: "a socket of it has been removed" in rig.readiness()[1], what=lambda: str(rig.readiness()))
         until(lambda: rig.events("provider.socket_removed"), within_s=30, what=lambda: rig.host.log[-2000:])
         # What is connected goes on, so it is not ended.
+        listed = rig.listed()
+        assert listed["state"] == "ready"
+        assert "a socket of it has been removed" in listed["notices"][0]
         path, body = PATHS[kind]
         assert rig.host.post(path, body).is_success
         os.kill(rig.pid(), signal.SIGKILL)
@@ -344,6 +415,7 @@ def test_one_that_eats_memory_is_ended_at_its_limit_and_started_again(tmp_path: 
         assert rig.host.post(path, body).is_success
         assert rig.pid() not in (0, before)
         assert rig.metric("gestalt_provider_memory_exceeded_total") == 1
+        assert rig.listed()["lastFault"]["text"] == reason
         assert set(answers) == {200}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
@@ -149,7 +150,9 @@ def direct_calls(load: Load, evidence: Evidence) -> list[Violation]:
 
 def report(seed: int, load: Load, evidence: Evidence) -> None:
     statuses = Counter(run.status.name.lower() for run in evidence.runs.values())
-    messages = Counter(run.status_message[-90:] for run in evidence.runs.values() if run.status_message)
+    messages = Counter(
+        re.sub(r"\d+(\.\d+)?", "N", run.status_message[-90:]) for run in evidence.runs.values() if run.status_message
+    )
     events = Counter(answered for _, answered in load.told.events.values())
     calls = Counter(load.answers.values())
     print(f"seed {seed}, {FAULTS} faults: runs {dict(statuses)} {dict(messages)}")

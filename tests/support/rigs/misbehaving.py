@@ -87,6 +87,11 @@ class Misbehaving:
                 return float(value)
         return None
 
+    def listed(self) -> dict[str, Any]:
+        """What ``GET /api/v1/providers`` says of the provider."""
+        found: dict[str, Any] = self.host.get(f"/providers/{self.kind}/{self.name}")
+        return found
+
     def of_provider(self) -> list[int]:
         """Every living process that has the provider's environment: itself and what it has started, wherever it is."""
         mark = f"MISBEHAVIOUR={self.choice}".encode()

@@ -416,3 +416,10 @@ async def test_a_user_connection_without_credential_is_a_typed_error(api: httpx.
         "code": "not_connected",
         "integration": "ledger",
     }
+
+
+@pytest.mark.parametrize("path", ["/auth/connect-manual", "/auth/start-oauth"])
+async def test_connecting_is_told_to_be_missing(api: httpx.AsyncClient, path: str) -> None:
+    answer = await api.post(path, json={"integration": "ledger", "credential": "x"})
+    assert answer.status_code == 503
+    assert "stores no credentials of users" in answer.json()["error"]

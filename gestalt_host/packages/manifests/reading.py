@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from gestalt_host.config.connections import AUTH_TYPES
-from gestalt_host.config.declared.connections import read_auth_mapping, read_params
+from gestalt_host.config.declared.connections import read_auth_mapping, read_credential_fields, read_params
 from gestalt_host.config.declared.pagination import read_pagination
 from gestalt_host.config.document import Node, parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults
@@ -201,9 +201,10 @@ def _connections(spec: Block) -> dict[str, ManifestConnection]:
         auth_type = item.block("auth").one_of("type", AUTH_TYPES)
         if not mode:
             mode = "none" if auth_type in ("", "none") else "user"
-        params, mapping = read_params(item), read_auth_mapping(item.block("auth"), mode)
+        fields = read_credential_fields(item.block("auth"), mode)
+        params, mapping = read_params(item), read_auth_mapping(item.block("auth"), fields)
         connections[name] = ManifestConnection(
-            name, mode, item.text("displayName"), exposure, auth_type, params, mapping
+            name, mode, item.text("displayName"), exposure, auth_type, params, mapping, fields
         )
     return connections
 

@@ -27,7 +27,7 @@ from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.control_client import all_providers, control_of
 from gestalt_host.daemon.provider.hosts import HOST_OPTION, Name, Provider, chosen, running_hosts
 from gestalt_host.daemon.provider.json_messages import JsonSplitter, JsonText, printable_json_lines, read_message, shown
-from gestalt_host.daemon.provider.reflection_client import Socket
+from gestalt_host.daemon.provider.reflection_client import OF_GRPC, Socket, bundled_services
 from gestalt_host.daemon.provider.symbols import is_named, method_of, near, parted
 from gestalt_host.supervisor.about import HOST, SocketAbout
 from gestalt_sdk.serving.streams import tell
@@ -62,6 +62,8 @@ details, and ends with exit status 1.
 """
 TOKEN_FIELD = "invocation_token"
 READ_BYTES = 64 * 1024
+LONGEST_TIMEOUT_S = 31_536_000
+"""A year. gRPC counts in nanoseconds: what goes beyond their range has passed already."""
 QUEUE = 16
 """Parts of standard input that were read and wait to be sent."""
 _METADATA_NAME = re.compile(r"[0-9a-z_.-]+")
@@ -155,14 +157,24 @@ def candidates(provider: Provider, wanted: str) -> Sequence[SocketAbout]:
 
 
 async def _serving(sockets: Sequence[Socket], provider: Provider, service: str) -> tuple[Socket, str]:
-    """Return the first socket that has the service, and the service's full name."""
+    """Return the first socket that has the service, and the service's full name.
+
+    Health and reflection are always those of the first one: another socket has them too, and the host's answer in place
+    of a provider's would say that a provider is well which hangs. Where the first one does not say what it has, and no
+    other has the service, it is called nevertheless.
+    """
     served = await asyncio.gather(*(socket.services() for socket in sockets))
+    served = [served[0], *([name for name in names if not name.startswith(OF_GRPC)] for names in served[1:])]
     for socket, names in zip(sockets, served, strict=True):
         found = [name for name in names if is_named(name, service)]
         if len(found) > 1:
             raise CommandFailed(f'"{service}" may mean {" or ".join(found)}: say which')
         if found:
             return socket, found[0]
+    if not sockets[0].has_reflection:
+        found = [name for name in bundled_services() if is_named(name, service)]
+        if len(found) == 1:
+            return sockets[0], found[0]
     every = sorted({name for names in served for name in names})
     raise CommandFailed(
         f"{provider.shown} has no service {service}{near(service, every)}; there are {', '.join(every) or 'none'}"
@@ -209,11 +221,20 @@ class _Call:
         except grpc.aio.AioRpcError as error:
             if self._refused is not None:
                 raise self._refused from error
-            raise CommandFailed(_told(f"{self._method.containing_service.name}/{self._method.name}", error)) from error
+            raise CommandFailed(self._told(error)) from error
         except asyncio.CancelledError:
             if self._refused is not None:
                 raise self._refused from None
             raise
+
+    def _told(self, error: grpc.aio.AioRpcError) -> str:
+        """Return code, message and details of a failed call, the details as JSON, one after another."""
+        name = f"{self._method.containing_service.name}/{self._method.name}"
+        lines = [f"{name}: {error.code().name}: {error.details() or 'no message'}"]
+        for key, value in error.trailing_metadata() or ():
+            if key == _DETAILS and isinstance(value, bytes):
+                lines += _details(value, self._pool)
+        return "\n".join(lines)
 
     async def _one(self) -> Message:
         messages = [message async for message in self._messages()]
@@ -292,16 +313,7 @@ def _takes_token(method: MethodDescriptor) -> bool:
     return field is not None and field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated
 
 
-def _told(method: str, error: grpc.aio.AioRpcError) -> str:
-    """Return code, message and details of a failed call, the details as JSON, one after another."""
-    lines = [f"{method}: {error.code().name}: {error.details() or 'no message'}"]
-    for name, value in error.trailing_metadata() or ():
-        if name == _DETAILS and isinstance(value, bytes):
-            lines += _details(value)
-    return "\n".join(lines)
-
-
-def _details(data: bytes) -> Iterator[str]:
+def _details(data: bytes, pool: descriptor_pool.DescriptorPool) -> Iterator[str]:
     # Its types of details are known by being imported.
     assert error_details_pb2.DESCRIPTOR is not None
     try:
@@ -309,10 +321,11 @@ def _details(data: bytes) -> Iterator[str]:
     except DecodeError:
         return
     for detail in status.details:
-        try:
-            found = json_format.MessageToDict(detail)
-        except (TypeError, json_format.Error, DecodeError):
-            found = {"@type": detail.type_url, "value": base64.b64encode(detail.value).decode()}
+        found: object = {"@type": detail.type_url, "value": base64.b64encode(detail.value).decode()}
+        for known in (descriptor_pool.Default(), pool):
+            with suppress(TypeError, json_format.Error, DecodeError):
+                found = json_format.MessageToDict(detail, descriptor_pool=known)
+                break
         yield printable_json_lines(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -336,9 +349,9 @@ def _positive(text: str, option: str) -> float | None:
         return None
     with suppress(ValueError):
         seconds = float(text)
-        if 0 < seconds < float("inf"):
+        if 0 < seconds <= LONGEST_TIMEOUT_S:
             return seconds
-    raise CommandFailed(f'{option} is "{text}"; it takes a number of seconds above 0')
+    raise CommandFailed(f'{option} is "{text}"; it takes a number of seconds above 0, at most {LONGEST_TIMEOUT_S}')
 
 
 def _count(text: str) -> int:

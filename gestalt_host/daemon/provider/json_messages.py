@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.protobuf import descriptor_pool, json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from gestalt_host.daemon.errors import CommandFailed
@@ -19,8 +20,17 @@ _UNKNOWN_FIELD = re.compile(
     r'Message type "([^"]+)" has no field named "([^"]+)" at "[^"]*"[. ]*'
     r'Available Fields\(except extensions\): "(\[.*?\])"'
 )
-_WITHOUT_OBJECT = frozenset(f"google.protobuf.{name}" for name in ("Value", "ListValue", "Timestamp", "Duration"))
+_WRAPPED = ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
+_WITHOUT_OBJECT = frozenset(
+    f"google.protobuf.{name}"
+    for name in ("Value", "ListValue", "Timestamp", "Duration", "FieldMask", *(f"{one}Value" for one in _WRAPPED))
+)
 """Messages whose JSON need not be an object."""
+_BYTES_VALUE = "google.protobuf.BytesValue"
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+"""In either alphabet, padded or not."""
+_ENDS = {True: re.compile(r'["\\]'), False: re.compile(r'["{}\[\]]')}
+"""What matters next of a value in braces or brackets: within a string, and outside of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,14 @@ class JsonSplitter:
             raise CommandFailed(f"line {self._line} is not UTF-8: {error.reason}") from error
 
     def _split(self, text: str) -> Iterator[JsonText]:
-        for char in text:
+        at = 0
+        while at < len(text):
+            if self._depth or self._in_string:
+                at = self._skip(text, at)
+            if at == len(text):
+                return
+            char = text[at]
+            at += 1
             if not self._held:
                 self._began = self._line
             if char == "\n":
@@ -85,6 +102,17 @@ class JsonSplitter:
                 if char in "}]" and self._depth <= 0:
                     self._depth = 0
                     yield from self._cut()
+
+    def _skip(self, text: str, at: int) -> int:
+        """Hold what changes nothing; return where that ends."""
+        if self._escaped:
+            return at
+        found = _ENDS[self._in_string].search(text, at)
+        end = found.start() if found is not None else len(text)
+        if end > at:
+            self._held.append(text[at:end])
+            self._line += text.count("\n", at, end)
+        return end
 
     def _cut(self) -> Iterator[JsonText]:
         if self._held:
@@ -107,6 +135,11 @@ def read_message(text: JsonText, kind: type[Message], pool: descriptor_pool.Desc
         raise CommandFailed(f"line {text.line}: the message is nested too deeply") from error
     if not isinstance(value, dict) and kind.DESCRIPTOR.full_name not in _WITHOUT_OBJECT:
         raise CommandFailed(f"line {text.line}: a message is a JSON object, in braces")
+    wrong = _wrong_base64(value, pool.FindMessageTypeByName(kind.DESCRIPTOR.full_name))
+    if wrong is not None:
+        wrong = wrong or "the value"
+        line = _line_of(f"Failed to parse {wrong} field", text)
+        raise CommandFailed(f"line {line} of the message does not fit: {wrong} is of bytes, and its text is no Base64")
     try:
         return json_format.Parse(text.text, kind(), descriptor_pool=pool)
     except json_format.ParseError as error:
@@ -123,6 +156,33 @@ def shown(message: Message, pool: descriptor_pool.DescriptorPool) -> str:
 def printable_json_lines(text: str) -> str:
     """Return the JSON text of several lines with what is not printable as escapes."""
     return "\n".join(printable_json(line) for line in text.split("\n"))
+
+
+def _wrong_base64(value: object, message: Descriptor) -> str | None:
+    """Return the name of the first field of bytes whose text is no Base64, blank for the message itself; else None.
+
+    The library leaves out what is no Base64, and other bytes than were meant would be sent.
+    """
+    if message.full_name == _BYTES_VALUE:
+        return None if _is_base64(value) else ""
+    for name, item in value.items() if isinstance(value, dict) else ():
+        field = message.fields_by_name.get(name) or message.fields_by_camelcase_name.get(name)
+        if field is None:
+            continue
+        items = item if isinstance(item, list) else [item]
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            items = list(item.values()) if isinstance(item, dict) else []
+            field = field.message_type.fields_by_name["value"]
+        for one in items:
+            if field.type == FieldDescriptor.TYPE_BYTES and not _is_base64(one):
+                return str(name)
+            if field.message_type is not None and (wrong := _wrong_base64(one, field.message_type)) is not None:
+                return wrong or str(name)
+    return None
+
+
+def _is_base64(value: object) -> bool:
+    return not isinstance(value, str) or (_BASE64.fullmatch(value) is not None and len(value.rstrip("=")) % 4 != 1)
 
 
 def _in_our_words(reason: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
 import grpc
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from gestalt_host.supervisor.about import SocketAbout
@@ -20,6 +23,8 @@ from gestalt_sdk.transport.environment import Address
 VERSIONS = ("v1", "v1alpha")
 """The messages of both are the same on the wire."""
 ANSWER_S = 5.0
+OF_GRPC = "grpc."
+"""Begins the names of health and reflection, which every socket may have."""
 
 
 class NoReflection(Exception):
@@ -32,6 +37,12 @@ class Socket:
     def __init__(self, about: SocketAbout) -> None:
         self.about = about
         self.channel = open_channel(Address(f"unix:{about.path}"))
+        self._silence: NoReflection | None = None
+
+    @property
+    def has_reflection(self) -> bool:
+        """Whether its server has answered whenever it was asked."""
+        return self._silence is None
 
     async def close(self) -> None:
         await self.channel.close()
@@ -54,22 +65,32 @@ class Socket:
     async def _pool(self, symbol: str) -> descriptor_pool.DescriptorPool:
         """Return a pool with the file of the symbol and all that it imports."""
         files: dict[str, FileDescriptorProto] = {}
+        asked: set[str] = set()
         wanted = [pb.ServerReflectionRequest(file_containing_symbol=symbol)]
         while wanted:
             for answer in await self._ask(wanted):
                 if answer.HasField("error_response"):
                     raise NoReflection(answer.error_response.error_message)
                 for data in answer.file_descriptor_response.file_descriptor_proto:
-                    file = FileDescriptorProto.FromString(data)
+                    file = _file(data)
                     files.setdefault(file.name, file)
             missing = {name for file in files.values() for name in file.dependency} - files.keys()
+            if missing & asked:
+                raise NoReflection(f"it was asked for {', '.join(sorted(missing & asked))} and answered something else")
+            asked |= missing
             wanted = [pb.ServerReflectionRequest(file_by_filename=name) for name in sorted(missing)]
         pool = descriptor_pool.DescriptorPool()
-        for file in _in_order(files):
-            pool.AddSerializedFile(file.SerializeToString())
+        try:
+            for file in _in_order(files):
+                pool.AddSerializedFile(file.SerializeToString())
+            pool.FindFileContainingSymbol(symbol)
+        except (TypeError, KeyError) as error:  # what was answered does not fit together
+            raise NoReflection(str(error)) from error
         return pool
 
     async def _ask(self, requests: Sequence[pb.ServerReflectionRequest]) -> list[pb.ServerReflectionResponse]:
+        if self._silence is not None:  # a server that hangs is not waited for twice
+            raise self._silence
         why = ""
         for version in VERSIONS:
             stream = self.channel.stream_stream(
@@ -86,14 +107,19 @@ class Socket:
                 why = error.details() or error.code().name
                 if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                     break
-        raise NoReflection(why)
+        self._silence = NoReflection(why)
+        raise self._silence
 
 
 def bundled_pool() -> descriptor_pool.DescriptorPool:
-    """Return a pool with every message of the contract and of this project's extensions."""
-    for package in (v1, extension):
-        _import_all(package.__name__, package.__path__)
+    """Return a pool with every message of the contract, of this project's extensions and of health."""
+    _bundled_files()
     return descriptor_pool.Default()
+
+
+def bundled_services() -> list[str]:
+    """Return the full names of the services that ``bundled_pool`` describes."""
+    return [service.full_name for file in _bundled_files() for service in file.services_by_name.values()]
 
 
 async def services_of(sockets: Iterable[SocketAbout]) -> list[Sequence[str]]:
@@ -105,13 +131,25 @@ async def services_of(sockets: Iterable[SocketAbout]) -> list[Sequence[str]]:
         await asyncio.gather(*(item.close() for item in opened))
 
 
-def _import_all(name: str, path: Iterable[str]) -> None:
+def _file(data: bytes) -> FileDescriptorProto:
+    try:
+        return FileDescriptorProto.FromString(data)
+    except DecodeError as error:
+        raise NoReflection("its answer is no file descriptor") from error
+
+
+def _bundled_files() -> list[FileDescriptor]:
+    generated = [file for package in (v1, extension) for file in _files(package.__name__, package.__path__)]
+    return [*generated, health_pb2.DESCRIPTOR]
+
+
+def _files(name: str, path: Iterable[str]) -> Iterator[FileDescriptor]:
     for module in iter_modules(path):
         inner = f"{name}.{module.name}"
         if module.ispkg:
-            _import_all(inner, import_module(inner).__path__)
+            yield from _files(inner, import_module(inner).__path__)
         elif module.name.endswith("_pb2"):
-            import_module(inner)
+            yield import_module(inner).DESCRIPTOR
 
 
 def _in_order(files: dict[str, FileDescriptorProto]) -> list[FileDescriptorProto]:

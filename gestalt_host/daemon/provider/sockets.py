@@ -13,7 +13,7 @@ from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.control_client import all_providers
 from gestalt_host.daemon.provider.hosts import HOST_OPTION, Name, Provider, RunningHost, chosen, running_hosts
 from gestalt_host.daemon.provider.listing import table
-from gestalt_host.daemon.provider.reflection_client import services_of
+from gestalt_host.daemon.provider.reflection_client import OF_GRPC, services_of
 from gestalt_host.supervisor.about import SocketAbout
 from gestalt_sdk.common.printable import printable
 
@@ -36,8 +36,6 @@ Options:
 """
 _OURS = ("gestalt.provider.v1.", "gestalt.extension.v1.")
 """Packages whose services are known by their short names, to `provider call` and `describe` too."""
-_OF_GRPC = "grpc."
-"""Health and reflection, which every socket has: only in JSON."""
 
 Listed = Sequence[tuple[Provider, SocketAbout, Sequence[str]]]
 
@@ -76,7 +74,7 @@ def _lines(host: RunningHost, listed: Listed) -> Iterator[str]:
     for provider, socket, services in listed:
         users = ", ".join(user for user in socket.used_by if user != provider.shown)
         rows = below.setdefault(f"{provider.shown} for {users}" if users else provider.shown, [])
-        shown = [_short(name) for name in sorted(services, key=_place) if not name.startswith(_OF_GRPC)]
+        shown = [_short(name) for name in sorted(services, key=_place) if not name.startswith(OF_GRPC)]
         rows += [(name, socket.path) for name in shown or ["-"]]
     for name, rows in below.items():
         yield printable(f"  {name}")

@@ -97,7 +97,9 @@ class _Hop:
 
     def cause(self, text: str) -> str:
         # The other side has chosen it: it neither moves a terminal nor fills a message.
-        return f"after a redirect to {printable(shown_origin(self.url)[:_SHOWN])}: {text}" if self.is_redirected else text
+        return (
+            f"after a redirect to {printable(shown_origin(self.url)[:_SHOWN])}: {text}" if self.is_redirected else text
+        )
 
 
 class RestClient:

@@ -9,7 +9,7 @@ from itertools import count
 
 from gestalt_host.errors import UpstreamInvalid, UpstreamUnreadable
 from gestalt_host.invocation.rest.client import Answer
-from gestalt_host.invocation.rest.selection import Document, Unselectable, read
+from gestalt_host.invocation.rest.selection import MOST_ITEMS, TOO_MANY_ITEMS, Document, Unselectable, read
 from gestalt_host.packages.manifests.rest_model import Pagination, RestOperation, RestParameter
 
 MOST_PAGES = 100
@@ -29,7 +29,9 @@ def with_page_parameters(operation: RestOperation) -> RestOperation:
     return replace(operation, parameters=operation.parameters + added)
 
 
-async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, request: str) -> Answer:
+async def all_pages(
+    pages: Pagination, params: Mapping[str, object], ask: Ask, request: str, left_s: Callable[[], float]
+) -> Answer:
     """Return the last page's answer with the items of all pages as its body, a JSON list.
 
     An answer of 400 or above ends it, and is the result as it is; only a 404 behind the first of pages that are counted
@@ -37,10 +39,11 @@ async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, r
 
     Args:
         request: Its template, for messages.
+        left_s: Tells how many seconds are left for the operation.
 
     Raises:
         UpstreamInvalid: a page is not as the manifest says, or is one that was there already.
-        UpstreamUnreadable: there are more pages than the limit.
+        UpstreamUnreadable: there are more pages or items than the limit.
     """
     most = pages.max_pages or MOST_PAGES
     given = dict(params)
@@ -56,7 +59,7 @@ async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, r
         if answer.status >= 400:
             return answer
         try:
-            page = await read(answer.body, lambda document: _Page.of(document, pages))
+            page = await read(answer.body, lambda document: _Page.of(document, pages), left_s())
             following = turner.following(answer, page)
         except Unselectable as error:
             raise UpstreamInvalid(request, f"page {number}: {error}") from None
@@ -64,6 +67,8 @@ async def all_pages(pages: Pagination, params: Mapping[str, object], ask: Ask, r
         if (number > most and page.items) or (number == most and following is not None and pages.style == "cursor"):
             break
         items += page.items
+        if len(items) > MOST_ITEMS:
+            raise UpstreamUnreadable(request, TOO_MANY_ITEMS)
         if following is None:
             return _list_of(items, answer)
         whole = replace(answer, body=b"")

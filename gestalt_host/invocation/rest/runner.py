@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -97,15 +98,18 @@ class RestRunner:
         async def ask(params: Mapping[str, object]) -> Answer:
             return await self._client.send(prepared(params), budget)
 
+        def left_s() -> float:
+            return budget.until - asyncio.get_running_loop().time()
+
         params = members_of(invocation.params)
         if operation.pagination is not None:
-            return await all_pages(operation.pagination, params, ask, prepared(params).template)
+            return await all_pages(operation.pagination, params, ask, prepared(params).template, left_s)
         request = prepared(params)
         answer = await self._client.send(request, budget)
         if not operation.data_path or answer.status >= 400 or not answer.body:
             return answer
         try:
-            part = await read(answer.body, lambda document: document.text(document.part(operation.data_path)))
+            part = await read(answer.body, lambda document: document.text(document.part(operation.data_path)), left_s())
             return replace(answer, body=part.encode())
         except Unselectable as error:
             raise UpstreamInvalid(request.template, str(error)) from None

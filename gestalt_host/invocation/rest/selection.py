@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import islice
 from json import JSONDecodeError, JSONDecoder
 from typing import TypeVar
 
 T = TypeVar("T")
+MOST_ITEMS = 1_000_000
+"""Of a list of items, and of those of all pages."""
+MOST_READ = 2
+"""Long documents at a time."""
+TOO_MANY_ITEMS = f"there are more than {MOST_ITEMS} items; no more are taken"
+_LATE = "the answer takes longer to read than its operation has time"
 _LONG = 64 * 1024
+_STEPS_A_LOOK = 1024
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _NEXT = re.compile(r"[ \t\n\r]*,?[ \t\n\r]*")
@@ -20,17 +32,31 @@ class Unselectable(Exception):
     """An answer is no JSON, or has no such part; the text says which, without values."""
 
 
-async def read(data: bytes, work: Callable[[Document], T]) -> T:
+async def read(data: bytes, work: Callable[[Document], T], within_s: float = 30.0) -> T:
     """Return what ``work`` finds in a JSON document; a long one is read in a thread, so that others have their turn.
 
     Raises:
-        Unselectable: the document is no JSON, or ``work`` asks for a part that it does not have.
+        Unselectable: the document is no JSON, takes longer than ``within_s``, or ``work`` asks for a part that it does
+            not have.
     """
+    until = time.monotonic() + within_s
 
     def done() -> T:
-        return work(Document(data))
+        return work(Document(data, until))
 
-    return await asyncio.to_thread(done) if len(data) > _LONG else done()
+    if len(data) <= _LONG:
+        return done()
+    try:
+        async with asyncio.timeout(within_s):
+            return await asyncio.get_running_loop().run_in_executor(_threads(), done)
+    except TimeoutError:
+        raise Unselectable(_LATE) from None
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return threads of its own: long documents take none of those that the rest of the host works with."""
+    return ThreadPoolExecutor(MOST_READ, "reading answers")
 
 
 class Document:
@@ -40,7 +66,9 @@ class Document:
         Unselectable: it is no JSON.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, until: float = math.inf) -> None:
+        self._until = until
+        self._steps = 0
         try:
             self._text = data.decode("utf-8-sig")
             begin = self._after_blanks(0)
@@ -64,10 +92,13 @@ class Document:
             if part is None:
                 return None
             if self._text[part[0]] == "{":
-                part = dict(self._members(part[0])).get(name)
+                found = None
+                for member, value in self._members(part[0]):
+                    if member == name:
+                        found = value
+                part = found
             elif self._text[part[0]] == "[" and _INDEX.fullmatch(name):
-                items = self.items(part)
-                part = items[int(name)] if int(name) < len(items) else None
+                part = next(islice(self._items(part[0]), int(name), None), None)
             else:
                 part = None
         return part
@@ -77,20 +108,32 @@ class Document:
         return self._text[part[0] : part[1]]
 
     def items(self, part: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return the items of a list. Raises ``Unselectable``: the part is none."""
+        """Return the items of a list. Raises ``Unselectable``: the part is none, or has more than ``MOST_ITEMS``."""
         if self._text[part[0]] != "[":
             raise Unselectable("what should be the list of items is none")
-        text, read, following = self._text, _SCANNER.raw_decode, _NEXT.match
-        found, at = [], self._after_blanks(part[0] + 1)
-        while text[at] != "]":
-            end = read(text, at)[1]
-            found.append((at, end))
-            at = following(text, end).end()  # type: ignore[union-attr]  # it matches nothing too
+        found = list(islice(self._items(part[0]), MOST_ITEMS + 1))
+        if len(found) > MOST_ITEMS:
+            raise Unselectable(TOO_MANY_ITEMS)
         return found
+
+    def _items(self, begin: int) -> Iterator[tuple[int, int]]:
+        text, read, following = self._text, _SCANNER.raw_decode, _NEXT.match
+        at = self._after_blanks(begin + 1)
+        while text[at] != "]":
+            self._step()
+            end = read(text, at)[1]
+            yield at, end
+            at = following(text, end).end()  # type: ignore[union-attr]  # it matches nothing too
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps % _STEPS_A_LOOK == 0 and time.monotonic() > self._until:
+            raise Unselectable(_LATE)
 
     def _members(self, begin: int) -> Iterator[tuple[str, tuple[int, int]]]:
         at = self._after_blanks(begin + 1)
         while self._text[at] != "}":
+            self._step()
             name, end = _SCANNER.raw_decode(self._text, at)
             at = self._after_blanks(self._after_blanks(end) + 1)
             end = self._end_of(at)

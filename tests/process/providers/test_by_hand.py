@@ -257,6 +257,23 @@ def test_what_cannot_be_called_says_what_can(host: Gestaltd) -> None:
     assert "usage: gestaltd provider call NAME SERVICE/METHOD" in refused(host, "call", "slack")
 
 
+def test_what_a_provider_that_hangs_is_asked_is_answered_by_nobody_else(host: Gestaltd) -> None:
+    pid = next(child.pid for child in host.children() if child.name == "search")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = refused(host, "call", "search", "Health/Check", "--timeout", "1")
+        assert answer.startswith("gestaltd: Health/Check: DEADLINE_EXCEEDED")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert json.loads(done(host, "call", "search", "Health/Check")) == {"status": "SERVING"}
+
+
+def test_a_timeout_that_is_no_time_is_refused(host: Gestaltd) -> None:
+    for text in ("0", "-1", "nan", "inf", "1e12", "soon"):
+        answer = refused(host, "call", "slack", "Health/Check", "--timeout", text)
+        assert f'--timeout is "{text}"; it takes a number of seconds above 0' in answer
+
+
 def followed(host: Gestaltd, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*PROGRAM, "logs", *words, "-f", "--host", str(host.port)],

@@ -141,3 +141,11 @@ async def test_several_outputs_are_read_in_the_order_of_time() -> None:
     first.add(Line("stdout", b"5"))
     assert whats(await taken(entries, 2)) == lines("4", "5")
     await entries.aclose()
+
+
+async def test_lines_keep_their_order_when_the_clock_is_set_back() -> None:
+    times = iter((5.0, 1.0, 2.0))
+    output = RecentOutput(clock=lambda: next(times))
+    for text in ("1", "2", "3"):
+        output.add(Line("stdout", text.encode()))
+    assert whats([entry async for entry in read([output], -1, follow=False)]) == lines("1", "2", "3")

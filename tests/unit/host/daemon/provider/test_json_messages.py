@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pool, field_mask_pb2, struct_pb2, wrappers_pb2
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,41 @@ def test_a_message_is_read_by_either_name_of_its_fields() -> None:
     for text in ('{"invocation_token": "t"}', '{"invocationToken": "t"}'):
         message = read_message(JsonText(text, 1), plugin_pb2.ExecuteRequest, POOL)
         assert message == plugin_pb2.ExecuteRequest(invocation_token="t")
+
+
+WRAPPED = (
+    (wrappers_pb2.Int64Value, '"-5"', wrappers_pb2.Int64Value(value=-5)),
+    (wrappers_pb2.BytesValue, '"AP8="', wrappers_pb2.BytesValue(value=b"\0\xff")),
+    (wrappers_pb2.BoolValue, "true", wrappers_pb2.BoolValue(value=True)),
+    (field_mask_pb2.FieldMask, '"a,bC"', field_mask_pb2.FieldMask(paths=["a", "b_c"])),
+    (struct_pb2.Value, "null", struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)),
+)
+
+
+@pytest.mark.parametrize(("kind", "text", "expected"), WRAPPED)
+def test_a_message_whose_json_is_no_object_is_read(kind: type[Message], text: str, expected: Message) -> None:
+    assert read_message(JsonText(text, 1), kind, POOL) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "field"),
+    [
+        (datastore_pb2.TypedValue, '{"bytesValue": "***"}', "bytesValue"),
+        (datastore_pb2.TypedValue, '{"bytes_value": "A"}', "bytes_value"),
+        (datastore_pb2.Record, '{"fields": {"a": {"bytesValue": "A=A"}}}', "bytesValue"),
+        (datastore_pb2.KeyValue, '{"array": {"elements": [{"scalar": {"bytesValue": "a b"}}]}}', "bytesValue"),
+        (wrappers_pb2.BytesValue, '"*"', "the value"),
+    ],
+)
+def test_bytes_that_are_no_base64_are_refused(kind: type[Message], text: str, field: str) -> None:
+    with pytest.raises(CommandFailed, match=f"line 2 of the message does not fit: {field} is of bytes"):
+        read_message(JsonText(text, 2), kind, POOL)
+
+
+def test_both_alphabets_of_base64_are_read_padded_or_not() -> None:
+    for text in ("_-A=", "/+A=", "_-A", "/+A"):
+        message = read_message(JsonText(json.dumps({"bytesValue": text}), 1), datastore_pb2.TypedValue, POOL)
+        assert message == datastore_pb2.TypedValue(bytes_value=b"\xff\xe0")
 
 
 def test_control_characters_are_shown_as_escapes() -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gestalt_host.invocation.rest import selection
 from gestalt_host.invocation.rest.selection import Document, Unselectable, read
 from tests.support.waiting import one_turn
 
@@ -92,3 +93,23 @@ async def test_others_have_their_turn_while_a_long_document_is_read() -> None:
     assert len(await read(data, lambda document: document.items(document.part("a")))) == 100_000
     busy.cancel()
     assert turns > 1
+
+
+@pytest.mark.parametrize(
+    ("data", "path"), [(b"[" + b"1," * 50_000 + b"1]", "50000"), (b"{" + b'"a":1,' * 50_000 + b'"b":1}', "b")], ids=len
+)
+async def test_a_document_that_takes_too_long_is_told_so(data: bytes, path: str) -> None:
+    with pytest.raises(Unselectable, match="takes longer to read than its operation has time"):
+        Document(data, until=0).part(path)
+    with pytest.raises(Unselectable, match="takes longer to read than its operation has time"):
+        await read(data, lambda document: document.part(path), within_s=0)
+
+
+def test_no_more_items_are_taken_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "MOST_ITEMS", 3)
+    document = Document(b"[1,2,3,4]")
+    with pytest.raises(Unselectable, match="no more are taken"):
+        document.items(document.part(""))
+    assert document.text(document.part("3")) == "4"
+    short = Document(b"[1,2,3]")
+    assert len(short.items(short.part(""))) == 3

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from gestalt_host.errors import InvalidArgument, ProviderUnknown, quoted
 from gestalt_host.http.call import Answer, Call, json_answer
 from gestalt_host.http.routing import Route
 from gestalt_host.http.shapes.providers import provider_shape
-from gestalt_host.supervisor.reports import KINDS, STATES
+from gestalt_host.supervisor.reports import KINDS, STATES, ProviderReport
 
 _MOST_NAMED = 20
 """Of the providers that are configured in place of one that is not."""
@@ -17,9 +18,8 @@ _MOST_NAMED = 20
 async def list_providers(call: Call) -> Answer:
     """Answer GET of all configured providers, by kind and name, with the filters ``kind`` and ``state``."""
     kind, state = _filter(call, "kind", KINDS), _filter(call, "state", STATES)
-    found = [
-        report for report in call.services.providers() if kind in ("", report.kind) and state in ("", report.state)
-    ]
+    reports = await _reports(call)
+    found = [report for report in reports if kind in ("", report.kind) and state in ("", report.state)]
     return json_answer([provider_shape(report) for report in found])
 
 
@@ -28,7 +28,7 @@ async def get_provider(call: Call) -> Answer:
     kind, name = call.values
     if kind not in KINDS:
         raise ProviderUnknown(f"no provider has the kind {quoted(kind)}; kinds are {_listed(KINDS, 'and')}")
-    known = [report for report in call.services.providers() if report.kind == kind]
+    known = [report for report in await _reports(call) if report.kind == kind]
     for report in known:
         if report.name == name:
             return json_answer(provider_shape(report))
@@ -36,6 +36,11 @@ async def get_provider(call: Call) -> Answer:
     if len(known) > _MOST_NAMED:
         configured += f" and {len(known) - _MOST_NAMED} more"
     raise ProviderUnknown(f"{kind} provider {quoted(name)} is not configured; configured: {configured}")
+
+
+async def _reports(call: Call) -> Sequence[ProviderReport]:
+    """Return the reports, made in a thread: to know the memory, all processes of the machine are looked at."""
+    return await asyncio.to_thread(call.services.providers)
 
 
 def _filter(call: Call, key: str, accepted: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -48,6 +50,21 @@ async def api(host: FakeHost) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(host.services()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test/api/v1") as client:
         yield client
+
+
+@pytest.mark.parametrize("path", ["/providers", "/providers/plugin/crm"])
+async def test_reports_are_made_beside_the_event_loop(host: FakeHost, path: str) -> None:
+    threads: list[threading.Thread] = []
+
+    def reports() -> list[ProviderReport]:
+        threads.append(threading.current_thread())
+        return REPORTS
+
+    transport = httpx.ASGITransport(create_app(replace(host.services(), providers=reports)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gestalt.test/api/v1") as client:
+        assert (await client.get(path)).status_code == 200
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
 
 
 async def test_a_provider_is_shown_with_all_that_is_known_and_nothing_empty(api: httpx.AsyncClient) -> None:

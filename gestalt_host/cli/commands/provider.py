@@ -36,7 +36,7 @@ _TITLES = {
     "since": "Since",
     "restarts": "Restarts",
     "reason": "Reason",
-    "lastFault": "Last fault",
+    "lastError": "Last error",
     "notices": "Notice",
     "displayName": "Display name",
     "version": "Version",
@@ -148,7 +148,7 @@ def _facts(report: JsonValue) -> Iterator[tuple[str, str]]:
             yield title, _second(cell(value))
         elif key == "memoryBytes" and isinstance(value, int):
             yield title, f"{value / (1 << 20):.1f} MiB"
-        elif key == "lastFault":
+        elif key == "lastError":
             yield title, f"{_second(text_or_dash(member(value, 'at')))}  {text_or_dash(member(value, 'text'))}"
         elif key == "capabilities" and isinstance(value, list):
             yield title, ", ".join(map(cell, value))

@@ -54,5 +54,5 @@ def _put_number(shape: Json, key: str, value: int | None) -> None:
 
 def _put_fault(shape: Json, fault: Fault | None) -> None:
     if fault is not None:
-        shape["lastFault"] = {"text": fault.text}
-        put_time(shape["lastFault"], "at", fault.at)
+        shape["lastError"] = {"text": fault.text}
+        put_time(shape["lastError"], "at", fault.at)

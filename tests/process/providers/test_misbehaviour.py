@@ -231,7 +231,7 @@ def test_a_later_start_that_fails_is_tried_again_with_growing_waits(
         assert not rig.zombies()
         listed = rig.listed()
         assert (listed["state"], listed["pid"]) == ("ready", rig.pid())
-        assert listed["lastFault"]["text"].startswith("it could not be started: ")
+        assert listed["lastError"]["text"].startswith("it could not be started: ")
         restarts = rig.metric("gestalt_provider_restarts_total")
         assert restarts == len(rig.events("provider.restarting"))
         assert len(rig.of_provider()) == 1
@@ -415,7 +415,7 @@ def test_one_that_eats_memory_is_ended_at_its_limit_and_started_again(tmp_path: 
         assert rig.host.post(path, body).is_success
         assert rig.pid() not in (0, before)
         assert rig.metric("gestalt_provider_memory_exceeded_total") == 1
-        assert rig.listed()["lastFault"]["text"] == reason
+        assert rig.listed()["lastError"]["text"] == reason
         assert set(answers) == {200}
 
 

@@ -218,7 +218,7 @@ class Faults:
         os.kill(pid, signal.SIGCONT)
         says(self.host, path, "ready")
         report = one(self.host, path)
-        assert (report["pid"], report["lastFault"]["text"]) == (pid, "it did not answer")
+        assert (report["pid"], report["lastError"]["text"]) == (pid, "it did not answer")
 
     def killed(self, path: str) -> None:
         before = one(self.host, path)
@@ -233,7 +233,7 @@ class Faults:
         report = one(self.host, path)
         assert report["pid"] == pid_of(self.host, path.partition("/")[2]) != before["pid"]
         assert report["since"] > before["since"]
-        assert report["lastFault"]["at"] > before["since"]
+        assert report["lastError"]["at"] > before["since"]
 
     def crash_loop(self, path: str) -> None:
         before = one(self.host, path)
@@ -257,7 +257,7 @@ class Faults:
         assert one(self.host, path)["reason"] == "it is not well"
         (self.host.folder / "unwell").unlink()
         says(self.host, path, "ready")
-        assert one(self.host, path)["lastFault"]["at"] >= since or one(self.host, path)["lastFault"]["text"]
+        assert one(self.host, path)["lastError"]["at"] >= since or one(self.host, path)["lastError"]["text"]
 
 
 CASES = [

@@ -14,7 +14,7 @@ CRM: dict[str, Any] = {
     "kind": "plugin", "name": "crm", "displayName": "CRM", "package": "a.org/b/c/crm", "version": "1.2.3",
     "source": "https://a.org/provider-release.yaml", "digest": "ab" * 32, "runtime": "executable", "state": "ready",
     "since": SINCE, "restarts": 2, "pid": 4711, "memoryBytes": 54689792,
-    "lastFault": {"text": "it did not answer", "at": SINCE}, "capabilities": ["a.b", "c.d"],
+    "lastError": {"text": "it did not answer", "at": SINCE}, "capabilities": ["a.b", "c.d"],
     "notices": ["runs wait", "a socket is gone"], "future": {"x": 1},
 }  # fmt: skip
 SILENT = {
@@ -105,7 +105,7 @@ def test_one_is_shown_with_all_that_is_known(gestalt: Gestalt, providers: Server
         ("State", "ready"),
         ("Since", "2026-05-08T21:30:00Z"),
         ("Restarts", "2"),
-        ("Last fault", "2026-05-08T21:30:00Z  it did not answer"),
+        ("Last error", "2026-05-08T21:30:00Z  it did not answer"),
         ("Notice", "runs wait"),
         ("Notice", "a socket is gone"),
         ("Display name", "CRM"),
@@ -161,9 +161,9 @@ def test_a_list_without_providers_and_odd_answers_are_borne(gestalt: Gestalt, se
     server.on("GET", PROVIDERS, [])
     assert gestalt("provider", "list").out == "No results.\n"
     assert gestalt("provider", "list", "--format", "json").out == "[]\n"
-    server.on("GET", PROVIDERS, [{}, {"name": 5, "restarts": "x", "since": None, "processes": 3, "lastFault": 4}])
+    server.on("GET", PROVIDERS, [{}, {"name": 5, "restarts": "x", "since": None, "processes": 3, "lastError": 4}])
     assert gestalt("provider", "list").code == 0
-    server.on("GET", f"{PROVIDERS}/plugin/odd", {"processes": 3, "lastFault": 4, "capabilities": 5, "memoryBytes": "x"})
+    server.on("GET", f"{PROVIDERS}/plugin/odd", {"processes": 3, "lastError": 4, "capabilities": 5, "memoryBytes": "x"})
     assert gestalt("provider", "get", "plugin/odd").code == 0
     server.on("GET", f"{PROVIDERS}/plugin/odd", [])
     assert gestalt("provider", "get", "plugin/odd").out == "No results.\n"

@@ -45,7 +45,7 @@ def evil_everywhere(server: Server) -> None:
         ("kind", "name", "state", "since", "reason", "version", "displayName", EVIL), EVIL
     )
     process = {"binding": EVIL, "state": EVIL, "since": EVIL, "reason": EVIL, "pid": EVIL}
-    report |= {"notices": [EVIL], "capabilities": [EVIL], "lastFault": {"text": EVIL}, "processes": [process]}
+    report |= {"notices": [EVIL], "capabilities": [EVIL], "lastError": {"text": EVIL}, "processes": [process]}
     server.on("GET", "/api/v1/providers", [report])
     server.on("GET", "/api/v1/providers/plugin/p", report)
 

@@ -351,7 +351,7 @@ async def test_hundreds_of_answers_ask_no_provider(
             return shown if shown["restarts"] == 1 and shown["state"] == "ready" else None
 
         shown = await eventually(is_back, within_s=30)
-        assert "SIGKILL" in shown["lastFault"]["text"] or "signal 9" in shown["lastFault"]["text"]
+        assert "SIGKILL" in shown["lastError"]["text"] or "signal 9" in shown["lastError"]["text"]
     assert await process.health_problem() is None
     assert calls.made > 0
     assert len(health_checks) == 1

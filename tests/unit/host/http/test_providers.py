@@ -84,7 +84,7 @@ async def test_a_provider_is_shown_with_all_that_is_known_and_nothing_empty(api:
         ("restarts", 2),
         ("pid", 7),
         ("memoryBytes", 4096),
-        ("lastFault", {"text": "it did not answer", "at": TIME}),
+        ("lastError", {"text": "it did not answer", "at": TIME}),
         ("capabilities", ["plugin.session_catalogue"]),
         ("notices", ["runs wait"]),
     ]
@@ -103,7 +103,7 @@ async def test_several_processes_are_shown_one_by_one(api: httpx.AsyncClient) ->
             "since": TIME,
             "reason": "it has ended",
             "restarts": 1,
-            "lastFault": {"text": "it ended", "at": TIME},
+            "lastError": {"text": "it ended", "at": TIME},
         },
     ]
 

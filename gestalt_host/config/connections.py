@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gestalt_host.config.declared.connections import read_auth_mapping, read_params
+from gestalt_host.config.declared.connections import read_auth_mapping, read_credential_fields, read_params
 from gestalt_host.config.model import ConnectionConfig
 from gestalt_host.config.reader import Block, parse_config_duration
 from gestalt_host.config.sections import Findings, accept_unused
@@ -94,7 +94,8 @@ def _definition(name: str, block: Block, findings: Findings, *, shared: bool) ->
         _oauth_keys(auth, findings)
         if not mode and (shared or auth.present):
             mode = "none" if auth_type in ("", "none") else "user"
-        mapping = read_auth_mapping(auth, mode)
+        fields = read_credential_fields(auth, mode)
+        mapping = read_auth_mapping(auth, fields)
     if not shared and mode == "user" and auth_type not in ("", "none"):
         block.fault("auth", "an inline connection may not hold a user's credentials; define it under connections")
     if mode == "platform" and not token and mapping is None and auth_type not in ("", "none"):
@@ -107,6 +108,7 @@ def _definition(name: str, block: Block, findings: Findings, *, shared: bool) ->
         token=token,
         params=params,
         auth_mapping=mapping,
+        credential_fields=fields,
     )
 
 

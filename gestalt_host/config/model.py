@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
-from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam, CredentialField
 from gestalt_host.config.declared.pagination import Pagination
 from gestalt_host.config.document import Node
 from gestalt_host.config.errors import Place, Problem
@@ -90,6 +90,7 @@ class ConnectionConfig:
     token: str = field(default="", repr=False)
     params: Mapping[str, ConnectionParam] = field(default_factory=dict)
     auth_mapping: AuthMapping | None = None
+    credential_fields: tuple[CredentialField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

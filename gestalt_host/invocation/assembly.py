@@ -78,11 +78,9 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
     authentication of the configuration's own comes without the manifest's mapping.
     """
     connections: dict[str, Connection] = {}
-    types: dict[str, str] = {}
     for name, declared in manifest.connections.items():
         name = internal_name(name)
         internal = declared.exposure == "internal"
-        types[name] = declared.auth_type
         connections[name] = Connection(
             name,
             declared.mode,
@@ -90,12 +88,14 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
             display_name=declared.display_name,
             declared_params=declared.params,
             auth_mapping=declared.auth_mapping,
+            auth_type=declared.auth_type,
+            credential_fields=declared.credential_fields,
         )
     for name, item in entry.connections.items():
         name = internal_name(name)
         known = connections.get(name, Connection(name))
         mode = item.mode or known.mode
-        is_same_type = item.auth_type in ("", types.get(name, ""))
+        is_same_type = item.auth_type in ("", known.auth_type)
         connections[name] = Connection(
             name=name,
             mode=mode,
@@ -104,6 +104,8 @@ def connections_of(entry: ProviderEntry, manifest: Manifest) -> tuple[dict[str, 
             display_name=item.display_name or known.display_name,
             declared_params=_merged(known.declared_params, item.params),
             auth_mapping=item.auth_mapping or (_inherited(known.auth_mapping, mode) if is_same_type else None),
+            auth_type=item.auth_type or known.auth_type,
+            credential_fields=item.credential_fields or (known.credential_fields if is_same_type else ()),
         )
     named = [name for name in connections if name != PLUGIN_CONNECTION]
     default = internal_name(manifest.default_connection)

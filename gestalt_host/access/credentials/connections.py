@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam, CredentialField
 from gestalt_host.errors import CredentialMissing, InvalidInvocation, PlatformCredentialMissing, quoted
 
 CREDENTIAL_MODES = ("", "none", "user")
@@ -27,6 +27,8 @@ class Connection:
         internal: Only for runs of the configuration, never for public requests.
         declared_params: What base URLs and headers may name; ``params`` has the values that are known.
         auth_mapping: How the credential is sent; None: as ``Authorization: Bearer``.
+        auth_type: ``oauth2``, ``mcp_oauth``, ``bearer``, ``manual`` or ``none``; blank: not said.
+        credential_fields: What a person fills in; none: one value, the credential.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Connection:
     display_name: str = ""
     declared_params: Mapping[str, ConnectionParam] = field(default_factory=dict)
     auth_mapping: AuthMapping | None = None
+    auth_type: str = ""
+    credential_fields: tuple[CredentialField, ...] = ()
 
     @property
     def params(self) -> dict[str, str]:

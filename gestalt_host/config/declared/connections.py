@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gestalt_host.config.declared.headers import check_header, fits_header
@@ -39,6 +39,15 @@ class AuthMapping:
         return (*self.headers.values(), *(self.basic or ()))
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """One of the values that a person fills in; ``label`` and ``description`` are blank where there are none."""
+
+    name: str
+    label: str = ""
+    description: str = ""
+
+
 def read_params(block: Block) -> dict[str, ConnectionParam]:
     """Read ``params`` of a connection; ``from`` and ``field`` are accepted and mean nothing to a stored value."""
     params = {}
@@ -52,19 +61,24 @@ def read_params(block: Block) -> dict[str, ConnectionParam]:
     return params
 
 
-def read_auth_mapping(auth: Block, mode: str) -> AuthMapping | None:
-    """Read ``authMapping`` of a connection's ``auth``, None where there is none; ``mode`` is the effective one.
+def read_credential_fields(auth: Block, mode: str) -> tuple[CredentialField, ...]:
+    """Read ``credentials`` of a connection's ``auth``; ``mode`` is the effective one.
 
     A credential of the deployment has no fields that somebody fills in, so its mapping has fixed values alone.
     """
     fields = []
     for item in auth.blocks("credentials"):
         with item:
-            fields.append(item.text("name", required=True))
-            for key in ("label", "description"):
-                item.text(key)
+            name = item.text("name", required=True)
+            fields.append(CredentialField(name, item.text("label"), item.text("description")))
     if fields and mode == "platform":
         auth.fault("credentials", "are what a user fills in; a connection in mode platform has none")
+    return tuple(fields)
+
+
+def read_auth_mapping(auth: Block, credential_fields: Iterable[CredentialField]) -> AuthMapping | None:
+    """Read ``authMapping`` of a connection's ``auth``, None where there is none."""
+    fields = [item.name for item in credential_fields]
     block = auth.block("authMapping")
     if not block.present:
         return None

@@ -14,6 +14,10 @@ async def agent_providers(call: Call) -> Answer:
     return json_answer({"providers": []})
 
 
+async def connecting(call: Call) -> Answer:
+    return error_answer(503, "plugins cannot be connected to accounts: this server stores no credentials of users")
+
+
 _SUBJECTS = "authorization/subjects"
 
 _SUBJECT_ROUTES = {
@@ -34,6 +38,8 @@ _SUBJECT_ROUTES = {
 
 ROUTES = (
     Route("GET", "agent/providers", agent_providers),
+    Route("POST", "auth/connect-manual", connecting),
+    Route("POST", "auth/start-oauth", connecting),
     *(
         Route(method, _SUBJECTS + path, managed_subjects)
         for path, methods in _SUBJECT_ROUTES.items()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gestalt_host.access.credentials.connections import PLUGIN_CONNECTION, Connection
-from gestalt_host.config.declared.connections import ConnectionParam
+from gestalt_host.config.declared.connections import ConnectionParam, CredentialField
 from gestalt_host.http.shapes.rendering import free_form, put_text
 from gestalt_host.http.shapes.targets import public_connection
 from gestalt_host.invocation.model import ConfiguredPlugin
@@ -19,6 +19,7 @@ _MCP_ONLY = frozenset({"mcp", "mcp-passthrough"})
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object"})
 
+_SIGNED_IN = frozenset({"oauth2", "mcp_oauth"})
 _OWNER_KINDS = {"none": "none", "user": "current_user", "platform": "platform"}
 _CREDENTIAL_MODES = {"none": "none", "user": "subject", "platform": "platform"}
 
@@ -49,7 +50,7 @@ def plugin_shape(plugin: ConfiguredPlugin) -> Json:
         shape |= {key: state[key] for key in ("status", "credentialState", "healthState")}
     if absence := plugin.absence():
         shape |= {"status": "unavailable", "healthState": "unhealthy", "statusReason": absence}
-    shape["actions"] = []
+    shape["actions"] = [] if state is None else list(state["actions"])
     return shape
 
 
@@ -127,23 +128,42 @@ def _connection_shape(connection: Connection) -> Json:
     elif mode == "platform":
         status, credential, health = "needs_admin_configuration", "missing", "not_checked"
     else:
-        status, credential, health = "needs_user_connection", "missing", "not_checked"
+        status, credential, health = "needs_user_connection", "missing", "not_applicable"
     params = {item.name: _connection_param_shape(item) for item in connection.declared_params.values()}
     return {
         "displayName": connection.display_name or name,
         "name": name,
         "mode": mode,
-        "authTypes": [],
+        "authTypes": _auth_types(connection),
         **({"connectionParams": params} if params else {}),
-        "credentialFields": [],
+        "credentialFields": _credential_fields(connection),
         "status": status,
         "credentialState": credential,
         "healthState": health,
-        "actions": [],
+        "actions": ["connect"] if mode == "user" else [],
         "credentialMode": _CREDENTIAL_MODES.get(mode, "none"),
         "ownerKind": _OWNER_KINDS.get(mode, "unknown"),
         "instances": [],
     }
+
+
+def _auth_types(connection: Connection) -> list[str]:
+    """Return how a person connects: by signing in, or by filling in what the service has given him."""
+    if connection.mode != "user":
+        return []
+    return ["oauth" if connection.auth_type in _SIGNED_IN else "manual"]
+
+
+def _credential_fields(connection: Connection) -> list[Json]:
+    if _auth_types(connection) != ["manual"]:
+        return []
+    shapes = []
+    for item in connection.credential_fields or (CredentialField("credential", "Credential"),):
+        shape: Json = {"name": item.name}
+        put_text(shape, "label", item.label)
+        put_text(shape, "description", item.description)
+        shapes.append(shape)
+    return shapes
 
 
 def _connection_param_shape(param: ConnectionParam) -> Json:

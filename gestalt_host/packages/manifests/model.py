@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam
+from gestalt_host.config.declared.connections import AuthMapping, ConnectionParam, CredentialField
 from gestalt_host.config.declared.pagination import Pagination
 from gestalt_host.config.document import Node
 from gestalt_host.config.model import AllowedOperation
@@ -46,6 +46,7 @@ class ManifestConnection:
     auth_type: str = ""
     params: Mapping[str, ConnectionParam] = field(default_factory=dict)
     auth_mapping: AuthMapping | None = None
+    credential_fields: tuple[CredentialField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

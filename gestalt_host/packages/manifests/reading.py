@@ -6,7 +6,8 @@ import math
 import os
 from pathlib import Path
 
-from gestalt_host.config.declared.connections import read_auth_mapping, read_params
+from gestalt_host.config.connections import AUTH_TYPES
+from gestalt_host.config.declared.connections import read_auth_mapping, read_credential_fields, read_params
 from gestalt_host.config.declared.pagination import read_pagination
 from gestalt_host.config.document import Node, parse_yaml
 from gestalt_host.config.errors import ConfigurationUnreadable, Faults
@@ -197,12 +198,13 @@ def _connections(spec: Block) -> dict[str, ManifestConnection]:
     for name, item in spec.entries("connections"):
         mode = item.one_of("mode", _CONNECTION_MODES)
         exposure = item.one_of("exposure", ("user", "internal"), "user")
-        auth_type = str(item.opaque("auth").get("type") or "")
+        auth_type = item.block("auth").one_of("type", AUTH_TYPES)
         if not mode:
             mode = "none" if auth_type in ("", "none") else "user"
-        params, mapping = read_params(item), read_auth_mapping(item.block("auth"), mode)
+        fields = read_credential_fields(item.block("auth"), mode)
+        params, mapping = read_params(item), read_auth_mapping(item.block("auth"), fields)
         connections[name] = ManifestConnection(
-            name, mode, item.text("displayName"), exposure, auth_type, params, mapping
+            name, mode, item.text("displayName"), exposure, auth_type, params, mapping, fields
         )
     return connections
 

@@ -138,7 +138,10 @@ async def test_connections_with_credentials_show_what_they_lack_and_never_what_t
     assert "secret-token" not in answer.text
     ledger = answer.json()[0]
     assert ledger["iconSvg"] == "<svg/>"
-    assert ledger["status"] == "needs_user_connection"
+    assert (ledger["status"], ledger["actions"]) == ("needs_user_connection", ["connect"])
+    own = ledger["connections"][0]
+    assert (own["authTypes"], own["actions"], own["healthState"]) == (["manual"], ["connect"], "not_applicable")
+    assert own["credentialFields"] == [{"name": "credential", "label": "Credential"}]
     states = {
         item["name"]: (item["status"], item["credentialState"], item["ownerKind"]) for item in ledger["connections"]
     }
@@ -413,3 +416,10 @@ async def test_a_user_connection_without_credential_is_a_typed_error(api: httpx.
         "code": "not_connected",
         "integration": "ledger",
     }
+
+
+@pytest.mark.parametrize("path", ["/auth/connect-manual", "/auth/start-oauth"])
+async def test_connecting_is_told_to_be_missing(api: httpx.AsyncClient, path: str) -> None:
+    answer = await api.post(path, json={"integration": "ledger", "credential": "x"})
+    assert answer.status_code == 503
+    assert "stores no credentials of users" in answer.json()["error"]

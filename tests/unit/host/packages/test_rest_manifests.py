@@ -268,6 +268,10 @@ REFUSED = {
         one("", "connections: {c: {auth: {type: manual, authMapping: {headers: {k: {}}}}}}\n"),
         "spec.connections.c.auth.authMapping.headers.k: exactly one of value and valueFrom is required",
     ),
+    "an authentication of no kind": (
+        one("", "connections: {c: {auth: {type: beerer}}}\n"),
+        "spec.connections.c.auth.type: 'beerer' is not supported; accepted are oauth2",
+    ),
     "an empty mapping": (
         one("", "connections: {c: {auth: {type: manual, authMapping: {}}}}\n"),
         "spec.connections.c.auth.authMapping: is empty; accepted are headers, basic or both",

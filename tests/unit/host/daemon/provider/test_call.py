@@ -86,7 +86,8 @@ class Shapes:
         status = status_pb2.Status(code=grpc.StatusCode.ABORTED.value[0], message="no \x1b[31mluck")
         known, unknown = any_pb2.Any(), any_pb2.Any(type_url="type.googleapis.com/x.Y", value=b"\x01")
         known.Pack(error_details_pb2.ErrorInfo(reason="BAD_LUCK"))
-        status.details.extend([known, unknown])
+        own = any_pb2.Any(type_url="type.googleapis.com/shapes.Inner", value=b"\x08\x01")
+        status.details.extend([known, unknown, own])
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         await context.abort(grpc.StatusCode.ABORTED, status.message)
 
@@ -217,6 +218,7 @@ async def test_a_failed_call_is_told_with_code_message_and_details(tmp_path: Pat
     assert first == "Shapes/Fail: ABORTED: no \x1b[31mluck"  # `tell` escapes it
     assert '"reason": "BAD_LUCK"' in rest
     assert '"value": "AQ=="' in rest
+    assert '"flag": true' in rest
 
 
 async def test_a_stream_is_ended_after_so_many_answers_or_seconds(tmp_path: Path, made: Call) -> None:

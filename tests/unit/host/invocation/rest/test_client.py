@@ -588,9 +588,15 @@ async def test_a_connection_that_was_closed_while_it_was_idle_fails_nobody(make:
 
     web.answers["/x"] = answer_and_close
     client = make()
+
+    async def is_closed() -> bool | None:
+        kept = client._connections["http"]._idle.values()
+        return all(connection.has_expired() for some in kept for connection in some) or None
+
     for _ in range(3):
         body = b"{}" if method == "POST" else None
         assert (await client.send(request(web.url("/x"), method, body=body))).body == b"one"
+        await eventually(is_closed)
     assert len(web.asked) == 3
 
 

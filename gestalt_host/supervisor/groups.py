@@ -36,6 +36,8 @@ class ProcessGroups:
         self._held: set[int] = set()
         self._input: asyncio.StreamWriter | None = None
         self._loop: asyncio.Task[None] | None = None
+        self._has_ended_them = False
+        """Whether the last keeper has ended all that was held, as it does at the end of its input."""
 
     def start(self) -> None:
         """Start the keeper; what is held before it runs is told to it when it does."""
@@ -57,8 +59,11 @@ class ProcessGroups:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
             self._loop = None
+            if not self._has_ended_them:  # there was no keeper yet, or it was stopped a moment ago
+                group_keeper.end_groups(set(self._held), 0)
 
     async def _keep(self, beat: Beat) -> None:
+        self._has_ended_them = False
         keeper = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(Path(group_keeper.__file__))),
             stdin=asyncio.subprocess.PIPE,
@@ -87,10 +92,10 @@ class ProcessGroups:
             try:
                 async with asyncio.timeout(LAST_S):
                     await keeper.wait()
-            except TimeoutError:  # it was stopped a moment ago: its work is done here
+            except TimeoutError:
                 keeper.kill()
                 await keeper.wait()
-                group_keeper.end_groups(set(self._held), 0)
+            self._has_ended_them = keeper.returncode == 0
 
     def _tell(self, line: str) -> None:
         if self._input is not None:

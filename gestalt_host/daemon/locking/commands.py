@@ -24,7 +24,7 @@ from gestalt_host.packages.lock.file import LockUnreadable, read_lock, write_loc
 from gestalt_host.packages.lock.locking import Locker, make_lock
 from gestalt_host.packages.lock.model import Lock
 from gestalt_host.packages.lock.offered import require_fit
-from gestalt_host.packages.lock.prepared import prepared_directory
+from gestalt_host.packages.lock.prepared import clean_prepared, prepared_directory
 from gestalt_host.packages.manifests.reading import find_manifest, read_manifest
 from gestalt_host.packages.platforms import ALL, is_platform
 from gestalt_sdk.serving.event_loop import run_event_loop
@@ -93,12 +93,28 @@ def sync(options: Options, environ: Mapping[str, str]) -> None:
             faults.extend(map(str, failures.values()))
             amiss.intersection_update(failures)
         installed = [entry for entry, _ in found if key_of(entry) not in amiss]
+        if not is_check:
+            await asyncio.to_thread(_clean, installed, config.artifacts_dir)
         faults.extend(await asyncio.to_thread(_unfit, installed, config.artifacts_dir))
         faults.extend(await prepare_sources(config, environ, use, is_check=is_check))
 
     _run(work)
     if faults:
         raise CommandFailed(listed(faults))
+
+
+def _clean(installed: Iterable[ProviderEntry], artifacts_dir: Path) -> None:
+    for entry in installed:
+        try:
+            clean_prepared(entry, artifacts_dir)
+        except OSError as error:
+            log.warning(
+                "what an interrupted installation has left cannot be removed",
+                event_name="package.leftovers_kept",
+                provider=entry.name,
+                path=str(error.filename),
+                error=error.strerror or str(error),
+            )
 
 
 def _unfit(entries: Iterable[ProviderEntry], artifacts_dir: Path) -> list[str]:

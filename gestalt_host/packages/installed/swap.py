@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gestalt_host.packages.directory_locks import lock_directory
@@ -47,6 +47,23 @@ def installing_into(directory: Path, wait_s: float = WAIT_S) -> Iterator[Path]:
             yield new
         finally:
             remove(new)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what an interrupted installation has left beside the directory, unless another one is at work there.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if not any(_leftovers(directory)):
+        return
+    descriptor = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(TimeoutError):
+            lock_directory(descriptor, 0)
+            _clean(directory)
     finally:
         os.close(descriptor)
 
@@ -91,12 +108,16 @@ def _lock(descriptor: int, parent: Path, wait_s: float) -> None:
 
 
 def _clean(directory: Path) -> None:
-    old, new = _prefix(directory, "old"), _prefix(directory, "new")
-    for entry in sorted(directory.parent.iterdir()):
-        if entry.name.startswith(old) and not os.path.lexists(directory):
+    for entry in _leftovers(directory):
+        if entry.name.startswith(_prefix(directory, "old")) and not os.path.lexists(directory):
             entry.rename(directory)
-        elif entry.name.startswith((old, new)):
+        else:
             remove(entry)
+
+
+def _leftovers(directory: Path) -> list[Path]:
+    prefixes = (_prefix(directory, "old"), _prefix(directory, "new"))
+    return sorted(entry for entry in directory.parent.iterdir() if entry.name.startswith(prefixes))
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -9,6 +9,7 @@ from gestalt_host.config.model import ProviderEntry
 from gestalt_host.packages.installed.install import install
 from gestalt_host.packages.installed.readings import Readings
 from gestalt_host.packages.installed.record import Expected, faults_of
+from gestalt_host.packages.installed.swap import remove_leftovers
 from gestalt_host.packages.kinds import ENTRY_KINDS
 from gestalt_host.packages.lock.model import LockEntry
 from gestalt_host.packages.platforms import host_platform
@@ -60,3 +61,12 @@ async def install_locked(entry: ProviderEntry, locked: LockEntry, context: Sourc
     file = await fetch_archive(archive, locked.source, entry, context)
     directory = prepared_directory(entry, artifacts_dir)
     await asyncio.to_thread(install, file, directory, expected(locked, archive.sha256), host_platform())
+
+
+def clean_prepared(entry: ProviderEntry, artifacts_dir: Path) -> None:
+    """Remove what interrupted installations of an installed package have left beside it.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    remove_leftovers(prepared_directory(entry, artifacts_dir))

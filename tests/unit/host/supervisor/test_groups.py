@@ -125,6 +125,18 @@ async def test_a_keeper_that_is_stopped_is_replaced() -> None:
     await groups.stop()
 
 
+async def test_groups_end_also_when_no_keeper_runs_yet() -> None:
+    groups = ProcessGroups(Beats())
+    held = in_a_group("echo up; sleep 600")
+    groups.hold(held.pid)
+    groups.start()
+    await asyncio.sleep(0)  # the keeper is about to be started
+    await groups.stop()
+    assert held.wait(30) < 0
+    assert held.stdout is not None
+    held.stdout.close()
+
+
 async def test_a_keeper_that_is_stopped_holds_up_no_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAST_S", 0.2)
     groups = ProcessGroups(Beats())

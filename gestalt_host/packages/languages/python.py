@@ -15,20 +15,26 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_arch, host_os
+from gestalt_sdk.version import PROTOCOL_VERSION
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
+# The kinds that the second one knows. Without a kind it serves whatever registers its services itself.
+KINDS_OF_THE_PUBLIC_SDK = ("integration", "workflow", "agent", "authentication", "cache", "s3", "secrets", "runtime")
+LAST_PUBLIC_SDK = "0.0.1a19"
+"""Of the releases of the public SDK that speak protocol version 3."""
 PROBE_TIMEOUT_S = 20
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
-_PROBE = """
-import importlib.util, sys
+_PROBE = r"""
+import importlib.machinery, importlib.util, re, sys
 sys.path = [path for path in sys.path if path]  # "" is the host's working directory, perhaps with an SDK of its own
-def has(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
-print(next((name for name in sys.argv[1:] if has(name)), ""), sys.version_info >= (3, 11))
+def find(name):  # without importing anything: an SDK brings gRPC along
+    package = importlib.util.find_spec(name.partition(".")[0])
+    return package and importlib.machinery.PathFinder.find_spec(name, package.submodule_search_locations)
+runtime = next(filter(None, map(find, sys.argv[1:])), None)
+source = runtime.loader.get_source(runtime.name) if runtime else ""
+spoken = re.search(r"^CURRENT_PROTOCOL_VERSION\b.*= *([0-9]+)", source, re.MULTILINE)
+print(runtime.name if runtime else "", sys.version_info >= (3, 11), *(spoken.groups() if spoken else ()))
 """
 
 
@@ -62,7 +68,8 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     kind = runtime_kind(manifest)
     # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
-    args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
+    kinds = (kind,) if runtime == RUNTIMES[0] or kind in KINDS_OF_THE_PUBLIC_SDK else ()
+    args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, *kinds)
     return LaunchCommand(args, {"PYTHONPATH": python_path})
 
 
@@ -206,6 +213,11 @@ async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
         await process.wait()
         raise PackageInvalid(f"{interpreter}: did not answer within {PROBE_TIMEOUT_S} s") from None
     words = output.decode(errors="replace").split()
-    if process.returncode != 0 or len(words) != 2:
+    if process.returncode != 0 or len(words) < 2:
         raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install gestaltd-sdk into its environment")
+    if words[2:] not in ([], [str(PROTOCOL_VERSION)]):
+        raise PackageInvalid(
+            f"{interpreter}: its SDK speaks version {words[2]} of the protocol, this host speaks {PROTOCOL_VERSION}; "
+            f"accepted are releases of gestalt-sdk up to {LAST_PUBLIC_SDK}, and gestaltd-sdk"
+        )
     return words[0], words[1] == "True"

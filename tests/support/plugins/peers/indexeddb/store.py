@@ -1,7 +1,7 @@
 """An IndexedDB provider on the public Python SDK, as small as one can be that keeps to the contract.
 
-The SDK has no such kind, so lifecycle and service are written here; what serves them is the SDK's adapter. Each database is
-a SQLite file of its own, read and written under one lock. Primary keys are text.
+The SDK has no such kind, so lifecycle and service are written here; what serves them is the adapter of the SDK. Each
+database is a SQLite file of its own, read and written under one lock. Primary keys are text.
 """
 
 import sqlite3
@@ -148,9 +148,9 @@ class Database:
             if paths and parts is None:
                 continue
             row = Row(id, record, parts)
-            if row.key[: len(values)] == values or not values:
-                if within(request.range, row.key, of_index=bool(index)):
-                    rows.append(row)
+            is_wanted = not values or row.key[: len(values)] == values
+            if is_wanted and within(request.range, row.key, of_index=bool(index)):
+                rows.append(row)
         return sorted(rows, key=lambda row: row.place)
 
     def first(self, request: Any, what: str) -> Row:

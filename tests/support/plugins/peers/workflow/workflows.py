@@ -1,10 +1,11 @@
 """A workflow provider on the public Python SDK, as small as one can be that keeps to the contract.
 
-It keeps every message as bytes in its IndexedDB, under one lock: what it has answered is there after a kill. The SDK's own
-adapter leaves the execution references out, so the service is registered here, with all its calls.
+It keeps every message as bytes in its IndexedDB, under one lock: what it has answered is there after a kill. The SDK's
+own adapter leaves the execution references out, so the service is registered here, with all its calls.
 """
 
 import hashlib
+import logging
 import threading
 import time
 import uuid
@@ -177,11 +178,17 @@ class PlainWorkflows(
 
     def fire_until_stopped(self) -> None:
         while not self.stopped.wait(0.1):
-            with self.lock:
-                now = self.now()
-                for schedule in self.all("schedules"):
-                    if not schedule.paused and schedule.next_run_at.ToDatetime(UTC) <= now:
-                        self.fire(schedule, now)
+            try:
+                self.fire_due()
+            except grpc.RpcError as error:  # the store is being started again
+                logging.warning("nothing can be fired: %s", error.details())
+
+    def fire_due(self) -> None:
+        with self.lock:
+            now = self.now()
+            for schedule in self.all("schedules"):
+                if not schedule.paused and schedule.next_run_at.ToDatetime(UTC) <= now:
+                    self.fire(schedule, now)
 
     def fire(self, schedule: Any, now: datetime) -> None:
         slot = schedule.next_run_at.ToDatetime(UTC)

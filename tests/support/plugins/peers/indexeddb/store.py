@@ -64,7 +64,7 @@ def plain_of(value: Any, kind: str | None) -> Any:
 
 def typed(plain: Any) -> Any:
     """Return a value from within JSON as one of its own."""
-    if isinstance(plain, dict | list):
+    if type(plain) in (dict, list):
         return pb.TypedValue(json_value=json_format.ParseDict(plain, pb.TypedValue().json_value))
     kinds = {bool: "bool_value", int: "float_value", float: "float_value", str: "string_value"}
     return pb.TypedValue(null_value=0) if plain is None else pb.TypedValue(**{kinds[type(plain)]: plain})

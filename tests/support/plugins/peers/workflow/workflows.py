@@ -41,13 +41,15 @@ class PlainWorkflows(
     gestalt.WarningsProvider,
     gestalt.Closer,
 ):
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self.workers = ThreadPoolExecutor(4)
+
     def configure(self, name: str, config: dict[str, Any]) -> None:
         self.name = name
         self.speed = float(config.get("speed", 1))
         self.began = time.time()
         self.lock = threading.RLock()
-        self.stopped = threading.Event()
-        self.workers = ThreadPoolExecutor(4)
         self.database = gestalt.IndexedDB()
         for kind in (*KINDS, "keys"):
             self.database.create_object_store(kind, gestalt.ObjectStoreSchema(indexes=[]))

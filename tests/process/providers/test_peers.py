@@ -198,7 +198,10 @@ def kill_all(host: Gestaltd, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("workflow", "store"), [("theirs", "theirs"), ("ours", "theirs"), ("theirs", "ours")])
+@pytest.mark.parametrize(
+    ("workflow", "store"),
+    [("theirs", "theirs"), ("ours", "theirs"), pytest.param("theirs", "ours", marks=pytest.mark.nightly)],
+)
 def test_what_is_scheduled_and_published_happens_across_kills_and_restarts(
     sdk: Path, tmp_path: Path, workflow: str, store: str
 ) -> None:

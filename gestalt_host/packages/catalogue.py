@@ -118,14 +118,23 @@ def _operation(block: Block) -> CatalogueOperation:
             output_schema=_object(block, "outputSchema"),
             annotations=_annotations(block),
             parameters=tuple(_parameter(item) for item in block.blocks("parameters")),
-            allowed_roles=block.texts("allowedRoles"),
+            allowed_roles=block.texts(_spelling(block, "allowedRoles", "allowed_roles")),
             required_scopes=block.texts("requiredScopes"),
             tags=block.texts("tags"),
-            read_only=block.boolean("readOnly"),
+            read_only=block.boolean(_spelling(block, "readOnly", "read_only")),
             visible=block.boolean("visible") if block.node("visible") is not None else None,
             transport=block.text("transport") or "plugin",
             query=block.raw_text("query"),
         )
+
+
+def _spelling(block: Block, key: str, other: str) -> str:
+    """Return which of two spellings of a key the operation has; ``other`` is what the public Python SDK writes."""
+    if not block.has(other):
+        return key
+    if block.has(key):
+        block.fault(other, f"is another spelling of {key}, which is given too; leave one of them out")
+    return other
 
 
 def _parameter(block: Block) -> CatalogueParameter:

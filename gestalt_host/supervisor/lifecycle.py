@@ -15,8 +15,8 @@ from gestalt_sdk.bases.provider import ConfigFault, Notice, ProviderKind
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.values import to_struct
+from gestalt_sdk.version import PROTOCOL_VERSION
 
-PROTOCOL_VERSION = 3
 CALL_TIMEOUT_S = 30.0
 METADATA_TIMEOUT_S = 45.0
 START_TIMEOUT_S = 120.0

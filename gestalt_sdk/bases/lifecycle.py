@@ -14,8 +14,7 @@ from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
 from gestalt_sdk.transport.faults import end_call, refuse
 from gestalt_sdk.transport.values import from_struct
-
-PROTOCOL_VERSION = 3
+from gestalt_sdk.version import PROTOCOL_VERSION
 
 
 class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):

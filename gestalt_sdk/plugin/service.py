@@ -17,7 +17,7 @@ import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.rpc import status_pb2
 
-from gestalt_sdk.bases.lifecycle import PROTOCOL_VERSION, require_version
+from gestalt_sdk.bases.lifecycle import require_version
 from gestalt_sdk.common.requests import request_in_progress
 from gestalt_sdk.gen.extension.v1 import plugin_dispatch_pb2, plugin_dispatch_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2 as pb
@@ -36,6 +36,7 @@ from gestalt_sdk.transport.channels import ServerContext, request_id_of
 from gestalt_sdk.transport.faults import end_call, refuse
 from gestalt_sdk.transport.streamed import CallNumberTaken, answer_calls
 from gestalt_sdk.transport.values import from_struct, from_timestamp
+from gestalt_sdk.version import PROTOCOL_VERSION
 
 SERVICE = "gestalt.provider.v1.IntegrationProvider"
 DISPATCH_SERVICE = "gestalt.extension.v1.PluginDispatch"

@@ -15,20 +15,28 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_arch, host_os
+from gestalt_sdk.version import PROTOCOL_VERSION
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
 RUNTIMES = ("gestalt_sdk.run", "gestalt._runtime")
+# The kinds that the second one knows. Without a kind it serves whatever registers its services itself.
+KINDS_OF_THE_PUBLIC_SDK = ("integration", "workflow", "agent", "authentication", "cache", "s3", "secrets", "runtime")
+LAST_PUBLIC_SDK = "0.0.1a19"
+"""Of the releases of the public SDK that speak protocol version 3."""
+SPOKEN_VERSION = r"(?m)^CURRENT_PROTOCOL_VERSION\b.*= *([0-9]+)"
+"""Finds in the source of a runtime which version of the protocol it speaks; ours says nothing, it is this host's."""
 PROBE_TIMEOUT_S = 20
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
-_PROBE = """
-import importlib.util, sys
+_PROBE = r"""
+import importlib.machinery, importlib.util, re, sys
 sys.path = [path for path in sys.path if path]  # "" is the host's working directory, perhaps with an SDK of its own
-def has(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
-print(next((name for name in sys.argv[1:] if has(name)), ""), sys.version_info >= (3, 11))
+def find(name):  # without importing anything: an SDK brings gRPC along
+    package = importlib.util.find_spec(name.partition(".")[0])
+    return package and importlib.machinery.PathFinder.find_spec(name, package.submodule_search_locations)
+spoken_version, *runtimes = sys.argv[1:]
+runtime = next(filter(None, map(find, runtimes)), None)
+spoken = re.search(spoken_version, runtime.loader.get_source(runtime.name) if runtime else "")
+print(runtime.name if runtime else "", sys.version_info >= (3, 11), *(spoken.groups() if spoken else ()))
 """
 
 
@@ -59,10 +67,9 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     interpreter = find_interpreter(manifest.root, environ)
     python_path = _python_path(environ)
     runtime, safe_path = await _runtime_of(interpreter, python_path)
-    kind = runtime_kind(manifest)
     # Without -P a provider would import first from the directory that the host was started in.
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
-    args = (str(interpreter), *options, "-m", runtime, str(manifest.root), target, kind)
+    args = (str(interpreter), *options, "-m", runtime, str(manifest.root), *served(manifest, target, runtime))
     return LaunchCommand(args, {"PYTHONPATH": python_path})
 
 
@@ -160,7 +167,26 @@ def _named(text: str, variable: str) -> Path:
     return path.absolute()
 
 
-def runtime_kind(manifest: Manifest) -> str:
+def served(manifest: Manifest, target: str, runtime: str) -> tuple[str, ...]:
+    """Return what a runtime is told that it serves, after the folder: the target and, where it knows it, the kind."""
+    kind = _runtime_kind(manifest)
+    return (target, kind) if runtime == RUNTIMES[0] or kind in KINDS_OF_THE_PUBLIC_SDK else (target,)
+
+
+def require_protocol(where: Path, spoken: str | None) -> None:
+    """Refuse a runtime that speaks another version of the protocol than this host; None: it does not say.
+
+    Raises:
+        PackageInvalid: naming ``where`` the runtime is.
+    """
+    if spoken not in (None, str(PROTOCOL_VERSION)):
+        raise PackageInvalid(
+            f"{where}: its SDK speaks version {spoken} of the protocol, this host speaks {PROTOCOL_VERSION}; "
+            f"accepted are releases of gestalt-sdk up to {LAST_PUBLIC_SDK}, and gestaltd-sdk"
+        )
+
+
+def _runtime_kind(manifest: Manifest) -> str:
     return {"plugin": "integration", "external_credentials": "external_credential"}.get(manifest.kind, manifest.kind)
 
 
@@ -191,7 +217,7 @@ async def _runtime_of(interpreter: Path, python_path: str) -> tuple[str, bool]:
 async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
     try:
         process = await asyncio.create_subprocess_exec(
-            *(str(interpreter), "-c", _PROBE, *RUNTIMES),
+            *(str(interpreter), "-c", _PROBE, SPOKEN_VERSION, *RUNTIMES),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": python_path},
@@ -206,6 +232,7 @@ async def _probe(interpreter: Path, python_path: str) -> tuple[str, bool]:
         await process.wait()
         raise PackageInvalid(f"{interpreter}: did not answer within {PROBE_TIMEOUT_S} s") from None
     words = output.decode(errors="replace").split()
-    if process.returncode != 0 or len(words) != 2:
+    if process.returncode != 0 or len(words) < 2:
         raise PackageInvalid(f"{interpreter}: has no Gestalt runtime; install gestaltd-sdk into its environment")
+    require_protocol(interpreter, words[2] if len(words) > 2 else None)
     return words[0], words[1] == "True"

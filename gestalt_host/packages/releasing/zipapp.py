@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import shutil
 import sys
 import tomllib
@@ -13,7 +14,14 @@ from importlib import metadata
 from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
-from gestalt_host.packages.languages.python import RUNTIMES, find_interpreter, python_target, runtime_kind
+from gestalt_host.packages.languages.python import (
+    RUNTIMES,
+    SPOKEN_VERSION,
+    find_interpreter,
+    python_target,
+    require_protocol,
+    served,
+)
 from gestalt_host.packages.languages.tools import run_tool
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.releasing.own_sdk import SDK, write_sdk_wheel
@@ -32,7 +40,7 @@ import sys
 
 
 def main():
-    sys.argv[1:] = [os.path.dirname(os.path.abspath(__file__)), {target!r}, {kind!r}]
+    sys.argv[1:] = [os.path.dirname(os.path.abspath(__file__)), *{served!r}]
     runpy.run_module({runtime!r}, run_name="__main__", alter_sys=True)
 '''
 _ENTRY = '''\
@@ -120,7 +128,8 @@ class PythonRelease:
                 f"{self._manifest.root / 'pyproject.toml'}: its requirements bring no Gestalt runtime along; add "
                 f'"{SDK}" to project.dependencies'
             )
-        starter = _STARTER.format(target=self._target, kind=runtime_kind(self._manifest), runtime=runtime)
+        require_protocol(self._manifest.root / "pyproject.toml", _spoken_version(site_packages, runtime))
+        starter = _STARTER.format(served=served(self._manifest, self._target, runtime), runtime=runtime)
         (site_packages / f"{_MAIN}.py").write_text(starter, encoding="utf-8")
         _write_zipapp(site_packages, output, python)
 
@@ -176,6 +185,12 @@ async def _version_of(interpreter: Path, work: Path, environ: Mapping[str, str])
     if name != "cpython":
         raise PackageInvalid(f"{interpreter}: is {name}; providers are released for CPython")
     return version
+
+
+def _spoken_version(site_packages: Path, runtime: str) -> str | None:
+    source = site_packages.joinpath(*runtime.split(".")).with_suffix(".py")
+    found = re.search(SPOKEN_VERSION, source.read_text(encoding="utf-8")) if source.is_file() else None
+    return found and found[1]
 
 
 def _has(site_packages: Path, module: str) -> bool:

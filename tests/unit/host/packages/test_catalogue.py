@@ -59,12 +59,24 @@ def test_a_catalogue_is_read(package: Write) -> None:
         ("operations: [{title: x}]", "operations[0].id: is required"),
         ("operations: [{id: a, nope: 1}]", "operations[0].nope: unknown key"),
         ("operations: [{id: a, parameters: [{type: string}]}]", "parameters[0].name: is required"),
+        (
+            "operations: [{id: a, allowed_roles: [x], allowedRoles: [y]}]",
+            "operations[0].allowed_roles: is another spelling of allowedRoles, which is given too",
+        ),
+        ("operations: [{id: a, read_only: often}]", "operations[0].read_only: must be true or false"),
     ],
 )
 def test_faults_are_named(package: Write, text: str, expected: str) -> None:
     with pytest.raises(PackageInvalid) as failure:
         read_catalogue(package(text, name="catalog.yaml"))
     assert expected in str(failure.value)
+
+
+@pytest.mark.parametrize(("roles", "read_only"), [("allowedRoles", "readOnly"), ("allowed_roles", "read_only")])
+def test_roles_and_read_only_are_read_in_either_spelling(package: Write, roles: str, read_only: str) -> None:
+    path = package(f"operations: [{{id: a, {roles}: [admin], {read_only}: true}}]", name="catalog.yaml")
+    operation = read_catalogue(path).operations["a"]
+    assert (operation.allowed_roles, operation.read_only) == (("admin",), True)
 
 
 async def test_a_plugin_from_source_writes_its_catalogue_once(package: Write, tmp_path: Path) -> None:

@@ -127,6 +127,52 @@ async def test_the_probe_sees_what_the_provider_will_see_and_not_the_working_dir
     assert command.env == {"PYTHONPATH": str(sdk)}
 
 
+@pytest.mark.parametrize(
+    ("kind", "kinds"), [("workflow", ("workflow",)), ("indexeddb", ()), ("external_credentials", ())]
+)
+async def test_the_reference_sdk_is_told_only_the_kinds_that_it_knows(
+    package: Write, tmp_path: Path, kind: str, kinds: tuple[str, ...]
+) -> None:
+    """Of another kind it serves what registers its services itself, when it is told none."""
+    python = program(tmp_path / "python", "#!/bin/sh\necho gestalt._runtime True 3\n")
+    manifest = read_manifest(
+        package(WORKFLOW.replace("workflow", kind), pyproject__toml='[tool.gestalt]\nprovider = "w:W"\n')
+    )
+    command = await launch_command(manifest, {"GESTALT_PYTHON": str(python)})
+    assert command.args == (str(python), "-m", "gestalt._runtime", str(manifest.root), "w:W", *kinds)
+
+
+@pytest.mark.parametrize(
+    ("line", "spoken"),
+    [
+        ("CURRENT_PROTOCOL_VERSION: Final[int] = 5", "5"),
+        ("CURRENT_PROTOCOL_VERSION = 2", "2"),
+        ("CURRENT_PROTOCOL_VERSION: Final[int] = 3", ""),
+        ("raise SystemExit  # reading it runs nothing", ""),
+    ],
+)
+async def test_a_reference_sdk_that_speaks_another_protocol_is_refused_before_anything_is_started(
+    package: Write, tmp_path: Path, line: str, spoken: str
+) -> None:
+    manifest = read_manifest(package(WORKFLOW, pyproject__toml='[tool.gestalt]\nworkflow = "w:W"\n'))
+    venv.create(tmp_path / "bare", with_pip=False)
+    sdk = tmp_path / "sdk"
+    (sdk / "gestalt").mkdir(parents=True)
+    (sdk / "pyproject.toml").touch()
+    (sdk / "gestalt" / "__init__.py").write_text("raise SystemExit")
+    (sdk / "gestalt" / "_runtime.py").write_text(f"import os\n{line}\n")
+    environ = {"GESTALT_PYTHON": str(tmp_path / "bare" / "bin" / "python"), "GESTALT_PYTHON_SDK_DIR": str(sdk)}
+    if not spoken:
+        assert (await launch_command(manifest, environ)).args[1:3] == ("-m", "gestalt._runtime")
+        return
+    with pytest.raises(PackageInvalid) as failure:
+        await launch_command(manifest, environ)
+    assert str(failure.value) == (
+        f"{environ['GESTALT_PYTHON']}: its SDK speaks version {spoken} of the protocol, this host speaks 3; "
+        "accepted are releases of gestalt-sdk up to 0.0.1a19, and gestaltd-sdk"
+    )
+
+
 async def test_an_interpreter_without_a_runtime_is_named(package: Write, tmp_path: Path) -> None:
     python = program(tmp_path / "bare", f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     manifest = read_manifest(package(pyproject__toml=PROJECT))

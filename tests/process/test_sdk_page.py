@@ -15,10 +15,9 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk import GestaltError
 from gestalt_sdk.gen.extension.v1 import metrics_pb2_grpc
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
-from gestalt_sdk.indexeddb import IndexedDB, IndexSchema, NotFound, ObjectStoreSchema
+from gestalt_sdk.indexeddb import IndexedDB, IndexSchema, NotFound, ObjectStoreSchema, StoreRefused, TransactionFailed
 from gestalt_sdk.transport import Address
 from gestalt_sdk.workflow import PluginTarget, target_to_proto
 from tests.support.commands import ROOT
@@ -49,7 +48,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gestaltd]:
     folder = write(tmp_path_factory.mktemp("served"))
     port = free_port()
     (folder / "port.yaml").write_text(json.dumps({"server": {"public": {"port": port}}}))
-    configs = [folder / name for name in ("gestalt.yaml", "gestalt-notes.yaml", "port.yaml")]
+    configs = [folder / name for name in ("gestalt.yaml", "gestalt-notes.yaml", "gestalt-later.yaml", "port.yaml")]
     served = Gestaltd(configs, {**KEY, "PWD": str(folder)}, port, folder)
     try:
         served.start()
@@ -97,7 +96,7 @@ def type_command(command: str, shown: list[str], folder: Path, environment: dict
 
 def test_events_and_runs_of_the_notes_plugin_reach_their_targets(host: Gestaltd) -> None:
     assert host.post("/notes/follow", {}).status_code == 200
-    started = host.post("/notes/later", {}).json()["run"]
+    started = {host.post("/notes/later", {"provider": name}).json()["run"] for name in ("local", "later")}
     assert host.post("/notes/add", {"text": "tea"}).status_code == 201
     assert host.post("/notes/add", {"text": "t" * 101}).status_code == 400
 
@@ -107,12 +106,13 @@ def test_events_and_runs_of_the_notes_plugin_reach_their_targets(host: Gestaltd)
 
     until(
         lambda: (
-            any(run["id"] == started for run in succeeded())
+            started <= {run["id"] for run in succeeded()}
             and any(run["trigger"].get("event") and run["target"]["plugin"]["name"] == "greeter" for run in succeeded())
         ),
         within_s=30,
         what=lambda: str(host.get("/workflow/runs")),
     )
+    assert "Traceback" not in host.log
 
 
 class WorkflowHost(workflow_pb2_grpc.WorkflowHostServicer):
@@ -202,6 +202,13 @@ async def test_the_store_keeps_records() -> None:
                 with pytest.raises(NotFound) as absent:
                     await db.store("items").get("b")
                 assert absent.value.reason == "RECORD_NOT_FOUND"
-                with pytest.raises(GestaltError, match="a shelf has no indexes"):
+                with pytest.raises(StoreRefused, match="this provider does not offer GetAll") as refused:
+                    await db.store("items").get_all()
+                assert refused.value.code == "UNIMPLEMENTED"
+                with pytest.raises(TransactionFailed, match="this provider does not offer Transaction"):
+                    async with db.transaction(["items"]):
+                        pass
+                assert not any("Traceback" in line for line in running.stderr)
+                with pytest.raises(StoreRefused, match="a shelf has no indexes"):
                     await db.create_object_store("other", ObjectStoreSchema([IndexSchema("by_n", ["n"])]))
             assert await running.terminate() == 0

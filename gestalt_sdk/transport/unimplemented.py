@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 
@@ -23,7 +23,7 @@ def unimplemented_by_default(servicer: Servicer) -> Servicer:
     return servicer
 
 
-def _unimplemented(name: str) -> Any:
+def _unimplemented(name: str) -> object:
     async def refuse(self: object, request: object, context: ServerContext) -> None:
         await end_call(context, grpc.StatusCode.UNIMPLEMENTED, f"this provider does not offer {name}")
 

@@ -24,6 +24,7 @@ from gestalt_sdk.gen.extension.v1 import control_pb2 as pb
 from gestalt_sdk.gen.extension.v1 import control_pb2_grpc
 from gestalt_sdk.serving.process import add_health_and_reflection, bind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, ServerContext
+from gestalt_sdk.transport.faults import end_call
 
 SERVICE = "gestalt.extension.v1.HostControl"
 SOCKET = "control.sock"
@@ -63,13 +64,13 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
         shown = f"{request.kind} {quoted(request.name)}"
         if not outputs:
             reason = self._reason(request.kind, request.name)
-            await context.abort(StatusCode.FAILED_PRECONDITION, f"{shown} has no process: {reason}")
+            await end_call(context, StatusCode.FAILED_PRECONDITION, f"{shown} has no process: {reason}")
         async with aclosing(read(outputs, request.lines, request.follow)) as entries:
             async for entry in entries:
                 yield _entry(entry)
         if request.follow:
             reason = self._reason(request.kind, request.name)
-            await context.abort(StatusCode.ABORTED, f"{shown} writes no more: {reason}")
+            await end_call(context, StatusCode.ABORTED, f"{shown} writes no more: {reason}")
 
     async def IssueInvocationToken(
         self, request: pb.IssueInvocationTokenRequest, context: ServerContext
@@ -77,7 +78,7 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
         await self._require(context, "plugin", request.plugin)
         issuer = self._issuer()
         if issuer is None:
-            await context.abort(StatusCode.FAILED_PRECONDITION, "the host is starting, and cannot make tokens yet")
+            await end_call(context, StatusCode.FAILED_PRECONDITION, "the host is starting, and cannot make tokens yet")
             raise AssertionError("unreachable")
         tokens, user = issuer
         token = tokens.mint(request.plugin, Delegation(principal=user), TOKEN_LIFETIME_S)
@@ -95,7 +96,7 @@ class HostControlServicer(control_pb2_grpc.HostControlServicer):
         reports = self._providers()
         if not any((report.kind, report.name) == (kind, name) for report in reports):
             known = ", ".join(f"{report.kind}/{report.name}" for report in reports) or "none"
-            await context.abort(StatusCode.NOT_FOUND, f"there is no {kind}/{name} here; configured are {known}")
+            await end_call(context, StatusCode.NOT_FOUND, f"there is no {kind}/{name} here; configured are {known}")
 
     def _reason(self, kind: str, name: str) -> str:
         for report in self._providers():

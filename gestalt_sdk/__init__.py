@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gestalt_sdk.agent.provider import AgentProvider as AgentProvider
     from gestalt_sdk.bases.provider import Provider as Provider
     from gestalt_sdk.bases.provider import ProviderKind as ProviderKind
+    from gestalt_sdk.client_faults import CLIENT_FAULTS as CLIENT_FAULTS
     from gestalt_sdk.errors import GestaltError as GestaltError
     from gestalt_sdk.errors import ServiceRefused as ServiceRefused
     from gestalt_sdk.errors import ServiceUnavailable as ServiceUnavailable
@@ -33,6 +34,7 @@ else:
         {
             "agent.provider": "AgentProvider",
             "bases.provider": "Provider ProviderKind",
+            "client_faults": "CLIENT_FAULTS",
             "errors": "GestaltError ServiceRefused ServiceUnavailable",
             "indexeddb.client": "IndexedDB",
             "plugin.base": "Plugin",

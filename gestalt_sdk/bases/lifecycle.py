@@ -7,7 +7,7 @@ import asyncio
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from gestalt_sdk.bases.check import CAPABILITY, offers_check
+from gestalt_sdk.bases import check, metrics
 from gestalt_sdk.bases.provider import Provider
 from gestalt_sdk.gen.extension.v1 import health_pb2
 from gestalt_sdk.gen.v1 import runtime_pb2, runtime_pb2_grpc
@@ -36,7 +36,7 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
             warnings=provider.warnings,
             min_protocol_version=PROTOCOL_VERSION,
             max_protocol_version=PROTOCOL_VERSION,
-            capabilities=[*provider.capabilities, *([CAPABILITY] if offers_check(provider) else [])],
+            capabilities=offered_capabilities(provider),
         )
 
     async def ConfigureProvider(
@@ -73,6 +73,16 @@ class LifecycleServicer(runtime_pb2_grpc.ProviderLifecycleServicer):
         except Exception as error:
             await refuse(context, "start provider", error)
         return runtime_pb2.StartRuntimeProviderResponse(protocol_version=PROTOCOL_VERSION)
+
+
+def offered_capabilities(provider: Provider) -> list[str]:
+    """Return the capabilities that the provider names, and those of the optional hooks that it overrides."""
+    offered = list(provider.capabilities)
+    if check.offers_check(provider):
+        offered.append(check.CAPABILITY)
+    if type(provider).metrics is not Provider.metrics and metrics.CAPABILITY not in offered:
+        offered.append(metrics.CAPABILITY)
+    return offered
 
 
 async def require_version(requested: int, context: ServerContext) -> None:

@@ -44,7 +44,10 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """Hold the samples of one name, which begins with the kind of the provider, as in ``workflow_queue_runs``."""
+    """Hold the samples of one name.
+
+    It begins with the provider's kind, as in ``workflow_queue_runs``; the host adds ``_total`` to that of a counter.
+    """
 
     name: str
     help: str

@@ -73,7 +73,9 @@ class Provider:
     """Be one provider process: subclass it, add services in ``register``, hand it to ``gestalt_sdk.serving.serve``.
 
     The host drives it in this order: identity, ``configure``, identity again, ``start`` (workflow providers only), then
-    calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death.
+    calls of its services, ``health`` at any time. ``drain`` and ``close`` follow a signal or the host's death. Of a
+    plugin it asks neither ``start``, ``health``, ``notices`` and ``metrics`` nor ``warnings``: its service has no place
+    for them.
     """
 
     kind: ClassVar[ProviderKind]
@@ -146,7 +148,7 @@ class Provider:
         return ()
 
     async def metrics(self) -> Sequence[MetricFamily]:
-        """Return the figures of this provider as they are now; asked for where it offers ``provider.metrics``."""
+        """Return the figures of this provider as they are now; override it to be asked (``provider.metrics``)."""
         return ()
 
     async def drain(self) -> None:

@@ -3,7 +3,7 @@
     class Notes(Plugin):
         @operation("notes.add", title="Add a note")
         async def add(self, request: Request, text: str, tags: list[str] | None = None) -> dict[str, Any]:
-            await self.indexeddb().store("notes").add({"id": request.idempotency_key, "text": text})
+            await self.indexeddb().store("notes").put({"id": request.idempotency_key or str(uuid4()), "text": text})
             return {"added": True}
 
 An operation returns any JSON value (status 200) or a ``Response``; it raises ``OperationError`` for another status.

@@ -73,6 +73,8 @@ class Request:
         self.invocation_token = message.invocation_token
         self.idempotency_key = message.idempotency_key
         self._connection_params = message.connection_params
+        self._workflows: WorkflowManagerClient | None = None
+        self._invoker: PluginInvokerClient | None = None
 
     @classmethod
     def make(
@@ -80,8 +82,13 @@ class Request:
         operation: str = "",
         *,
         subject: Subject | None = None,
+        credential: Credential | None = None,
+        access: Access | None = None,
         workflow: dict[str, Any] | None = None,
+        public_base_url: str = "",
         channels: HostChannels | None = None,
+        workflows: WorkflowManagerClient | None = None,
+        invoker: PluginInvokerClient | None = None,
         **fields: Any,
     ) -> Request:
         """Return a request for tests of a plugin.
@@ -89,6 +96,7 @@ class Request:
         Args:
             workflow: See ``Request.workflow``.
             channels: Where the host's services are; None: in the environment.
+            workflows, invoker: What the methods of these names return, instead of clients of the host's services.
             fields: Texts and ``connection_params``, named as the attributes above.
         """
         message = plugin_pb2.ExecuteRequest(operation=operation, **fields)
@@ -101,9 +109,23 @@ class Request:
                     auth_source=subject.auth_source,
                 )
             )
+        if credential is not None:
+            message.context.credential.CopyFrom(
+                plugin_pb2.CredentialContext(
+                    mode=credential.mode,
+                    subject_id=credential.subject_id,
+                    connection=credential.connection,
+                    instance=credential.instance,
+                )
+            )
+        if access is not None:
+            message.context.access.CopyFrom(plugin_pb2.AccessContext(policy=access.policy, role=access.role))
         if workflow:
             message.context.workflow.CopyFrom(to_struct(workflow))
-        return cls(message, channels or HostChannels())
+        message.context.host.public_base_url = public_base_url
+        request = cls(message, channels or HostChannels())
+        request._workflows, request._invoker = workflows, invoker
+        return request
 
     @property
     def connection_params(self) -> dict[str, str]:
@@ -161,6 +183,8 @@ class Request:
         Raises:
             EnvironmentUnusable: the host has no workflow provider.
         """
+        if self._workflows is not None:
+            return self._workflows
         from gestalt_sdk.workflow.clients import WorkflowManagerClient
 
         channel = self._channels.channel(WORKFLOW_MANAGER_SOCKET)
@@ -172,6 +196,8 @@ class Request:
         Raises:
             EnvironmentUnusable: this plugin's configuration declares no ``invokes``.
         """
+        if self._invoker is not None:
+            return self._invoker
         from gestalt_sdk.workflow.invoker import PluginInvokerClient
 
         return PluginInvokerClient(self._channels.channel(PLUGIN_INVOKER_SOCKET), self.invocation_token)

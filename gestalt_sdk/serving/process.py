@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gestalt_sdk.bases import metrics
 from gestalt_sdk.bases.check import add_check_service
-from gestalt_sdk.bases.lifecycle import LifecycleServicer
+from gestalt_sdk.bases.lifecycle import LifecycleServicer, offered_capabilities
 from gestalt_sdk.bases.provider import Provider, ProviderKind
 from gestalt_sdk.errors import GestaltError
 from gestalt_sdk.gen.extension.v1.metrics_pb2_grpc import add_ProviderMetricsServicer_to_server
@@ -103,7 +103,7 @@ async def serve_until_stopped(make_provider: Callable[[], Provider]) -> None:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(LifecycleServicer(provider), server)
         services.append(LIFECYCLE_SERVICE)
     services += add_check_service(provider, server)
-    if metrics.CAPABILITY in provider.capabilities:
+    if metrics.CAPABILITY in offered_capabilities(provider):
         add_ProviderMetricsServicer_to_server(metrics.MetricsServicer(provider.metrics), server)
         services.append(metrics.SERVICE)
     checks = health.aio.HealthServicer()

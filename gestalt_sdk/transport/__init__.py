@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gestalt_sdk.transport.streamed import StreamedCalls as StreamedCalls
     from gestalt_sdk.transport.streamed import StreamUnserved as StreamUnserved
     from gestalt_sdk.transport.streamed import answer_calls as answer_calls
+    from gestalt_sdk.transport.unimplemented import unimplemented_by_default as unimplemented_by_default
     from gestalt_sdk.transport.values import from_struct as from_struct
     from gestalt_sdk.transport.values import from_timestamp as from_timestamp
     from gestalt_sdk.transport.values import from_value as from_value
@@ -40,6 +41,7 @@ else:
             "faults": "Fault FaultTable end_call end_call_with reason_of reporting_faults status_of",
             "host_channels": "HostChannels call",
             "streamed": "CallFailed StreamUnserved StreamedCalls answer_calls",
+            "unimplemented": "unimplemented_by_default",
             "values": "from_struct from_timestamp from_value rfc3339 to_struct to_timestamp to_value",
         },
     )

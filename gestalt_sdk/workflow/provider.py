@@ -15,12 +15,17 @@ from typing import ClassVar
 import grpc
 
 from gestalt_sdk.bases.provider import Provider, ProviderKind
-from gestalt_sdk.gen.v1.workflow_pb2_grpc import WorkflowProviderServicer as WorkflowProviderServicer
-from gestalt_sdk.gen.v1.workflow_pb2_grpc import add_WorkflowProviderServicer_to_server
+from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.environment import WORKFLOW_HOST_SOCKET
+from gestalt_sdk.transport.unimplemented import unimplemented_by_default
 from gestalt_sdk.workflow.clients import WorkflowHostClient
 
 SERVICE = "gestalt.provider.v1.WorkflowProvider"
+
+
+@unimplemented_by_default
+class WorkflowProviderServicer(workflow_pb2_grpc.WorkflowProviderServicer):
+    """Answer the contract's calls: subclass it. Those that are not overridden answer UNIMPLEMENTED."""
 
 
 class WorkflowProvider(Provider):
@@ -34,7 +39,7 @@ class WorkflowProvider(Provider):
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the servicer; return the name of its service."""
-        add_WorkflowProviderServicer_to_server(self.servicer(), server)
+        workflow_pb2_grpc.add_WorkflowProviderServicer_to_server(self.servicer(), server)
         return [SERVICE]
 
     def workflow_host(self) -> WorkflowHostClient:

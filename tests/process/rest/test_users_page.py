@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.support.commands import ROOT
+from tests.support.pages import blocks, commands, missing_line
 from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.rigs.upstream import upstream
 from tests.support.rigs.web import Web, serving
@@ -24,7 +25,6 @@ from tests.support.rigs.web import Web, serving
 PAGE = ROOT / "docs" / "providers" / "rest.md"
 RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "support" / "data" / "crossref.json").read_text())
 SECRETS = {"ORDERS_TOKEN": "orders-secret", "NORTH_TOKEN": "north-secret", "SOUTH_TOKEN": "south-secret"}
-FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EVENTS = "plugins:\n  events: {source: {path: ./events/manifest.yaml}}\n"
 pytestmark = pytest.mark.timeout(300)
 
@@ -40,15 +40,14 @@ class Page:
     @classmethod
     def read(cls) -> Page:
         page = cls()
-        for language, name, text in FENCE.findall(PAGE.read_text()):
-            if name:
-                page.files[name] = text
-            elif language == "console":
-                commands = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
-                page.consoles.append([(lines[0], lines[1:]) for lines in map(str.splitlines, commands)])
+        for block in blocks(PAGE.read_text()):
+            if block.file:
+                page.files[block.file] = block.text
+            elif block.language == "console":
+                page.consoles.append(list(commands(block)))
             else:
-                assert language == "http", f"a block that is not tried: {text}"
-                page.requests.append(text)
+                assert block.language == "http", f"a block that is not tried: {block.text}"
+                page.requests.append(block.text)
         return page
 
 
@@ -128,12 +127,8 @@ def typed(folder: Path, commands: list[tuple[str, list[str]]], **environ: str) -
         )
         printed = done.stdout + done.stderr
         assert "Traceback" not in printed
-        left = iter(printed.splitlines())
-        for line in expected:
-            pattern = ".*".join(map(re.escape, line.split("…")))
-            assert any(re.fullmatch(pattern, other.rstrip()) for other in left), (
-                f"{command}:\n{line}\nnot in:\n{printed}"
-            )
+        missing = missing_line(expected, printed)
+        assert missing is None, f"{command}:\n{missing}\nnot in:\n{printed}"
         shown.append((command, printed))
     return shown
 

@@ -385,7 +385,7 @@ async def test_tcp_addresses_are_served(tmp_path: Path) -> None:
 
 JUDGED = WORKFLOW.replace(
     'capabilities = "Probe", "A probe", "1.2.3", ("workflow.retarget",)',
-    'capabilities = "", "", "", ("provider.metrics",)',
+    'capabilities = "", "", "", ()',
 )
 JUDGED = JUDGED.replace(
     "    async def start(self):",
@@ -413,4 +413,5 @@ async def test_a_bug_in_an_optional_hook_is_told_in_bounds_and_logged(tmp_path: 
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await metrics_pb2_grpc.ProviderMetricsStub(running.channel).ReadMetrics(Empty(), timeout=5)
         assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.INTERNAL, "internal error")
-        assert (await lifecycle(running).GetProviderIdentity(Empty(), timeout=5)).kind
+        identity = await lifecycle(running).GetProviderIdentity(Empty(), timeout=5)
+        assert list(identity.capabilities) == ["provider.check", "provider.metrics"]

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc_tools
@@ -27,10 +28,10 @@ PACKAGE = "gestalt_sdk.gen"
 IMPORT = re.compile(r"^from (v1|extension\.v1) import", re.MULTILINE)
 
 
-def run_protoc(root: Path, *options: str) -> None:
-    """Run protoc on every .proto file below ``root``; end the program when it fails."""
+def run_protoc(root: Path, *options: str, sources: Sequence[str] = ()) -> None:
+    """Run protoc on files below ``root``, by default on every .proto file; end the program when it fails."""
     site = Path(grpc_tools.__file__).parent
-    sources = [str(path.relative_to(root)) for path in sorted(root.rglob("*.proto"))]
+    sources = sources or [str(path.relative_to(root)) for path in sorted(root.rglob("*.proto"))]
     # site-packages has google/rpc, grpc_tools the well-known types.
     status = protoc.main(["protoc", f"-I{root}", f"-I{site / '_proto'}", f"-I{site.parent}", *options, *sources])
     if status:

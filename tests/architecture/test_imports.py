@@ -116,7 +116,9 @@ def test_the_command_line_imports_nothing_else_of_the_host() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", ["gestalt_sdk", "providers", "examples/plugins", "tests/support/plugins"])
+@pytest.mark.parametrize(
+    "folder", ["gestalt_sdk", "providers", "examples/plugins", "examples/providers", "tests/support/plugins"]
+)
 def test_providers_and_the_sdk_never_import_the_host(folder: str) -> None:
     wrong = [
         f"{found.path.relative_to(ROOT)}:{found.line} imports {found.name}"

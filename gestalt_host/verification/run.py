@@ -11,7 +11,7 @@ from gestalt_host.verification.families.handshake import kind, serves, version
 from gestalt_host.verification.outcomes import Broken, NotOffered
 from gestalt_host.verification.report import Finding, Outcome, Report
 from gestalt_host.verification.rules import Rule, RulesUnknown, Stage
-from gestalt_host.verification.subject import Subject, Tested
+from gestalt_host.verification.subject import Candidate, Subject
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.beats import Beats
 
@@ -41,7 +41,7 @@ def _is_named(rule: Rule, name: str) -> bool:
 
 
 async def verify(
-    tested: Tested,
+    candidate: Candidate,
     rules: Sequence[Rule],
     environ: Mapping[str, str],
     tell: Callable[[Finding], None] = lambda finding: None,
@@ -59,7 +59,7 @@ async def verify(
         for rule in rules:
             before = next((gate for gate in GATES.get(rule.needs, ()) if gate.id in failed and gate is not rule), None)
             if before is None:
-                finding = await _tried(rule, tested, environ, groups)
+                finding = await _tried(rule, candidate, environ, groups)
             else:
                 finding = Finding(rule.id, rule.title, Outcome.NOT_RUN, reason=f"{before.id} failed")
             if finding.outcome is Outcome.FAILED:
@@ -68,13 +68,13 @@ async def verify(
             tell(finding)
     finally:
         await groups.stop()
-    word = "plugin" if tested.kind is ProviderKind.INTEGRATION else tested.kind.value
-    return Report(tested.shown, word, findings)
+    word = "plugin" if candidate.kind is ProviderKind.INTEGRATION else candidate.kind.value
+    return Report(candidate.shown, word, findings)
 
 
-async def _tried(rule: Rule, tested: Tested, environ: Mapping[str, str], groups: ProcessGroups) -> Finding:
+async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> Finding:
     began = time.monotonic()
-    subject = Subject(tested, environ, groups)
+    subject = Subject(candidate, environ, groups)
     try:
         await rule.check(subject)
     except NotOffered as error:

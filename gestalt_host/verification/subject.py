@@ -56,7 +56,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long is waited, in seconds: as long as a host does (contract.md 1.3, 1.4, 2.4). Tests shorten it."""
+    """How long is waited, in seconds: as long as a host does (contract.md 1.3, 1.4, 2.4). Tests shorten it.
+
+    Attributes:
+        held_s: How long a provider may wait for a service of its host before it is looked at.
+        alive_s: How long it may take for what has no limit of its own.
+    """
 
     serve_s: float = 45.0
     call_s: float = 30.0
@@ -66,11 +71,12 @@ class Patience:
     stop_s: float = 2.0
     drain_s: float = 2.0
     orphan_s: float = 3.0
+    held_s: float = 3.0
     alive_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Candidate:
     """What is verified. ``config`` and ``env`` may hold secrets.
 
     Attributes:
@@ -132,16 +138,16 @@ class Answer:
 class Subject:
     """One rule's own process of the provider, or several after one another; ``close`` leaves nothing of them."""
 
-    def __init__(self, tested: Tested, environ: Mapping[str, str], groups: ProcessGroups) -> None:
-        self.tested = tested
-        self.kind = tested.kind
-        self.patience = tested.patience
+    def __init__(self, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> None:
+        self.candidate = candidate
+        self.kind = candidate.kind
+        self.patience = candidate.patience
         self.frames = Frames()
         self.directory = make_directory("verify")
         self.socket = self.directory / "plugin.sock"
         self._environ = environ
         self._groups = groups
-        self._services = HostServices(tested.kind, self.directory)
+        self._services = HostServices(candidate.kind, self.directory)
         self._output = ProviderOutput(NAME, self.word, write=lambda line: True)
         self._child: Child | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -164,7 +170,7 @@ class Subject:
     @property
     def config(self) -> Mapping[str, object]:
         """The configuration for the latest launch."""
-        found = _placed(self.tested.config, str(self.directory / f"own-{self._launches}"))
+        found = _placed(self.candidate.config, str(self.directory / f"own-{self._launches}"))
         assert isinstance(found, dict)
         return found
 
@@ -195,13 +201,13 @@ class Subject:
         await self.end()
         self._launches += 1
         (self.directory / f"own-{self._launches}").mkdir()
-        store = await self.tested.store() if conduct is Conduct.GOOD else ""
+        store = await self.candidate.store() if conduct is Conduct.GOOD else ""
         services = dict(await self._services.open(conduct, store))
         if self.kind is ProviderKind.WORKFLOW:
             services[DRAIN_SECONDS] = f"{self.patience.drain_s:g}"
         return provider_environment(
             self._environ,
-            self.tested.command.env,
+            self.candidate.command.env,
             {},
             socket=self.socket,
             parent_pid=os.getpid(),
@@ -225,7 +231,7 @@ class Subject:
 
     async def _spawn(self, environment: Mapping[str, str]) -> None:
         try:
-            self._child = await Child.spawn(self.tested.command.args, environment, self._output)
+            self._child = await Child.spawn(self.candidate.command.args, environment, self._output)
         except ProviderStartFailed as error:
             raise Broken("its program to be executed", str(error)) from error
         self._groups.hold(self._child.pid)
@@ -289,7 +295,7 @@ class Subject:
         """
         environment = await self.environment()
         self.socket.unlink(missing_ok=True)
-        order = json.dumps({"args": [*dying_with_the_host(self.tested.command.args)], "env": environment})
+        order = json.dumps({"args": [*dying_with_the_host(self.candidate.command.args)], "env": environment})
         host = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(Path(stand_in.__file__))),
             stdin=asyncio.subprocess.PIPE,
@@ -371,23 +377,12 @@ class Subject:
 
     async def ask(self, timeout_s: float | None = None, metadata: Sequence[tuple[str, str]] = ()) -> Answer:
         """Make the call that any provider answers at any time: for its identity, of a plugin for its metadata."""
-        if self.is_plugin:
-            return await self.call(
-                PLUGIN,
-                "GetMetadata",
-                Empty(),
-                answers=plugin_pb2.ProviderMetadata,
-                timeout_s=timeout_s,
-                metadata=metadata,
-            )
-        return await self.call(
-            LIFECYCLE,
-            "GetProviderIdentity",
-            Empty(),
-            answers=runtime_pb2.ProviderIdentity,
-            timeout_s=timeout_s,
-            metadata=metadata,
+        service, method, answers = (
+            (PLUGIN, "GetMetadata", plugin_pb2.ProviderMetadata)
+            if self.is_plugin
+            else (LIFECYCLE, "GetProviderIdentity", runtime_pb2.ProviderIdentity)
         )
+        return await self.call(service, method, Empty(), answers=answers, timeout_s=timeout_s, metadata=metadata)
 
     async def require_answering(self, after: str) -> None:
         """Require that the process runs and answers.
@@ -420,7 +415,11 @@ class Subject:
             raise NotOffered(f"the capability {name}")
 
     async def configure(
-        self, config: Mapping[str, object] | None = None, version: int = PROTOCOL_VERSION, unknown: bytes = b""
+        self,
+        config: Mapping[str, object] | None = None,
+        version: int = PROTOCOL_VERSION,
+        unknown: bytes = b"",
+        timeout_s: float | None = None,
     ) -> Answer:
         """Send the configuration, with which a plugin is started.
 
@@ -436,14 +435,11 @@ class Subject:
         if unknown:
             request.MergeFromString(unknown)
         if self.is_plugin:
-            return await self.call(
-                PLUGIN,
-                "StartProvider",
-                request,
-                answers=plugin_pb2.StartProviderResponse,
-                timeout_s=self.patience.start_s,
-            )
-        return await self.call(LIFECYCLE, "ConfigureProvider", request, answers=runtime_pb2.ConfigureProviderResponse)
+            limit_s = self.patience.start_s if timeout_s is None else timeout_s
+            shown = plugin_pb2.StartProviderResponse
+            return await self.call(PLUGIN, "StartProvider", request, answers=shown, timeout_s=limit_s)
+        answers = runtime_pb2.ConfigureProviderResponse
+        return await self.call(LIFECYCLE, "ConfigureProvider", request, answers=answers, timeout_s=timeout_s)
 
     async def require_configured(self) -> None:
         """Bring it to where it serves its callers, as a host does: identity, configuration, start.

@@ -20,7 +20,7 @@ from gestalt_host.verification.backing import backing_store
 from gestalt_host.verification.report import FORMATS, Report
 from gestalt_host.verification.run import rules_for, verify
 from gestalt_host.verification.sources import KIND_WORDS, found_source
-from gestalt_host.verification.subject import OWN_DIRECTORY, Tested
+from gestalt_host.verification.subject import OWN_DIRECTORY, Candidate
 from gestalt_sdk.serving.event_loop import run_event_loop
 from gestalt_sdk.serving.logs import configure_logging
 
@@ -117,8 +117,8 @@ async def _verified(request: _Request, environ: Mapping[str, str]) -> Report:
         kind, command = await found_source(request.path, request.kind, request.config, directory, environ)
         rules = rules_for(kind, request.rules)
         async with backing_store(directory, environ) as store:
-            tested = Tested(kind, command, str(request.path), request.config, store)
-            return await verify(tested, rules, environ)
+            candidate = Candidate(kind, command, str(request.path), request.config, store)
+            return await verify(candidate, rules, environ)
 
 
 def _config(text: str) -> Mapping[str, object]:

@@ -102,7 +102,7 @@ def as_json(report: Report) -> str:
             for finding in report.findings
         ],
     }
-    return printable_json(json.dumps(document, ensure_ascii=False, indent=2))
+    return "\n".join(map(printable_json, json.dumps(document, ensure_ascii=False, indent=2).split("\n")))
 
 
 def as_junit(report: Report) -> str:

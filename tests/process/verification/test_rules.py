@@ -78,7 +78,8 @@ def outcomes(report: Report) -> dict[str, str]:
 
 @pytest.mark.parametrize(("fault", "rule"), PLANTED.items())
 async def test_a_planted_fault_is_caught_by_its_rule(tmp_path: Path, fault: str, rule: str) -> None:
-    report = await tried(tmp_path, fault, rule, patience=HURRIED)
+    kind = "indexeddb" if rule in {rule.id for rule in rules_for(KIND_WORDS["indexeddb"])} else "workflow"
+    report = await tried(tmp_path, fault, rule, kind=kind, patience=HURRIED)
     [finding] = report.findings
     assert finding.outcome is Outcome.FAILED, finding
     assert finding.expected
@@ -86,7 +87,7 @@ async def test_a_planted_fault_is_caught_by_its_rule(tmp_path: Path, fault: str,
 
 
 async def test_a_host_that_dies_unnoticed_is_caught(tmp_path: Path) -> None:
-    report = await tried(tmp_path, "is_deaf", "contract.md 2.4/parent", patience=HURRIED)
+    report = await tried(tmp_path, "is_deaf", "contract.md 2.4/parent", kind="indexeddb", patience=HURRIED)
     assert outcomes(report) == {"contract.md 2.4/parent": "failed"}
 
 
@@ -147,7 +148,7 @@ async def test_a_failure_shows_what_was_exchanged_and_no_value_of_the_configurat
 
 
 async def test_what_a_provider_wrote_last_is_told_of_a_failure(tmp_path: Path) -> None:
-    report = await tried(tmp_path, "exits_at_once", "contract.md 2.4/serves")
+    report = await tried(tmp_path, "exits_at_once", "contract.md 2.4/serves", kind="indexeddb")
     assert "the last words of a provider" in "\n".join(report.findings[0].last_lines)
     assert "exit status 3" in report.findings[0].seen
 

@@ -164,8 +164,8 @@ def make_server() -> grpc.aio.Server:
         server.add_generic_rpc_handlers((Anything("/"),))
         return server
     if FAULT == "takes_what_is_no_message":
-        server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}.ProviderLifecycle/ConfigureProvider"),))
-    if KIND == "plugin":
+        server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}.ProviderLifecycle/"),))
+    elif KIND == "plugin":
         plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(Plugin(), server)
     else:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)

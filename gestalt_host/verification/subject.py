@@ -460,9 +460,13 @@ class Subject:
                 started.require_ok()
 
     async def _metadata(self) -> None:
-        async with asyncio.timeout(self.patience.serve_s):
-            while (await self.ask()).code is UNAVAILABLE:
-                await asyncio.sleep(LOOK_S)
+        """Ask a plugin for its metadata until it is served, as a host does."""
+        try:
+            async with asyncio.timeout(self.patience.serve_s):
+                while (await self.ask()).code is UNAVAILABLE:
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise Broken(f"GetMetadata to be answered within {self.patience.serve_s:g} s", "UNAVAILABLE") from None
 
     async def start(self) -> Answer:
         """Tell a provider that is no plugin to begin its background work."""
@@ -473,6 +477,17 @@ class Subject:
             answers=runtime_pb2.StartRuntimeProviderResponse,
             timeout_s=self.patience.start_s,
         )
+
+    async def connect(self) -> asyncio.StreamWriter:
+        """Open a connection of its own to the provider's socket and send nothing.
+
+        Raises:
+            Broken: nobody takes it.
+        """
+        try:
+            return (await asyncio.open_unix_connection(self.socket))[1]
+        except OSError as error:
+            raise Broken("a connection to its socket to be taken", error.strerror or str(error)) from error
 
     async def send_bytes(self, data: bytes) -> None:
         """Send bytes over a connection of their own, and read until it is closed or nothing comes any more."""

@@ -117,7 +117,7 @@ async def signs_of_life(subject: Subject) -> None:
     idle = []
     try:
         for _ in range(CONNECTIONS):
-            idle.append((await asyncio.open_unix_connection(subject.socket))[1])
+            idle.append(await subject.connect())
         for data in NOISE:
             await subject.send_bytes(data)
         if not await subject.greets():

@@ -12,6 +12,7 @@ import pytest
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProcessGroups
 from gestalt_host.verification.backing import backing_store
+from gestalt_host.verification.outcomes import Broken
 from gestalt_host.verification.report import Outcome, Report
 from gestalt_host.verification.run import rules_for, verify
 from gestalt_host.verification.sources import KIND_WORDS
@@ -84,6 +85,19 @@ async def test_a_planted_fault_is_caught_by_its_rule(tmp_path: Path, fault: str,
     assert finding.outcome is Outcome.FAILED, finding
     assert finding.expected
     assert finding.seen
+
+
+async def test_a_provider_that_ends_while_connections_are_opened_is_caught(tmp_path: Path) -> None:
+    command = LaunchCommand((sys.executable, str(FAULTY)), {"KIND": "indexeddb", "PYTHONPATH": str(ROOT)})
+    subject = Subject(Candidate(KIND_WORDS["indexeddb"], command, "faulty"), os.environ, ProcessGroups(Beats()))
+    try:
+        await subject.launch()
+        subject.child.kill()
+        await subject.child.wait()
+        with pytest.raises(Broken, match="a connection to its socket to be taken"):
+            await subject.connect()
+    finally:
+        await subject.close()
 
 
 async def test_a_host_that_dies_unnoticed_is_caught(tmp_path: Path) -> None:

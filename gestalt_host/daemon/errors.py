@@ -6,7 +6,9 @@ from gestalt_host.errors import HostError
 
 
 class CommandFailed(HostError):
-    """The command ends with exit status 1; the text is what the person who ran it reads."""
+    """The command ends with ``exit_status``; the text is what the person who ran it reads."""
+
+    exit_status = 1
 
 
 class UsageWrong(CommandFailed):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from gestalt_host.daemon import help_texts
 from gestalt_host.daemon.console import show
-from gestalt_host.daemon.errors import UsageWrong
+from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import HELP_WORDS, parse_options
 from gestalt_host.errors import HostError
 from gestalt_sdk.common.lean_imports import lean_imports
@@ -23,11 +23,15 @@ OPTIONS = ("config", "artifacts-dir", "lockfile")
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command; 0 when it did what was asked, 1 for any error, which is one message on stderr."""
+    """Run one command; 0 when it did what was asked, else the error's status, mostly 1; it is one message on stderr."""
     try:
         return _run(list(words))
     except UsageWrong as error:
-        return _refuse(error)
+        _refuse(error)
+        return error.exit_status
+    except CommandFailed as error:
+        _fail(error)
+        return error.exit_status
     except (HostError, GestaltError) as error:
         return _fail(error)
     except KeyboardInterrupt:

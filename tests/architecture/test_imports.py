@@ -23,7 +23,7 @@ GENERATED: dict[str, set[str]] = {
 }
 """Where each package may import generated code, by folder or module; the host's are ``HOST_EDGES``."""
 
-HOST_EDGES = {"hostservices", "supervisor/stores", "supervisor/lifecycle"}
+HOST_EDGES = {"hostservices", "verification", "supervisor/stores", "supervisor/lifecycle"}
 HOST_EDGE_NAMES = {"client", "convert", "service"}
 """Last words of the names of those modules of the host that speak protobuf, besides ``HOST_EDGES``."""
 

@@ -22,6 +22,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "gestalt_host": (
         {"daemon", "cli"},
+        {"verification"},
         {"http", "hostservices"},
         {"workflows"},
         {"invocation"},

@@ -26,6 +26,7 @@ class Subcommand:
         flags: Names of options that take none.
         least: As many arguments must be given.
         most: More than these may not be given; None: any number.
+        misused: Exit status when the words are not accepted.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Subcommand:
     least: int = 0
     most: int | None = 0
     does: str = "run"
+    misused: int = 1
 
 
 _CHANGED = ("lockfile", "config", "kind")
@@ -132,6 +134,15 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         least=1,
         most=1,
     ),
+    "verify": Subcommand(
+        "authoring.verify",
+        "Try on a provider what every provider must do.",
+        "verify SOURCE",
+        ("kind", "config", "format", "output", "rule"),
+        ("list",),
+        most=1,
+        misused=2,
+    ),
     "keygen": Subcommand("keygen", "Make a key to sign releases with.", "keygen", ("output",)),
 }
 REPO_SUBCOMMANDS: Mapping[str, Subcommand] = {
@@ -175,14 +186,18 @@ def _run(words: Sequence[str], environ: Mapping[str, str], group: str, table: Ma
     command = table[name]
     module = import_module(f"{_HERE}.{command.module}")
     text = module.HELP if isinstance(module.HELP, str) else module.HELP[command.does]
-    options = parse_options(
-        words[1:],
-        command.options,
-        text,
-        flags=command.flags,
-        most=command.most,
-        options_anywhere=True,
-    )
+    try:
+        options = parse_options(
+            words[1:],
+            command.options,
+            text,
+            flags=command.flags,
+            most=command.most,
+            options_anywhere=True,
+        )
+    except UsageWrong as error:
+        error.exit_status = command.misused
+        raise
     if options.help:
         return str(text)
     if len(options.arguments) < command.least:

@@ -115,7 +115,7 @@ async def _execute(args: Sequence[str], env: Mapping[str, str], outputs: tuple[i
     for attempt in range(1, SPAWN_ATTEMPTS + 1):
         try:
             return await asyncio.create_subprocess_exec(
-                *_dying_with_the_host(args),
+                *dying_with_the_host(args),
                 env=dict(env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stdout,
@@ -135,7 +135,7 @@ def _not_executed(program: str, error: OSError) -> ProviderStartFailed:
     return ProviderStartFailed(f"cannot execute {program}: {cause}", reason=f"its program cannot be executed: {cause}")
 
 
-def _dying_with_the_host(args: Sequence[str]) -> Sequence[str]:
+def dying_with_the_host(args: Sequence[str]) -> Sequence[str]:
     """Put ``setpriv`` before the command: it asks Linux for SIGTERM at the host's death, then becomes the command.
 
     Not every SDK watches its parent. Asking between fork and exec in Python is not safe in a process with threads.

@@ -1,0 +1,1 @@
+"""Commands of `gestaltd provider` for those who write providers."""

@@ -1,0 +1,92 @@
+"""Trying the rules on a provider, one after the other, each on a process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from gestalt_host.supervisor import ProcessGroups
+from gestalt_host.verification import families, suites
+from gestalt_host.verification.families.handshake import kind, serves, version
+from gestalt_host.verification.outcomes import Broken, NotOffered
+from gestalt_host.verification.report import Finding, Outcome, Report
+from gestalt_host.verification.rules import Rule, RulesUnknown, Stage
+from gestalt_host.verification.subject import Candidate, Subject
+from gestalt_sdk.bases.provider import ProviderKind
+from gestalt_sdk.common.beats import Beats
+
+GATES: Mapping[Stage, Collection[Rule]] = {Stage.SERVED: (serves,), Stage.CONFIGURED: (serves, kind, version)}
+"""The rules without which those that need a stage say nothing, because all would fail for the same reason."""
+
+
+def rules_for(provider: ProviderKind, ids: Collection[str] = ()) -> list[Rule]:
+    """Return the rules for a kind, in the order in which they are tried.
+
+    Args:
+        ids: Only these, or the whole part of them before the stroke: ``contract.md 2.4``. None: all.
+    Raises:
+        RulesUnknown: one is not there.
+    """
+    offered = [rule for rule in (*families.RULES, *suites.RULES) if provider in rule.kinds]
+    unknown = [name for name in ids if not any(_is_named(rule, name) for rule in offered)]
+    if unknown:
+        raise RulesUnknown(
+            f'no rule "{unknown[0]}" for a provider of this kind; `gestaltd provider verify --list` names them'
+        )
+    return [rule for rule in offered if not ids or any(_is_named(rule, name) for name in ids)]
+
+
+def _is_named(rule: Rule, name: str) -> bool:
+    return name in (rule.id, rule.id.partition("/")[0])
+
+
+async def verify(
+    candidate: Candidate,
+    rules: Sequence[Rule],
+    environ: Mapping[str, str],
+    tell: Callable[[Finding], None] = lambda finding: None,
+) -> Report:
+    """Try the rules; ``tell`` gets each finding when it is there.
+
+    Raises:
+        HostError: the directories or sockets of the provider cannot be made.
+    """
+    groups = ProcessGroups(Beats())
+    groups.start()
+    findings: list[Finding] = []
+    failed: dict[str, Rule] = {}
+    try:
+        for rule in rules:
+            before = next((gate for gate in GATES.get(rule.needs, ()) if gate.id in failed and gate is not rule), None)
+            if before is None:
+                finding = await _tried(rule, candidate, environ, groups)
+            else:
+                finding = Finding(rule.id, rule.title, Outcome.NOT_RUN, reason=f"{before.id} failed")
+            if finding.outcome is Outcome.FAILED:
+                failed[rule.id] = rule
+            findings.append(finding)
+            tell(finding)
+    finally:
+        await groups.stop()
+    word = "plugin" if candidate.kind is ProviderKind.INTEGRATION else candidate.kind.value
+    return Report(candidate.shown, word, findings)
+
+
+async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> Finding:
+    began = time.monotonic()
+    subject = Subject(candidate, environ, groups)
+    try:
+        await rule.check(subject)
+    except NotOffered as error:
+        return Finding(rule.id, rule.title, Outcome.NOT_OFFERED, time.monotonic() - began, reason=str(error))
+    except Broken as error:
+        return Finding(
+            *(rule.id, rule.title, Outcome.FAILED, time.monotonic() - began),
+            expected=error.expected,
+            seen=error.seen,
+            frames=subject.frames.all(),
+            last_lines=tuple(subject.last_lines),
+        )
+    finally:
+        await subject.close()
+    return Finding(rule.id, rule.title, Outcome.PASSED, time.monotonic() - began)

@@ -1,0 +1,184 @@
+"""Each rule is broken by a fault of its kind, and kept by a provider without one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from gestalt_host.packages import LaunchCommand
+from gestalt_host.supervisor import ProcessGroups
+from gestalt_host.verification.backing import backing_store
+from gestalt_host.verification.outcomes import Broken
+from gestalt_host.verification.report import Outcome, Report
+from gestalt_host.verification.run import rules_for, verify
+from gestalt_host.verification.sources import KIND_WORDS
+from gestalt_host.verification.subject import Candidate, Patience, Subject
+from gestalt_sdk.common.beats import Beats
+from tests.support.commands import ROOT
+
+FAULTY = ROOT / "tests" / "support" / "plugins" / "faulty" / "faulty.py"
+HURRIED = Patience(stop_s=0.5, drain_s=0.5, orphan_s=0.5, held_s=1.0, alive_s=3.0)
+"""For faults that are shown by waiting in vain; a provider without one gets the time that a host gives it."""
+PLANTED = {
+    "exits_at_once": "contract.md 2.4/serves",
+    "is_of_another_kind": "contract.md 1.3/kind",
+    "speaks_later_versions_only": "contract.md 1.2/bounds",
+    "answers_another_version": "contract.md 1.2/version",
+    "takes_any_version": "contract.md 1.2/other-versions",
+    "changes_its_kind": "contract.md 1.3/identity-again",
+    "starts_another_version": "contract.md 1.3/start",
+    "is_configured_once": "contract.md 1.3/configure-twice",
+    "dies_of_odd_values": "contract.md 1.3/bad-configuration",
+    "is_changed_by_a_check": "contract.md 1.3/check-config",
+    "health_is_an_error": "contract.md 1.3/health-before",
+    "is_never_ready": "contract.md 1.3/health",
+    "is_not_serving": "contract.md 2.3/grpc-health",
+    "lists_no_services": "contract.md 2.3/reflection",
+    "links_its_socket": "contract.md 2.1/socket",
+    "minds_a_stale_socket": "contract.md 2.3/stale-socket",
+    "leaves_its_socket": "contract.md 2.3/removed-socket",
+    "waits_without_socket": "contract.md 2.3/without-socket",
+    "has_every_method": "contract.md 2.3/unknown-method",
+    "takes_what_is_no_message": "contract.md 2.3/undecodable",
+    "refuses_unknown_fields": "contract.md 3/unknown-fields",
+    "takes_small_messages_only": "contract.md 2.3/large",
+    "takes_messages_of_any_size": "contract.md 2.3/oversized",
+    "refuses_metadata": "contract.md 2.6/metadata",
+    "dies_of_a_crowd": "contract.md 2.4/signs-of-life",
+    "dies_of_cancelled_calls": "contract.md 1.4/given-up",
+    "needs_its_variables": "contract.md 2.5/unset",
+    "dies_without_store": "contract.md 2.5/dead",
+    "hangs_with_store": "contract.md 2.5/slow",
+    "dies_of_noise": "contract.md 2.5/noise",
+    "dies_of_nonsense": "contract.md 2.5/nonsense",
+    "is_deaf": "contract.md 2.4/sigterm",
+    "waits_until_it_is_configured": "contract.md 2.4/sigterm-early",
+    "ends_with_an_error": "contract.md 2.4/sigint",
+}
+"""A fault of ``faulty.py``, and the rule that it breaks."""
+
+
+async def tried(
+    folder: Path, fault: str, *rules: str, kind: str = "workflow", patience: Patience | None = None
+) -> Report:
+    """Try rules, all when none is named, on the minimal provider with a fault."""
+    environ = {**os.environ, "TMPDIR": str(folder)}
+    command = LaunchCommand((sys.executable, str(FAULTY)), {"FAULT": fault, "KIND": kind, "PYTHONPATH": str(ROOT)})
+    async with backing_store(folder, environ) as store:
+        candidate = Candidate(KIND_WORDS[kind], command, "faulty", {}, store, patience or Patience())
+        return await verify(candidate, rules_for(candidate.kind, rules), environ)
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    return {finding.rule: finding.outcome.value for finding in report.findings}
+
+
+@pytest.mark.parametrize(("fault", "rule"), PLANTED.items())
+async def test_a_planted_fault_is_caught_by_its_rule(tmp_path: Path, fault: str, rule: str) -> None:
+    kind = "indexeddb" if rule in {rule.id for rule in rules_for(KIND_WORDS["indexeddb"])} else "workflow"
+    report = await tried(tmp_path, fault, rule, kind=kind, patience=HURRIED)
+    [finding] = report.findings
+    assert finding.outcome is Outcome.FAILED, finding
+    assert finding.expected
+    assert finding.seen
+
+
+async def test_a_provider_that_ends_while_connections_are_opened_is_caught(tmp_path: Path) -> None:
+    command = LaunchCommand((sys.executable, str(FAULTY)), {"KIND": "indexeddb", "PYTHONPATH": str(ROOT)})
+    subject = Subject(Candidate(KIND_WORDS["indexeddb"], command, "faulty"), os.environ, ProcessGroups(Beats()))
+    try:
+        await subject.launch()
+        subject.child.kill()
+        await subject.child.wait()
+        with pytest.raises(Broken, match="a connection to its socket to be taken"):
+            await subject.connect()
+    finally:
+        await subject.close()
+
+
+async def test_a_host_that_dies_unnoticed_is_caught(tmp_path: Path) -> None:
+    report = await tried(tmp_path, "is_deaf", "contract.md 2.4/parent", kind="indexeddb", patience=HURRIED)
+    assert outcomes(report) == {"contract.md 2.4/parent": "failed"}
+
+
+@pytest.mark.parametrize("kind", KIND_WORDS)
+async def test_a_provider_without_a_fault_keeps_every_rule(tmp_path: Path, kind: str) -> None:
+    report = await tried(tmp_path, "", kind=kind)
+    assert {finding.rule: finding for finding in report.findings if finding.outcome is not Outcome.PASSED} == {}
+    assert [finding.rule for finding in report.findings] == [rule.id for rule in rules_for(KIND_WORDS[kind])]
+
+
+def test_every_rule_has_a_planted_fault() -> None:
+    """A rule that no fault breaks may be one that cannot fail."""
+    every = {rule.id for kind in KIND_WORDS.values() for rule in rules_for(kind)}
+    assert every == {*PLANTED.values(), "contract.md 2.4/parent"}
+
+
+def test_every_rule_names_a_section_of_the_specification() -> None:
+    for rule in {rule.id for kind in KIND_WORDS.values() for rule in rules_for(kind)}:
+        match = re.fullmatch(r"([\w-]+\.md) (\d+(?:\.\d+)*)/[a-z-]+", rule)
+        assert match is not None, rule
+        page = (ROOT / "docs" / "spec" / match[1]).read_text()
+        assert re.search(rf"^#+ {re.escape(match[2])}[. ]", page, re.M), rule
+
+
+@pytest.mark.parametrize("kind", KIND_WORDS)
+async def test_a_provider_that_answers_nothing_fails_and_says_so_once(tmp_path: Path, kind: str) -> None:
+    report = await tried(tmp_path, "never_listens", kind=kind, patience=Patience(serve_s=1.0))
+    first, *rest = report.findings
+    assert (first.rule, first.outcome) == ("contract.md 2.4/serves", Outcome.FAILED)
+    assert {(finding.outcome, finding.reason) for finding in rest} == {
+        (Outcome.NOT_RUN, "contract.md 2.4/serves failed")
+    }
+
+
+@pytest.mark.parametrize("kind", KIND_WORDS)
+async def test_a_provider_that_says_ok_to_everything_fails(tmp_path: Path, kind: str) -> None:
+    report = await tried(tmp_path, "says_ok_to_everything", kind=kind)
+    failed = {rule for rule, outcome in outcomes(report).items() if outcome == "failed"}
+    assert failed >= {
+        *("contract.md 1.2/version", "contract.md 1.2/other-versions"),
+        *("contract.md 2.3/unknown-method", "contract.md 2.3/undecodable"),
+        *(() if kind == "plugin" else ("contract.md 1.3/kind",)),
+    }
+
+
+async def test_a_failure_shows_what_was_exchanged_and_no_value_of_the_configuration(tmp_path: Path) -> None:
+    command = LaunchCommand(
+        (sys.executable, str(FAULTY)),
+        {"FAULT": "answers_another_version", "KIND": "indexeddb", "PYTHONPATH": str(ROOT)},
+    )
+    candidate = Candidate(KIND_WORDS["indexeddb"], command, "faulty", {"password": "hunter2"})
+    report = await verify(candidate, rules_for(candidate.kind, ["contract.md 1.2/version"]), os.environ)
+    assert [str(frame) for frame in report.findings[0].frames] == [
+        "> ProviderLifecycle.ConfigureProvider "
+        '{"name": "verified", "config": {"password": "…"}, "protocol_version": 3}',
+        '< ProviderLifecycle.ConfigureProvider {"protocol_version": 2}',
+    ]
+
+
+async def test_what_a_provider_wrote_last_is_told_of_a_failure(tmp_path: Path) -> None:
+    report = await tried(tmp_path, "exits_at_once", "contract.md 2.4/serves", kind="indexeddb")
+    assert "the last words of a provider" in "\n".join(report.findings[0].last_lines)
+    assert "exit status 3" in report.findings[0].seen
+
+
+async def test_each_launch_gets_an_empty_directory_of_its_own(tmp_path: Path) -> None:
+    command = LaunchCommand((sys.executable, str(FAULTY)), {"KIND": "indexeddb", "PYTHONPATH": str(ROOT)})
+    candidate = Candidate(KIND_WORDS["indexeddb"], command, "faulty", {"a": [{"b": "{dir}/x"}], "n": 1})
+    groups = ProcessGroups(Beats())
+    subject = Subject(candidate, os.environ, groups)
+    try:
+        seen = []
+        for _ in range(2):
+            await subject.launch()
+            seen.append(subject.config["a"][0]["b"])  # type: ignore[index]
+        assert len(set(seen)) == 2
+        assert all(list(Path(path).parent.iterdir()) == [] for path in seen)
+    finally:
+        await subject.close()
+    assert not subject.directory.exists()

@@ -17,7 +17,7 @@ from gestalt_host.supervisor import groups as module
 from gestalt_sdk.common import group_keeper
 from gestalt_sdk.common.beats import Beats
 from tests.support.rigs.gestaltd import alive
-from tests.support.waiting import eventually, until
+from tests.support.waiting import eventually, one_turn, until
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_groups_end_also_when_no_keeper_runs_yet() -> None:
     held = in_a_group("echo up; sleep 600")
     groups.hold(held.pid)
     groups.start()
-    await asyncio.sleep(0)  # the keeper is about to be started
+    await one_turn()  # the keeper is about to be started
     await groups.stop()
     assert held.wait(30) < 0
     assert held.stdout is not None

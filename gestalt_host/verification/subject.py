@@ -152,6 +152,7 @@ class Subject:
         self._child: Child | None = None
         self._channel: grpc.aio.Channel | None = None
         self._launches = 0
+        self._store = ""
 
     @property
     def word(self) -> str:
@@ -192,7 +193,19 @@ class Subject:
         Raises:
             Broken: it does not serve in time.
         """
-        await self.spawn(await self.environment(conduct))
+        await self._launch(await self.environment(conduct))
+
+    async def relaunch(self) -> None:
+        """Start another process where the last one left off: with its directory and its IndexedDB service.
+
+        Raises:
+            Broken: it does not serve in time.
+        """
+        await self.end()
+        await self._launch(await self._environment(Conduct.GOOD))
+
+    async def _launch(self, environment: Mapping[str, str]) -> None:
+        await self.spawn(environment)
         await self.served()
         self._channel = open_channel(Address(f"unix:{self.socket}"))
 
@@ -201,8 +214,11 @@ class Subject:
         await self.end()
         self._launches += 1
         (self.directory / f"own-{self._launches}").mkdir()
-        store = await self.candidate.store() if conduct is Conduct.GOOD else ""
-        services = dict(await self._services.open(conduct, store))
+        self._store = await self.candidate.store() if conduct is Conduct.GOOD else ""
+        return await self._environment(conduct)
+
+    async def _environment(self, conduct: Conduct) -> dict[str, str]:
+        services = dict(await self._services.open(conduct, self._store))
         if self.kind is ProviderKind.WORKFLOW:
             services[DRAIN_SECONDS] = f"{self.patience.drain_s:g}"
         return provider_environment(

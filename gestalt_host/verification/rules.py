@@ -23,7 +23,8 @@ class Stage(Enum):
 
     NOTHING = 0
     SERVED = 1
-    CONFIGURED = 2
+    ANSWERED = 2
+    CONFIGURED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Rule:
     check: Callable[[Subject], Awaitable[None]]
     kinds: Collection[ProviderKind] = KINDS
     capability: str = ""
-    needs: Stage = Stage.SERVED
+    needs: Stage = Stage.ANSWERED
 
 
 Check = Callable[[Subject], Awaitable[None]]
@@ -56,7 +57,7 @@ def rule(
     *,
     kinds: Collection[ProviderKind] = KINDS,
     capability: str = "",
-    needs: Stage = Stage.SERVED,
+    needs: Stage = Stage.ANSWERED,
 ) -> Callable[[Check], Rule]:
     """Make a rule of the function that follows; the arguments are the attributes of ``Rule``."""
     return lambda check: Rule(id, title, check, kinds, capability, needs)

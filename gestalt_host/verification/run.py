@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from gestalt_host.errors import HostError
 from gestalt_host.supervisor import ProcessGroups
 from gestalt_host.verification import families, suites
-from gestalt_host.verification.families.handshake import kind, serves, version
+from gestalt_host.verification.families.handshake import answers, kind, serves, version
 from gestalt_host.verification.outcomes import Broken, NotOffered
 from gestalt_host.verification.report import Finding, Outcome, Report
 from gestalt_host.verification.rules import Rule, RulesUnknown, Stage
-from gestalt_host.verification.subject import Candidate, Subject
+from gestalt_host.verification.subject import Candidate, Subject, kind_word
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.common.beats import Beats
 
-GATES: Mapping[Stage, Collection[Rule]] = {Stage.SERVED: (serves,), Stage.CONFIGURED: (serves, kind, version)}
+GATES: Mapping[Stage, Collection[Rule]] = {
+    Stage.SERVED: (serves,),
+    Stage.ANSWERED: (serves, answers),
+    Stage.CONFIGURED: (serves, answers, kind, version),
+}
 """The rules without which those that need a stage say nothing, because all would fail for the same reason."""
+
+
+EVERY: Sequence[Rule] = (*families.RULES, *suites.RULES)
 
 
 def rules_for(provider: ProviderKind, ids: Collection[str] = ()) -> list[Rule]:
@@ -27,13 +36,26 @@ def rules_for(provider: ProviderKind, ids: Collection[str] = ()) -> list[Rule]:
     Raises:
         RulesUnknown: one is not there.
     """
-    offered = [rule for rule in (*families.RULES, *suites.RULES) if provider in rule.kinds]
-    unknown = [name for name in ids if not any(_is_named(rule, name) for rule in offered)]
-    if unknown:
-        raise RulesUnknown(
-            f'no rule "{unknown[0]}" for a provider of this kind; `gestaltd provider verify --list` names them'
-        )
+    offered = [rule for rule in EVERY if provider in rule.kinds]
+    _require(ids, offered, f" for a provider of kind {kind_word(provider)}")
     return [rule for rule in offered if not ids or any(_is_named(rule, name) for name in ids)]
+
+
+def require_rules(ids: Collection[str], word: str = "") -> None:
+    """Refuse what is no rule, before the provider is looked at.
+
+    Args:
+        word: The kind that it will have to be; blank: not known.
+    Raises:
+        RulesUnknown: one is not there.
+    """
+    _require(ids, [rule for rule in EVERY if not word or word in map(kind_word, rule.kinds)])
+
+
+def _require(ids: Collection[str], offered: Collection[Rule], whom: str = "") -> None:
+    for name in ids:
+        if not any(_is_named(rule, name) for rule in offered):
+            raise RulesUnknown(f'no rule "{name}"{whom}; `gestaltd provider verify --list` names them')
 
 
 def _is_named(rule: Rule, name: str) -> bool:
@@ -68,15 +90,14 @@ async def verify(
             tell(finding)
     finally:
         await groups.stop()
-    word = "plugin" if candidate.kind is ProviderKind.INTEGRATION else candidate.kind.value
-    return Report(candidate.shown, word, findings)
+    return Report(candidate.shown, kind_word(candidate.kind), findings)
 
 
 async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> Finding:
     began = time.monotonic()
     subject = Subject(candidate, environ, groups)
     try:
-        await rule.check(subject)
+        await _check(rule, subject)
     except NotOffered as error:
         return Finding(rule.id, rule.title, Outcome.NOT_OFFERED, time.monotonic() - began, reason=str(error))
     except Broken as error:
@@ -90,3 +111,24 @@ async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], g
     finally:
         await subject.close()
     return Finding(rule.id, rule.title, Outcome.PASSED, time.monotonic() - began)
+
+
+async def _check(rule: Rule, subject: Subject) -> None:
+    """Try the rule in the time that a rule has.
+
+    Raises:
+        Broken: it does not hold, does not come to its end in time, or met what it has not foreseen.
+        NotOffered: the provider does not have what it is about.
+        HostError: this machine does not allow it to be tried.
+    """
+    limit_s = subject.patience.rule_s
+    deadline = asyncio.timeout(limit_s)
+    try:
+        async with deadline:
+            await rule.check(subject)
+    except HostError:
+        raise
+    except Exception as error:
+        if deadline.expired():
+            raise Broken(f"the rule to come to its end within {limit_s:g} s", "it waited for the provider") from error
+        raise Broken("the rule to come to its end", f"{type(error).__name__}: {error}") from error

@@ -18,6 +18,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 
+from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.errors import ProviderStartFailed
@@ -61,6 +62,7 @@ class Patience:
     Attributes:
         held_s: How long a provider may wait for a service of its host before it is looked at.
         alive_s: How long it may take for what has no limit of its own.
+        rule_s: How long a whole rule may take, which waits for several of these.
     """
 
     serve_s: float = 45.0
@@ -73,6 +75,12 @@ class Patience:
     orphan_s: float = 3.0
     held_s: float = 3.0
     alive_s: float = 10.0
+    rule_s: float = 300.0
+
+
+def kind_word(kind: ProviderKind) -> str:
+    """Return the word that manifests have for a kind."""
+    return "plugin" if kind is ProviderKind.INTEGRATION else kind.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class Candidate:
     Attributes:
         shown: How the report names it.
         store: Returns the path of the socket of an IndexedDB service that nobody else uses.
+        catalogue: The operations of a plugin; None where it has to be run to tell them.
     """
 
     kind: ProviderKind
@@ -90,6 +99,7 @@ class Candidate:
     config: Mapping[str, object] = field(default_factory=dict, repr=False)
     store: Callable[[], Awaitable[str]] = field(default=lambda: _no_store(), repr=False)
     patience: Patience = field(default_factory=Patience)
+    catalogue: PluginCatalogue | None = None
 
 
 async def _no_store() -> str:
@@ -157,7 +167,7 @@ class Subject:
     @property
     def word(self) -> str:
         """The kind in words: ``plugin``, ``workflow``, ``indexeddb``."""
-        return "plugin" if self.kind is ProviderKind.INTEGRATION else self.kind.value
+        return kind_word(self.kind)
 
     @property
     def is_plugin(self) -> bool:
@@ -463,10 +473,7 @@ class Subject:
         Raises:
             Broken: it refuses a step.
         """
-        if self.is_plugin:
-            await self._metadata()
-        else:
-            (await self.ask()).require_ok()
+        await self.require_first_answer()
         answer = await self.configure()
         if not (self.is_plugin and answer.code is UNIMPLEMENTED):
             answer.require_ok()
@@ -475,14 +482,20 @@ class Subject:
             if started.code is not UNIMPLEMENTED:
                 started.require_ok()
 
-    async def _metadata(self) -> None:
-        """Ask a plugin for its metadata until it is served, as a host does."""
+    async def require_first_answer(self) -> None:
+        """Make the first call of a host: for the identity; of a plugin for its metadata, until it has any.
+
+        Raises:
+            Broken: it is not answered.
+        """
         try:
             async with asyncio.timeout(self.patience.serve_s):
-                while (await self.ask()).code is UNAVAILABLE:
+                while (answer := await self.ask()).code is UNAVAILABLE and self.is_plugin:
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise Broken(f"GetMetadata to be answered within {self.patience.serve_s:g} s", "UNAVAILABLE") from None
+        if not (self.is_plugin and answer.code is UNIMPLEMENTED):
+            answer.require_ok()
 
     async def start(self) -> Answer:
         """Tell a provider that is no plugin to begin its background work."""

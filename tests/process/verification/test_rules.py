@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from gestalt_host.supervisor import ProcessGroups
 from gestalt_host.verification.backing import backing_store
 from gestalt_host.verification.outcomes import Broken
 from gestalt_host.verification.report import Outcome, Report
+from gestalt_host.verification.rules import Rule
 from gestalt_host.verification.run import rules_for, verify
 from gestalt_host.verification.sources import KIND_WORDS
 from gestalt_host.verification.subject import Candidate, Patience, Subject
@@ -21,10 +23,12 @@ from gestalt_sdk.common.beats import Beats
 from tests.support.commands import ROOT
 
 FAULTY = ROOT / "tests" / "support" / "plugins" / "faulty" / "faulty.py"
-HURRIED = Patience(stop_s=0.5, drain_s=0.5, orphan_s=0.5, held_s=1.0, alive_s=3.0)
+KIND = "contract.md 1.3/kind"
+HURRIED = Patience(call_s=5.0, stop_s=0.5, drain_s=0.5, orphan_s=0.5, held_s=1.0, alive_s=3.0)
 """For faults that are shown by waiting in vain; a provider without one gets the time that a host gives it."""
 PLANTED = {
     "exits_at_once": "contract.md 2.4/serves",
+    "answers_no_call": "contract.md 1.3/answers",
     "is_of_another_kind": "contract.md 1.3/kind",
     "speaks_later_versions_only": "contract.md 1.2/bounds",
     "answers_another_version": "contract.md 1.2/version",
@@ -58,6 +62,22 @@ PLANTED = {
     "is_deaf": "contract.md 2.4/sigterm",
     "waits_until_it_is_configured": "contract.md 2.4/sigterm-early",
     "ends_with_an_error": "contract.md 2.4/sigint",
+    "writes_nonsense": "packaging.md 4.3/writes-catalogue",
+    "has_types_of_its_language": "packaging.md 4.3/parameters",
+    "names_other_operations": "contract.md 4.5/metadata",
+    "knows_every_operation": "contract.md 4.5/unknown-operation",
+    "stumbles_over_what_is_missing": "contract.md 4.5/missing-parameters",
+    "takes_any_type": "contract.md 4.5/mistyped-parameters",
+    "minds_large_parameters": "contract.md 4.5/large-parameters",
+    "executes_one_at_a_time": "contract.md 4.5/at-once",
+    "has_statuses_of_its_own": "contract.md 4.5/read-only",
+    "minds_tokens": "contract.md 4.5/context",
+    "dies_of_operations_given_up": "contract.md 4.5/given-up",
+    "offers_sessions_nonsense": "contract.md 4.5/session-catalogue",
+    "announces_what_it_lacks": "contract.md 4.5/post-connect",
+    "rejects_with_success": "contract.md 4.5/http-subject",
+    "answers_twice": "contract.md 4.5/stream",
+    "takes_noise_for_the_end": "contract.md 4.5/stream-noise",
 }
 """A fault of ``faulty.py``, and the rule that it breaks."""
 
@@ -73,13 +93,17 @@ async def tried(
         return await verify(candidate, rules_for(candidate.kind, rules), environ)
 
 
+def ids_of(kind: str) -> set[str]:
+    return {rule.id for rule in rules_for(KIND_WORDS[kind])}
+
+
 def outcomes(report: Report) -> dict[str, str]:
     return {finding.rule: finding.outcome.value for finding in report.findings}
 
 
 @pytest.mark.parametrize(("fault", "rule"), PLANTED.items())
 async def test_a_planted_fault_is_caught_by_its_rule(tmp_path: Path, fault: str, rule: str) -> None:
-    kind = "indexeddb" if rule in {rule.id for rule in rules_for(KIND_WORDS["indexeddb"])} else "workflow"
+    kind = next(word for word in ("indexeddb", "workflow", "plugin") if rule in ids_of(word))
     report = await tried(tmp_path, fault, rule, kind=kind, patience=HURRIED)
     [finding] = report.findings
     assert finding.outcome is Outcome.FAILED, finding
@@ -127,13 +151,21 @@ def test_every_rule_names_a_section_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize("kind", KIND_WORDS)
-async def test_a_provider_that_answers_nothing_fails_and_says_so_once(tmp_path: Path, kind: str) -> None:
-    report = await tried(tmp_path, "never_listens", kind=kind, patience=Patience(serve_s=1.0))
+@pytest.mark.parametrize("fault", ["exits_at_once", "never_listens", "accepts_and_says_nothing"])
+async def test_a_provider_that_answers_nothing_fails_and_says_so_once(tmp_path: Path, kind: str, fault: str) -> None:
+    report = await tried(tmp_path, fault, kind=kind, patience=Patience(serve_s=3.0))
     first, *rest = report.findings
     assert (first.rule, first.outcome) == ("contract.md 2.4/serves", Outcome.FAILED)
     assert {(finding.outcome, finding.reason) for finding in rest} == {
         (Outcome.NOT_RUN, "contract.md 2.4/serves failed")
     }
+
+
+async def test_a_provider_that_answers_no_call_fails_before_it_is_waited_for_again(tmp_path: Path) -> None:
+    report = await tried(tmp_path, "answers_no_call", kind="indexeddb", patience=HURRIED)
+    failed = [finding.rule for finding in report.findings if finding.outcome is Outcome.FAILED]
+    assert failed == ["contract.md 1.3/answers"]
+    assert {finding.reason for finding in report.findings} == {"", "contract.md 1.3/answers failed"}
 
 
 @pytest.mark.parametrize("kind", KIND_WORDS)
@@ -182,3 +214,37 @@ async def test_each_launch_gets_an_empty_directory_of_its_own(tmp_path: Path) ->
     finally:
         await subject.close()
     assert not subject.directory.exists()
+
+
+async def held_up(subject: Subject) -> None:
+    await subject.launch()
+    await subject.call("gestalt.provider.v1.ProviderLifecycle", "HealthCheck", b"")
+    await asyncio.Event().wait()
+
+
+async def surprised(subject: Subject) -> None:
+    await subject.launch()
+    raise KeyError("what no rule foresees")
+
+
+async def test_a_rule_that_does_not_end_fails_by_name_and_the_next_is_tried(tmp_path: Path) -> None:
+    rules = [Rule("contract.md 1.3/held-up", "It waits", held_up), *rules_for(KIND_WORDS["indexeddb"], [KIND])]
+    report = await verify(subject_of("indexeddb"), rules, os.environ)
+    first, second = report.findings
+    assert (first.rule, first.outcome) == ("contract.md 1.3/held-up", Outcome.FAILED)
+    assert first.expected == "the rule to come to its end within 3 s"
+    assert "> ProviderLifecycle.HealthCheck" in str(first.frames[0])
+    assert (second.rule, second.outcome) == (KIND, Outcome.PASSED)
+
+
+async def test_a_rule_that_meets_what_it_has_not_foreseen_fails_and_the_next_is_tried(tmp_path: Path) -> None:
+    rules = [Rule("contract.md 1.3/surprised", "It raises", surprised), *rules_for(KIND_WORDS["indexeddb"], [KIND])]
+    report = await verify(subject_of("indexeddb"), rules, os.environ)
+    assert [finding.outcome for finding in report.findings] == [Outcome.FAILED, Outcome.PASSED]
+    assert report.findings[0].seen == "KeyError: 'what no rule foresees'"
+
+
+def subject_of(kind: str) -> Candidate:
+    """Return the minimal provider without a fault, with three seconds for each rule."""
+    command = LaunchCommand((sys.executable, str(FAULTY)), {"KIND": kind, "PYTHONPATH": str(ROOT)})
+    return Candidate(KIND_WORDS[kind], command, "faulty", patience=Patience(rule_s=3.0))

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import operations
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
-from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from gestalt_sdk.gen.v1 import plugin_pb2, runtime_pb2, runtime_pb2_grpc
 
 FAULT = os.environ.get("FAULT", "")
 KIND = os.environ["KIND"]
@@ -120,9 +121,9 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
         return runtime_pb2.StartRuntimeProviderResponse(protocol_version=2 if FAULT == "starts_another_version" else 3)
 
 
-class Plugin(plugin_pb2_grpc.IntegrationProviderServicer):
+class Plugin(operations.Plugin):
     async def GetMetadata(self, request: Empty, context: Any) -> plugin_pb2.ProviderMetadata:
-        return plugin_pb2.ProviderMetadata(min_protocol_version=3, max_protocol_version=3)
+        return operations.metadata()
 
     async def StartProvider(self, request: Any, context: Any) -> plugin_pb2.StartProviderResponse:
         return plugin_pb2.StartProviderResponse(protocol_version=await take(request, context))
@@ -151,6 +152,17 @@ class Anything(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(handle)
 
 
+class Silence(grpc.GenericRpcHandler):
+    """Takes every call and answers none."""
+
+    def service(self, details: Any) -> Any:
+        async def handle(request: bytes, context: Any) -> bytes:
+            await asyncio.sleep(FOREVER_S)
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+
 class Health(health.aio.HealthServicer):
     async def Check(self, request: Any, context: Any) -> Any:
         serving = State.configured and FAULT != "is_not_serving"
@@ -160,13 +172,16 @@ class Health(health.aio.HealthServicer):
 def make_server() -> grpc.aio.Server:
     limit = {"takes_small_messages_only": MIB, "takes_messages_of_any_size": -1}.get(FAULT, 4 * MIB)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit)])
+    if FAULT == "answers_no_call":
+        server.add_generic_rpc_handlers((Silence(),))
+        return server
     if FAULT == "says_ok_to_everything":
         server.add_generic_rpc_handlers((Anything("/"),))
         return server
     if FAULT == "takes_what_is_no_message":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}.ProviderLifecycle/"),))
     elif KIND == "plugin":
-        plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(Plugin(), server)
+        operations.add_plugin(Plugin(), server)
     else:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)
         check_pb2_grpc.add_ProviderCheckServicer_to_server(Check(), server)
@@ -185,6 +200,8 @@ def exit_when_crowded() -> None:
 
 
 async def main() -> int:
+    if KIND == "plugin" and (catalogue := os.environ.get("GESTALT_PLUGIN_WRITE_CATALOG")):
+        return operations.write_catalogue(catalogue)
     path = Path(os.environ.get("GESTALT_PLUGIN_SOCKET", ""))
     if not path.name:
         if FAULT == "waits_without_socket":
@@ -199,6 +216,10 @@ async def main() -> int:
         if FAULT == "minds_a_stale_socket":
             return 4
         path.unlink()
+    if FAULT == "accepts_and_says_nothing":
+        held = []  # else they are closed at once
+        async with await asyncio.start_unix_server(lambda reader, writer: held.append(writer), path):
+            await asyncio.sleep(FOREVER_S)
     bound = path
     if FAULT == "links_its_socket":
         bound = path.with_name("elsewhere")

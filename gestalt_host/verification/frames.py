@@ -50,6 +50,10 @@ class Frames:
         """Keep one more."""
         self._kept.append(Frame(direction, place, printable(cut(_shown(content), MOST_BYTES))))
 
+    def clear(self) -> None:
+        """Keep none of them any longer."""
+        self._kept.clear()
+
     def all(self) -> tuple[Frame, ...]:
         """Return those that are kept, the oldest first."""
         return tuple(self._kept)

@@ -38,6 +38,8 @@ class Rule:
         capability: The extension that it is about; a provider without it does not offer what the rule asks for.
         needs: How far the provider must come. Where it does not, the rule is not tried.
         check: Tries it on a process that it launches itself; raises ``Broken`` or ``NotOffered``.
+        shares: Whether ``check`` takes the process of an earlier rule, when there is one, and leaves it to the next: it
+            uses nothing of it but names of its own.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Rule:
     kinds: Collection[ProviderKind] = KINDS
     capability: str = ""
     needs: Stage = Stage.ANSWERED
+    shares: bool = False
 
 
 Check = Callable[[Subject], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Trying the rules on a provider, one after the other, each on a process of its own."""
+"""Trying the rules on a provider, one after the other, each on a process of its own but for those that share one."""
 
 from __future__ import annotations
 
@@ -77,11 +77,12 @@ async def verify(
     groups.start()
     findings: list[Finding] = []
     failed: dict[str, Rule] = {}
+    subjects = _Subjects(candidate, environ, groups)
     try:
         for rule in rules:
             before = next((gate for gate in GATES.get(rule.needs, ()) if gate.id in failed and gate is not rule), None)
             if before is None:
-                finding = await _tried(rule, candidate, environ, groups)
+                finding = await _tried(rule, subjects)
             else:
                 finding = Finding(rule.id, rule.title, Outcome.NOT_RUN, reason=f"{before.id} failed")
             if finding.outcome is Outcome.FAILED:
@@ -89,16 +90,46 @@ async def verify(
             findings.append(finding)
             tell(finding)
     finally:
+        await subjects.close()
         await groups.stop()
     return Report(candidate.shown, kind_word(candidate.kind), findings)
 
 
-async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> Finding:
+class _Subjects:
+    """The processes of the rules: each has its own, but those that share one until a rule fails on it."""
+
+    def __init__(self, candidate: Candidate, environ: Mapping[str, str], groups: ProcessGroups) -> None:
+        self._new = lambda: Subject(candidate, environ, groups)
+        self._shared: Subject | None = None
+
+    def take(self, rule: Rule) -> Subject:
+        """Return the one for a rule; ``give_back`` gets it afterwards."""
+        if not rule.shares or self._shared is None:
+            return self._new()
+        subject, self._shared = self._shared, None
+        subject.frames.clear()
+        return subject
+
+    async def give_back(self, subject: Subject, *, again: bool) -> None:
+        """Keep a subject for the next rule that shares it, or end it."""
+        if again:
+            self._shared = subject
+        else:
+            await subject.close()
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared.close()
+
+
+async def _tried(rule: Rule, subjects: _Subjects) -> Finding:
     began = time.monotonic()
-    subject = Subject(candidate, environ, groups)
+    subject, again = subjects.take(rule), False
     try:
         await _check(rule, subject)
+        again = rule.shares
     except NotOffered as error:
+        again = rule.shares
         return Finding(rule.id, rule.title, Outcome.NOT_OFFERED, time.monotonic() - began, reason=str(error))
     except Broken as error:
         return Finding(
@@ -109,7 +140,7 @@ async def _tried(rule: Rule, candidate: Candidate, environ: Mapping[str, str], g
             last_lines=tuple(subject.last_lines),
         )
     finally:
-        await subject.close()
+        await subjects.give_back(subject, again=again)
     return Finding(rule.id, rule.title, Outcome.PASSED, time.monotonic() - began)
 
 

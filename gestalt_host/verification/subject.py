@@ -186,6 +186,11 @@ class Subject:
         return found
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has been launched, and its process runs."""
+        return self._child is not None and self._child.running
+
+    @property
     def child(self) -> Child:
         assert self._child is not None, "launch it first"
         return self._child

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import grpc
+
 from gestalt_host.verification.outcomes import Broken, require, require_equal
 from gestalt_host.verification.rules import Rule, Stage, rule
 from gestalt_host.verification.subject import LOOK_S, Subject
-from gestalt_host.verification.suites.indexeddb.client import Code, StoreClient
+from gestalt_host.verification.suites.indexeddb.client import Answered, Asked, Code, StoreClient, Stream
 from gestalt_host.verification.suites.indexeddb.messages import index, key_column, record
 from gestalt_host.verification.suites.indexeddb.rules import STORES
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
@@ -17,6 +19,7 @@ INT = 1
 NAME = "kept"
 CLIENTS = 4
 KILLS = 3
+AT_ONCE_S = 0.5
 ACKNOWLEDGED = 20
 """So many commits are acknowledged before each kill."""
 
@@ -159,12 +162,22 @@ async def not_configured(subject: Subject) -> None:
     async with StoreClient(subject.socket, subject.frames) as store:
         await store.require_refused("Get", pb.ObjectStoreRequest(store="a", id="b"), code, "not configured")
         await store.require_refused("CreateObjectStore", pb.CreateObjectStoreRequest(name="a"), code, "not configured")
-        cursor = store.opening_cursor()
-        await cursor.send(pb.CursorClientMessage(open=pb.OpenCursorRequest(store="a")))
-        await cursor.require_refused(code)
-        transaction = store.opening_transaction()
-        await transaction.send(pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=["a"])))
-        await transaction.require_refused(code)
+        cursor, walk = store.opening_cursor(), pb.CursorClientMessage(open=pb.OpenCursorRequest(store="a"))
+        require_equal(code, await _refusal(cursor, walk), "the status of OpenCursor")
+        begin = pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=["a"]))
+        require_equal(code, await _refusal(store.opening_transaction(), begin), "the status of Transaction")
+
+
+async def _refusal(stream: Stream[Asked, Answered], frame: Asked) -> grpc.StatusCode:
+    """Return the code of a stream that may be refused at once, or when its first frame is there.
+
+    A frame that is sent to a stream while it is refused makes the client's library lose the code.
+    """
+    ended = asyncio.ensure_future(stream.ended())
+    await asyncio.wait((ended,), timeout=AT_ONCE_S)
+    if not ended.done():
+        await stream.send(frame)
+    return (await ended)[0]
 
 
 RULES: tuple[Rule, ...] = (not_configured, kept_after_sigterm, kept_after_kill, killed_under_load)

@@ -30,14 +30,15 @@ def store_rule(id: str, title: str, *, capability: str = "") -> Callable[[Attemp
 
     def made(attempt: Attempt) -> StoreRule:
         async def check(subject: Subject) -> None:
-            await subject.launch()
-            await subject.require_configured()
+            if not subject.is_running:
+                await subject.launch()
+                await subject.require_configured()
             if capability:
                 await subject.require_capability(capability)
             async with StoreClient(subject.socket, subject.frames) as store:
                 await attempt(store)
             await subject.require_answering("after the calls of this rule")
 
-        return StoreRule(id, title, check, STORES, capability, Stage.CONFIGURED, attempt=attempt)
+        return StoreRule(id, title, check, STORES, capability, Stage.CONFIGURED, shares=True, attempt=attempt)
 
     return made

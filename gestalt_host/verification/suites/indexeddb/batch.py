@@ -176,15 +176,16 @@ async def get_many(store: StoreClient) -> None:
 
 async def _pages(store: StoreClient, request: batch_pb2.GetPageRequest) -> list[list[pb.CursorEntry]]:
     found: list[list[pb.CursorEntry]] = []
-    asked = batch_pb2.GetPageRequest()
-    asked.CopyFrom(request)
+    token = b""
     while True:
+        asked = batch_pb2.GetPageRequest(page_token=token)
+        asked.MergeFrom(request)
         answer = await store.ask("GetPage", asked, batch_pb2.GetPageResponse)
         found.append(list(answer.entries))
         if not answer.next_page_token:
             return found
         require(len(found) <= MANY, "an end of the pages", f"{len(found)} pages")
-        asked.page_token = answer.next_page_token
+        token = answer.next_page_token
 
 
 @store_rule("contract.md 5/batch-pages", "Pages together are what a cursor walks, in every direction", capability=BATCH)

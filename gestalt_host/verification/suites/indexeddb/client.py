@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import status_pb2
 
 from gestalt_host.verification.frames import RECEIVED, SENT, Frames
 from gestalt_host.verification.outcomes import Broken, require, require_equal, shown
@@ -26,7 +27,6 @@ from gestalt_sdk.transport.environment import Address
 
 SERVICE = "gestalt.provider.v1.IndexedDB"
 DEADLINE_S = 30.0
-"""Of a call, and of each answer in a stream."""
 READONLY, READWRITE = pb.TRANSACTION_READONLY, pb.TRANSACTION_READWRITE
 
 Code = grpc.StatusCode
@@ -36,17 +36,20 @@ _numbers = itertools.count(1)
 
 
 class Refused(Broken):
-    """A call, or a stream, ended with an error where none was expected.
-
-    Attributes:
-        code: The status.
-        details: Its text.
-    """
+    """A call, or a stream, ended with an error where none was expected."""
 
     def __init__(self, method: str, code: grpc.StatusCode, details: str) -> None:
         super().__init__(f"{method} to succeed", f"{code.name}: {details}")
-        self.code = code
-        self.details = details
+        self._code = code
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status, as errors of grpc do."""
+        return self._code
+
+    def details(self) -> str:
+        """Return its text."""
+        return self._details
 
 
 def _refused(method: str, error: grpc.aio.AioRpcError) -> Refused:
@@ -56,10 +59,11 @@ def _refused(method: str, error: grpc.aio.AioRpcError) -> Refused:
 class Stream(Generic[Asked, Answered]):
     """One bidirectional call, frame by frame."""
 
-    def __init__(self, method: str, call: grpc.aio.StreamStreamCall, frames: Frames) -> None:
+    def __init__(self, method: str, call: grpc.aio.StreamStreamCall, frames: Frames, deadline_s: float) -> None:
         self.method = method
         self.call = call
         self._frames = frames
+        self._deadline_s = deadline_s
 
     async def send(self, *frames: Asked) -> None:
         """Send frames; when the call has ended, the next answer says so."""
@@ -76,14 +80,14 @@ class Stream(Generic[Asked, Answered]):
             Broken: nothing comes in time.
         """
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 answer: Answered = await self.call.read()
         except grpc.aio.AioRpcError as error:
             refused = _refused(self.method, error)
             self._frames.note(RECEIVED, self.method, refused.seen)
             raise refused from None
         except TimeoutError:
-            raise Broken(f"{self.method} to answer within {DEADLINE_S:g} s", "no answer came") from None
+            raise Broken(f"{self.method} to answer within {self._deadline_s:g} s", "no answer came") from None
         if answer is grpc.aio.EOF:
             self._frames.note(RECEIVED, self.method, "the stream ended OK")
             return None
@@ -117,7 +121,7 @@ class Stream(Generic[Asked, Answered]):
             while await self.read() is not None:
                 pass
         except Refused as error:
-            return error.code, error.details
+            return error.code(), error.details()
         return await self.call.code(), await self.call.details() or ""
 
     async def require_refused(self, code: grpc.StatusCode, text: str = "") -> None:
@@ -246,11 +250,11 @@ class Transaction(Stream[pb.TransactionClientMessage, pb.TransactionServerMessag
         answer = await self.do("get", pb.ObjectStoreRequest(store=store, id=key))
         return fields(answer.record.record)
 
-    async def commit(self) -> int:
-        """Commit; return the code of the error, 0 when it succeeded."""
+    async def commit(self) -> status_pb2.Status:
+        """Commit; return the error, whose code is 0 when it succeeded."""
         answer = await self.ask(pb.TransactionClientMessage(commit=pb.TransactionCommitRequest()))
         require_equal("commit", answer.WhichOneof("msg"), "the answer to a commit")
-        return answer.commit.error.code
+        return answer.commit.error
 
     async def committed(self) -> None:
         """Commit.
@@ -258,9 +262,8 @@ class Transaction(Stream[pb.TransactionClientMessage, pb.TransactionServerMessag
         Raises:
             Broken: it failed.
         """
-        answer = await self.ask(pb.TransactionClientMessage(commit=pb.TransactionCommitRequest()))
-        require_equal("commit", answer.WhichOneof("msg"), "the answer to a commit")
-        require(not answer.commit.error.code, "the commit to succeed", f"{answer.commit.error}")
+        error = await self.commit()
+        require(not error.code, "the commit to succeed", f"{error}")
         await self.require_end()
 
     async def abort(self) -> None:
@@ -272,10 +275,17 @@ class StoreClient:
     """The service on one socket, and a new store name for whoever asks."""
 
     def __init__(
-        self, socket: Path, frames: Frames | None = None, names: Iterable[str] = (), needs_range: bool = False
+        self,
+        socket: Path,
+        frames: Frames | None = None,
+        *,
+        deadline_s: float = DEADLINE_S,
+        names: Iterable[str] = (),
+        needs_range: bool = False,
     ) -> None:
         """
         Args:
+            deadline_s: Of a call, and of each answer in a stream.
             names: Of the stores that a relay lets through, for ``new_store`` to take from.
             needs_range: Whether DeleteRange must have a range, as for every consumer (contract.md 5.5).
         """
@@ -283,6 +293,7 @@ class StoreClient:
         self.needs_range = needs_range or self.relayed
         self._names = iter(names)
         self._frames = frames or Frames()
+        self._deadline_s = deadline_s
         self.channel = open_channel(Address(f"unix:{socket}"))
         self.stub = datastore_pb2_grpc.IndexedDBStub(self.channel)
         self.batch = batch_pb2_grpc.IndexedDBBatchStub(self.channel)
@@ -318,7 +329,7 @@ class StoreClient:
         stub = self.stub if hasattr(self.stub, method) else self.batch
         self._frames.note(SENT, method, request)
         try:
-            answer = await getattr(stub, method)(request, timeout=DEADLINE_S)
+            answer = await getattr(stub, method)(request, timeout=self._deadline_s)
         except grpc.aio.AioRpcError as error:
             refused = _refused(method, error)
             self._frames.note(RECEIVED, method, refused.seen)
@@ -337,7 +348,7 @@ class StoreClient:
         try:
             await self.ask(method, request, Message)
         except Refused as error:
-            return error.code, error.details
+            return error.code(), error.details()
         raise Broken(f"{method} to be refused", "it succeeded")
 
     async def refused_bytes(self, method: str, data: bytes) -> tuple[grpc.StatusCode, str]:
@@ -348,7 +359,7 @@ class StoreClient:
         """
         self._frames.note(SENT, method, data)
         try:
-            await self.channel.unary_unary(f"/{SERVICE}/{method}")(data, timeout=DEADLINE_S)
+            await self.channel.unary_unary(f"/{SERVICE}/{method}")(data, timeout=self._deadline_s)
         except grpc.aio.AioRpcError as error:
             self._frames.note(RECEIVED, method, _refused(method, error).seen)
             return error.code(), error.details() or ""
@@ -421,7 +432,7 @@ class StoreClient:
 
     def opening_cursor(self) -> Cursor:
         """Return a call of OpenCursor on which nothing was sent yet."""
-        cursor = Cursor("OpenCursor", self.stub.OpenCursor(), self._frames)
+        cursor = Cursor("OpenCursor", self.stub.OpenCursor(), self._frames, self._deadline_s)
         self._streams.append(cursor)  # type: ignore[arg-type]
         return cursor
 
@@ -443,7 +454,7 @@ class StoreClient:
 
     def opening_transaction(self) -> Transaction:
         """Return a call of Transaction on which nothing was sent yet."""
-        transaction = Transaction("Transaction", self.stub.Transaction(), self._frames)
+        transaction = Transaction("Transaction", self.stub.Transaction(), self._frames, self._deadline_s)
         self._streams.append(transaction)  # type: ignore[arg-type]
         return transaction
 

@@ -47,12 +47,12 @@ async def _committed(
         try:
             transaction = await client.transaction(*stores)
             await work(transaction)
-            code = await transaction.commit()
+            code = (await transaction.commit()).code
         except _Lost:
             transaction.call.cancel()
             continue
         except Refused as error:
-            if error.code is Code.ABORTED:
+            if error.code() is Code.ABORTED:
                 continue
             raise
         if code == ABORTED:
@@ -129,9 +129,9 @@ async def adds_at_once(store: StoreClient) -> None:
             try:
                 await store.add(name, **row)
             except Refused as error:
-                if error.code is Code.ALREADY_EXISTS:
+                if error.code() is Code.ALREADY_EXISTS:
                     return False
-                if error.code is not Code.ABORTED:
+                if error.code() is not Code.ABORTED:
                     raise
             else:
                 return True

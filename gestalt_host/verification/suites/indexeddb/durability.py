@@ -12,7 +12,7 @@ from gestalt_host.verification.rules import Rule, Stage, rule
 from gestalt_host.verification.subject import LOOK_S, Subject
 from gestalt_host.verification.suites.indexeddb.client import Answered, Asked, Code, StoreClient, Stream
 from gestalt_host.verification.suites.indexeddb.messages import index, key_column, record
-from gestalt_host.verification.suites.indexeddb.rules import STORES
+from gestalt_host.verification.suites.indexeddb.rules import STORES, client_of
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 
 INT = 1
@@ -37,7 +37,7 @@ async def _keeps(subject: Subject, number: signal.Signals) -> None:
     indexes = (index("u", "u", unique=True), index("n", "n"))
     await subject.launch()
     await subject.require_configured()
-    async with StoreClient(subject.socket, subject.frames) as store:
+    async with client_of(subject) as store:
         await store.create(NAME, *indexes, columns=[key_column(INT)])
         await store.put(NAME, k=7, u="x", n=1)
         await store.put(NAME, k=9, u="deleted")
@@ -48,7 +48,7 @@ async def _keeps(subject: Subject, number: signal.Signals) -> None:
         left = await store.transaction(NAME)
         await left.put(NAME, k=10, u="never committed")
         await _restarted(subject, number)
-    async with StoreClient(subject.socket, subject.frames) as store:
+    async with client_of(subject) as store:
         await store.create(NAME, *indexes, columns=[key_column(INT)])
         expected = [{"k": 7, "u": "x", "n": 1}, {"k": 8, "u": "y", "n": b"\x00"}]
         require_equal(expected, await store.rows(NAME), f"the records after {number.name}")
@@ -90,10 +90,10 @@ async def killed_under_load(subject: Subject) -> None:
     await subject.launch()
     await subject.require_configured()
     for number in range(KILLS):
-        async with StoreClient(subject.socket) as store:
+        async with client_of(subject) as store:
             await store.create(NAME, index("n", "n"))
             await _killed_while_written(subject, store, progress, (number + 1) * ACKNOWLEDGED)
-        async with StoreClient(subject.socket) as store:
+        async with client_of(subject) as store:
             rows = {row["id"]: row["n"] for row in await store.rows(NAME)}
             require_equal(len(rows), len(await store.index_keys(NAME, "n")), "the number of entries in the index")
             for client, last in progress.begun.items():
@@ -122,7 +122,7 @@ class _Progress:
                 transaction = await store.transaction(NAME)
                 for half in "ab":
                     await transaction.put(NAME, id=f"{client}-{half}", n=number)
-                if await transaction.commit() == 0:
+                if not (await transaction.commit()).code:
                     self.acknowledged[client] = number
             except Broken:
                 if not self.stopping:
@@ -159,7 +159,7 @@ async def _killed_while_written(subject: Subject, store: StoreClient, progress: 
 async def not_configured(subject: Subject) -> None:
     await subject.launch()
     code = Code.FAILED_PRECONDITION
-    async with StoreClient(subject.socket, subject.frames) as store:
+    async with client_of(subject) as store:
         await store.require_refused("Get", pb.ObjectStoreRequest(store="a", id="b"), code, "not configured")
         await store.require_refused("CreateObjectStore", pb.CreateObjectStoreRequest(name="a"), code, "not configured")
         cursor, walk = store.opening_cursor(), pb.CursorClientMessage(open=pb.OpenCursorRequest(store="a"))

@@ -61,7 +61,7 @@ async def long_texts(store: StoreClient) -> None:
         try:
             await store.put(name, id=key, f=key)
         except Refused as error:
-            require(error.code in (Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED), "a refusal for its size", error)
+            require(error.code() in (Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED), "a refusal for its size", error)
             continue
         require_equal({"id": key, "f": key}, await store.get(name, key), "the record with the long key")
         require_equal([key], await store.index_keys(name, "f", key), "the index for the long value")

@@ -25,6 +25,11 @@ class StoreRule(Rule):
     attempt: Attempt
 
 
+def client_of(subject: Subject) -> StoreClient:
+    """Return a client of the process that runs, with the frames and the patience of its rule."""
+    return StoreClient(subject.socket, subject.frames, deadline_s=subject.patience.call_s)
+
+
 def store_rule(id: str, title: str, *, capability: str = "") -> Callable[[Attempt], StoreRule]:
     """Make a rule of the function that follows; the arguments are the attributes of ``Rule``."""
 
@@ -35,7 +40,7 @@ def store_rule(id: str, title: str, *, capability: str = "") -> Callable[[Attemp
                 await subject.require_configured()
             if capability:
                 await subject.require_capability(capability)
-            async with StoreClient(subject.socket, subject.frames) as store:
+            async with client_of(subject) as store:
                 await attempt(store)
             await subject.require_answering("after the calls of this rule")
 

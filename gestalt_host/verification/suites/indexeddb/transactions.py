@@ -295,7 +295,7 @@ async def snapshot(store: StoreClient) -> None:
     await writer.committed()
     require_equal([before], await reader.all(name), "what the read-only transaction sees when the other has committed")
     require_equal(after, await store.get(name, "a"), "what a plain read sees then")
-    require_equal(0, await reader.commit(), "the commit of the read-only transaction")
+    await reader.committed()
 
 
 @store_rule("contract.md 5.7/durability", "Hints of durability are taken, also ones that nobody knows")

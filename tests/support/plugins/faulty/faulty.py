@@ -34,6 +34,9 @@ SERVICES = {
 STORE = os.environ.get("GESTALT_INDEXEDDB_SOCKET", "")
 MIB = 1024 * 1024
 FOREVER_S = 600
+if KIND == "indexeddb":
+    sys.path.append(str(Path(__file__).parents[4] / "providers" / "indexeddb_store"))
+    import stores
 NUMBERS = {"workflow": 8, "indexeddb": 3, "plugin": 1}
 
 
@@ -42,6 +45,7 @@ class State:
 
     name = ""
     configured = False
+    store: Any = None
 
 
 async def refuse_version(version: int, context: Any) -> None:
@@ -59,6 +63,8 @@ async def take(request: Any, context: Any) -> int:
     if FAULT == "refuses_unknown_fields" and len(request.SerializeToString()) > 30:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown field")
     await call_the_store()
+    if State.store is not None:
+        await State.store.configure()
     State.configured, State.name = True, request.name
     return 2 if FAULT == "answers_another_version" else 3
 
@@ -106,7 +112,7 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
             name=State.name,
             min_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
             max_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
-            capabilities=["provider.check"],
+            capabilities=["provider.check", *(stores.CAPABILITIES if State.store else ())],
         )
 
     async def ConfigureProvider(self, request: Any, context: Any) -> runtime_pb2.ConfigureProviderResponse:
@@ -231,6 +237,9 @@ async def main() -> int:
     if FAULT == "is_deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = make_server()
+    if KIND == "indexeddb" and FAULT != "says_ok_to_everything":
+        State.store = stores.Store(path.with_name("store.db"), FAULT)
+        await State.store.add_to(server)
     server.add_insecure_port(f"unix:{bound}")
     await server.start()
     if FAULT == "dies_of_a_crowd":
@@ -239,6 +248,8 @@ async def main() -> int:
     if FAULT == "waits_until_it_is_configured" and not State.configured:
         await asyncio.sleep(FOREVER_S)
     await server.stop(0)
+    if State.store is not None:
+        await State.store.close()
     if FAULT == "leaves_its_socket":
         path.touch()
     else:

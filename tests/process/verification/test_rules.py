@@ -13,6 +13,7 @@ import pytest
 from gestalt_host.packages import LaunchCommand
 from gestalt_host.supervisor import ProcessGroups
 from gestalt_host.verification.backing import backing_store
+from gestalt_host.verification.families.extensions import DOORS
 from gestalt_host.verification.outcomes import Broken
 from gestalt_host.verification.report import Outcome, Report
 from gestalt_host.verification.rules import Rule
@@ -59,6 +60,14 @@ PLANTED = {
     "hangs_with_store": "contract.md 2.5/slow",
     "dies_of_noise": "contract.md 2.5/noise",
     "dies_of_nonsense": "contract.md 2.5/nonsense",
+    "lacks_metrics": "contract.md 1.3/provider-metrics",
+    "lacks_batches": "contract.md 1.3/indexeddb-batch",
+    "takes_noise_for_a_scope": "contract.md 1.3/indexeddb-scopes",
+    "stumbles_over_migrations": "contract.md 1.3/indexeddb-migrations",
+    "lacks_slots": "contract.md 1.3/workflow-slots",
+    "takes_noise_for_a_query": "contract.md 1.3/workflow-queries",
+    "lacks_timelines": "contract.md 1.3/workflow-timeline",
+    "stumbles_over_events": "contract.md 1.3/workflow-events",
     "is_deaf": "contract.md 2.4/sigterm",
     "waits_until_it_is_configured": "contract.md 2.4/sigterm-early",
     "ends_with_an_error": "contract.md 2.4/sigint",
@@ -140,6 +149,18 @@ def test_every_rule_has_a_planted_fault() -> None:
     """A rule that no fault breaks may be one that cannot fail."""
     every = {rule.id for kind in KIND_WORDS.values() for rule in rules_for(kind)}
     assert every == {*PLANTED.values(), "contract.md 2.4/parent"}
+
+
+def test_every_method_of_an_extension_is_tried_at_its_door() -> None:
+    """Those that hosts serve, and the streams and checks that have rules of their own, are left out."""
+    elsewhere = {"HostControl", "WorkflowDispatch", "PluginDispatch", "ProviderCheck"}
+    doors = {(service, method) for service, methods in DOORS.values() for method in methods}
+    found = set()
+    for proto in (ROOT / "proto" / "extension" / "v1").glob("*.proto"):
+        for service, body in re.findall(r"^service (\w+) \{(.*?)^\}", proto.read_text(), re.M | re.S):
+            if service not in elsewhere:
+                found |= {(service, method) for method in re.findall(r"^  rpc (\w+)\(", body, re.M)}
+    assert doors == found
 
 
 def test_every_rule_names_a_section_of_the_specification() -> None:

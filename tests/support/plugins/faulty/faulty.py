@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import extensions
 import grpc
 import operations
 from google.protobuf.empty_pb2 import Empty
@@ -106,7 +107,7 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
             name=State.name,
             min_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
             max_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
-            capabilities=["provider.check"],
+            capabilities=["provider.check", *extensions.CAPABILITIES],
         )
 
     async def ConfigureProvider(self, request: Any, context: Any) -> runtime_pb2.ConfigureProviderResponse:
@@ -185,6 +186,7 @@ def make_server() -> grpc.aio.Server:
     else:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)
         check_pb2_grpc.add_ProviderCheckServicer_to_server(Check(), server)
+        server.add_generic_rpc_handlers((extensions.Extensions(),))
     if FAULT == "has_every_method":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}."),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)

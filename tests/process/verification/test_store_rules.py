@@ -127,7 +127,7 @@ async def serving(fault: str) -> AsyncIterator[Path]:
     with short_folder() as folder:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         store = Store(Path(folder) / "store.db", fault)
-        await store.add_to(server)
+        store.add_to(server)
         await store.configure()
         server.add_insecure_port(f"unix:{folder}/p.sock")
         await server.start()
@@ -155,6 +155,7 @@ async def test_a_fault_of_its_life_is_caught_by_its_rule(tmp_path: Path, rule: s
     assert finding.outcome is Outcome.FAILED, finding
 
 
+@pytest.mark.nightly
 async def test_a_store_without_a_fault_keeps_every_rule() -> None:
     async with serving("") as socket:
         for rule in STORE_RULES:

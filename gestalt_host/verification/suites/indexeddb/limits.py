@@ -49,7 +49,9 @@ async def undecodable(store: StoreClient) -> None:
     await store.put(name, id="a")
     for method in ("Get", "Put", "GetAll", "IndexGet", "CreateObjectStore"):
         code, _ = await store.refused_bytes(method, b"\xff" * 16)
-        require_equal(Code.INTERNAL, code, f"the status of {method} for bytes that are no message")
+        # Some servers of grpc end such calls by themselves, before a provider sees them: with UNKNOWN.
+        expected = f"{method} to end with INTERNAL or UNKNOWN for bytes that are no message"
+        require(code in (Code.INTERNAL, Code.UNKNOWN), expected, code.name)
     require_equal({"id": "a"}, await store.get(name, "a"), "the record afterwards")
 
 

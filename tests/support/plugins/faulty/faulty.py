@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import extensions
 import grpc
 import operations
 from google.protobuf.empty_pb2 import Empty
@@ -112,7 +113,7 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
             name=State.name,
             min_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
             max_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
-            capabilities=["provider.check", *(stores.CAPABILITIES if State.store else ())],
+            capabilities=["provider.check", *extensions.CAPABILITIES, *(["indexeddb.prefetch"] if State.store else [])],
         )
 
     async def ConfigureProvider(self, request: Any, context: Any) -> runtime_pb2.ConfigureProviderResponse:
@@ -191,6 +192,10 @@ def make_server() -> grpc.aio.Server:
     else:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)
         check_pb2_grpc.add_ProviderCheckServicer_to_server(Check(), server)
+        if KIND == "indexeddb" and FAULT not in extensions.FAULTS:
+        State.store = stores.Store(Path(os.environ["GESTALT_PLUGIN_SOCKET"]).with_name("store.db"), FAULT)
+        State.store.add_to(server)
+    server.add_generic_rpc_handlers((extensions.Extensions(),))
     if FAULT == "has_every_method":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}."),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
@@ -237,9 +242,8 @@ async def main() -> int:
     if FAULT == "is_deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = make_server()
-    if KIND == "indexeddb" and FAULT != "says_ok_to_everything":
-        State.store = stores.Store(path.with_name("store.db"), FAULT)
-        await State.store.add_to(server)
+    if State.store is not None and FAULT == stores.IS_CONFIGURED:
+        await State.store.configure()
     server.add_insecure_port(f"unix:{bound}")
     await server.start()
     if FAULT == "dies_of_a_crowd":

@@ -22,7 +22,6 @@ from google.protobuf.message_factory import GetMessageClass
 from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 
-CAPABILITIES = ("indexeddb.batch", "indexeddb.prefetch")
 SERVICES = {
     **pb.DESCRIPTOR.services_by_name,
     **batch_pb2.DESCRIPTOR.services_by_name,
@@ -585,11 +584,9 @@ class Store:
         self._configured = Configured()
         self._kept_at_the_end = path.with_suffix(".end")
 
-    async def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: grpc.aio.Server) -> None:
         """Serve it."""
         add_services(_Planted(server, FAULTS.get(self._fault, Fault())), SocketAccess(self._configured, None))
-        if self._fault == IS_CONFIGURED:
-            await self.configure()
 
     async def configure(self) -> None:
         """Open the database, whatever the configuration says; the next time changes nothing."""
@@ -658,7 +655,8 @@ class _Handlers(grpc.GenericRpcHandler):
             except Refusal as error:
                 await context.abort(error.code, error.text)
             except Done:
-                return b""
+                pass
+            return b""
 
         return call
 

@@ -15,7 +15,7 @@ class Cursor:
     def __init__(self, records: Records, request: pb.OpenCursorRequest) -> None:
         self.request = request
         self._records = records
-        self._selection = records.select(request, by_index=bool(request.index))
+        self._selection = records.select(request)
         self._reverse = request.direction in (pb.CURSOR_PREV, pb.CURSOR_PREV_UNIQUE)
         is_unique = request.direction in (pb.CURSOR_NEXT_UNIQUE, pb.CURSOR_PREV_UNIQUE)
         self._each_key_once = is_unique and bool(request.index)

@@ -14,14 +14,16 @@ import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias, cast
+
+from google.protobuf import struct_pb2
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.indexeddb import Nanos, from_typed
 from shelf_store.errors import Invalid
 
-Value = Any
-"""None, bool, int, float, datetime, str, bytes, list or dict; numbers within lists and dicts are floats."""
+Value: TypeAlias = "bool | int | float | datetime | str | bytes | list[Value] | dict[str, Value] | None"
+"""Numbers within lists and dicts are floats."""
 END = b"\x00"
 AFTER = b"\xff"
 """Sorts behind whatever can follow a key."""
@@ -49,18 +51,18 @@ def value_of(typed: pb.TypedValue) -> Value:
     if typed.WhichOneof("kind") == "time_value" and not 0 <= typed.time_value.nanos < 10**9:
         raise ValueError(f"timestamp has {typed.time_value.nanos} nanoseconds; accepted is 0 to 999999999")
     try:
-        return from_typed(typed)
+        return cast(Value, from_typed(typed))
     except OverflowError:
         raise ValueError("timestamp is outside of the years 1 to 9999") from None
 
 
-def _of_json(value: Any) -> Value:
+def _of_json(value: struct_pb2.Value) -> Value:
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         return {name: _of_json(item) for name, item in value.struct_value.fields.items()}
     if kind == "list_value":
         return [_of_json(item) for item in value.list_value.values]
-    return None if kind in (None, "null_value") else getattr(value, kind)
+    return None if kind is None or kind == "null_value" else cast(Value, getattr(value, kind))
 
 
 def encode(value: Value) -> Key:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -52,10 +51,10 @@ class Shelf(Provider):
                 faults.append(ConfigFault(key, "cannot begin the name of a file; accepted is text without /"))
         return faults
 
-    async def configure(self, name: str, config: dict[str, Any]) -> None:
+    async def configure(self, name: str, config: Mapping[str, object]) -> None:
         if faults := await self.check(name, config):
             raise ValueError("; ".join(f"config.{fault}" for fault in faults))
-        path = Path(config["dsn"].removeprefix(SQLITE))
+        path = Path(str(config["dsn"]).removeprefix(SQLITE))
         path = path.with_name(f"{config.get('table_prefix') or config.get('prefix', '')}{path.name}")
         old = self._service.database
         if old is not None and old.path == path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS entries (
 """
 WRITES = frozenset({"add", "put", "delete", "clear", "delete_range", "index_delete"})
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+RangeQuery: TypeAlias = pb.ObjectStoreRangeRequest | pb.IndexQueryRequest
+Query: TypeAlias = RangeQuery | pb.OpenCursorRequest
 
 
 class Row(NamedTuple):
@@ -91,13 +95,13 @@ class Store:
 class Selection:
     """The rows of an object store, or of one of its indexes, that a request asks for."""
 
-    def __init__(self, store: Store, number: int | None, request: Any) -> None:
+    def __init__(self, store: Store, number: int | None, request: Query) -> None:
         self.store = store
         self.number = number
         if number is None:
             self.order: tuple[str, ...] = ("key",)
             self._from = "SELECT key, key, text, record FROM records WHERE store = ?"
-            self._given: list[Any] = [store.id]
+            self._given: list[object] = [store.id]
         else:
             self.order = ("entries.key", "entries.primary_key")
             self._from = (
@@ -106,10 +110,11 @@ class Selection:
                 "WHERE entries.store = ? AND number = ?"
             )
             self._given = [store.id, number]
-            self._match(list(request.values), len(store.schema.indexes[number].key_path))
+            if not isinstance(request, pb.ObjectStoreRangeRequest):
+                self._match(request.values, len(store.schema.indexes[number].key_path))
         self._within(request.range)
 
-    def sql(self, conditions: str = "", order: str = "", *given: Any) -> tuple[str, list[Any]]:
+    def sql(self, conditions: str = "", order: str = "", *given: object) -> tuple[str, list[object]]:
         """Return the query, with further conditions and another order than the ascending one."""
         order = order or f"ORDER BY {', '.join(self.order)}"
         return f"{self._from} {conditions} {order}", [*self._given, *given]
@@ -120,17 +125,18 @@ class Selection:
             return encode(value).order
         return encode_parts(value if isinstance(value, list) else [value]).order + END
 
-    def _and(self, condition: str, *given: Any) -> None:
+    def _and(self, condition: str, *given: object) -> None:
         self._from += f" AND {condition}"
         self._given += given
 
-    def _match(self, values: list[pb.TypedValue], parts: int) -> None:
-        prefix = encode_parts([_decoded("index values", value) for value in values])
-        if len(values) > parts:
+    def _match(self, values: Iterable[pb.TypedValue], parts: int) -> None:
+        given = [_decoded("index values", value) for value in values]
+        prefix = encode_parts(given)
+        if len(given) > parts:
             self._and("0")
-        elif values and len(values) == parts:
+        elif given and len(given) == parts:
             self._and("entries.key = ? AND exact = ?", prefix.order + END, prefix.exact)
-        elif values:
+        elif given:
             self._and("entries.key >= ? AND entries.key < ?", prefix.order, prefix.order + AFTER)
 
     def _within(self, bounds: pb.KeyRange) -> None:
@@ -164,9 +170,13 @@ class Records:
             raise NotFound(f"object store not found: {name}")
         return Store(found[0], pb.ObjectStoreSchema.FromString(found[1]))
 
-    def select(self, request: Any, *, by_index: bool) -> Selection:
+    def select(self, request: Query) -> Selection:
         store = self.find_store(request.store)
-        return Selection(store, store.index(request.index) if by_index else None, request)
+        if isinstance(request, pb.ObjectStoreRangeRequest) or (
+            isinstance(request, pb.OpenCursorRequest) and not request.index
+        ):
+            return Selection(store, None, request)
+        return Selection(store, store.index(request.index), request)
 
     def create_object_store(self, request: pb.CreateObjectStoreRequest) -> Empty:
         try:
@@ -212,24 +222,24 @@ class Records:
         self._clear(self.find_store(request.store))
         return Empty()
 
-    def get_all(self, request: Any, *, by_index: bool = False) -> pb.RecordsResponse:
+    def get_all(self, request: RangeQuery) -> pb.RecordsResponse:
         records, size = [], 0
-        for row in self._rows(self.select(request, by_index=by_index)):
+        for row in self._rows(self.select(request)):
             size += len(row.record)
             if size > MOST_ANSWER_BYTES:
                 raise TooLarge("the answer is larger than 64 MiB; read it with a cursor")
             records.append(pb.Record.FromString(row.record))
         return pb.RecordsResponse(records=records)
 
-    def get_all_keys(self, request: Any, *, by_index: bool = False) -> pb.KeysResponse:
-        return pb.KeysResponse(keys=[row.text for row in self._rows(self.select(request, by_index=by_index))])
+    def get_all_keys(self, request: RangeQuery) -> pb.KeysResponse:
+        return pb.KeysResponse(keys=[row.text for row in self._rows(self.select(request))])
 
-    def count(self, request: Any, *, by_index: bool = False) -> pb.CountResponse:
-        query, given = self.select(request, by_index=by_index).sql()
+    def count(self, request: RangeQuery) -> pb.CountResponse:
+        query, given = self.select(request).sql()
         return pb.CountResponse(count=self._run(f"SELECT count(*) FROM ({query})", given).fetchone()[0])
 
-    def delete_range(self, request: Any, *, by_index: bool = False) -> pb.DeleteResponse:
-        selection = self.select(request, by_index=by_index)
+    def delete_range(self, request: RangeQuery) -> pb.DeleteResponse:
+        selection = self.select(request)
         rows = list(self._rows(selection))
         for row in rows:
             self._remove(selection.store, row)
@@ -241,23 +251,14 @@ class Records:
     def index_get_key(self, request: pb.IndexQueryRequest) -> pb.KeyResponse:
         return pb.KeyResponse(key=self._first(request, "key").text)
 
-    def index_get_all(self, request: pb.IndexQueryRequest) -> pb.RecordsResponse:
-        return self.get_all(request, by_index=True)
-
-    def index_get_all_keys(self, request: pb.IndexQueryRequest) -> pb.KeysResponse:
-        return self.get_all_keys(request, by_index=True)
-
-    def index_count(self, request: pb.IndexQueryRequest) -> pb.CountResponse:
-        return self.count(request, by_index=True)
-
-    def index_delete(self, request: pb.IndexQueryRequest) -> pb.DeleteResponse:
-        return self.delete_range(request, by_index=True)
+    # What is asked of an index says so in its request.
+    index_get_all, index_get_all_keys, index_count, index_delete = get_all, get_all_keys, count, delete_range
 
     def _rows(self, selection: Selection) -> Iterator[Row]:
         return map(Row._make, self._run(*selection.sql()))
 
     def _first(self, request: pb.IndexQueryRequest, what: str) -> Row:
-        row = next(self._rows(self.select(request, by_index=True)), None)
+        row = next(self._rows(self.select(request)), None)
         if row is None:
             raise NotFound(f"{what} not found")
         return row

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeVar
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 
 from gestalt_sdk import GestaltError
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
@@ -20,6 +21,8 @@ from shelf_store.database import Database, Session, begin
 from shelf_store.errors import FAULTS, Invalid, NotPossible, TryAgain
 from shelf_store.records import WRITES, Records
 
+Answer = TypeVar("Answer")
+Frame = TypeVar("Frame", pb.CursorClientMessage, pb.TransactionClientMessage)
 SERVICE = "gestalt.provider.v1.IndexedDB"
 IDLE_WRITER_S = 30
 IDLE_READER_S = 120
@@ -47,7 +50,7 @@ class IndexedDBService(datastore_pb2_grpc.IndexedDBServicer):
 
     async def OpenCursor(self, requests: object, context: ServerContext) -> None:
         async with reporting_faults(context, FAULTS):
-            first = await _next(context, IDLE_READER_S)
+            first = await _next(context, pb.CursorClientMessage, IDLE_READER_S)
             if first is None:
                 return
             if first.WhichOneof("msg") != "open":
@@ -56,7 +59,7 @@ class IndexedDBService(datastore_pb2_grpc.IndexedDBServicer):
             async with database.snapshot() as session:
                 cursor = await session.run(lambda records: Cursor(records, first.open))
                 await context.write(pb.CursorResponse(done=False))
-                while (frame := await _next(context, IDLE_READER_S)) is not None:
+                while (frame := await _next(context, pb.CursorClientMessage, IDLE_READER_S)) is not None:
                     if frame.WhichOneof("msg") != "command":
                         raise Invalid("expected CursorCommand after open")
                     if frame.command.WhichOneof("command") == "close":
@@ -79,7 +82,7 @@ class IndexedDBService(datastore_pb2_grpc.IndexedDBServicer):
 
     async def Transaction(self, requests: object, context: ServerContext) -> None:
         async with reporting_faults(context, FAULTS):
-            first = await _next(context, IDLE_READER_S)
+            first = await _next(context, pb.TransactionClientMessage, IDLE_READER_S)
             if first is None:
                 return
             if first.WhichOneof("msg") != "begin":
@@ -90,7 +93,7 @@ class IndexedDBService(datastore_pb2_grpc.IndexedDBServicer):
             async with _begun(self._opened(), first.begin, writes=writes) as session:
                 await context.write(pb.TransactionServerMessage(begin=pb.TransactionBeginResponse()))
                 failed = await _operate(context, session, first.begin, writes=writes)
-            while failed and await _next(context, IDLE_WRITER_S) is not None:
+            while failed and await _next(context, pb.TransactionClientMessage, IDLE_WRITER_S) is not None:
                 pass  # what was sent ahead is of no interest any more
 
 
@@ -98,7 +101,9 @@ async def _operate(
     context: ServerContext, session: Session, scope: pb.BeginTransactionRequest, *, writes: bool
 ) -> bool:
     """Carry out the frames of a transaction; return whether one failed, after which everything is rolled back."""
-    while (frame := await _next(context, IDLE_WRITER_S if writes else IDLE_READER_S)) is not None:
+    while (
+        frame := await _next(context, pb.TransactionClientMessage, IDLE_WRITER_S if writes else IDLE_READER_S)
+    ) is not None:
         kind = frame.WhichOneof("msg")
         if kind == "commit":
             await context.write(pb.TransactionServerMessage(commit=await _committed(session)))
@@ -124,7 +129,7 @@ async def _operate(
 
 def _operated(
     records: Records, operation: pb.TransactionOperation, scope: pb.BeginTransactionRequest, *, writes: bool
-) -> Any:
+) -> Message:
     name = operation.WhichOneof("operation")
     if name is None:
         raise Invalid("unknown transaction operation")
@@ -133,7 +138,8 @@ def _operated(
     request = getattr(operation, name)
     if request.store not in scope.stores:
         raise Invalid(f"invalid transaction: object store not in scope: {request.store}")
-    return getattr(records, name)(request)
+    answer: Message = getattr(records, name)(request)
+    return answer
 
 
 @asynccontextmanager
@@ -167,35 +173,39 @@ async def _committed(session: Session) -> pb.TransactionCommitResponse:
     return pb.TransactionCommitResponse()
 
 
-def _status(error: GestaltError) -> Any:
+def _status(error: GestaltError) -> Status:
     status = status_of(error, FAULTS)
     assert status is not None, "every error of this package has a row"
     del status.details[:]
     return status
 
 
-async def _write(database: Database, work: Any) -> Any:
+async def _write(database: Database, work: Callable[[Records], Answer]) -> Answer:
     async with database.writer() as session:
         return await session.alone(work, writes=True)
 
 
-async def _next(context: ServerContext, idle_s: float) -> Any:
+async def _next(context: ServerContext, form: type[Frame], idle_s: float) -> Frame | None:
     """Return the client's next frame, None when it has closed its side. Raises ``TryAgain`` after too long."""
     try:
         async with asyncio.timeout(idle_s):
             frame = await context.read()
     except TimeoutError:
         raise TryAgain(f"the client sent nothing for {idle_s} s") from None
-    return None if frame is grpc.aio.EOF else frame
+    return frame if isinstance(frame, form) else None
 
 
-def _unary(operation: str) -> Any:
-    async def call(self: IndexedDBService, request: Any, context: ServerContext) -> Any:
+def _unary(operation: str) -> object:
+    async def call(self: IndexedDBService, request: Message, context: ServerContext) -> Message:
+        def carry_out(records: Records) -> Message:
+            answer: Message = getattr(records, operation)(request)
+            return answer
+
         async with reporting_faults(context, FAULTS):
             database = self._opened()
             if operation in WRITES or operation.endswith("_object_store"):
-                return await _write(database, lambda records: getattr(records, operation)(request))
-            return await database.reader.alone(lambda records: getattr(records, operation)(request))
+                return await _write(database, carry_out)
+            return await database.reader.alone(carry_out)
 
     return call
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from shelf_store.keys import encode, parse_key, text_of
+from shelf_store.keys import Value, encode, parse_key, text_of
 from shelf_store.provider import Shelf
 
 from gestalt_sdk.indexeddb import (
@@ -124,7 +124,7 @@ async def test_what_was_written_is_there_when_it_is_opened_again(tmp_path: Path)
 
 
 def test_keys_sort_as_they_are_compared() -> None:
-    values = [
+    values: list[Value] = [
         None,
         False,
         True,
@@ -148,7 +148,7 @@ def test_keys_sort_as_they_are_compared() -> None:
 
 
 def test_keys_as_text() -> None:
-    values = [None, True, 3, 1.5, 1e21, b"\x01\x02", ["a", 1.0], {"x": 1.0}]
+    values: list[Value] = [None, True, 3, 1.5, 1e21, b"\x01\x02", ["a", 1.0], {"x": 1.0}]
     assert [text_of(value) for value in values] == ["<nil>", "true", "3", "1.5", "1e+21", "[1 2]", "[a 1]", "map[x:1]"]
     noon = parse_key("2026-05-01T14:00:00.5+02:00", 4)
     assert text_of(noon) == "2026-05-01 12:00:00.5 +0000 UTC"

@@ -58,7 +58,7 @@ class Developed:
         if manifest.kind not in SECTIONS:
             accepted = ", ".join(SECTIONS)
             raise CommandFailed(
-                f"{manifest.path}: a provider of kind {manifest.kind} cannot be run; accepted are {accepted}"
+                f"{manifest.path}: a provider of kind {manifest.kind} cannot be run so; accepted are {accepted}"
             )
         return cls(manifest.path.absolute(), manifest.kind, default_name(manifest.source), folder, port, config, others)
 

@@ -138,7 +138,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         "authoring.dev",
         "Run the provider in a folder, and start it again at every change.",
         "dev [PATH]",
-        ("config", "port", "with"),
+        ("path", "name", "config", "port", "with"),
         most=1,
     ),
     "verify": Subcommand(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gestalt_host.daemon.console import Console
-from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.authoring.dev_folder import own_folder, say_who
 from gestalt_host.daemon.provider.authoring.provider_config import is_inline, read_provider_config
@@ -22,11 +22,13 @@ plugin is run with a store and a workflow provider, a workflow provider or a sto
 called is printed. The state of the host stays in .gestalt-dev in the folder of the provider.
 
 Usage:
-  gestaltd provider dev [PATH] [--config FILE|JSON] [--port PORT] [--with FILE]...
+  gestaltd provider dev [PATH] [--name NAME] [--config FILE|JSON] [--port PORT] [--with FILE]...
 
-PATH is the folder of the provider, or its manifest; without it this folder. Ctrl-C ends everything.
+PATH is the folder of the provider, or its manifest; without it this folder. --path PATH is the same. Ctrl-C ends
+everything.
 
 Options:
+  --name NAME         How the provider is called; without it as the last part of its manifest's source.
   --config FILE|JSON  The provider's configuration: JSON that begins with {, or a YAML or JSON file. {dir} in a text of
                       it becomes the directory of the host's state.
   --port PORT         Where the HTTP API listens, on 127.0.0.1; without it a free port.
@@ -53,23 +55,36 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
         from gestalt_host.daemon.provider.authoring.dev_session import Session
         from gestalt_host.daemon.serving import serve_until_stopped
 
-    path = Path(options.arguments[0] if options.arguments else ".").absolute()
-    if not path.exists():
-        raise CommandFailed(f"{path}: no such file or directory")
-    manifest = read_manifest(find_manifest(path) if path.is_dir() else path)
+    manifest = read_manifest(_manifest(options))
     given, others = options.last("config"), [Path(name).absolute() for name in options.all("with")]
     port = _port(options.last("port"))
     root = manifest.root.absolute()
     environ = {**environ, **NOTHING_WRITTEN}
     with own_folder(root) as folder:
-        developed = Developed.of(manifest, folder, port, read_provider_config(given), others)
+        developed = Developed.of(manifest, folder, port, _config(given), others, name=options.last("name"))
         config = developed.load(environ)
         say_who(folder, f"http://{LOCAL}:{port}")
         configure_logging("gestaltd", render=lambda fields: shown(fields, root))
         watched = [*others, *([Path(given).absolute()] if given and not is_inline(given) else [])]
         console = Console()
-        session = Session(developed, config, lambda: read_provider_config(given), watched, environ, console)
+        session = Session(developed, config, lambda: _config(given), watched, environ, console)
         run_event_loop(serve_until_stopped(session, console))
+
+
+def _manifest(options: Options) -> Path:
+    if options.arguments and options.all("path"):
+        raise UsageWrong(f"unexpected arguments: {' '.join(options.arguments)}")
+    path = Path((options.arguments or options.all("path") or ["."])[-1]).absolute()
+    if not path.exists():
+        raise CommandFailed(f"{path}: no such file or directory")
+    return find_manifest(path) if path.is_dir() else path
+
+
+def _config(given: str) -> Mapping[str, object]:
+    found = read_provider_config(given)
+    if str(found.get("apiVersion", "")).startswith("gestaltd.config/"):
+        raise CommandFailed("--config is the configuration of a host, and no provider's; --with takes it")
+    return found
 
 
 def _port(text: str) -> int:

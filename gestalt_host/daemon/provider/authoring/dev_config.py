@@ -48,9 +48,16 @@ class Developed:
 
     @classmethod
     def of(
-        cls, manifest: Manifest, folder: Path, port: int, config: Mapping[str, object], others: Sequence[Path] = ()
+        cls,
+        manifest: Manifest,
+        folder: Path,
+        port: int,
+        config: Mapping[str, object],
+        others: Sequence[Path] = (),
+        *,
+        name: str = "",
     ) -> Developed:
-        """Take what is developed, named as `gestaltd provider add` would name it.
+        """Take what is developed; without a name it has the one that `gestaltd provider add` would give it.
 
         Raises:
             CommandFailed: providers of this kind cannot be run so.
@@ -60,7 +67,9 @@ class Developed:
             raise CommandFailed(
                 f"{manifest.path}: a provider of kind {manifest.kind} cannot be run so; accepted are {accepted}"
             )
-        return cls(manifest.path.absolute(), manifest.kind, default_name(manifest.source), folder, port, config, others)
+        return cls(
+            manifest.path.absolute(), manifest.kind, name or default_name(manifest.source), folder, port, config, others
+        )
 
     @property
     def file(self) -> Path:

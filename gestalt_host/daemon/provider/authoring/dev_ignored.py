@@ -33,7 +33,7 @@ class Rule:
 class Rules:
     """The lines of the `.gitignore` files from the top of a repository down to one folder."""
 
-    levels: tuple[tuple[Path, Sequence[Rule]], ...] = ()
+    levels: tuple[tuple[str, Sequence[Rule]], ...] = ()
 
     @classmethod
     def above(cls, folder: Path) -> Rules:
@@ -51,14 +51,14 @@ class Rules:
             text = (folder / FILE_NAME).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return self
-        return Rules((*self.levels, (folder, tuple(read_rules(text)))))
+        return Rules((*self.levels, (str(folder), tuple(read_rules(text)))))
 
-    def ignore(self, path: Path, *, is_folder: bool) -> bool:
+    def ignore(self, path: str, *, is_folder: bool) -> bool:
         """Tell whether the file or folder is ignored; the last line that matches decides."""
-        if is_folder and path.name in FOLDERS:
+        if is_folder and path.rpartition("/")[2] in FOLDERS:
             return True
         for folder, rules in reversed(self.levels):
-            below = path.relative_to(folder).as_posix()
+            below = path[len(folder) + 1 :]
             for rule in reversed(rules):
                 if (is_folder or not rule.is_for_folders) and rule.pattern.fullmatch(below):
                     return not rule.is_kept

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
+
 from gestalt_host.config import HostConfig
 from gestalt_host.daemon.console import Console
 from gestalt_host.daemon.errors import CommandFailed
@@ -25,6 +27,8 @@ from gestalt_host.packages.languages import require_importable, watched_folders
 from gestalt_host.supervisor import ProviderDown, ProviderStartFailed
 
 SHOWN_FILES = 3
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,7 @@ class Session:
         for report in host.provider_reports():
             if (report.kind, report.name) == (self._developed.kind, self._developed.name) and report.state == "failed":
                 raise CommandFailed(report.reason)
+        log.info("provider dev ready", event_name="dev.ready", provider=self._developed.name, url=host.url)
 
     def _installation(self, config: HostConfig) -> OwnInstallation:
         return OwnInstallation(config, LockUse.of(config), self._environ)

@@ -15,43 +15,45 @@ MOST_UNSETTLED = 20
 """A file that is written all the time does not keep other changes waiting for more looks than these."""
 State = tuple[int, int]
 """When a file was last written, in nanoseconds, and its size."""
-Snapshot = Mapping[Path, State]
+Snapshot = Mapping[str, State]
+"""By path, as text: there may be thousands, several times a second."""
 
 
 def snapshot_of(paths: Iterable[Path]) -> Snapshot:
     """Return the state of each file among the paths, and of each below the folders among them that is not ignored."""
-    found: dict[Path, State] = {}
+    found: dict[str, State] = {}
     for path in paths:
         if path.is_dir():
-            _look(path, Rules.above(path), found)
+            _look(str(path), Rules.above(path), found)
         else:
             _note(path, found)
     return found
 
 
-def _look(folder: Path, rules: Rules, found: dict[Path, State]) -> None:
-    rules = rules.within(folder)
+def _look(folder: str, rules: Rules, found: dict[str, State]) -> None:
+    rules = rules.within(Path(folder))
     try:
         with os.scandir(folder) as listed:
-            entries = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in listed]
+            entries = list(listed)
     except OSError:  # it has just been removed
         return
-    for path, is_folder in entries:
-        if rules.ignore(path, is_folder=is_folder):
+    for entry in entries:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if rules.ignore(entry.path, is_folder=is_folder):
             continue
         if is_folder:
-            _look(path, rules, found)
+            _look(entry.path, rules, found)
         else:
-            _note(path, found)
+            _note(entry, found)
 
 
-def _note(path: Path, found: dict[Path, State]) -> None:
+def _note(file: Path | os.DirEntry[str], found: dict[str, State]) -> None:
     try:
-        status = path.stat()
+        status = file.stat()
     except OSError:  # removed, or a link to nothing
         return
     if stat.S_ISREG(status.st_mode):
-        found[path] = (status.st_mtime_ns, status.st_size)
+        found[os.fspath(file)] = (status.st_mtime_ns, status.st_size)
 
 
 class Watcher:
@@ -73,7 +75,7 @@ class Watcher:
         self._previous = found
         if found == self._known or 0 < self._unsettled < MOST_UNSETTLED:
             return []
-        changed = [path for path in {*found, *self._known} if found.get(path) != self._known.get(path)]
+        changed = [Path(path) for path in {*found, *self._known} if found.get(path) != self._known.get(path)]
         self._known, self._unsettled = found, 0
         return sorted(changed)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import Options
 from gestalt_host.daemon.provider.authoring import dev
 from gestalt_host.daemon.provider.authoring.dev_config import Developed
@@ -111,6 +111,25 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
 def test_a_path_without_a_provider_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="no such file or directory"):
         dev.run(Options(arguments=[str(tmp_path / "none")]), {})
+
+
+def test_a_path_is_given_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageWrong, match="unexpected arguments: extra"):
+        dev.run(Options({"path": [str(tmp_path)]}, arguments=["extra"]), {})
+
+
+def test_the_configuration_of_a_host_is_not_the_providers(tmp_path: Path) -> None:
+    developed(tmp_path, "plugin")
+    given = '{"apiVersion": "gestaltd.config/v5"}'
+    with pytest.raises(CommandFailed, match="is the configuration of a host, and no provider's; --with takes it"):
+        dev.run(Options({"config": [given], "path": [str(tmp_path)]}), {})
+
+
+def test_a_name_that_was_given_is_the_entrys(tmp_path: Path) -> None:
+    developed(tmp_path, "plugin")
+    manifest = read_manifest(tmp_path / "manifest.yaml")
+    found = Developed.of(manifest, tmp_path / ".gestalt-dev", 8123, {}, name="other")
+    assert [*found.load({}).plugins] == ["other"]
 
 
 def test_a_line_of_the_log_is_one_line_for_people(tmp_path: Path) -> None:

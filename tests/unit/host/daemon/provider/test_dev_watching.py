@@ -17,7 +17,7 @@ def write(root: Path, *names: str) -> None:
 
 
 def watched(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in snapshot_of([root]))
+    return sorted(Path(path).relative_to(root).as_posix() for path in snapshot_of([root]))
 
 
 def test_builds_tools_and_version_control_are_not_watched(tmp_path: Path) -> None:
@@ -63,15 +63,14 @@ def test_outside_a_repository_nothing_above_counts(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_of_gitignore_means_what_git_says(line: str, ignored: Sequence[str], kept: Sequence[str]) -> None:
-    root = Path("/r")
-    rules = Rules(((root, tuple(read_rules(line))),))
-    assert [name for name in (*ignored, *kept) if rules.ignore(root / name, is_folder=False)] == [*ignored]
+    rules = Rules((("/r", tuple(read_rules(line))),))
+    assert [name for name in (*ignored, *kept) if rules.ignore(f"/r/{name}", is_folder=False)] == [*ignored]
 
 
 def test_a_line_for_folders_leaves_files_of_the_name() -> None:
-    rules = Rules(((Path("/r"), tuple(read_rules("out/"))),))
-    assert rules.ignore(Path("/r/out"), is_folder=True)
-    assert not rules.ignore(Path("/r/out"), is_folder=False)
+    rules = Rules((("/r", tuple(read_rules("out/"))),))
+    assert rules.ignore("/r/out", is_folder=True)
+    assert not rules.ignore("/r/out", is_folder=False)
 
 
 def test_a_change_is_told_once_and_when_it_has_settled(tmp_path: Path) -> None:
@@ -95,8 +94,8 @@ def test_a_file_that_is_written_with_its_old_size_has_changed(tmp_path: Path) ->
     assert watcher.changed() == [tmp_path / "a"]
 
 
-def test_what_changes_and_changes_back_before_it_was_told_is_no_change(tmp_path: Path) -> None:
-    states: list[Snapshot] = [{tmp_path: (1, 1)}, {tmp_path: (2, 1)}, {tmp_path: (1, 1)}, {tmp_path: (1, 1)}]
+def test_what_changes_and_changes_back_before_it_was_told_is_no_change() -> None:
+    states: list[Snapshot] = [{"a": (1, 1)}, {"a": (2, 1)}, {"a": (1, 1)}, {"a": (1, 1)}]
     watcher = Watcher(lambda: states.pop(0))
     assert [watcher.changed() for _ in range(3)] == [[], [], []]
 
@@ -112,8 +111,8 @@ def test_a_change_that_came_while_another_was_taken_up_is_told_afterwards(tmp_pa
     assert watcher.changed() == [tmp_path / "b"]
 
 
-def test_a_file_that_never_settles_keeps_nothing_waiting(tmp_path: Path) -> None:
+def test_a_file_that_never_settles_keeps_nothing_waiting() -> None:
     numbers = iter(range(1000))
-    watcher = Watcher(lambda: {tmp_path / "log": (next(numbers), 0)})
+    watcher = Watcher(lambda: {"log": (next(numbers), 0)})
     told = [watcher.changed() for _ in range(MOST_UNSETTLED)]
     assert [bool(changed) for changed in told] == [*[False] * (MOST_UNSETTLED - 1), True]

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,7 +216,8 @@ def reading(reader: Reader) -> Iterator[Reader]:
         reader.stop()
     finally:
         if reader.terminal is not None:
-            os.killpg(reader.terminal.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(reader.terminal.process.pid, signal.SIGKILL)
             reader.terminal.process.wait()
 
 

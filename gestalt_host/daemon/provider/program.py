@@ -141,6 +141,13 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         ("language", "output"),
         most=2,
     ),
+    "dev": Subcommand(
+        "authoring.dev",
+        "Run the provider in a folder, and start it again at every change.",
+        "dev [PATH]",
+        ("config", "port", "with"),
+        most=1,
+    ),
     "verify": Subcommand(
         "authoring.verify",
         "Try on a provider what every provider must do.",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bare import wheelhouse
 from tests.support.commands import ROOT
 from tests.support.nightly import NIGHTLY
 from tests.support.pages import Block, blocks, edited
@@ -59,14 +60,16 @@ def covers(named: set[str], made: set[str]) -> bool:
 
 
 def here(folder: Path) -> dict[str, str]:
-    """Return the environment of somebody who has `gestaltd` and `gestalt` of this checkout, and who verifies a part."""
+    """Return the environment of somebody who has the programs of this checkout, verifies a part, and has no network."""
     programs = folder / "programs"
     programs.mkdir()
     run = f"exec env PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)} -m gestalt_host"
     program(programs, "gestalt", f'{run}.cli "$@"')
     part = f'[ "$1 $2" = "provider verify" ] && set -- "$@" --rule {shlex.quote(BY_DAY)}'
     program(programs, "gestaltd", f'{part}\n{run}.daemon "$@"')
-    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+    # Pip reads the last as "without": what builds a project is installed for the tests.
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse()), "PIP_NO_BUILD_ISOLATION": "0"}
+    return {"PATH": f"{programs}:{os.environ['PATH']}", **offline}
 
 
 def installed(folder: Path) -> dict[str, str]:

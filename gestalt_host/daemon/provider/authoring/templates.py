@@ -77,6 +77,21 @@ TEMPLATES: tuple[Template, ...] = (
         ),
         _CONTRACT_OF_GO,
     ),
+    Template(
+        "indexeddb",
+        "python",
+        (
+            (f"{_SOURCES}/shelf-python/indexeddb/relationaldb", "source: $address"),
+            ("displayName: Shelf", "displayName: $title"),
+            ("gestalt-provider-shelf", "gestalt-provider-$name"),
+            ("shelf_store", "${module}_store"),
+            ("test_shelf.py", "test_$module.py"),
+            ('display_name = "Shelf"', 'display_name = "$title"'),
+            ('configure("shelf", ', 'configure("$name", '),
+            ("Shelf", "$type"),
+        ),
+        config='{"dsn": "sqlite://{dir}/state.db"}',
+    ),
 )
 
 

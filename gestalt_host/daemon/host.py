@@ -39,7 +39,17 @@ from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
-from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
+from gestalt_host.packages import Launchable
+from gestalt_host.supervisor import (
+    BoundStore,
+    ProcessGroups,
+    ProviderDown,
+    ProviderProcess,
+    State,
+    Store,
+    Timings,
+    sweep_stale,
+)
 from gestalt_host.supervisor.about import HOST, HostAbout
 from gestalt_host.supervisor.output.recent import RecentOutput
 from gestalt_host.supervisor.reports import ProviderReport
@@ -240,6 +250,29 @@ class Host:
             self._unhealthy,
             self._started,
         )
+
+    async def reload(self, launchable: Launchable) -> None:
+        """Start the process of one provider again from what was prepared anew; everything else goes on.
+
+        Raises:
+            ProviderDown: it was never ready, so that the host has to be started anew.
+            ProviderStartFailed: the new process did not start; it is tried again, also by the next reload.
+            HostError: the entry does not fit the package; the process goes on as it is.
+        """
+        entry, command = launchable.entry, launchable.command
+        if self._wiring is None:
+            raise ProviderDown(SOON)
+        if entry.kind == "plugins":
+            await self._wiring.reload_plugin(launchable)
+            self._launchables.plugins[entry.name] = launchable
+            return
+        assert command is not None, "only plugins can do without a process"
+        if entry.kind == "indexeddb":
+            await self._stores[entry.name].reload(command, entry.config)
+            self._launchables.stores[entry.name] = launchable
+        else:
+            await self._wiring.processes.workflows[entry.name].reload(command, entry.config)
+            self._launchables.workflows[entry.name] = launchable
 
     def _problem(self, item: Store | ProviderProcess) -> str:
         """Return why a store or workflow provider cannot be called or is not healthy; blank when all is well."""

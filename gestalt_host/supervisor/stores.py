@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import structlog
 
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor.about import INDEXEDDB, SERVICES
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
@@ -206,6 +207,18 @@ class Store:
             return BoundStore(socket=str(process.socket))
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))
+
+    async def reload(self, command: LaunchCommand, config: Mapping[str, Any]) -> None:
+        """Start its processes again with another command and configuration; every binding stays where it is.
+
+        Raises:
+            ProviderStartFailed, ProviderDown: as ``ProviderProcess.reload``.
+        """
+        self._spec = replace(self._spec, command=command, config=config)
+        if self._scoped is not None:
+            await self._scoped.reload(command, config)
+        for (db, _), process in self._dedicated.items():
+            await process.reload(command, scoped_config(self._package, config, db))
 
     async def stop(self, grace_s: float | None = None) -> None:
         for process in self.processes:

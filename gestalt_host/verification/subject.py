@@ -181,7 +181,7 @@ class Subject:
     @property
     def config(self) -> Mapping[str, object]:
         """The configuration for the latest launch."""
-        found = _placed(self.candidate.config, str(self.directory / f"own-{self._launches}"))
+        found = placed(self.candidate.config, str(self.directory / f"own-{self._launches}"))
         assert isinstance(found, dict)
         return found
 
@@ -556,13 +556,14 @@ def _decoded(body: bytes, kind: type[Message] | None) -> Message | bytes:
     return body
 
 
-def _placed(value: object, directory: str) -> object:
+def placed(value: object, directory: str) -> object:
+    """Return a configuration with a directory in place of ``OWN_DIRECTORY`` in each of its texts."""
     if isinstance(value, str):
         return value.replace(OWN_DIRECTORY, directory)
     if isinstance(value, Mapping):
-        return {key: _placed(item, directory) for key, item in value.items()}
+        return {key: placed(item, directory) for key, item in value.items()}
     if isinstance(value, list):
-        return [_placed(item, directory) for item in value]
+        return [placed(item, directory) for item in value]
     return value
 
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gestalt_host.config.document import parse_yaml
-from gestalt_host.config.errors import Faults
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
+from gestalt_host.daemon.provider.authoring.provider_config import read_provider_config
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.errors import HostError
-from gestalt_host.packages.releases.documents import read_file
 from gestalt_host.packages.scratch import scratch_directory
 from gestalt_host.verification.backing import backing_store
 from gestalt_host.verification.report import FORMATS, Report
@@ -52,7 +50,6 @@ Exit status: 0 every rule that was tried is kept, 1 one is not, 2 the provider c
 be used so.
 """
 NOT_DONE = 2
-MOST_CONFIG_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ def _reported(options: Options, environ: Mapping[str, str]) -> Report | None:
     output = options.last("output")
     if output:
         _write(output, "")  # what it cannot be written to shows before anything is tried
-    request = _Request(Path(options.arguments[0]), kind, _config(options.last("config")), rules)
+    request = _Request(Path(options.arguments[0]), kind, read_provider_config(options.last("config")), rules)
     configure_logging("gestaltd", level=logging.ERROR)  # the report says what there is to be said
     reports: list[Report] = []
 
@@ -130,21 +127,6 @@ async def _verified(request: _Request, environ: Mapping[str, str]) -> Report:
                 *(found.kind, found.command, str(request.path), request.config, store), catalogue=found.catalogue
             )
             return await verify(candidate, rules, environ)
-
-
-def _config(text: str) -> Mapping[str, object]:
-    """Return the configuration; it is not shown in errors, because it may hold secrets."""
-    if not text:
-        return {}
-    where = "--config" if text.lstrip().startswith("{") else text
-    content = text if where == "--config" else read_file(Path(text), MOST_CONFIG_BYTES).decode(errors="replace")
-    faults = Faults()
-    node = parse_yaml(content, where, faults)  # JSON is YAML
-    if node is None:
-        problem = faults.problems[0].place
-        raise CommandFailed(f"{problem} is no mapping in JSON or YAML, which a configuration has to be")
-    found: dict[str, object] = node.plain()
-    return found
 
 
 def _listed(kind: str) -> str:

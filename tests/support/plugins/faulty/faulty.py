@@ -193,9 +193,9 @@ def make_server() -> grpc.aio.Server:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)
         check_pb2_grpc.add_ProviderCheckServicer_to_server(Check(), server)
         if KIND == "indexeddb" and FAULT not in extensions.FAULTS:
-        State.store = stores.Store(Path(os.environ["GESTALT_PLUGIN_SOCKET"]).with_name("store.db"), FAULT)
-        State.store.add_to(server)
-    server.add_generic_rpc_handlers((extensions.Extensions(),))
+            State.store = stores.Store(Path(os.environ["GESTALT_PLUGIN_SOCKET"]).with_name("store.db"), FAULT)
+            State.store.add_to(server)
+        server.add_generic_rpc_handlers((extensions.Extensions(),))
     if FAULT == "has_every_method":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}."),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)

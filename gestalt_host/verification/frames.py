@@ -6,7 +6,7 @@ import json
 from collections import deque
 from dataclasses import dataclass
 
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 from google.protobuf.message import Message
 
 from gestalt_sdk.common.printable import printable
@@ -16,6 +16,8 @@ MOST_FRAMES = 50
 """Of one rule: the last ones."""
 MOST_BYTES = 1000
 """Of what one frame is shown with."""
+LARGE_BYTES = 64 * 1024
+"""A message from this size on is shown as its size."""
 SENT, RECEIVED = ">", "<"
 _CONFIG = "config"
 
@@ -58,7 +60,13 @@ def _shown(content: Message | bytes | str) -> str:
         return content
     if isinstance(content, bytes):
         return f"{len(content)} bytes {content[: MOST_BYTES // 4].hex()}"
-    document = json_format.MessageToDict(content, preserving_proto_field_name=True)
+    size = content.ByteSize()
+    if size > LARGE_BYTES:
+        return f"{content.DESCRIPTOR.name} of {size} bytes"
+    try:
+        document = json_format.MessageToDict(content, preserving_proto_field_name=True)
+    except (json_format.Error, ValueError):  # JSON has no such value: a time after the year 9999
+        return text_format.MessageToString(content, as_one_line=True)
     if isinstance(config := document.get(_CONFIG), dict):
         document[_CONFIG] = dict.fromkeys(config, "…")  # it may hold secrets
     return json.dumps(document, ensure_ascii=False)

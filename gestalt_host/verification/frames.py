@@ -44,25 +44,31 @@ class Frames:
     """The last frames of one rule."""
 
     def __init__(self) -> None:
-        self._kept: deque[Frame] = deque(maxlen=MOST_FRAMES)
+        self._kept: deque[tuple[str, str, Message | str]] = deque(maxlen=MOST_FRAMES)
 
     def note(self, direction: str, place: str, content: Message | bytes | str) -> None:
-        """Keep one more."""
-        self._kept.append(Frame(direction, place, printable(cut(_shown(content), MOST_BYTES))))
+        """Keep one more; a message is not changed afterwards."""
+        if isinstance(content, bytes):
+            content = f"{len(content)} bytes {content[: MOST_BYTES // 4].hex()}"
+        elif isinstance(content, Message) and (size := content.ByteSize()) > LARGE_BYTES:
+            content = f"{content.DESCRIPTOR.name} of {size} bytes"
+        self._kept.append((direction, place, content))
+
+    def clear(self) -> None:
+        """Keep none of them any longer."""
+        self._kept.clear()
 
     def all(self) -> tuple[Frame, ...]:
         """Return those that are kept, the oldest first."""
-        return tuple(self._kept)
+        return tuple(
+            Frame(direction, place, printable(cut(_shown(content), MOST_BYTES)))
+            for direction, place, content in self._kept
+        )
 
 
-def _shown(content: Message | bytes | str) -> str:
+def _shown(content: Message | str) -> str:
     if isinstance(content, str):
         return content
-    if isinstance(content, bytes):
-        return f"{len(content)} bytes {content[: MOST_BYTES // 4].hex()}"
-    size = content.ByteSize()
-    if size > LARGE_BYTES:
-        return f"{content.DESCRIPTOR.name} of {size} bytes"
     try:
         document = json_format.MessageToDict(content, preserving_proto_field_name=True)
     except (json_format.Error, ValueError):  # JSON has no such value: a time after the year 9999

@@ -38,7 +38,7 @@ BREAKS = {
 }
 """The rules of `gestaltd provider verify` that the providers break; why is in docs/providers/peers.md."""
 SLOW = {"contract.md 2.5/slow"}
-SOME = ["contract.md 1.2", "contract.md 2.3/undecodable", "contract.md 2.4/parent"]
+SOME = ["contract.md 1.2"]
 """All rules take minutes, and are tried at night."""
 pytestmark = pytest.mark.timeout(900)  # the SDK is installed first, where it is in no cache
 

@@ -78,6 +78,20 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
+        "plugin",
+        "typescript",
+        (
+            (f"{_SOURCES}/plugins/notes-typescript", "source: $address"),
+            ("displayName: Notes", "displayName: $title"),
+            ("name: notes\n", "name: $name\n"),
+            ('"name": "notes"', '"name": "$name"'),
+            ("dist/notes.cjs", "dist/$name.cjs"),
+            ('name: "notes"', 'name: "$name"'),
+            ('displayName: "Notes"', 'displayName: "$title"'),
+            ('SOURCE = "notes"', 'SOURCE = "$name"'),
+        ),
+    ),
+    Template(
         "indexeddb",
         "python",
         (

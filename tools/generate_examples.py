@@ -21,10 +21,10 @@ GO_PLUGINS = {
     "protoc-gen-go": "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.6",
     "protoc-gen-go-grpc": "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1",
 }
-# What plugins and what they call need, and what those files import.
+# What plugins, workflow providers and what they call need, and what those files import.
 FILES = {
-    "provider": ("v1/agent.proto", "v1/datastore.proto", "v1/plugin.proto", "v1/workflow.proto"),
-    "extension": ("extension/v1/causes.proto", "extension/v1/policies.proto"),
+    "provider": ("v1/agent.proto", "v1/datastore.proto", "v1/plugin.proto", "v1/runtime.proto", "v1/workflow.proto"),
+    "extension": ("extension/v1/causes.proto", "extension/v1/health.proto", "extension/v1/policies.proto"),
 }
 
 

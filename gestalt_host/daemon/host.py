@@ -131,8 +131,16 @@ class Host:
         )
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
-        await self._open_own_records()
-        bindings = await self._bind_workflows(config)
+        bindings: dict[str, BoundStore] = {}
+        plugin_bindings: dict[str, BoundStore | HostError] = {}
+        # A store without scopes starts a process for each.
+        await all_of(
+            (
+                self._open_own_records(),
+                self._bind_workflows(config, bindings),
+                self._bind_plugins(launchables, plugin_bindings),
+            )
+        )
         wiring = self._wiring = Wiring(
             config,
             await key,
@@ -152,7 +160,7 @@ class Host:
         wiring.metrics.register(self._told_metrics)
         wiring.metrics.register(RestMetrics(wiring.rest_runners.values))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
-        add_plugins(wiring, launchables, await self._bind_plugins(launchables))
+        add_plugins(wiring, launchables, plugin_bindings)
         for name, error in wiring.failed_plugins.items():
             self._console.failure(name, error)
         plugins = {self._own(self._start_plugin(process)): process for process in wiring.processes.plugins.values()}
@@ -379,19 +387,24 @@ class Host:
         await users.create_store()
         self._user = await users.anonymous()
 
-    async def _bind_workflows(self, config: HostConfig) -> dict[str, BoundStore]:
-        return {name: await self._bind(entry, "workflow") for name, entry in config.providers["workflow"].items()}
+    async def _bind_workflows(self, config: HostConfig, bindings: dict[str, BoundStore]) -> None:
+        async def bind(name: str, entry: ProviderEntry) -> None:
+            bindings[name] = await self._bind(entry, "workflow")
 
-    async def _bind_plugins(self, launchables: Launchables) -> dict[str, BoundStore | HostError]:
-        bindings: dict[str, BoundStore | HostError] = {}
-        for name, launchable in launchables.plugins.items():
-            if launchable.manifest.is_declarative:
-                continue  # nobody would open its part of a store
+        await all_of(bind(name, entry) for name, entry in config.providers["workflow"].items())
+
+    async def _bind_plugins(self, launchables: Launchables, bindings: dict[str, BoundStore | HostError]) -> None:
+        async def bind(name: str, entry: ProviderEntry) -> None:
             try:
-                bindings[name] = await self._bind(launchable.entry, "plugin")
+                bindings[name] = await self._bind(entry, "plugin")
             except HostError as error:
                 bindings[name] = error
-        return bindings
+
+        await all_of(
+            bind(name, launchable.entry)
+            for name, launchable in launchables.plugins.items()
+            if not launchable.manifest.is_declarative  # nobody would open its part of a store
+        )
 
     async def _bind(self, entry: ProviderEntry, kind: str) -> BoundStore:
         binding = entry.indexeddb

@@ -5,6 +5,8 @@ The rules are in contract.md 5.8 and config.md 12.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +95,8 @@ class Store:
         self._scoped: ProviderProcess | None = None
         self._dedicated: dict[tuple[str, tuple[str, ...]], ProviderProcess] = {}
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
+        self._binding: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By database: bindings of one are made one after the other, so that they share what the first has started."""
 
     @property
     def processes(self) -> list[ProviderProcess]:
@@ -171,14 +175,18 @@ class Store:
             )
 
     async def bind(self, db: str, object_stores: Sequence[str] = (), user: str = "") -> BoundStore:
-        """Return the consumer's part of the store; the same binding again is the same part.
+        """Return the consumer's part of the store; the same binding again is the same part, also at the same time.
 
         Args:
             user: The consumer, ``KIND/NAME``, for whoever looks at the sockets.
         Raises:
             ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
         """
-        key = (db, tuple(object_stores))
+        async with self._binding[db]:
+            return await self._bind(db, tuple(object_stores), user)
+
+    async def _bind(self, db: str, object_stores: tuple[str, ...], user: str) -> BoundStore:
+        key = (db, object_stores)
         if self._scoped is not None:
             if key not in self._scopes:
                 path = str(self._scoped.directory / f"scope-{len(self._scopes)}.sock")

@@ -1,0 +1,1 @@
+"""A workflow provider that keeps schedules, triggers and runs in its IndexedDB."""

@@ -92,6 +92,21 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
+        "workflow",
+        "python",
+        (
+            (f"{_SOURCES}/providers/later-python", "source: $address"),
+            ("displayName: Later", "displayName: $title"),
+            ("gestalt-workflow-later", "gestalt-workflow-$name"),
+            ("later_workflow", "${module}_workflow"),
+            ("LaterWorkflow", "${type}Workflow"),
+            ("test_later.py", "test_$module.py"),
+            ('display_name = "Later"', 'display_name = "$title"'),
+            ('Memory()), "later")', 'Memory()), "$name")'),
+            ('configure("later", ', 'configure("$name", '),
+        ),
+    ),
+    Template(
         "indexeddb",
         "python",
         (

@@ -45,8 +45,15 @@ def generate_go(target: Path) -> None:
     run_protoc(PROTO, *options, sources=[file for files in FILES.values() for file in files])
 
 
-# Without the packages that serve health and reflection, an example has the services among its own.
-PLUGIN_FILES = (*FILES["provider"], *FILES["extension"])
+# What a plugin needs alone.
+PLUGIN_FILES = (
+    "v1/agent.proto",
+    "v1/datastore.proto",
+    "v1/plugin.proto",
+    "v1/workflow.proto",
+    "extension/v1/causes.proto",
+    "extension/v1/policies.proto",
+)
 TS_PACKAGES = ("ts-proto@2.18.0", "grpc-health-check@2.1.0", "@grpc/reflection@1.0.4")
 TS_FILES = ("health/v1/health.proto", "grpc/reflection/v1/reflection.proto")
 TS_OPTIONS = (

@@ -29,7 +29,7 @@ SERVICE = "gestalt.provider.v1.IntegrationProvider"
 OWN_TESTS = {
     "python": ((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),),
     "go": (("go", "vet", "./..."), ("go", "test", "./...")),
-    "typescript": (("npm", "run", "check"), ("npm", "test")),
+    "typescript": (("npm", "test"),),
 }
 LANGUAGES = list(OWN_TESTS)
 CONFIG = """apiVersion: gestaltd.config/v5

@@ -85,7 +85,7 @@ TEMPLATES: tuple[Template, ...] = (
             ("displayName: Notes", "displayName: $title"),
             ("name: notes\n", "name: $name\n"),
             ('"name": "notes"', '"name": "$name"'),
-            ("notes.cjs", "$name.cjs"),
+            ("dist/notes.cjs", "dist/$name.cjs"),
             ('name: "notes"', 'name: "$name"'),
             ('displayName: "Notes"', 'displayName: "$title"'),
             ('SOURCE = "notes"', 'SOURCE = "$name"'),

@@ -30,6 +30,7 @@ OWN_TESTS = {
     "python": ((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),),
     "go": (("go", "vet", "./..."), ("go", "test", "./...")),
     "typescript": (("npm", "test"),),
+    "rust": (("cargo", "test", "--locked"),),
 }
 LANGUAGES = list(OWN_TESTS)
 CONFIG = """apiVersion: gestaltd.config/v5

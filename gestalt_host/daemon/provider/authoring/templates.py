@@ -120,6 +120,20 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
+        "plugin",
+        "plugin",
+        "rust",
+        (
+            (f"{_SOURCES}/plugins/notes-rust", "source: $address"),
+            ("displayName: Notes", "displayName: $title"),
+            ("name: notes\n", "name: $name\n"),
+            ('name = "notes"', 'name = "$name"'),
+            ('name: "notes"', 'name: "$name"'),
+            ('display_name: "Notes"', 'display_name: "$title"'),
+            ('SOURCE: &str = "notes"', 'SOURCE: &str = "$name"'),
+        ),
+    ),
+    Template(
         "indexeddb",
         "python",
         (

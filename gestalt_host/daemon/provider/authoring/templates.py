@@ -121,7 +121,6 @@ TEMPLATES: tuple[Template, ...] = (
     ),
     Template(
         "plugin",
-        "plugin",
         "rust",
         (
             (f"{_SOURCES}/plugins/notes-rust", "source: $address"),

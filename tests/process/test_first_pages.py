@@ -178,6 +178,6 @@ def test_a_reader_meets_what_a_page_does_not_show(tmp_path: Path) -> None:
         Reader(tmp_path, {"PATH": os.environ["PATH"]}).read([Block("console", "", text, "", 1)])
 
     does("$ export A=1\n$ echo $A\n1\n$ mkdir b\n$ cd b\n$ pwd\n…/b\n")
-    for wrong in ("$ echo 2\n1\n", "$ echo 2\n", "$ cd c\n$ pwd\n…\n"):
+    for wrong in ("$ echo 2\n1\n", "$ echo 2\n", "$ cd c\n$ pwd\n…\n", "$ echo 2; false\n…\n", "$ false\n"):
         with pytest.raises((AssertionError, FileNotFoundError)):
             does(wrong)

@@ -42,6 +42,8 @@ def type_command(command: str, shown: Sequence[str], folder: Path, environment: 
         check=False,
     )
     assert "Traceback" not in done.stdout, done.stdout
+    if all(line == "…" for line in shown):  # an error is shown where one belongs
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     missing = missing_line(shown, done.stdout)
     assert missing is None, f"{command}:\n{missing}\nnot in:\n{done.stdout}"
     assert shown or not done.stdout, f"{command} printed what the page does not show:\n{done.stdout}"

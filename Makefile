@@ -27,7 +27,7 @@ help:
 	@echo 'make coverage     which lines the tests of packages and contracts never run'
 	@echo 'make bench        measure; prints figures and how they were taken'
 	@echo 'make release      what a release consists of, into dist/: the same bytes from the same commit'
-	@echo 'make gen          generate gestalt_sdk/gen from proto/'
+	@echo 'make gen          generate gestalt_sdk/gen and docs/providers/reference.md from proto/'
 	@echo 'make proto-check  lint proto/ and compare it with the commit before, where buf is there'
 	@echo 'make setup        only the environment in $(VENV), for developing; make setup-run: for running'
 
@@ -66,6 +66,7 @@ test-packages: setup
 
 lint: setup proto-check
 	$(BIN)/python tools/generate_protos.py --check
+	$(BIN)/python -m tools.generate_reference --check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy gestalt_sdk gestalt_host providers/indexeddb providers/indexeddb_store tests benchmarks tools examples
@@ -107,6 +108,7 @@ release: setup
 
 gen: setup
 	$(BIN)/python tools/generate_protos.py
+	$(BIN)/python -m tools.generate_reference
 
 clean:
 	rm -rf $(VENV) examples/quickstart/state build dist .dist-* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -52,6 +52,11 @@ class Console:
         """Wait a moment until what was printed is written."""
         self._sink.flush()
 
+    def say(self, text: str) -> None:
+        """Print a text of one or several lines."""
+        for line in text.split("\n"):
+            self._sink.write(printable(line))
+
     def ready(self, url: str, ready: int, plugins: int, failed: Mapping[str, str], config: str) -> None:
         """Print where the API is, how many of the plugins can be called, and which could not be started and why."""
         noun = "plugin" if plugins == 1 else "plugins"

@@ -39,7 +39,17 @@ from gestalt_host.http.listener import Listener, ListenFailed
 from gestalt_host.http.origins import AllowedHosts
 from gestalt_host.http.services import HttpServices
 from gestalt_host.http.starting import StartingApplication
-from gestalt_host.supervisor import BoundStore, ProcessGroups, ProviderProcess, State, Store, Timings, sweep_stale
+from gestalt_host.packages import Launchable
+from gestalt_host.supervisor import (
+    BoundStore,
+    ProcessGroups,
+    ProviderDown,
+    ProviderProcess,
+    State,
+    Store,
+    Timings,
+    sweep_stale,
+)
 from gestalt_host.supervisor.about import HOST, HostAbout
 from gestalt_host.supervisor.output.recent import RecentOutput
 from gestalt_host.supervisor.reports import ProviderReport
@@ -121,8 +131,16 @@ class Host:
         )
         timings = timings_of(config.server.supervision, self._shutdown)
         await self._start_stores(launchables, timings)
-        await self._open_own_records()
-        bindings = await self._bind_workflows(config)
+        bindings: dict[str, BoundStore] = {}
+        plugin_bindings: dict[str, BoundStore | HostError] = {}
+        # A store without scopes starts a process for each.
+        await all_of(
+            (
+                self._open_own_records(),
+                self._bind_workflows(config, bindings),
+                self._bind_plugins(launchables, plugin_bindings),
+            )
+        )
         wiring = self._wiring = Wiring(
             config,
             await key,
@@ -142,7 +160,7 @@ class Host:
         wiring.metrics.register(self._told_metrics)
         wiring.metrics.register(RestMetrics(wiring.rest_runners.values))
         wiring.metrics.register(LineMetrics(lambda: {"log": log_lines_dropped(), "console": self._console.dropped}))
-        add_plugins(wiring, launchables, await self._bind_plugins(launchables))
+        add_plugins(wiring, launchables, plugin_bindings)
         for name, error in wiring.failed_plugins.items():
             self._console.failure(name, error)
         plugins = {self._own(self._start_plugin(process)): process for process in wiring.processes.plugins.values()}
@@ -232,6 +250,29 @@ class Host:
             self._unhealthy,
             self._started,
         )
+
+    async def reload(self, launchable: Launchable) -> None:
+        """Start the process of one provider again from what was prepared anew; everything else goes on.
+
+        Raises:
+            ProviderDown: it was never ready, so that the host has to be started anew.
+            ProviderStartFailed: the new process did not start; it is tried again, also by the next reload.
+            HostError: the entry does not fit the package; the process goes on as it is.
+        """
+        entry, command = launchable.entry, launchable.command
+        if self._wiring is None:
+            raise ProviderDown(SOON)
+        if entry.kind == "plugins":
+            await self._wiring.reload_plugin(launchable)
+            self._launchables.plugins[entry.name] = launchable
+            return
+        assert command is not None, "only plugins can do without a process"
+        if entry.kind == "indexeddb":
+            await self._stores[entry.name].reload(command, entry.config)
+            self._launchables.stores[entry.name] = launchable
+        else:
+            await self._wiring.processes.workflows[entry.name].reload(command, entry.config)
+            self._launchables.workflows[entry.name] = launchable
 
     def _problem(self, item: Store | ProviderProcess) -> str:
         """Return why a store or workflow provider cannot be called or is not healthy; blank when all is well."""
@@ -346,19 +387,24 @@ class Host:
         await users.create_store()
         self._user = await users.anonymous()
 
-    async def _bind_workflows(self, config: HostConfig) -> dict[str, BoundStore]:
-        return {name: await self._bind(entry, "workflow") for name, entry in config.providers["workflow"].items()}
+    async def _bind_workflows(self, config: HostConfig, bindings: dict[str, BoundStore]) -> None:
+        async def bind(name: str, entry: ProviderEntry) -> None:
+            bindings[name] = await self._bind(entry, "workflow")
 
-    async def _bind_plugins(self, launchables: Launchables) -> dict[str, BoundStore | HostError]:
-        bindings: dict[str, BoundStore | HostError] = {}
-        for name, launchable in launchables.plugins.items():
-            if launchable.manifest.is_declarative:
-                continue  # nobody would open its part of a store
+        await all_of(bind(name, entry) for name, entry in config.providers["workflow"].items())
+
+    async def _bind_plugins(self, launchables: Launchables, bindings: dict[str, BoundStore | HostError]) -> None:
+        async def bind(name: str, entry: ProviderEntry) -> None:
             try:
-                bindings[name] = await self._bind(launchable.entry, "plugin")
+                bindings[name] = await self._bind(entry, "plugin")
             except HostError as error:
                 bindings[name] = error
-        return bindings
+
+        await all_of(
+            bind(name, launchable.entry)
+            for name, launchable in launchables.plugins.items()
+            if not launchable.manifest.is_declarative  # nobody would open its part of a store
+        )
 
     async def _bind(self, entry: ProviderEntry, kind: str) -> BoundStore:
         binding = entry.indexeddb

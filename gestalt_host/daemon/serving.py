@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from typing import Protocol
 
 import structlog
 
@@ -39,7 +40,29 @@ async def run_until_stopped(
     Raises:
         HostError: it could not be started; everything that was has been stopped again.
     """
-    host, stop = Host(config, environ, console, installation), asyncio.Event()
+    await serve_until_stopped(Host(config, environ, console, installation), console)
+
+
+class Served(Protocol):
+    """What is served until a signal comes, such as a host."""
+
+    async def start(self) -> None:
+        """Return when it is served; cancelled by a signal before."""
+
+    async def stop(self) -> None:
+        """End everything in order, whatever ``start`` did."""
+
+    def kill(self) -> None:
+        """End everything at once."""
+
+
+async def serve_until_stopped(host: Served, console: Console) -> None:
+    """Start it, wait for a signal, stop it.
+
+    Raises:
+        HostError: it could not be started; everything that was has been stopped again.
+    """
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     asked_at = 0.0
 

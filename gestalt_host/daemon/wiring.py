@@ -34,6 +34,7 @@ from gestalt_host.supervisor import (
     BoundStore,
     HostService,
     ProcessGroups,
+    ProviderDown,
     ProviderProcess,
     ProviderSpec,
     ProviderStartFailed,
@@ -100,6 +101,7 @@ class Wiring:
         self._about = about
         self.processes = Processes()
         self.plugins = PluginRegistry()
+        self._clients: dict[str, PluginClient] = {}
         self.rest_runners: dict[str, RestRunner] = {}
         """What sends the requests of the plugins without a process, by name."""
         self._large_answers = large_places()
@@ -147,8 +149,7 @@ class Wiring:
             )
             self.plugins.add(plugin)
             return
-        assert launchable.catalogue is not None
-        plugin = process_plugin(entry, launchable.manifest, launchable.catalogue, _NoProcess(), egress_deny=deny)
+        plugin = self._process_plugin(launchable)
         services: list[HostService] = []
         if self._config.providers["workflow"]:
             services.append(workflow_manager_host(name, self.manager, self.tokens))
@@ -159,11 +160,42 @@ class Wiring:
         process = self.processes.plugins[name] = ProviderProcess(
             spec, self._environ, self._timings, beats=self._beats, groups=self._groups
         )
-        client = PluginClient(process, base_url=self._config.server.public.base_url)
+        self._clients[name] = PluginClient(process, base_url=self._config.server.public.base_url)
+        self.plugins.add(self._served(plugin, launchable))
+
+    async def reload_plugin(self, launchable: Launchable) -> None:
+        """Have the plugin served from what was prepared anew: its operations at once, its process when it is ready.
+
+        Raises:
+            HostError: the configuration does not fit the plugin, which goes on as it is; ``ProviderDown`` when it has
+                no process that was ever ready, ``ProviderStartFailed`` when the new one does not start.
+        """
+        name = launchable.entry.name
+        if launchable.command is None:
+            if name not in self.rest_runners:
+                raise ProviderDown("it had a process, and has none now")
+            runner = self.rest_runners[name]
+            self.add_plugin(launchable, BoundStore())
+            await runner.close()
+            return
+        process = self.processes.plugins.get(name)
+        if process is None or name in self.failed_plugins:
+            raise ProviderDown("it has no process")
+        self.plugins.add(self._served(self._process_plugin(launchable), launchable))
+        await process.reload(launchable.command, launchable.entry.config)
+
+    def _process_plugin(self, launchable: Launchable) -> ConfiguredPlugin:
+        assert launchable.catalogue is not None
+        entry, deny = launchable.entry, self._config.server.egress_deny
+        return process_plugin(entry, launchable.manifest, launchable.catalogue, _NoProcess(), egress_deny=deny)
+
+    def _served(self, plugin: ConfiguredPlugin, launchable: Launchable) -> ConfiguredPlugin:
+        """Return the plugin with its process behind it."""
+        process, client = self.processes.plugins[plugin.name], self._clients[plugin.name]
         # A list of allowed operations is all that may be called: a plugin does not add to it while it runs.
-        limited = entry.allowed_operations is not None or launchable.manifest.allowed_operations is not None
-        sessions = None if limited else client
-        self.plugins.add(replace(plugin, runner=client, sessions=sessions, absence=lambda: process.absence))
+        lists = (launchable.entry.allowed_operations, launchable.manifest.allowed_operations)
+        sessions = client if lists == (None, None) else None
+        return replace(plugin, runner=client, sessions=sessions, absence=lambda: process.absence)
 
     def add_failed_plugin(self, entry: ProviderEntry, error: Exception) -> None:
         """Register a plugin that has no process: calls to it are refused with why, what targets it stays configured."""

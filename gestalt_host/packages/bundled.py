@@ -26,6 +26,12 @@ def bundled(name: str) -> Path:
     raise PackageInvalid(f'no builtin provider "{name}"; there are {known}')
 
 
+def examples() -> Path:
+    """Return the folder of the example providers, from which new ones are made."""
+    installed = _INSTALLED / "providers"
+    return installed if installed.is_dir() else _CHECKOUT / "examples" / "providers"
+
+
 def bundled_names() -> list[str]:
     """Return the names of every bundled provider, sorted."""
     return sorted({path.name for root in _ROOTS if root.is_dir() for path in root.iterdir() if _is_provider(path)})

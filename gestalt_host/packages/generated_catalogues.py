@@ -10,7 +10,6 @@ import asyncio
 import glob
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,20 +19,19 @@ import structlog
 from gestalt_host.packages.catalogue import FILE_NAME, PluginCatalogue, read_catalogue
 from gestalt_host.packages.errors import NotPrepared, PackageInvalid
 from gestalt_host.packages.languages import LaunchCommand
-from gestalt_host.packages.languages.digests import files_of
+from gestalt_host.packages.languages.digests import DEVELOPED, files_of
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.running import run_program
 from gestalt_host.packages.scratch import scratch_directory
-from gestalt_sdk.common.printable import printable
+from gestalt_host.packages.tracebacks import reason_in
 
 WRITE_VARIABLE = "GESTALT_PLUGIN_WRITE_CATALOG"
 RUN_TIMEOUT_S = 45
 SLOW_S = 10
 """After so long the log says what the host waits for: it does not listen before."""
-SHOWN_CHARS = 1000
-_FRAME = re.compile(r'^[ |]*File "(.+)", line ([0-9]+)', re.MULTILINE)
-"""A line of a traceback of Python."""
-_IGNORED_FOLDERS = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"})
+_IGNORED_FOLDERS = frozenset(
+    {".git", DEVELOPED, ".venv", "venv", "node_modules", "__pycache__", "dist", "build", "target"}
+)
 _IGNORED_SUFFIXES = frozenset({".pyc", ".pyo"})
 
 log = structlog.get_logger()
@@ -153,17 +151,5 @@ async def write_catalogue(command: LaunchCommand, path: Path, manifest: Manifest
     if ended.status != 0:
         raise PackageInvalid(
             f"{manifest.root}: cannot write its catalogue (exit status {ended.status})"
-            f"{_reason_in(ended.errors, manifest.root)}"
+            f"{reason_in(ended.errors, manifest.root)}"
         )
-
-
-def _reason_in(written: str, root: Path) -> str:
-    """Return the last line that the plugin wrote; of a traceback also where in the plugin it happened."""
-    lines = [line for line in written.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    frames = _FRAME.findall(written)
-    inside = [(file, line) for file, line in frames if Path(file).is_relative_to(root.resolve())]
-    own = [(file, line) for file, line in inside if "site-packages" not in Path(file).parts]
-    place = " ({}:{})".format(*(own or frames)[-1]) if frames else ""
-    return f": {printable(lines[-1])[:SHOWN_CHARS]}{printable(place)[:SHOWN_CHARS]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import grpc
 import structlog
 
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor import lifecycle
 from gestalt_host.supervisor.about import SERVICES, About, AboutFile, SocketAbout
 from gestalt_host.supervisor.directories import make_directory, remove_directory
@@ -129,6 +131,10 @@ class ProviderProcess:
             lack=lambda: self.lack,
         )
         self._loops: list[asyncio.Task[None]] = []
+        self._reload: asyncio.Future[None] | None = None
+        """Done when the process that was asked for is ready, or was not started."""
+        self._woken = asyncio.Event()
+        """Set to end the wait before the next start."""
         self._begun = False
         self._metrics_left_out = 0
         self._logged_problem = ""
@@ -256,6 +262,31 @@ class ProviderProcess:
         self._keep_running(f"provider {self.name}", self._watch)
         self._keep_running(f"answers of {self.name}", self._signs_of_life.listen)
 
+    async def reload(self, command: LaunchCommand, config: Mapping[str, object]) -> None:
+        """End the process and start it with another command and configuration, at once; return when it is ready.
+
+        Sockets, channel and host services stay, and calls wait meanwhile. A start that fails is tried again as after
+        any other end, until it succeeds or the next reload.
+
+        Raises:
+            ProviderStartFailed: it was not started at the first attempt.
+            ProviderDown: there is nothing to reload: it has never been ready, or was stopped; or another reload came.
+        """
+        if self.state in (State.NEW, State.STARTING, State.FAILED, State.STOPPED):
+            raise ProviderDown(self.absence)
+        self.spec = replace(self.spec, command=command, config=config)
+        self._launcher.change(self.spec)
+        self._backoff.reset()
+        self._condition.reloading()
+        self._reloaded(ProviderDown("it is reloaded anew"))
+        reload = self._reload = asyncio.get_running_loop().create_future()
+        self._woken.set()
+        child = self._child
+        if child is not None and child.running:
+            # A workflow provider may finish what it has begun, as when the host stops.
+            await child.stop(max(self._timings.stop_grace_s, self._timings.drain_s))
+        await reload
+
     def _keep_running(self, name: str, loop: Callable[[Beat], Awaitable[None]]) -> None:
         limit_s = self._timings.start_limit_s + BEYOND_START_S
         running = keep_running(
@@ -346,6 +377,7 @@ class ProviderProcess:
     async def stop(self, grace_s: float | None = None) -> None:
         """Send SIGTERM, wait, SIGKILL; close host services, channel and directory. May be called in any state."""
         self._condition.is_stopping = True
+        self._reloaded(ProviderDown("it was stopped"))
         if self._child is not None and self._child.running:
             grace_s = self._timings.stop_grace_s if grace_s is None else grace_s
             code = await self._child.stop(grace_s)
@@ -388,11 +420,12 @@ class ProviderProcess:
             # Children that the process has started are ended too, before its successor is launched.
             child.kill()
             await self._launcher.let_go(child)
-            if time.monotonic() - ready_at >= self._timings.stable_after_s:
-                self._backoff.reset()
-                self._condition.failures = 0
-            self._condition.ended(child.describe_exit(), child.ended_because)
-            self._tell_down()
+            if not self._woken.is_set():
+                if time.monotonic() - ready_at >= self._timings.stable_after_s:
+                    self._backoff.reset()
+                    self._condition.failures = 0
+                self._condition.ended(child.describe_exit(), child.ended_because)
+                self._tell_down()
             await self._relaunch(beat)
             self._condition.ready()
             ready_at = time.monotonic()
@@ -400,23 +433,48 @@ class ProviderProcess:
     async def _relaunch(self, beat: Beat) -> None:
         while True:
             beat.beat()
-            wait_s = self._backoff.next_wait_s()
-            self._condition.again_in(wait_s)
-            log.info(
-                "provider is started again soon",
-                event_name="provider.restarting",
-                provider=self.name,
-                wait_s=round(wait_s, 3),
-                restarts=self.restarts,
-            )
-            await asyncio.sleep(wait_s)
+            if not self._woken.is_set():
+                await self._wait_for_restart()
+            self._woken.clear()
             self._condition.restarts += 1
             try:
-                await self._launch()
-                return
+                child = await self._launch()
             except Exception as error:  # also what nobody has thought of: the disk is full, a directory is gone
+                if self._woken.is_set():
+                    continue  # a reload has ended what was being started
                 self._condition.not_restarted(error)
                 self._tell_down()
+                self._reloaded(error)
+            else:
+                if not self._woken.is_set():
+                    self._reloaded(None)
+                    return
+                await child.stop(self._timings.stop_grace_s)  # it was started before it could be ended by the reload
+                await self._launcher.let_go(child)
+
+    def _reloaded(self, error: Exception | None) -> None:
+        """Tell who asked for a reload, if somebody did, what became of it."""
+        if self._reload is None or self._reload.done():
+            return
+        if error is None:
+            self._reload.set_result(None)
+        else:
+            self._reload.set_exception(error)
+
+    async def _wait_for_restart(self) -> None:
+        """Wait as long as the ends before have made it; a reload ends the wait."""
+        wait_s = self._backoff.next_wait_s()
+        self._condition.again_in(wait_s)
+        log.info(
+            "provider is started again soon",
+            event_name="provider.restarting",
+            provider=self.name,
+            wait_s=round(wait_s, 3),
+            restarts=self.restarts,
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
 
     async def _launch(self) -> Child:
         began = time.monotonic()

@@ -88,6 +88,12 @@ class Condition:
         reason = because or f"process ended ({how})"
         self._become(State.RESTARTING, reason, reason)
 
+    def reloading(self) -> None:
+        """Note that the process is started again because this host was told to, which is no failure."""
+        self._refused_because, self._ended_because = "", " (it is reloaded)"
+        self.failures, self._again_at = 0, 0.0
+        self._become(State.RESTARTING, "it is reloaded")
+
     def not_restarted(self, error: Exception) -> None:
         """Note that a later start failed; it is going to be tried again."""
         self._refused_because = error.reason if isinstance(error, FilesChanged) else ""

@@ -5,6 +5,8 @@ The rules are in contract.md 5.8 and config.md 12.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import grpc
 import structlog
 
+from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor.about import INDEXEDDB, SERVICES
 from gestalt_host.supervisor.errors import ProviderStartFailed
 from gestalt_host.supervisor.groups import ProcessGroups
@@ -92,6 +95,8 @@ class Store:
         self._scoped: ProviderProcess | None = None
         self._dedicated: dict[tuple[str, tuple[str, ...]], ProviderProcess] = {}
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
+        self._binding: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By database: bindings of one are made one after the other, so that they share what the first has started."""
 
     @property
     def processes(self) -> list[ProviderProcess]:
@@ -170,14 +175,18 @@ class Store:
             )
 
     async def bind(self, db: str, object_stores: Sequence[str] = (), user: str = "") -> BoundStore:
-        """Return the consumer's part of the store; the same binding again is the same part.
+        """Return the consumer's part of the store; the same binding again is the same part, also at the same time.
 
         Args:
             user: The consumer, ``KIND/NAME``, for whoever looks at the sockets.
         Raises:
             ProviderStartFailed: the store refuses the scope, or the process of the binding does not come up.
         """
-        key = (db, tuple(object_stores))
+        async with self._binding[db]:
+            return await self._bind(db, tuple(object_stores), user)
+
+    async def _bind(self, db: str, object_stores: tuple[str, ...], user: str) -> BoundStore:
+        key = (db, object_stores)
         if self._scoped is not None:
             if key not in self._scopes:
                 path = str(self._scoped.directory / f"scope-{len(self._scopes)}.sock")
@@ -198,6 +207,18 @@ class Store:
             return BoundStore(socket=str(process.socket))
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))
+
+    async def reload(self, command: LaunchCommand, config: Mapping[str, Any]) -> None:
+        """Start its processes again with another command and configuration; every binding stays where it is.
+
+        Raises:
+            ProviderStartFailed, ProviderDown: as ``ProviderProcess.reload``.
+        """
+        self._spec = replace(self._spec, command=command, config=config)
+        if self._scoped is not None:
+            await self._scoped.reload(command, config)
+        for (db, _), process in self._dedicated.items():
+            await process.reload(command, scoped_config(self._package, config, db))
 
     async def stop(self, grace_s: float | None = None) -> None:
         for process in self.processes:

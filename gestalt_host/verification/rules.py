@@ -23,7 +23,8 @@ class Stage(Enum):
 
     NOTHING = 0
     SERVED = 1
-    CONFIGURED = 2
+    ANSWERED = 2
+    CONFIGURED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Rule:
         capability: The extension that it is about; a provider without it does not offer what the rule asks for.
         needs: How far the provider must come. Where it does not, the rule is not tried.
         check: Tries it on a process that it launches itself; raises ``Broken`` or ``NotOffered``.
+        shares: Whether ``check`` takes the process of an earlier rule, when there is one, and leaves it to the next: it
+            uses nothing of it but names of its own.
     """
 
     id: str
@@ -44,7 +47,8 @@ class Rule:
     check: Callable[[Subject], Awaitable[None]]
     kinds: Collection[ProviderKind] = KINDS
     capability: str = ""
-    needs: Stage = Stage.SERVED
+    needs: Stage = Stage.ANSWERED
+    shares: bool = False
 
 
 Check = Callable[[Subject], Awaitable[None]]
@@ -56,7 +60,7 @@ def rule(
     *,
     kinds: Collection[ProviderKind] = KINDS,
     capability: str = "",
-    needs: Stage = Stage.SERVED,
+    needs: Stage = Stage.ANSWERED,
 ) -> Callable[[Check], Rule]:
     """Make a rule of the function that follows; the arguments are the attributes of ``Rule``."""
     return lambda check: Rule(id, title, check, kinds, capability, needs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from gestalt_host.config.errors import Place
@@ -12,6 +13,7 @@ from gestalt_host.config.model import ProviderEntry, Source, SourceMode
 from gestalt_host.config.sources import RELEASE_FILE
 from gestalt_host.packages import LaunchCommand, PackageInvalid, Workplace, find_manifest, prepare, read_manifest
 from gestalt_host.packages.archives.extract import extract
+from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.installed.install import install
 from gestalt_host.packages.installed.record import Expected
 from gestalt_host.packages.lock.prepared import prepared_directory
@@ -20,21 +22,33 @@ from gestalt_host.packages.platforms import GENERIC, host_platform
 from gestalt_host.packages.releases.documents import read_file
 from gestalt_host.packages.releases.metadata import MOST_BYTES, read_metadata
 from gestalt_host.verification.rules import KINDS
-from gestalt_host.verification.subject import NAME
+from gestalt_host.verification.subject import NAME, kind_word
 from gestalt_sdk.bases.provider import ProviderKind
 
 MANIFESTS = (".yaml", ".yml", ".json")
 ARCHIVES = (".tar.gz", ".tgz")
-KIND_WORDS: Mapping[str, ProviderKind] = {
-    "plugin" if kind is ProviderKind.INTEGRATION else kind.value: kind for kind in KINDS
-}
+KIND_WORDS: Mapping[str, ProviderKind] = {kind_word(kind): kind for kind in KINDS}
 """The kinds that can be verified, by the words that manifests have for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies at a path.
+
+    Attributes:
+        command: How its process is started.
+        catalogue: The operations of a plugin; None for a program alone, which has to write them itself.
+    """
+
+    kind: ProviderKind
+    command: LaunchCommand
+    catalogue: PluginCatalogue | None = None
 
 
 async def found_source(
     path: Path, word: str, config: Mapping[str, object], workplace: Path, environ: Mapping[str, str]
-) -> tuple[ProviderKind, LaunchCommand]:
-    """Return kind and command of what lies at the path.
+) -> Found:
+    """Return what lies at the path, ready to be started.
 
     It may be a manifest, a ``provider-release.yaml``, an archive, a directory with one of the first two, or a program.
     What has to be installed or built for it is put into the workplace.
@@ -52,13 +66,13 @@ async def found_source(
     if path.suffix in MANIFESTS:
         manifest = read_manifest(path)
         kind = _kind(manifest.kind, word, path)
-        return kind, await _prepared(_entry(kind, SourceMode.MANIFEST, path, config), workplace, environ)
+        return await _prepared(kind, _entry(kind, SourceMode.MANIFEST, path, config), workplace, environ)
     if not os.access(path, os.X_OK):
         accepted = f"a manifest, {RELEASE_FILE}, an archive ({', '.join(ARCHIVES)}), a directory or a program"
         raise PackageInvalid(f"{path} is no executable file; accepted is {accepted}")
     if not word:
         raise PackageInvalid(f"{path} is a program, which does not say its kind; --kind is {', '.join(KIND_WORDS)}")
-    return KIND_WORDS[word], LaunchCommand((str(path.absolute()),))
+    return Found(KIND_WORDS[word], LaunchCommand((str(path.absolute()),)))
 
 
 def _file_of(path: Path) -> Path:
@@ -71,7 +85,7 @@ def _file_of(path: Path) -> Path:
 
 async def _released(
     path: Path, word: str, config: Mapping[str, object], workplace: Path, environ: Mapping[str, str]
-) -> tuple[ProviderKind, LaunchCommand]:
+) -> Found:
     metadata = read_metadata(read_file(path, MOST_BYTES), str(path))
     artifact = metadata.artifacts.get(host_platform()) or metadata.artifacts.get(GENERIC)
     if artifact is None:
@@ -91,7 +105,7 @@ async def _archived(
     config: Mapping[str, object],
     workplace: Path,
     environ: Mapping[str, str],
-) -> tuple[ProviderKind, LaunchCommand]:
+) -> Found:
     if not expected.package:
         expected = await asyncio.to_thread(_said_by, archive, workplace / "unpacked")
     kind = _kind(expected.kind, word, archive)
@@ -99,7 +113,7 @@ async def _archived(
     directory = prepared_directory(entry, workplace)
     directory.parent.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(install, archive, directory, expected, host_platform())
-    return kind, await _prepared(entry, workplace, environ)
+    return await _prepared(kind, entry, workplace, environ)
 
 
 def _said_by(archive: Path, directory: Path) -> Expected:
@@ -125,8 +139,8 @@ def _entry(kind: ProviderKind, mode: SourceMode, path: Path, config: Mapping[str
     return ProviderEntry(key, NAME, Source(mode, path=path.absolute()), Place(str(path)), config=config)
 
 
-async def _prepared(entry: ProviderEntry, workplace: Path, environ: Mapping[str, str]) -> LaunchCommand:
+async def _prepared(kind: ProviderKind, entry: ProviderEntry, workplace: Path, environ: Mapping[str, str]) -> Found:
     launchable = await prepare(entry, Workplace(workplace, workplace), environ)
     if launchable.command is None:
         raise PackageInvalid(f"{entry.source}: a declarative plugin has no process that could be verified")
-    return launchable.command
+    return Found(kind, launchable.command, launchable.catalogue)

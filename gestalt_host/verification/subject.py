@@ -18,6 +18,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 
+from gestalt_host.packages.catalogue import PluginCatalogue
 from gestalt_host.packages.languages import LaunchCommand
 from gestalt_host.supervisor.directories import make_directory, note_child, remove_directory
 from gestalt_host.supervisor.errors import ProviderStartFailed
@@ -61,6 +62,7 @@ class Patience:
     Attributes:
         held_s: How long a provider may wait for a service of its host before it is looked at.
         alive_s: How long it may take for what has no limit of its own.
+        rule_s: How long a whole rule may take, which waits for several of these.
     """
 
     serve_s: float = 45.0
@@ -73,6 +75,12 @@ class Patience:
     orphan_s: float = 3.0
     held_s: float = 3.0
     alive_s: float = 10.0
+    rule_s: float = 300.0
+
+
+def kind_word(kind: ProviderKind) -> str:
+    """Return the word that manifests have for a kind."""
+    return "plugin" if kind is ProviderKind.INTEGRATION else kind.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class Candidate:
     Attributes:
         shown: How the report names it.
         store: Returns the path of the socket of an IndexedDB service that nobody else uses.
+        catalogue: The operations of a plugin; None where it has to be run to tell them.
     """
 
     kind: ProviderKind
@@ -90,6 +99,7 @@ class Candidate:
     config: Mapping[str, object] = field(default_factory=dict, repr=False)
     store: Callable[[], Awaitable[str]] = field(default=lambda: _no_store(), repr=False)
     patience: Patience = field(default_factory=Patience)
+    catalogue: PluginCatalogue | None = None
 
 
 async def _no_store() -> str:
@@ -152,11 +162,12 @@ class Subject:
         self._child: Child | None = None
         self._channel: grpc.aio.Channel | None = None
         self._launches = 0
+        self._store = ""
 
     @property
     def word(self) -> str:
         """The kind in words: ``plugin``, ``workflow``, ``indexeddb``."""
-        return "plugin" if self.kind is ProviderKind.INTEGRATION else self.kind.value
+        return kind_word(self.kind)
 
     @property
     def is_plugin(self) -> bool:
@@ -170,9 +181,14 @@ class Subject:
     @property
     def config(self) -> Mapping[str, object]:
         """The configuration for the latest launch."""
-        found = _placed(self.candidate.config, str(self.directory / f"own-{self._launches}"))
+        found = placed(self.candidate.config, str(self.directory / f"own-{self._launches}"))
         assert isinstance(found, dict)
         return found
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been launched, and its process runs."""
+        return self._child is not None and self._child.running
 
     @property
     def child(self) -> Child:
@@ -192,7 +208,19 @@ class Subject:
         Raises:
             Broken: it does not serve in time.
         """
-        await self.spawn(await self.environment(conduct))
+        await self._launch(await self.environment(conduct))
+
+    async def relaunch(self) -> None:
+        """Start another process where the last one left off: with its directory and its IndexedDB service.
+
+        Raises:
+            Broken: it does not serve in time.
+        """
+        await self.end()
+        await self._launch(await self._environment(Conduct.GOOD))
+
+    async def _launch(self, environment: Mapping[str, str]) -> None:
+        await self.spawn(environment)
         await self.served()
         self._channel = open_channel(Address(f"unix:{self.socket}"))
 
@@ -201,8 +229,11 @@ class Subject:
         await self.end()
         self._launches += 1
         (self.directory / f"own-{self._launches}").mkdir()
-        store = await self.candidate.store() if conduct is Conduct.GOOD else ""
-        services = dict(await self._services.open(conduct, store))
+        self._store = await self.candidate.store() if conduct is Conduct.GOOD else ""
+        return await self._environment(conduct)
+
+    async def _environment(self, conduct: Conduct) -> dict[str, str]:
+        services = dict(await self._services.open(conduct, self._store))
         if self.kind is ProviderKind.WORKFLOW:
             services[DRAIN_SECONDS] = f"{self.patience.drain_s:g}"
         return provider_environment(
@@ -447,10 +478,7 @@ class Subject:
         Raises:
             Broken: it refuses a step.
         """
-        if self.is_plugin:
-            await self._metadata()
-        else:
-            (await self.ask()).require_ok()
+        await self.require_first_answer()
         answer = await self.configure()
         if not (self.is_plugin and answer.code is UNIMPLEMENTED):
             answer.require_ok()
@@ -459,14 +487,20 @@ class Subject:
             if started.code is not UNIMPLEMENTED:
                 started.require_ok()
 
-    async def _metadata(self) -> None:
-        """Ask a plugin for its metadata until it is served, as a host does."""
+    async def require_first_answer(self) -> None:
+        """Make the first call of a host: for the identity; of a plugin for its metadata, until it has any.
+
+        Raises:
+            Broken: it is not answered.
+        """
         try:
             async with asyncio.timeout(self.patience.serve_s):
-                while (await self.ask()).code is UNAVAILABLE:
+                while (answer := await self.ask()).code is UNAVAILABLE and self.is_plugin:
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise Broken(f"GetMetadata to be answered within {self.patience.serve_s:g} s", "UNAVAILABLE") from None
+        if not (self.is_plugin and answer.code is UNIMPLEMENTED):
+            answer.require_ok()
 
     async def start(self) -> Answer:
         """Tell a provider that is no plugin to begin its background work."""
@@ -522,13 +556,14 @@ def _decoded(body: bytes, kind: type[Message] | None) -> Message | bytes:
     return body
 
 
-def _placed(value: object, directory: str) -> object:
+def placed(value: object, directory: str) -> object:
+    """Return a configuration with a directory in place of ``OWN_DIRECTORY`` in each of its texts."""
     if isinstance(value, str):
         return value.replace(OWN_DIRECTORY, directory)
     if isinstance(value, Mapping):
-        return {key: _placed(item, directory) for key, item in value.items()}
+        return {key: placed(item, directory) for key, item in value.items()}
     if isinstance(value, list):
-        return [_placed(item, directory) for item in value]
+        return [placed(item, directory) for item in value]
     return value
 
 

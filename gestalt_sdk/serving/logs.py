@@ -27,11 +27,23 @@ _METHODS = ("debug", "info", "warning", "warn", "error", "critical", "fatal", "e
 P = ParamSpec("P")
 
 
-def configure_logging(process: str, *, level: int = logging.INFO) -> None:
+Fields = Mapping[str, object]
+_render: Callable[[Fields], str] | None = None
+"""What makes the text of a line of its fields; None: JSON."""
+
+
+def configure_logging(
+    process: str, *, level: int = logging.INFO, render: Callable[[Fields], str] | None = None
+) -> None:
     """Send structlog and standard logging to stderr as JSON lines that carry ``process``.
+
+    Args:
+        render: Makes the text of a line of its fields, for somebody who reads along; without it JSON.
 
     Descriptors 0 to 2 are open afterwards, so that no file or socket is opened as one of them and written to.
     """
+    global _render
+    _render = render
     sink = _sink(process)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -100,7 +112,9 @@ def _names(process: str) -> Processor:
     return name
 
 
-def _serialise(event: object, **_: object) -> str:
+def _serialise(event: Fields, **_: object) -> str:
+    if _render is not None:
+        return _render(event)
     try:
         return printable_json(orjson.dumps(event, default=str).decode())
     except orjson.JSONEncodeError:  # for example a lone surrogate, as a file name may have

@@ -89,7 +89,7 @@ def test_each_distribution_holds_its_own_packages_and_the_host_requires_its_sdk(
         about = host.read(f"{HOST}.dist-info/METADATA").decode()
         assert f"Requires-Dist: gestaltd-sdk=={VERSION}" in about.splitlines()
         bundled = [name.split("/")[2] for name in host.namelist() if name.startswith("gestalt_host/bundled/")]
-        assert set(bundled) == {"indexeddb", "indexeddb_store", "plugins"}
+        assert set(bundled) == {"indexeddb", "indexeddb_store", "plugins", "providers"}
 
 
 def test_a_release_replaces_the_one_before_and_a_step_that_fails_leaves_it(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,9 +20,10 @@ from gestalt_sdk.indexeddb import IndexedDB, IndexSchema, NotFound, ObjectStoreS
 from gestalt_sdk.transport import Address
 from gestalt_sdk.workflow import PluginTarget, target_to_proto
 from tests.support.commands import ROOT
-from tests.support.pages import blocks, commands, missing_line
+from tests.support.pages import blocks, commands
 from tests.support.rigs.gestaltd import Gestaltd, free_port
 from tests.support.rigs.provider_process import ProviderProcess, provider_process
+from tests.support.rigs.replay import type_command
 from tests.support.rigs.store import StoreProcess, short_folder
 from tests.support.waiting import eventually, until
 
@@ -71,27 +71,8 @@ def test_each_command_prints_what_the_page_shows(section: str, host: Gestaltd, t
     for console in CONSOLES:
         if console.section == section:
             for command, shown in commands(console):
-                type_command(command, shown, folder, environment)
-
-
-def type_command(command: str, shown: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """Type a command of the page and look for what is shown; the host that it starts is there already."""
-    if command.startswith(("export ", "gestaltd serve")):
-        return
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout, done.stdout
-    missing = missing_line(shown, done.stdout)
-    assert missing is None, f"{command}:\n{missing}\nnot in:\n{done.stdout}"
-    assert shown or not done.stdout, f"{command} printed what the page does not show:\n{done.stdout}"
+                if not command.startswith(("export ", "gestaltd serve")):  # the host is there already
+                    type_command(command, shown, folder, environment)
 
 
 def test_events_and_runs_of_the_notes_plugin_reach_their_targets(host: Gestaltd) -> None:

@@ -51,3 +51,16 @@ def missing_line(shown: Sequence[str], printed: str) -> str | None:
         if not any(pattern.fullmatch(other.rstrip()) for other in left):
             return line
     return None
+
+
+def edited(text: str, edit: str) -> str:
+    """Return the text with the edit of a `diff` block made: its lines with `-` give way to those with `+`.
+
+    Raises:
+        ValueError: what the edit begins from is not in the text, or is there more than once.
+    """
+    lines = [(line[:1], line[1:]) for line in edit.splitlines()]
+    before, after = ("".join(f"{line}\n" for sign, line in lines if sign != other) for other in ("+", "-"))
+    if (found := text.count(before)) != 1:
+        raise ValueError(f"the edit fits {found} places, not one:\n{before}")
+    return text.replace(before, after)

@@ -128,7 +128,7 @@ def add(options: Options, environ: Mapping[str, str]) -> None:
             if is_dry:
                 _tell(Package=address, Version=choice.version.version, Kind=kind_word(kind), Metadata=choice.metadata)
                 return
-            name = options.last("name") or _default_name(address)
+            name = options.last("name") or default_name(address)
             if entries_named(file.config, name, kind):
                 raise CommandFailed(f'provider "{name}" of kind "{kind_word(kind)}" already exists: {file.path}')
             entry = _entry(address, kind, settings, choice, options)
@@ -222,7 +222,7 @@ async def _choose(address: str, options: Options, context: SourceContext) -> _Ch
         SourceMode.PACKAGE, package=address, version=options.last("version"), repository=options.last("repo")
     )
     # For its messages only: which kind of entry it will be is known when the package has been found.
-    asked = ProviderEntry("plugins", _default_name(address), source, Place(""))
+    asked = ProviderEntry("plugins", default_name(address), source, Place(""))
     constraint = Constraint.parse(source.version)
     repository, package = await find_package(asked, context)
     chosen = package.choose(constraint)
@@ -261,7 +261,8 @@ def _is_of_user(repository: Repository, file: ConfigFile) -> bool:
     return repository.name not in file.config.repositories and repository != BUILTIN
 
 
-def _default_name(address: str) -> str:
+def default_name(address: str) -> str:
+    """Return the name of an entry for the package of that address."""
     return re.sub(r"[^a-z0-9_-]+", "-", address.rpartition("/")[2]).strip("-") or "provider"
 
 

@@ -134,6 +134,20 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
         least=1,
         most=1,
     ),
+    "new": Subcommand(
+        "authoring.new",
+        "Make a new provider that works: source, tests, README, recipe of a release.",
+        "new KIND [NAME] --language LANGUAGE",
+        ("language", "output"),
+        most=2,
+    ),
+    "dev": Subcommand(
+        "authoring.dev",
+        "Run the provider in a folder, and start it again at every change.",
+        "dev [PATH]",
+        ("path", "name", "config", "port", "with"),
+        most=1,
+    ),
     "verify": Subcommand(
         "authoring.verify",
         "Try on a provider what every provider must do.",

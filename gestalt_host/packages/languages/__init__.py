@@ -3,7 +3,13 @@
 from gestalt_host.packages.languages.building import run_build_command
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
 from gestalt_host.packages.languages.python import PYTHON, program_command, python_program, python_target
-from gestalt_host.packages.languages.sources import build_release, language_of, source_command
+from gestalt_host.packages.languages.sources import (
+    build_release,
+    language_of,
+    require_importable,
+    source_command,
+    watched_folders,
+)
 
 __all__ = [
     "PYTHON",
@@ -15,6 +21,8 @@ __all__ = [
     "program_command",
     "python_program",
     "python_target",
+    "require_importable",
     "run_build_command",
     "source_command",
+    "watched_folders",
 ]

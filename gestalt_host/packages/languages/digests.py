@@ -9,7 +9,9 @@ from pathlib import Path
 
 from gestalt_host.packages.digests import sha256_of
 
-IGNORED_FOLDERS = frozenset({".git", ".hg", ".svn", ".gestaltd", "target", "node_modules", "dist"})
+DEVELOPED = ".gestalt-dev"
+"""Where `gestaltd provider dev` keeps what it needs, in the folder of a provider."""
+IGNORED_FOLDERS = frozenset({".git", ".hg", ".svn", ".gestaltd", DEVELOPED, "target", "node_modules", "dist"})
 """Of tools and of builds; none of them is a source."""
 
 

@@ -15,6 +15,8 @@ from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.model import LaunchCommand
 from gestalt_host.packages.manifests.model import Manifest
 from gestalt_host.packages.platforms import host_arch, host_os
+from gestalt_host.packages.running import run_program
+from gestalt_host.packages.tracebacks import reason_in
 from gestalt_sdk.version import PROTOCOL_VERSION
 
 # Our own runtime first; ``gestalt._runtime`` serves providers written for the SDK of that name.
@@ -26,6 +28,8 @@ LAST_PUBLIC_SDK = "0.0.1a19"
 SPOKEN_VERSION = r"(?m)^CURRENT_PROTOCOL_VERSION\b.*= *([0-9]+)"
 """Finds in the source of a runtime which version of the protocol it speaks; ours says nothing, it is this host's."""
 PROBE_TIMEOUT_S = 20
+IMPORT_TIMEOUT_S = 45
+_IMPORT = "import importlib, sys; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2])"
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*)?")
 _PROBE = r"""
 import importlib.machinery, importlib.util, re, sys
@@ -71,6 +75,22 @@ async def launch_command(manifest: Manifest, environ: Mapping[str, str]) -> Laun
     options = ("-P",) if safe_path and runtime == RUNTIMES[0] else ()
     args = (str(interpreter), *options, "-m", runtime, str(manifest.root), *served(manifest, target, runtime))
     return LaunchCommand(args, {"PYTHONPATH": python_path})
+
+
+async def import_once(manifest: Manifest, command: LaunchCommand, environ: Mapping[str, str]) -> None:
+    """Import the module that the source's command serves, in a process of its own.
+
+    Raises:
+        PackageInvalid: it cannot be imported, with the last line that was written and the place.
+    """
+    module = _required_target(manifest).partition(":")[0]
+    args = (command.args[0], "-c", _IMPORT, str(manifest.root), module)
+    try:
+        ended = await run_program(args, {**environ, **command.env}, limit_s=IMPORT_TIMEOUT_S, cwd=manifest.root)
+    except TimeoutError:
+        raise PackageInvalid(f"{manifest.root}: importing {module} took more than {IMPORT_TIMEOUT_S} s") from None
+    if ended.status != 0:
+        raise PackageInvalid(f"{manifest.root}: cannot import {module}{reason_in(ended.errors, manifest.root)}")
 
 
 def program_command(manifest: Manifest, environ: Mapping[str, str]) -> LaunchCommand:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gestalt_host.packages.errors import PackageInvalid
 from gestalt_host.packages.languages.building import build_by_command
+from gestalt_host.packages.languages.builds import BuiltLanguage
 from gestalt_host.packages.languages.go import GO
 from gestalt_host.packages.languages.model import CompiledLanguage, Language, LaunchCommand
 from gestalt_host.packages.languages.packaged import lacks_artifact, packaged_command
-from gestalt_host.packages.languages.python import PYTHON, without_target
+from gestalt_host.packages.languages.python import PYTHON, find_interpreter, import_once, without_target
 from gestalt_host.packages.languages.rust import RUST
 from gestalt_host.packages.languages.typescript import TYPESCRIPT
 from gestalt_host.packages.manifests.model import Manifest
@@ -61,6 +62,26 @@ def _no_source(manifest: Manifest) -> str:
         missing += '; package.json has no gestalt.provider, such as "./src/main.ts"'
     listed = f"{', '.join(names[:-1])}, or {names[-1]}"
     return f"no {listed} {manifest.kind} source package found: {missing}"
+
+
+def watched_folders(manifest: Manifest) -> Sequence[Path]:
+    """Return the package's folder, with the folders and files beside it that its source is built from.
+
+    Raises:
+        PackageInvalid: a file that tells it is malformed.
+    """
+    language = language_of(manifest)
+    return language.folders(manifest) if isinstance(language, BuiltLanguage) else (manifest.root,)
+
+
+async def require_importable(manifest: Manifest, command: LaunchCommand, environ: Mapping[str, str]) -> None:
+    """Import what a command serves, where it is a source in Python: nothing else would tell before it is started.
+
+    Raises:
+        PackageInvalid: it cannot be imported, with its last line and the place.
+    """
+    if language_of(manifest) is PYTHON and command.args[0] == str(find_interpreter(manifest.root, environ)):
+        await import_once(manifest, command, environ)
 
 
 async def build_release(manifest: Manifest, platform: str, output: Path, environ: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ holds: known keys in their order, empty values left out, the names of a mapping 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from gestalt_host.config.reader import Block
@@ -70,24 +71,46 @@ def _anything(block: Block, key: str) -> object:
     return block.anything(key) or None
 
 
-def _object(fields: Fields) -> Reader:
-    def read(block: Block, key: str) -> object:
-        child = block.block(key)
-        return read_fields(child, fields) if child.present else None
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Reads what has keys of its own.
 
-    return read
+    Attributes:
+        suffix: What a path has behind the key: nothing for a mapping, ``[]`` for a list, ``.<name>`` for named ones.
+    """
+
+    fields: Fields
+    suffix: str
+    read: Callable[[Block, str, Fields], object]
+
+    def __call__(self, block: Block, key: str) -> object:
+        return self.read(block, key, self.fields)
 
 
-def _list(fields: Fields) -> Reader:
-    return lambda block, key: [read_fields(item, fields) for item in block.blocks(key)] or None
+def _read_object(block: Block, key: str, fields: Fields) -> object:
+    child = block.block(key)
+    return read_fields(child, fields) if child.present else None
 
 
-def _named(fields: Fields) -> Reader:
-    def read(block: Block, key: str) -> object:
-        items = {name: read_fields(item, fields) if item.present else None for name, item in block.entries(key)}
-        return dict(sorted(items.items())) or None
+def _read_list(block: Block, key: str, fields: Fields) -> object:
+    return [read_fields(item, fields) for item in block.blocks(key)] or None
 
-    return read
+
+def _read_named(block: Block, key: str, fields: Fields) -> object:
+    items = {name: read_fields(item, fields) if item.present else None for name, item in block.entries(key)}
+    return dict(sorted(items.items())) or None
+
+
+def _object(fields: Fields) -> Nested:
+    return Nested(fields, "", _read_object)
+
+
+def _list(fields: Fields) -> Nested:
+    return Nested(fields, "[]", _read_list)
+
+
+def _named(fields: Fields) -> Nested:
+    return Nested(fields, ".<name>", _read_named)
 
 
 _REST_PARAMETER: Fields = {

@@ -76,6 +76,10 @@ class Launcher:
         self.child: Child | None = None
         """The latest process, whether it runs or has ended."""
 
+    def change(self, spec: ProviderSpec) -> None:
+        """Take what later processes are started from."""
+        self._spec = spec
+
     async def launch(self, configure: Callable[[], Awaitable[None]]) -> Child:
         """Spawn, wait until it serves, configure. The child is ended again when any of it fails.
 

@@ -3,6 +3,7 @@
 from gestalt_host.verification.families import (
     configuration,
     ending,
+    extensions,
     handshake,
     health,
     host_services,
@@ -17,5 +18,6 @@ RULES = (
     *sockets.RULES,
     *messages.RULES,
     *host_services.RULES,
+    *extensions.RULES,
     *ending.RULES,
 )

@@ -44,17 +44,17 @@ async def sigterm(subject: Subject) -> None:
     await _require_end(subject, signal.SIGTERM, prepare)
 
 
-@rule("contract.md 2.4/sigterm-early", "It ends on SIGTERM before it is configured")
+@rule("contract.md 2.4/sigterm-early", "It ends on SIGTERM before it is configured", needs=Stage.SERVED)
 async def sigterm_early(subject: Subject) -> None:
     await _require_end(subject, signal.SIGTERM, subject.launch)
 
 
-@rule("contract.md 2.4/sigint", "It ends on SIGINT")
+@rule("contract.md 2.4/sigint", "It ends on SIGINT", needs=Stage.SERVED)
 async def sigint(subject: Subject) -> None:
     await _require_end(subject, signal.SIGINT, subject.launch)
 
 
-@rule("contract.md 2.4/parent", "It ends when its host is killed")
+@rule("contract.md 2.4/parent", "It ends when its host is killed", needs=Stage.SERVED)
 async def parent(subject: Subject) -> None:
     async def attempt() -> bool | None:
         return await until_ended(await subject.orphan(), subject.patience.orphan_s) or None

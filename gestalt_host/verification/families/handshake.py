@@ -19,6 +19,13 @@ async def serves(subject: Subject) -> None:
     await subject.launch()
 
 
+@rule("contract.md 1.3/answers", "It answers the first call of its host", needs=Stage.SERVED)
+async def answers(subject: Subject) -> None:
+    """Nothing that needs an answer can be said of a provider that breaks this one."""
+    await subject.launch()
+    await subject.require_first_answer()
+
+
 @rule("contract.md 1.3/kind", "Its identity names the kind that it is used as", kinds=LIFECYCLE)
 async def kind(subject: Subject) -> None:
     await subject.launch()
@@ -103,4 +110,4 @@ async def start(subject: Subject) -> None:
         raise Broken(f"protocol_version {PROTOCOL_VERSION}", str(found))
 
 
-RULES: tuple[Rule, ...] = (serves, kind, bounds, version, other_versions, identity_again, start)
+RULES: tuple[Rule, ...] = (serves, answers, kind, bounds, version, other_versions, identity_again, start)

@@ -13,7 +13,7 @@ from gestalt_sdk.transport.environment import PLUGIN_SOCKET
 _OWNER_MODE = 0o600
 
 
-@rule("contract.md 2.1/socket", "It makes a socket of its user at the path that it is given")
+@rule("contract.md 2.1/socket", "It makes a socket of its user at the path that it is given", needs=Stage.SERVED)
 async def socket(subject: Subject) -> None:
     await subject.launch()
     status = subject.socket_status()
@@ -23,13 +23,13 @@ async def socket(subject: Subject) -> None:
         raise Broken("a socket that its user can write to", f"mode {status.st_mode & 0o777:o}, user {status.st_uid}")
 
 
-@rule("contract.md 2.3/stale-socket", "It replaces the socket that a killed process has left")
+@rule("contract.md 2.3/stale-socket", "It replaces the socket that a killed process has left", needs=Stage.SERVED)
 async def stale_socket(subject: Subject) -> None:
     await subject.spawn_beside_stale_socket(await subject.environment())
     await subject.served()
 
 
-@rule("contract.md 2.3/removed-socket", "It removes its socket when it exits")
+@rule("contract.md 2.3/removed-socket", "It removes its socket when it exits", needs=Stage.SERVED)
 async def removed_socket(subject: Subject) -> None:
     await subject.launch()
     subject.signal(signal.SIGTERM)

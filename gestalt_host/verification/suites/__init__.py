@@ -1,8 +1,9 @@
-"""The rules of single kinds: for each kind a module whose ``RULES`` join those of ``families`` (``run.rules_for``).
+"""The rules of single kinds: for each kind a package whose ``RULES`` join those of ``families`` (``run.rules_for``).
 
-A rule is made as in ``families`` and names the kinds that it is for. There are none yet (docs/providers/verify.md).
+A rule is made as in ``families`` and names the kinds that it is for.
 """
 
 from gestalt_host.verification.rules import Rule
+from gestalt_host.verification.suites import indexeddb, plugin
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (*plugin.RULES, *indexeddb.RULES)

@@ -22,7 +22,7 @@ from gestalt_workflow.edge.extensions import Server, add_extensions
 from gestalt_workflow.edge.workflow_service import WorkflowServicer
 from gestalt_workflow.engine import DRAIN, Engine
 from gestalt_workflow.model.clock import Clock, utc_now
-from gestalt_workflow.model.errors import NotConfigured
+from gestalt_workflow.model.errors import NotConfigured, StorageUnavailable
 
 
 class IndexedDBWorkflowProvider(WorkflowProvider):
@@ -77,13 +77,16 @@ class IndexedDBWorkflowProvider(WorkflowProvider):
         Raises:
             InvalidConfiguration: a value has the wrong form.
             EnvironmentUnusable: the host gives no IndexedDB service, or none that invokes runs.
-            StorageFailed: the store cannot be used.
+            StorageFailed: the store cannot be used; one that does not answer is named with its socket.
             FormatTooNew: a newer provider wrote the database.
         """
         settings = read_config(config)
-        service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
+        store = service_address(INDEXEDDB_SOCKET)  # this and the host's socket are checked before anything is opened
         host = WorkflowHost(self.workflow_host())
-        engine = await Engine(name, settings, IndexedDB.connect(), host, self._clock, beats=self.beats).open()
+        try:
+            engine = await Engine(name, settings, IndexedDB.connect(), host, self._clock, beats=self.beats).open()
+        except StorageUnavailable as error:
+            raise StorageUnavailable(f"{INDEXEDDB_SOCKET} ({store.path or store.target}): {error}") from error
         earlier, self._engine = self._engine, engine
         self.warnings = list(settings.warnings)
         if earlier is not None:

@@ -12,12 +12,14 @@ import grpc
 import pytest
 
 from gestalt_host.hostservices.indexeddb_relay import indexeddb_relay
+from gestalt_host.verification.suites.indexeddb.client import new_name
+from gestalt_host.verification.suites.indexeddb.object_stores import ANY_NAMES
 from gestalt_sdk.transport.channels import SERVER_OPTIONS, open_channel
 from gestalt_sdk.transport.environment import Address
 from tests.support.commands import STORE
 from tests.support.fakes.store_engine import serving_memory_store
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import ANY_NAMES, LIMITS, Service, StoreProcess, new_name, short_folder
+from tests.support.rigs.store import LIMITS, Service, StoreProcess, short_folder
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,12 @@ from gestalt_store.sqlite.check import check
 from gestalt_store.values import wire
 from gestalt_store.values.keys import encode
 
+from gestalt_host.verification.suites.indexeddb.client import DEADLINE_S
+from gestalt_host.verification.suites.indexeddb.messages import bounds, index, record, value
 from gestalt_sdk.gen.extension.v1 import batch_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import DEADLINE_S, Service, bounds, index, record, value
+from tests.support.rigs.store import Service
 
 pytestmark = pytest.mark.ours("store")
 
@@ -147,10 +149,10 @@ async def test_a_transaction_deletes_or_replaces_it(
 ) -> None:
     store = await damageable.store_with_damage(damage)
     transaction = await damageable.service.transaction(store)
-    assert not (await transaction.do(**{member: request_of(store)})).error.code
-    assert list((await transaction.do(get_all_keys=pb.ObjectStoreRangeRequest(store=store))).keys.keys) == list(left)
+    assert not (await transaction.attempt(member, request_of(store))).error.code
+    assert await transaction.keys(store) == list(left)
     query = pb.IndexQueryRequest(store=store, index="u")
-    assert list((await transaction.do(index_get_all_keys=query)).keys.keys) == list(left)
+    assert list((await transaction.attempt("index_get_all_keys", query)).keys.keys) == list(left)
     assert not (await transaction.commit()).code
     await damageable.assert_sound(store, *left)
 
@@ -196,9 +198,9 @@ async def test_a_condition_on_its_field_does_not_hold_and_the_other_writes_are_t
 @each_damage
 async def test_a_cursor_that_reads_keys_passes_and_deletes_it(damageable: Damageable, damage: bytes) -> None:
     store = await damageable.store_with_damage(damage)
-    cursor = await damageable.service.cursor(store, index="n", keys_only=True)
+    cursor = await damageable.service.cursor(store, pb.OpenCursorRequest(index="n", keys_only=True))
     assert [(await cursor.next()).entry.primary_key for _ in range(2)] == ["k0", "k1"]
-    assert not (await cursor.move(delete=True)).done
+    assert not (await cursor.delete()).done
     assert (await cursor.next()).entry.primary_key == "k2"
     await damageable.assert_sound(store, *GONE)
 
@@ -225,7 +227,7 @@ async def test_reads_of_keys_do_not_look_at_it(damageable: Damageable, damage: b
     assert [entry.primary_key for entry in page.entries] == list(REPLACED)
     transaction = await service.transaction(store)
     await transaction.put(store, id="k3", n=3)
-    assert list((await transaction.do(get_all_keys=every)).keys.keys) == [*REPLACED, "k3"]
-    assert list((await transaction.do(index_get_all_keys=query)).keys.keys) == [*REPLACED, "k3"]
-    assert (await transaction.do(get_key=one(store))).key.key == "k1"
+    assert list((await transaction.attempt("get_all_keys", every)).keys.keys) == [*REPLACED, "k3"]
+    assert list((await transaction.attempt("index_get_all_keys", query)).keys.keys) == [*REPLACED, "k3"]
+    assert (await transaction.attempt("get_key", one(store))).key.key == "k1"
     await transaction.abort()

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import grpc
 import pytest
 
+from gestalt_host.verification.suites.indexeddb.client import Code, Cursor, Refused
+from gestalt_host.verification.suites.indexeddb.messages import record
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.nightly import at_night
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import Code, Cursor, Service, StoreProcess, record, short_folder
+from tests.support.rigs.store import Service, StoreProcess, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")
@@ -65,7 +66,7 @@ async def opened(service: Service, store: str, number: int) -> tuple[list[Cursor
     for _ in range(number):
         try:
             cursors.append(await service.cursor(store))
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             refusals.append((error.code(), error.details() or ""))
     return cursors, refusals
 
@@ -113,7 +114,7 @@ async def test_the_memory_of_the_open_streams_of_one_scope_is_bounded(start: Sta
         assert f"limits.stream_memory_mib is {most}" in text
     assert resident(store) - before < most + 64
     assert await (await other.cursor("s")).keys() == ["large"]
-    assert len((await other.get("s", "large"))["v"]) == LARGE
+    assert (await other.get("s", "large"))["v"] == b"y" * LARGE
     for cursor in cursors:
         cursor.call.cancel()
 
@@ -136,7 +137,7 @@ async def test_what_transactions_write_and_send_ahead_counts_as_memory(start: St
     begin = pb.TransactionClientMessage(begin=pb.BeginTransactionRequest(stores=["s"], mode=pb.TRANSACTION_READWRITE))
     holder = await one.transaction("s")
     await holder.all("s")
-    waiting = [one.stream("Transaction") for _ in range(30)]
+    waiting = [one.opening_transaction() for _ in range(30)]
     for stream in waiting:  # each waits for the holder's lock, with a frame of 16 MiB in hand
         await stream.send(
             begin,
@@ -192,7 +193,7 @@ async def test_a_scope_has_a_limit_of_open_streams(start: Start) -> None:
     cursors, refusals = await opened(one, "s", 15)
     transactions = [await one.transaction("s", mode=0) for _ in range(5)]
     assert not refusals
-    for stream in (one.stream("OpenCursor"), one.stream("Transaction")):
+    for stream in (one.opening_cursor(), one.opening_transaction()):
         code, text = await stream.ended()
         assert code is Code.RESOURCE_EXHAUSTED
         assert "limits.open_streams is 20" in text
@@ -203,7 +204,7 @@ async def test_a_scope_has_a_limit_of_open_streams(start: Start) -> None:
     async def place() -> bool | None:
         try:
             return bool(await one.cursor("s"))
-        except grpc.aio.AioRpcError:
+        except Refused:
             return None
 
     await eventually(place)
@@ -225,16 +226,16 @@ async def test_whatever_a_client_leaves_open_ends_when_it_has_been_idle(start: S
     writer = await one.transaction("s")
     await writer.put("s", id="never")
     failed = await one.transaction("s", mode=0)
-    answer = await failed.ask(failed.operation(put=pb.RecordRequest(store="s", record=record(id="x"))))
+    answer = await failed.ask(failed.operation("put", pb.RecordRequest(store="s", record=record(id="x"))))
     assert answer.operation.error.code
-    left = [
+    left: list[Any] = [
         short,
         cursor,
         writer,
         failed,
         await one.transaction("s", mode=0),
-        one.stream("OpenCursor"),
-        one.stream("Transaction"),
+        one.opening_cursor(),
+        one.opening_transaction(),
     ]
     for stream in left:
         code, text = await stream.ended()
@@ -260,7 +261,7 @@ async def test_a_client_that_does_not_take_its_answers_is_ended_when_it_has_been
     async def places() -> bool | None:
         try:
             return bool(await one.cursor("s"))
-        except grpc.aio.AioRpcError:
+        except Refused:
             return None
 
     await eventually(places, within_s=20)
@@ -283,7 +284,7 @@ async def test_descriptors_and_connections_are_left_for_other_scopes(start: Star
                 await one.cursor("s")
             else:
                 await one.transaction("s", mode=0)
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             refusals.append((error.code(), error.details() or ""))
             if len(refusals) > at_night(200, otherwise=5):
                 break

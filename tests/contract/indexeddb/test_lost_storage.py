@@ -10,14 +10,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_host.verification.suites.indexeddb.client import Code, Refused
+from gestalt_host.verification.suites.indexeddb.messages import record
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import Code, Service, StoreProcess, record, short_folder
+from tests.support.rigs.store import Service, StoreProcess, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")
@@ -83,7 +84,7 @@ async def test_what_is_written_to_files_that_are_gone_is_refused(
         ("CreateObjectStore", pb.CreateObjectStoreRequest(name="new")),
     ):
         refusals.append(await service.refused(method, request))
-    refusals.append(await service.stream("OpenCursor").ended())
+    refusals.append(await service.opening_cursor().ended())
     refusals.append((Code.UNAVAILABLE, await unready(service)))
     for code, text in refusals:
         assert code is Code.UNAVAILABLE
@@ -124,7 +125,7 @@ async def test_no_write_that_begins_after_the_deletion_is_acknowledged(stateful:
             gone = deleted.is_set()
             try:
                 await service.put("s", id=f"{name}-{number}")
-            except grpc.aio.AioRpcError:
+            except Refused:
                 refused += 1
             else:
                 if gone:

@@ -12,6 +12,8 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_host.verification.suites.indexeddb.client import Code, Refused
+from gestalt_host.verification.suites.indexeddb.messages import bounds, index
 from gestalt_sdk.gen.extension.v1 import schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
@@ -24,7 +26,7 @@ from gestalt_sdk.indexeddb import (
     StoreRefused,
 )
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import LIMITS, Code, Service, StoreProcess, bounds, command, index, short_folder
+from tests.support.rigs.store import LIMITS, Service, StoreProcess, command, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")
@@ -83,7 +85,7 @@ async def fill(service: Service, store: str, number: int) -> None:
 async def matches(service: Service, store: str, *indexes: pb.IndexSchema) -> bool:
     try:
         await service.create(store, *indexes)
-    except grpc.aio.AioRpcError as error:
+    except Refused as error:
         assert error.code() is Code.FAILED_PRECONDITION
         return False
     return True
@@ -143,7 +145,7 @@ async def test_writes_while_it_is_built_are_in_it(service: Service, own_process:
             number += 1
             transaction = await service.transaction(store)
             await transaction.put(store, id=f"t{number % 100}", n=number)
-            await transaction.do(delete=pb.ObjectStoreRequest(store=store, id=f"k{number * 11 % 1500:05}"))
+            await transaction.attempt("delete", pb.ObjectStoreRequest(store=store, id=f"k{number * 11 % 1500:05}"))
             assert not (await transaction.commit()).code
 
     clients = [asyncio.ensure_future(unary("a")), asyncio.ensure_future(unary("b"))]
@@ -172,7 +174,7 @@ async def test_until_it_is_done_the_old_schema_is_in_force(service: Service) -> 
     assert await matches(service, store)
     await service.put(store, id="new", n=1000)
     other = await service.transaction(store)
-    assert not (await other.put(store, id="newer", n=1001)).error.code
+    await other.put(store, id="newer", n=1001)
     assert not (await other.commit()).code
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await change(service, store, index("other", "o"))
@@ -210,7 +212,7 @@ async def test_records_with_one_key_forbid_a_unique_index(service: Service, own_
     request.record.fields["id"].string_value, request.record.fields["n"].int_value = "double", 7
     assert (await again.refused("Put", request))[0] is Code.ALREADY_EXISTS
     transaction = await again.transaction(store)
-    assert (await transaction.put(store, id="double", n=7)).error.code == 6
+    assert (await transaction.attempt("put", request)).error.code == 6
     await again.close()
     checked(own_process)
 
@@ -218,7 +220,7 @@ async def test_records_with_one_key_forbid_a_unique_index(service: Service, own_
 async def test_indexes_are_removed_and_replaced(service: Service, own_process: StoreProcess) -> None:
     store = await service.new_store(index("a", "n"), index("b", "n", unique=True))
     await fill(service, store, 300)
-    walked = await service.cursor(store, index="a")
+    walked = await service.cursor(store, pb.OpenCursorRequest(index="a"))
     assert (await walked.next()).entry.primary_key == "k00000"
     await change(service, store, index("b", "group"), remove=("a", "b"))
     assert (await ended(service, store)).state == DONE

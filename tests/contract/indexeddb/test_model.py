@@ -16,11 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from gestalt_host.verification.suites.indexeddb.client import Code
+from gestalt_host.verification.suites.indexeddb.messages import Time, bounds, fields, index, record, value
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from tests.support.nightly import at_night
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import Code, StoreProcess, Time, bounds, fields, index, record, short_folder, value
+from tests.support.rigs.store import StoreProcess, short_folder
 
 ANSWER_S = 20
 INDEXES = (

@@ -15,11 +15,14 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
+from gestalt_host.verification.outcomes import Broken
+from gestalt_host.verification.suites.indexeddb.client import Code, Refused
+from gestalt_host.verification.suites.indexeddb.messages import index, record
 from gestalt_sdk.gen.extension.v1 import batch_pb2, scopes_pb2, scopes_pb2_grpc
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import runtime_pb2_grpc
 from tests.support.rigs.grpc_calls import described, services, serving
-from tests.support.rigs.store import Code, Service, StoreProcess, command, index, record, short_folder
+from tests.support.rigs.store import Service, StoreProcess, command, short_folder
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.ours("store")
@@ -44,8 +47,8 @@ async def test_before_configure_everything_says_so(own_process: StoreProcess) ->
     code, text = await service.refused("Get", pb.ObjectStoreRequest(store="a", id="b"))
     assert code is Code.FAILED_PRECONDITION
     assert "not configured" in text
-    for method in ("OpenCursor", "Transaction"):
-        assert (await service.stream(method).ended())[0] is Code.FAILED_PRECONDITION
+    for stream in (service.opening_cursor().ended(), service.opening_transaction().ended()):
+        assert (await stream)[0] is Code.FAILED_PRECONDITION
     with pytest.raises(grpc.RpcError, match="not configured"):
         own_process.open_scope("db", own_process.folder / "x.sock")
     own_process.configure(own_process.config)
@@ -129,13 +132,13 @@ async def test_scopes_share_nothing_but_their_own_database(own_process: StorePro
         limited.refused("DeleteObjectStore", pb.DeleteObjectStoreRequest(name="hidden")),
     ]
     assert {code for code, _ in await asyncio.gather(*hidden)} == {Code.NOT_FOUND}
-    stream = limited.stream("Transaction")
+    stream = limited.opening_transaction()
     begin = pb.BeginTransactionRequest(stores=["s", "hidden"], mode=pb.TRANSACTION_READWRITE)
     await stream.send(pb.TransactionClientMessage(begin=begin))
     assert (await stream.ended())[0] is Code.NOT_FOUND
-    stream = limited.stream("OpenCursor")
-    await stream.send(pb.CursorClientMessage(open=pb.OpenCursorRequest(store="hidden")))
-    assert (await stream.ended())[0] is Code.NOT_FOUND
+    cursor = limited.opening_cursor()
+    await cursor.send(pb.CursorClientMessage(open=pb.OpenCursorRequest(store="hidden")))
+    assert (await cursor.ended())[0] is Code.NOT_FOUND
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await limited.batch.Apply(batch_pb2.ApplyRequest(entries=[batch_pb2.ApplyEntry(store="hidden", delete="x")]))
     assert caught.value.code() is Code.NOT_FOUND
@@ -143,7 +146,7 @@ async def test_scopes_share_nothing_but_their_own_database(own_process: StorePro
     assert await one.keys("other") == []
     transaction = await one.transaction("s")
     await transaction.put("s", id="k", n=2)
-    with pytest.raises(grpc.aio.AioRpcError):
+    with pytest.raises(Refused):
         await asyncio.wait_for(limited.put("s", id="k", n=3), 10)  # one writer and one set of locks for both sockets
     for service in (one, same, two, limited, root):
         await service.close()
@@ -223,12 +226,12 @@ async def test_when_the_disk_takes_no_more_writes_fail_and_space_brings_recovery
     written: list[str] = []
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 200_000, most))
-    refusals: list[grpc.aio.AioRpcError] = []
+    refusals: list[Refused] = []
     for number in range(60):
         try:
             await service.put(store, id=f"k{number:02}", n=number, v=b"x" * 20_000)
             written.append(f"k{number:02}")
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             refusals.append(error)
     assert written
     assert len(refusals) > 30
@@ -238,7 +241,7 @@ async def test_when_the_disk_takes_no_more_writes_fail_and_space_brings_recovery
     transaction = await service.transaction(store)
     await transaction.put(store, id="t", v=b"x" * 400_000)
     assert (await transaction.commit()).code == Code.UNAVAILABLE.value[0]
-    assert await transaction.receive() is None
+    assert await transaction.read() is None
     assert (await transaction.ended())[0] is Code.OK
     assert await service.keys(store) == written
     assert await service.index_keys(store, "n") == written
@@ -403,7 +406,7 @@ async def kill_and_check(store: StoreProcess, rounds: int, seed: int) -> None:
                         for row in rows:
                             await transaction.put("pairs", **row)
                         assert not (await transaction.commit()).code
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError, AttributeError):
+                except (Broken, grpc.aio.AioRpcError):
                     return  # the process is gone
                 acknowledged[name] = value
 

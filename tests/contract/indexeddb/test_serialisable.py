@@ -9,7 +9,7 @@ import pytest
 
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.nightly import at_night
-from tests.support.rigs.store import Service, fields
+from tests.support.rigs.store import Service
 from tests.support.serial_order import Committed, serial_order
 
 CLIENTS = 12
@@ -51,9 +51,9 @@ async def test_concurrent_transactions_have_a_serial_order(service: Service) -> 
             readonly = chance.random() < 0.25
             transaction = await service.transaction(*{store for store, _ in chosen}, mode=0 if readonly else 1)
             for store, key in chosen:
-                answer = await transaction.do(get=pb.ObjectStoreRequest(store=store, id=key))
+                answer = await transaction.attempt("get", pb.ObjectStoreRequest(store=store, id=key))
                 assert not answer.error.code, answer.error
-                done.read[store + key] = fields(answer.record.record)["version"]
+                done.read[store + key] = answer.record.record.fields["version"].int_value
             if not readonly:
                 for store, key in chosen:
                     if chance.random() < 0.6:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from gestalt_host.verification.suites.indexeddb.client import DEADLINE_S
+from gestalt_host.verification.suites.indexeddb.messages import index, record
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from gestalt_sdk.gen.v1 import datastore_pb2_grpc
 from tests.support.commands import ROOT
 from tests.support.rigs.gestaltd import INHERITED
 from tests.support.rigs.postgres import PostgresServer
-from tests.support.rigs.store import DEADLINE_S, StoreProcess, index, record, short_folder
+from tests.support.rigs.store import StoreProcess, short_folder
 
 CONFIG = """
 server: {{encryptionKey: "a key for tests only"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from gestalt_host.packages.archives.pack import pack
 from gestalt_host.packages.digests import sha256_of
 from gestalt_host.packages.platforms import host_arch, host_os, host_platform
 from gestalt_host.packages.releases.metadata import ReleaseArtifact, ReleaseMetadata, render_metadata
+from gestalt_sdk.common.process_identity import ProcessIdentity
 from tests.support.commands import ROOT
+from tests.support.waiting import until
 
 FAULTY = ROOT / "tests" / "support" / "plugins" / "faulty" / "faulty.py"
 SOURCE = "example.org/owner/repo/indexeddb/faulty"
@@ -110,6 +113,12 @@ def test_a_program_that_ends_at_once_fails(tmp_path: Path) -> None:
         (["/bin/false", "--kind", "cache"], '--kind "cache" is not verified; accepted are plugin, workflow, indexeddb'),
         (["/bin/false", "--kind", "plugin", "--format", "pdf"], "accepted are text, json, junit"),
         (["/bin/false", "--kind", "plugin", "--rule", "contract.md 99/x"], 'no rule "contract.md 99/x"'),
+        (["/bin/false", "--kind", "plugin", "--rule", KIND], f'no rule "{KIND}"'),
+        (["/no/such/file", "--rule", "contract.md 99"], 'no rule "contract.md 99"'),
+        (
+            ["/bin/false", "--kind", "plugin", "--output", "/no/such/report"],
+            "/no/such/report: no such file or directory",
+        ),
         (["/bin/false", "--kind", "plugin", "--config", '{"a": hunter2'], "--config:1 is no mapping in JSON or YAML"),
         (["/bin/false", "--kind", "plugin", "--config", "/no/such/file"], "/no/such/file"),
         (["--no-such-option"], "flag provided but not defined: -no-such-option"),
@@ -124,6 +133,26 @@ def test_what_cannot_be_verified_ends_with_status_2(words: list[str | Path], sai
     assert said in ended.stderr
     assert "hunter2" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_ends_everything_it_has_started(tmp_path: Path, number: signal.Signals) -> None:
+    program, scratch = tmp_path / "sleeper", tmp_path / "scratch"
+    program.write_text("#!/bin/sh\nsleep 600 &\necho $! > $0.child\nexec sleep 600\n")
+    program.chmod(0o755)
+    scratch.mkdir()
+    args = [sys.executable, "-m", "gestalt_host.daemon", "provider", "verify", str(program), "--kind", "workflow"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    command = subprocess.Popen(args, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = tmp_path / "sleeper.child"
+    until(lambda: child.is_file() and child.read_text().strip(), within_s=60)
+    sleeper = ProcessIdentity.of(int(child.read_text()))
+    command.send_signal(number)
+    out, err = command.communicate(timeout=30)
+    assert command.returncode != 0
+    assert (out, "Traceback" in err) == ("", False)
+    until(sleeper.has_ended, within_s=10)
+    assert list(scratch.iterdir()) == []
 
 
 def test_the_rules_are_listed_with_their_kinds() -> None:

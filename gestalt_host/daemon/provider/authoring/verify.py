@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gestalt_host.config.document import parse_yaml
-from gestalt_host.config.errors import Faults
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed
 from gestalt_host.daemon.options import Options
+from gestalt_host.daemon.provider.authoring.provider_config import read_provider_config
 from gestalt_host.daemon.until_stopped import run_or_stop
 from gestalt_host.errors import HostError
-from gestalt_host.packages.releases.documents import read_file
 from gestalt_host.packages.scratch import scratch_directory
 from gestalt_host.verification.backing import backing_store
 from gestalt_host.verification.report import FORMATS, Report
-from gestalt_host.verification.run import rules_for, verify
+from gestalt_host.verification.run import require_rules, rules_for, verify
 from gestalt_host.verification.sources import KIND_WORDS, found_source
 from gestalt_host.verification.subject import OWN_DIRECTORY, Candidate
 from gestalt_sdk.serving.event_loop import run_event_loop
@@ -52,7 +50,6 @@ Exit status: 0 every rule that was tried is kept, 1 one is not, 2 the provider c
 be used so.
 """
 NOT_DONE = 2
-MOST_CONFIG_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,12 @@ def _reported(options: Options, environ: Mapping[str, str]) -> Report | None:
         return None
     if not options.arguments:
         raise CommandFailed("SOURCE is required: a manifest, a release, an archive, a directory or a program")
-    request = _Request(Path(options.arguments[0]), kind, _config(options.last("config")), tuple(options.all("rule")))
+    rules = tuple(options.all("rule"))
+    require_rules(rules, kind)
+    output = options.last("output")
+    if output:
+        _write(output, "")  # what it cannot be written to shows before anything is tried
+    request = _Request(Path(options.arguments[0]), kind, read_provider_config(options.last("config")), rules)
     configure_logging("gestaltd", level=logging.ERROR)  # the report says what there is to be said
     reports: list[Report] = []
 
@@ -102,46 +104,44 @@ def _reported(options: Options, environ: Mapping[str, str]) -> Report | None:
 
     run_event_loop(run_or_stop(work()))
     text = FORMATS[form](reports[0])
-    if output := options.last("output"):
-        try:
-            Path(output).write_text(f"{text}\n", encoding="utf-8")
-        except OSError as error:
-            raise CommandFailed(f"{output}: {(error.strerror or str(error)).lower()}") from error
+    if output:
+        _write(output, f"{text}\n")
     else:
         show(text)
     return reports[0]
 
 
+def _write(output: str, text: str) -> None:
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"--output {output}: {(error.strerror or str(error)).lower()}") from error
+
+
 async def _verified(request: _Request, environ: Mapping[str, str]) -> Report:
     with scratch_directory("verify") as directory:
-        kind, command = await found_source(request.path, request.kind, request.config, directory, environ)
-        rules = rules_for(kind, request.rules)
+        found = await found_source(request.path, request.kind, request.config, directory, environ)
+        rules = rules_for(found.kind, request.rules)
         async with backing_store(directory, environ) as store:
-            candidate = Candidate(kind, command, str(request.path), request.config, store)
+            candidate = Candidate(
+                *(found.kind, found.command, str(request.path), request.config, store), catalogue=found.catalogue
+            )
             return await verify(candidate, rules, environ)
 
 
-def _config(text: str) -> Mapping[str, object]:
-    """Return the configuration; it is not shown in errors, because it may hold secrets."""
-    if not text:
-        return {}
-    where = "--config" if text.lstrip().startswith("{") else text
-    content = text if where == "--config" else read_file(Path(text), MOST_CONFIG_BYTES).decode(errors="replace")
-    faults = Faults()
-    node = parse_yaml(content, where, faults)  # JSON is YAML
-    if node is None:
-        problem = faults.problems[0].place
-        raise CommandFailed(f"{problem} is no mapping in JSON or YAML, which a configuration has to be")
-    found: dict[str, object] = node.plain()
-    return found
-
-
 def _listed(kind: str) -> str:
+    """Return a line for each rule: first those that several kinds have, then those of each kind alone."""
     kinds = {word: rules_for(found) for word, found in KIND_WORDS.items() if not kind or word == kind}
     rules = {rule.id: rule for rules in kinds.values() for rule in rules}
     width = max(map(len, rules))
-    rows = []
+    groups: dict[str, list[str]] = {}
     for name, rule in rules.items():
-        words = ", ".join(word for word, offered in kinds.items() if rule in offered)
-        rows.append(f"{name:<{width}}  {rule.title} ({words}{rule.capability and f'; {rule.capability}'})")
-    return "\n".join(rows)
+        words = [word for word, found in KIND_WORDS.items() if found in rule.kinds]
+        notes = words if 1 < len(words) < len(KIND_WORDS) else []
+        if rule.capability:
+            notes = [*notes, rule.capability]
+        note = f" ({', '.join(notes)})" if notes else ""
+        group = words[0] if len(words) == 1 else "every kind"
+        groups.setdefault(group, []).append(f"  {name:<{width}}  {rule.title}{note}")
+    order = ("every kind", *KIND_WORDS)
+    return "\n\n".join("\n".join([f"{group}:", *groups[group]]) for group in order if group in groups)

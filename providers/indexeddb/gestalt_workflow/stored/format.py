@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from gestalt_workflow.model.errors import FormatTooNew, StorageFailed
+from gestalt_workflow.model.errors import FormatTooNew, StorageFailed, StorageUnavailable
 from gestalt_workflow.model.objects import CONFIG_SUBJECT
 from gestalt_workflow.stored.records import (
     FORMAT,
@@ -67,6 +68,8 @@ MIGRATIONS: Mapping[int, Callable[[Storage], Awaitable[None]]] = {
 """From a version to the next one. A step must be safe to repeat: it may be cut off half-way."""
 
 _ROW = "format"
+FIRST_ANSWER_S = 10.0
+"""A store that listens answers one read sooner. The host, which waits 30 s, then says what is missing."""
 log = structlog.get_logger()
 
 
@@ -76,8 +79,13 @@ async def prepare_database(storage: Storage) -> None:
     Raises:
         FormatTooNew: a newer provider wrote it.
         StorageFailed: the store failed, or has object stores of these names with other indexes.
+        StorageUnavailable: it does not answer.
     """
-    record = await storage.find_record(FORMAT, _ROW, "read format")
+    try:
+        async with asyncio.timeout(FIRST_ANSWER_S):
+            record = await storage.find_record(FORMAT, _ROW, "read format")
+    except TimeoutError:
+        raise StorageUnavailable(f"read format: the store has not answered within {FIRST_ANSWER_S:g} s") from None
     if record is None:
         await storage.create_stores(SCHEMAS.items(), "create object stores")
         write = Write(FORMAT, "add", {"id": _ROW, "version": VERSION}, conditions=[absent()])

@@ -14,13 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import extensions
 import grpc
+import operations
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
-from gestalt_sdk.gen.v1 import plugin_pb2, plugin_pb2_grpc, runtime_pb2, runtime_pb2_grpc
+from gestalt_sdk.gen.v1 import plugin_pb2, runtime_pb2, runtime_pb2_grpc
 
 FAULT = os.environ.get("FAULT", "")
 KIND = os.environ["KIND"]
@@ -33,6 +35,9 @@ SERVICES = {
 STORE = os.environ.get("GESTALT_INDEXEDDB_SOCKET", "")
 MIB = 1024 * 1024
 FOREVER_S = 600
+if KIND == "indexeddb":
+    sys.path.append(str(Path(__file__).parents[4] / "providers" / "indexeddb_store"))
+    import stores
 NUMBERS = {"workflow": 8, "indexeddb": 3, "plugin": 1}
 
 
@@ -41,6 +46,7 @@ class State:
 
     name = ""
     configured = False
+    store: Any = None
 
 
 async def refuse_version(version: int, context: Any) -> None:
@@ -58,6 +64,8 @@ async def take(request: Any, context: Any) -> int:
     if FAULT == "refuses_unknown_fields" and len(request.SerializeToString()) > 30:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown field")
     await call_the_store()
+    if State.store is not None:
+        await State.store.configure()
     State.configured, State.name = True, request.name
     return 2 if FAULT == "answers_another_version" else 3
 
@@ -105,7 +113,7 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
             name=State.name,
             min_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
             max_protocol_version=4 if FAULT == "speaks_later_versions_only" else 3,
-            capabilities=["provider.check"],
+            capabilities=["provider.check", *extensions.CAPABILITIES, *(["indexeddb.prefetch"] if State.store else [])],
         )
 
     async def ConfigureProvider(self, request: Any, context: Any) -> runtime_pb2.ConfigureProviderResponse:
@@ -120,9 +128,9 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
         return runtime_pb2.StartRuntimeProviderResponse(protocol_version=2 if FAULT == "starts_another_version" else 3)
 
 
-class Plugin(plugin_pb2_grpc.IntegrationProviderServicer):
+class Plugin(operations.Plugin):
     async def GetMetadata(self, request: Empty, context: Any) -> plugin_pb2.ProviderMetadata:
-        return plugin_pb2.ProviderMetadata(min_protocol_version=3, max_protocol_version=3)
+        return operations.metadata()
 
     async def StartProvider(self, request: Any, context: Any) -> plugin_pb2.StartProviderResponse:
         return plugin_pb2.StartProviderResponse(protocol_version=await take(request, context))
@@ -151,6 +159,17 @@ class Anything(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(handle)
 
 
+class Silence(grpc.GenericRpcHandler):
+    """Takes every call and answers none."""
+
+    def service(self, details: Any) -> Any:
+        async def handle(request: bytes, context: Any) -> bytes:
+            await asyncio.sleep(FOREVER_S)
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+
 class Health(health.aio.HealthServicer):
     async def Check(self, request: Any, context: Any) -> Any:
         serving = State.configured and FAULT != "is_not_serving"
@@ -160,16 +179,23 @@ class Health(health.aio.HealthServicer):
 def make_server() -> grpc.aio.Server:
     limit = {"takes_small_messages_only": MIB, "takes_messages_of_any_size": -1}.get(FAULT, 4 * MIB)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit)])
+    if FAULT == "answers_no_call":
+        server.add_generic_rpc_handlers((Silence(),))
+        return server
     if FAULT == "says_ok_to_everything":
         server.add_generic_rpc_handlers((Anything("/"),))
         return server
     if FAULT == "takes_what_is_no_message":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}.ProviderLifecycle/"),))
     elif KIND == "plugin":
-        plugin_pb2_grpc.add_IntegrationProviderServicer_to_server(Plugin(), server)
+        operations.add_plugin(Plugin(), server)
     else:
         runtime_pb2_grpc.add_ProviderLifecycleServicer_to_server(Lifecycle(), server)
         check_pb2_grpc.add_ProviderCheckServicer_to_server(Check(), server)
+        if KIND == "indexeddb" and FAULT not in extensions.FAULTS:
+            State.store = stores.Store(Path(os.environ["GESTALT_PLUGIN_SOCKET"]).with_name("store.db"), FAULT)
+            State.store.add_to(server)
+    server.add_generic_rpc_handlers((extensions.Extensions(),))
     if FAULT == "has_every_method":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}."),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
@@ -185,6 +211,8 @@ def exit_when_crowded() -> None:
 
 
 async def main() -> int:
+    if KIND == "plugin" and (catalogue := os.environ.get("GESTALT_PLUGIN_WRITE_CATALOG")):
+        return operations.write_catalogue(catalogue)
     path = Path(os.environ.get("GESTALT_PLUGIN_SOCKET", ""))
     if not path.name:
         if FAULT == "waits_without_socket":
@@ -199,6 +227,10 @@ async def main() -> int:
         if FAULT == "minds_a_stale_socket":
             return 4
         path.unlink()
+    if FAULT == "accepts_and_says_nothing":
+        held = []  # else they are closed at once
+        async with await asyncio.start_unix_server(lambda reader, writer: held.append(writer), path):
+            await asyncio.sleep(FOREVER_S)
     bound = path
     if FAULT == "links_its_socket":
         bound = path.with_name("elsewhere")
@@ -210,6 +242,8 @@ async def main() -> int:
     if FAULT == "is_deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = make_server()
+    if State.store is not None and FAULT == stores.IS_CONFIGURED:
+        await State.store.configure()
     server.add_insecure_port(f"unix:{bound}")
     await server.start()
     if FAULT == "dies_of_a_crowd":
@@ -218,6 +252,8 @@ async def main() -> int:
     if FAULT == "waits_until_it_is_configured" and not State.configured:
         await asyncio.sleep(FOREVER_S)
     await server.stop(0)
+    if State.store is not None:
+        await State.store.close()
     if FAULT == "leaves_its_socket":
         path.touch()
     else:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -182,6 +183,15 @@ async def test_a_store_without_scopes_runs_once_for_each_binding(
     await one.store("items").put({"id": "a", "of": "one"})
     assert await two.store("items").find("a") is None
     assert main.ready
+
+
+@pytest.mark.parametrize("scopes", [True, False])
+async def test_a_database_that_is_bound_twice_at_once_is_the_same(store: MakeStore, scopes: bool) -> None:
+    main = await store(scopes=scopes, package=OURS if scopes else RELATIONAL)
+    one, again, two = await asyncio.gather(main.bind("one"), main.bind("one"), main.bind("two"))
+    assert one.socket == again.socket != two.socket
+    assert len(main.processes) == (1 if scopes else 2)
+    assert all(Path(bound.socket).is_socket() for bound in (one, again, two))
 
 
 async def test_a_store_that_cannot_be_scoped_is_refused(store: MakeStore) -> None:

@@ -24,11 +24,14 @@ from gestalt_store.values.ranges import EVERYTHING, Span
 from gestalt_store.values.schema import IndexSchema, StoreSchema
 from gestalt_store.work.operations import key_text, write_of
 
+from gestalt_host.verification.outcomes import Broken
+from gestalt_host.verification.suites.indexeddb.client import Code
+from gestalt_host.verification.suites.indexeddb.messages import index, record
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.rigs.postgres import PostgresServer
 from tests.support.rigs.postgres_store import LIMITS, Start
-from tests.support.rigs.store import Code, Service, index, record
+from tests.support.rigs.store import Service
 from tests.support.rigs.store_engine import make, put
 from tests.support.rigs.store_engine import record as record_bytes
 from tests.support.waiting import eventually
@@ -414,7 +417,7 @@ async def test_an_index_that_another_process_added_is_there_at_once(pair: Pair, 
     if way == "unary":
         assert await other.index_keys("s", "by_n", 1) == ["a"]
     elif way == "cursor":
-        cursor = await other.cursor("s", index="by_n")
+        cursor = await other.cursor("s", pb.OpenCursorRequest(index="by_n"))
         assert (await cursor.next()).entry.primary_key == "a"
     elif way == "page":
         page = await other.batch.GetPage(batch_pb2.GetPageRequest(store="s", index="by_n"))
@@ -422,12 +425,12 @@ async def test_an_index_that_another_process_added_is_there_at_once(pair: Pair, 
     else:
         request = pb.IndexQueryRequest(store="s", index="by_n")
         transaction = await other.transaction("s")
-        answer = await transaction.do(index_get_all_keys=request)
+        answer = await transaction.attempt("index_get_all_keys", request)
         if answer.error.code:  # it began with the old indexes: the next one has the new ones
             assert answer.error.code == ABORTED
             assert "try again" in answer.error.message
             transaction = await other.transaction("s")
-            answer = await transaction.do(index_get_all_keys=request)
+            answer = await transaction.attempt("index_get_all_keys", request)
         assert list(answer.keys.keys) == ["a"]
 
 
@@ -469,7 +472,7 @@ async def test_one_process_begins_is_killed_and_another_completes(
                         # client tries again then, and must get through soon.
                         assert error.code == ABORTED, error
                         assert attempt < 5, error
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, AttributeError):
+            except (Broken, grpc.aio.AioRpcError):
                 if target is not service:
                     raise
                 return  # the process is gone

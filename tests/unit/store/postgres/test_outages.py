@@ -13,10 +13,12 @@ from gestalt_store.postgres.formats import FORMAT, schema_name
 from gestalt_store.postgres.pool import describe
 from gestalt_store.postgres.server import PgServer
 
+from gestalt_host.verification.suites.indexeddb.client import Code, Refused
+from gestalt_host.verification.suites.indexeddb.messages import record
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.rigs.postgres import PASSWORD, PostgresServer
 from tests.support.rigs.postgres_store import LIMITS, Start
-from tests.support.rigs.store import Code, Service, record
+from tests.support.rigs.store import Service
 from tests.support.waiting import eventually
 
 
@@ -41,7 +43,7 @@ async def test_calls_fail_while_the_server_is_away_and_work_when_it_is_back(
         assert "PostgreSQL" in text
         code, _ = await service.refused("Put", pb.RecordRequest(store="other", record=record(id="b")))
         assert code == Code.UNAVAILABLE
-        answer = await transaction.do(get_all=pb.ObjectStoreRangeRequest(store="s"))
+        answer = await transaction.attempt("get_all", pb.ObjectStoreRangeRequest(store="s"))
         assert answer.error.code == Code.UNAVAILABLE.value[0]
         assert "nothing was written" in answer.error.message
     finally:
@@ -50,7 +52,7 @@ async def test_calls_fail_while_the_server_is_away_and_work_when_it_is_back(
     async def back() -> bool | None:
         try:
             return (await service.get("s", "a"))["n"] == 1
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             assert error.code() == Code.UNAVAILABLE
             return None
 
@@ -107,7 +109,7 @@ async def test_a_read_only_server_refuses_writes_and_serves_reads(
     async def refused() -> str | None:
         try:
             await service.put("s", id="b")
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             assert error.code() == Code.UNAVAILABLE
             return error.details()
         return None
@@ -138,7 +140,7 @@ async def test_too_many_open_transactions_leave_single_calls_their_connections(
         held.append(await service.transaction(f"s{number}"))
         await held[-1].all(f"s{number}")
     third = await service.transaction("s2")
-    answer = await third.do(get_all=pb.ObjectStoreRangeRequest(store="s2"))
+    answer = await third.attempt("get_all", pb.ObjectStoreRangeRequest(store="s2"))
     assert answer.error.code == Code.RESOURCE_EXHAUSTED.value[0]
     assert "limits.connections is 8" in answer.error.message
     await service.put("s2", id="a")

@@ -12,12 +12,15 @@ import grpc
 import pytest
 from gestalt_store.postgres.check import check_server
 
+from gestalt_host.verification.outcomes import Broken
+from gestalt_host.verification.suites.indexeddb.client import Code, Refused
+from gestalt_host.verification.suites.indexeddb.messages import fields, index, record
 from gestalt_sdk.gen.extension.v1 import batch_pb2, schemas_pb2
 from gestalt_sdk.gen.v1 import datastore_pb2 as pb
 from tests.support.nightly import at_night
 from tests.support.rigs.postgres import PostgresServer
 from tests.support.rigs.postgres_store import Start
-from tests.support.rigs.store import Code, Service, fields, index, record
+from tests.support.rigs.store import Service
 from tests.support.serial_order import Committed, serial_order
 from tests.support.waiting import eventually, observed_for
 
@@ -52,14 +55,14 @@ async def test_stores_deleted_elsewhere_are_gone_at_once(pair: Pair, method: str
     await other.put("s", id="a")
     await one.call("DeleteObjectStore", pb.DeleteObjectStoreRequest(name="s"))
     if method == "OpenCursor":
-        stream = other.stream("OpenCursor")
+        stream = other.opening_cursor()
         await stream.send(pb.CursorClientMessage(open=pb.OpenCursorRequest(store="s")))
         code, text = await stream.ended()
     elif method == "Transaction":
-        stream = other.stream("Transaction")
+        transaction = other.opening_transaction()
         begin = pb.BeginTransactionRequest(stores=["s"])
-        await stream.send(pb.TransactionClientMessage(begin=begin))
-        code, text = await stream.ended()
+        await transaction.send(pb.TransactionClientMessage(begin=begin))
+        code, text = await transaction.ended()
     else:
         requests: dict[str, Any] = {
             "Put": pb.RecordRequest(store="s", record=record(id="b")),
@@ -86,7 +89,7 @@ async def test_a_store_made_again_elsewhere_is_the_new_one(pair: Pair) -> None:
     await one.call("DeleteObjectStore", pb.DeleteObjectStoreRequest(name="s"))
     await one.create("s", index("m", "m"))
     transaction = await other.transaction("s")
-    answer = await transaction.put("s", id="newer", m=3)
+    answer = await transaction.attempt("put", pb.RecordRequest(store="s", record=record(id="newer", m=3)))
     error = answer.error if answer.error.code else await transaction.commit()
     # A read-write transaction learns of it with its first statement, too late to begin again unseen.
     assert error.code == Code.NOT_FOUND.value[0]
@@ -122,7 +125,7 @@ async def test_an_open_writer_keeps_others_of_its_stores_waiting_and_nobody_else
     assert not (await second.commit()).code
     waiting = asyncio.ensure_future(other.put("busy", id="a", n=2))
     behind = await other.transaction("busy")
-    reading = asyncio.ensure_future(behind.do(get=pb.ObjectStoreRequest(store="busy", id="a")))
+    reading = asyncio.ensure_future(behind.attempt("get", pb.ObjectStoreRequest(store="busy", id="a")))
     await observed_for(0.3)
     assert not waiting.done()
     assert not reading.done()
@@ -143,7 +146,7 @@ async def test_waiting_for_another_process_ends_with_aborted(pair: Pair) -> None
     assert code == Code.ABORTED
     assert "try again" in text
     second = await other.transaction("s")
-    answer = await second.do(get_all=pb.ObjectStoreRangeRequest(store="s"))
+    answer = await second.attempt("get_all", pb.ObjectStoreRangeRequest(store="s"))
     assert answer.error.code == ABORTED
     assert not (await transaction.commit()).code
     await other.put("s", id="b")
@@ -177,10 +180,10 @@ async def test_no_update_is_lost_between_processes(pair: Pair) -> None:
             key = chance.choice("abc")
             while True:
                 transaction = await service.transaction("counters")
-                answer = await transaction.do(get=pb.ObjectStoreRequest(store="counters", id=key))
+                answer = await transaction.attempt("get", pb.ObjectStoreRequest(store="counters", id=key))
                 error = answer.error
                 if not error.code:
-                    n = fields(answer.record.record)["n"]
+                    n = answer.record.record.fields["n"].int_value
                     await transaction.put("counters", id=key, n=n + 1)
                     error = await transaction.commit()
                 if not error.code:
@@ -227,11 +230,11 @@ async def test_transactions_of_two_processes_have_a_serial_order(pair: Pair, mig
         readonly = chance.random() < 0.25
         transaction = await service.transaction(*{store for store, _ in chosen}, mode=0 if readonly else 1)
         for store, key in chosen:
-            answer = await transaction.do(get=pb.ObjectStoreRequest(store=store, id=key))
+            answer = await transaction.attempt("get", pb.ObjectStoreRequest(store=store, id=key))
             if answer.error.code:
                 assert answer.error.code == ABORTED, answer.error
                 return
-            done.read[store + key] = fields(answer.record.record)["version"]
+            done.read[store + key] = answer.record.record.fields["version"].int_value
         for store, key in chosen:
             if not readonly and chance.random() < 0.6:
                 await transaction.put(store, id=key, version=done.id)
@@ -280,7 +283,7 @@ async def test_of_conditional_writes_in_two_processes_one_wins(pair: Pair) -> No
     async def take(service: Service, key: str, slot: str) -> bool:
         try:
             await service.add("claims", id=key, slot=slot)
-        except grpc.aio.AioRpcError as error:
+        except Refused as error:
             assert error.code() == Code.ALREADY_EXISTS
             return False
         return True
@@ -316,7 +319,7 @@ async def test_what_two_processes_acknowledged_survives_their_end(
                         for row in rows:
                             await transaction.put("pairs", **row)
                         assert not (await transaction.commit()).code
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError, AttributeError):
+                except (Broken, grpc.aio.AioRpcError):
                     return  # the process is gone
                 acknowledged[name] = value
 

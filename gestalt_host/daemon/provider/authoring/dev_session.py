@@ -1,0 +1,200 @@
+"""One `gestaltd provider dev`: a host that runs the provider, and what a change of the provider's files leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from gestalt_host.config import HostConfig
+from gestalt_host.daemon.console import Console
+from gestalt_host.daemon.errors import CommandFailed
+from gestalt_host.daemon.host import Host
+from gestalt_host.daemon.locking.faults import LockUse
+from gestalt_host.daemon.locking.installing import OwnInstallation
+from gestalt_host.daemon.provider.authoring.dev_config import EXAMPLE, Developed
+from gestalt_host.daemon.provider.authoring.dev_lines import calls_of
+from gestalt_host.daemon.provider.authoring.dev_watching import Snapshot, Watcher, snapshot_of
+from gestalt_host.errors import HostError
+from gestalt_host.packages import Launchable, Workplace, prepare, read_manifest
+from gestalt_host.packages.catalogue import FILE_NAME as CATALOGUE
+from gestalt_host.packages.generated_catalogues import source_digest
+from gestalt_host.packages.languages import require_importable, watched_folders
+from gestalt_host.supervisor import ProviderDown, ProviderStartFailed
+
+SHOWN_FILES = 3
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the provider was made of, to tell whether a change of files changes anything."""
+
+    launchable: Launchable
+    digest: str
+    others: tuple[bytes, ...]
+    """The configuration files that the host's is put on."""
+
+    def is_as(self, other: _Made | None) -> bool:
+        return other is not None and self._parts == other._parts
+
+    @property
+    def _parts(self) -> tuple[object, ...]:
+        return (self.digest, self.launchable.entry.config, self.launchable.command, self.others)
+
+
+class Session:
+    """Runs a provider until it is told to end, and takes every change of it up."""
+
+    def __init__(
+        self,
+        developed: Developed,
+        config: HostConfig,
+        read_config: Callable[[], Mapping[str, object]],
+        watched: Sequence[Path],
+        environ: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        """Take what is developed.
+
+        Args:
+            config: As it was loaded for what is developed.
+            read_config: Reads the provider's configuration anew.
+            watched: Files beside the provider's own whose changes count.
+        """
+        self._developed = developed
+        self._read_config = read_config
+        self._beside = watched
+        self._environ = environ
+        self._console = console
+        self._host: Host | None = None
+        self._config = config
+        self._made: _Made | None = None
+        """What the running process was made of; None while none is as it should be."""
+        self._roots: Sequence[Path] = (developed.manifest.parent,)
+        self._operations: Sequence[str] = ()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Run the provider, and go on with every change of its files; it ends only by being cancelled."""
+        watcher = await asyncio.to_thread(Watcher, self._snapshot)
+        await self._take_up("")
+        while True:
+            changed = await watcher.next_change()
+            await self._take_up(_named(changed, self._developed.manifest.parent))
+
+    async def stop(self) -> None:
+        """End the host and the provider."""
+        await self._end_host()
+
+    async def _end_host(self) -> None:
+        if self._host is None:
+            return
+        if self._ending is None:  # it is ended once, however often somebody who waits for that is cancelled
+            self._ending = asyncio.create_task(self._host.stop(), name="end of the host")
+        await asyncio.shield(self._ending)
+        self._host = self._ending = None
+
+    def kill(self) -> None:
+        """End every process at once."""
+        if self._host is not None:
+            self._host.kill()
+
+    def _snapshot(self) -> Snapshot:
+        return snapshot_of((*self._roots, *self._beside))
+
+    async def _take_up(self, changed: str) -> None:
+        """Have the provider run from its files as they are now; what is wrong with them is shown.
+
+        Args:
+            changed: Which files have changed; blank at the first time.
+        """
+        name, began = self._developed.name, time.monotonic()
+        try:
+            made = await self._prepare()
+            if self._host is not None and made.is_as(self._made):
+                return
+            if changed:
+                self._console.say(f"changed: {changed}")
+            await self._run(made)
+        except HostError as error:
+            goes_on = self._made is not None and self._made.digest
+            then = "the process that runs goes on serving" if goes_on else "the next change is taken up at once"
+            self._console.say(f"not {'reloaded' if changed else 'started'} {name}: {error}\n  {then}")
+            return
+        self._made = made
+        if changed:
+            self._console.say(f"reloaded {name} in {time.monotonic() - began:.1f} s")
+        self._show_calls(made.launchable)
+
+    async def _prepare(self) -> _Made:
+        """Read, build and check the provider.
+
+        Raises:
+            HostError: it cannot be run as it is.
+        """
+        developed = self._developed = replace(self._developed, config=self._read_config())
+        manifest = read_manifest(developed.manifest)
+        self._roots = await asyncio.to_thread(watched_folders, manifest)
+        config = self._config = developed.load(self._environ)
+        entry = developed.entry(config)
+        launchable = await prepare(entry, Workplace(developed.folder, developed.folder), self._environ)
+        others = tuple(path.read_bytes() for path in developed.others)
+        if launchable.command is None:
+            return _Made(launchable, developed.manifest.read_text(encoding="utf-8", errors="replace"), others)
+        if developed.kind != "plugin" or (manifest.root / CATALOGUE).is_file():  # another plugin has written its own
+            await require_importable(manifest, launchable.command, self._environ)
+        digest = await asyncio.to_thread(source_digest, manifest.root, launchable.command)
+        return _Made(launchable, digest, others)
+
+    async def _run(self, made: _Made) -> None:
+        """Have the provider run as it was made.
+
+        Raises:
+            HostError: it does not start; ``self._made`` says whether another process of it goes on.
+        """
+        if self._host is not None and self._made is not None and self._made.others == made.others:
+            try:
+                await self._host.reload(made.launchable)
+                return
+            except ProviderDown:
+                pass  # it was never ready, so its host is started anew
+            except ProviderStartFailed as error:
+                self._made = replace(self._made, digest="")  # no process of it is as it should be
+                raise CommandFailed(f"{error}; it is tried again") from error
+        self._made = None
+        await self._end_host()
+        config = self._config
+        host = self._host = Host(config, self._environ, self._console, self._installation(config))
+        try:
+            await host.start()
+        except BaseException:
+            await self._end_host()
+            raise
+        for report in host.provider_reports():
+            if (report.kind, report.name) == (self._developed.kind, self._developed.name) and report.state == "failed":
+                raise CommandFailed(report.reason)
+        log.info("provider dev ready", event_name="dev.ready", provider=self._developed.name, url=host.url)
+
+    def _installation(self, config: HostConfig) -> OwnInstallation:
+        return OwnInstallation(config, LockUse.of(config), self._environ)
+
+    def _show_calls(self, launchable: Launchable) -> None:
+        """Show what can be called, where it has changed."""
+        assert self._host is not None
+        developed = self._developed
+        calls = list(calls_of(developed.kind, developed.name, launchable.catalogue, self._host.url, EXAMPLE))
+        if calls != self._operations:
+            self._operations = calls
+            self._console.say("\n".join(("", "Call it from another terminal:", *(f"  {call}" for call in calls), "")))
+
+
+def _named(changed: Sequence[Path], root: Path) -> str:
+    names = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in changed]
+    more = f" and {len(names) - SHOWN_FILES} more" if len(names) > SHOWN_FILES else ""
+    return ", ".join(names[:SHOWN_FILES]) + more

@@ -78,6 +78,23 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
+<<<<<<< HEAD
+=======
+        "plugin",
+        "typescript",
+        (
+            (f"{_SOURCES}/plugins/notes-typescript", "source: $address"),
+            ("displayName: Notes", "displayName: $title"),
+            ("name: notes\n", "name: $name\n"),
+            ('"name": "notes"', '"name": "$name"'),
+            ("dist/notes.cjs", "dist/$name.cjs"),
+            ('name: "notes"', 'name: "$name"'),
+            ('displayName: "Notes"', 'displayName: "$title"'),
+            ('SOURCE = "notes"', 'SOURCE = "$name"'),
+        ),
+    ),
+    Template(
+>>>>>>> main
         "workflow",
         "python",
         (
@@ -88,6 +105,7 @@ TEMPLATES: tuple[Template, ...] = (
             ("LaterWorkflow", "${type}Workflow"),
             ("test_later.py", "test_$module.py"),
             ('display_name = "Later"', 'display_name = "$title"'),
+<<<<<<< HEAD
             ('configure("later", ', 'configure("$name", '),
             ('Memory()), "later")', 'Memory()), "$name")'),
         ),
@@ -106,6 +124,13 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
+=======
+            ('Memory()), "later")', 'Memory()), "$name")'),
+            ('configure("later", ', 'configure("$name", '),
+        ),
+    ),
+    Template(
+>>>>>>> main
         "indexeddb",
         "python",
         (

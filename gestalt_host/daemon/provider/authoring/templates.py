@@ -78,8 +78,6 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
-<<<<<<< HEAD
-=======
         "plugin",
         "typescript",
         (
@@ -94,7 +92,6 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
->>>>>>> main
         "workflow",
         "python",
         (
@@ -105,32 +102,11 @@ TEMPLATES: tuple[Template, ...] = (
             ("LaterWorkflow", "${type}Workflow"),
             ("test_later.py", "test_$module.py"),
             ('display_name = "Later"', 'display_name = "$title"'),
-<<<<<<< HEAD
-            ('configure("later", ', 'configure("$name", '),
-            ('Memory()), "later")', 'Memory()), "$name")'),
-        ),
-    ),
-    Template(
-        "workflow",
-        "go",
-        (
-            *_in_go("workflow-go"),
-            (f"{_SOURCES}/providers/later-go", "source: $address"),
-            ("displayName: Later", "displayName: $title"),
-            ("later_test.go", "${module}_test.go"),
-            ('DisplayName:        "Later"', 'DisplayName:        "$title"'),
-            ('NewIndexedDBClient(connection), "later")', 'NewIndexedDBClient(connection), "$name")'),
-        ),
-        _CONTRACT_OF_GO,
-    ),
-    Template(
-=======
             ('Memory()), "later")', 'Memory()), "$name")'),
             ('configure("later", ', 'configure("$name", '),
         ),
     ),
     Template(
->>>>>>> main
         "indexeddb",
         "python",
         (

@@ -208,7 +208,7 @@ class Store:
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))
 
-    async def reload(self, command: LaunchCommand, config: Mapping[str, Any]) -> None:
+    async def reload(self, command: LaunchCommand, config: Mapping[str, object]) -> None:
         """Start its processes again with another command and configuration; every binding stays where it is.
 
         Raises:

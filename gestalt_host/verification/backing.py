@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -25,11 +26,12 @@ async def backing_store(directory: Path, environ: Mapping[str, str]) -> AsyncIte
     """
     started: list[Store] = []
     numbers = count(1)
+    starting = asyncio.Lock()
 
     async def new_socket() -> str:
-        if not started:
-            store = await _started(directory, environ)
-            started.append(store)
+        async with starting:
+            if not started:
+                started.append(await _started(directory, environ))
         return (await started[0].bind(f"verified_{next(numbers)}")).socket
 
     try:

@@ -55,12 +55,16 @@ class Conduct(Enum):
 
 Answer = Callable[[str, ServerContext], Awaitable[bytes]]
 """Returns what a method, named by its path, answers, or ends the call."""
+Register = Callable[[grpc.aio.Server], Sequence[str]]
+"""Adds services to a server and returns their names."""
 
 
 class HostServices:
     """The sockets of one launch of a provider."""
 
     def __init__(self, kind: ProviderKind, directory: Path) -> None:
+        self.instead: dict[str, Register] = {}
+        """What is served in place of the answers of ``Conduct.GOOD``, by the variable of the service."""
         self._given = GIVEN[kind]
         self._directory = directory
         self._sockets: ServiceSockets | None = None
@@ -84,7 +88,11 @@ class HostServices:
             del served[INDEXEDDB_SOCKET]
             found[INDEXEDDB_SOCKET] = store
         answer = _ANSWERS[conduct]
-        services = [HostService(variable, _register(service, answer)) for variable, service in served.items()]
+        instead = self.instead if conduct is Conduct.GOOD else {}
+        services = [
+            HostService(variable, instead.get(variable) or _register(service, answer))
+            for variable, service in served.items()
+        ]
         self._sockets = ServiceSockets(services, self._directory)
         await self._sockets.start()
         return {**found, **self._sockets.paths}
@@ -120,7 +128,7 @@ async def _make_noise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.close()
 
 
-def _register(service: str, answer: Answer) -> Callable[[grpc.aio.Server], Sequence[str]]:
+def _register(service: str, answer: Answer) -> Register:
     """Make the ``register`` of a service whose every method is answered alike, with one message."""
 
     def register(server: grpc.aio.Server) -> Sequence[str]:

@@ -157,12 +157,13 @@ class Subject:
         self.socket = self.directory / "plugin.sock"
         self._environ = environ
         self._groups = groups
-        self._services = HostServices(candidate.kind, self.directory)
+        self.host_services = HostServices(candidate.kind, self.directory)
         self._output = ProviderOutput(NAME, self.word, write=lambda line: True)
         self._child: Child | None = None
         self._channel: grpc.aio.Channel | None = None
         self._launches = 0
         self._store = ""
+        self._beside: list[Subject] = []
 
     @property
     def word(self) -> str:
@@ -233,7 +234,7 @@ class Subject:
         return await self._environment(conduct)
 
     async def _environment(self, conduct: Conduct) -> dict[str, str]:
-        services = dict(await self._services.open(conduct, self._store))
+        services = dict(await self.host_services.open(conduct, self._store))
         if self.kind is ProviderKind.WORKFLOW:
             services[DRAIN_SECONDS] = f"{self.patience.drain_s:g}"
         return provider_environment(
@@ -366,10 +367,24 @@ class Subject:
             self._groups.let_go(self._child.pid)
             self._child = None
         await asyncio.to_thread(end_strays, self.directory)
-        await self._services.close()
+        await self.host_services.close()
+
+    def beside(self) -> Subject:
+        """Return another process that is closed with this one.
+
+        ``relaunch`` starts it with the IndexedDB service of this one, ``launch`` with one of its own.
+        """
+        other = Subject(self.candidate, self._environ, self._groups)
+        other.frames, other._store = self.frames, self._store
+        other.host_services.instead = dict(self.host_services.instead)
+        (other.directory / "own-0").mkdir()
+        self._beside.append(other)
+        return other
 
     async def close(self) -> None:
-        """End what runs and remove its directory."""
+        """End what runs, here and beside it, and remove its directory."""
+        for other in self._beside:
+            await other.close()
         await self.end()
         remove_directory(self.directory)
 

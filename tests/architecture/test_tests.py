@@ -94,14 +94,23 @@ def test_a_sleep_is_found_however_it_is_called() -> None:
 
 
 def traps_marked(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Names of tests with a mark ``trap``, and the numbers it gives."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.trap":
-                    for argument in mark.args:
-                        assert isinstance(argument, ast.Constant), f"{node.name}: a trap is a number or a letter"
-                        yield node.name, str(argument.value)
+    """Names of tests with a mark ``trap``, and the numbers it gives; marks of parameters are named by their table."""
+    for node in module.body:
+        name, marks = marked_in(node)
+        for mark in marks:
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.trap":
+                for argument in mark.args:
+                    assert isinstance(argument, ast.Constant), f"{name}: a trap is a number or a letter"
+                    yield name, str(argument.value)
+
+
+def marked_in(node: ast.stmt) -> tuple[str, list[ast.expr]]:
+    """Return the name of a test and its decorators, or of a table at the top of a module and its values."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+        return node.name, node.decorator_list
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+        return ast.unparse(node.targets[0]), node.value.values
+    return "", []
 
 
 def wrong_traps(known: frozenset[str], marked: list[tuple[str, str]]) -> list[str]:
@@ -116,10 +125,10 @@ def test_every_trap_of_the_specification_has_a_test_and_no_other_is_marked() -> 
 
 
 def test_a_trap_without_a_test_and_a_mark_without_a_trap_are_found() -> None:
-    text = "@pytest.mark.trap(1, 31)\nasync def test_a(): ...\n\n@pytest.mark.trap('s')\ndef test_b(): ...\n"
+    text = "@pytest.mark.trap(1, 31)\nasync def test_a(): ...\n\nMARKS = {'b': pytest.mark.trap('s')}\n"
     assert wrong_traps(frozenset({"1", "a"}), list(traps_marked(ast.parse(text)))) == [
         "test_a is marked as trap 31, which is none",
-        "test_b is marked as trap s, which is none",
+        "MARKS is marked as trap s, which is none",
         "trap a has no test",
     ]
 

@@ -1,21 +1,14 @@
-"""The cron vectors under ``tests/support/data``: what their fields mean is in the README there."""
+"""The cron vectors of ``gestaltd provider verify``: what their fields mean is in the README beside them."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-_FOLDER = Path(__file__).parent / "data"
+from gestalt_host.verification.suites.workflow.vectors import GIVEN, OWN, read
 
-
-def _read(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (_FOLDER / name).read_text().splitlines() if line]
-
-
-VECTORS = _read("cron-vectors.jsonl")
+VECTORS: list[dict[str, Any]] = [dict(vector) for vector in read(GIVEN)]
 """Given with the specification."""
-OWN_VECTORS = _read("slot-vectors.jsonl")
+OWN_VECTORS: list[dict[str, Any]] = [dict(vector) for vector in read(OWN)]
 """Ours."""
 
 

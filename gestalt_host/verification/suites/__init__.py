@@ -4,6 +4,6 @@ A rule is made as in ``families`` and names the kinds that it is for.
 """
 
 from gestalt_host.verification.rules import Rule
-from gestalt_host.verification.suites import indexeddb, plugin
+from gestalt_host.verification.suites import indexeddb, plugin, workflow
 
-RULES: tuple[Rule, ...] = (*plugin.RULES, *indexeddb.RULES)
+RULES: tuple[Rule, ...] = (*plugin.RULES, *workflow.RULES, *indexeddb.RULES)

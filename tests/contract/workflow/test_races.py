@@ -47,22 +47,6 @@ async def test_a_list_holds_up_no_other_call_and_no_renewal(rig: Rig) -> None:
     assert (await workflow.run_in(keyed.id)).status == SUCCEEDED
 
 
-@pytest.mark.trap(16)
-async def test_racing_inserts_of_one_id_all_get_the_one_that_won(rig: Rig) -> None:
-    providers = [await rig.provider(), await rig.provider()]
-    rig.host.hold("run")
-    runs = await asyncio.gather(*(providers[n % 2].start_run(idempotency_key="i") for n in range(16)))
-    assert len({run.id for run in runs}) == 1
-    keyed = await providers[0].start_run(workflow_key="k")
-    signals = await asyncio.gather(*(providers[n % 2].signal(keyed.id, idempotency_key="g") for n in range(16)))
-    assert {(delivery.signal.id, delivery.signal.sequence) for delivery in signals} == {(signals[0].signal.id, 1)}
-    references = await asyncio.gather(*(providers[n % 2].put_reference("ref") for n in range(16)))
-    assert len({reference.created_at.ToNanoseconds() for reference in references}) == 1
-    await providers[0].upsert_trigger("t", operation="event")
-    await asyncio.gather(*(providers[n % 2].publish("e") for n in range(16)))
-    assert len([run for run in await providers[0].list_runs() if run.trigger.HasField("event")]) == 1
-
-
 @pytest.mark.trap(18)
 @pytest.mark.ours("workflow")
 async def test_a_new_run_does_not_wait_for_a_sweep(rig: Rig) -> None:

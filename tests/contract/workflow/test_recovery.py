@@ -12,66 +12,10 @@ from typing import Any
 import grpc
 import pytest
 
+from gestalt_host.verification.suites.workflow.bench import INTERRUPTED
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import FAILED, PENDING, QUIET, RUNNING, SUCCEEDED, Rig, Workflow, looked_again
 from tests.support.waiting import eventually, observed_for, taking
-
-INTERRUPTED = "workflow provider restarted while run was in progress"
-
-
-async def test_killed_before_any_claim_the_run_is_executed_after_the_restart(rig: Rig) -> None:
-    workflow = await rig.provider(start=False)
-    run = await workflow.start_run()
-    await workflow.process.kill()
-    await workflow.process.boot()
-    assert (await workflow.run_in(run.id)).status == SUCCEEDED
-    assert rig.host.run_ids() == [run.id]
-
-
-async def test_killed_during_the_invocation_the_run_fails_at_the_next_start_and_is_not_executed_again(rig: Rig) -> None:
-    workflow = await rig.provider()
-    gate = rig.host.hold("run")
-    run = await workflow.start_run()
-    await rig.host.invoked(1)
-    await workflow.process.kill()
-    gate.set()
-    await workflow.process.boot()
-    done = await workflow.run_in(run.id, within_s=5)  # the lease has minutes to go: the owner is provably dead
-    assert (done.status, done.status_message) == (FAILED, INTERRUPTED)
-    other = await workflow.run_in((await workflow.start_run("other")).id)
-    assert rig.host.run_ids() == [run.id, other.id]
-
-
-async def test_killed_after_the_operation_but_before_its_result_was_stored_the_run_fails(rig: Rig) -> None:
-    workflow = await rig.provider()
-
-    async def kill_the_caller(request: object) -> None:
-        workflow.process.send_signal(signal.SIGKILL)
-
-    rig.host.during = kill_the_caller
-    run = await workflow.start_run()
-    await rig.host.invoked(1)
-    rig.host.during = None
-    await workflow.process.end(signal.SIGKILL)
-    await workflow.process.boot()
-    assert (await workflow.run_in(run.id, within_s=5)).status in (FAILED, SUCCEEDED)
-    assert rig.host.run_ids() == [run.id]
-
-
-async def test_a_killed_keyed_run_frees_its_key_at_once_and_its_signal_keys(rig: Rig) -> None:
-    workflow = await rig.provider()
-    gate = rig.host.hold("run")
-    first = await workflow.signal_or_start("k", idempotency_key="i", id="sig")
-    await rig.host.invoked(1)
-    await workflow.process.kill()
-    gate.set()
-    await workflow.process.boot()
-    second = await workflow.signal_or_start("k", idempotency_key="i", id="sig")
-    assert second.started_run
-    assert second.run.id != first.run.id
-    assert second.signal.id != "sig"
-    assert (await workflow.get_run(first.run.id)).status_message == INTERRUPTED
-    assert (await workflow.run_in(second.run.id)).status == SUCCEEDED
 
 
 async def test_a_lease_that_is_not_renewed_ends_for_another_process(rig: Rig) -> None:
@@ -116,42 +60,6 @@ async def test_leases_are_renewed_while_an_operation_takes_longer_than_one(rig: 
     assert (await other.get_run(run.id)).status == RUNNING
     gate.set()
     assert (await other.run_in(run.id)).status == SUCCEEDED
-
-
-@pytest.mark.trap(22)
-async def test_sigterm_lets_running_invocations_finish_and_records_them(rig: Rig) -> None:
-    workflow = await rig.provider()
-    gate = rig.host.hold("run")
-    run = await workflow.start_run()
-    await rig.host.invoked(1)
-    await workflow.put_reference("ref")
-    ending = asyncio.create_task(workflow.process._process.wait())  # type: ignore[union-attr]
-    workflow.process.send_signal(signal.SIGTERM)
-    waiting = await workflow.start_run("waiting")  # still answered, no longer dispatched
-    assert (await workflow.get_reference("ref")).id == "ref"
-    assert not ending.done()
-    gate.set()
-    assert await asyncio.wait_for(ending, 10) == 0
-    await workflow.process.end()
-    await workflow.process.boot(start=False)
-    assert (await workflow.get_run(run.id)).status == SUCCEEDED
-    assert (await workflow.get_run(waiting.id)).status == PENDING
-    assert rig.host.run_ids() == [run.id]
-
-
-async def test_two_processes_share_the_work_and_repeat_none_of_it(rig: Rig) -> None:
-    first, second = await rig.provider(workerCount=2), await rig.provider(workerCount=2)
-    runs = [await (first if number % 2 else second).start_run() for number in range(60)]
-    for run in runs:
-        assert (await second.run_in(run.id)).status == SUCCEEDED
-    assert sorted(rig.host.run_ids()) == sorted(run.id for run in runs)
-
-
-async def test_work_of_a_process_that_ended_is_taken_up_by_another(rig: Rig) -> None:
-    creator, worker = await rig.provider(start=False), await rig.provider()
-    run = await creator.start_run()
-    await creator.process.kill()
-    assert (await worker.run_in(run.id)).status == SUCCEEDED
 
 
 async def test_a_store_that_restarts_loses_no_result(rig: Rig, workflow: Workflow) -> None:

@@ -11,9 +11,8 @@ import pytest_asyncio
 
 from gestalt_sdk.gen.extension.v1 import policies_pb2
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from tests.support.cron_vectors import OWN_VECTORS, VECTORS
 from tests.support.rigs.objects import Kind, refusal
-from tests.support.rigs.workflow import PENDING, SUCCEEDED, Workflow, open_rig, preview, seconds, target
+from tests.support.rigs.workflow import Workflow, open_rig, preview, seconds, target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,68 +22,6 @@ async def workflow() -> AsyncIterator[Workflow]:
     """A started provider that all tests here share."""
     async with open_rig() as rig:
         yield await rig.provider()
-
-
-@pytest.fixture(params=["schedule", "trigger"])
-def kind(workflow: Workflow, request: pytest.FixtureRequest) -> Kind:
-    return Kind(workflow, request.param)
-
-
-REFUSED = sorted({vector["cron"] for vector in VECTORS + OWN_VECTORS if "refused" in vector})
-
-
-@pytest.mark.parametrize(
-    ("fields", "text"),
-    [
-        ({"target": pb.BoundWorkflowTarget()}, "target.plugin.plugin_name is required"),
-        ({"target": target(operation="")}, "target.plugin.operation is required"),
-        ({"target": target(credential_mode="all")}, 'target.plugin.credential_mode "all" is not supported'),
-    ],
-)
-async def test_a_target_is_checked_first(kind: Kind, fields: dict[str, Any], text: str) -> None:
-    empty = {"cron": ""} if kind.word == "schedule" else {"match": pb.WorkflowEventMatch()}
-    assert await refusal(kind.upsert("a", **fields, **empty)) == (grpc.StatusCode.INVALID_ARGUMENT, text)
-    assert await kind.list() == []
-
-
-async def test_what_a_schedule_needs(workflow: Workflow) -> None:
-    schedules = Kind(workflow, "schedule")
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
-    assert await refusal(schedules.upsert("s", cron=" ")) == (invalid, "cron is required")
-    for zone in ("Mars/Olympus", "Local", "UTC+1"):  # before the cron's form
-        assert await refusal(schedules.upsert("s", cron="x", timezone=zone)) == (invalid, f'invalid timezone "{zone}"')
-    triggers = Kind(workflow, "trigger")
-    assert await refusal(triggers.upsert("t", match=pb.WorkflowEventMatch())) == (invalid, "match.type is required")
-
-
-async def test_every_cron_of_the_rejection_list_is_refused(workflow: Workflow) -> None:
-    schedules = Kind(workflow, "schedule")
-    for cron in REFUSED:
-        code, text = await refusal(schedules.upsert("s", cron=cron))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT, cron
-        assert text.startswith("invalid cron: ") or not cron.strip(), (cron, text)
-    assert await schedules.list() == []
-
-
-@pytest.mark.trap("a")
-@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 30 2 *", ", * * * *", "* * , * *"])
-async def test_an_impossible_cron_is_refused_and_nothing_loops(workflow: Workflow, cron: str) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.upsert_schedule("s", cron)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (refused.value.details() or "").startswith("invalid cron: ")
-    assert (await workflow.run_in((await workflow.start_run()).id)).status == SUCCEEDED
-
-
-@pytest.mark.trap("b")
-@pytest.mark.parametrize("cron", ["TZ=UTC", "CRON_TZ=UTC", "TZ=", "TZ=UTC 0 0 * * *", "@", "@every", ""])
-async def test_a_zone_inside_a_cron_is_refused_and_crashes_nothing(workflow: Workflow, cron: str) -> None:
-    pid = workflow.process.pid
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.upsert_schedule("s", cron)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (await workflow.start_run()).id
-    assert workflow.process.pid == pid
 
 
 @pytest.mark.ours("workflow")
@@ -133,18 +70,6 @@ async def test_a_preview_that_cannot_be_is_refused(
     assert text in (refused.value.details() or "")
 
 
-@pytest.mark.parametrize("rpc", ["GetRun", "CancelRun"])
-async def test_unknown_and_missing_run_ids(workflow: Workflow, rpc: str) -> None:
-    call = workflow.get_run if rpc == "GetRun" else workflow.cancel_run
-    with pytest.raises(grpc.aio.AioRpcError) as unknown:
-        await call("nope")
-    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
-    assert unknown.value.details() == 'workflow run "nope" not found'
-    with pytest.raises(grpc.aio.AioRpcError) as missing:
-        await call(" ")
-    assert missing.value.details() == "run_id is required"
-
-
 @pytest.mark.parametrize("char", ["x", "é", "%", "\x00"])
 async def test_a_refusal_of_something_long_arrives_with_its_code(workflow: Workflow, char: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as unknown:
@@ -169,20 +94,6 @@ async def test_a_refused_value_is_shown_escaped_and_its_beginning_where_it_is_lo
     code, text = await refusal(schedules.upsert("s", cron="\x00 * * * *"))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert text.isprintable()
-
-
-@pytest.mark.parametrize("name", ["", "  "])
-async def test_a_signal_needs_a_name_and_a_key(workflow: Workflow, name: str) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.signal_or_start("k", name)
-    assert (refused.value.code(), refused.value.details()) == (
-        grpc.StatusCode.INVALID_ARGUMENT,
-        "signal.name is required",
-    )
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await workflow.signal_or_start(name, "go")
-    assert refused.value.details() == "workflow_key is required"
-    assert not [run for run in await workflow.list_runs() if run.status == PENDING]
 
 
 LONG = 900_000

@@ -76,12 +76,3 @@ async def test_recovery_at_start_delays_neither_start_nor_reads(rig: Rig) -> Non
     await workflow.upsert_schedule("s", "0 0 1 1 *")
     release.set()
     assert (await workflow.run_in(run.id)).status == SUCCEEDED
-
-
-@pytest.mark.trap(21)
-async def test_a_fresh_database_is_made_ready_by_whoever_comes_first(rig: Rig) -> None:
-    started = await asyncio.gather(*(rig.provider() for _ in range(3)))
-    runs = [await one.start_run() for one in started]
-    assert [(await started[0].run_in(run.id)).status for run in runs] == [SUCCEEDED] * 3
-    await started[1].process.configure()
-    assert (await started[1].get_run(runs[0].id)).id == runs[0].id

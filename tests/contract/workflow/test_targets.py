@@ -2,55 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
 import pytest
-from google.protobuf import json_format
 
+from gestalt_host.verification.suites.workflow.references import WHOLE_AGENT, WHOLE_PLUGIN
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from tests.support.rigs.workflow import FAILED, Rig, Workflow, make_due, target
-
-WHOLE_PLUGIN: dict[str, Any] = {
-    "plugin": {
-        "pluginName": "svc",
-        "operation": "run",
-        "connection": "_plugin",
-        "instance": "second one",
-        "credentialMode": "none",
-        "input": {"n": 1.5, "deep": {"list": [1, None, "x", {"y": True}]}},
-    }
-}
-WHOLE_AGENT: dict[str, Any] = {
-    "agent": {
-        "providerName": "helper",
-        "model": "large",
-        "prompt": "do it",
-        "messages": [{"role": "user", "text": " as it is ", "metadata": {"a": 1}}],
-        "toolRefs": [
-            {"plugin": "svc", "operation": "run", "connection": "c", "instance": "i", "title": "t", "description": "d"},
-            {"system": "workflow", "operation": "schedules.list"},
-        ],
-        "responseSchema": {"type": "object"},
-        "metadata": {"m": [1, 2]},
-        "modelOptions": {"temperature": 0.5},
-        "timeoutSeconds": 7,
-        "outputDelivery": {
-            "target": {"pluginName": "svc", "operation": "post", "connection": "c", "instance": "i", "input": {"k": 1}},
-            "inputBindings": [
-                {"inputField": "a", "value": {"agentOutput": "text"}},
-                {"inputField": "b", "value": {"signalPayload": "x.y"}},
-                {"inputField": "c", "value": {"signalMetadata": "z"}},
-                {"inputField": "d", "value": {"literal": {"l": [1]}}},
-            ],
-            "credentialMode": "user",
-        },
-    }
-}
-
-
-def whole(fields: dict[str, Any]) -> pb.BoundWorkflowTarget:
-    return json_format.ParseDict(fields, pb.BoundWorkflowTarget())
 
 
 @pytest.mark.trap(1)
@@ -75,9 +32,8 @@ async def test_every_way_into_the_queue_keeps_the_execution_reference(rig: Rig) 
 
 @pytest.mark.trap(2)
 @pytest.mark.ours("workflow")
-@pytest.mark.parametrize("fields", [WHOLE_PLUGIN, WHOLE_AGENT], ids=["plugin", "agent"])
-async def test_no_field_of_a_target_is_lost_on_any_way(rig: Rig, fields: dict[str, Any]) -> None:
-    wanted = whole(fields)
+@pytest.mark.parametrize("wanted", [WHOLE_PLUGIN, WHOLE_AGENT], ids=["plugin", "agent"])
+async def test_no_field_of_a_target_is_lost_on_any_way(rig: Rig, wanted: pb.BoundWorkflowTarget) -> None:
     workflow = await rig.provider(start=False)
     await workflow.upsert_schedule("s", target=wanted)
     await workflow.upsert_trigger("t", target=wanted)
@@ -103,7 +59,7 @@ async def test_no_field_of_a_target_is_lost_on_any_way(rig: Rig, fields: dict[st
 @pytest.mark.trap(17)
 async def test_a_failed_agent_run_is_not_tried_again(rig: Rig, workflow: Workflow) -> None:
     rig.host.errors["helper"] = (grpc.StatusCode.UNAVAILABLE, "the agent provider went away")
-    request = pb.StartWorkflowProviderRunRequest(target=whole(WHOLE_AGENT))
+    request = pb.StartWorkflowProviderRunRequest(target=WHOLE_AGENT)
     run = await workflow.run_in((await workflow.rpc.StartRun(request)).id)
     assert run.status == FAILED
     other = await workflow.run_in((await workflow.start_run("other")).id)
@@ -113,6 +69,6 @@ async def test_a_failed_agent_run_is_not_tried_again(rig: Rig, workflow: Workflo
 @pytest.mark.trap(28)
 async def test_an_invocation_has_no_deadline(rig: Rig, workflow: Workflow) -> None:
     await workflow.run_in((await workflow.start_run()).id)
-    request = pb.StartWorkflowProviderRunRequest(target=whole(WHOLE_AGENT))
+    request = pb.StartWorkflowProviderRunRequest(target=WHOLE_AGENT)
     await workflow.run_in((await workflow.rpc.StartRun(request)).id)
     assert rig.host.deadlines == [None, None]

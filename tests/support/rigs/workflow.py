@@ -22,7 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
+from gestalt_host.verification.suites.workflow.client import CANCELED as CANCELED
+from gestalt_host.verification.suites.workflow.client import FAILED as FAILED
+from gestalt_host.verification.suites.workflow.client import PENDING as PENDING
+from gestalt_host.verification.suites.workflow.client import RUNNING as RUNNING
+from gestalt_host.verification.suites.workflow.client import SUCCEEDED as SUCCEEDED
+from gestalt_host.verification.suites.workflow.client import MessageType, WorkflowClient
+from gestalt_host.verification.suites.workflow.client import actor as actor
+from gestalt_host.verification.suites.workflow.client import struct as struct
+from gestalt_host.verification.suites.workflow.client import target as target
+from gestalt_host.verification.suites.workflow.host import ScriptedHost as ScriptedHost
 from gestalt_sdk.gen.extension.v1 import slots_pb2, slots_pb2_grpc
 from gestalt_sdk.indexeddb import IndexedDB
 from tests.support.waiting import observed_for
@@ -31,16 +42,15 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import pytest
-from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf import empty_pb2
 
 from gestalt_sdk.gen.extension.v1 import batch_pb2
-from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2, workflow_pb2_grpc
+from gestalt_sdk.gen.v1 import datastore_pb2_grpc, runtime_pb2, runtime_pb2_grpc, workflow_pb2_grpc
 from gestalt_sdk.transport.channels import CHANNEL_OPTIONS, SERVER_OPTIONS
 from gestalt_sdk.transport.values import to_struct, to_timestamp
 from tests.support.commands import ROOT, STORE, WORKFLOW
 from tests.support.waiting import eventually
 
-PENDING, RUNNING, SUCCEEDED, FAILED, CANCELED = range(1, 6)
 DEADLINE_S = 20.0
 QUIET: dict[str, Any] = {"pollInterval": "1h"}
 """No idle rounds, so that what is counted belongs to what is measured."""
@@ -136,53 +146,6 @@ class ProviderProcess:
     def send_signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-
-
-class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
-    """Answers InvokeOperation by operation name, 200 ``ok`` unless told otherwise, and keeps every request."""
-
-    def __init__(self) -> None:
-        self.requests: list[workflow_pb2.InvokeWorkflowOperationRequest] = []
-        self.answers: dict[str, tuple[int, str]] = {}
-        self.errors: dict[str, tuple[grpc.StatusCode, str]] = {}
-        self.gates: dict[str, asyncio.Event] = {}
-        self.during: Callable[[workflow_pb2.InvokeWorkflowOperationRequest], Awaitable[None]] | None = None
-        self.active: Counter[str] = Counter()
-        self.deadlines: list[float | None] = []
-        """Seconds that each call left itself; None: as long as it takes."""
-
-    def hold(self, operation: str) -> asyncio.Event:
-        """Invocations of the operation wait until the event is set."""
-        return self.gates.setdefault(operation, asyncio.Event())
-
-    async def InvokeOperation(self, request: Any, context: Any) -> workflow_pb2.InvokeWorkflowOperationResponse:
-        operation = request.target.plugin.operation or request.target.agent.provider_name
-        self.requests.append(request)
-        self.deadlines.append(None if context is None else context.time_remaining())
-        self.active[operation] += 1
-        try:
-            if self.during is not None:
-                await self.during(request)
-            if operation in self.gates:
-                await self.gates[operation].wait()
-            if operation in self.errors:
-                await context.abort(*self.errors[operation])
-            status, body = self.answers.get(operation, (200, "ok"))
-            return workflow_pb2.InvokeWorkflowOperationResponse(status=status, body=body)
-        finally:
-            self.active[operation] -= 1
-
-    def run_ids(self) -> list[str]:
-        return [request.run_id for request in self.requests]
-
-    async def invoked(self, count: int, *, within_s: float = 10) -> list[workflow_pb2.InvokeWorkflowOperationRequest]:
-        """Wait until there have been that many invocations."""
-
-        async def probe() -> bool | None:
-            return True if len(self.requests) >= count else None
-
-        await eventually(probe, within_s=within_s)
-        return self.requests
 
 
 class CountingStore:
@@ -301,8 +264,8 @@ class Rig:
         return Workflow(process)
 
 
-class Workflow:
-    """A provider as its host calls it, with the few shapes that tests need."""
+class Workflow(WorkflowClient):
+    """A provider as its host calls it; an error of a call is an ``AioRpcError``."""
 
     def __init__(self, process: ProviderProcess) -> None:
         self.process = process
@@ -311,93 +274,9 @@ class Workflow:
     def rpc(self) -> workflow_pb2_grpc.WorkflowProviderStub:
         return workflow_pb2_grpc.WorkflowProviderStub(self.process.channel)
 
-    async def start_run(self, operation: str = "run", **fields: Any) -> workflow_pb2.BoundWorkflowRun:
-        request = workflow_pb2.StartWorkflowProviderRunRequest(target=target(operation), **fields)
-        return await self.rpc.StartRun(request, timeout=DEADLINE_S)
-
-    async def get_run(self, run_id: str) -> workflow_pb2.BoundWorkflowRun:
-        request = workflow_pb2.GetWorkflowProviderRunRequest(run_id=run_id)
-        return await self.rpc.GetRun(request, timeout=DEADLINE_S)
-
-    async def list_runs(self) -> list[workflow_pb2.BoundWorkflowRun]:
-        response = await self.rpc.ListRuns(workflow_pb2.ListWorkflowProviderRunsRequest(), timeout=DEADLINE_S)
-        return list(response.runs)
-
-    async def cancel_run(self, run_id: str, reason: str = "") -> workflow_pb2.BoundWorkflowRun:
-        request = workflow_pb2.CancelWorkflowProviderRunRequest(run_id=run_id, reason=reason)
-        return await self.rpc.CancelRun(request, timeout=DEADLINE_S)
-
-    async def run_in(self, run_id: str, *statuses: int, within_s: float = 10) -> workflow_pb2.BoundWorkflowRun:
-        """Wait until the run has one of these statuses, any terminal one by default."""
-        wanted = statuses or (SUCCEEDED, FAILED, CANCELED)
-
-        async def probe() -> workflow_pb2.BoundWorkflowRun | None:
-            run = await self.get_run(run_id)
-            return run if run.status in wanted else None
-
-        return await eventually(probe, within_s=within_s)
-
-    async def upsert_trigger(self, trigger_id: str, type: str = "t", operation: str = "run", **fields: Any) -> Any:
-        request = workflow_pb2.UpsertWorkflowProviderEventTriggerRequest(
-            trigger_id=trigger_id,
-            match=fields.pop("match", None) or workflow_pb2.WorkflowEventMatch(type=type),
-            target=fields.pop("target", None) or target(operation),
-            **fields,
-        )
-        return await self.rpc.UpsertEventTrigger(request, timeout=DEADLINE_S)
-
-    async def publish(self, event_id: str = "", type: str = "t", source: str = "s", **fields: Any) -> None:
-        event = workflow_pb2.WorkflowEvent(id=event_id, type=type, source=source)
-        request = workflow_pb2.PublishWorkflowProviderEventRequest(event=event, **fields)
-        await self.rpc.PublishEvent(request, timeout=DEADLINE_S)
-
-    async def upsert_schedule(self, schedule_id: str, cron: str = "* * * * *", **fields: Any) -> Any:
-        request = workflow_pb2.UpsertWorkflowProviderScheduleRequest(
-            schedule_id=schedule_id, cron=cron, target=fields.pop("target", None) or target(), **fields
-        )
-        return await self.rpc.UpsertSchedule(request, timeout=DEADLINE_S)
-
-    async def get_schedule(self, schedule_id: str) -> workflow_pb2.BoundWorkflowSchedule:
-        request = workflow_pb2.GetWorkflowProviderScheduleRequest(schedule_id=schedule_id)
-        return await self.rpc.GetSchedule(request, timeout=DEADLINE_S)
-
-    async def signal(self, run_id: str, name: str = "go", **fields: Any) -> workflow_pb2.SignalWorkflowRunResponse:
-        signal = workflow_pb2.WorkflowSignal(name=name, **fields)
-        request = workflow_pb2.SignalWorkflowProviderRunRequest(run_id=run_id, signal=signal)
-        return await self.rpc.SignalRun(request, timeout=DEADLINE_S)
-
-    async def signal_or_start(
-        self, key: str, name: str = "go", *, operation: str = "run", created_by: Any = None, **fields: Any
-    ) -> workflow_pb2.SignalWorkflowRunResponse:
-        signal = workflow_pb2.WorkflowSignal(name=name, **fields)
-        request = workflow_pb2.SignalOrStartWorkflowProviderRunRequest(
-            workflow_key=key, target=target(operation), signal=signal, created_by=created_by
-        )
-        return await self.rpc.SignalOrStartRun(request, timeout=DEADLINE_S)
-
-    async def put_reference(self, reference_id: str, **fields: Any) -> workflow_pb2.WorkflowExecutionReference:
-        fields = {"target": target(), "subject_id": "user:alice", **fields}
-        reference = workflow_pb2.WorkflowExecutionReference(id=reference_id, **fields)
-        request = workflow_pb2.PutWorkflowExecutionReferenceRequest(reference=reference)
-        return await self.rpc.PutExecutionReference(request, timeout=DEADLINE_S)
-
-    async def get_reference(self, reference_id: str) -> workflow_pb2.WorkflowExecutionReference:
-        request = workflow_pb2.GetWorkflowExecutionReferenceRequest(id=reference_id)
-        return await self.rpc.GetExecutionReference(request, timeout=DEADLINE_S)
-
-
-def target(operation: str = "run", plugin: str = "svc", **fields: Any) -> workflow_pb2.BoundWorkflowTarget:
-    return workflow_pb2.BoundWorkflowTarget(
-        plugin=workflow_pb2.BoundWorkflowPluginTarget(plugin_name=plugin, operation=operation, **fields)
-    )
-
-
-def actor(subject_id: str) -> workflow_pb2.WorkflowActor:
-    return workflow_pb2.WorkflowActor(subject_id=subject_id, subject_kind=subject_id.partition(":")[0])
-
-
-def struct(**fields: Any) -> struct_pb2.Struct:
-    return to_struct(fields)
+    async def call(self, method: str, request: Message, answers: type[MessageType]) -> MessageType:
+        answer: MessageType = await getattr(self.rpc, method)(request, timeout=DEADLINE_S)
+        return answer
 
 
 def seconds(value: float) -> Duration:
@@ -434,14 +313,6 @@ async def looked_again(counting: CountingStore, times: int) -> None:
     await eventually(looked)
 
 
-async def all_ended(workflow: Workflow, count: int) -> list[workflow_pb2.BoundWorkflowRun]:
-    async def probe() -> list[workflow_pb2.BoundWorkflowRun] | None:
-        runs = await workflow.list_runs()
-        return runs if len(runs) >= count and all(run.status > RUNNING for run in runs) else None
-
-    return await eventually(probe, within_s=30)
-
-
 async def make_due(rig: Rig, *schedule_ids: str, missed: timedelta = timedelta(minutes=2)) -> None:
     """Set back our own record of when each of these fires next; ours."""
     slot = datetime.now(UTC).replace(second=0, microsecond=0) - missed
@@ -466,7 +337,7 @@ async def open_rig(dump: Path | None = None, *, store: dict[str, Any] | None = N
         async with AsyncExitStack() as stack:
             rig = Rig(directory, stack, store)
             server = grpc.aio.server(options=SERVER_OPTIONS)
-            workflow_pb2_grpc.add_WorkflowHostServicer_to_server(rig.host, server)
+            rig.host.register(server)
             server.add_insecure_port(f"unix:{directory}/host.sock")
             await server.start()
             stack.push_async_callback(server.stop, 0.2)

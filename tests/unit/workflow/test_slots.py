@@ -18,10 +18,11 @@ from gestalt_workflow.firing.slots import count_slots, last_slots, next_slot, ne
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gestalt_host.verification.suites.workflow import oracle
+from gestalt_host.verification.suites.workflow.oracle import spelled
 from gestalt_sdk.timing.cron import CronInvalid, check_cron, parse_cron
 from gestalt_sdk.timing.zones import ZoneInvalid, load_zone, normalise_zone, zone_names
-from tests.support import cron_oracle
-from tests.support.cron_oracle import derived, spelled
+from tests.support.cron_oracle import derived
 from tests.support.cron_vectors import OWN_VECTORS, VECTORS, name_of
 
 
@@ -34,7 +35,7 @@ def test_vector(vector: dict[str, Any]) -> None:
     cron, zone, wanted = parse_cron(vector["cron"]), vector["timezone"], vector["next"]
     slots = next_slots(cron, zone, moment(vector["after"]), len(wanted) or 1)
     assert spelled(slots) == wanted, (
-        f"with zone data {tzdata.IANA_VERSION}; tests/support/data/README.md says which must agree"
+        f"with zone data {tzdata.IANA_VERSION}; verification/suites/workflow/vectors/README.md says which must agree"
     )
     for earlier, later in pairwise(slots):
         assert previous_slot(cron, zone, later) == later
@@ -239,7 +240,7 @@ def test_everything_agrees_with_trying_every_minute(expression: str, place: tupl
     zone, after = place
     cron = parse_cron(expression)
     until = after + timedelta(days=3)
-    expected = list(cron_oracle.slots(expression, load_zone(zone), after + timedelta(microseconds=1), until))
+    expected = list(oracle.slots(expression, load_zone(zone), after + timedelta(microseconds=1), until))
     count = len(expected)
     assert next_slots(cron, zone, after, count) == expected
     beyond = next_slot(cron, zone, expected[-1] if expected else after)

@@ -1,4 +1,4 @@
-"""The contract that examples in other languages share is generated from proto/."""
+"""What the examples in other languages have of the contract is generated from proto/."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import pytest
 
 from tests.support.commands import ROOT
 from tests.support.rigs.toolchains import require
-from tools.generate_examples import generate_go
+from tools.generate_examples import LANGUAGES
+
+SUFFIXES = {"go": ".pb.go", "typescript": ".ts"}
 
 
 @pytest.mark.timeout(600)  # the first time the plugins of protoc are built
-def test_the_contract_in_go_is_what_proto_generates(tmp_path: Path) -> None:
-    require("go")
+@pytest.mark.parametrize("language", list(LANGUAGES))
+def test_the_contract_in_the_language_is_what_proto_generates(language: str, tmp_path: Path) -> None:
+    require(language)
+    folder, generate = LANGUAGES[language]
     try:
-        generate_go(tmp_path)
+        generate(tmp_path)
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"the plugins of protoc cannot be built: {error}")
-    kept = ROOT / "examples" / "providers" / "contract" / "go"
+        pytest.skip(f"the plugins of protoc cannot be installed: {error}")
     fresh, committed = (
-        {path.relative_to(folder): path.read_text() for path in folder.rglob("*.pb.go")} for folder in (tmp_path, kept)
+        {path.relative_to(top): path.read_text() for path in top.rglob(f"*{SUFFIXES[language]}")}
+        for top in (tmp_path, ROOT / "examples" / "providers" / folder)
     )
     stale = sorted(str(name) for name in fresh.keys() | committed.keys() if fresh.get(name) != committed.get(name))
-    assert not stale, f"{stale}: run `python -m tools.generate_examples examples/providers/contract`"
+    assert not stale, f"{stale}: run `python -m tools.generate_examples examples/providers`"

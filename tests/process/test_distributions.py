@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from gestalt_host.daemon.provider.authoring.rendering import rendered
+from gestalt_host.daemon.provider.authoring.templates import TEMPLATES
 from gestalt_sdk.version import VERSION
 from tests.support.bare import Bare, bare, code_blocks, wheelhouse
 from tests.support.commands import ROOT
@@ -136,6 +138,13 @@ def test_the_wheels_serve_the_demo_and_a_plugin_whose_environment_has_the_sdk_al
     assert_apart(sdk_env, "gestalt_sdk", {"gestaltd-sdk", "grpcio"}, {"gestaltd", "starlette", "click", "httpx"}, home)
     assert host_env.run(host_env.program("gestaltd"), "version", cwd=home) == f"{VERSION}\n"
     assert host_env.run(host_env.program("gestalt"), "--version", cwd=home) == f"gestalt {VERSION}\n"
+    for template in TEMPLATES:
+        words = ("provider", "new", template.kind, "made", "--language", template.language, "--output", template.folder)
+        host_env.run(host_env.program("gestaltd"), *words, cwd=home)
+        made = [path for path in (home / template.folder).rglob("*") if path.is_file() and path.suffix != ".whl"]
+        texts = {path.relative_to(home / template.folder).as_posix(): path.read_text() for path in made}
+        assert texts == rendered(template, "made")
+    assert (home / "plugin-python" / "wheels" / f"{SDK}-1gestaltd-py3-none-any.whl").is_file()
 
     host = gestaltd_without_configuration(host_env, home)
     host.start()

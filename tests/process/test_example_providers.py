@@ -18,6 +18,7 @@ import pytest
 from gestalt_host.packages import read_manifest
 from gestalt_host.packages.languages import LaunchCommand, source_command
 from tests.support.commands import ROOT
+from tests.support.nightly import NIGHTLY
 from tests.support.rigs.gestaltd import Gestaltd, alive, free_port
 from tests.support.rigs.grpc_calls import described, services, serving
 from tests.support.rigs.toolchains import PROGRAMS, cached_environ, require
@@ -28,6 +29,7 @@ SERVICE = "gestalt.provider.v1.IntegrationProvider"
 OWN_TESTS = {
     "python": ((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),),
     "go": (("go", "vet", "./..."), ("go", "test", "./...")),
+    "typescript": (("npm", "test"),),
 }
 LANGUAGES = list(OWN_TESTS)
 CONFIG = """apiVersion: gestaltd.config/v5
@@ -46,26 +48,29 @@ workflows:
       match: {{type: note.heard, source: notes, subject: milk}}
       target: {{plugin: {{name: notes, operation: notes.put, input: {{id: heard, text: it was announced}}}}}}
 """
+SOME_RULES = ("--rule", "contract.md 1.2", "--rule", "contract.md 2.4/parent")
+"""Each rule is a process; all of them are tried at night."""
 pytestmark = [
-    pytest.mark.parametrize("language", LANGUAGES),
+    pytest.mark.parametrize("language", LANGUAGES, scope="session"),
     pytest.mark.timeout(900),  # without caches all that a plugin depends on is built first
 ]
 
 
-@pytest.fixture
-def source(language: str, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def source(language: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the manifest of the plugin in the language, in a copy of all examples."""
     if language in PROGRAMS:
         require(language)
-    copy = tmp_path / "providers"
-    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("node_modules", "target", "__pycache__"))
+    copy = tmp_path_factory.mktemp(language) / "providers"
+    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("node_modules", "target", "dist", "__pycache__"))
     return copy / f"plugin-{language}" / "manifest.yaml"
 
 
-@pytest.fixture
-def command(source: Path, tmp_path: Path) -> LaunchCommand:
+@pytest.fixture(scope="session")
+def command(source: Path) -> LaunchCommand:
     """How the plugin is started; built, so that what it needs is in the caches."""
-    return asyncio.run(source_command(read_manifest(source), "notes", tmp_path / "built", cached_environ()))
+    built = source.parent.parent.parent / "built"
+    return asyncio.run(source_command(read_manifest(source), "notes", built, cached_environ()))
 
 
 @pytest.fixture
@@ -79,7 +84,7 @@ def host(source: Path, tmp_path: Path) -> Iterator[Gestaltd]:
     served.stop()
 
 
-def test_its_own_tests_pass(language: str, source: Path) -> None:
+def test_its_own_tests_pass(language: str, source: Path, command: LaunchCommand) -> None:
     for words in OWN_TESTS[language]:
         environ = {**cached_environ(), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
@@ -150,18 +155,24 @@ def test_a_host_starts_it_and_every_operation_works(
     assert host.post("/notes/notes.get", {"id": "milk"}).json()["text"] == "grüß dich"
 
 
-def test_a_release_of_it_is_locked_installed_and_served(
-    language: str, source: Path, host: Gestaltd, tmp_path: Path
+def test_a_release_of_it_is_verified_locked_installed_and_served(
+    language: str, source: Path, command: LaunchCommand, host: Gestaltd, tmp_path: Path
 ) -> None:
-    run("provider", "release", "--version", "1.2.3", "--output", tmp_path / "released", cwd=source.parent)
+    released = tmp_path / "released"
+    run("provider", "release", "--version", "1.2.3", "--output", released, cwd=source.parent)
+    run("provider", "verify", released / "provider-release.yaml", *([] if NIGHTLY else SOME_RULES), cwd=tmp_path)
     config = tmp_path / "gestalt.yaml"
-    config.write_text(config.read_text().replace(str(source), f"{tmp_path}/released/provider-release.yaml"))
-    shutil.rmtree(source.parent.parent)
+    config.write_text(config.read_text().replace(str(source), f"{released}/provider-release.yaml"))
     for words in (["lock"], ["sync", "--locked"]):
         run(*words, "--config", config, cwd=tmp_path)
     host.program = (*host.program, "--locked")
-    host.start()
-    use_every_operation(host)
+    examples = source.parent.parent
+    gone = examples.rename(examples.with_name("gone"))
+    try:
+        host.start()
+        use_every_operation(host)
+    finally:
+        gone.rename(examples)
 
 
 def test_a_configuration_that_cannot_be_used_is_told_with_its_key(

@@ -13,11 +13,12 @@ from gestalt_host.supervisor.about import SERVICES
 from gestalt_host.verification.frames import RECEIVED, SENT
 from gestalt_host.verification.outcomes import Broken, NotOffered
 from gestalt_host.verification.rules import LIFECYCLE, Rule, Stage, rule
+from gestalt_host.verification.subject import ATTEMPTS, UNIMPLEMENTED, Answer, Subject, in_time
 from gestalt_host.verification.subject import LIFECYCLE as LIFECYCLE_SERVICE
-from gestalt_host.verification.subject import UNIMPLEMENTED, Answer, Subject, in_time
 from gestalt_sdk.gen.v1 import runtime_pb2
 from gestalt_sdk.serving.reflection import SERVICES as REFLECTION
 
+LOST_STATUS = "Internal error from Core"
 HEALTH = "grpc.health.v1.Health"
 
 
@@ -83,7 +84,7 @@ async def _listed(subject: Subject) -> list[str]:
     async def requests() -> AsyncIterator[bytes]:
         yield reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
 
-    for service in REFLECTION:
+    for service in [service for service in REFLECTION for _ in range(ATTEMPTS)]:
         subject.frames.note(SENT, service, "list_services")
         call = subject.channel.stream_stream(f"/{service}/ServerReflectionInfo")
         try:
@@ -94,7 +95,8 @@ async def _listed(subject: Subject) -> list[str]:
             raise Broken("the services to be listed", "no answer")
         except grpc.aio.AioRpcError as error:
             subject.frames.note(RECEIVED, service, error.code().name)
-            if error.code() is not UNIMPLEMENTED:
+            # Of a stream that is refused while the client writes, its library may lose the status.
+            if error.code() is not UNIMPLEMENTED and error.details() != LOST_STATUS:
                 raise Broken("the services to be listed", error.code().name) from error
     raise NotOffered("server reflection")
 

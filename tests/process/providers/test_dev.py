@@ -99,6 +99,7 @@ def test_each_change_is_taken_up_and_a_broken_one_leaves_the_old_process(python:
     assert python.answer() == {"notes": ["a"]}
 
     python.edit(CODE, "class class NotesPlugin", "class NotesPlugin")
+    python.shows("reloaded notes-python: it is again as the process that runs")
     python.edit(CODE, '"notes.list"', '"notes.all"')
     python.shows("notes.all")
     assert python.answer("notes.all") == {"notes": ["a"]}

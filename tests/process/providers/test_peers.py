@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
+from gestalt_host.verification import families
+from gestalt_host.verification.run import rules_for
+from gestalt_host.verification.sources import KIND_WORDS
+from gestalt_host.verification.suites import plugin
 from tests.support.commands import ROOT
+from tests.support.nightly import at_night
 from tests.support.rigs.gestaltd import Gestaltd
 from tests.support.rigs.peers import LATER, PEERS, TESTED, environment, host_of, provider_source
 from tests.support.waiting import until
@@ -25,6 +32,18 @@ KINDS = {PLUGIN: "plugin", WORKFLOW: "workflow", STORE: "indexeddb"}
 OURS = {"workflow": "{builtin: indexeddb}", "indexeddb": "{builtin: indexeddb_store}"}
 SETTINGS = {"theirs": "{speed: 60}", "ours": "{pollInterval: 1s}"}
 """Of the workflow provider: a minute takes a second on the clock of theirs."""
+MIXED = [("ours", "theirs"), ("theirs", "ours")]
+"""Whose workflow provider works with whose store."""
+CONFIGS = {"workflow": '{"speed": 60}', "indexeddb": '{"dsn": "sqlite://{dir}/state.db"}'}
+BREAKS = {
+    "plugin": {"contract.md 2.5/slow", "contract.md 4.5/mistyped-parameters"},
+    "workflow": {"contract.md 2.5/slow"},
+    "indexeddb": set[str](),
+}
+"""The rules for every kind, and for plugins, that they break; why is in docs/providers/peers.md."""
+SLOW = {"contract.md 2.5/slow"}
+SOME = ["contract.md 1.2"]
+"""All rules take minutes, and are tried at night."""
 pytestmark = pytest.mark.timeout(900)  # the SDK is installed first, where it is in no cache
 
 
@@ -200,7 +219,7 @@ def kill_all(host: Gestaltd, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("workflow", "store"),
-    [("theirs", "theirs"), ("ours", "theirs"), pytest.param("theirs", "ours", marks=pytest.mark.nightly)],
+    [("theirs", "theirs"), *(pytest.param(*mixed, marks=pytest.mark.nightly) for mixed in MIXED)],
 )
 def test_what_is_scheduled_and_published_happens_across_kills_and_restarts(
     sdk: Path, tmp_path: Path, workflow: str, store: str
@@ -257,11 +276,34 @@ def test_the_configured_trigger_fires_and_what_the_host_tells_is_the_case(host: 
     assert httpx.get(f"{host.url}/ready").json() == {"status": "ok"}
 
 
-def test_they_are_launched_to_be_checked(sdk: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, sdk) as host:
-        told = command("validate", "--runtime", "--config", host.configs[0], cwd=tmp_path)
-        assert '"level":"error"' not in told
-        assert "Traceback" not in told
+def test_they_are_launched_to_be_checked(host: Gestaltd, tmp_path: Path) -> None:
+    told = command("validate", "--runtime", "--config", host.configs[0], cwd=tmp_path)
+    assert '"level":"error"' not in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+def test_they_keep_the_rules_of_their_kind_but_for_those_that_are_documented(
+    sdk: Path, tmp_path: Path, kind: str
+) -> None:
+    source = provider_source(kind, tmp_path / kind, sdk)
+    report = tmp_path / "report.json"
+    every = [rule.id for rule in rules_for(KIND_WORDS[kind]) if rule in (*families.RULES, *plugin.RULES)]
+    rules = at_night(every, otherwise=[*SOME, *sorted(BREAKS[kind] - SLOW)])
+    words = [word for rule in rules for word in ("--rule", rule)]
+    command(
+        *("provider", "verify", source, "--config", CONFIGS.get(kind, "{}"), "--format", "json", "--output", report),
+        *words,
+        cwd=tmp_path,
+        status=1 if at_night(BREAKS[kind], otherwise=BREAKS[kind] - SLOW) else 0,
+    )
+    failed = {rule["rule"]: rule for rule in json.loads(report.read_text())["rules"] if rule["outcome"] == "failed"}
+    assert set(failed) == at_night(BREAKS[kind], otherwise=BREAKS[kind] - SLOW), failed
+
+
+def test_the_rules_that_they_break_are_documented() -> None:
+    page = (ROOT / "docs" / "providers" / "peers.md").read_text()
+    assert set(re.findall(r"^\| `([\w-]+\.md [^`]+)`", page, re.M)) == set().union(*BREAKS.values())
 
 
 def test_they_stop_when_they_are_told_to(sdk: Path, tmp_path: Path) -> None:
@@ -309,6 +351,7 @@ def test_releases_of_them_are_locked_installed_and_served(sdk: Path, tmp_path: P
 # What they cannot -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_the_adapter_of_the_sdk_lacks_execution_references_and_that_is_told(sdk: Path, tmp_path: Path) -> None:
     provider_source("workflow", tmp_path / "workflow", sdk)
     provider_source("plugin", tmp_path / "plugin", sdk)
@@ -331,6 +374,7 @@ plugins:
         assert host.post("/workflow/events", {"type": "any", "source": "test"}).status_code == 202
 
 
+@pytest.mark.nightly
 def test_a_configuration_that_the_plugin_refuses_is_told(sdk: Path, tmp_path: Path) -> None:
     provider_source("plugin", tmp_path / "plugin", sdk)
     config = f"""
@@ -348,7 +392,9 @@ plugins:
         assert "refused by its configuration" in host.log
 
 
-@pytest.mark.parametrize("kind", list(KINDS.values()))
+@pytest.mark.parametrize(
+    "kind", ["workflow", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("plugin", "indexeddb"))]
+)
 def test_a_release_of_the_sdk_that_speaks_another_protocol_is_refused_by_name(kind: str, tmp_path: Path) -> None:
     provider_source(kind, tmp_path / kind, environment(*LATER, dependencies=False))
     entry = f"{{source: {{path: {kind}/manifest.yaml}}}}"

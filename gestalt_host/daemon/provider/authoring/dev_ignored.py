@@ -10,7 +10,19 @@ from pathlib import Path
 from gestalt_host.packages.languages.digests import DEVELOPED, IGNORED_FOLDERS
 
 FILE_NAME = ".gitignore"
-FOLDERS = IGNORED_FOLDERS | {DEVELOPED, ".venv", "venv", "__pycache__", "build", ".mypy_cache", ".pytest_cache"}
+FOLDERS = IGNORED_FOLDERS | {
+    DEVELOPED,
+    ".venv",
+    "venv",
+    "__pycache__",
+    "build",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".idea",
+    ".vscode",
+}
+_LEFT = re.compile(r".*~|\.#.*|#.*#|\..*\.sw[a-z]|4913|\.DS_Store|.*\.py[co]")
+"""What editors leave beside a file that is open in them, and Python beside one that it has imported."""
 _WORD = re.compile(r"\*\*/|/\*\*$|\*+|\?|\[!?\]?[^\]/]*\]|\\?.", re.DOTALL)
 _MEANS = {"**/": "(?:.*/)?", "/**": "/.*", "?": "[^/]"}
 
@@ -55,7 +67,8 @@ class Rules:
 
     def ignore(self, path: str, *, is_folder: bool) -> bool:
         """Tell whether the file or folder is ignored; the last line that matches decides."""
-        if is_folder and path.rpartition("/")[2] in FOLDERS:
+        name = path.rpartition("/")[2]
+        if name in FOLDERS if is_folder else _LEFT.fullmatch(name):
             return True
         for folder, rules in reversed(self.levels):
             below = path[len(folder) + 1 :]

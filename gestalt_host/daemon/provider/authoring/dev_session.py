@@ -37,15 +37,13 @@ class _Made:
 
     launchable: Launchable
     digest: str
-    others: tuple[bytes, ...]
-    """The configuration files that the host's is put on."""
 
     def is_as(self, other: _Made | None) -> bool:
         return other is not None and self._parts == other._parts
 
     @property
     def _parts(self) -> tuple[object, ...]:
-        return (self.digest, self.launchable.entry.config, self.launchable.command, self.others)
+        return (self.digest, self.launchable.entry.config, self.launchable.command)
 
 
 class Session:
@@ -76,6 +74,11 @@ class Session:
         self._config = config
         self._made: _Made | None = None
         """What the running process was made of; None while none is as it should be."""
+        self._texts: Sequence[bytes] = ()
+        self._host_texts: Sequence[bytes] = ()
+        """The configuration files that the host's is put on, as they are and as they were when it was started."""
+        self._is_told = True
+        """Whether what was shown last of the provider is still so."""
         self._roots: Sequence[Path] = (developed.manifest.parent,)
         self._operations: Sequence[str] = ()
         self._ending: asyncio.Task[None] | None = None
@@ -117,17 +120,22 @@ class Session:
         name, began = self._developed.name, time.monotonic()
         try:
             made = await self._prepare()
-            if self._host is not None and made.is_as(self._made):
+            is_same_host = self._host is not None and self._texts == self._host_texts
+            if is_same_host and made.is_as(self._made):
+                if not self._is_told:
+                    self._console.say(f"reloaded {name}: it is again as the process that runs")
+                self._is_told = True
                 return
             if changed:
                 self._console.say(f"changed: {changed}")
-            await self._run(made)
+            await (self._reload(made) if is_same_host else self._run())
         except HostError as error:
-            goes_on = self._made is not None and self._made.digest
+            self._is_told = False
+            goes_on = self._made is not None
             then = "the process that runs goes on serving" if goes_on else "the next change is taken up at once"
             self._console.say(f"not {'reloaded' if changed else 'started'} {name}: {error}\n  {then}")
             return
-        self._made = made
+        self._made, self._is_told = made, True
         if changed:
             self._console.say(f"reloaded {name} in {time.monotonic() - began:.1f} s")
         self._show_calls(made.launchable)
@@ -142,33 +150,40 @@ class Session:
         manifest = read_manifest(developed.manifest)
         self._roots = await asyncio.to_thread(watched_folders, manifest)
         config = self._config = developed.load(self._environ)
+        self._texts = [path.read_bytes() for path in developed.others]
         entry = developed.entry(config)
         launchable = await prepare(entry, Workplace(developed.folder, developed.folder), self._environ)
-        others = tuple(path.read_bytes() for path in developed.others)
         if launchable.command is None:
-            return _Made(launchable, developed.manifest.read_text(encoding="utf-8", errors="replace"), others)
+            return _Made(launchable, developed.manifest.read_text(encoding="utf-8", errors="replace"))
         if developed.kind != "plugin" or (manifest.root / CATALOGUE).is_file():  # another plugin has written its own
             await require_importable(manifest, launchable.command, self._environ)
         digest = await asyncio.to_thread(source_digest, manifest.root, launchable.command)
-        return _Made(launchable, digest, others)
+        return _Made(launchable, digest)
 
-    async def _run(self, made: _Made) -> None:
-        """Have the provider run as it was made.
+    async def _reload(self, made: _Made) -> None:
+        """Have the running host take the provider up as it was made.
 
         Raises:
-            HostError: it does not start; ``self._made`` says whether another process of it goes on.
+            HostError: it does not; ``self._made`` says whether another process of it goes on.
         """
-        if self._host is not None and self._made is not None and self._made.others == made.others:
-            try:
-                await self._host.reload(made.launchable)
-                return
-            except ProviderDown:
-                pass  # it was never ready, so its host is started anew
-            except ProviderStartFailed as error:
-                self._made = replace(self._made, digest="")  # no process of it is as it should be
-                raise CommandFailed(f"{error}; it is tried again") from error
+        assert self._host is not None
+        try:
+            await self._host.reload(made.launchable)
+        except ProviderDown:  # it was never ready
+            await self._run()
+        except ProviderStartFailed as error:
+            self._made = None
+            raise CommandFailed(f"{error}; it is tried again") from error
+
+    async def _run(self) -> None:
+        """Start a host with the provider, in place of the one that runs.
+
+        Raises:
+            HostError: it does not start, or the provider does not.
+        """
         self._made = None
         await self._end_host()
+        self._host_texts = self._texts
         config = self._config
         host = self._host = Host(config, self._environ, self._console, self._installation(config))
         try:

@@ -78,6 +78,35 @@ TEMPLATES: tuple[Template, ...] = (
         _CONTRACT_OF_GO,
     ),
     Template(
+        "plugin",
+        "typescript",
+        (
+            (f"{_SOURCES}/plugins/notes-typescript", "source: $address"),
+            ("displayName: Notes", "displayName: $title"),
+            ("name: notes\n", "name: $name\n"),
+            ('"name": "notes"', '"name": "$name"'),
+            ("dist/notes.cjs", "dist/$name.cjs"),
+            ('name: "notes"', 'name: "$name"'),
+            ('displayName: "Notes"', 'displayName: "$title"'),
+            ('SOURCE = "notes"', 'SOURCE = "$name"'),
+        ),
+    ),
+    Template(
+        "workflow",
+        "python",
+        (
+            (f"{_SOURCES}/providers/later-python", "source: $address"),
+            ("displayName: Later", "displayName: $title"),
+            ("gestalt-workflow-later", "gestalt-workflow-$name"),
+            ("later_workflow", "${module}_workflow"),
+            ("LaterWorkflow", "${type}Workflow"),
+            ("test_later.py", "test_$module.py"),
+            ('display_name = "Later"', 'display_name = "$title"'),
+            ('Memory()), "later")', 'Memory()), "$name")'),
+            ('configure("later", ', 'configure("$name", '),
+        ),
+    ),
+    Template(
         "indexeddb",
         "python",
         (

@@ -14,15 +14,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import extensions
 import grpc
-import operations
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gestalt_sdk.gen.extension.v1 import check_pb2, check_pb2_grpc
 from gestalt_sdk.gen.v1 import plugin_pb2, runtime_pb2, runtime_pb2_grpc
+from tests.support.plugins.faulty import extensions, operations
 
 FAULT = os.environ.get("FAULT", "")
 KIND = os.environ["KIND"]
@@ -37,7 +36,7 @@ MIB = 1024 * 1024
 FOREVER_S = 600
 if KIND == "indexeddb":
     sys.path.append(str(Path(__file__).parents[4] / "providers" / "indexeddb_store"))
-    import stores
+    from tests.support.plugins.faulty import stores
 NUMBERS = {"workflow": 8, "indexeddb": 3, "plugin": 1}
 
 
@@ -195,7 +194,7 @@ def make_server() -> grpc.aio.Server:
         if KIND == "indexeddb" and FAULT not in extensions.FAULTS:
             State.store = stores.Store(Path(os.environ["GESTALT_PLUGIN_SOCKET"]).with_name("store.db"), FAULT)
             State.store.add_to(server)
-    server.add_generic_rpc_handlers((extensions.Extensions(),))
+        server.add_generic_rpc_handlers((extensions.Extensions(),))
     if FAULT == "has_every_method":
         server.add_generic_rpc_handlers((Anything(f"/{PACKAGE}."),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)

@@ -378,6 +378,9 @@ class Lifecycle(runtime_pb2_grpc.ProviderLifecycleServicer):
         )
 
     def ConfigureProvider(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if request.protocol_version != PROTOCOL_VERSION:
+            text = f"host requested protocol version {request.protocol_version}, provider requires {PROTOCOL_VERSION}"
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
         self.provider.configure(request.name, json_format.MessageToDict(request.config))
         return runtime_pb2.ConfigureProviderResponse(protocol_version=PROTOCOL_VERSION)
 

@@ -73,6 +73,11 @@ def test_a_line_for_folders_leaves_files_of_the_name() -> None:
     assert not rules.ignore("/r/out", is_folder=False)
 
 
+def test_what_editors_leave_is_not_watched(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", ".a.py.swp", "a.py~", ".#a.py", "#a.py#", "4913", "a.pyc", ".idea/x", ".vscode/x", ".env")
+    assert watched(tmp_path) == [".env", "a.py"]
+
+
 def test_a_change_is_told_once_and_when_it_has_settled(tmp_path: Path) -> None:
     write(tmp_path, "a", "b", "c")
     watcher = Watcher(lambda: snapshot_of([tmp_path]))

@@ -43,7 +43,8 @@ def test_nothing_is_left_of_the_place_and_the_name_of_the_example(template: Temp
     for path, text in files.items():
         assert "gestalt-workflows" not in text, path
         assert "examples/providers" not in text, path
-        assert not re.search(r"(^|[^.\w/])\.\./", text), path
+        for outwards in re.findall(r"(?:^|[^.\w/])((?:\.\./)+)", text):
+            assert len(outwards) // 3 < len(Path(path).parts), path
     (tmp_path / "manifest.yaml").write_text(files["manifest.yaml"])
     manifest = read_manifest(tmp_path / "manifest.yaml")
     assert (manifest.kind, manifest.display_name) == (template.kind, "Blue Zebra")
@@ -117,7 +118,7 @@ def test_the_name_is_that_of_the_folder_or_of_the_kind(tmp_path: Path, monkeypat
     [
         (["--language", "go"], "KIND is missing; accepted are plugin"),
         (["ui", "--language", "go"], 'KIND is "ui"; accepted are plugin'),
-        (["plugin"], "--language is missing; offered for plugin are python, go"),
+        (["plugin"], "--language is missing; offered for plugin are python, go, typescript"),
         (["plugin", "--language", "perl"], '--language is "perl"; offered for plugin are python, go'),
         (["plugin", "Ideas", "--language", "go"], 'NAME is "Ideas"; accepted are lower-case letters'),
         (["plugin", "a--b", "--language", "go"], 'NAME is "a--b"; accepted are'),

@@ -107,6 +107,19 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
+        "workflow",
+        "go",
+        (
+            *_in_go("workflow-go"),
+            (f"{_SOURCES}/providers/later-go", "source: $address"),
+            ("displayName: Later", "displayName: $title"),
+            ('DisplayName:        "Later"', 'DisplayName:        "$title"'),
+            ('connection), "later")', 'connection), "$name")'),
+            ("later_test.go", "provider_test.go"),
+        ),
+        _CONTRACT_OF_GO,
+    ),
+    Template(
         "indexeddb",
         "python",
         (

@@ -328,7 +328,7 @@ func (x *ConfigureProviderResponse) GetProtocolVersion() int32 {
 // Health as the provider sees it itself.
 type HealthCheckResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
-	Ready   bool                   `protobuf:"varint,1,opt,name=ready,proto3" json:"ready,omitempty"`    // True when calls can be served. Ignored for workflow providers, where only an RPC error counts.
+	Ready   bool                   `protobuf:"varint,1,opt,name=ready,proto3" json:"ready,omitempty"`    // True when calls can be served.
 	Message string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"` // Why not; for people. Empty when ready.
 	// Extension: what is not as it should be although calls can be served, such as runs that wait for long.
 	Notices       []*extension.HealthNotice `protobuf:"bytes,1000,rep,name=notices,proto3" json:"notices,omitempty"`

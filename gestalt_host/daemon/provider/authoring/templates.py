@@ -120,6 +120,19 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
+        "workflow",
+        "go",
+        (
+            *_in_go("workflow-go"),
+            (f"{_SOURCES}/providers/later-go", "source: $address"),
+            ("displayName: Later", "displayName: $title"),
+            ("later_test.go", "${module}_test.go"),
+            ('DisplayName:        "Later"', 'DisplayName:        "$title"'),
+            ('NewIndexedDBClient(connection), "later")', 'NewIndexedDBClient(connection), "$name")'),
+        ),
+        _CONTRACT_OF_GO,
+    ),
+    Template(
         "indexeddb",
         "python",
         (

@@ -101,7 +101,7 @@ async def delete_store(store: StoreClient) -> None:
     require_equal([], await store.index_keys(name, "other"), "its index")
 
 
-@store_rule("contract.md 5.3/any-name", "Any text names a store and an index")
+@store_rule("contract.md 5.3/any-name", "Every text names a store and an index")
 async def any_name(store: StoreClient) -> None:
     for name in ANY_NAMES:
         await store.delete_store(name)

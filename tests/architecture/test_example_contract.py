@@ -11,7 +11,7 @@ from tests.support.commands import ROOT
 from tests.support.rigs.toolchains import require
 from tools.generate_examples import LANGUAGES
 
-SUFFIXES = {"go": ".pb.go", "typescript": ".ts"}
+SUFFIXES = {"go": ".pb.go", "typescript": ".ts", "rust": ".rs"}
 
 
 @pytest.mark.timeout(600)  # the first time the plugins of protoc are built

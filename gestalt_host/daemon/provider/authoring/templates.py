@@ -107,6 +107,19 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
+        "plugin",
+        "rust",
+        (
+            (f"{_SOURCES}/plugins/notes-rust", "source: $address"),
+            ("displayName: Notes", "displayName: $title"),
+            ("name: notes\n", "name: $name\n"),
+            ('name = "notes"', 'name = "$name"'),
+            ('name: "notes"', 'name: "$name"'),
+            ('display_name: "Notes"', 'display_name: "$title"'),
+            ('SOURCE: &str = "notes"', 'SOURCE: &str = "$name"'),
+        ),
+    ),
+    Template(
         "workflow",
         "go",
         (

@@ -118,7 +118,7 @@ def test_the_name_is_that_of_the_folder_or_of_the_kind(tmp_path: Path, monkeypat
     [
         (["--language", "go"], "KIND is missing; accepted are plugin"),
         (["ui", "--language", "go"], 'KIND is "ui"; accepted are plugin'),
-        (["plugin"], "--language is missing; offered for plugin are python, go, typescript"),
+        (["plugin"], "--language is missing; offered for plugin are python, go, typescript, rust"),
         (["plugin", "--language", "perl"], '--language is "perl"; offered for plugin are python, go'),
         (["plugin", "Ideas", "--language", "go"], 'NAME is "Ideas"; accepted are lower-case letters'),
         (["plugin", "a--b", "--language", "go"], 'NAME is "a--b"; accepted are'),

@@ -208,7 +208,7 @@ class Store:
         register = self._relay(process.channel, key[1])
         return BoundStore(service=HostService(INDEXEDDB_SOCKET, register))
 
-    async def reload(self, command: LaunchCommand, config: Mapping[str, Any]) -> None:
+    async def reload(self, command: LaunchCommand, config: Mapping[str, object]) -> None:
         """Start its processes again with another command and configuration; every binding stays where it is.
 
         Raises:
@@ -217,8 +217,14 @@ class Store:
         self._spec = replace(self._spec, command=command, config=config)
         if self._scoped is not None:
             await self._scoped.reload(command, config)
-        for (db, _), process in self._dedicated.items():
-            await process.reload(command, scoped_config(self._package, config, db))
+            return
+        configs = [scoped_config(self._package, config, db) for db, _ in self._dedicated]
+        reloads = (
+            process.reload(command, item) for process, item in zip(self._dedicated.values(), configs, strict=True)
+        )
+        outcomes = await asyncio.gather(*reloads, return_exceptions=True)
+        for failure in filter(None, outcomes):
+            raise failure
 
     async def stop(self, grace_s: float | None = None) -> None:
         for process in self.processes:

@@ -66,3 +66,12 @@ def test_a_host_keeps_everything_in_it_and_a_kill_loses_nothing(tmp_path: Path) 
         until(lambda: answer("notes.get", id="heard") == heard, within_s=60, what=lambda: f"the run:\n{host.log}")
     finally:
         host.stop()
+
+
+@pytest.mark.timeout(300)
+def test_it_keeps_the_rules_of_index_keys_and_cursors() -> None:
+    words = [sys.executable, "-m", "gestalt_host.daemon", "provider", "verify", str(STORE)]
+    words += ["--config", '{"dsn": "sqlite://{dir}/state.db"}']
+    words += ["--rule", "contract.md 5.4", "--rule", "contract.md 5.6", "--rule", "contract.md 5.7/kept-after-kill"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

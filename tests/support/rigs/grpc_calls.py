@@ -12,6 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 TIMEOUT_S = 10.0
+OPTIONS = (("grpc.default_authority", "localhost"),)
+"""A path is no authority to every library (contract.md 2.3)."""
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -22,7 +24,7 @@ def reflected(
 
     The messages of both versions are the same on the wire.
     """
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+    with grpc.insecure_channel(f"unix:{socket}", OPTIONS) as channel:
         ask = channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -46,7 +48,7 @@ def described(socket: Path, symbol: str, *, version: str = "v1") -> bool:
 
 def serving(socket: Path, service: str = "", timeout_s: float = TIMEOUT_S) -> bool:
     """Whether the standard health service reports the service, or the whole server, as serving."""
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+    with grpc.insecure_channel(f"unix:{socket}", OPTIONS) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
         return bool(answer.status == SERVING)

@@ -22,9 +22,7 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::codegen::http;
 use tonic::transport::Server;
-use tower::util::MapResponseLayer;
 
 use contract::integration_provider_server::IntegrationProviderServer;
 use host::MOST_MESSAGE_BYTES;
@@ -65,7 +63,6 @@ async fn serve(path: &str) -> Result<(), Failure> {
     let (end, ended) = watch::channel(());
     let ending = ending()?;
     let serving = Server::builder()
-        .layer(MapResponseLayer::new(too_large))
         .add_service(plugin)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
@@ -90,17 +87,6 @@ async fn serve(path: &str) -> Result<(), Failure> {
     };
     remove(path)?;
     Ok(result?)
-}
-
-/// Say RESOURCE_EXHAUSTED of a request that is too large, as other libraries do; tonic says OUT_OF_RANGE, which nothing
-/// else here does.
-fn too_large<B>(mut response: http::Response<B>) -> http::Response<B> {
-    if let Some(status) = response.headers_mut().get_mut("grpc-status") {
-        if status == "11" {
-            *status = http::HeaderValue::from_static("8");
-        }
-    }
-    response
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

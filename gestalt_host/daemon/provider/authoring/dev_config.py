@@ -36,6 +36,7 @@ class Developed:
         port: Of the HTTP API.
         config: Its configuration, which is nowhere written down: it may hold secrets.
         others: Configuration files that are put below what is made here.
+        has_process: False for a plugin whose operations are requests in its manifest.
     """
 
     manifest: Path
@@ -45,6 +46,7 @@ class Developed:
     port: int
     config: Mapping[str, object]
     others: Sequence[Path] = ()
+    has_process: bool = True
 
     @classmethod
     def of(
@@ -67,9 +69,9 @@ class Developed:
             raise CommandFailed(
                 f"{manifest.path}: a provider of kind {manifest.kind} cannot be run so; accepted are {accepted}"
             )
-        return cls(
-            manifest.path.absolute(), manifest.kind, name or default_name(manifest.source), folder, port, config, others
-        )
+        name = name or default_name(manifest.source)
+        path, has_process = manifest.path.absolute(), not manifest.is_declarative
+        return cls(path, manifest.kind, name, folder, port, config, others, has_process)
 
     @property
     def file(self) -> Path:
@@ -100,7 +102,7 @@ class Developed:
         entries = config.plugins if self.kind == "plugin" else config.providers[self.kind]
         entry = entries[self.name]
         # Python would take an old .pyc for a file that was saved twice within a second.
-        env = {**NOTHING_WRITTEN, **entry.env}
+        env = {**NOTHING_WRITTEN, **entry.env} if self.has_process else entry.env
         own = {key: placed(value, str(self.folder)) for key, value in self.config.items()}
         return replace(entry, config={**entry.config, **own}, env=env)
 

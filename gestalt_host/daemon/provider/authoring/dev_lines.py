@@ -47,7 +47,9 @@ def _value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def calls_of(kind: str, name: str, catalogue: PluginCatalogue | None, url: str, example: str) -> Iterator[str]:
+def calls_of(
+    kind: str, name: str, catalogue: PluginCatalogue | None, url: str, example: str, *, has_process: bool = True
+) -> Iterator[str]:
     """Yield the commands that call a provider and look into it, each to be pasted as it is.
 
     Args:
@@ -60,6 +62,8 @@ def calls_of(kind: str, name: str, catalogue: PluginCatalogue | None, url: str, 
         for operation in catalogue.operations.values():
             if operation.visible is not False:
                 yield " ".join((gestalt, "invoke", name, operation.id, *_params(operation)))
+        if not has_process:
+            return
         first = next(iter(catalogue.operations), "")
         execute = f"IntegrationProvider/Execute -d {shlex.quote(json.dumps({'operation': first}))}"
         yield f"gestaltd provider call {word} {execute} {host}"

@@ -20,6 +20,7 @@ from gestalt_host.daemon.provider.authoring.dev_config import EXAMPLE, Developed
 from gestalt_host.daemon.provider.authoring.dev_lines import calls_of
 from gestalt_host.daemon.provider.authoring.dev_watching import Snapshot, Watcher, snapshot_of
 from gestalt_host.errors import HostError
+from gestalt_host.invocation.rest.catalogue import catalogue_of
 from gestalt_host.packages import Launchable, Workplace, prepare, read_manifest
 from gestalt_host.packages.catalogue import FILE_NAME as CATALOGUE
 from gestalt_host.packages.generated_catalogues import source_digest
@@ -203,7 +204,9 @@ class Session:
         """Show what can be called, where it has changed."""
         assert self._host is not None
         developed = self._developed
-        calls = list(calls_of(developed.kind, developed.name, launchable.catalogue, self._host.url, EXAMPLE))
+        kind, name, url = developed.kind, developed.name, self._host.url
+        catalogue = launchable.catalogue if developed.has_process else catalogue_of(launchable.manifest)
+        calls = list(calls_of(kind, name, catalogue, url, EXAMPLE, has_process=developed.has_process))
         if calls != self._operations:
             self._operations = calls
             self._console.say("\n".join(("", "Call it from another terminal:", *(f"  {call}" for call in calls), "")))

@@ -107,19 +107,6 @@ TEMPLATES: tuple[Template, ...] = (
         ),
     ),
     Template(
-        "workflow",
-        "go",
-        (
-            *_in_go("workflow-go"),
-            (f"{_SOURCES}/providers/later-go", "source: $address"),
-            ("displayName: Later", "displayName: $title"),
-            ("later_test.go", "${module}_test.go"),
-            ('DisplayName:        "Later"', 'DisplayName:        "$title"'),
-            ('(connection), "later")', '(connection), "$name")'),
-        ),
-        _CONTRACT_OF_GO,
-    ),
-    Template(
         "plugin",
         "rust",
         (
@@ -131,6 +118,19 @@ TEMPLATES: tuple[Template, ...] = (
             ('display_name: "Notes"', 'display_name: "$title"'),
             ('SOURCE: &str = "notes"', 'SOURCE: &str = "$name"'),
         ),
+    ),
+    Template(
+        "workflow",
+        "go",
+        (
+            *_in_go("workflow-go"),
+            (f"{_SOURCES}/providers/later-go", "source: $address"),
+            ("displayName: Later", "displayName: $title"),
+            ("later_test.go", "${module}_test.go"),
+            ('DisplayName:        "Later"', 'DisplayName:        "$title"'),
+            ('NewIndexedDBClient(connection), "later")', 'NewIndexedDBClient(connection), "$name")'),
+        ),
+        _CONTRACT_OF_GO,
     ),
     Template(
         "indexeddb",

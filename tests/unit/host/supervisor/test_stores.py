@@ -280,3 +280,18 @@ def test_a_host_without_scopes_can_give_each_binding_a_database_of_our_store(dsn
     bound = [read_config(scoped_config(OURS, {"dsn": dsn}, db)) for db in ("one", "two")]
     assert [config.db for config, _ in bound] == ["one", "two"]
     assert [warnings for _, warnings in bound] == [[], []]
+
+
+@pytest.mark.parametrize("scopes", [True, False])
+async def test_a_reload_keeps_every_binding_and_what_is_in_it(store: MakeStore, connect: Connect, scopes: bool) -> None:
+    main = await store(scopes=scopes, package=RELATIONAL)
+    clients = [await connect(await main.bind(name)) for name in ("one", "two")]
+    for number, client in enumerate(clients):
+        await client.create_object_store("items")
+        await client.store("items").put({"id": "a", "of": number})
+    before = [process.pid for process in main.processes]
+    command, config = main.processes[0].spec.command, dict(main._spec.config)
+    await main.reload(command, config)
+    assert main.ready
+    assert not {process.pid for process in main.processes} & {*before}
+    assert [(await client.store("items").get("a"))["of"] for client in clients] == [0, 1]

@@ -172,3 +172,4 @@ def test_each_operation_has_a_command_with_what_it_requires() -> None:
     ]
     assert any(call.startswith("gestaltd provider call plugin/notes IntegrationProvider/Execute") for call in calls)
     assert json.loads(calls[2].split("'")[1]) == {"operation": "notes.put"}
+    assert list(calls_of("plugin", "notes", catalogue, URL, "roadmap", has_process=False)) == calls[:2]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Generic, TypedDict, TypeVar, Unpack, cast
 
 import pytest
 from later_workflow import objects, runs
 from later_workflow.checks import Conflict, Invalid, Taken
 from later_workflow.provider import LaterWorkflow
 from later_workflow.slots import latest_slot, next_slot
-from later_workflow.storage import STORES, Storage
+from later_workflow.storage import RUNS, STORES, Storage
 
 from gestalt_sdk import IndexedDB
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.indexeddb import CursorEntry, KeyRange, Page, Record
 
 LEASE = timedelta(minutes=1)
+T = TypeVar("T")
+
+
+class Start(TypedDict, total=False):
+    idempotency_key: str
+    workflow_key: str
+
+
+class Sent(TypedDict, total=False):
+    idempotency_key: str
 
 
 class Memory:
@@ -46,13 +56,13 @@ class Memory:
             raise
 
 
-class Done:
+class Done(Generic[T]):
     """An operation of a transaction: done at once, whether it is awaited or not."""
 
-    def __init__(self, result: Any = None) -> None:
+    def __init__(self, result: T) -> None:
         self._result = result
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[None, None, T]:
         return self._result
         yield
 
@@ -61,23 +71,23 @@ class MemoryStore:
     def __init__(self, name: str, records: dict[str, Record]) -> None:
         self._name, self._records = name, records
 
-    def find(self, id: str) -> Done:
+    def find(self, id: str) -> Done[Record | None]:
         return Done(self._records.get(id))
 
-    def get(self, id: str) -> Done:
+    def get(self, id: str) -> Done[Record]:
         return Done(self._records[id])
 
-    def put(self, record: Record) -> Done:
+    def put(self, record: Record) -> Done[None]:
         return Done(self._records.update({record["id"]: record}))
 
-    def add(self, record: Record) -> Done:
+    def add(self, record: Record) -> Done[None]:
         assert record["id"] not in self._records
         return self.put(record)
 
-    def delete(self, id: str) -> Done:
+    def delete(self, id: str) -> Done[Record | None]:
         return Done(self._records.pop(id, None))
 
-    def get_all(self) -> Done:
+    def get_all(self) -> Done[list[Record]]:
         return Done(list(self._records.values()))
 
     def index(self, name: str) -> MemoryIndex:
@@ -100,13 +110,13 @@ class MemoryIndex:
             fits = [entry for entry in fits if entry[0][0] <= range.upper]
         return [record for _, record in sorted(fits, key=lambda entry: (entry[0], entry[1]["id"]))]
 
-    def get_all(self, *values: object) -> Done:
+    def get_all(self, *values: object) -> Done[list[Record]]:
         return Done(self._found(values))
 
-    def get_all_keys(self, *values: object) -> Done:
+    def get_all_keys(self, *values: object) -> Done[list[str]]:
         return Done([record["id"] for record in self._found(values)])
 
-    def count(self, *values: object) -> Done:
+    def count(self, *values: object) -> Done[int]:
         return Done(len(self._found(values)))
 
     async def page(self, *values: object, range: KeyRange | None = None, limit: int = 0, token: bytes = b"") -> Page:
@@ -125,11 +135,11 @@ def target(operation: str = "run", plugin: str = "svc") -> pb.BoundWorkflowTarge
     return pb.BoundWorkflowTarget(plugin=pb.BoundWorkflowPluginTarget(plugin_name=plugin, operation=operation))
 
 
-def start(**fields: Any) -> pb.StartWorkflowProviderRunRequest:
+def start(**fields: Unpack[Start]) -> pb.StartWorkflowProviderRunRequest:
     return pb.StartWorkflowProviderRunRequest(target=target(), **fields)
 
 
-def signal(name: str, **fields: Any) -> pb.SignalOrStartWorkflowProviderRunRequest:
+def signal(name: str, **fields: Unpack[Sent]) -> pb.SignalOrStartWorkflowProviderRunRequest:
     return pb.SignalOrStartWorkflowProviderRunRequest(
         workflow_key="order-1", target=target(), signal=pb.WorkflowSignal(name=name, **fields)
     )
@@ -164,7 +174,7 @@ async def test_a_run_is_claimed_once_and_ends_with_its_result(storage: Storage) 
     assert await runs.claim(storage, other, LEASE, 4) == []
     await runs.complete(storage, other, claim, 500, "", "")  # not its run
     await runs.complete(storage, mine, claim, 200, "done", "")
-    ended = await storage.get("runs", run.id)
+    ended = await storage.get(RUNS, run.id)
     assert (ended.status, ended.result_body) == (runs.SUCCEEDED, "done")
 
 
@@ -180,7 +190,7 @@ async def test_signals_go_along_in_order_and_the_key_is_free_at_the_end(storage:
         await runs.complete(storage, claimant, claims[0], 200, "", "")
     assert [len(batch) for batch in names] == [25, 5]
     assert [name for batch in names for name in batch] == [f"s{number}" for number in range(1, 31)]
-    assert (await storage.get("runs", first.run.id)).status == runs.SUCCEEDED
+    assert (await storage.get(RUNS, first.run.id)).status == runs.SUCCEEDED
     assert (await runs.start_run(storage, start(workflow_key="order-1"))).id != first.run.id
 
 
@@ -188,7 +198,7 @@ async def test_the_run_of_a_process_that_is_gone_fails_and_its_key_is_free(stora
     lost = await runs.signal_or_start_run(storage, signal("go", idempotency_key="i"))
     await runs.claim(storage, runs.Claimant(), -LEASE, 1)  # its lease has ended
     await runs.recover(storage, runs.Claimant())
-    ended = await storage.get("runs", lost.run.id)
+    ended = await storage.get(RUNS, lost.run.id)
     assert (ended.status, ended.status_message) == (runs.FAILED, runs.INTERRUPTED)
     again = await runs.signal_or_start_run(storage, signal("go", idempotency_key="i"))
     assert again.started_run
@@ -204,7 +214,7 @@ async def test_an_event_makes_one_run_for_each_trigger_that_matches(storage: Sto
     publish = pb.PublishWorkflowProviderEventRequest(event=pb.WorkflowEvent(id="e", type="t", source="me"))
     for _ in range(2):
         await objects.publish_event(storage, publish)
-    made = await storage.all("runs", "created")
+    made = await storage.all(RUNS, "created")
     assert sorted(run.execution_ref for run in made) == ["ref-all", "ref-mine"]
 
 
@@ -212,14 +222,14 @@ async def test_missed_slots_become_one_run_for_the_latest(storage: Storage) -> N
     request = pb.UpsertWorkflowProviderScheduleRequest(schedule_id="s", cron="* * * * *", target=target())
     made = await objects.upsert_schedule(storage, request)
     await objects.fire(storage, "s")
-    assert await storage.all("runs", "created") == []  # not due yet
-    record = cast(Any, storage.db).records["schedules"]["s"]
+    assert await storage.all(RUNS, "created") == []  # not due yet
+    record = cast(Memory, storage.db).records["schedules"]["s"]
     long_ago = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
     made.next_run_at.FromDatetime(long_ago)
     record.update({"due_at": long_ago, "message": made.SerializeToString()})
     for _ in range(2):
         await objects.fire(storage, "s")
-    (run,) = await storage.all("runs", "created")
+    (run,) = await storage.all(RUNS, "created")
     slot = run.trigger.schedule.scheduled_for.ToDatetime(UTC)
     assert slot > long_ago + timedelta(minutes=55)
     assert run.id == f"schedule:s:{slot:%Y-%m-%dT%H:%M:%SZ}"

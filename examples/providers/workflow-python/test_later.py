@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypedDict, TypeVar, Unpack, cast
 
@@ -16,7 +17,7 @@ from later_workflow.storage import RUNS, STORES, Storage
 
 from gestalt_sdk import IndexedDB
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.indexeddb import CursorEntry, KeyRange, Page, Record
+from gestalt_sdk.indexeddb import CursorEntry, KeyRange, Page, Record, TransactionFailed
 
 LEASE = timedelta(minutes=1)
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Record]] = {name: {} for name in STORES}
+        self.faster: Callable[[], Awaitable[object]] | None = None
+        """What another process does before the next commit, which then is in vain."""
 
     async def create_object_store(self, name: str, schema: object) -> None:
         assert name in self.records
@@ -54,6 +57,10 @@ class Memory:
         except BaseException:
             self.records = before
             raise
+        if faster := self.faster:
+            self.records, self.faster = before, None
+            await faster()
+            raise TransactionFailed("ABORTED", "somebody was faster")
 
 
 class Done(Generic[T]):
@@ -172,8 +179,8 @@ async def test_a_run_is_claimed_once_and_ends_with_its_result(storage: Storage) 
     (claim,) = await runs.claim(storage, mine, LEASE, 4)
     assert (claim.run.id, claim.run.status) == (run.id, runs.RUNNING)
     assert await runs.claim(storage, other, LEASE, 4) == []
-    await runs.complete(storage, other, claim, 500, "", "")  # not its run
-    await runs.complete(storage, mine, claim, 200, "done", "")
+    await runs.complete(storage, replace(claim, id="another"), 500, "", "")  # not its run
+    await runs.complete(storage, claim, 200, "done", "")
     ended = await storage.get(RUNS, run.id)
     assert (ended.status, ended.result_body) == (runs.SUCCEEDED, "done")
 
@@ -187,11 +194,33 @@ async def test_signals_go_along_in_order_and_the_key_is_free_at_the_end(storage:
     claimant, names = runs.Claimant(), []
     while claims := await runs.claim(storage, claimant, LEASE, 1):
         names.append([sent.name for sent in claims[0].signals])
-        await runs.complete(storage, claimant, claims[0], 200, "", "")
+        await runs.complete(storage, claims[0], 200, "", "")
     assert [len(batch) for batch in names] == [25, 5]
     assert [name for batch in names for name in batch] == [f"s{number}" for number in range(1, 31)]
     assert (await storage.get(RUNS, first.run.id)).status == runs.SUCCEEDED
     assert (await runs.start_run(storage, start(workflow_key="order-1"))).id != first.run.id
+
+
+async def test_an_outcome_that_is_recorded_again_leaves_the_next_invocation_alone(storage: Storage) -> None:
+    run = (await runs.signal_or_start_run(storage, signal("s1"))).run
+    claimant = runs.Claimant()
+    (first,) = await runs.claim(storage, claimant, LEASE, 1)
+    await runs.signal_or_start_run(storage, signal("s2"))
+    await runs.complete(storage, first, 200, "first", "")  # the answer to it is lost, say
+    (second,) = await runs.claim(storage, claimant, LEASE, 1)
+    await runs.complete(storage, first, 200, "first", "")
+    assert (await storage.get(RUNS, run.id)).status == runs.RUNNING
+    assert await runs.claim(storage, claimant, LEASE, 1) == []
+    await runs.complete(storage, second, 200, "second", "")
+    ended = await storage.get(RUNS, run.id)
+    assert (ended.status, ended.result_body) == (runs.SUCCEEDED, "second")
+
+
+async def test_a_signal_that_another_process_was_faster_than_gets_the_next_place(storage: Storage) -> None:
+    run = (await runs.signal_or_start_run(storage, signal("s1"))).run
+    cast(Memory, storage.db).faster = lambda: runs.signal_or_start_run(storage, signal("s2"))
+    request = pb.SignalWorkflowProviderRunRequest(run_id=run.id, signal=pb.WorkflowSignal(name="s3"))
+    assert (await runs.signal_run(storage, request)).signal.sequence == 3
 
 
 async def test_the_run_of_a_process_that_is_gone_fails_and_its_key_is_free(storage: Storage) -> None:

@@ -63,6 +63,7 @@ async def upsert_schedule(
     )
 
     def time_it(old: pb.BoundWorkflowSchedule | None) -> None:
+        made.ClearField("next_run_at")  # of an earlier attempt
         if old and (old.cron, old.timezone, old.paused) == (cron, zone, request.paused):
             if old.HasField("next_run_at"):
                 made.next_run_at.CopyFrom(old.next_run_at)  # a slot that is due already is not lost

@@ -45,6 +45,7 @@ ENDS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "has been ca
 class Claim:
     """A run that this process is to invoke, with the signals that go along."""
 
+    id: str
     run: pb.BoundWorkflowRun
     signals: list[pb.WorkflowSignal]
 
@@ -175,9 +176,11 @@ async def _end(
 async def signal_run(storage: Storage, request: pb.SignalWorkflowProviderRunRequest) -> pb.SignalWorkflowRunResponse:
     """Add a signal to an active run that has a workflow key."""
     run_id = given_id("run_id", request.run_id)
-    signal = checked_signal(request, to_timestamp(now()))
+    given = checked_signal(request, to_timestamp(now()))
 
     async def work(transaction: Transaction) -> pb.SignalWorkflowRunResponse:
+        signal = pb.WorkflowSignal()  # a copy for each attempt, which gives it its sequence
+        signal.CopyFrom(given)
         record = known(RUNS, run_id, await transaction.store("runs").find(run_id))
         run = _require_active(record, "take signals")
         if not run.workflow_key:
@@ -288,17 +291,20 @@ async def claim(storage: Storage, claimant: Claimant, lease: timedelta, count: i
             run.status, run.status_message = RUNNING, ""
             run.ClearField("completed_at")
             run.started_at.CopyFrom(to_timestamp(now()))
-            made = run_record(run, next_sequence=record["next_sequence"], claimant=claimant.id)
+            claim_id = str(uuid.uuid4())
+            made = run_record(run, next_sequence=record["next_sequence"], claimant=claimant.id, claim=claim_id)
             transaction.store("runs").put(made)
             batch = await transaction.store("signals").index("waiting").get_all(id) if run.workflow_key else []
-            claims.append(Claim(run, [message_of(SIGNALS, signal) for signal in batch[:MOST_SIGNALS]]))
+            claims.append(Claim(claim_id, run, [message_of(SIGNALS, signal) for signal in batch[:MOST_SIGNALS]]))
         return claims
 
     return await storage.change(STORES, work) if waiting else []
 
 
-async def complete(storage: Storage, claimant: Claimant, claimed: Claim, status: int, body: str, error: str) -> None:
+async def complete(storage: Storage, claimed: Claim, status: int, body: str, error: str) -> None:
     """Record how an invocation went, unless the run was canceled or given up meanwhile.
+
+    Repeating it changes nothing, also when the run is being invoked anew by then, for signals that came later.
 
     Args:
         error: Why there is no answer; blank when there is one.
@@ -306,7 +312,7 @@ async def complete(storage: Storage, claimant: Claimant, claimed: Claim, status:
 
     async def work(transaction: Transaction) -> None:
         record = await transaction.store("runs").find(claimed.run.id)
-        if record is None or record.get("claimant") != claimant.id:
+        if record is None or record.get("claim") != claimed.id:
             return
         result, note = cut(body, MOST_RESULT_BYTES), ""
         if result != body:

@@ -38,7 +38,8 @@ STORES = {
     # Only a schedule that will fire has `due_at`, so the index has no others. The rest likewise:
     "schedules": [CREATED, IndexSchema("due", ["due_at"])],
     "triggers": [CREATED, IndexSchema("type", ["type", "created_at"])],
-    # `rank_at`: while the run waits for a worker. `claimant`: while it is being invoked.
+    # `rank_at`: while the run waits for a worker. `claimant` and `claim`: while it is being invoked, by whom, and
+    # which of the invocations it is: a run with a workflow key has many, and each records its own outcome alone.
     "runs": [CREATED, IndexSchema("queue", ["rank_at"]), IndexSchema("held", ["claimant"])],
     "workflow_keys": [],
     # `waits_for`: the run that has yet to take the signal.
@@ -191,11 +192,13 @@ def reference_record(reference: pb.WorkflowExecutionReference) -> Record:
     return _record(reference, subject_id=reference.subject_id)
 
 
-def run_record(run: pb.BoundWorkflowRun, *, next_sequence: int = 1, claimant: str | None = None) -> Record:
+def run_record(
+    run: pb.BoundWorkflowRun, *, next_sequence: int = 1, claimant: str | None = None, claim: str | None = None
+) -> Record:
     """Return how a run is kept; one that is pending begins to wait now."""
     pending = run.status == pb.WORKFLOW_RUN_STATUS_PENDING
     rank_at = now() + rank_of(run) * RANK if pending else None
-    return _record(run, next_sequence=next_sequence, claimant=claimant, rank_at=rank_at)
+    return _record(run, next_sequence=next_sequence, claimant=claimant, claim=claim, rank_at=rank_at)
 
 
 def signal_record(signal: pb.WorkflowSignal, run_id: str, *, started_run: bool) -> Record:

@@ -25,7 +25,7 @@ OWN_TESTS = {
     "python": ((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),),
     "go": (("go", "vet", "./..."), ("go", "test", "./...")),
 }
-VECTORS = [ROOT / "tests" / "support" / "data" / name for name in ("cron-vectors.jsonl", "slot-vectors.jsonl")]
+VECTORS = sorted((ROOT / "gestalt_host/verification/suites/workflow/vectors").glob("*-vectors.jsonl"))
 SOME = ("contract.md 1.2", "contract.md 2.4/sigterm", "contract.md 2.4/parent", "contract.md 3", "contract.md 2.5/dead")
 """Each rule is a process; all of them are tried at night."""
 pytestmark = pytest.mark.timeout(900)  # without caches all that a provider depends on is built first

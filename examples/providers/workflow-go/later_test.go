@@ -353,10 +353,10 @@ func TestARunIsClaimedOnceAndEndsWithItsResult(t *testing.T) {
 	if twice := must[[]claim](t)(s.claim(ctx, other, time.Minute, 4)); len(twice) != 0 {
 		t.Errorf("it is claimed twice")
 	}
-	if err := s.complete(ctx, other, claims[0], outcome{status: 500}); err != nil {
+	if err := s.complete(ctx, claim{id: newID(), run: claims[0].run}, outcome{status: 500}); err != nil {
 		t.Error(err)
 	}
-	if err := s.complete(ctx, mine, claims[0], outcome{status: 200, body: "done"}); err != nil {
+	if err := s.complete(ctx, claims[0], outcome{status: 200, body: "done"}); err != nil {
 		t.Error(err)
 	}
 	ended := &contract.BoundWorkflowRun{}
@@ -388,7 +388,7 @@ func TestSignalsGoAlongInOrderAndTheKeyIsFreeAtTheEnd(t *testing.T) {
 				t.Errorf("signal %d comes instead of %d", signal.GetSequence(), last)
 			}
 		}
-		if err := s.complete(ctx, by, claims[0], outcome{status: 200}); err != nil {
+		if err := s.complete(ctx, claims[0], outcome{status: 200}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -397,6 +397,37 @@ func TestSignalsGoAlongInOrderAndTheKeyIsFreeAtTheEnd(t *testing.T) {
 	}
 	if _, err := s.startRun(ctx, keyed); err != nil {
 		t.Errorf("the key is not free: %v", err)
+	}
+}
+
+func TestAnOutcomeThatIsRecordedAgainLeavesTheNextInvocationAlone(t *testing.T) {
+	s, _ := openStorage(t)
+	ctx, by := context.Background(), newClaimant()
+	send := func() string {
+		return must[*contract.SignalWorkflowRunResponse](t)(s.signalOrStart(ctx, &contract.SignalOrStartWorkflowProviderRunRequest{
+			WorkflowKey: "order-1", Target: someTarget("run"), Signal: &contract.WorkflowSignal{Name: "go"},
+		})).GetRun().GetId()
+	}
+	end := func(done claim, body string) *contract.BoundWorkflowRun {
+		if err := s.complete(ctx, done, outcome{status: 200, body: body}); err != nil {
+			t.Fatal(err)
+		}
+		run := &contract.BoundWorkflowRun{}
+		if err := s.get(ctx, "runs", done.run.GetId(), run); err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+	send()
+	first := must[[]claim](t)(s.claim(ctx, by, time.Minute, 1))[0]
+	send()
+	end(first, "first") // the answer to it is lost, say
+	second := must[[]claim](t)(s.claim(ctx, by, time.Minute, 1))[0]
+	if run := end(first, "first"); run.GetStatus() != running {
+		t.Errorf("the next invocation is ended by the outcome of the first: %v", run)
+	}
+	if run := end(second, "second"); run.GetStatus() != succeeded || run.GetResultBody() != "second" {
+		t.Errorf("it is %v", run)
 	}
 }
 

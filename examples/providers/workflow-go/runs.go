@@ -47,12 +47,13 @@ type keptRun struct {
 	nextSequence int64
 	rankAt       *timestamppb.Timestamp // while it is pending
 	claimant     string                 // while it is running
+	claim        string                 // which of its invocations that is: a run with a workflow key has many
 }
 
 func readRun(fields record) (*keptRun, error) {
 	kept := &keptRun{
 		run: &contract.BoundWorkflowRun{}, nextSequence: fields["next_sequence"].GetIntValue(),
-		rankAt: fields["rank_at"].GetTimeValue(), claimant: fields.text("claimant"),
+		rankAt: fields["rank_at"].GetTimeValue(), claimant: fields.text("claimant"), claim: fields.text("claim"),
 	}
 	return kept, fields.read(kept.run)
 }
@@ -69,7 +70,7 @@ func (k keptRun) record() record {
 		made["rank_at"] = moment(k.rankAt)
 	}
 	if k.run.GetStatus() == running {
-		made["claimant"] = text(k.claimant)
+		made["claimant"], made["claim"] = text(k.claimant), text(k.claim)
 	}
 	return made
 }
@@ -449,6 +450,7 @@ func (c *claimant) record(lease time.Duration) record {
 
 // A claim is a run that this process is to invoke, with the signals that go along.
 type claim struct {
+	id      string
 	run     *contract.BoundWorkflowRun
 	signals []*contract.WorkflowSignal
 }
@@ -474,11 +476,11 @@ func (s *storage) claim(ctx context.Context, by *claimant, lease time.Duration, 
 				continue // another process was faster, or it was canceled
 			}
 			kept.run.Status, kept.run.StatusMessage, kept.run.CompletedAt = running, "", nil
-			kept.run.StartedAt, kept.claimant, kept.rankAt = now(), by.id, nil
+			kept.run.StartedAt, kept.claimant, kept.claim, kept.rankAt = now(), by.id, newID(), nil
 			if err := t.put("runs", kept.record()); err != nil {
 				return err
 			}
-			claimed := claim{run: kept.run}
+			claimed := claim{id: kept.claim, run: kept.run}
 			if kept.run.GetWorkflowKey() != "" {
 				batch, err := t.waiting(kept.run.GetId())
 				if err != nil {
@@ -505,11 +507,12 @@ type outcome struct {
 	body, fault string
 }
 
-// complete records an outcome, unless the run was canceled or given up meanwhile.
-func (s *storage) complete(ctx context.Context, by *claimant, done claim, how outcome) error {
+// complete records an outcome, unless the run was canceled or given up meanwhile. Repeating it changes nothing, also
+// when the run is being invoked anew by then, for signals that came later.
+func (s *storage) complete(ctx context.Context, done claim, how outcome) error {
 	return s.change(ctx, runStores, func(t *transaction) error {
 		kept, err := t.run(done.run.GetId())
-		if err != nil || kept == nil || kept.claimant != by.id {
+		if err != nil || kept == nil || kept.claim != done.id {
 			return err
 		}
 		run, note := kept.run, ""

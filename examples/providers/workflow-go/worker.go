@@ -117,7 +117,7 @@ func (w *worker) drain(grace time.Duration) {
 		}
 		under.cancel()
 		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-		if err := w.storage.complete(ctx, w.claimant, under.claim, outcome{fault: interrupted}); err != nil {
+		if err := w.storage.complete(ctx, under.claim, outcome{fault: interrupted}); err != nil {
 			slog.Error("run is left to others to end", "run", under.claim.run.GetId(), "error", err.Error())
 		}
 		cancel()
@@ -215,7 +215,9 @@ func (w *worker) execute(ctx context.Context, under *invocation) {
 	defer func() {
 		under.cancel()
 		w.mutex.Lock()
-		delete(w.invocations, under.claim.run.GetId())
+		if id := under.claim.run.GetId(); w.invocations[id] == under { // else it is invoked anew
+			delete(w.invocations, id)
+		}
 		w.mutex.Unlock()
 		close(under.done)
 		wake(w.storage.runsWait)
@@ -234,7 +236,7 @@ func (w *worker) execute(ctx context.Context, under *invocation) {
 	}
 	// An outcome cannot be had again, so it is recorded however long the store is away.
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := w.storage.complete(ctx, w.claimant, under.claim, how)
+		err := w.storage.complete(ctx, under.claim, how)
 		if err == nil || ctx.Err() != nil {
 			return
 		}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
 from gestalt_sdk import CLIENT_FAULTS, GestaltError
@@ -18,6 +18,14 @@ TEXT_BYTES = 1024
 MOST_LEVELS = 75
 """Of messages inside each other; readers of messages accept 100, and a list of runs has some around each value."""
 TARGET_NAMES = ("plugin_name", "operation", "connection", "instance", "credential_mode")
+WithTarget = (
+    pb.StartWorkflowProviderRunRequest
+    | pb.SignalOrStartWorkflowProviderRunRequest
+    | pb.UpsertWorkflowProviderScheduleRequest
+    | pb.UpsertWorkflowProviderEventTriggerRequest
+    | pb.WorkflowExecutionReference
+)
+WithSignal = pb.SignalWorkflowProviderRunRequest | pb.SignalOrStartWorkflowProviderRunRequest
 
 
 class Invalid(GestaltError):
@@ -92,7 +100,7 @@ def scope(target: pb.BoundWorkflowTarget, creator: pb.WorkflowActor) -> list[str
     return [part for part in (owner_of(target), creator.subject_id.strip()) if part]
 
 
-def checked_target(request: Any) -> pb.BoundWorkflowTarget:
+def checked_target(request: WithTarget) -> pb.BoundWorkflowTarget:
     """Return the request's target, regular. Raises ``Invalid`` when it cannot be invoked."""
     if not request.HasField("target"):
         raise Invalid("target is required")
@@ -108,7 +116,7 @@ def checked_target(request: Any) -> pb.BoundWorkflowTarget:
     return target
 
 
-def checked_event(request: pb.PublishWorkflowProviderEventRequest, now: Any) -> pb.WorkflowEvent:
+def checked_event(request: pb.PublishWorkflowProviderEventRequest, now: Timestamp) -> pb.WorkflowEvent:
     """Return the request's event with its defaults filled in."""
     if not request.HasField("event"):
         raise Invalid("event is required")
@@ -134,7 +142,7 @@ def checked_match(request: pb.UpsertWorkflowProviderEventTriggerRequest) -> pb.W
     return match
 
 
-def checked_signal(request: Any, now: Any) -> pb.WorkflowSignal:
+def checked_signal(request: WithSignal, now: Timestamp) -> pb.WorkflowSignal:
     """Return the request's signal with its time filled in; id and sequence are the run's affair."""
     if not request.HasField("signal"):
         raise Invalid("signal is required")
@@ -187,7 +195,7 @@ def _check_mode(mode: str, where: str) -> None:
         raise Invalid(f'{where}credential_mode "{mode}" is not supported')
 
 
-def _trim(message: Any, where: str, *names: str, limit: int = NAME_BYTES) -> None:
+def _trim(message: Message, where: str, *names: str, limit: int = NAME_BYTES) -> None:
     for name in names:
         setattr(message, name, bounded(where + name, getattr(message, name), limit))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
-from gestalt_sdk.indexeddb import Transaction
+from gestalt_sdk.indexeddb import Record, Transaction
 from gestalt_sdk.timing import check_cron, normalise_zone
 from gestalt_sdk.transport import from_timestamp, rfc3339, to_timestamp
 from later_workflow.checks import (
@@ -26,7 +27,10 @@ from later_workflow.checks import (
 )
 from later_workflow.slots import latest_slot, next_slot
 from later_workflow.storage import (
-    KINDS,
+    REFERENCES,
+    SCHEDULES,
+    TRIGGERS,
+    Kind,
     Storage,
     known,
     message_of,
@@ -38,13 +42,17 @@ from later_workflow.storage import (
 )
 
 CONFIGURATION = "system:config"
-RECORDS: dict[str, Any] = {"schedules": schedule_record, "triggers": trigger_record}
+Cause = pb.BoundWorkflowSchedule | pb.BoundWorkflowEventTrigger
+Upsert = pb.UpsertWorkflowProviderScheduleRequest | pb.UpsertWorkflowProviderEventTriggerRequest
+C = TypeVar("C", pb.BoundWorkflowSchedule, pb.BoundWorkflowEventTrigger)
 
 
 # Schedules and triggers -----------------------------------------------------------------------------------------------
 
 
-async def upsert_schedule(storage: Storage, request: pb.UpsertWorkflowProviderScheduleRequest) -> Any:
+async def upsert_schedule(
+    storage: Storage, request: pb.UpsertWorkflowProviderScheduleRequest
+) -> pb.BoundWorkflowSchedule:
     """Create or replace a schedule."""
     target = checked_target(request)
     cron = required("cron", request.cron, TEXT_BYTES)
@@ -55,37 +63,40 @@ async def upsert_schedule(storage: Storage, request: pb.UpsertWorkflowProviderSc
     )
 
     def time_it(old: pb.BoundWorkflowSchedule | None) -> None:
+        made.ClearField("next_run_at")  # of an earlier attempt
         if old and (old.cron, old.timezone, old.paused) == (cron, zone, request.paused):
             if old.HasField("next_run_at"):
                 made.next_run_at.CopyFrom(old.next_run_at)  # a slot that is due already is not lost
         else:
             _set_next(made, moment)
 
-    stored = await _upsert(storage, "schedules", made, request, time_it)
+    stored = await _upsert(storage, SCHEDULES, made, request, time_it)
     storage.schedules_changed.set()
     return stored
 
 
-async def upsert_trigger(storage: Storage, request: pb.UpsertWorkflowProviderEventTriggerRequest) -> Any:
+async def upsert_trigger(
+    storage: Storage, request: pb.UpsertWorkflowProviderEventTriggerRequest
+) -> pb.BoundWorkflowEventTrigger:
     """Create or replace an event trigger."""
     target = checked_target(request)
     match = checked_match(request)
     made = pb.BoundWorkflowEventTrigger(
         id=bounded("trigger_id", request.trigger_id), match=match, target=target, paused=request.paused
     )
-    return await _upsert(storage, "triggers", made, request, lambda old: None)
+    return await _upsert(storage, TRIGGERS, made, request, lambda old: None)
 
 
-async def _upsert(storage: Storage, store: str, made: Any, request: Any, complete: Any) -> Any:
+async def _upsert(storage: Storage, kind: Kind[C], made: C, request: Upsert, complete: Callable[[C | None], None]) -> C:
     made.id = made.id or str(uuid.uuid4())
     made.execution_ref = bounded("execution_ref", request.execution_ref, TEXT_BYTES)
     moment = to_timestamp(now())
 
-    async def work(transaction: Transaction) -> Any:
-        record = await transaction.store(store).find(made.id)
-        old = message_of(store, record) if record else None
+    async def work(transaction: Transaction) -> C:
+        record = await transaction.store(kind.store).find(made.id)
+        old = message_of(kind, record) if record else None
         if old and owner_of(old.target) != owner_of(made.target):
-            text = f'{KINDS[store][0]} "{made.id}" is already owned by target owner "{owner_of(old.target)}"'
+            text = f'{kind.title} "{made.id}" is already owned by target owner "{owner_of(old.target)}"'
             raise Taken(text)
         complete(old)
         made.created_at.CopyFrom(old.created_at if old else moment)
@@ -96,38 +107,42 @@ async def _upsert(storage: Storage, store: str, made: Any, request: Any, complet
         made.ClearField("created_by")
         if creator.ByteSize():
             made.created_by.CopyFrom(creator)
-        transaction.store(store).put(RECORDS[store](made))
+        transaction.store(kind.store).put(_cause_record(made))
         return made
 
-    return await storage.change((store,), work)
+    return await storage.change((kind.store,), work)
 
 
-async def set_paused(storage: Storage, store: str, id: str, *, paused: bool) -> Any:
+def _cause_record(made: Cause) -> Record:
+    return schedule_record(made) if isinstance(made, pb.BoundWorkflowSchedule) else trigger_record(made)
+
+
+async def set_paused(storage: Storage, kind: Kind[C], id: str, *, paused: bool) -> C:
     """Pause or resume; what was missed meanwhile is not made up for."""
 
-    async def work(transaction: Transaction) -> Any:
-        item = message_of(store, known(store, id, await transaction.store(store).find(id)))
+    async def work(transaction: Transaction) -> C:
+        item = message_of(kind, known(kind, id, await transaction.store(kind.store).find(id)))
         moment = now()
-        if store == "schedules" and item.paused and not paused:
+        if isinstance(item, pb.BoundWorkflowSchedule) and item.paused and not paused:
             _set_next(item, moment)
         item.paused = paused
         item.updated_at.CopyFrom(to_timestamp(moment))
-        transaction.store(store).put(RECORDS[store](item))
+        transaction.store(kind.store).put(_cause_record(item))
         return item
 
-    item = await storage.change((store,), work)
+    item = await storage.change((kind.store,), work)
     storage.schedules_changed.set()
     return item
 
 
-async def delete(storage: Storage, store: str, id: str) -> Empty:
+async def delete(storage: Storage, kind: Kind[C], id: str) -> Empty:
     """Remove a schedule or trigger; its runs stay."""
 
     async def work(transaction: Transaction) -> None:
-        known(store, id, await transaction.store(store).find(id))
-        transaction.store(store).delete(id)
+        known(kind, id, await transaction.store(kind.store).find(id))
+        transaction.store(kind.store).delete(id)
 
-    await storage.change((store,), work)
+    await storage.change((kind.store,), work)
     return Empty()
 
 
@@ -145,7 +160,7 @@ async def fire(storage: Storage, schedule_id: str) -> None:
         record, moment = await schedules.find(schedule_id), now()
         if record is None or "due_at" not in record or record["due_at"] > moment:
             return  # paused, changed or deleted meanwhile, or fired by another process
-        schedule = message_of("schedules", record)
+        schedule = message_of(SCHEDULES, record)
         due = from_timestamp(schedule.next_run_at)
         slot = max(latest_slot(schedule.cron, schedule.timezone, moment) or due, due)
         run = _new_run(f"schedule:{schedule.id}:{rfc3339(slot)}", schedule)
@@ -171,7 +186,7 @@ async def publish_event(storage: Storage, request: pb.PublishWorkflowProviderEve
     async def work(transaction: Transaction) -> None:
         runs = transaction.store("runs")
         for record in await transaction.store("triggers").index("type").get_all(event.type):
-            trigger = message_of("triggers", record)
+            trigger = message_of(TRIGGERS, record)
             if not _matches(trigger, event, request.plugin_name.strip()):
                 continue
             run = _new_run(f"event:{derived(trigger.id, event.source, event.id)[:32]}", trigger)
@@ -195,7 +210,7 @@ def _matches(trigger: pb.BoundWorkflowEventTrigger, event: pb.WorkflowEvent, own
     )
 
 
-def _new_run(run_id: str, cause: Any) -> pb.BoundWorkflowRun:
+def _new_run(run_id: str, cause: Cause) -> pb.BoundWorkflowRun:
     """Return a pending run that executes as the owner of its schedule or trigger."""
     run = pb.BoundWorkflowRun(
         id=run_id,
@@ -212,7 +227,9 @@ def _new_run(run_id: str, cause: Any) -> pb.BoundWorkflowRun:
 # Execution references -------------------------------------------------------------------------------------------------
 
 
-async def put_reference(storage: Storage, request: pb.PutWorkflowExecutionReferenceRequest) -> Any:
+async def put_reference(
+    storage: Storage, request: pb.PutWorkflowExecutionReferenceRequest
+) -> pb.WorkflowExecutionReference:
     """Create or replace a reference."""
     if not request.HasField("reference"):
         raise Invalid("reference is required")
@@ -227,7 +244,7 @@ async def put_reference(storage: Storage, request: pb.PutWorkflowExecutionRefere
         old = await references.find(reference.id)
         reference.provider_name = reference.provider_name.strip() or storage.provider_name
         if old:
-            reference.created_at.CopyFrom(message_of("references", old).created_at)
+            reference.created_at.CopyFrom(message_of(REFERENCES, old).created_at)
         elif not reference.HasField("created_at"):
             reference.created_at.CopyFrom(to_timestamp(now()))
         references.put(reference_record(reference))
@@ -236,10 +253,12 @@ async def put_reference(storage: Storage, request: pb.PutWorkflowExecutionRefere
     return await storage.change(("references",), work)
 
 
-async def list_references(storage: Storage, request: pb.ListWorkflowExecutionReferencesRequest) -> Any:
+async def list_references(
+    storage: Storage, request: pb.ListWorkflowExecutionReferencesRequest
+) -> pb.ListWorkflowExecutionReferencesResponse:
     """Return the references of a subject, or all of them."""
     if subject := request.subject_id.strip():
-        found = await storage.all("references", "subject", subject)
+        found = await storage.all(REFERENCES, "subject", subject)
     else:
-        found = await storage.all("references", "created")
+        found = await storage.all(REFERENCES, "created")
     return pb.ListWorkflowExecutionReferencesResponse(references=found)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from gestalt_sdk import WorkflowProvider
 from gestalt_sdk.bases import ConfigFault
@@ -15,12 +17,16 @@ from gestalt_sdk.transport import ServerContext, reporting_faults
 from gestalt_sdk.workflow import WorkflowProviderServicer
 from later_workflow import objects, runs
 from later_workflow.checks import FAULTS, given_id
-from later_workflow.storage import Storage
+from later_workflow.storage import REFERENCES, RUNS, SCHEDULES, TRIGGERS, Kind, Storage
 from later_workflow.worker import Settings, Worker
 
 DURATIONS = ("pollInterval", "runClaimTTL", "runClaimRenewEvery")
 KEYS = (*DURATIONS, "workerCount")
 DRAIN_S = 15.0
+A = TypeVar("A")
+Q = TypeVar("Q", bound=Message)
+M = TypeVar("M", bound=Message)
+Call = Callable[["Servicer", Q, ServerContext], Awaitable[A]]
 
 
 class LaterWorkflow(WorkflowProvider):
@@ -46,9 +52,11 @@ class LaterWorkflow(WorkflowProvider):
                 _duration(config, key)
             except (DurationInvalid, TypeError):
                 faults.append(ConfigFault(key, f"is {config[key]!r}; accepted is a duration such as 500ms or 1m30s"))
-        count = config.get("workerCount", 0)
-        if isinstance(count, bool) or not isinstance(count, int | float) or count != int(count):
-            faults.append(ConfigFault("workerCount", f"is {count!r}; accepted is a whole number"))
+        try:
+            _workers(config)
+        except (TypeError, ValueError, OverflowError):
+            text = f"is {config['workerCount']!r}; accepted is a whole number"
+            faults.append(ConfigFault("workerCount", text))
         return faults
 
     async def configure(self, name: str, config: Mapping[str, object]) -> None:
@@ -82,43 +90,51 @@ def _duration(config: Mapping[str, object], key: str) -> timedelta:
     return parse_duration(value) if value else timedelta()
 
 
-def _settings(config: Mapping[str, Any]) -> Settings:
+def _workers(config: Mapping[str, object]) -> int:
+    """Return the number, 0 where there is none. Raises ``TypeError`` when it is no whole number."""
+    value = config.get("workerCount", 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise TypeError("workerCount")
+    return int(value)
+
+
+def _settings(config: Mapping[str, object]) -> Settings:
     usual = Settings()
     nothing = timedelta()
     poll, lease, renewal = (_duration(config, key) for key in DURATIONS)
     lease = lease if lease > nothing else usual.lease
     return Settings(
         poll=poll if poll > nothing else usual.poll,
-        workers=int(config.get("workerCount", 0)) if config.get("workerCount", 0) > 0 else usual.workers,
+        workers=workers if (workers := _workers(config)) > 0 else usual.workers,
         lease=lease,
         renewal=renewal if nothing < renewal < lease else lease / 3,
     )
 
 
-def answered_by(answer: Callable[[Storage, Any], Awaitable[Any]]) -> Any:
+def answered_by(answer: Callable[[Storage, Q], Awaitable[A]]) -> Call[Q, A]:
     """Return a call of the service; errors in ``FAULTS`` become its status."""
 
-    async def call(self: Servicer, request: Any, context: ServerContext) -> Any:
+    async def call(self: Servicer, request: Q, context: ServerContext) -> A:
         async with reporting_faults(context, FAULTS):
             return await answer(self.provider.storage, request)
 
     return call
 
 
-def named(field: str, use: Callable[..., Awaitable[Any]]) -> Any:
+def named(field: str, use: Callable[..., Awaitable[A]]) -> Call[Message, A]:
     """Return a call that names one object in that field."""
 
-    async def answer(storage: Storage, request: Any) -> Any:
+    async def answer(storage: Storage, request: Message) -> A:
         return await use(storage, id=given_id(field, getattr(request, field)))
 
     return answered_by(answer)
 
 
-def listed(store: str, response: Any) -> Any:
+def listed(kind: Kind[M], response: Callable[..., A]) -> Call[Message, A]:
     """Return a call that lists a store, oldest first."""
 
-    async def answer(storage: Storage, request: Any) -> Any:
-        return response(**{store: await storage.all(store, "created")})
+    async def answer(storage: Storage, request: Message) -> A:
+        return response(**{kind.store: await storage.all(kind, "created")})
 
     return answered_by(answer)
 
@@ -128,8 +144,8 @@ class Servicer(WorkflowProviderServicer):
         self.provider = provider
 
     StartRun = answered_by(runs.start_run)
-    GetRun = named("run_id", partial(Storage.get, store="runs"))
-    ListRuns = listed("runs", pb.ListWorkflowProviderRunsResponse)
+    GetRun = named("run_id", partial(Storage.get, kind=RUNS))
+    ListRuns = listed(RUNS, pb.ListWorkflowProviderRunsResponse)
     SignalRun = answered_by(runs.signal_run)
     SignalOrStartRun = answered_by(runs.signal_or_start_run)
 
@@ -143,22 +159,22 @@ class Servicer(WorkflowProviderServicer):
             return run
 
     UpsertSchedule = answered_by(objects.upsert_schedule)
-    GetSchedule = named("schedule_id", partial(Storage.get, store="schedules"))
-    ListSchedules = listed("schedules", pb.ListWorkflowProviderSchedulesResponse)
-    DeleteSchedule = named("schedule_id", partial(objects.delete, store="schedules"))
-    PauseSchedule = named("schedule_id", partial(objects.set_paused, store="schedules", paused=True))
-    ResumeSchedule = named("schedule_id", partial(objects.set_paused, store="schedules", paused=False))
+    GetSchedule = named("schedule_id", partial(Storage.get, kind=SCHEDULES))
+    ListSchedules = listed(SCHEDULES, pb.ListWorkflowProviderSchedulesResponse)
+    DeleteSchedule = named("schedule_id", partial(objects.delete, kind=SCHEDULES))
+    PauseSchedule = named("schedule_id", partial(objects.set_paused, kind=SCHEDULES, paused=True))
+    ResumeSchedule = named("schedule_id", partial(objects.set_paused, kind=SCHEDULES, paused=False))
 
     UpsertEventTrigger = answered_by(objects.upsert_trigger)
-    GetEventTrigger = named("trigger_id", partial(Storage.get, store="triggers"))
-    ListEventTriggers = listed("triggers", pb.ListWorkflowProviderEventTriggersResponse)
-    DeleteEventTrigger = named("trigger_id", partial(objects.delete, store="triggers"))
-    PauseEventTrigger = named("trigger_id", partial(objects.set_paused, store="triggers", paused=True))
-    ResumeEventTrigger = named("trigger_id", partial(objects.set_paused, store="triggers", paused=False))
+    GetEventTrigger = named("trigger_id", partial(Storage.get, kind=TRIGGERS))
+    ListEventTriggers = listed(TRIGGERS, pb.ListWorkflowProviderEventTriggersResponse)
+    DeleteEventTrigger = named("trigger_id", partial(objects.delete, kind=TRIGGERS))
+    PauseEventTrigger = named("trigger_id", partial(objects.set_paused, kind=TRIGGERS, paused=True))
+    ResumeEventTrigger = named("trigger_id", partial(objects.set_paused, kind=TRIGGERS, paused=False))
     PublishEvent = answered_by(objects.publish_event)
 
     PutExecutionReference = answered_by(objects.put_reference)
-    GetExecutionReference = named("id", partial(Storage.get, store="references"))
+    GetExecutionReference = named("id", partial(Storage.get, kind=REFERENCES))
     ListExecutionReferences = answered_by(objects.list_references)
 
 

@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from gestalt_sdk.common import ProcessIdentity, cut
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
@@ -25,7 +24,7 @@ from later_workflow.checks import (
     required,
     scope,
 )
-from later_workflow.storage import Storage, known, message_of, now, run_record, signal_record
+from later_workflow.storage import RUNS, SIGNALS, Storage, known, message_of, now, run_record, signal_record
 
 STORES = ("runs", "workflow_keys", "signals", "signal_keys", "claimants")
 INTERRUPTED = "workflow provider restarted while run was in progress"
@@ -38,6 +37,7 @@ SUCCEEDED, FAILED, CANCELED = (
     pb.WORKFLOW_RUN_STATUS_FAILED,
     pb.WORKFLOW_RUN_STATUS_CANCELED,
 )
+Starting = pb.StartWorkflowProviderRunRequest | pb.SignalOrStartWorkflowProviderRunRequest
 ENDS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "has been canceled"}
 
 
@@ -45,6 +45,7 @@ ENDS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "has been ca
 class Claim:
     """A run that this process is to invoke, with the signals that go along."""
 
+    id: str
     run: pb.BoundWorkflowRun
     signals: list[pb.WorkflowSignal]
 
@@ -78,9 +79,9 @@ async def start_run(storage: Storage, request: pb.StartWorkflowProviderRunReques
         runs = transaction.store("runs")
         if key:
             if earlier := await runs.find(run.id):
-                return message_of("runs", earlier)
+                return message_of(RUNS, earlier)
             if sent := await transaction.store("signal_keys").find(_signal_key(owner, key)):
-                return message_of("runs", await runs.get(sent["run_id"]))
+                return message_of(RUNS, await runs.get(sent["run_id"]))
         if workflow_key:
             row = _key_row(owner, workflow_key)
             if await _holder(transaction, row):
@@ -94,7 +95,7 @@ async def start_run(storage: Storage, request: pb.StartWorkflowProviderRunReques
     return started
 
 
-def _manual_run(target: pb.BoundWorkflowTarget, request: Any, workflow_key: str) -> pb.BoundWorkflowRun:
+def _manual_run(target: pb.BoundWorkflowTarget, request: Starting, workflow_key: str) -> pb.BoundWorkflowRun:
     run = pb.BoundWorkflowRun(
         id=str(uuid.uuid4()),
         status=PENDING,
@@ -121,7 +122,7 @@ async def _holder(transaction: Transaction, row: str) -> Record | None:
     """Return the active run that holds a workflow key; one whose process has gone is ended."""
     held = await transaction.store("workflow_keys").find(row)
     record = held and await transaction.store("runs").find(held["run_id"])
-    if not record or message_of("runs", record).status in ENDS:
+    if not record or message_of(RUNS, record).status in ENDS:
         return None
     if await _is_lost(transaction, record):
         await _end(transaction, record, FAILED, INTERRUPTED)
@@ -134,7 +135,7 @@ async def cancel_run(storage: Storage, request: pb.CancelWorkflowProviderRunRequ
     run_id = given_id("run_id", request.run_id)
 
     async def work(transaction: Transaction) -> pb.BoundWorkflowRun:
-        record = known("runs", run_id, await transaction.store("runs").find(run_id))
+        record = known(RUNS, run_id, await transaction.store("runs").find(run_id))
         _require_active(record, "can be canceled")
         return await _end(transaction, record, CANCELED, request.reason.strip() or "canceled")
 
@@ -142,17 +143,17 @@ async def cancel_run(storage: Storage, request: pb.CancelWorkflowProviderRunRequ
 
 
 def _require_active(record: Record, what: str) -> pb.BoundWorkflowRun:
-    run: pb.BoundWorkflowRun = message_of("runs", record)
+    run = message_of(RUNS, record)
     if run.status in ENDS:
         raise Conflict(f'workflow run "{run.id}" {ENDS[run.status]}; only pending and running runs {what}')
     return run
 
 
 async def _end(
-    transaction: Transaction, record: Record, status: Any, text: str = "", body: str | None = None
+    transaction: Transaction, record: Record, status: pb.WorkflowRunStatus, text: str = "", body: str | None = None
 ) -> pb.BoundWorkflowRun:
     """End a run, with all that ends with it: its claim, its key, and the signals that it has not taken."""
-    run: pb.BoundWorkflowRun = message_of("runs", record)
+    run = message_of(RUNS, record)
     run.status, run.status_message = status, text
     if body is not None:
         run.result_body = body
@@ -175,10 +176,12 @@ async def _end(
 async def signal_run(storage: Storage, request: pb.SignalWorkflowProviderRunRequest) -> pb.SignalWorkflowRunResponse:
     """Add a signal to an active run that has a workflow key."""
     run_id = given_id("run_id", request.run_id)
-    signal = checked_signal(request, to_timestamp(now()))
+    given = checked_signal(request, to_timestamp(now()))
 
     async def work(transaction: Transaction) -> pb.SignalWorkflowRunResponse:
-        record = known("runs", run_id, await transaction.store("runs").find(run_id))
+        signal = pb.WorkflowSignal()  # a copy for each attempt, which gives it its sequence
+        signal.CopyFrom(given)
+        record = known(RUNS, run_id, await transaction.store("runs").find(run_id))
         run = _require_active(record, "take signals")
         if not run.workflow_key:
             raise Conflict(f'workflow run "{run_id}" has no workflow key: it takes no signals')
@@ -233,14 +236,14 @@ async def _sent(
     if not row:
         return None
     run = await transaction.store("runs").get(row["run_id"])
-    return _delivery(message_of("runs", run), await transaction.store("signals").get(row["signal_id"]))
+    return _delivery(message_of(RUNS, run), await transaction.store("signals").get(row["signal_id"]))
 
 
 async def _enqueue(
     transaction: Transaction, record: Record, owner: list[str], signal: pb.WorkflowSignal, *, started_run: bool
 ) -> pb.SignalWorkflowRunResponse:
     """Store a signal and its run, whose record is given as it is or as it is to be."""
-    run: pb.BoundWorkflowRun = message_of("runs", record)
+    run = message_of(RUNS, record)
     signals, key = transaction.store("signals"), signal.idempotency_key
     if not signal.id:
         signal.id = f"workflow_signal:{derived(*owner, run.id, key)}" if key else str(uuid.uuid4())
@@ -264,7 +267,7 @@ async def _enqueue(
 def _delivery(run: pb.BoundWorkflowRun, signal: Record) -> pb.SignalWorkflowRunResponse:
     return pb.SignalWorkflowRunResponse(
         run=run,
-        signal=message_of("signals", signal),
+        signal=message_of(SIGNALS, signal),
         started_run=signal["started_run"],
         workflow_key=run.workflow_key,
     )
@@ -284,21 +287,24 @@ async def claim(storage: Storage, claimant: Claimant, lease: timedelta, count: i
             record = await transaction.store("runs").find(id)
             if record is None or "rank_at" not in record:
                 continue  # another process was faster, or it was canceled
-            run: pb.BoundWorkflowRun = message_of("runs", record)
+            run = message_of(RUNS, record)
             run.status, run.status_message = RUNNING, ""
             run.ClearField("completed_at")
             run.started_at.CopyFrom(to_timestamp(now()))
-            made = run_record(run, next_sequence=record["next_sequence"], claimant=claimant.id)
+            claim_id = str(uuid.uuid4())
+            made = run_record(run, next_sequence=record["next_sequence"], claimant=claimant.id, claim=claim_id)
             transaction.store("runs").put(made)
             batch = await transaction.store("signals").index("waiting").get_all(id) if run.workflow_key else []
-            claims.append(Claim(run, [message_of("signals", signal) for signal in batch[:MOST_SIGNALS]]))
+            claims.append(Claim(claim_id, run, [message_of(SIGNALS, signal) for signal in batch[:MOST_SIGNALS]]))
         return claims
 
     return await storage.change(STORES, work) if waiting else []
 
 
-async def complete(storage: Storage, claimant: Claimant, claimed: Claim, status: int, body: str, error: str) -> None:
+async def complete(storage: Storage, claimed: Claim, status: int, body: str, error: str) -> None:
     """Record how an invocation went, unless the run was canceled or given up meanwhile.
+
+    Repeating it changes nothing, also when the run is being invoked anew by then, for signals that came later.
 
     Args:
         error: Why there is no answer; blank when there is one.
@@ -306,7 +312,7 @@ async def complete(storage: Storage, claimant: Claimant, claimed: Claim, status:
 
     async def work(transaction: Transaction) -> None:
         record = await transaction.store("runs").find(claimed.run.id)
-        if record is None or record.get("claimant") != claimant.id:
+        if record is None or record.get("claim") != claimed.id:
             return
         result, note = cut(body, MOST_RESULT_BYTES), ""
         if result != body:
@@ -324,7 +330,7 @@ async def complete(storage: Storage, claimant: Claimant, claimed: Claim, status:
             if not claimed.run.workflow_key or not await signals.index("waiting").count(claimed.run.id):
                 await _end(transaction, record, SUCCEEDED, note, result)
                 return
-            run: pb.BoundWorkflowRun = message_of("runs", record)
+            run = message_of(RUNS, record)
             run.status, run.status_message, run.result_body = PENDING, note, result
             transaction.store("runs").put(run_record(run, next_sequence=record["next_sequence"]))
 
@@ -337,7 +343,7 @@ async def put_back(storage: Storage, claimant: Claimant, run_id: str) -> None:
     async def work(transaction: Transaction) -> None:
         record = await transaction.store("runs").find(run_id)
         if record and record.get("claimant") == claimant.id:
-            run: pb.BoundWorkflowRun = message_of("runs", record)
+            run = message_of(RUNS, record)
             run.status = PENDING
             transaction.store("runs").put(run_record(run, next_sequence=record["next_sequence"]))
 
@@ -379,7 +385,7 @@ async def _is_lost(transaction: Transaction, record: Record, own: str = "") -> b
     """Return whether nobody is invoking the run any more, or an agent has had all its time."""
     if "claimant" not in record:
         return False
-    run: pb.BoundWorkflowRun = message_of("runs", record)
+    run = message_of(RUNS, record)
     if run.target.HasField("agent") and _agent_ends(run) < now():
         return True
     row = await transaction.store("claimants").find(record["claimant"])

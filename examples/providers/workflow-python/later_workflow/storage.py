@@ -8,9 +8,10 @@ of other processes, so nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -25,10 +26,11 @@ from gestalt_sdk.indexeddb import (
     Transaction,
     TransactionFailed,
 )
-from gestalt_sdk.transport import from_timestamp
+from gestalt_sdk.transport import from_struct, from_timestamp
 from later_workflow.checks import NotConfigured, TooLarge, Unknown
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 Work = Callable[[Transaction], Awaitable[T]]
 
 CREATED = IndexSchema("created", ["created_at"])
@@ -36,7 +38,8 @@ STORES = {
     # Only a schedule that will fire has `due_at`, so the index has no others. The rest likewise:
     "schedules": [CREATED, IndexSchema("due", ["due_at"])],
     "triggers": [CREATED, IndexSchema("type", ["type", "created_at"])],
-    # `rank_at`: while the run waits for a worker. `claimant`: while it is being invoked.
+    # `rank_at`: while the run waits for a worker. `claimant` and `claim`: while it is being invoked, by whom, and
+    # which of the invocations it is: a run with a workflow key has many, and each records its own outcome alone.
     "runs": [CREATED, IndexSchema("queue", ["rank_at"]), IndexSchema("held", ["claimant"])],
     "workflow_keys": [],
     # `waits_for`: the run that has yet to take the signal.
@@ -48,13 +51,24 @@ STORES = {
     "references": [CREATED, IndexSchema("subject", ["subject_id", "created_at"])],
     "claimants": [],
 }
-KINDS: dict[str, tuple[str, Any]] = {
-    "schedules": ("workflow schedule", pb.BoundWorkflowSchedule),
-    "triggers": ("workflow event trigger", pb.BoundWorkflowEventTrigger),
-    "runs": ("workflow run", pb.BoundWorkflowRun),
-    "references": ("workflow execution reference", pb.WorkflowExecutionReference),
-    "signals": ("workflow signal", pb.WorkflowSignal),
-}
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M]):
+    """What an object store holds: what people call it, and its message."""
+
+    store: str
+    title: str
+    message: type[M]
+
+
+SCHEDULES = Kind("schedules", "workflow schedule", pb.BoundWorkflowSchedule)
+TRIGGERS = Kind("triggers", "workflow event trigger", pb.BoundWorkflowEventTrigger)
+RUNS = Kind("runs", "workflow run", pb.BoundWorkflowRun)
+REFERENCES = Kind("references", "workflow execution reference", pb.WorkflowExecutionReference)
+SIGNALS = Kind("signals", "workflow signal", pb.WorkflowSignal)
+Kept = pb.BoundWorkflowSchedule | pb.BoundWorkflowEventTrigger | pb.BoundWorkflowRun | pb.WorkflowExecutionReference
+
 MOST_ATTEMPTS = 16
 MOST_LIST_BYTES = 63 << 20
 RECONNECT_S = 2.0
@@ -104,22 +118,23 @@ class Storage:
             await backoff.wait()
         raise AssertionError("unreachable")
 
-    async def get(self, store: str, id: str) -> Any:
+    async def get(self, kind: Kind[M], id: str) -> M:
         """Return the object. Raises ``Unknown``."""
-        return message_of(store, known(store, id, await (await self.connected()).store(store).find(id)))
+        return message_of(kind, known(kind, id, await (await self.connected()).store(kind.store).find(id)))
 
-    async def all(self, store: str, index: str, *values: str) -> list[Any]:
+    async def all(self, kind: Kind[M], index: str, *values: str) -> list[M]:
         """Return the objects of an index, read page by page. Raises ``TooLarge`` when no message holds them."""
-        found: list[Any] = []
-        entries = (await self.connected()).store(store).index(index)
+        found: list[M] = []
+        entries = (await self.connected()).store(kind.store).index(index)
         size, token = 0, b""
         while True:
             page = await entries.page(*values, token=token, limit=100)
             for record in page.records:
                 size += len(record["message"]) + 8
-                found.append(message_of(store, record))
+                found.append(message_of(kind, record))
             if size > MOST_LIST_BYTES:
-                raise TooLarge(f"the {store} have more than {MOST_LIST_BYTES} bytes, and do not fit into one answer")
+                text = f"the {kind.store} have more than {MOST_LIST_BYTES} bytes, and do not fit into one answer"
+                raise TooLarge(text)
             if not page.next_token:
                 return found
             token = page.next_token
@@ -130,16 +145,16 @@ class Storage:
         return (await entries.page(range=range, limit=count)).records
 
 
-def known(store: str, id: str, record: Record | None) -> Record:
+def known(kind: Kind[M], id: str, record: Record | None) -> Record:
     """Return the record. Raises ``Unknown`` where there is none."""
     if record is None:
-        raise Unknown(f'{KINDS[store][0]} "{id}" not found')
+        raise Unknown(f'{kind.title} "{id}" not found')
     return record
 
 
-def message_of(store: str, record: Record) -> Any:
+def message_of(kind: Kind[M], record: Record) -> M:
     """Return the object that a record holds."""
-    return KINDS[store][1].FromString(record["message"])
+    return kind.message.FromString(record["message"])
 
 
 def now() -> datetime:
@@ -147,7 +162,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _record(message: Any, **fields: Any) -> Record:
+def _record(message: Kept, **fields: object) -> Record:
     present = {name: value for name, value in fields.items() if value is not None}
     return {
         "id": message.id,
@@ -177,11 +192,13 @@ def reference_record(reference: pb.WorkflowExecutionReference) -> Record:
     return _record(reference, subject_id=reference.subject_id)
 
 
-def run_record(run: pb.BoundWorkflowRun, *, next_sequence: int = 1, claimant: str | None = None) -> Record:
+def run_record(
+    run: pb.BoundWorkflowRun, *, next_sequence: int = 1, claimant: str | None = None, claim: str | None = None
+) -> Record:
     """Return how a run is kept; one that is pending begins to wait now."""
     pending = run.status == pb.WORKFLOW_RUN_STATUS_PENDING
     rank_at = now() + rank_of(run) * RANK if pending else None
-    return _record(run, next_sequence=next_sequence, claimant=claimant, rank_at=rank_at)
+    return _record(run, next_sequence=next_sequence, claimant=claimant, claim=claim, rank_at=rank_at)
 
 
 def signal_record(signal: pb.WorkflowSignal, run_id: str, *, started_run: bool) -> Record:
@@ -200,9 +217,9 @@ def rank_of(run: pb.BoundWorkflowRun) -> int:
     """Return the run's place among those that wait: smaller goes first."""
     by_event = run.trigger.HasField("event")
     if run.target.HasField("agent"):
-        asked: Any = run.target.agent.metadata
+        asked: object = from_struct(run.target.agent.metadata)
         for name in ("_gestalt", "workflow", "dispatchPriority"):
-            asked = asked[name] if hasattr(asked, "fields") and name in asked.fields else ""
+            asked = asked.get(name, "") if isinstance(asked, Mapping) else ""
         with_text = str(asked).strip().removesuffix(".0")
         if with_text.isdecimal() and 1 <= int(with_text) <= 10**6:
             return int(with_text)

@@ -45,7 +45,7 @@ class Worker:
         self._active = asyncio.Event()
         self._stopping = False
         self._claiming = asyncio.Lock()
-        self._invocations: dict[str, asyncio.Task[None]] = {}
+        self._invocations: dict[str, tuple[runs.Claim, asyncio.Task[None]]] = {}
         loops = {"schedules": self._fire, "runs": self._dispatch, "claims": self._renew, "lost claims": self._recover}
         self._loops = [
             asyncio.create_task(keep_running(name, loop, beats, may_end=lambda: self._stopping))
@@ -63,7 +63,8 @@ class Worker:
 
     def give_up(self, run_id: str) -> None:
         """Cancel the invocation of a run that is no longer this process's own."""
-        if task := self._invocations.get(run_id):
+        if run_id in self._invocations:
+            _, task = self._invocations[run_id]
             task.cancel()
 
     async def drain(self, grace_s: float) -> None:
@@ -73,16 +74,18 @@ class Worker:
         self._storage.runs_wait.set()
         self._storage.schedules_changed.set()
         async with self._claiming:
-            invocations = list(self._invocations.items())
+            invocations = list(self._invocations.values())
         if invocations:
             await asyncio.wait([task for _, task in invocations], timeout=grace_s)
         for loop in self._loops:
             loop.cancel()
-        for run_id, task in invocations:
+        for claim, task in invocations:
             if not task.done():
                 task.cancel()
-                claim = runs.Claim(pb.BoundWorkflowRun(id=run_id), [])
-                await runs.complete(self._storage, self._claimant, claim, 0, "", runs.INTERRUPTED)
+                try:
+                    await runs.complete(self._storage, claim, 0, "", runs.INTERRUPTED)
+                except IndexedDBError:  # the others end all the same
+                    log.exception("run is left to others to end", event_name="run.left", run=claim.run.id)
         await asyncio.gather(*self._loops, *(task for _, task in invocations), return_exceptions=True)
         await self._host.close()
 
@@ -117,7 +120,7 @@ class Worker:
                 async with self._claiming:
                     claims = await runs.claim(self._storage, self._claimant, self.settings.lease, free)
                     for claim in claims:
-                        self._invocations[claim.run.id] = asyncio.create_task(self._execute(claim))
+                        self._invocations[claim.run.id] = claim, asyncio.create_task(self._execute(claim))
                 if claims:
                     continue
             await self._pause(self._storage.runs_wait, self.settings.poll.total_seconds(), beat)
@@ -138,9 +141,13 @@ class Worker:
                 status, body, error = answer.status, answer.body, ""
             except CallFailed as failed:
                 status, body, error = 0, "", f"rpc error: code = {_word(failed.code)} desc = {failed}"
+            except Exception as failed:  # it may have been invoked, so it ends here and is not put back
+                log.exception("invocation failed", event_name="run.failed", run=claim.run.id)
+                status, body, error = 0, "", f"rpc error: code = Unknown desc = {failed}"
             await self._record(claim, status, body, error)
         finally:
-            del self._invocations[claim.run.id]
+            if (held := self._invocations.get(claim.run.id)) and held[0] is claim:  # else it is invoked anew
+                del self._invocations[claim.run.id]
             self._storage.runs_wait.set()
 
     async def _record(self, claim: runs.Claim, status: int, body: str, error: str) -> None:
@@ -148,7 +155,7 @@ class Worker:
         backoff = Backoff(first_s=0.05, limit_s=5)
         while True:
             try:
-                return await runs.complete(self._storage, self._claimant, claim, status, body, error)
+                return await runs.complete(self._storage, claim, status, body, error)
             except IndexedDBError as failed:
                 log.warning("outcome is not recorded yet", event_name="run.unrecorded", error=str(failed))
             await backoff.wait()

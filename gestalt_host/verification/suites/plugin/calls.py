@@ -39,7 +39,8 @@ async def written_catalogue(subject: Subject) -> PluginCatalogue:
     if status is None:
         raise Broken(f"it to end within {RUN_TIMEOUT_S} s with {WRITE_VARIABLE} set", "it runs")
     if not path.is_file():
-        raise NotOffered(f"a catalogue: there is no {FILE_NAME}, and it writes none with {WRITE_VARIABLE}")
+        absent = "" if subject.candidate.catalogue else f"there is no {FILE_NAME}, and "
+        raise NotOffered(f"a catalogue: {absent}it writes none with {WRITE_VARIABLE}")
     if status != 0:
         raise Broken(f"exit status 0 with {WRITE_VARIABLE} set", subject.child.describe_exit())
     try:

@@ -114,7 +114,8 @@ def crons_at_changes(zone: ZoneInfo, after: datetime) -> list[str]:
     found = []
     for change in _changes(zone, after + 2 * DAY, after + 360 * DAY):
         # The clock as it would go on without the change, and as it does: between them are the times in question.
-        on, off = (change + instant.astimezone(zone).utcoffset() for instant in (change - MINUTE, change))
+        before, off = (instant.astimezone(zone).replace(tzinfo=None) for instant in (change - MINUTE, change))
+        on = before + MINUTE
         asked = min(on, off) + timedelta(minutes=15)
         day = f"{asked.day} {asked.month} *"
         found += [f"{asked.minute} {asked.hour} {day}", f"*/15 {asked.hour}-{min(asked.hour + 2, 23)} {day}"]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -19,32 +20,51 @@ import (
 	contract "github.com/gestalt-workflows/gestalt/examples/providers/contract/go/provider"
 )
 
-// store keeps the records of one object store in memory, as far as the plugin needs one.
+// store keeps records in memory, by object store and id, as far as the plugin needs it: a call that it lacks is UNIMPLEMENTED.
 type store struct {
 	contract.UnimplementedIndexedDBServer
 	mutex   sync.Mutex
-	records map[string]*contract.Record
+	records map[string]map[string]*contract.Record
 }
 
-func (*store) CreateObjectStore(context.Context, *contract.CreateObjectStoreRequest) (*emptypb.Empty, error) {
+func (s *store) CreateObjectStore(
+	_ context.Context, request *contract.CreateObjectStoreRequest,
+) (*emptypb.Empty, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.records[request.GetName()] == nil {
+		s.records[request.GetName()] = map[string]*contract.Record{}
+	}
 	return &emptypb.Empty{}, nil
 }
 
 func (s *store) Put(_ context.Context, request *contract.RecordRequest) (*emptypb.Empty, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.records[request.GetRecord().GetFields()["id"].GetStringValue()] = request.GetRecord()
+	records := s.records[request.GetStore()]
+	if records == nil {
+		return nil, status.Errorf(codes.NotFound, "no object store %q", request.GetStore())
+	}
+	records[request.GetRecord().GetFields()["id"].GetStringValue()] = request.GetRecord()
 	return &emptypb.Empty{}, nil
 }
 
 func (s *store) Get(_ context.Context, request *contract.ObjectStoreRequest) (*contract.RecordResponse, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	record := s.records[request.GetId()]
+	record := s.records[request.GetStore()][request.GetId()]
 	if record == nil {
 		return nil, status.Error(codes.NotFound, "not found")
 	}
 	return &contract.RecordResponse{Record: record}, nil
+}
+
+func (s *store) Count(
+	_ context.Context, request *contract.ObjectStoreRangeRequest,
+) (*contract.CountResponse, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return &contract.CountResponse{Count: int64(len(s.records[request.GetStore()]))}, nil
 }
 
 func (s *store) OpenCursor(stream contract.IndexedDB_OpenCursorServer) error {
@@ -54,12 +74,13 @@ func (s *store) OpenCursor(stream contract.IndexedDB_OpenCursorServer) error {
 	}
 	ids := []string{}
 	s.mutex.Lock()
-	for id := range s.records {
+	records := maps.Clone(s.records[first.GetOpen().GetStore()])
+	s.mutex.Unlock()
+	for id := range records {
 		if id > first.GetOpen().GetRange().GetLower().GetStringValue() {
 			ids = append(ids, id)
 		}
 	}
-	s.mutex.Unlock()
 	slices.Sort(ids)
 	answer := &contract.CursorResponse{Result: &contract.CursorResponse_Done{Done: false}}
 	for {
@@ -73,7 +94,7 @@ func (s *store) OpenCursor(stream contract.IndexedDB_OpenCursorServer) error {
 		}
 		answer = &contract.CursorResponse{Result: &contract.CursorResponse_Done{Done: true}}
 		if len(ids) > 0 {
-			entry := &contract.CursorEntry{PrimaryKey: ids[0], Record: s.records[ids[0]]}
+			entry := &contract.CursorEntry{PrimaryKey: ids[0], Record: records[ids[0]]}
 			answer = &contract.CursorResponse{Result: &contract.CursorResponse_Entry{Entry: entry}}
 			ids = ids[1:]
 		}
@@ -98,7 +119,7 @@ func started(t *testing.T) (*plugin, *manager) {
 	t.Helper()
 	listening := &manager{}
 	server := grpc.NewServer()
-	contract.RegisterIndexedDBServer(server, &store{records: map[string]*contract.Record{}})
+	contract.RegisterIndexedDBServer(server, &store{records: map[string]map[string]*contract.Record{}})
 	contract.RegisterWorkflowManagerHostServer(server, listening)
 	path := filepath.Join(t.TempDir(), "host.sock")
 	listener, err := net.Listen("unix", path)

@@ -103,6 +103,13 @@ def test_a_program_that_ends_at_once_fails(tmp_path: Path) -> None:
     assert suite.get("skipped") == str(int(suite.get("tests") or 0) - 1)
 
 
+def test_a_report_that_its_file_cannot_hold_is_shown() -> None:
+    ended = verify("/bin/false", "--kind", "plugin", "--rule", "contract.md 2.4/serves", "--output", "/dev/full")
+    assert ended.returncode == 2
+    assert ended.stderr == "gestaltd: --output /dev/full: no space left on device\n"
+    assert "failed       contract.md 2.4/serves" in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -21,7 +21,7 @@ from gestalt_host.verification.suites.indexeddb.client import StoreClient
 from gestalt_sdk.bases.provider import ProviderKind
 from gestalt_sdk.transport.channels import SERVER_OPTIONS
 from tests.support.commands import ROOT
-from tests.support.plugins.faulty.stores import FAULTS, FORGETS, IS_CONFIGURED, LOSES_WHEN_KILLED, Store
+from tests.support.plugins.faulty.stores import FAULTS, FORGETS, IS_CONFIGURED, LEAKS, LOSES_WHEN_KILLED, Store
 from tests.support.rigs.store import short_folder
 
 FAULTY = ROOT / "tests" / "support" / "plugins" / "faulty" / "faulty.py"
@@ -115,6 +115,7 @@ PLANTED = {
 """A rule, and the fault of ``stores.py`` that breaks it."""
 OF_ITS_LIFE = {
     "contract.md 5.5/not-configured": IS_CONFIGURED,
+    "contract.md 5.7/left-open": LEAKS,
     "contract.md 5.7/kept-after-sigterm": FORGETS,
     "contract.md 5.7/kept-after-kill": LOSES_WHEN_KILLED,
     "contract.md 5.7/killed-under-load": LOSES_WHEN_KILLED,

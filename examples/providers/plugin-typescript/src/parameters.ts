@@ -20,12 +20,13 @@ export class Parameters {
     throw new Refusal(400, `parameter "${name}" is ${value == null ? "missing" : shown(value)}; accepted is text`);
   }
 
-  integer(name: string, fallback: number): number {
+  /** Read a parameter that must be there unless it has a default. */
+  integer(name: string, fallback?: number): number {
     const value = this.given[name] ?? fallback;
     // Query strings and command lines carry texts only.
     const number = typeof value === "string" && /^[+-]?\d+$/.test(value) ? Number(value) : value;
     if (typeof number === "number" && Number.isSafeInteger(number)) return number;
-    throw new Refusal(400, `parameter "${name}" is ${shown(value)}; accepted is an integer`);
+    throw new Refusal(400, `parameter "${name}" is ${value == null ? "missing" : shown(value)}; accepted is an integer`);
   }
 }
 

@@ -20,7 +20,7 @@ import {
 } from "./contract/v1/plugin";
 import { WorkflowEvent, WorkflowManagerHostClient } from "./contract/v1/workflow";
 import { ask, connect, notSet } from "./host";
-import { log } from "./log";
+import { log, thrown } from "./log";
 import { type Note, Notes } from "./notes";
 import { Parameters, Refusal, shown } from "./parameters";
 
@@ -104,7 +104,7 @@ export class Plugin {
       if (Date.now() >= Number(options.deadline)) {
         throw new CallError(status.DEADLINE_EXCEEDED, `not done within ${CALL_TIMEOUT_MS / 1000} s`);
       }
-      log("error", "operation failed", { operation: call.request.operation, error: (error as Error).message });
+      log("error", "operation failed", { operation: call.request.operation, ...thrown(error) });
       return result(500, { error: "internal error" });
     }
   }

@@ -29,6 +29,8 @@ import {
 } from "../src/contract/v1/workflow";
 import { ServerReflectionClient, ServerReflectionRequest } from "../src/contract/grpc/reflection/v1/reflection";
 import { ask } from "../src/host";
+import { thrown } from "../src/log";
+import { Parameters, type Refusal } from "../src/parameters";
 import { Plugin } from "../src/plugin";
 import { addReflection } from "../src/reflection";
 
@@ -171,6 +173,22 @@ test("what cannot be done is refused", async () => {
   for (const [operation, params, code, error] of refused) {
     assert.deepEqual(await call(operation, params), [code, { error }]);
   }
+});
+
+test("an integer without a default must be there", () => {
+  const wanted = (text: string) => (error: Refusal) => error.status === 400 && error.message === `parameter "by" ${text}; accepted is an integer`;
+  assert.equal(new Parameters({ by: "3" }).integer("by"), 3);
+  assert.throws(() => new Parameters({}).integer("by"), wanted("is missing"));
+  assert.throws(() => new Parameters({ by: null }).integer("by"), wanted("is missing"));
+  assert.throws(() => new Parameters({ by: [] }).integer("by"), wanted("is []"));
+});
+
+test("what an operation throws is logged with its line", () => {
+  const broken = new TypeError("broken");
+  const frames = ["at call (/x/node_modules/@grpc/grpc-js/src/call.ts:38:3)", "at perform (/src/x/src/plugin.ts:127:13)"];
+  broken.stack = [String(broken), ...frames].join("\n    ");
+  assert.deepEqual(thrown(broken), { error: "TypeError: broken", at: "src/plugin.ts:127" });
+  assert.deepEqual(thrown(null), { error: "null", at: undefined });
 });
 
 test("a configuration that cannot be used leaves the earlier one", async () => {

@@ -113,6 +113,11 @@ def verify_words(template: Template) -> str:
     return f". --config '{template.config}'" if template.config else "."
 
 
+def dev_command(template: Template) -> str:
+    """Return the command that serves the new provider in its folder."""
+    return f"gestaltd provider dev --config '{template.config}'" if template.config else "gestaltd provider dev"
+
+
 def _table(readme: str) -> list[str]:
     """Return the rows of the first table."""
     rows: list[str] = []
@@ -170,7 +175,7 @@ def _readme(template: Template, tools: Toolchain, name: str, title: str, address
     make test
 
 needs {tools.needs}.
-`gestaltd provider dev` serves it in a host of its own, and takes up what you change.
+`{dev_command(template)}` serves it in a host of its own, and takes up what you change.
 
 ## Verify it
 

@@ -26,6 +26,7 @@ def own_folder(root: Path) -> Iterator[Path]:
     folder = root / DEVELOPED
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)  # it may have come with a copy of the provider's
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gestalt_host.daemon.provider.authoring.dev_ignored import Rules
 
 LOOK_S = 0.25
+"""Between two looks, at least."""
+MOST_LOOK_S = 2.0
+"""Between two looks, at most."""
+REST = 9
+"""Times as long as a look took, nothing is done: thousands of files cost a tenth of a core and no more."""
 MOST_UNSETTLED = 20
 """A file that is written all the time does not keep other changes waiting for more looks than these."""
 State = tuple[int, int]
@@ -82,6 +88,12 @@ class Watcher:
     async def next_change(self) -> list[Path]:
         """Return the next files that have changed."""
         while True:
+            began = time.monotonic()
             if changed := await asyncio.to_thread(self.changed):
                 return changed
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(pause_after(time.monotonic() - began))
+
+
+def pause_after(took_s: float) -> float:
+    """Return how many seconds to wait after a look that took so long."""
+    return min(max(LOOK_S, REST * took_s), MOST_LOOK_S)

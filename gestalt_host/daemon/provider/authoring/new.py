@@ -13,9 +13,9 @@ from pathlib import Path
 from gestalt_host.daemon.console import show
 from gestalt_host.daemon.errors import CommandFailed, UsageWrong
 from gestalt_host.daemon.options import Options
-from gestalt_host.daemon.provider.authoring.companions import WHEELS, verify_words
+from gestalt_host.daemon.provider.authoring.companions import WHEELS, dev_command, verify_words
 from gestalt_host.daemon.provider.authoring.rendering import rendered
-from gestalt_host.daemon.provider.authoring.templates import Template, find_template, offered
+from gestalt_host.daemon.provider.authoring.templates import TAKEN_NAMES, Template, find_template, offered
 
 _OFFERED = "\n".join(f"  {kind:<10} {', '.join(languages)}" for kind, languages in offered().items())
 HELP = f"""\
@@ -56,6 +56,9 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
     if not _NAME.fullmatch(name) or len(name) > MOST_NAME_CHARACTERS:
         whose = "NAME" if named else "the name of the folder, which NAME would take the place of,"
         raise CommandFailed(f'{whose} is "{name}"; {_ACCEPTED_NAME}')
+    if name in TAKEN_NAMES.get(template.language, ()):
+        taken = ", ".join(sorted(TAKEN_NAMES[template.language]))
+        raise CommandFailed(f'NAME is "{name}", which {template.language} cannot build; accepted is any but {taken}')
     target = Path(output or name)
     try:
         files = rendered(template, name)
@@ -130,7 +133,7 @@ def _said(template: Template, name: str, target: Path) -> str:
     steps = (
         f"cd {shlex.quote(str(target))}",
         "make test",
-        "gestaltd provider dev",
+        dev_command(template),
         f"gestaltd provider verify {verify_words(template)}",
         "gestaltd provider release --version 0.1.0",
     )

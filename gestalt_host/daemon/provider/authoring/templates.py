@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 LANGUAGES = ("python", "go", "typescript", "rust")
 _EXAMPLES = "github.com/gestalt-workflows/gestalt/examples/providers"
 _SOURCES = "source: github.com/gestalt-workflows/gestalt"
+TAKEN_NAMES: Mapping[str, frozenset[str]] = {
+    "go": frozenset({"vendor"}),
+    "rust": frozenset({"build", "deps", "examples", "incremental"}),
+}
+"""Names that the tools of a language keep for folders of theirs: nothing that is called so can be built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Template:
         renames: Texts in its files and in their paths, each with what takes its place, in this order. ``$name`` is the
             provider's, ``$module`` the same with underscores, ``$title`` in words, ``$type`` as a name of a type,
             ``$address`` the address of the package.
-        config: Configuration, as JSON, without which it cannot be verified; blank where it needs none.
+        config: Configuration, as JSON, without which it can be neither run nor verified; blank where it needs none.
     """
 
     kind: str

@@ -104,10 +104,14 @@ def _reported(options: Options, environ: Mapping[str, str]) -> Report | None:
 
     run_event_loop(run_or_stop(work()))
     text = FORMATS[form](reports[0])
-    if output:
-        _write(output, f"{text}\n")
-    else:
+    if not output:
         show(text)
+        return reports[0]
+    try:
+        _write(output, f"{text}\n")
+    except CommandFailed:
+        show(text)  # what took minutes to find out is not lost with a full disk
+        raise
     return reports[0]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+from pathlib import Path
 
 import grpc
 
-from gestalt_host.verification.outcomes import Broken, require, require_equal
+from gestalt_host.supervisor.launching.strays import strays_of
+from gestalt_host.verification.outcomes import Broken, NotOffered, require, require_equal
 from gestalt_host.verification.rules import Rule, Stage, rule
 from gestalt_host.verification.subject import LOOK_S, Subject
 from gestalt_host.verification.suites.indexeddb.client import Answered, Asked, Code, StoreClient, Stream
@@ -19,6 +22,8 @@ INT = 1
 NAME = "kept"
 CLIENTS = 4
 KILLS = 3
+USES = 60
+"""More than the threads and connections that a provider keeps for later."""
 AT_ONCE_S = 0.5
 ACKNOWLEDGED = 20
 """So many commits are acknowledged before each kill."""
@@ -180,4 +185,55 @@ async def _refusal(stream: Stream[Asked, Answered], frame: Asked) -> grpc.Status
     return (await ended)[0]
 
 
-RULES: tuple[Rule, ...] = (not_configured, kept_after_sigterm, kept_after_kill, killed_under_load)
+@rule(
+    "contract.md 5.7/left-open",
+    "Calls, cursors and transactions that have ended leave nothing open in its process",
+    kinds=STORES,
+    needs=Stage.CONFIGURED,
+)
+async def left_open(subject: Subject) -> None:
+    await subject.launch()
+    await subject.require_configured()
+    async with client_of(subject) as store:
+        await store.create(NAME)
+        await _used(store, USES)  # until its pools are as large as they become
+        before = _open_now(subject)
+        if not before:
+            raise NotOffered("what its process has open, on this machine")
+        await _used(store, USES * 2)
+        most = before + USES // 2
+        with contextlib.suppress(TimeoutError):  # the process may still be closing the last ones
+            async with asyncio.timeout(subject.patience.alive_s):
+                while _open_now(subject) > most:
+                    await asyncio.sleep(LOOK_S)
+        what = f"at most {most} open files, sockets and threads after {USES * 2} more uses of each kind"
+        seen = _open_now(subject)
+        require(seen <= most, what, f"{seen}; there were {before} after the first {USES}")
+
+
+async def _used(store: StoreClient, times: int) -> None:
+    """Make so many calls, cursors that are closed or left, and transactions that commit, fail or are left."""
+    for number in range(times):
+        await store.put(NAME, id="a", n=number)
+        cursor = await store.cursor(NAME)
+        await cursor.next()
+        transaction = await store.transaction(NAME)
+        await transaction.get(NAME, "a")
+        for stream in (cursor, transaction):
+            if number % 2:
+                stream.call.cancel()
+            else:
+                await stream.half_close()
+                await stream.ended()
+
+
+def _open_now(subject: Subject) -> int:
+    """Return how many files, sockets and threads the processes of the provider have; 0 where it is not told."""
+    found = 0
+    for process in strays_of(subject.directory):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += sum(len(list(Path(f"/proc/{process.pid}/{each}").iterdir())) for each in ("fd", "task"))
+    return found
+
+
+RULES: tuple[Rule, ...] = (not_configured, left_open, kept_after_sigterm, kept_after_kill, killed_under_load)

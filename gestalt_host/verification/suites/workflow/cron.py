@@ -32,6 +32,8 @@ _SLOTS_SERVICE = "gestalt.extension.v1.WorkflowSlots"
 _STEADY_ZONES = ("", " ", "UTC", "Asia/Kathmandu", "Asia/Tokyo", "America/Phoenix", "Africa/Lagos")
 """Whose clocks do not change, where croniter has no opinion of its own on the dialect."""
 _CHANGING_ZONES = ("America/New_York", "Europe/Berlin", "Australia/Lord_Howe")
+_MIDNIGHT_ZONES = ("Africa/Cairo", "America/Havana", "America/Santiago")
+"""Whose days begin with a change twice a year."""
 _CRONS = (
     "* * * * *",
     "*/7 * * * *",
@@ -79,6 +81,19 @@ async def next_slot(bench: Bench) -> None:
                 seen = from_timestamp(schedule.next_run_at)
                 wanted = " or ".join(moment.isoformat() for moment in possible)
                 require(seen in possible, f'next_run_at of "{cron}" in {stored} to be {wanted}', f"{seen}")
+
+
+@workflow_rule(
+    "semantics.md 16/clock-changes",
+    "next_run_at is right where the clock skips times or shows them twice, in every zone",
+)
+async def clock_changes(bench: Bench) -> None:
+    process = await bench.process(start=False)
+    for name in _MIDNIGHT_ZONES + _CHANGING_ZONES:
+        for cron in oracle.crons_at_changes(load_zone(name), datetime.now(UTC)):
+            schedule = await process.upsert_schedule(f"{name} {cron}", cron, timezone=name)
+            wanted, seen = _by_trying(cron, name, datetime.now(UTC)), from_timestamp(schedule.next_run_at)
+            require(seen == wanted, f'next_run_at of "{cron}" in {name} to be {wanted.isoformat()}', seen.isoformat())
 
 
 @workflow_rule("semantics.md 16/refused", "Expressions outside the dialect, or without any slot, are refused")
@@ -187,4 +202,4 @@ def _slot_of(trigger: pb.WorkflowScheduleTrigger) -> datetime:
     return from_timestamp(trigger.scheduled_for)
 
 
-RULES: tuple[Rule, ...] = (next_slot, refused, vectors, when_computed, fires)
+RULES: tuple[Rule, ...] = (next_slot, clock_changes, refused, vectors, when_computed, fires)

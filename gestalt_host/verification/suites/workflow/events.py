@@ -33,7 +33,10 @@ _EVENTS: tuple[tuple[pb.WorkflowEvent, set[str]], ...] = (
     ),
     (pb.WorkflowEvent(type="a.b", source="src"), {"type", "type and source"}),
     (pb.WorkflowEvent(type="a.b", source="SRC", subject="sub"), {"type", "type and subject"}),
+    (pb.WorkflowEvent(type="a.b", source="src", subject="SUB"), {"type", "type and source"}),
     (pb.WorkflowEvent(type="a.b", source="else", subject="else"), {"type"}),
+    (pb.WorkflowEvent(type="a.b", source="src/2", subject="sub/2"), {"type"}),
+    (pb.WorkflowEvent(type="a.b", source="sr", subject="su"), {"type"}),
     (pb.WorkflowEvent(type="A.B", source="src"), {"other case"}),
     (pb.WorkflowEvent(type="a.b.c", source="src"), set()),
 )
@@ -62,9 +65,12 @@ async def matching(bench: Bench) -> None:
 async def owner_filter(bench: Bench) -> None:
     process = await bench.process(start=False)
     await process.upsert_trigger("mine")
-    await process.upsert_trigger("theirs", target=target(plugin="other"))
-    await process.publish("e", plugin_name="other")
-    require_equal(["theirs"], await _triggered(process, "e"), "the triggers that have a run")
+    for plugin in ("other", "other-2", "Other", "oth"):
+        await process.upsert_trigger(f"of {plugin}", target=target(plugin=plugin))
+    for plugin in ("other", "other-2"):
+        await process.publish(f"for {plugin}", plugin_name=plugin)
+        seen = await _triggered(process, f"for {plugin}")
+        require_equal([f"of {plugin}"], seen, f"the triggers that have a run of an event for {plugin}")
 
 
 @workflow_rule(

@@ -16,6 +16,8 @@ from gestalt_host.verification.suites.workflow.client import Objects, Schedules,
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.transport.values import from_timestamp
 
+_MANY = 130
+"""More than the pages of a hundred that databases and libraries like to answer."""
 _CONFIGURATION = pb.WorkflowActor(subject_id="system:config", subject_kind="system", auth_source="config")
 
 
@@ -124,6 +126,31 @@ async def required(bench: Bench) -> None:
         require_equal([], list(await objects.list()), "the list after refusals")
 
 
+@workflow_rule(
+    "semantics.md 19.7/many",
+    "Schedules, triggers and references are listed, and triggers matched, however many there are",
+)
+async def many(bench: Bench) -> None:
+    process = await bench.process(start=False)
+    names = [f"n{number:03}" for number in range(_MANY)]
+    for objects in both_kinds(process):
+        for name in names:
+            await objects.upsert(name)
+        _require_all(names, [item.id for item in await objects.list()], f"{objects.called}s in the list")
+    for name in names:
+        await process.put_reference(name)
+    _require_all(names, [item.id for item in await process.list_references()], "references in the list")
+    await process.publish("e", "a.b")
+    triggered = sorted(run.trigger.event.trigger_id for run in await process.list_runs())
+    _require_all(names, triggered, "triggers that have a run of one event")
+
+
+def _require_all(names: list[str], seen: list[str], what: str) -> None:
+    """Require these ids in this order, and say first how many there are, which is easier to read."""
+    require_equal(len(names), len(seen), f"how many {what}")
+    require_equal(names, seen, f"the ids of the {what}")
+
+
 RULES: tuple[Rule, ...] = (
     schedule_life,
     trigger_life,
@@ -132,4 +159,5 @@ RULES: tuple[Rule, ...] = (
     separate_ids,
     targets,
     required,
+    many,
 )

@@ -105,5 +105,35 @@ def preceding(expression: str, zone: ZoneInfo, until: datetime, count: int) -> l
         days *= 4
 
 
+def crons_at_changes(zone: ZoneInfo, after: datetime) -> list[str]:
+    """Return expressions whose next slot is at one of the zone's changes of the clock within a year.
+
+    For each change they ask for a time that it skips or repeats, and for every quarter of an hour from that hour on,
+    by a range of hours and, where that is midnight, also by a star.
+    """
+    found = []
+    for change in _changes(zone, after + 2 * DAY, after + 360 * DAY):
+        # The clock as it would go on without the change, and as it does: between them are the times in question.
+        on, off = (change + instant.astimezone(zone).utcoffset() for instant in (change - MINUTE, change))
+        asked = min(on, off) + timedelta(minutes=15)
+        day = f"{asked.day} {asked.month} *"
+        found += [f"{asked.minute} {asked.hour} {day}", f"*/15 {asked.hour}-{min(asked.hour + 2, 23)} {day}"]
+        if asked.hour == 0:
+            found.append(f"15,30 * {day}")
+    return found
+
+
+def _changes(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[datetime]:
+    """Return the first minute of each new offset from UTC, by trying every hour and then every minute."""
+    moment = begin.replace(minute=0, second=0, microsecond=0)
+    while moment <= end:
+        following_hour = moment + 60 * MINUTE
+        after = following_hour.astimezone(zone).utcoffset()
+        if moment.astimezone(zone).utcoffset() != after:
+            minutes = (moment + n * MINUTE for n in range(61))
+            yield next(instant for instant in minutes if instant.astimezone(zone).utcoffset() == after)
+        moment = following_hour
+
+
 def spelled(found: list[datetime]) -> list[str]:
     return [slot.strftime("%Y-%m-%dT%H:%M:%SZ") for slot in found]

@@ -27,6 +27,7 @@ from gestalt_host.verification.suites.workflow.client import (
 )
 from gestalt_host.verification.waiting import passing
 
+_LONG_CHARS = 128 * 1024
 _ROUNDS_S = 1.5
 """Longer than any round of a provider that looks for work every second."""
 
@@ -63,6 +64,17 @@ async def statuses(bench: Bench) -> None:
         expected = failed if status >= 400 else (SUCCEEDED, "body", "")
         seen = (run.status, run.result_body, run.status_message)
         require_equal(expected, seen, f"status, result_body and status_message after {status}")
+
+
+@workflow_rule("semantics.md 18.5/long-result", "A result of a quarter of a MiB is kept whole, of a failure too")
+async def long_result(bench: Bench) -> None:
+    process = await bench.process()
+    body = "\u00e9" * _LONG_CHARS
+    for status in (200, 500):
+        bench.host.answers["run"] = (status, body)
+        seen = (await process.run_in((await process.start_run()).id)).result_body
+        what = f"result_body to be the {len(body)} characters of the answer with status {status}"
+        require(seen == body, what, f"{len(seen)} characters")
 
 
 @workflow_rule(
@@ -200,6 +212,7 @@ RULES: tuple[Rule, ...] = (
     not_before_start,
     carried,
     statuses,
+    long_result,
     errors,
     no_deadline,
     idempotent_start,

@@ -6,6 +6,7 @@ service.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Seen:
     """Records as they were read first in a transaction."""
     deleted: set[str] = field(default_factory=set)
     open_streams: int = 0
+    left_open: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -571,6 +573,8 @@ FAULTS: dict[str, Fault] = {
 }
 FORGETS, LOSES_WHEN_KILLED, IS_CONFIGURED = "forgets_at_its_end", "keeps_nothing_when_killed", "needs_no_configuration"
 """Faults of the life of the store, not of its service."""
+LEAKS = "leaves_a_file_open_for_each_stream"
+LEAKING = Fault()
 
 
 # --------------------------------------------------------------------------------------------------- how it is planted
@@ -586,7 +590,10 @@ class Store:
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve it."""
-        add_services(_Planted(server, FAULTS.get(self._fault, Fault())), SocketAccess(self._configured, None))
+        add_services(
+            _Planted(server, LEAKING if self._fault == LEAKS else FAULTS.get(self._fault, Fault())),
+            SocketAccess(self._configured, None),
+        )
 
     async def configure(self) -> None:
         """Open the database, whatever the configuration says; the next time changes nothing."""
@@ -665,6 +672,8 @@ class _Handlers(grpc.GenericRpcHandler):
 
         async def call(requests: Any, context: Any) -> None:
             seen.open_streams += 1
+            if fault is LEAKING:
+                seen.left_open.append(os.dup(1))
             try:
                 planted = _StreamContext(context, Stream(method, seen), fault, request_kind, answer_kind)
                 await inner(requests, planted)

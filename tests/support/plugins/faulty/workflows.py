@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import grpc
 
@@ -43,7 +44,17 @@ async def faulty(method: str, handler: Handler, request: Any, context: Any) -> A
         request.plugin_name = ""
     if FAULT == "forgets_what_it_acknowledged" and method == "PutExecutionReference":
         return request.reference
+    if FAULT == "matches_beginnings" and method == "PublishEvent":
+        request.event.source, request.event.subject = request.event.source[:3], request.event.subject[:3]
+    if FAULT == "knows_owners_by_their_beginning" and method == "PublishEvent":
+        request.plugin_name = request.plugin_name[:5]
     answer = await handler(request, context)
+    if FAULT == "lists_a_hundred" and method.startswith("List"):
+        [[_, listed]] = answer.ListFields() or [[None, []]]
+        del listed[100:]
+    if FAULT == "takes_the_second_pass" and method == "UpsertSchedule":
+        first = answer.next_run_at.ToDatetime(UTC).astimezone(ZoneInfo(answer.timezone))
+        answer.next_run_at.FromDatetime(first.replace(fold=1).astimezone(UTC).replace(tzinfo=None))
     if FAULT == "is_an_hour_late" and method == "UpsertSchedule":
         late = answer.next_run_at.ToDatetime() + timedelta(hours=1)
         answer.next_run_at.FromDatetime(late)
@@ -64,6 +75,8 @@ def told_by_the_host(answer: pb.InvokeWorkflowOperationResponse) -> None:
     """Change an answer of the host as the fault has it."""
     if FAULT == "swallows_failures":
         answer.status = 200
+    if FAULT == "keeps_the_beginning_of_results":
+        answer.body = answer.body[:4096]
 
 
 class AtItsService(grpc.aio.ServerInterceptor):

@@ -101,6 +101,12 @@ def test_a_folder_is_of_one_process_and_says_whose(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_that_was_there_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / ".gestalt-dev").mkdir(mode=0o755)
+    with own_folder(tmp_path) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "x", "-1", "٣"])
 def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
     developed(tmp_path, "plugin")

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from gestalt_host.daemon.provider.authoring.dev_ignored import Rules, read_rules
-from gestalt_host.daemon.provider.authoring.dev_watching import MOST_UNSETTLED, Snapshot, Watcher, snapshot_of
+from gestalt_host.daemon.provider.authoring.dev_watching import (
+    LOOK_S,
+    MOST_LOOK_S,
+    MOST_UNSETTLED,
+    Snapshot,
+    Watcher,
+    pause_after,
+    snapshot_of,
+)
 
 
 def write(root: Path, *names: str) -> None:
@@ -121,3 +129,7 @@ def test_a_file_that_never_settles_keeps_nothing_waiting() -> None:
     watcher = Watcher(lambda: {"log": (next(numbers), 0)})
     told = [watcher.changed() for _ in range(MOST_UNSETTLED)]
     assert [bool(changed) for changed in told] == [*[False] * (MOST_UNSETTLED - 1), True]
+
+
+def test_looks_at_many_files_are_rarer() -> None:
+    assert [pause_after(took) for took in (0.002, 0.1, 5.0)] == [LOOK_S, pytest.approx(0.9), MOST_LOOK_S]

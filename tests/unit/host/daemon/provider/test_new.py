@@ -103,6 +103,15 @@ def test_it_says_what_it_has_made_and_what_is_next(tmp_path: Path, capsys: pytes
     assert len(list((target / "wheels").glob("gestaltd_sdk-*.whl"))) == 1
 
 
+def test_a_store_is_told_with_the_configuration_that_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("indexeddb", "shelf", "--language", "python", "--output", tmp_path / "shelf")
+    command = """gestaltd provider dev --config '{"dsn": "sqlite://{dir}/state.db"}'"""
+    assert f"  {command}\n" in capsys.readouterr().out
+    assert f"`{command}`" in (tmp_path / "shelf" / "README.md").read_text()
+
+
 def test_the_name_is_that_of_the_folder_or_of_the_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("plugin", "--language", "go")
@@ -123,6 +132,9 @@ def test_the_name_is_that_of_the_folder_or_of_the_kind(tmp_path: Path, monkeypat
         (["plugin", "Ideas", "--language", "go"], 'NAME is "Ideas"; accepted are lower-case letters'),
         (["plugin", "a--b", "--language", "go"], 'NAME is "a--b"; accepted are'),
         (["plugin", "../up", "--language", "go"], 'NAME is "../up"; accepted are'),
+        (["plugin", "vendor", "--language", "go"], 'NAME is "vendor", which go cannot build; .* any but vendor'),
+        (["plugin", "deps", "--language", "rust"], "any but build, deps, examples, incremental"),
+        (["plugin", "--language", "rust", "--output", "build"], 'NAME is "build", which rust cannot build'),
         (["plugin", "a" * 41, "--language", "go"], "at most 40 characters"),
         (["plugin", "--language", "go", "--output", "X y"], 'the name of the folder, .*, is "X y"; accepted are'),
         (["plugin", "a", "b", "--language", "go"], "unexpected arguments: b"),

@@ -14,6 +14,7 @@ from gestalt_host.verification.waiting import until
 from gestalt_sdk.gen.v1 import workflow_pb2 as pb
 from gestalt_sdk.gen.v1 import workflow_pb2_grpc
 from gestalt_sdk.transport.channels import ServerContext
+from gestalt_sdk.transport.faults import end_call
 
 SERVICE = "gestalt.provider.v1.WorkflowHost"
 _NAME = "WorkflowHost.InvokeOperation"
@@ -67,7 +68,7 @@ class ScriptedHost(workflow_pb2_grpc.WorkflowHostServicer):
             if operation in self.errors:
                 code, text = self.errors[operation]
                 self._frames.note(SENT, _NAME, f"{code.name}: {text}")
-                await context.abort(code, text)
+                await end_call(context, code, text)
             status, body = self.answers.get(operation, (200, "ok"))
             answer = pb.InvokeWorkflowOperationResponse(status=status, body=body)
             self._frames.note(SENT, _NAME, answer)

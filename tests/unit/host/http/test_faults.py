@@ -37,11 +37,12 @@ STARTING = (
     "gestalt_host.packages.",
     "gestalt_host.supervisor.",
     "gestalt_host.daemon.",
+    "gestalt_host.verification.",
     "gestalt_host.invocation.assembly",
     "gestalt_host.workflows.reconcile",
     "gestalt_host.workflows.targets.configured",
 )
-"""Errors of these modules end the start of the host or of one provider, long before or beside any request."""
+"""Errors of these modules end a command, or the start of the host or of one provider, before or beside any request."""
 
 INSIDE_RUNS = {"InvocationTokenInvalid", "AgentTurnFailed", "ReferenceLookupFailed"}
 """Answered to plugins over gRPC, or recorded on the run that failed."""

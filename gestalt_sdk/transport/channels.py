@@ -26,6 +26,8 @@ MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 METADATA_LIMIT_BYTES = 256 * 1024
 REQUEST_ID_HEADER = "x-request-id"
 
+LOST_STATUS = "Internal error from Core"
+"""Details of a stream whose server refused it while grpc's asyncio client still wrote: the real status is lost."""
 SERVER_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from gestalt_host.packages import read_manifest
+from gestalt_host.packages.languages import source_command
 from tests.support.commands import ROOT
 from tests.support.nightly import NIGHTLY
 from tests.support.rigs.gestaltd import Gestaltd
@@ -59,6 +62,9 @@ providers:
 plugins:
   notes: {{source: {{path: providers/plugin-python/manifest.yaml}}}}
 """
+    # Without caches this takes minutes, and the host is waited for no longer than one that has nothing to build.
+    manifest = read_manifest(examples / "workflow-go" / "manifest.yaml")
+    asyncio.run(source_command(manifest, "go", examples.parent / "built", cached_environ()))
     with host_of(examples.parent, config) as served:
         served.environment = {**served.environment, **_environ()}
         served.start()

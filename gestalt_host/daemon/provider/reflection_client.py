@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from gestalt_host.supervisor.about import SocketAbout
 from gestalt_sdk.gen import extension, v1
-from gestalt_sdk.transport.channels import open_channel
+from gestalt_sdk.transport.channels import LOST_STATUS, open_channel
 from gestalt_sdk.transport.environment import Address
 
 VERSIONS = ("v1", "v1alpha")
@@ -105,7 +105,7 @@ class Socket:
                 why = f"{len(requests)} questions got {len(answers)} answers"
             except grpc.aio.AioRpcError as error:
                 why = error.details() or error.code().name
-                if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                if error.code() is not grpc.StatusCode.UNIMPLEMENTED and why != LOST_STATUS:
                     break
         self._silence = NoReflection(why)
         raise self._silence

@@ -17,8 +17,8 @@ from gestalt_host.verification.subject import ATTEMPTS, UNIMPLEMENTED, Answer, S
 from gestalt_host.verification.subject import LIFECYCLE as LIFECYCLE_SERVICE
 from gestalt_sdk.gen.v1 import runtime_pb2
 from gestalt_sdk.serving.reflection import SERVICES as REFLECTION
+from gestalt_sdk.transport.channels import LOST_STATUS
 
-LOST_STATUS = "Internal error from Core"
 HEALTH = "grpc.health.v1.Health"
 
 

@@ -50,6 +50,8 @@ async fn serve(path: &str) -> Result<(), Failure> {
             "GESTALT_PLUGIN_SOCKET is not set; a host sets it when it starts the plugin".into(),
         );
     }
+    // Before the socket is there: who finds it may send a signal at once.
+    let ending = ending()?;
     remove(path)?;
     let listener = UnixListener::bind(path)?;
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -61,7 +63,6 @@ async fn serve(path: &str) -> Result<(), Failure> {
         .await;
 
     let (end, ended) = watch::channel(());
-    let ending = ending()?;
     let serving = Server::builder()
         .add_service(plugin)
         .add_service(health_service)
